@@ -1,0 +1,110 @@
+"""
+Errors, by what a user may do next: try again, mend something, or look first because nobody knows.
+
+Those that a retry cannot mend, or must not touch, are also ``AirflowFailException``: Airflow then fails the task at
+once, however many ``retries`` it has left, also when the error comes out of a hook inside a ``@task`` function.
+"""
+
+from __future__ import annotations
+
+from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
+
+from airflow_provider_voicepartner.gateways.errors import ErrorKind, GatewayError, RecipientProblem
+
+
+class VoicePartnerProviderError(AirflowException):
+    """Base of every error of this provider."""
+
+
+class NotSentError(VoicePartnerProviderError):
+    """
+    Provably nothing left, or it was refused: nobody was messaged, nothing was billed.
+
+    :param code: the gateway's own code, where it gave one.
+    :param kind: what the gateway's answer proves, where there was an answer.
+    :param recipients: the recipients that were refused one by one, where the answer tells.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        kind: ErrorKind | None = None,
+        recipients: tuple[RecipientProblem, ...] = (),
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.kind = kind
+        self.recipients = recipients
+
+
+class RetryableNotSentError(NotSentError):
+    """
+    Nothing was sent and a later try may succeed: no connection, or the gateway's rate limit.
+
+    :param retry_after: seconds to wait as the gateway asked, None where it did not say.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        kind: ErrorKind | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message, code=code, kind=kind)
+        self.retry_after = retry_after
+
+
+class RejectedError(NotSentError, AirflowFailException):
+    """The gateway refused: validation, credit, credentials, opt-out. The same request would be refused again."""
+
+
+class SendOutcomeUnknownError(VoicePartnerProviderError, AirflowFailException):
+    """In doubt: the request left and nobody knows whether the gateway took it. Never repeated by itself."""
+
+
+class DeliveryFailedError(VoicePartnerProviderError, AirflowFailException):
+    """Fewer people got the message than the sensor was told to demand."""
+
+
+class DeliveryUnconfirmedError(VoicePartnerProviderError, AirflowFailException):
+    """Nobody can say whether the message arrived: no report came, or none can come."""
+
+
+class ConfigurationError(VoicePartnerProviderError, AirflowFailException):
+    """An argument or a connection is wrong; raised before anything is sent, naming it and the fix."""
+
+
+class InvalidRecipientError(ConfigurationError):
+    """A recipient cannot be reached by this message: its row, the reason and the fix are named."""
+
+
+class BudgetExceededError(VoicePartnerProviderError, AirflowFailException):
+    """Sending on would pass ``max_cost``. What was sent before is recorded; a higher ``max_cost`` continues."""
+
+
+class OutsideSendingWindowError(VoicePartnerProviderError, AirflowFailException):
+    """The message may not legally reach people at that hour."""
+
+
+def from_gateway(error: GatewayError, *, retry_after: float | None = None) -> VoicePartnerProviderError:
+    """
+    Turn what a gateway's answer proves into the error that a user acts on.
+
+    :param error: as the gateway's parser raised it.
+    :param retry_after: seconds that the gateway asked for, where it did.
+    """
+    match error.kind:
+        case ErrorKind.UNKNOWN:
+            return SendOutcomeUnknownError(
+                f"{error}. The gateway may have taken it: check there before you send again"
+            )
+        case ErrorKind.RETRYABLE:
+            return RetryableNotSentError(
+                str(error), code=error.code, kind=error.kind, retry_after=retry_after
+            )
+        case _:
+            return RejectedError(str(error), code=error.code, kind=error.kind, recipients=error.recipients)

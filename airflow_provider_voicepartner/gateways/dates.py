@@ -1,0 +1,78 @@
+"""Dates as the gateways write them: zone-less and in Europe/Paris on the wire, aware everywhere else."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+import pendulum
+
+from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
+
+PARIS = pendulum.timezone("Europe/Paris")
+
+
+def require_future(send_at: datetime, now: datetime, *, argument: str = "send_at") -> pendulum.DateTime:
+    """
+    Check a date of sending: it must carry a zone and lie ahead.
+
+    :param send_at: when to send.
+    :param now: the present, aware.
+    :param argument: the name that an error gives.
+    :returns: the same instant in Europe/Paris.
+    :raises InvalidArgumentError: for a naive or a past date.
+    """
+    if send_at.tzinfo is None or send_at.utcoffset() is None:
+        raise InvalidArgumentError(
+            argument,
+            "has no time zone, so the hour is ambiguous; give an aware datetime, "
+            "for instance pendulum.datetime(2031, 5, 6, 14, 15, tz='Europe/Paris')",
+        )
+    if send_at <= now:
+        raise InvalidArgumentError(
+            argument,
+            f"{send_at.isoformat()} is in the past; give a later date, or leave it out to send at once",
+        )
+    try:
+        return pendulum.instance(send_at).in_timezone(PARIS)
+    except OverflowError:
+        raise InvalidArgumentError(argument, "is too far in the future; give an earlier date") from None
+
+
+def round_up_to_minutes(moment: pendulum.DateTime, step: int) -> pendulum.DateTime:
+    """
+    Move a moment forward to the next full multiple of ``step`` minutes, never back.
+
+    :param moment: an aware moment.
+    :param step: minutes, a divisor of 60.
+    """
+    floor = moment.start_of("minute")
+    late = moment > floor
+    missing = -floor.minute % step
+    if late and missing == 0:
+        missing = step
+    return floor + timedelta(minutes=missing)
+
+
+def read_date(value: object) -> pendulum.DateTime | None:
+    """
+    Read a date from the wire: Unix seconds (number or text), ``YYYY-MM-DD HH:MM:SS`` taken as Paris time, or ISO 8601.
+
+    :param value: as it came; None, blank, zero dates and unreadable text give None, since no decision hangs on it.
+    """
+    if isinstance(value, bool) or not isinstance(value, (str, int, float, Decimal)):
+        return None
+    text = str(value).strip()
+    if not text or text.startswith("0000-"):
+        return None
+    try:
+        if text.lstrip("-").replace(".", "", 1).isdigit() and text.isascii():
+            return pendulum.from_timestamp(float(text), tz=PARIS)
+        parsed = datetime.fromisoformat(text)
+        return (
+            pendulum.instance(parsed, tz=PARIS)
+            if parsed.tzinfo is None
+            else pendulum.instance(parsed).in_timezone(PARIS)
+        )
+    except (ValueError, OverflowError, OSError):
+        return None

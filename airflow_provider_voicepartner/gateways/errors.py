@@ -1,0 +1,121 @@
+"""What a gateway's answer means when it is not a success, and what is wrong with an argument before it is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from types import MappingProxyType
+
+
+class ErrorKind(Enum):
+    """What may be concluded from a failed request; decides whether anything may be sent again."""
+
+    RETRYABLE = "retryable"
+    """Provably not taken, and a later try may succeed (rate limit, temporary refusal)."""
+    REJECTED = "rejected"
+    """Provably refused; the same request would be refused again."""
+    CONFIGURATION = "configuration"
+    """Provably refused because of the account or the connection (key, IP allow-list, sender, closed account)."""
+    CREDIT = "credit"
+    """Provably refused because the account has too little credit."""
+    DUPLICATE = "duplicate"
+    """Refused because the gateway has taken this very request before: proof that it was sent."""
+    NOT_FOUND = "not_found"
+    """The message, campaign or file is not known (yet)."""
+    TOO_LATE = "too_late"
+    """Can no longer be changed: already sent, or about to be."""
+    UNKNOWN = "unknown"
+    """Nobody can tell whether the gateway took the request."""
+
+
+class InvalidArgumentError(ValueError):
+    """
+    An argument that no gateway would take; raised before anything is sent.
+
+    :param argument: the argument's name, as the user writes it.
+    :param problem: what is wrong with it, and the fix; holds no number and no text.
+    """
+
+    def __init__(self, argument: str, problem: str) -> None:
+        super().__init__(f"{argument}: {problem}")
+        self.argument = argument
+        self.problem = problem
+
+
+class InvalidCallbackError(ValueError):
+    """A callback that has none of the documented shapes."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecipientProblem:
+    """One recipient that the gateway refused, by its position in the batch or its number in E.164."""
+
+    phone_number: str | None = field(repr=False)
+    code: str | None
+    reason: str
+
+
+class GatewayError(Exception):
+    """
+    A gateway's answer that is not a success.
+
+    :param gateway: ``smspartner``, ``voicepartner`` or ``octopush``.
+    :param endpoint: which call, such as ``campaign/send``.
+    :param kind: what may be concluded.
+    :param summary: one sentence, scrubbed.
+    :param code: the gateway's own code as text, where it gave one.
+    :param status: the HTTP status.
+    :param recipients: the recipients that were refused one by one, where the answer tells.
+    """
+
+    def __init__(
+        self,
+        gateway: str,
+        endpoint: str,
+        kind: ErrorKind,
+        summary: str,
+        *,
+        code: str | None = None,
+        status: int | None = None,
+        recipients: tuple[RecipientProblem, ...] = (),
+    ) -> None:
+        marks = [f"code {code}"] if code is not None else []
+        marks += [f"HTTP {status}"] if status is not None else []
+        super().__init__(f"{gateway} {endpoint}: {summary}" + (f" ({', '.join(marks)})" if marks else ""))
+        self.gateway = gateway
+        self.endpoint = endpoint
+        self.kind = kind
+        self.summary = summary
+        self.code = code
+        self.status = status
+        self.recipients = recipients
+
+
+@dataclass(frozen=True, slots=True)
+class Codes:
+    """
+    What one endpoint's error codes mean; the same number means different things on different endpoints.
+
+    :param kinds: code as text -> kind.
+    :param meanings: code as text -> a short English meaning, used when the gateway gives no message.
+    """
+
+    kinds: Mapping[str, ErrorKind]
+    meanings: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, table: Mapping[int | str, tuple[ErrorKind, str]]) -> Codes:
+        """Build from ``{code: (kind, meaning)}``."""
+        return cls(
+            MappingProxyType({str(code): kind for code, (kind, _) in table.items()}),
+            MappingProxyType({str(code): meaning for code, (_, meaning) in table.items()}),
+        )
+
+    def kind(self, code: str | None, default: ErrorKind) -> ErrorKind:
+        """Return what a code means here, or ``default`` for one that is not documented."""
+        return default if code is None else self.kinds.get(code, default)
+
+    def meaning(self, code: str | None) -> str | None:
+        """Return a short meaning of a code, or None."""
+        return None if code is None else self.meanings.get(code)

@@ -1,0 +1,175 @@
+"""
+The numbering plan that France and its overseas departments share: one national spelling, several country codes.
+
+``0612345678`` is +33, but ``0690123456`` is a Guadeloupe number, +590. The library ``phonenumbers`` judges; what it says
+about one number is remembered for the first five digits, where its own patterns leave the last four free. So the first
+number of a block costs a question to the library, and the next 9,999 cost a look-up.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import NamedTuple
+
+from airflow_provider_voicepartner.gateways.line_type import LineType, read_line_type
+
+REGIONS = ("FR", "GP", "MQ", "GF", "RE", "PM")
+"""Who may own a national number, in the order in which they are asked; GP answers for BL and MF, RE for YT."""
+
+SHARED_BY = frozenset({*REGIONS, "BL", "MF", "YT"}) - {"PM"}
+"""The regions where people write national numbers of the whole plan; St-Pierre-et-Miquelon writes six digits."""
+
+_FREE_DIGITS = re.compile(r"\\d\{(\d)\}$")
+_KINDS = (
+    "general_desc", "fixed_line", "mobile", "toll_free", "premium_rate", "shared_cost", "personal_number", "voip",
+    "pager", "uan", "voicemail",
+)  # fmt: skip
+
+
+class Block(NamedTuple):
+    """Ten thousand numbers that share their fate: where they belong, and what kind of line they are."""
+
+    country_code: str
+    region: str
+    line_type: LineType
+
+
+NOBODYS = Block("", "", LineType.OTHER)
+"""Numbers that belong to nobody."""
+
+
+class Blocks(dict[bytes, Block]):
+    """
+    What the library says about nine digits, by the first five; it is asked when a block is met for the first time.
+
+    Where no pattern that looks further than three digits can match, one question answers for a hundred blocks.
+
+    :param codes: the country codes that may own these digits, in the order in which they are asked.
+    :param detailed: all patterns that look at the fourth or fifth digit.
+    """
+
+    def __init__(self, codes: tuple[str, ...], detailed: re.Pattern[str]) -> None:
+        super().__init__()
+        self._codes = codes
+        self._detailed = detailed
+        self._hundreds: dict[bytes, Block | None] = {}
+
+    def __missing__(self, head: bytes) -> Block:
+        """Ask the library about any number of the block."""
+        hundred = head[:3]
+        if hundred not in self._hundreds:
+            numbers = (f"{hundred.decode()}{block:02d}0000" for block in range(100))
+            plain = not any(map(self._detailed.fullmatch, numbers))
+            self._hundreds[hundred] = ask(hundred.decode() + "000000", self._codes) if plain else None
+        block = self[head] = self._hundreds[hundred] or ask(head.decode() + "0000", self._codes)
+        return block
+
+
+def ask(digits: str, codes: tuple[str, ...]) -> Block:
+    """
+    Ask the library who owns nine digits.
+
+    The first owner wins, but for landlines that +33 and an overseas department both claim (0269…, 0596…): there the
+    library's pattern for +33 is a coarse one, and the numbers are overseas.
+    """
+    first = NOBODYS
+    for code in codes:
+        block = _owner(digits, code)
+        if block is NOBODYS:
+            continue
+        if first is NOBODYS:
+            if block.line_type is not LineType.LANDLINE or not _overseas_landline().fullmatch(digits):
+                return block
+            first = block
+        elif block.line_type is LineType.LANDLINE:
+            return block
+    return first
+
+
+def _owner(digits: str, code: str) -> Block:
+    import phonenumbers
+
+    number = phonenumbers.PhoneNumber(country_code=int(code), national_number=int(digits))
+    kind = phonenumbers.number_type(number)
+    if kind == phonenumbers.PhoneNumberType.UNKNOWN:
+        return NOBODYS
+    return Block(f"+{code}", phonenumbers.region_code_for_number(number) or "", read_line_type(kind))
+
+
+@cache
+def country_codes() -> tuple[str, ...]:
+    """Return the plan's country codes, +33 first."""
+    import phonenumbers
+
+    return tuple(str(phonenumbers.country_code_for_region(region)) for region in REGIONS)
+
+
+def _patterns(code: str, kinds: tuple[str, ...]) -> list[str]:
+    """Return the library's patterns for a country code, each split into its alternatives."""
+    import phonenumbers
+
+    found: list[str] = []
+    for region in phonenumbers.region_codes_for_country_code(int(code)):
+        metadata = phonenumbers.PhoneMetadata.metadata_for_region(region)
+        if metadata is None or metadata.leading_digits is not None:
+            return [".*"]  # Regions told apart in a way unknown here: assume the worst.
+        descriptions = [getattr(metadata, kind) for kind in kinds]
+        for description in descriptions:
+            if description is not None and description.national_number_pattern is not None:
+                found += alternatives(description.national_number_pattern)
+    return found
+
+
+@cache
+def _overseas_landline() -> re.Pattern[str]:
+    """The landline patterns of all overseas departments: what none of them matches is no landline there."""
+    return _any_of([part for code in country_codes()[1:] for part in _patterns(code, ("fixed_line",))])
+
+
+def _any_of(parts: list[str]) -> re.Pattern[str]:
+    return re.compile("|".join(f"(?:{part})" for part in parts) or "(?!)")
+
+
+@cache
+def tables() -> dict[bytes, Blocks]:
+    """
+    Return the blocks by what stands before the last nine digits: ``0``, ``+33``, ``0033``, ``+330``, ``00330``, ….
+
+    Empty when this version's patterns look at the last four digits: then every number goes to the library.
+    """
+    codes = country_codes()
+    free = {part: _free_digits(part) for code in codes for part in _patterns(code, _KINDS)}
+    if min(free.values()) < 4:
+        return {}
+    detailed = _any_of([part for part, digits in free.items() if digits < 6])
+    found = {b"0": Blocks(codes, detailed)}
+    for code in codes:
+        blocks = Blocks((code,), detailed)
+        for before in (f"+{code}", f"00{code}", f"+{code}0", f"00{code}0"):
+            found[before.encode()] = blocks
+    return found
+
+
+def owner(digits: str) -> Block:
+    """Say who owns nine digits written nationally."""
+    blocks = tables().get(b"0")
+    return ask(digits, country_codes()) if blocks is None else blocks[digits[:5].encode()]
+
+
+def _free_digits(part: str) -> int:
+    """Count the digits at the end of a pattern that may be any: 4 for ``69[01]\\d{4}``."""
+    found = _FREE_DIGITS.search(part)
+    return int(found[1]) if found else 0
+
+
+def alternatives(pattern: str) -> list[str]:
+    """Split a pattern at the bars outside its parentheses: ``1\\d{8}|(?:2|3)\\d{8}`` has two alternatives."""
+    depth, parts = 0, [""]
+    for character in pattern:
+        depth += {"(": 1, ")": -1}.get(character, 0)
+        if character == "|" and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += character
+    return parts

@@ -1,0 +1,110 @@
+"""What every gateway package offers, so that hooks and the batch loop need not know which one they talk to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Protocol
+
+from airflow_provider_voicepartner.gateways.model import (
+    Balance,
+    CallbackEvent,
+    CallbackUrls,
+    Cancellation,
+    Kind,
+    Message,
+    Receipt,
+    Recipient,
+)
+from airflow_provider_voicepartner.gateways.wire import (
+    ApiRequest,
+    ApiResponse,
+    CallbackRequest,
+    Credentials,
+)
+
+
+class Gateway(Protocol):
+    """One HTTP API; each gateway package (a module) is an instance of it."""
+
+    @property
+    def NAME(self) -> str:  # noqa: N802 - a module constant
+        """The connection type, such as ``smspartner``."""
+
+    @property
+    def LABEL(self) -> str:  # noqa: N802
+        """The product's name, such as ``SMS Partner``."""
+
+    @property
+    def BASE_URL(self) -> str:  # noqa: N802
+        """Where the API lives, version path included."""
+
+    @property
+    def KINDS(self) -> frozenset[Kind]:  # noqa: N802
+        """What it can send."""
+
+    def authenticate(self, request: ApiRequest, credentials: Credentials) -> ApiRequest:
+        """Put the key where this gateway wants it; done last, right before the request leaves."""
+
+    def check_message(self, message: Message, recipients_have_fields: bool) -> None:
+        """
+        Refuse a message that the gateway would refuse, before anything is sent.
+
+        :param recipients_have_fields: True when recipients carry personal fields, so that placeholders are filled in.
+        :raises InvalidArgumentError: naming the argument and the fix.
+        """
+
+    def build_batch(
+        self,
+        message: Message,
+        recipients: Sequence[Recipient],
+        *,
+        reference: str,
+        now: datetime,
+        send_at: datetime | None = None,
+        callbacks: CallbackUrls = ...,
+        simulate: bool = False,
+    ) -> ApiRequest:
+        """
+        Build the request that sends one batch.
+
+        :param message: what is said.
+        :param recipients: 1 to 500.
+        :param reference: our own id of the batch: 12 characters, lower-case letters and digits.
+        :param now: the present, aware.
+        :param send_at: aware and in the future; None sends at once.
+        :param callbacks: where to report, for gateways that take it per request.
+        :param simulate: ask for the price and the checks only, where the gateway offers that.
+        :raises InvalidArgumentError: naming the argument and the fix.
+        """
+
+    def parse_batch(
+        self, response: ApiResponse, message: Message, recipients: Sequence[Recipient]
+    ) -> Receipt:
+        """
+        Read the answer to a batch.
+
+        :raises GatewayError: for anything but a success with an id; its kind says whether the batch may have left.
+        """
+
+    def build_balance(self) -> ApiRequest:
+        """Build the request that reads the balance; also the cheapest check of a key."""
+
+    def parse_balance(self, response: ApiResponse) -> Balance:
+        """Read the balance, strictly: an answer without one is a failure."""
+
+    def build_cancel(self, gateway_id: str, kind: Kind) -> ApiRequest:
+        """Build the request that takes back a scheduled batch."""
+
+    def parse_cancel(self, response: ApiResponse, gateway_id: str) -> Cancellation:
+        """Read the answer to a cancel."""
+
+    def parse_callback(self, callback: CallbackRequest) -> tuple[CallbackEvent, ...]:
+        """
+        Read what the gateway sent to a callback URL, in every documented shape and encoding.
+
+        :raises InvalidCallbackError: and nothing else, whatever came in.
+        """
+
+
+Options = Mapping[str, Any]

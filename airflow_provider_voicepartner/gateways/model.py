@@ -1,0 +1,275 @@
+"""The words of the project as values: recipients, messages, receipts and reports, the same for every gateway."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, Literal
+
+import pendulum
+
+from airflow_provider_voicepartner.gateways.status import DeliveryStatus
+from airflow_provider_voicepartner.gateways.wire import mask_number
+
+Purpose = Literal["alert", "marketing"]
+Kind = Literal["sms", "tts", "voicemail"]
+
+MAX_RECIPIENTS_PER_BATCH = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """
+    One person to reach.
+
+    :param phone_number: in E.164, such as ``+33612345678``.
+    :param fields: personal fields that a message's ``{placeholders}`` name.
+    """
+
+    phone_number: str
+    fields: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def __repr__(self) -> str:
+        """Show the number masked: a recipient ends up in logs sooner or later."""
+        return f"Recipient({mask_number(self.phone_number)})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SmsMessage:
+    """
+    A text message.
+
+    :param text: what is said; may hold ``{placeholders}`` when recipients have personal fields.
+    :param sender: sender ID, 3 to 11 letters or digits; None leaves it to the gateway.
+    :param purpose: ``alert`` (transactional) or ``marketing`` (needs an opt-out mention, keeps legal hours).
+    :param options: gateway-specific settings under snake_case names; each gateway checks its own.
+    """
+
+    text: str = field(repr=False)
+    sender: str | None = None
+    purpose: Purpose = "alert"
+    options: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    kind: Kind = field(default="sms", init=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VoiceMessage:
+    """
+    A call that speaks a text, or plays an audio file of the gateway's library.
+
+    :param text: what is spoken; exactly one of ``text`` and ``audio_token``.
+    :param audio_token: the gateway's token of an audio file.
+    :param language: such as ``fr-FR``; each gateway maps it to its own list. None takes the gateway's default.
+    :param sender: caller ID, where the gateway allows one.
+    :param purpose: ``alert`` or ``marketing``.
+    :param options: gateway-specific settings under snake_case names.
+    """
+
+    text: str | None = field(default=None, repr=False)
+    audio_token: str | None = field(default=None, repr=False)
+    language: str | None = None
+    sender: str | None = None
+    purpose: Purpose = "alert"
+    options: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    kind: Kind = field(default="tts", init=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Voicemail:
+    """
+    An audio message left on voicemail without a ring (on a landline: when nobody answers).
+
+    :param audio_token: the gateway's token of an audio file.
+    :param sender: a mobile number that can be called back, validated with the gateway.
+    :param purpose: ``alert`` or ``marketing``.
+    :param options: gateway-specific settings under snake_case names.
+    """
+
+    audio_token: str = field(repr=False)
+    sender: str | None = None
+    purpose: Purpose = "alert"
+    options: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    kind: Kind = field(default="voicemail", init=False)
+
+
+Message = SmsMessage | VoiceMessage | Voicemail
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallbackUrls:
+    """
+    Where a gateway is to report about one batch; None leaves the gateway's own setting.
+
+    :param delivery: for delivery reports.
+    :param replies: for replies and STOP.
+    """
+
+    delivery: str | None = field(default=None, repr=False)
+    replies: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefusedRecipient:
+    """
+    One recipient that the gateway dropped while it took the rest of the batch.
+
+    :param code: the gateway's code.
+    :param reason: in words, scrubbed.
+    :param opted_out: True when the person had said STOP.
+    """
+
+    phone_number: str = field(repr=False)
+    code: str | None = None
+    reason: str = ""
+    opted_out: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """
+    What a gateway answered to a batch that it took.
+
+    :param gateway_id: the gateway's id of the batch, as text.
+    :param accepted: recipients taken.
+    :param cost: price of the batch, None where the answer does not tell.
+    :param currency: ISO 4217 code.
+    :param segments: messages charged (SMS segments, or calls), None where the answer does not tell.
+    :param refused: recipients dropped one by one.
+    :param duration: seconds spoken, for voice.
+    :param remaining_credit: balance after this batch.
+    :param raw: the whole answer, unknown keys included.
+    """
+
+    gateway_id: str
+    accepted: int
+    cost: Decimal | None = None
+    currency: str | None = None
+    segments: int | None = None
+    refused: tuple[RefusedRecipient, ...] = ()
+    duration: Decimal | None = None
+    remaining_credit: Decimal | None = None
+    raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Balance:
+    """
+    What is left on the account.
+
+    :param amount: money, or units where ``unit`` says so.
+    :param unit: ISO 4217 code, or the product that ``amount`` counts.
+    :param details: other counters by name, such as ``premium_sms``.
+    """
+
+    amount: Decimal
+    unit: str
+    details: Mapping[str, Any] = field(default_factory=dict)
+    raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cancellation:
+    """
+    The answer to a cancel.
+
+    :param gateway_id: the campaign, as it was asked.
+    :param already: True when it had been cancelled before.
+    :param refunded: credit given back, where the answer tells.
+    """
+
+    gateway_id: str
+    already: bool = False
+    refunded: Decimal | None = None
+    currency: str | None = None
+    raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryReport:
+    """
+    What became of one recipient, polled or called back.
+
+    :param gateway: whose report it is.
+    :param campaign_id: the gateway's id of the batch; None where the source does not tell.
+    :param phone_number: in E.164.
+    :param status: in our vocabulary.
+    :param gateway_status: the gateway's own word.
+    :param detail: a second word that qualifies the first (``VOICE_ANSWERED``).
+    :param at: when it happened, aware, where told.
+    :param duration: seconds of call.
+    :param cost: of this recipient, where told.
+    :param pressed_keys: keys pressed during a call, where told.
+    :param reference: our own reference or tag, where it is echoed.
+    """
+
+    gateway: str
+    campaign_id: str | None
+    phone_number: str = field(repr=False)
+    status: DeliveryStatus
+    gateway_status: str = ""
+    detail: str | None = None
+    at: pendulum.DateTime | None = None
+    duration: int | None = None
+    cost: Decimal | None = None
+    pressed_keys: str | None = None
+    reference: str | None = None
+    opted_out: bool = False
+    raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CampaignDeliveryReport:
+    """
+    What became of a whole batch, in one call (Voice Partner's voicemail).
+
+    :param campaign_ids: every id that the call names, the likeliest first.
+    :param delivered: recipients reached.
+    :param total: recipients of the campaign.
+    """
+
+    gateway: str
+    campaign_ids: tuple[str, ...]
+    delivered: int
+    total: int
+    raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """
+    An answer from a recipient.
+
+    :param part: position in a long answer that comes in several calls, from 1.
+    :param parts: how many calls make the whole.
+    :param parts_reference: what the calls of one answer have in common.
+    """
+
+    gateway: str
+    campaign_id: str | None
+    phone_number: str = field(repr=False)
+    text: str = field(repr=False)
+    to: str | None = field(default=None, repr=False)
+    at: pendulum.DateTime | None = None
+    part: int = 1
+    parts: int = 1
+    parts_reference: str | None = None
+    raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptOut:
+    """A recipient said STOP: must not be messaged again."""
+
+    gateway: str
+    campaign_id: str | None
+    phone_number: str = field(repr=False)
+    text: str = field(default="", repr=False)
+    at: pendulum.DateTime | None = None
+    raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+CallbackEvent = DeliveryReport | CampaignDeliveryReport | Reply | OptOut

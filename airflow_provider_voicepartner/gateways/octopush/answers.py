@@ -1,0 +1,154 @@
+"""What Octopush answers to sends, cancels and the balance, read tolerantly and judged strictly."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Final
+
+import pendulum
+
+from airflow_provider_voicepartner.gateways.dates import read_date
+from airflow_provider_voicepartner.gateways.model import (
+    Balance,
+    Cancellation,
+    Message,
+    Receipt,
+    Recipient,
+    SmsMessage,
+)
+from airflow_provider_voicepartner.gateways.octopush import codes
+from airflow_provider_voicepartner.gateways.octopush.identity import NAME
+from airflow_provider_voicepartner.gateways.octopush.refusals import build_refusal
+from airflow_provider_voicepartner.gateways.reading import (
+    as_decimal,
+    as_int,
+    as_objects,
+    as_text,
+    decode,
+)
+from airflow_provider_voicepartner.gateways.wire import ApiResponse
+
+# The vendor's pages and clients disagree on the key; drafts, parameters and calls say ticket_number.
+_TICKET_KEYS: Final = ("ticket_number", "sms_ticket", "voice_ticket", "vocal_ticket")
+_EUROS: Final = frozenset({"euros", "euro", "eur", "€"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WalletPack:
+    """
+    Credit that was bought together.
+
+    :param pack_id: the vendor's id.
+    :param credit: what is left, in the balance's unit.
+    :param expires_at: aware, None where the answer does not tell.
+    """
+
+    pack_id: str | None
+    credit: Decimal | None
+    expires_at: pendulum.DateTime | None
+
+
+def parse_batch(response: ApiResponse, message: Message, recipients: Sequence[Recipient]) -> Receipt:
+    """
+    Read the answer to ``sms-campaign/send`` or ``voice-campaign/send``: HTTP 201 (200 is taken too) with a ticket.
+
+    ``segments`` is the vendor's ``number_of_sms_needed`` as told; whether it counts one recipient or all is not
+    documented. ``accepted`` may be smaller than what was asked for; which numbers were dropped is never told.
+
+    :raises GatewayError: for anything else. ``DUPLICATE`` when the refusal says that our ``request_id`` was used
+        before, which proves that the batch was taken; its ticket is not told then. A 2xx without a ticket is in
+        doubt.
+    """
+    sms = isinstance(message, SmsMessage)
+    endpoint = "sms-campaign/send" if sms else "voice-campaign/send"
+    data = decode(NAME, endpoint, response, safe_to_repeat=False)
+    ticket = _ticket(data)
+    if ticket is None or response.status not in (200, 201):
+        raise build_refusal(
+            endpoint,
+            response,
+            codes.SMS_SEND if sms else codes.VOICE_SEND,
+            data,
+            safe_to_repeat=False,
+            problem="the answer holds no ticket",
+            ticket=ticket,
+            may_be_duplicate=True,
+        )
+    count = as_int(data.get("number_of_contacts"))
+    cost = as_decimal(data.get("total_cost"))
+    return Receipt(
+        gateway_id=ticket,
+        accepted=len(recipients) if count is None or count < 0 else min(count, len(recipients)),
+        cost=cost,
+        currency=None if cost is None else "EUR",
+        segments=as_int(data.get("number_of_sms_needed")),
+        duration=as_decimal(data.get("estimated_duration")),
+        remaining_credit=as_decimal(data.get("residual_credit")),
+        raw=data,
+    )
+
+
+def _ticket(data: Mapping[str, Any]) -> str | None:
+    found = (as_text(data.get(key)) for key in _TICKET_KEYS)
+    return next((ticket for ticket in found if ticket not in (None, "0")), None)
+
+
+def parse_balance(response: ApiResponse) -> Balance:
+    """
+    Read the balance: money (``unit`` is ``EUR``), or units of a product (``unit`` is its name).
+
+    ``details["wallet_packs"]`` is a tuple of ``WalletPack`` where they were asked for.
+
+    :raises GatewayError: for anything but an amount with a unit.
+    """
+    endpoint = "wallet/check-balance"
+    data = decode(NAME, endpoint, response, safe_to_repeat=True)
+    amount, unit = as_decimal(data.get("amount")), as_text(data.get("unit"))
+    if amount is None or unit is None or not 200 <= response.status < 300:
+        raise build_refusal(
+            endpoint,
+            response,
+            codes.CHECK_BALANCE,
+            data,
+            safe_to_repeat=True,
+            problem="the answer holds no amount with a unit",
+        )
+    packs = tuple(_wallet_pack(pack) for pack in as_objects(data.get("wallet_packs")))
+    return Balance(
+        amount=amount,
+        unit="EUR" if unit.casefold() in _EUROS else unit,
+        details={"wallet_packs": packs} if packs else {},
+        raw=data,
+    )
+
+
+def _wallet_pack(pack: Mapping[str, Any]) -> WalletPack:
+    return WalletPack(
+        pack_id=as_text(pack.get("id")),
+        credit=as_decimal(pack.get("credit")),
+        expires_at=read_date(as_text(pack.get("expiration_date"))),
+    )
+
+
+def parse_cancel(response: ApiResponse, gateway_id: str) -> Cancellation:
+    """
+    Read the answer to a cancel: 204 without a body, and nothing else, is a success.
+
+    :param gateway_id: the ticket, as it was asked.
+    :raises GatewayError: ``REJECTED`` for a 400, which the vendor gives for every reason alike (too late, three or
+        more recipients, more than 1000 cancels this month, cancelled before, unknown ticket).
+    """
+    if response.status == 204:
+        return Cancellation(gateway_id=gateway_id)
+    endpoint = "cancel"
+    data = decode(NAME, endpoint, response, safe_to_repeat=False)
+    raise build_refusal(
+        endpoint,
+        response,
+        codes.CANCEL,
+        data,
+        safe_to_repeat=False,
+        problem="the answer is not the empty one that confirms a cancel",
+    )

@@ -1,0 +1,171 @@
+"""What Octopush can be asked to say: SMS and spoken calls, and the refusal of what it would not take."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from airflow_provider_voicepartner.gateways.dates import require_future
+from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
+from airflow_provider_voicepartner.gateways.model import (
+    MAX_RECIPIENTS_PER_BATCH,
+    CallbackUrls,
+    Message,
+    Recipient,
+    SmsMessage,
+    Voicemail,
+)
+from airflow_provider_voicepartner.gateways.octopush.languages import read_language
+from airflow_provider_voicepartner.gateways.octopush.options import SmsOptions, VoiceOptions
+from airflow_provider_voicepartner.gateways.octopush.personal import LONGEST_TEXT, fields_of, personalise
+from airflow_provider_voicepartner.gateways.options import read_options
+from airflow_provider_voicepartner.gateways.wire import ApiRequest
+
+PURPOSES: Final = {"alert": "alert", "marketing": "wholesale"}
+
+_NO_CALLBACKS = CallbackUrls()
+_E164 = re.compile(r"\+[1-9][0-9]{6,14}")
+_SENDER = re.compile(r"[A-Za-z0-9]{3,11}")
+_SHORTEST_SECRET = 3
+
+
+def check_message(message: Message, recipients_have_fields: bool) -> None:
+    """
+    Refuse a message that Octopush would refuse or misread.
+
+    A text has 1 to 1224 characters. A sender has 3 to 11 letters or digits, without blanks; for a call, digits are
+    advised, since one page of the vendor allows nothing else there. Marketing SMS in France need the opt-out mention
+    ``STOP au XXXXX`` in the text, where the service fills in the number; that is left to the caller.
+
+    :param recipients_have_fields: True when recipients carry personal fields, so that placeholders are filled in.
+    :raises InvalidArgumentError: naming the argument and the fix.
+    """
+    personal = personalise(_text(message), recipients_have_fields)
+    if len(personal.text) > LONGEST_TEXT:
+        raise InvalidArgumentError(
+            "text", f"has {len(personal.text)} characters; Octopush takes 1 to {LONGEST_TEXT}, so shorten it"
+        )
+    if message.sender is not None and not _SENDER.fullmatch(message.sender):
+        raise InvalidArgumentError(
+            "sender",
+            "is not 3 to 11 letters or digits without blanks and accents; shorten it or leave it out",
+        )
+    _settings(message)
+
+
+def _text(message: Message) -> str:
+    """Return what is said; Octopush plays no files and leaves no voicemail."""
+    if isinstance(message, Voicemail):
+        raise InvalidArgumentError(
+            "message", "Octopush leaves no voicemail; use a connection of type voicepartner for it"
+        )
+    if not isinstance(message, SmsMessage) and message.audio_token is not None:
+        raise InvalidArgumentError(
+            "audio_token",
+            "Octopush plays no audio files; give a text, or use a connection of type voicepartner",
+        )
+    if message.text is None or not message.text.strip():
+        raise InvalidArgumentError("text", f"is empty; Octopush takes 1 to {LONGEST_TEXT} characters")
+    return message.text
+
+
+def _settings(message: Message) -> dict[str, Any]:
+    """Return the vendor's settings of a message under its own names; what the user left out is left out."""
+    if isinstance(message, SmsMessage):
+        return read_options(SmsOptions, message.options).model_dump(exclude_none=True)
+    if isinstance(message, Voicemail):
+        return {}
+    options = read_options(VoiceOptions, message.options)
+    language = read_language(message.language, options.voice_gender, allow_any=options.allow_any_language)
+    return {
+        **options.model_dump(exclude_none=True, exclude={"allow_any_language"}),
+        "voice_language": language,
+    }
+
+
+def build_batch(
+    message: Message,
+    recipients: Sequence[Recipient],
+    *,
+    reference: str,
+    now: datetime,
+    send_at: datetime | None = None,
+    callbacks: CallbackUrls = _NO_CALLBACKS,
+    simulate: bool = False,
+) -> ApiRequest:
+    """
+    Build ``sms-campaign/send`` or ``voice-campaign/send``.
+
+    :param recipients: 1 to 500; only the fields that the text uses are sent with them.
+    :param reference: goes out as ``request_id``: for 24 hours the service refuses a second request with the same
+        id, which proves that the first was taken. Whether a refused request uses up its id is not documented, so a
+        batch that was refused and is sent again, corrected, needs a new reference.
+    :param send_at: goes out as ISO 8601 in Europe/Paris with its offset, moved up to the next full second.
+    :param callbacks: not sent: callback URLs are set for the whole account, see ``build_edit_parameters``.
+    :param simulate: ask for the checks only: nothing is sent, and the answer's figures are made up. Such a request
+        gets an id of its own, since it is not documented whether a simulated request uses up its id.
+    :raises InvalidArgumentError: naming the argument and the fix.
+    """
+    if not recipients:
+        raise InvalidArgumentError("to", "is empty; give at least one recipient")
+    if len(recipients) > MAX_RECIPIENTS_PER_BATCH:
+        raise InvalidArgumentError(
+            "to",
+            f"holds {len(recipients)} recipients; a request takes {MAX_RECIPIENTS_PER_BATCH}, so split them",
+        )
+    with_fields = any(recipient.fields for recipient in recipients)
+    check_message(message, with_fields)
+    text = _text(message)
+    personal = personalise(text, with_fields)
+    contacts = [
+        {"phone_number": _number(row, recipient), **fields_of(row, recipient, text, personal)}
+        for row, recipient in enumerate(recipients)
+    ]
+    body: dict[str, Any] = {
+        "text": personal.text,
+        "recipients": contacts,
+        "purpose": PURPOSES[message.purpose],
+        "request_id": f"{reference}-simulated" if simulate else reference,
+        **_settings(message),
+    }
+    if message.sender is not None:
+        body["sender"] = message.sender
+    if send_at is not None:
+        body["send_at"] = _write_date(send_at, now)
+    if simulate:
+        body["simulation_mode"] = True
+    endpoint = "sms-campaign/send" if isinstance(message, SmsMessage) else "voice-campaign/send"
+    return ApiRequest(
+        endpoint=endpoint,
+        method="POST",
+        path=endpoint,
+        safe_to_repeat=False,
+        body=body,
+        private=_private_texts(text, personal.text, contacts),
+    )
+
+
+def _number(row: int, recipient: Recipient) -> str:
+    if not _E164.fullmatch(recipient.phone_number):
+        raise InvalidArgumentError(f"to[{row}]", "is not in E.164; write the number like +33 and nine digits")
+    return recipient.phone_number
+
+
+def _write_date(send_at: datetime, now: datetime) -> str:
+    moment = require_future(send_at, now)
+    if moment.microsecond:
+        moment = moment.replace(microsecond=0) + timedelta(seconds=1)
+    return moment.isoformat(timespec="seconds")
+
+
+def _private_texts(text: str, sent: str, contacts: Sequence[dict[str, str]]) -> tuple[str, ...]:
+    """Return what must not show up in an error: the text in both spellings, and personal fields long enough to tell."""
+    values = {
+        value
+        for contact in contacts
+        for name, value in contact.items()
+        if name != "phone_number" and len(value) >= _SHORTEST_SECRET
+    }
+    return tuple(dict.fromkeys([text, sent, *sorted(values)]))

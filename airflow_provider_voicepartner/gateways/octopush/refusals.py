@@ -1,0 +1,140 @@
+"""
+Why Octopush said no, found in whatever shape its answer has.
+
+The HTTP status is read first. Then come ``code`` and ``message`` at the top, and a nested list of ``{code,
+message}`` whose name is not published, so it is looked for under any name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from airflow_provider_voicepartner.gateways.errors import Codes, ErrorKind, GatewayError
+from airflow_provider_voicepartner.gateways.octopush.codes import DUPLICATE_CODE
+from airflow_provider_voicepartner.gateways.octopush.identity import NAME
+from airflow_provider_voicepartner.gateways.reading import as_text, refusal, transport_kind
+from airflow_provider_voicepartner.gateways.wire import ApiResponse, scrub
+
+_DEEPEST = 4
+_MOST_REASONS = 50
+_CODE = re.compile(r"[A-Za-z0-9_.\-]{1,40}")
+_REQUEST_ID = re.compile(r"request[\s_\-]?id", re.IGNORECASE)
+# "can only be used with" is about something else, so a bare "used" after "be" does not count.
+_TAKEN_BEFORE = re.compile(r"\balready\b|\bduplicate|(?<!be )\bused\b|\bdéjà\b|\bdoublon", re.IGNORECASE)
+# Statuses whose meaning no code in the body may change.
+_DECIDED_BY_STATUS: Final = frozenset({401, 402, 403, 408, 429})
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One reason of a refusal: a code, words, or both."""
+
+    code: str | None
+    words: str
+
+
+def find_reasons(data: Mapping[str, Any]) -> tuple[Reason, ...]:
+    """Return all reasons that an answer gives: the nested ones first, since they are the telling ones."""
+    nested = [reason for name, value in data.items() for reason in _walk(value, name, 1)]
+    code, words = as_text(data.get("code")), as_text(data.get("message"))
+    top = [Reason(code, words or "")] if code or words else []
+    return (*nested[:_MOST_REASONS], *top)
+
+
+def _walk(value: Any, name: str, depth: int) -> Iterator[Reason]:
+    if depth > _DEEPEST:
+        return
+    if isinstance(value, dict):
+        code, message = as_text(value.get("code")), as_text(value.get("message"))
+        leaves = [
+            f"{key} {leaf}" for key, leaf in value.items() if isinstance(leaf, str) and key != "message"
+        ]
+        if code or message or leaves:
+            yield Reason(code, "; ".join(part for part in (message, *leaves[:_MOST_REASONS]) if part))
+        for key, inner in value.items():
+            yield from _walk(inner, key, depth + 1)
+    elif isinstance(value, list):
+        for item in value[:_MOST_REASONS]:
+            if isinstance(item, str):
+                yield Reason(None, f"{name} {item}")
+            else:
+                yield from _walk(item, name, depth + 1)
+
+
+def names_duplicate(reasons: tuple[Reason, ...]) -> bool:
+    """
+    Say whether a refusal says that our ``request_id`` was used before.
+
+    The code of that refusal is not published, so it is recognised by the number that the vendor's previous API
+    used, or by words that speak of the request id *and* of its being used already. Any other refusal is no
+    duplicate: to take one for a duplicate would count a message as sent that was not.
+    """
+    return any(
+        reason.code == DUPLICATE_CODE
+        or (_REQUEST_ID.search(reason.words) is not None and _TAKEN_BEFORE.search(reason.words) is not None)
+        for reason in reasons
+    )
+
+
+def build_refusal(
+    endpoint: str,
+    response: ApiResponse,
+    codes: Codes,
+    data: Mapping[str, Any],
+    *,
+    safe_to_repeat: bool,
+    problem: str,
+    ticket: str | None = None,
+    may_be_duplicate: bool = False,
+) -> GatewayError:
+    """
+    Build the error for an answer that is JSON but no success.
+
+    :param codes: what this endpoint's codes mean; they refine a 4xx, and for reads anything.
+    :param problem: what to say when the answer gives no words of its own.
+    :param ticket: the id that the answer names all the same; a failure with an id is in doubt.
+    :param may_be_duplicate: True for sends, which carry a ``request_id``.
+    """
+    reasons = find_reasons(data)
+    code = _choose_code(reasons, codes, response)
+    status = response.status
+    kind = ErrorKind.CREDIT if status == 402 else transport_kind(status, safe_to_repeat=safe_to_repeat)
+    refused = 400 <= status < 500 and status not in _DECIDED_BY_STATUS
+    if refused and may_be_duplicate and names_duplicate(reasons):
+        kind = ErrorKind.DUPLICATE
+    elif ticket is not None:
+        kind, problem = (
+            ErrorKind.UNKNOWN,
+            "the answer contradicts itself: it names a ticket, and a failure too",
+        )
+    elif refused or (safe_to_repeat and status < 500 and status not in _DECIDED_BY_STATUS):
+        by_status = codes.kind(str(status), kind)
+        kind = codes.kind(code, by_status)
+        # Without a request id there is nothing to be a duplicate of.
+        kind = by_status if kind is ErrorKind.DUPLICATE else kind
+    words = "; ".join(dict.fromkeys(reason.words for reason in reversed(reasons) if reason.words))
+    meanings = Codes({}, codes.meanings)
+    if not words and meanings.meaning(code) is None:
+        return GatewayError(NAME, endpoint, kind, problem, code=code, status=status)
+    return refusal(NAME, endpoint, response, meanings, code=code, message=words, default=kind)
+
+
+def _choose_code(reasons: tuple[Reason, ...], codes: Codes, response: ApiResponse) -> str | None:
+    """Return the most telling code: a documented one that does not merely repeat the HTTP status, if there is one."""
+    found = [
+        reason.code for reason in reasons if reason.code and _is_presentable(reason.code, codes, response)
+    ]
+    repeated = str(response.status)
+    documented = [code for code in found if code in codes.kinds and code != repeated]
+    own = [code for code in found if code != repeated]
+    return next(iter(documented or own or found), None)
+
+
+def _is_presentable(code: str, codes: Codes, response: ApiResponse) -> bool:
+    """Say whether a text is a code: a documented one, or a short word that gives away no number, text or key."""
+    if code in codes.kinds:
+        return True
+    return _CODE.fullmatch(code) is not None and scrub(code, response.private) == code

@@ -1,0 +1,257 @@
+"""A batch of the project's own words turned into the one request that fits it, and its answer into a receipt."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
+from airflow_provider_voicepartner.gateways.model import (
+    Balance,
+    CallbackUrls,
+    Cancellation,
+    Kind,
+    Message,
+    Receipt,
+    Recipient,
+    SmsMessage,
+)
+from airflow_provider_voicepartner.gateways.options import read_options
+from airflow_provider_voicepartner.gateways.placeholders import fill_in, placeholders
+from airflow_provider_voicepartner.gateways.smspartner.answers import (
+    parse_bulk_send,
+    parse_me,
+    parse_message_cancel,
+    parse_send,
+    parse_vn_send,
+)
+from airflow_provider_voicepartner.gateways.smspartner.checks import (
+    check_count,
+    check_numbers,
+    check_range,
+    check_sender,
+    check_text,
+    check_url,
+)
+from airflow_provider_voicepartner.gateways.smspartner.identity import KINDS, LABEL
+from airflow_provider_voicepartner.gateways.smspartner.options import Gamme, SmsOptions
+from airflow_provider_voicepartner.gateways.smspartner.requests import (
+    build_bulk_send,
+    build_me,
+    build_message_cancel,
+    build_send,
+    build_vn_send,
+)
+from airflow_provider_voicepartner.gateways.smspartner.tags import join_tag
+from airflow_provider_voicepartner.gateways.wire import ApiRequest, ApiResponse
+
+_STOP = "STOP"
+_NO_CALLBACKS = CallbackUrls()
+
+
+def check_message(message: Message, recipients_have_fields: bool) -> None:
+    """
+    Refuse a message that the gateway would refuse, before anything is sent.
+
+    A text whose placeholders will be filled in is measured without them here, and as filled in when its batch is built.
+
+    :param message: an SMS.
+    :param recipients_have_fields: True when recipients carry personal fields, so that placeholders are filled in.
+    :raises InvalidArgumentError: naming the argument and the fix.
+    """
+    sms = _as_sms(message)
+    options = read_options(SmsOptions, sms.options)
+    low_cost = options.gamme is Gamme.LOW_COST
+    check_sender(sms.sender)
+    _check_together(sms, options)
+    check_range(low_cost=low_cost, is_stop_sms=options.is_stop_sms is True, argument="options['is_stop_sms']")
+    text = sms.text
+    if recipients_have_fields and text.strip():
+        # At least this much is sent, whatever the fields hold; an empty rest may be all fields.
+        text = fill_in(text, dict.fromkeys(placeholders(text), "")).strip() or "."
+    check_text(text, is_unicode=options.is_unicode, low_cost=low_cost)
+    if low_cost and sms.purpose == "marketing" and _STOP not in text:
+        raise InvalidArgumentError(
+            "message",
+            "a marketing SMS of the Low Cost range must carry its own STOP mention; add it, such as NoPub=STOP",
+        )
+
+
+def _check_together(sms: SmsMessage, options: SmsOptions) -> None:
+    if options.virtual_number is None:
+        return
+    clashes = {
+        "sender": sms.sender is not None,
+        "options['gamme']": options.gamme is not None,
+        "options['is_unicode']": options.is_unicode,
+    }
+    for argument, given in clashes.items():
+        if given:
+            raise InvalidArgumentError(
+                argument, "does not go with the option 'virtual_number'; give one of the two"
+            )
+
+
+def _as_sms(message: Message) -> SmsMessage:
+    if not isinstance(message, SmsMessage):
+        raise InvalidArgumentError(
+            "message",
+            f"{LABEL} sends SMS only, not {message.kind}; use a connection of another gateway for it",
+        )
+    return message
+
+
+def batch_tag(message: SmsMessage, reference: str) -> str:
+    """
+    Return the tag under which the statuses of a batch can be asked for: the proof that a send in doubt arrived.
+
+    :param message: as it was sent.
+    :param reference: our own id of the batch.
+    :raises InvalidArgumentError: for options or a reference that cannot be.
+    """
+    return join_tag(read_options(SmsOptions, message.options).tag, reference)
+
+
+def build_batch(
+    message: Message,
+    recipients: Sequence[Recipient],
+    *,
+    reference: str,
+    now: datetime,
+    send_at: datetime | None = None,
+    callbacks: CallbackUrls = _NO_CALLBACKS,
+    simulate: bool = False,
+) -> ApiRequest:
+    """
+    Build the request that sends one batch.
+
+    One text for all goes to ``send``. When recipients carry fields and the text has placeholders, each gets a text
+    of its own through ``bulk-send``, so that none can land on the wrong person. Without any fields, braces are sent
+    as they are: the text of an alert may hold some. The option ``virtual_number`` goes to ``vn/send``.
+
+    :param message: an SMS.
+    :param recipients: 1 to 500; with ``virtual_number`` exactly one.
+    :param reference: our own id of the batch, 12 lower-case letters or digits; it ends the gateway's tag.
+    :param now: the present, aware.
+    :param send_at: aware and in the future, rounded up to 5 minutes; None sends at once.
+    :param callbacks: where to report; the options ``url_dlr`` and ``url_response`` come first.
+    :param simulate: checked and counted by the gateway, but neither sent nor charged.
+    :raises InvalidArgumentError: naming the argument and the fix.
+    """
+    sms = _as_sms(message)
+    check_count(len(recipients), argument="to")
+    personal = any(recipient.fields for recipient in recipients)
+    check_message(sms, personal)
+    numbers = [recipient.phone_number for recipient in recipients]
+    check_numbers(numbers)
+    check_url(callbacks.delivery, argument="callbacks.delivery")
+    check_url(callbacks.replies, argument="callbacks.replies")
+    options = read_options(SmsOptions, sms.options)
+    extras: dict[str, Any] = {
+        "tag": join_tag(options.tag, reference),
+        "is_stop_sms": _stop_mention(sms, options),
+        "sandbox": simulate or options.sandbox,
+        "url_dlr": options.url_dlr or callbacks.delivery,
+        "url_response": options.url_response or callbacks.replies,
+    }
+    texts = _texts(sms.text, recipients) if _is_personal(sms.text, recipients) else None
+    if options.virtual_number is not None:
+        _check_virtual_batch(recipients, send_at)
+        return build_vn_send(
+            phone_number=numbers[0],
+            virtual_number=options.virtual_number,
+            text=texts[0] if texts else sms.text,
+            **extras,
+        )
+    extras |= {
+        "sender": sms.sender,
+        "gamme": options.gamme,
+        "is_unicode": options.is_unicode,
+        "send_at": send_at,
+        "now": now,
+    }
+    if texts is not None:
+        return build_bulk_send(texts=list(zip(numbers, texts, strict=True)), **extras)
+    return build_send(phone_numbers=numbers, text=sms.text, **extras)
+
+
+def _is_personal(text: str, recipients: Sequence[Recipient]) -> bool:
+    return bool(placeholders(text)) and any(recipient.fields for recipient in recipients)
+
+
+def _texts(text: str, recipients: Sequence[Recipient]) -> list[str]:
+    return [fill_in(text, recipient.fields) for recipient in recipients]
+
+
+def _stop_mention(sms: SmsMessage, options: SmsOptions) -> bool:
+    if options.is_stop_sms is not None:
+        return options.is_stop_sms
+    return sms.purpose == "marketing" and options.gamme is not Gamme.LOW_COST
+
+
+def _check_virtual_batch(recipients: Sequence[Recipient], send_at: datetime | None) -> None:
+    if len(recipients) != 1:
+        raise InvalidArgumentError(
+            "to",
+            f"holds {len(recipients)} recipients, and the option 'virtual_number' sends to one per request; "
+            "send them one by one, or take the option out",
+        )
+    if send_at is not None:
+        raise InvalidArgumentError(
+            "send_at",
+            "the gateway does not schedule an SMS from a virtual number; send at once, or without the option",
+        )
+
+
+def parse_batch(response: ApiResponse, message: Message, recipients: Sequence[Recipient]) -> Receipt:
+    """
+    Read the answer to a batch.
+
+    :param message: as it was given to :func:`build_batch`.
+    :param recipients: likewise, in that order.
+    :raises GatewayError: for anything but a success with an id; its kind says whether the batch may have been taken.
+    """
+    numbers = [recipient.phone_number for recipient in recipients]
+    if isinstance(message, SmsMessage):
+        if message.options.get("virtual_number") is not None and len(numbers) == 1:
+            return parse_vn_send(response, phone_number=numbers[0])
+        if _is_personal(message.text, recipients):
+            return parse_bulk_send(response, phone_numbers=numbers)
+    return parse_send(response, phone_numbers=numbers)
+
+
+def build_balance() -> ApiRequest:
+    """Build the request that reads the balance; also the cheapest check of a key."""
+    return build_me()
+
+
+def parse_balance(response: ApiResponse) -> Balance:
+    """
+    Read the balance, in money; its details are those of :func:`parse_me`.
+
+    :raises GatewayError: also for a success without a balance.
+    """
+    return parse_me(response).balance
+
+
+def build_cancel(gateway_id: str, kind: Kind) -> ApiRequest:
+    """
+    Build the request that takes back a scheduled batch, at the latest 5 minutes before its time.
+
+    :param gateway_id: from the receipt.
+    :param kind: ``sms``.
+    :raises InvalidArgumentError: for another kind, or what is no id.
+    """
+    if kind not in KINDS:
+        raise InvalidArgumentError("kind", f"{LABEL} sends SMS only, not {kind}; check the connection")
+    return build_message_cancel(message_id=gateway_id)
+
+
+def parse_cancel(response: ApiResponse, gateway_id: str) -> Cancellation:
+    """
+    Read the answer to a cancel; "already cancelled" is a success.
+
+    :raises GatewayError: ``TOO_LATE`` or ``NOT_FOUND`` where the gateway says so.
+    """
+    return parse_message_cancel(response, message_id=gateway_id)

@@ -1,0 +1,240 @@
+"""
+Telling a yes from a no, in every shape the gateway writes one.
+
+Its docs and its users show these shapes of an error: a code with a message; a code with a list ``errors`` (or
+``error``) of form fields; a code with a list of numbers, each with a code of its own, as text; an object ``error`` with a
+word such as ``NOCREDITS``. The HTTP status says little (errors come with 200 as well as with 400), so it is used only
+where the body leaves the question open; 429 alone always means "not taken".
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from airflow_provider_voicepartner.gateways.errors import Codes, ErrorKind, GatewayError, RecipientProblem
+from airflow_provider_voicepartner.gateways.numbers import read_wire_number
+from airflow_provider_voicepartner.gateways.reading import (
+    as_bool,
+    as_object,
+    as_objects,
+    as_text,
+    decode,
+    pick,
+    refusal,
+    transport_kind,
+)
+from airflow_provider_voicepartner.gateways.smspartner.identity import NAME
+from airflow_provider_voicepartner.gateways.wire import ApiResponse, scrub
+
+_CODE = re.compile(r"-?[A-Za-z0-9_-]{1,40}")
+_SHORT_CODE = re.compile(r"[0-9]{1,4}")
+_SERVER_CODE = re.compile(r"5[0-9]{2}")
+_FIELD = re.compile(r"children\[([A-Za-z_]{1,40})\]")
+_ARGUMENTS = {
+    "phoneNumbers": "to",
+    "phoneNumber": "to",
+    "SMSList": "to",
+    "scheduledDeliveryDate": "send_at",
+    "time": "send_at",
+    "minute": "send_at",
+    "isStopSms": "is_stop_sms",
+    "isUnicode": "is_unicode",
+    "urlDlr": "url_dlr",
+    "urlResponse": "url_response",
+    "from": "virtual_number",
+}
+_VAGUE = ("55", None)
+_NO_CREDIT = "11"
+
+
+def accepted_answer(
+    endpoint: str,
+    response: ApiResponse,
+    codes: Codes,
+    *,
+    safe_to_repeat: bool,
+    numbers: Sequence[str] = (),
+    also_good: str | None = None,
+) -> dict[str, Any]:
+    """
+    Decode an answer that says yes: ``success`` is literally true.
+
+    :param endpoint: for the error.
+    :param codes: what this endpoint's codes mean.
+    :param safe_to_repeat: as the request said; decides whether anything can be in doubt.
+    :param numbers: the recipients of a send, to name one that the answer does not name.
+    :param also_good: a code whose "no" means that the wanted state was there before.
+    :raises GatewayError: for everything else.
+    """
+    data = decode(NAME, endpoint, response, safe_to_repeat=safe_to_repeat)
+    if data.get("success") is True:
+        return data
+    if not says_no(data.get("success")):
+        raise unclear(
+            endpoint, response, codes, data, "the answer has no success flag", safe_to_repeat=safe_to_repeat
+        )
+    if also_good is not None and read_code(data, response) == also_good and response.status != 429:
+        return data
+    raise _refused(endpoint, response, codes, data, safe_to_repeat=safe_to_repeat, numbers=numbers)
+
+
+def says_no(flag: Any) -> bool:
+    """Say whether a success flag is a clear no: false, 0 or their texts. A missing or blank one is not clear."""
+    return flag is not None and not (isinstance(flag, str) and not flag.strip()) and as_bool(flag) is False
+
+
+def unclear(
+    endpoint: str,
+    response: ApiResponse,
+    codes: Codes,
+    data: Mapping[str, Any],
+    problem: str,
+    *,
+    safe_to_repeat: bool,
+) -> GatewayError:
+    """
+    Build the error for an answer that is neither yes nor no.
+
+    A send stays in doubt unless the HTTP status is a refusal; a read may be tried again.
+
+    :param problem: what is missing in the answer.
+    """
+    code = read_code(data, response)
+    kind = transport_kind(response.status, safe_to_repeat=safe_to_repeat)
+    if response.status != 429 and (safe_to_repeat or kind is not ErrorKind.UNKNOWN):
+        kind = codes.kind(code, kind)
+    said = _said(as_text(data.get("message")), response)
+    meaning = codes.meaning(code)
+    parts = [problem, *([meaning] if meaning else []), *([f"the gateway said {said!r}"] if said else [])]
+    return GatewayError(NAME, endpoint, kind, "; ".join(parts), code=code, status=response.status)
+
+
+def read_code(data: Mapping[str, Any], response: ApiResponse) -> str | None:
+    """Read a code, an int or its text. What looks like neither a number nor a word is no code and is not shown."""
+    code = as_text(data.get("code"))
+    if code is None:
+        word = as_text(as_object(data.get("error")).get("message")) or as_text(data.get("message")) or ""
+        return _NO_CREDIT if word.upper() == "NOCREDITS" else None
+    if _SHORT_CODE.fullmatch(code):
+        return code  # Before any scrubbing: a text such as "1" must not hide a code 11.
+    return code if _CODE.fullmatch(code) and scrub(code, response.private) == code else None
+
+
+def recipient_problem(
+    entry: Mapping[str, Any], response: ApiResponse, codes: Codes, fallback: str | None
+) -> RecipientProblem:
+    """
+    Read what an answer says about one number.
+
+    :param fallback: the number that an entry without one is about, if that is known.
+    """
+    number = as_text(pick(entry, "phoneNumber", "phone_number", "phone", "number"))
+    code = read_code(entry, response)
+    reason = (
+        codes.meaning(code) or _said(as_text(entry.get("message")), response) or "refused without a reason"
+    )
+    return RecipientProblem(read_wire_number(number) if number else fallback, code, reason)
+
+
+def listed_problems(
+    data: Mapping[str, Any], response: ApiResponse, codes: Codes, numbers: Sequence[str]
+) -> tuple[RecipientProblem, ...]:
+    """
+    Read the numbers that an answer refuses one by one.
+
+    :param numbers: the recipients, in order; the only one of a send is meant where an entry names none.
+    """
+    only = numbers[0] if len(numbers) == 1 else None
+    return tuple(
+        recipient_problem(entry, response, codes, only)
+        for entry in _errors(data)
+        if "elementId" not in entry
+        and entry.get("success") is not True
+        and pick(entry, "code", "phoneNumber", "phone_number", "phone", "number") is not None
+    )
+
+
+def bulk_entries(data: Mapping[str, Any]) -> list[Mapping[str, Any]] | None:
+    """Return what a bulk send says about each number, or None when it says nothing."""
+    entries = data.get("SMSResponse_List")
+    return as_objects(entries) if isinstance(entries, list) else None
+
+
+def _errors(data: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    found: list[Mapping[str, Any]] = []
+    for key in ("errors", "error"):
+        value = data.get(key)
+        found += as_objects([value] if isinstance(value, dict) else value)
+    return found + [entry for entry in bulk_entries(data) or [] if says_no(entry.get("success"))]
+
+
+def _refused(
+    endpoint: str,
+    response: ApiResponse,
+    codes: Codes,
+    data: Mapping[str, Any],
+    *,
+    safe_to_repeat: bool,
+    numbers: Sequence[str],
+) -> GatewayError:
+    recipients = listed_problems(data, response, codes, numbers)
+    code = read_code(data, response)
+    default = _default_kind(code, response.status, safe_to_repeat=safe_to_repeat)
+    each = [problem.code for problem in recipients if problem.code is not None]
+    if code in _VAGUE and each:
+        # "No number is left": the numbers' own codes say why.
+        code = Counter(each).most_common(1)[0][0]
+        default = _shared_kind(each, codes)
+        codes = Codes({**codes.kinds, code: default}, codes.meanings)
+    return refusal(
+        NAME,
+        endpoint,
+        response,
+        codes,
+        code=code,
+        message=_explanation(data),
+        default=default,
+        recipients=recipients,
+    )
+
+
+def _default_kind(code: str | None, status: int, *, safe_to_repeat: bool) -> ErrorKind:
+    """Judge a clear no whose code is missing or not documented: a refusal, unless a server's failure speaks."""
+    if code is None:
+        return transport_kind(status, safe_to_repeat=safe_to_repeat) if status >= 400 else ErrorKind.REJECTED
+    if _SERVER_CODE.fullmatch(code):
+        # As the documented 500: a failure on the way, which may have come after the message was queued.
+        return transport_kind(500, safe_to_repeat=safe_to_repeat)
+    return ErrorKind.REJECTED
+
+
+def _shared_kind(each: Sequence[str], codes: Codes) -> ErrorKind:
+    kinds = {codes.kind(code, ErrorKind.REJECTED) for code in each}
+    if ErrorKind.UNKNOWN in kinds:
+        return ErrorKind.UNKNOWN
+    return kinds.pop() if len(kinds) == 1 else ErrorKind.REJECTED
+
+
+def _explanation(data: Mapping[str, Any]) -> str | None:
+    """Put the gateway's words together: what it says in general, then about each field, by the argument's name."""
+    said = [as_text(data.get("message")), as_text(data.get("error")), as_text(data.get("errors"))]
+    fields: list[str | None] = []
+    for entry in _errors(data):
+        message = as_text(entry.get("message"))
+        names: list[str] = _FIELD.findall(str(as_text(entry.get("elementId"))))
+        if names:
+            name = names[-1]
+            argument = _ARGUMENTS.get(name, name)
+            shown = name if argument == name else f"{argument} ({name})"
+            fields.append(f"{shown}: {message}" if message else shown)
+        else:
+            said.append(message)
+    # Fields first: they are the fix, and a long text is cut.
+    return "; ".join(dict.fromkeys(part for part in fields + said if part)) or None
+
+
+def _said(message: str | None, response: ApiResponse) -> str:
+    return " ".join(scrub(message or "", response.private).split())[:200]

@@ -1,0 +1,340 @@
+"""
+One builder per endpoint. Requests carry no key: ``authenticate`` adds it last.
+
+The parameter ``_format`` is never sent: JSON is the gateway's default, and its XML has no field names. Of the spellings
+that the vendor's pages disagree about, requests use those of its own clients: ``gamme`` (not ``range``), ``urlDlr``
+(not ``webhookUrl``), ``SMSStatut_List``, and ``phoneNumber`` for the STOP list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
+from airflow_provider_voicepartner.gateways.options import read_options
+from airflow_provider_voicepartner.gateways.smspartner.checks import (
+    check_count,
+    check_id,
+    check_number,
+    check_numbers,
+    check_range,
+    check_sender,
+    check_tag,
+    check_text,
+    check_url,
+    schedule_fields,
+)
+from airflow_provider_voicepartner.gateways.smspartner.length import wire_text
+from airflow_provider_voicepartner.gateways.smspartner.options import Gamme, SmsOptions
+from airflow_provider_voicepartner.gateways.wire import ApiRequest, Credentials
+
+
+def authenticate(request: ApiRequest, credentials: Credentials) -> ApiRequest:
+    """
+    Put the API key where the gateway wants it: in the JSON body, or in the query of a request without one.
+
+    :param request: as a builder made it; left untouched.
+    :param credentials: the API key; there is no login.
+    """
+    if request.body is None:
+        return replace(request, params={**request.params, "apiKey": credentials.api_key})
+    return replace(request, body={**request.body, "apiKey": credentials.api_key})
+
+
+def build_send(
+    *,
+    phone_numbers: Sequence[str],
+    text: str,
+    now: datetime,
+    sender: str | None = None,
+    gamme: Gamme | None = None,
+    tag: str | None = None,
+    send_at: datetime | None = None,
+    is_stop_sms: bool = False,
+    is_unicode: bool = False,
+    sandbox: bool = False,
+    url_dlr: str | None = None,
+    url_response: str | None = None,
+) -> ApiRequest:
+    """
+    Build ``POST /send``: one text to many. Not safe to repeat: the gateway knows no idempotency key.
+
+    :param phone_numbers: 1 to 500, in E.164.
+    :param text: line breaks and euro signs go out in the gateway's spelling; the rest unchanged.
+    :param now: the present, aware; against it ``send_at`` is checked.
+    :param sender: 3 to 11 letters or digits; None sends from an operator's short number.
+    :param gamme: the range; None leaves the gateway's default, Premium.
+    :param tag: 1 to 20 characters, no blank, lower case; statuses can be asked for by it.
+    :param send_at: aware, in the future; rounded up to 5 minutes. None sends at once.
+    :param is_stop_sms: have the STOP mention appended; Premium only.
+    :param is_unicode: any character, 70 to an SMS; the account must be enabled for it.
+    :param sandbox: nothing is sent or charged.
+    :param url_dlr: gets delivery reports; https, or http on loopback.
+    :param url_response: gets replies and STOPs; likewise.
+    :raises InvalidArgumentError: naming the argument and the fix.
+    """
+    check_numbers(phone_numbers)
+    check_text(text, is_unicode=is_unicode, low_cost=gamme is Gamme.LOW_COST)
+    body = {"phoneNumbers": ",".join(phone_numbers), "message": wire_text(text)}
+    body |= _common(sender, gamme, tag, send_at, now, is_stop_sms, is_unicode, sandbox, url_dlr, url_response)
+    return _sending("send", body, [text])
+
+
+def build_bulk_send(
+    *,
+    texts: Sequence[tuple[str, str]],
+    now: datetime,
+    sender: str | None = None,
+    gamme: Gamme | None = None,
+    tag: str | None = None,
+    send_at: datetime | None = None,
+    is_stop_sms: bool = False,
+    is_unicode: bool = False,
+    sandbox: bool = False,
+    url_dlr: str | None = None,
+    url_response: str | None = None,
+) -> ApiRequest:
+    """
+    Build ``POST /bulk-send``: to each number its own text. Not safe to repeat.
+
+    The path is that of all clients of the vendor; one page of its docs shows ``/send``, most likely by mistake.
+
+    :param texts: 1 to 500 pairs of a number in E.164 and its text.
+    :param now: as for :func:`build_send`, like all that follow.
+    :raises InvalidArgumentError: naming the argument and the fix.
+    """
+    check_numbers([number for number, _ in texts])
+    for text in dict.fromkeys(text for _, text in texts):
+        check_text(text, is_unicode=is_unicode, low_cost=gamme is Gamme.LOW_COST)
+    body: dict[str, Any] = {
+        "SMSList": [{"phoneNumber": number, "message": wire_text(text)} for number, text in texts]
+    }
+    body |= _common(sender, gamme, tag, send_at, now, is_stop_sms, is_unicode, sandbox, url_dlr, url_response)
+    return _sending("bulk-send", body, [text for _, text in texts])
+
+
+def build_vn_send(
+    *,
+    phone_number: str,
+    virtual_number: str,
+    text: str,
+    tag: str | None = None,
+    is_stop_sms: bool = False,
+    sandbox: bool = False,
+    url_dlr: str | None = None,
+    url_response: str | None = None,
+) -> ApiRequest:
+    """
+    Build ``POST /vn/send``: one text to one number, from a rented long number. Not safe to repeat.
+
+    There is no scheduling here. ``isStopSms`` is documented on the vendor's older pages only.
+
+    :param phone_number: in E.164.
+    :param virtual_number: the rented number, with or without a plus; goes out without.
+    :param text: as for :func:`build_send`, like all that follow.
+    :raises InvalidArgumentError: naming the argument and the fix.
+    """
+    check_number(phone_number, argument="to")
+    check_text(text)
+    sender_number = read_options(SmsOptions, {"virtual_number": virtual_number}).virtual_number
+    body: dict[str, Any] = {"to": phone_number, "from": sender_number, "message": wire_text(text)}
+    body |= _extras(tag, is_stop_sms, sandbox, url_dlr, url_response)
+    return _sending("vn/send", body, [text])
+
+
+def _common(
+    sender: str | None,
+    gamme: Gamme | None,
+    tag: str | None,
+    send_at: datetime | None,
+    now: datetime,
+    is_stop_sms: bool,
+    is_unicode: bool,
+    sandbox: bool,
+    url_dlr: str | None,
+    url_response: str | None,
+) -> dict[str, Any]:
+    check_sender(sender)
+    check_range(low_cost=gamme is Gamme.LOW_COST, is_stop_sms=is_stop_sms)
+    fields: dict[str, Any] = {} if sender is None else {"sender": sender}
+    if gamme is not None:
+        fields["gamme"] = int(gamme)
+    if is_unicode:
+        fields["isUnicode"] = 1
+    if send_at is not None:
+        fields |= schedule_fields(send_at, now=now)
+    return fields | _extras(tag, is_stop_sms, sandbox, url_dlr, url_response)
+
+
+def _extras(
+    tag: str | None, is_stop_sms: bool, sandbox: bool, url_dlr: str | None, url_response: str | None
+) -> dict[str, Any]:
+    check_url(url_dlr, argument="url_dlr")
+    check_url(url_response, argument="url_response")
+    fields: dict[str, Any] = {}
+    if tag is not None:
+        check_tag(tag)
+        fields["tag"] = tag
+    if is_stop_sms:
+        fields["isStopSms"] = 1
+    if sandbox:
+        fields["sandbox"] = 1
+    if url_dlr is not None:
+        fields["urlDlr"] = url_dlr
+    if url_response is not None:
+        fields["urlResponse"] = url_response
+    return fields
+
+
+def _sending(endpoint: str, body: Mapping[str, Any], texts: Sequence[str]) -> ApiRequest:
+    # The gateway may quote a text in either spelling.
+    private = dict.fromkeys(spelling for text in texts for spelling in (text, wire_text(text)))
+    return ApiRequest(
+        endpoint=endpoint,
+        method="POST",
+        path=endpoint,
+        safe_to_repeat=False,
+        body=body,
+        private=tuple(private),
+    )
+
+
+def _read(endpoint: str, **params: str) -> ApiRequest:
+    return ApiRequest(endpoint=endpoint, method="GET", path=endpoint, safe_to_repeat=True, params=params)
+
+
+def build_message_status(*, message_id: str, phone_number: str) -> ApiRequest:
+    """
+    Build ``GET /message-status``: what became of one number of one send.
+
+    :param message_id: the gateway's id of the send.
+    :param phone_number: in E.164.
+    :raises InvalidArgumentError: for an id or a number that cannot be one.
+    """
+    check_id(message_id, argument="message_id")
+    check_number(phone_number, argument="phone_number")
+    return _read("message-status", messageId=message_id, phoneNumber=phone_number)
+
+
+def build_multi_status(*, messages: Sequence[tuple[str, str]]) -> ApiRequest:
+    """
+    Build ``POST /multi-status``: what became of up to 500 numbers of different sends. A read, though it is a POST.
+
+    The list's key is ``SMSStatut_List`` as in all clients; one table of the vendor's spells it ``SMSStatus_List``.
+
+    :param messages: 1 to 500 pairs of a number in E.164 and the gateway's id of its send.
+    :raises InvalidArgumentError: for an id or a number that cannot be one, or too many of them.
+    """
+    check_count(len(messages), argument="messages")
+    for position, (number, message_id) in enumerate(messages, start=1):
+        check_number(number, argument="messages", position=position)
+        check_id(message_id, argument="messages")
+    return ApiRequest(
+        endpoint="multi-status",
+        method="POST",
+        path="multi-status",
+        safe_to_repeat=True,
+        body={
+            "SMSStatut_List": [
+                {"phoneNumber": number, "messageId": int(message_id) if message_id.isdigit() else message_id}
+                for number, message_id in messages
+            ]
+        },
+    )
+
+
+def build_bulk_status(*, message_id: str) -> ApiRequest:
+    """
+    Build ``GET /bulk-status``: what became of every number of one send, in one answer.
+
+    :param message_id: the gateway's id of the send.
+    :raises InvalidArgumentError: for an id that cannot be one.
+    """
+    check_id(message_id, argument="message_id")
+    return _read("bulk-status", messageId=message_id)
+
+
+def build_bulk_status_by_tag(
+    *, tag: str, page: int | None = None, page_parameter: str = "page"
+) -> ApiRequest:
+    """
+    Build ``GET /bulk-status-by-tag``: what became of every number of all sends with one tag, page by page.
+
+    :param tag: the whole tag of the send.
+    :param page: from 1; None asks without one, for the first.
+    :param page_parameter: what the page is called in the query. Not documented; ``page`` is what sibling calls use
+        (inferred).
+    :raises InvalidArgumentError: for a tag or a page that cannot be one.
+    """
+    check_tag(tag)
+    if page is None:
+        return _read("bulk-status-by-tag", tag=tag)
+    if page < 1:
+        raise InvalidArgumentError("page", "counts from 1; give 1 or more")
+    return _read("bulk-status-by-tag", **{"tag": tag, page_parameter: str(page)})
+
+
+def build_message_cancel(*, message_id: str) -> ApiRequest:
+    """
+    Build ``GET /message-cancel``: take back a scheduled send, at the latest 5 minutes before it.
+
+    Safe to repeat: the second answer is code 5, "already cancelled". (Some clients use DELETE with the id in the path,
+    which is not documented.)
+
+    :param message_id: the gateway's id of the send.
+    :raises InvalidArgumentError: for an id that cannot be one.
+    """
+    check_id(message_id, argument="message_id")
+    return _read("message-cancel", messageId=message_id)
+
+
+def build_me() -> ApiRequest:
+    """Build ``GET /me``: the account and what is left on it."""
+    return _read("me")
+
+
+def build_stop_list() -> ApiRequest:
+    """Build ``GET /stop-sms/list``: every number on the STOP list. No paging is documented."""
+    return _read("stop-sms/list")
+
+
+def build_stop_add(*, phone_number: str) -> ApiRequest:
+    """
+    Build ``POST /stop-sms/add``: put a number on the STOP list.
+
+    Safe to repeat: the second answer is code 3, "already listed", and the list is the same.
+
+    :param phone_number: in E.164.
+    :raises InvalidArgumentError: for a number that cannot be one.
+    """
+    check_number(phone_number, argument="phone_number")
+    return ApiRequest(
+        endpoint="stop-sms/add",
+        method="POST",
+        path="stop-sms/add",
+        safe_to_repeat=True,
+        body={"phoneNumber": phone_number},
+    )
+
+
+def build_stop_delete(*, stop_id: str) -> ApiRequest:
+    """
+    Build ``GET /stop-sms/delete``: take a number off the STOP list.
+
+    A GET with an effect, and one that must not be taken lightly: never repeated. A second answer would be code 4,
+    which cannot be told from an id that never was.
+
+    :param stop_id: the entry's id, from the list.
+    :raises InvalidArgumentError: for an id that cannot be one.
+    """
+    check_id(stop_id, argument="stop_id")
+    return ApiRequest(
+        endpoint="stop-sms/delete",
+        method="GET",
+        path="stop-sms/delete",
+        safe_to_repeat=False,
+        params={"id": stop_id},
+    )

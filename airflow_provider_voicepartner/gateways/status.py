@@ -1,0 +1,81 @@
+"""One vocabulary for what became of a message, whatever the gateway calls it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from enum import StrEnum
+from threading import Lock
+
+from airflow_provider_voicepartner.gateways.wire import scrub
+
+log = logging.getLogger(__name__)
+
+
+class DeliveryStatus(StrEnum):
+    """What became of one recipient's message."""
+
+    PENDING = "pending"
+    """Under way, or the gateway does not know yet."""
+    DELIVERED = "delivered"
+    """On the handset; for a call: picked up or left on voicemail."""
+    FAILED = "failed"
+    """Not delivered; another try, later, may succeed (busy, refused, expired, unreachable)."""
+    UNDELIVERABLE = "undeliverable"
+    """Cannot be delivered to this number at all."""
+    OPTED_OUT = "opted_out"
+    """The number is on a STOP list."""
+    CANCELLED = "cancelled"
+    """Taken back before it left."""
+    UNCONFIRMED = "unconfirmed"
+    """No report came in time. Never counted as delivered."""
+
+    @property
+    def is_terminal(self) -> bool:
+        """True when no later report can change it."""
+        return self is not DeliveryStatus.PENDING
+
+    @property
+    def is_success(self) -> bool:
+        """True when the person got it."""
+        return self is DeliveryStatus.DELIVERED
+
+
+class StatusWords:
+    """
+    A gateway's status words, read without regard to case and blanks.
+
+    :param gateway: whose words they are, for the log.
+    :param words: the gateway's word -> our status.
+    """
+
+    def __init__(self, gateway: str, words: Mapping[str, DeliveryStatus]) -> None:
+        self.gateway = gateway
+        self._words = {self._fold(word): status for word, status in words.items()}
+        self._reported: set[str] = set()
+        self._lock = Lock()
+
+    @staticmethod
+    def _fold(word: str) -> str:
+        return " ".join(word.replace("_", " ").split()).casefold()
+
+    def read(self, word: str | None) -> DeliveryStatus:
+        """
+        Map a word; one that is not documented is pending, and is logged once per process.
+
+        :param word: as the gateway wrote it; None or blank is pending.
+        """
+        folded = self._fold(word or "")
+        status = self._words.get(folded)
+        if status is not None:
+            return status
+        if folded:
+            with self._lock:
+                # Bounded: a gateway that puts free text here must not fill the memory or the log.
+                new = folded not in self._reported and len(self._reported) < 100
+                self._reported.add(folded) if new else None
+            if new:
+                log.warning(
+                    "%s: unknown delivery status %r is treated as pending", self.gateway, scrub(folded)[:40]
+                )
+        return DeliveryStatus.PENDING

@@ -1,0 +1,132 @@
+"""What goes to a gateway and what comes back: requests, responses and callbacks as plain values."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+from urllib.parse import quote, quote_plus
+
+Method = Literal["GET", "POST", "PATCH", "DELETE"]
+
+EXCERPT_LENGTH = 200
+_LONG_DIGITS = re.compile(r"\+?\d(?:[\s.\-]?\d){7,}")
+
+
+def mask_number(number: str) -> str:
+    """
+    Show a phone number so that a reader can tell two apart but cannot call either: ``+336•••••42``.
+
+    :param number: the number in any form; fewer than 8 characters are hidden completely.
+    """
+    if len(number) < 8:
+        return "•" * len(number)
+    return f"{number[:4]}{'•' * (len(number) - 6)}{number[-2:]}"
+
+
+def _spellings(secret: str) -> list[str]:
+    """Return a text as it may stand in a URL, in JSON (with and without escapes) or in HTML, the longest first."""
+    escaped = json.dumps(secret)[1:-1]
+    plain = json.dumps(secret, ensure_ascii=False)[1:-1]
+    spellings = {
+        secret,
+        escaped,
+        plain,
+        escaped.replace("/", "\\/"),
+        plain.replace("/", "\\/"),
+        html.escape(secret),
+    }
+    # A lone half of a character pair cannot be put in a URL, and must not make an error message fail.
+    spellings |= {quote(secret, errors="replace"), quote(secret, safe="", errors="replace")}
+    spellings.add(quote_plus(secret, errors="replace"))
+    return sorted(spellings, key=len, reverse=True)
+
+
+def scrub(text: str, secrets: Iterable[str] = ()) -> str:
+    """
+    Take out of a text what must never be shown: known secrets as URLs, JSON and HTML spell them, and phone numbers.
+
+    :param text: any text, for instance the body of an error page.
+    :param secrets: keys, logins and message texts; empty ones are ignored.
+    """
+    for secret in sorted({s for s in secrets if s}, key=len, reverse=True):
+        for spelling in _spellings(secret):
+            text = text.replace(spelling, "***")
+    return _LONG_DIGITS.sub(lambda found: mask_number(found.group()), text)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credentials:
+    """What proves to a gateway who we are; never shown."""
+
+    api_key: str = field(repr=False)
+    login: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiRequest:
+    """
+    One request to a gateway, without its key: the gateway's ``authenticate`` adds that last.
+
+    :param endpoint: the name that errors and logs use, such as ``campaign/send``; holds no secret.
+    :param method: the HTTP method.
+    :param path: below the base URL; ``{api_key}`` stands where a gateway wants its key in the path.
+    :param safe_to_repeat: True where a second arrival does no harm (reads, and changes that only set a state).
+        A send is never safe to repeat.
+    :param params: the query, values as text.
+    :param headers: extra headers.
+    :param body: the JSON object to send, or None for no body.
+    :param private: texts that must not show up in an error (message texts).
+    """
+
+    endpoint: str
+    method: Method
+    path: str
+    safe_to_repeat: bool
+    params: Mapping[str, str] = field(default_factory=dict, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: Mapping[str, Any] | None = field(default=None, repr=False)
+    private: tuple[str, ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiResponse:
+    """
+    What a gateway answered, unread.
+
+    :param status: the HTTP status.
+    :param body: the raw body.
+    :param headers: with names in lower case.
+    :param private: secrets, logins and texts to scrub from anything shown of the body.
+    """
+
+    status: int
+    body: bytes = field(repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    private: tuple[str, ...] = field(default=(), repr=False)
+
+    def excerpt(self) -> str:
+        """Return the first 200 characters of the body, scrubbed, on one line."""
+        # Scrubbed before it is cut, so that a cut cannot leave half a key behind.
+        text = scrub(self.body[:16_384].decode("utf-8", "replace"), self.private)
+        return " ".join(text.split())[:EXCERPT_LENGTH]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallbackRequest:
+    """
+    What a gateway sent to one of our callback URLs, unread.
+
+    :param method: ``GET`` or ``POST``.
+    :param query: the raw query string, without ``?``.
+    :param body: the raw body.
+    :param content_type: as sent; gateways lie about it or leave it out.
+    """
+
+    method: str
+    query: str = field(default="", repr=False)
+    body: bytes = field(default=b"", repr=False)
+    content_type: str = ""

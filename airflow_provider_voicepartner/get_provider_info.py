@@ -1,0 +1,64 @@
+"""What Airflow reads about this provider."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow_provider_voicepartner import __version__
+from airflow_provider_voicepartner.hooks.forms import FORMS
+
+PACKAGE = "airflow_provider_voicepartner"
+
+_GATEWAYS = {
+    "smspartner": ("SMS Partner", "SmsPartnerHook"),
+    "voicepartner": ("Voice Partner", "VoicePartnerHook"),
+    "octopush": ("Octopush", "OctopushHook"),
+}
+
+_ALL = [label for label, _ in _GATEWAYS.values()]
+
+
+def get_provider_info() -> dict[str, Any]:
+    """Return the provider's metadata: plain data, nothing of ours or Airflow's is imported for it."""
+    return {
+        # Must equal the distribution's name: Airflow refuses every provider of an installation otherwise.
+        "package-name": "airflow-provider-voicepartner",
+        "name": "Voice Partner",
+        "description": "SMS, voice calls and voicemail drops through SMS Partner, Voice Partner and Octopush.",
+        "versions": [__version__],
+        "integrations": [
+            {
+                "integration-name": label,
+                "external-doc-url": f"https://github.com/airflow-provider-voicepartner#{name}",
+                "tags": ["service"],
+            }
+            for name, (label, _) in _GATEWAYS.items()
+        ],
+        "connection-types": [
+            {
+                "connection-type": name,
+                "hook-class-name": f"{PACKAGE}.hooks.{name}.{hook}",
+                "hook-name": label,
+                **FORMS[name],
+            }
+            for name, (label, hook) in _GATEWAYS.items()
+        ],
+        "hooks": [
+            {"integration-name": label, "python-modules": [f"{PACKAGE}.hooks.{name}"]}
+            for name, (label, _) in _GATEWAYS.items()
+        ],
+        "operators": [
+            {
+                "integration-name": label,
+                "python-modules": [f"{PACKAGE}.operators.{module}" for module in ("sms", "voice", "campaign")],
+            }
+            for label in _ALL
+        ],
+        "sensors": [
+            {"integration-name": "SMS Partner", "python-modules": [f"{PACKAGE}.sensors.campaign"]},
+        ],
+        "notifications": [
+            f"{PACKAGE}.notifications.sms.SmsNotifier",
+            f"{PACKAGE}.notifications.voice.TtsCallNotifier",
+        ],
+    }

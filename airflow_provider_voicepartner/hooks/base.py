@@ -1,0 +1,303 @@
+"""A gateway behind an Airflow connection: authentication, HTTP and errors, the same for all three."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from functools import cached_property
+from typing import Any, ClassVar, TypeVar, cast
+
+import pendulum
+import requests
+from airflow.providers.common.compat.sdk import BaseHook, Connection
+
+from airflow_provider_voicepartner.exceptions import (
+    ConfigurationError,
+    DeliveryUnconfirmedError,
+    VoicePartnerProviderError,
+    from_gateway,
+)
+from airflow_provider_voicepartner.gateways.errors import GatewayError, InvalidArgumentError
+from airflow_provider_voicepartner.gateways.gateway import Gateway
+from airflow_provider_voicepartner.gateways.model import (
+    Balance,
+    CallbackUrls,
+    Cancellation,
+    DeliveryReport,
+    Kind,
+    Message,
+    Receipt,
+    Recipient,
+)
+from airflow_provider_voicepartner.gateways.wire import ApiRequest, ApiResponse, Credentials, scrub
+from airflow_provider_voicepartner.hooks.connection import (
+    ConnectionExtra,
+    read_base_url,
+    read_credentials,
+    read_extra,
+)
+from airflow_provider_voicepartner.hooks.http import (
+    HttpSender,
+    asked_wait,
+    hide_from_http_logs,
+    new_session,
+)
+
+Answer = TypeVar("Answer")
+
+
+class GatewayHook(BaseHook):
+    """
+    Base of the three hooks.
+
+    Subclasses name their gateway module and their connection; each call of the gateway is one typed method that builds
+    a request, runs it and parses the answer.
+
+    :param conn_id: the Airflow connection; its type must be this hook's.
+    :param connection: the connection itself, where it has been looked up already (triggers, callbacks).
+    """
+
+    conn_name_attr: ClassVar[str] = "conn_id"
+    default_conn_name: ClassVar[str]
+    conn_type: ClassVar[str]
+    hook_name: ClassVar[str]
+
+    gateway: ClassVar[Gateway]
+    extra_model: ClassVar[type[ConnectionExtra]] = ConnectionExtra
+    needs_login: ClassVar[bool] = False
+    rate_limit_wait: ClassVar[float | None] = None
+    polls_delivery: ClassVar[bool] = False
+
+    def __init__(
+        self, conn_id: str | None = None, *, connection: Connection | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.conn_id = conn_id or (connection.conn_id if connection else None) or self.default_conn_name
+        self._given_connection = connection
+
+    @cached_property
+    def connection(self) -> Connection:
+        """
+        The Airflow connection, looked up once.
+
+        :raises ConfigurationError: when it is of another gateway's type.
+        """
+        connection = self._given_connection or self.get_connection(self.conn_id)
+        if connection.conn_type != self.conn_type:
+            raise ConfigurationError(
+                f"connection {self.conn_id!r} has the type {connection.conn_type!r}; "
+                f"{type(self).__name__} needs one of type {self.conn_type!r}"
+            )
+        return cast(Connection, connection)
+
+    @cached_property
+    def credentials(self) -> Credentials:
+        """The key and the login, registered with every masker before anything can show them."""
+        credentials = read_credentials(self.connection, needs_login=self.needs_login)
+        secrets = _secrets(credentials)
+        mask(secrets)
+        hide_from_http_logs(secrets)
+        return credentials
+
+    @cached_property
+    def extra(self) -> Any:
+        """The connection's declared fields, an instance of ``extra_model``."""
+        return read_extra(self.connection, self.extra_model)
+
+    @cached_property
+    def sender(self) -> HttpSender:
+        """What sends this hook's requests; tests replace its clock and its sleep."""
+        extra = self.extra
+        return HttpSender(
+            gateway=self.gateway.NAME,
+            base_url=read_base_url(self.connection, self.gateway.BASE_URL),
+            connect_timeout=extra.connect_timeout,
+            read_timeout=extra.read_timeout,
+            secrets=_secrets(self.credentials),
+            rate_limit_wait=self.rate_limit_wait,
+            session=new_session(),
+        )
+
+    def get_conn(self) -> requests.Session:
+        """Return the pooled session. It carries no key: that is added to each request."""
+        return self.sender.session
+
+    def close(self) -> None:
+        """Close pooled connections."""
+        if "sender" in self.__dict__:
+            self.sender.session.close()
+
+    def check_connection(self) -> None:
+        """
+        Read every field of the connection, without any request.
+
+        :raises ConfigurationError: naming the field and the fix.
+        """
+        _ = self.sender
+
+    def run(self, request: ApiRequest) -> ApiResponse:
+        """
+        Authenticate and send a request of the gateway, also one that has no method here yet.
+
+        It is repeated only if ``request.safe_to_repeat``, or when it provably was not taken (no connection, HTTP 429).
+
+        :param request: without the key.
+        :returns: the answer, unread, whatever its status.
+        :raises RetryableNotSentError: nothing was sent.
+        :raises SendOutcomeUnknownError: it left, and no answer came.
+        """
+        sender = self.sender
+        return sender.send(self.gateway.authenticate(request, self.credentials))
+
+    def call(self, request: ApiRequest, parse: Callable[[ApiResponse], Answer]) -> Answer:
+        """
+        Run a request and read its answer.
+
+        :param request: without the key.
+        :param parse: one of the gateway's ``parse_*`` functions.
+        :raises VoicePartnerProviderError: what the answer proves, see ``exceptions``.
+        """
+        response = self.run(request)
+        failure: VoicePartnerProviderError
+        try:
+            return parse(response)
+        except GatewayError as error:
+            failure = from_gateway(error, retry_after=asked_wait(response.headers, self.sender.now()))
+        raise failure
+
+    def send_batch(
+        self,
+        message: Message,
+        recipients: Sequence[Recipient],
+        *,
+        reference: str,
+        send_at: datetime | None = None,
+        callbacks: CallbackUrls | None = None,
+        simulate: bool = False,
+    ) -> Receipt:
+        """
+        Send one batch. The one call that messages and bills people: it arrives at most once.
+
+        :param message: what is said; must be one of the gateway's kinds.
+        :param recipients: 1 to 500, all different.
+        :param reference: our own id of the batch.
+        :param send_at: aware and in the future; None sends at once.
+        :param callbacks: where the gateway reports, for gateways that take it per request.
+        :param simulate: ask for price and checks only; nothing is sent or billed.
+        :raises ConfigurationError: an argument that no gateway would take; nothing was sent.
+        :raises NotSentError: nothing was sent, or it was refused.
+        :raises SendOutcomeUnknownError: in doubt.
+        """
+        request = self.build_batch(
+            message, recipients, reference=reference, send_at=send_at, callbacks=callbacks, simulate=simulate
+        )
+        return self.deliver(request, message, recipients)
+
+    def deliver(self, request: ApiRequest, message: Message, recipients: Sequence[Recipient]) -> Receipt:
+        """
+        Send a request of :meth:`build_batch` and read the answer; errors as there.
+
+        :param request: as built.
+        :param message: the same as for building.
+        :param recipients: the same as for building.
+        """
+        return self.call(request, lambda response: self.gateway.parse_batch(response, message, recipients))
+
+    def build_batch(
+        self,
+        message: Message,
+        recipients: Sequence[Recipient],
+        *,
+        reference: str,
+        send_at: datetime | None = None,
+        callbacks: CallbackUrls | None = None,
+        simulate: bool = False,
+    ) -> ApiRequest:
+        """Build the request of :meth:`send_batch` without sending it: every check of arguments happens here."""
+        return checked(
+            self.gateway.build_batch,
+            self.with_defaults(message),
+            recipients,
+            reference=reference,
+            now=pendulum.instance(self.sender.now()),
+            send_at=send_at,
+            callbacks=callbacks or CallbackUrls(),
+            simulate=simulate,
+        )
+
+    def with_defaults(self, message: Message) -> Message:
+        """Fill in what the message leaves open from the connection's fields; subclasses say what."""
+        return message
+
+    def get_balance(self) -> Balance:
+        """Read what is left on the account."""
+        return self.call(self.gateway.build_balance(), self.gateway.parse_balance)
+
+    def poll_delivery(self, gateway_id: str) -> tuple[DeliveryReport, ...]:
+        """
+        Ask what became of every recipient of a batch; only where ``polls_delivery``.
+
+        :raises RejectedError: with ``kind`` ``NOT_FOUND`` when the gateway does not know the batch (yet).
+        """
+        raise DeliveryUnconfirmedError(f"{self.gateway.LABEL} tells delivery results only by calling a URL")
+
+    def cancel_campaign(self, gateway_id: str, *, kind: Kind) -> Cancellation:
+        """
+        Take back a scheduled batch.
+
+        :param gateway_id: the gateway's id, from the receipt.
+        :param kind: what it was; Octopush has an endpoint for each.
+        :raises RejectedError: with ``kind`` ``TOO_LATE`` or ``NOT_FOUND`` where the gateway says so.
+        """
+        request = checked(self.gateway.build_cancel, gateway_id, kind)
+        return self.call(request, lambda response: self.gateway.parse_cancel(response, gateway_id))
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Read the balance; the message never holds a URL, a key or a login."""
+        try:
+            balance = self.get_balance()
+        except Exception as error:
+            secrets = _secrets(self.__dict__["credentials"]) if "credentials" in self.__dict__ else ()
+            known = isinstance(error, VoicePartnerProviderError)
+            return False, scrub(str(error) if known else f"failed with {type(error).__name__}", secrets)
+        return True, f"Connected to {self.gateway.LABEL}: {balance.amount} {balance.unit} left"
+
+    def __repr__(self) -> str:
+        """Show which connection, and nothing out of it."""
+        return f"{type(self).__name__}(conn_id={self.conn_id!r})"
+
+    @classmethod
+    def get_ui_field_behaviour(cls) -> dict[str, Any]:
+        """Describe the connection form to Airflow before 3.2; later ones read the provider's metadata."""
+        from airflow_provider_voicepartner.hooks.forms import FORMS
+
+        return dict(FORMS[cls.conn_type]["ui-field-behaviour"])
+
+
+def checked(build: Callable[..., ApiRequest], *args: Any, **kwargs: Any) -> ApiRequest:
+    """
+    Build a request; a bad argument is a configuration error that Airflow does not retry.
+
+    :raises ConfigurationError: naming the argument and the fix.
+    """
+    problem: InvalidArgumentError
+    try:
+        return build(*args, **kwargs)
+    except InvalidArgumentError as error:
+        problem = error
+    raise ConfigurationError(str(problem))
+
+
+def _secrets(credentials: Credentials) -> tuple[str, ...]:
+    return tuple(secret for secret in (credentials.api_key, credentials.login) if secret)
+
+
+def mask(secrets: Sequence[str]) -> None:
+    """Register secrets with Airflow's masker, which covers task logs and rendered fields."""
+    from airflow.providers.common.compat.sdk import mask_secret
+
+    for secret in secrets:
+        mask_secret(secret)
+
+
+Options = Mapping[str, Any]

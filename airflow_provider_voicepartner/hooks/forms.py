@@ -1,0 +1,66 @@
+"""The connection forms of the three gateways: plain data, read by Airflow's UI without importing a hook."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def _optional(kind: str, **rules: Any) -> dict[str, Any]:
+    """Describe a field that may stay empty: Airflow's form takes "null" among the types for that."""
+    return {"type": [kind, "null"], **rules}
+
+
+_TIMEOUTS: dict[str, Any] = {
+    "connect_timeout": {
+        "label": "Connect timeout (s)",
+        "description": "Seconds to wait for a connection; 5 when empty.",
+        "schema": _optional("number", exclusiveMinimum=0, maximum=300),
+    },
+    "read_timeout": {
+        "label": "Read timeout (s)",
+        "description": "Seconds to wait for an answer; 30 when empty.",
+        "schema": _optional("number", exclusiveMinimum=0, maximum=600),
+    },
+}
+
+_SENDER: dict[str, Any] = {
+    "label": "Default sender",
+    "description": "Sender ID where a message gives none: 3 to 11 letters or digits.",
+    "schema": _optional("string", pattern="^[A-Za-z0-9]{3,11}$"),
+}
+
+
+def _form(base_url: str, fields: dict[str, Any], *, login: bool = False) -> dict[str, Any]:
+    hidden = ["port", "schema"] if login else ["port", "schema", "login"]
+    relabeling = {"password": "API key", "host": "Base URL"}
+    placeholders = {
+        "password": "the key of the gateway's dashboard",
+        "host": f"{base_url} (leave empty), or a sandbox's URL",
+    }
+    if login:
+        relabeling["login"] = "Login (e-mail)"
+        placeholders["login"] = "the e-mail address of the account or sub-account"
+    return {
+        "ui-field-behaviour": {
+            "hidden-fields": hidden,
+            "relabeling": relabeling,
+            "placeholders": placeholders,
+        },
+        "conn-fields": fields | _TIMEOUTS,
+    }
+
+
+FORMS: dict[str, dict[str, Any]] = {
+    "smspartner": _form("https://api.smspartner.fr/v1", {"sender": _SENDER}),
+    "voicepartner": _form(
+        "https://api.voicepartner.fr/v1",
+        {
+            "email_for_notification": {
+                "label": "E-mail for voicemail campaigns",
+                "description": "Gets Voice Partner's end-of-campaign mail where a voicemail drop gives no address.",
+                "schema": _optional("string", format="email"),
+            },
+        },
+    ),
+    "octopush": _form("https://api.octopush.com/v1/public", {"sender": _SENDER}, login=True),
+}

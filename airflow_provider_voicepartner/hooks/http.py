@@ -1,0 +1,324 @@
+"""One request over HTTP, repeated only when a second arrival does no harm or the first provably did not arrive."""
+
+from __future__ import annotations
+
+import json
+import logging
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from random import Random
+
+import requests
+import tenacity
+from requests.adapters import HTTPAdapter
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+
+from airflow_provider_voicepartner import __version__
+from airflow_provider_voicepartner.exceptions import (
+    RetryableNotSentError,
+    SendOutcomeUnknownError,
+    VoicePartnerProviderError,
+)
+from airflow_provider_voicepartner.gateways.errors import ErrorKind
+from airflow_provider_voicepartner.gateways.wire import ApiRequest, ApiResponse, scrub
+
+ATTEMPTS = 4
+LONGEST_WAIT = 60.0
+MAX_BODY = 32 * 1024 * 1024
+
+_TRANSIENT_READ_STATUS = frozenset({408, 425, 500, 502, 503, 504})
+
+
+class ScrubbingFilter(logging.Filter):
+    """Take registered secrets out of a logger's records: urllib3 logs paths, and Voice Partner's key is in the path."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._secrets: set[str] = set()
+        self._lock = threading.Lock()
+
+    def add(self, secrets: Iterable[str]) -> None:
+        """Register secrets for the life of the process."""
+        with self._lock:
+            self._secrets = self._secrets | {secret for secret in secrets if secret}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Scrub a record; never drops one."""
+        if self._secrets:
+            record.msg, record.args = scrub(record.getMessage(), self._secrets), ()
+        return True
+
+
+_filter = ScrubbingFilter()
+
+
+def hide_from_http_logs(secrets: Iterable[str]) -> None:
+    """Keep secrets out of what the HTTP library logs, at any level."""
+    _filter.add(secrets)
+    for name in ("urllib3.connectionpool", "urllib3.util.retry", "urllib3.connection"):
+        # Logger filters do not reach child loggers, so each one that logs URLs gets it; adding twice is harmless.
+        logging.getLogger(name).addFilter(_filter)
+
+
+def new_session() -> requests.Session:
+    """
+    Return a pooled session that adds nothing of its own: no retries, no ``.netrc`` credentials.
+
+    urllib3's usual retry recipe would post a message up to five times on a read timeout.
+    """
+    session = requests.Session()
+    adapter = HTTPAdapter(pool_connections=2, pool_maxsize=16, max_retries=0)
+    session.mount("https://", adapter)
+    session.mount("http://", adapter)
+    session.headers["User-Agent"] = f"airflow-provider-voicepartner/{__version__}"
+    session.headers["Accept"] = "application/json"
+    session.auth = _no_authentication  # a callable keeps requests from looking into .netrc
+    return session
+
+
+def _no_authentication(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    return request
+
+
+def provably_not_sent(error: BaseException) -> bool:
+    """
+    Say whether an error proves that no byte of the request left: no connection, or no trusted one.
+
+    A connection that breaks later proves nothing, not even when the server closed it before it read a byte.
+    """
+    return any(
+        isinstance(cause, (NewConnectionError, ConnectTimeoutError, ssl.SSLCertVerificationError))
+        for cause in _causes(error)
+    )
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    queue: list[object] = [error]
+    while queue:
+        cause = queue.pop()
+        if isinstance(cause, BaseException) and id(cause) not in seen:
+            seen.add(id(cause))
+            yield cause
+            # requests and urllib3 keep the inner error in args and in .reason, not always in __cause__.
+            queue += [*cause.args, getattr(cause, "reason", None), cause.__cause__, cause.__context__]
+
+
+def asked_wait(headers: object, now: datetime) -> float | None:
+    """
+    Read how long a gateway asks us to wait: ``Retry-After`` (seconds or a date), else ``X-RateLimit-Reset``.
+
+    :param headers: the answer's headers, names in lower case.
+    :param now: the present, aware.
+    :returns: seconds, 0 or more; None where nothing readable was said.
+    """
+    if not hasattr(headers, "get"):
+        return None
+    text = (headers.get("retry-after") or "").strip()
+    if text:
+        try:
+            return max(0.0, min(float(int(text)), 86_400.0))
+        except ValueError:
+            pass
+        try:
+            date = parsedate_to_datetime(text)
+        except ValueError:
+            pass
+        else:
+            date = date if date.tzinfo else date.replace(tzinfo=UTC)
+            return max(0.0, (date - now).total_seconds())
+    reset = (headers.get("x-ratelimit-reset") or "").strip()
+    if reset.isascii() and reset.isdigit() and len(reset) <= 12:
+        # One client reads it as Unix seconds; a small value can only be a span.
+        value = float(reset)
+        return max(0.0, value - now.timestamp()) if value > 1_000_000_000 else value
+    return None
+
+
+class _RepeatError(Exception):
+    """An attempt that may be repeated; ``wait`` seconds where the gateway asked for them."""
+
+    def __init__(self, failure: VoicePartnerProviderError, wait: float | None) -> None:
+        super().__init__(str(failure))
+        self.failure = failure
+        self.wait = wait
+
+
+@dataclass(kw_only=True)
+class HttpSender:
+    """
+    Sends requests that carry their key, and repeats what may be repeated.
+
+    :param gateway: the name that errors use.
+    :param base_url: version path included, no trailing slash.
+    :param connect_timeout: seconds.
+    :param read_timeout: seconds.
+    :param secrets: what to scrub from everything shown.
+    :param rate_limit_wait: seconds to wait after a 429 that does not say how long; None backs off from 1 s.
+    :param attempts: arrivals at most, for what may be repeated.
+    :param longest_wait: seconds; a longer wait is left to Airflow's retry.
+    :param session: pooled.
+    :param sleep: waits; injected by tests.
+    :param now: the present, aware; injected by tests.
+    :param random: jitter; injected by tests.
+    """
+
+    gateway: str
+    base_url: str
+    connect_timeout: float
+    read_timeout: float
+    secrets: tuple[str, ...] = ()
+    rate_limit_wait: float | None = None
+    attempts: int = ATTEMPTS
+    longest_wait: float = LONGEST_WAIT
+    session: requests.Session
+    sleep: Callable[[float], None] = time.sleep
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    random: Random | None = None
+
+    def send(self, request: ApiRequest) -> ApiResponse:
+        """
+        Send one request and return the answer, whatever its status, but for what the errors below say.
+
+        :param request: with its key.
+        :raises RetryableNotSentError: no connection; still 429 after the repeats; or a read that keeps failing.
+        :raises SendOutcomeUnknownError: it left, it is not safe to repeat, and no answer came.
+        """
+        retrying = tenacity.Retrying(
+            stop=tenacity.stop_after_attempt(self.attempts) | self._stop_at_a_long_wait,
+            wait=self._wait,
+            retry=tenacity.retry_if_exception_type(_RepeatError),
+            sleep=self.sleep,
+            reraise=True,
+        )
+        try:
+            return retrying(self._attempt, request)
+        except _RepeatError as last:
+            failure = last.failure
+        # Outside the except block: a chained requests exception would carry the URL, and the key with it.
+        raise failure
+
+    def _stop_at_a_long_wait(self, state: tenacity.RetryCallState) -> bool:
+        asked = self._asked(state)
+        return asked is not None and asked > self.longest_wait
+
+    @staticmethod
+    def _asked(state: tenacity.RetryCallState) -> float | None:
+        error = state.outcome.exception() if state.outcome else None
+        return error.wait if isinstance(error, _RepeatError) else None
+
+    def _wait(self, state: tenacity.RetryCallState) -> float:
+        asked = self._asked(state)
+        if asked is not None:
+            return asked
+        jitter: float = (self.random or Random()).uniform(0.75, 1.25)
+        return min(jitter * 2.0 ** (state.attempt_number - 1), self.longest_wait)
+
+    def _attempt(self, request: ApiRequest) -> ApiResponse:
+        response, failure = self._exchange(request)
+        if response is None:
+            raise failure or AssertionError("an exchange gives an answer or a failure")
+        if response.status == 429:
+            wait = asked_wait(response.headers, self.now())
+            if wait is None:
+                wait = self.rate_limit_wait
+            raise _RepeatError(
+                RetryableNotSentError(
+                    f"{self.gateway} {request.endpoint}: refused by the gateway's rate limit (HTTP 429)",
+                    code="429",
+                    kind=ErrorKind.RETRYABLE,
+                    retry_after=wait,
+                ),
+                wait,
+            )
+        if request.safe_to_repeat and response.status in _TRANSIENT_READ_STATUS and not _has_json(response):
+            raise _RepeatError(
+                RetryableNotSentError(
+                    f"{self.gateway} {request.endpoint}: the gateway is in trouble (HTTP {response.status}): "
+                    f"{response.excerpt()!r}",
+                    kind=ErrorKind.RETRYABLE,
+                ),
+                None,
+            )
+        return response
+
+    def _exchange(self, request: ApiRequest) -> tuple[ApiResponse | None, Exception | None]:
+        private = (*self.secrets, *request.private)
+        try:
+            with self.session.request(
+                request.method,
+                f"{self.base_url}/{request.path}",
+                params=dict(request.params) or None,
+                data=None if request.body is None else json.dumps(request.body).encode(),
+                headers=_headers(request),
+                timeout=(self.connect_timeout, self.read_timeout),
+                allow_redirects=False,
+                stream=True,
+            ) as answer:
+                body = _read_body(answer, timedelta(seconds=self.read_timeout * 4))
+                headers = {name.lower(): value for name, value in answer.headers.items()}
+                return ApiResponse(
+                    status=answer.status_code, body=body, headers=headers, private=private
+                ), None
+        except (requests.RequestException, OSError) as error:
+            return None, self._failure(request, error)
+
+    def _failure(self, request: ApiRequest, error: Exception) -> Exception:
+        """Judge a request without an answer. The message names kinds of errors only: their texts hold URLs."""
+        what = f"{self.gateway} {request.endpoint}"
+        if provably_not_sent(error):
+            return _RepeatError(
+                RetryableNotSentError(
+                    f"{what}: no connection to the gateway ({_kind_of(error)}); nothing was sent"
+                ),
+                None,
+            )
+        if request.safe_to_repeat:
+            return _RepeatError(
+                RetryableNotSentError(
+                    f"{what}: no answer from the gateway ({_kind_of(error)}); a read, nothing was sent"
+                ),
+                None,
+            )
+        return SendOutcomeUnknownError(
+            f"{what}: the request left and no answer came ({_kind_of(error)}). The gateway may have taken it: "
+            "check there before you send again"
+        )
+
+
+def _headers(request: ApiRequest) -> dict[str, str]:
+    headers = dict(request.headers)
+    if request.body is not None:
+        headers.setdefault("Content-Type", "application/json")
+    return headers
+
+
+def _read_body(answer: requests.Response, longest: timedelta) -> bytes:
+    """Read an answer with a bound on size and time: a read timeout alone bounds only the gap between two bytes."""
+    deadline = time.monotonic() + longest.total_seconds()
+    chunks, size = [], 0
+    for chunk in answer.iter_content(65_536):
+        chunks.append(chunk)
+        size += len(chunk)
+        if size > MAX_BODY or time.monotonic() > deadline:
+            raise requests.exceptions.ChunkedEncodingError("the answer does not end")
+    return b"".join(chunks)
+
+
+def _has_json(response: ApiResponse) -> bool:
+    """Tell an answer that explains itself from an error page: the first goes to the gateway's own reading."""
+    try:
+        return isinstance(json.loads(response.body), dict)
+    except ValueError:
+        return False
+
+
+def _kind_of(error: BaseException) -> str:
+    """Name the innermost kinds of an error, without their texts."""
+    names = list(dict.fromkeys(type(cause).__name__ for cause in _causes(error)))
+    return names[0] if len(names) == 1 else f"{names[0]}, {names[-1]}"

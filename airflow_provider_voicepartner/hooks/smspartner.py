@@ -1,0 +1,1 @@
+"""SMS Partner behind an Airflow connection."""

@@ -1,0 +1,42 @@
+"""Send one alert quickly: short timeouts, few repeats, and those who can be reached are told even if others cannot."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_voicepartner.exceptions import ConfigurationError
+from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
+from airflow_provider_voicepartner.sending.arguments import read_recipients
+from airflow_provider_voicepartner.sending.fingerprint import new_reference
+from airflow_provider_voicepartner.sending.recipients import RecipientPlan, plan_recipients
+
+if TYPE_CHECKING:
+    from airflow_provider_voicepartner.gateways.model import Message, Receipt
+    from airflow_provider_voicepartner.hooks.base import GatewayHook
+
+
+def send_alert(
+    hook: GatewayHook, message: Message, to: Any, *, needs_mobile: bool
+) -> tuple[Receipt, RecipientPlan]:
+    """
+    Send a message to everybody in ``to`` who can be reached.
+
+    :raises ConfigurationError: when nobody can.
+    :raises VoicePartnerProviderError: when it was not sent, or nobody knows.
+    """
+    sender = hook.sender
+    sender.connect_timeout = min(sender.connect_timeout, 4.0)
+    sender.read_timeout = min(sender.read_timeout, 10.0)
+    sender.attempts, sender.longest_wait = 2, 4.0
+    problem: InvalidArgumentError
+    try:
+        plan = plan_recipients(
+            read_recipients(to), line="mobile" if needs_mobile else "any", on_invalid="skip"
+        )
+    except InvalidArgumentError as error:
+        problem = error
+    else:
+        if not plan.recipients:
+            raise ConfigurationError(f"to: all {plan.invalid} recipients are invalid")
+        return hook.send_batch(message, plan.recipients, reference=new_reference()), plan
+    raise ConfigurationError(str(problem))

@@ -1,0 +1,63 @@
+"""Tell people by SMS."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow_provider_voicepartner.notifications.base import GatewayNotifier
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_voicepartner.gateways.model import Kind, SmsMessage
+
+
+class SmsNotifier(GatewayNotifier):
+    """
+    Send an SMS from a callback: ``on_failure_callback``, ``on_success_callback``, a deadline alert.
+
+    :param to: a number, a comma-separated text or a list; an invalid one is left out and logged.
+    :param message: the text, templated; without it a text that names the DAG, the task, the run and the error.
+    :param max_segments: cut the text to so many SMS segments. None cuts only the default text, to one.
+    :param conn_id: a connection of type ``smspartner`` or ``octopush``.
+    :param sender: sender ID.
+    :param options: gateway-specific settings.
+    """
+
+    kind: ClassVar[Kind] = "sms"
+    text_field: ClassVar[str] = "message"
+    needs_mobile: ClassVar[bool] = True
+
+    template_fields: Sequence[str] = ("message", *GatewayNotifier.template_fields)
+
+    def __init__(
+        self,
+        *,
+        to: Any,
+        message: str | None = None,
+        max_segments: int | None = None,
+        conn_id: str = "smspartner_default",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(conn_id=conn_id, to=to, **kwargs)
+        self.message = message
+        self.max_segments = max_segments
+
+    def message_to_send(self, context: Context) -> SmsMessage:
+        """Build the text message."""
+        from airflow_provider_voicepartner.gateways.model import SmsMessage
+        from airflow_provider_voicepartner.notifications.message import default_text
+        from airflow_provider_voicepartner.sending.segments import cut_to_segments, to_gsm7
+
+        text = self.message
+        if not text:
+            # Braces would be placeholders to Octopush, and cost double in any case.
+            plain = to_gsm7(default_text(context)).text.replace("{", "(").replace("}", ")")
+            text = cut_to_segments(plain, self.max_segments or 1)
+        elif self.max_segments:
+            text = cut_to_segments(text, self.max_segments)
+        return SmsMessage(text=text, sender=self.sender, purpose="alert", options=self.options or {})
+
+
+send_sms_notification = SmsNotifier

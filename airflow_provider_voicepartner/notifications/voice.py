@@ -1,0 +1,62 @@
+"""Tell people by calling them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow_provider_voicepartner.notifications.base import GatewayNotifier
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_voicepartner.gateways.model import Kind, VoiceMessage
+
+MAX_SPOKEN = 300
+
+
+class TtsCallNotifier(GatewayNotifier):
+    """
+    Call people from a callback and speak a text.
+
+    :param to: a number, a comma-separated text or a list; an invalid one is left out and logged.
+    :param text: what is spoken, templated; without it an English text that names the DAG, the task and the error.
+    :param language: of the text, such as ``fr-FR``; for the default text always English.
+    :param conn_id: a connection of type ``voicepartner`` or ``octopush``.
+    :param sender: caller ID.
+    :param options: gateway-specific settings.
+    """
+
+    kind: ClassVar[Kind] = "tts"
+    text_field: ClassVar[str] = "text"
+
+    template_fields: Sequence[str] = ("text", "language", *GatewayNotifier.template_fields)
+
+    def __init__(
+        self,
+        *,
+        to: Any,
+        text: str | None = None,
+        language: str | None = None,
+        conn_id: str = "voicepartner_default",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(conn_id=conn_id, to=to, **kwargs)
+        self.text = text
+        self.language = language
+
+    def message_to_send(self, context: Context) -> VoiceMessage:
+        """Build the voice message."""
+        from airflow_provider_voicepartner.gateways.model import VoiceMessage
+        from airflow_provider_voicepartner.notifications.message import default_text
+
+        text, language = self.text, self.language
+        if not text:
+            text = default_text(context).replace("{", "(").replace("}", ")").replace("_", " ")[:MAX_SPOKEN]
+            language = "en-GB"
+        return VoiceMessage(
+            text=text, language=language, sender=self.sender, purpose="alert", options=self.options or {}
+        )
+
+
+send_tts_call_notification = TtsCallNotifier

@@ -1,0 +1,3 @@
+"""Operators that send, and take back, campaigns."""
+
+from __future__ import annotations

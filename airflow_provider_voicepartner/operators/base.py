@@ -1,0 +1,140 @@
+"""What the sending operators share: one way from rendered arguments to a campaign, and from its records to a report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator
+
+from airflow_provider_voicepartner.operators.sealed import seal, unseal
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_voicepartner.gateways.model import Kind, Message, Purpose
+    from airflow_provider_voicepartner.hooks.base import GatewayHook
+    from airflow_provider_voicepartner.sending.ledger import OnUnknown
+    from airflow_provider_voicepartner.sending.recipients import RecipientPlan
+
+OnInvalid = Literal["fail", "skip"]
+OnEmpty = Literal["fail", "skip"]
+
+
+class SendingOperator(BaseOperator):
+    """
+    Base of the operators that send.
+
+    :param conn_id: the Airflow connection; its type picks the gateway.
+    :param to: whom to reach: a number, a comma-separated text, a list of numbers, a list of dicts with ``phone_number``
+        and personal fields, or the path or URI of a CSV file with such columns. Up to 500 recipients.
+    :param sender: sender ID or caller ID, where the gateway allows one.
+    :param send_at: when: an aware datetime, or ISO 8601 text with an offset. None sends at once.
+    :param purpose: ``alert`` (transactional) or ``marketing``.
+    :param options: gateway-specific settings under snake_case names; see the documentation of each gateway.
+    :param on_invalid: ``fail`` refuses the whole list when one recipient is invalid; ``skip`` leaves it out, counted.
+    :param rejects_path: path or URI of a CSV file to write the skipped rows to.
+    :param on_empty: what to do when nobody is left to send to: ``fail``, or ``skip`` the task.
+    :param on_unknown: what to do with a batch of which nobody knows whether it was sent: ``fail``, ``assume_sent``
+        (never twice, perhaps not at all) or ``resend`` (perhaps twice).
+    :param max_cost: refuse to send what would cost more, in the account's currency.
+    :param unit_price: price of one recipient, for ``max_cost`` with a gateway that cannot tell a price before sending.
+    :param region: where national numbers belong, as ISO 3166 code.
+    """
+
+    kind: ClassVar[Kind]
+    needs_mobile: ClassVar[bool] = False
+
+    template_fields: Sequence[str] = (
+        "conn_id", "to", "sender", "send_at", "purpose", "options", "on_invalid", "rejects_path", "on_empty",
+        "on_unknown", "max_cost", "unit_price", "region",
+    )  # fmt: skip
+    private_fields: ClassVar[frozenset[str]] = frozenset({"to", "options"})
+    ui_color = "#d8f0ea"
+
+    def __init__(
+        self,
+        *,
+        conn_id: str,
+        to: Any,
+        sender: str | None = None,
+        send_at: datetime | str | None = None,
+        purpose: Purpose = "alert",
+        options: dict[str, Any] | None = None,
+        on_invalid: OnInvalid = "fail",
+        rejects_path: str | None = None,
+        on_empty: OnEmpty = "fail",
+        on_unknown: OnUnknown = "fail",
+        max_cost: Any = None,
+        unit_price: Any = None,
+        region: str = "FR",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.conn_id = conn_id
+        self.to = to
+        self.sender = sender
+        self.send_at = send_at
+        self.purpose = purpose
+        self.options = options
+        self.on_invalid = on_invalid
+        self.rejects_path = rejects_path
+        self.on_empty = on_empty
+        self.on_unknown = on_unknown
+        self.max_cost = max_cost
+        self.unit_price = unit_price
+        self.region = region
+
+    def _do_render_template_fields(
+        self, parent: Any, template_fields: Any, *args: Any, **kwargs: Any
+    ) -> None:
+        """Render as always, then hide numbers and texts: Airflow shows rendered fields in its UI."""
+        super()._do_render_template_fields(parent, template_fields, *args, **kwargs)
+        if parent is self:
+            for name in self.private_fields:
+                setattr(self, name, seal(getattr(self, name)))
+
+    def message_to_send(self) -> Message:
+        """Build the message from rendered arguments; each operator its own."""
+        raise NotImplementedError
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """
+        Send the campaign, or what an earlier attempt left of it.
+
+        :returns: the report, see :class:`~airflow_provider_voicepartner.sending.report.CampaignReport`.
+        """
+        from airflow_provider_voicepartner.operators.sending import campaign_of, recipients_of, send_campaign
+
+        hook = self._hook()
+        try:
+            hook.check_connection()
+            message = self.message_to_send()
+            plan = recipients_of(self)
+            self._log_left_out(plan)
+            if not plan.recipients:
+                raise AirflowSkipException("nobody is left to send to, and on_empty is 'skip'")
+            report = send_campaign(campaign_of(self, message, plan), plan, hook, context)
+        finally:
+            hook.close()
+        self.log.info(
+            "%s: %s; cost %s %s", hook.gateway.LABEL, dict(report.counts), report.cost, report.currency
+        )
+        return report.to_json()
+
+    def _hook(self) -> GatewayHook:
+        from airflow_provider_voicepartner.hooks.registry import hook_for
+
+        return hook_for(self.conn_id, kind=self.kind, who=type(self).__name__)
+
+    def _log_left_out(self, plan: RecipientPlan) -> None:
+        if plan.invalid or plan.duplicates:
+            self.log.warning("Left out: %d invalid, %d duplicate recipients", plan.invalid, plan.duplicates)
+        for row in plan.rejected[:10]:
+            self.log.warning("Row %d: %s", row.row, row.reason)
+
+    def given(self, name: str) -> Any:
+        """Return a rendered argument as the user gave it."""
+        return unseal(getattr(self, name))

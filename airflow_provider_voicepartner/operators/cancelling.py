@@ -1,0 +1,47 @@
+"""Cancel the batches of a campaign, as many as can be."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_voicepartner.exceptions import ConfigurationError, RejectedError
+from airflow_provider_voicepartner.gateways.errors import ErrorKind
+
+if TYPE_CHECKING:
+    from airflow_provider_voicepartner.hooks.base import GatewayHook
+    from airflow_provider_voicepartner.sending.report import CampaignReport
+
+
+def cancel_batches(report: CampaignReport, hook: GatewayHook, *, ignore_too_late: bool) -> dict[str, Any]:
+    """
+    Cancel every batch; one that cannot be cancelled does not keep the others from it.
+
+    :raises RejectedError: the first refusal, after all batches were tried.
+    :raises ConfigurationError: when a batch has no id, so that it cannot be named to the gateway.
+    """
+    counts = {"cancelled": 0, "already_cancelled": 0, "too_late": 0}
+    refunds: list[Decimal] = []
+    refusals: list[RejectedError] = []
+    nameless = sum(batch.gateway_id is None for batch in report.batches)
+    for batch in report.batches:
+        if batch.gateway_id is None:
+            continue
+        try:
+            answer = hook.cancel_campaign(batch.gateway_id, kind=report.kind)
+        except RejectedError as error:
+            if error.kind is ErrorKind.TOO_LATE and ignore_too_late:
+                counts["too_late"] += 1
+            else:
+                refusals.append(error)
+            continue
+        counts["already_cancelled" if answer.already else "cancelled"] += 1
+        if answer.refunded is not None:
+            refunds.append(answer.refunded)
+    if refusals:
+        raise refusals[0]
+    if nameless:
+        raise ConfigurationError(
+            f"campaign: {nameless} batches have no id of the gateway (they were only assumed sent); cancel them there"
+        )
+    return {**counts, "refunded": str(sum(refunds, Decimal(0))) if refunds else None}

@@ -1,0 +1,55 @@
+"""Rendered arguments that Airflow's UI may not show: numbers and texts, replaced by a description of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sized
+from typing import Any
+
+
+class Sealed:
+    """
+    A value that shows only what it is, never what it holds.
+
+    Airflow stores the rendered template fields of every task instance and shows them in its UI. It takes ``str()`` of
+    values that are not plain data, so a sealed value appears there as ``3 items (hidden)``.
+
+    :param value: what to hide.
+    """
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: Any) -> None:
+        self._value = value
+
+    def __str__(self) -> str:
+        """Describe the value by its kind and size."""
+        value = self._value
+        if isinstance(value, str):
+            return f"{len(value)} characters (hidden)"
+        if isinstance(value, Mapping):
+            return f"{len(value)} fields (hidden)"
+        if isinstance(value, Sized):
+            return f"{len(value)} items (hidden)"
+        return f"{type(value).__name__} (hidden)"
+
+    __repr__ = __str__
+
+    def __bool__(self) -> bool:
+        """Have the truth of the hidden value."""
+        return bool(self._value)
+
+    def __eq__(self, other: object) -> bool:
+        """Compare by the hidden values."""
+        return self._value == unseal(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def seal(value: Any) -> Any:
+    """Hide a value; None stays None, and a sealed one is not sealed twice."""
+    return value if value is None or isinstance(value, Sealed) else Sealed(value)
+
+
+def unseal(value: Any) -> Any:
+    """Return the hidden value; anything else as it is (an operator that is run without Airflow renders nothing)."""
+    return value._value if isinstance(value, Sealed) else value

@@ -1,0 +1,111 @@
+"""From an operator's rendered arguments to a sent campaign: the steps that ``execute`` names."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from airflow_provider_voicepartner.exceptions import ConfigurationError
+from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
+from airflow_provider_voicepartner.hooks.storage import is_file, read_rows, write_text
+from airflow_provider_voicepartner.sending.arguments import (
+    literals,
+    read_choice,
+    read_money,
+    read_recipients,
+    read_send_at,
+)
+from airflow_provider_voicepartner.sending.campaign import Campaign, CampaignSender
+from airflow_provider_voicepartner.sending.fingerprint import fingerprint
+from airflow_provider_voicepartner.sending.ledger import Ledger, OnUnknown
+from airflow_provider_voicepartner.sending.recipients import RecipientPlan, plan_recipients, write_rejects
+from airflow_provider_voicepartner.sending.report import CampaignReport
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_voicepartner.gateways.model import Message
+    from airflow_provider_voicepartner.hooks.base import GatewayHook
+    from airflow_provider_voicepartner.operators.base import SendingOperator
+
+
+def recipients_of(operator: SendingOperator) -> RecipientPlan:
+    """
+    Check an operator's recipients; the rejected ones are written to ``rejects_path``.
+
+    :returns: the plan; without recipients only when ``on_empty`` is ``skip``.
+    :raises InvalidRecipientError: naming the rows, when one is invalid and ``on_invalid`` is ``fail``.
+    :raises ConfigurationError: for an empty list, or one that is too long.
+    """
+    on_invalid = read_choice("on_invalid", operator.on_invalid, ("fail", "skip"))
+    on_empty = read_choice("on_empty", operator.on_empty, ("fail", "skip"))
+    to = read_recipients(operator.given("to"))
+    rows = read_rows(to) if is_file(to) else to
+    if on_empty == "skip" and not rows:
+        return RecipientPlan(recipients=(), rejected=(), duplicates=0)
+    problem: InvalidArgumentError
+    try:
+        plan = plan_recipients(
+            rows,
+            line="mobile" if operator.needs_mobile else "any",
+            on_invalid=on_invalid,
+            region=operator.region,
+        )
+    except InvalidArgumentError as error:
+        problem = error
+    else:
+        if operator.rejects_path and plan.rejected:
+            write_text(operator.rejects_path, lambda handle: write_rejects(plan.rejected, handle))
+        if not plan.recipients and on_empty == "fail":
+            raise ConfigurationError(
+                f"to: nobody is left to send to, all {plan.invalid} recipients are invalid "
+                "(see on_invalid and rejects_path); use on_empty='skip' if that may happen"
+            )
+        return plan
+    raise ConfigurationError(str(problem))
+
+
+def campaign_of(operator: SendingOperator, message: Message, plan: RecipientPlan) -> Campaign:
+    """
+    Put an operator's arguments together.
+
+    :raises ConfigurationError: naming the argument and the fix.
+    """
+    return Campaign(
+        message=message,
+        recipients=plan.recipients,
+        send_at=read_send_at(operator.send_at),
+        max_cost=read_money("max_cost", operator.max_cost),
+        unit_price=read_money("unit_price", operator.unit_price),
+        on_unknown=read_choice("on_unknown", operator.on_unknown, literals(OnUnknown)),
+    )
+
+
+def send_campaign(
+    campaign: Campaign, plan: RecipientPlan, hook: GatewayHook, context: Context
+) -> CampaignReport:
+    """
+    Send what the ledger of this task does not know as sent.
+
+    :param campaign: what to send.
+    :param plan: where its recipients came from, for the counts.
+    :param hook: the gateway.
+    :param context: Airflow's; holds the task's state store on Airflow 3.3 and later.
+    """
+    campaign = replace(campaign, message=hook.with_defaults(campaign.message))
+    mark = fingerprint(
+        hook.conn_type, hook.credentials, campaign.message, campaign.recipients, campaign.send_at
+    )
+    # The context's type does not know the key before Airflow 3.3.
+    store = dict(context).get("task_state_store")
+    ledger = Ledger(store, fingerprint=mark, try_number=context["ti"].try_number)
+    records = CampaignSender(messenger=hook, ledger=ledger, now=hook.sender.now).send(campaign)
+    return CampaignReport.of_records(
+        records,
+        gateway=hook.conn_type,
+        conn_id=hook.conn_id,
+        kind=campaign.message.kind,
+        invalid=plan.invalid,
+        duplicate=plan.duplicates,
+        scheduled_for=campaign.send_at.isoformat() if campaign.send_at else None,
+    )

@@ -1,0 +1,51 @@
+"""Send a text message."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow_provider_voicepartner.operators.base import SendingOperator
+
+if TYPE_CHECKING:
+    from airflow_provider_voicepartner.gateways.model import Kind, SmsMessage
+
+
+class SendSmsOperator(SendingOperator):
+    """
+    Send an SMS through SMS Partner or Octopush.
+
+    A retry never sends twice: what was sent is recorded, and what is in doubt is not sent again unless ``on_unknown``
+    says so. The other arguments are those of
+    :class:`~airflow_provider_voicepartner.operators.base.SendingOperator`.
+
+    :param message: the text. ``{placeholders}`` are filled in from the recipients' personal fields.
+    :param conn_id: a connection of type ``smspartner`` or ``octopush``.
+    """
+
+    kind: ClassVar[Kind] = "sms"
+    needs_mobile: ClassVar[bool] = True
+
+    template_fields: Sequence[str] = ("message", *SendingOperator.template_fields)
+    private_fields: ClassVar[frozenset[str]] = SendingOperator.private_fields | {"message"}
+
+    def __init__(self, *, message: str, conn_id: str = "smspartner_default", **kwargs: Any) -> None:
+        super().__init__(conn_id=conn_id, **kwargs)
+        self.message = message
+
+    def message_to_send(self) -> SmsMessage:
+        """Build the text message."""
+        from airflow_provider_voicepartner.gateways.model import Purpose, SmsMessage
+        from airflow_provider_voicepartner.sending.arguments import (
+            literals,
+            read_choice,
+            read_options,
+            read_text,
+        )
+
+        return SmsMessage(
+            text=read_text("message", self.given("message")) or "",
+            sender=read_text("sender", self.sender, needed=False),
+            purpose=read_choice("purpose", self.purpose, literals(Purpose)),
+            options=read_options(self.given("options")),
+        )

@@ -1,0 +1,123 @@
+"""Operator arguments after rendering: read once, strictly, before anything is sent."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from decimal import Decimal, InvalidOperation
+from typing import Any, TypeVar, get_args
+
+from airflow_provider_voicepartner.exceptions import ConfigurationError
+
+Choice = TypeVar("Choice", bound=str)
+
+
+def read_choice(argument: str, value: Any, choices: Collection[Choice]) -> Choice:
+    """
+    Read one of a few words.
+
+    :raises ConfigurationError: naming the argument and the words.
+    """
+    for choice in choices:
+        if value == choice:
+            return choice
+    raise ConfigurationError(f"{argument}: {value!r} is not one of {', '.join(map(repr, choices))}")
+
+
+def literals(choice: Any) -> tuple[Any, ...]:
+    """Return the words of a ``Literal``."""
+    return get_args(choice)
+
+
+def read_send_at(value: Any, *, argument: str = "send_at") -> datetime | None:
+    """
+    Read a date of sending: an aware datetime, or its ISO 8601 text with an offset.
+
+    :param value: None or blank text means at once.
+    :raises ConfigurationError: for a naive date, or what is no date.
+    """
+    if value is None or (isinstance(value, str) and value.strip() in ("", "None")):
+        return None
+    moment = value
+    if isinstance(value, str):
+        try:
+            moment = datetime.fromisoformat(value.strip())
+        except ValueError:
+            moment = None
+    if not isinstance(moment, datetime):
+        raise ConfigurationError(
+            f"{argument}: {value!r} is not a date; give an aware datetime or ISO 8601 text with an offset, "
+            "for instance '2031-05-06T14:15:00+02:00'"
+        )
+    if moment.utcoffset() is None:
+        raise ConfigurationError(
+            f"{argument}: {value!r} has no time zone, so the hour is ambiguous; add one, "
+            "for instance '2031-05-06T14:15:00+02:00'"
+        )
+    return moment
+
+
+def read_money(argument: str, value: Any) -> Decimal | None:
+    """
+    Read an amount of money from a number or its text; None or blank text means none.
+
+    :raises ConfigurationError: for what is no number, or is negative.
+    """
+    if value is None or (isinstance(value, str) and value.strip() in ("", "None")):
+        return None
+    try:
+        amount = Decimal(str(value)) if not isinstance(value, bool) else Decimal("nan")
+    except InvalidOperation:
+        amount = Decimal("nan")
+    if not amount.is_finite() or amount < 0:
+        raise ConfigurationError(f"{argument}: {value!r} is not an amount of money, 0 or more")
+    return amount
+
+
+def read_text(argument: str, value: Any, *, needed: bool = True) -> str | None:
+    """
+    Read a text.
+
+    :param needed: False lets None and blank text through, as None.
+    :raises ConfigurationError: for an empty one that is needed, or what is no text. The text is never shown.
+    """
+    if value is not None and not isinstance(value, str):
+        raise ConfigurationError(f"{argument}: is {type(value).__name__}, not text")
+    if value is None or not value.strip():
+        if needed:
+            raise ConfigurationError(f"{argument}: is empty; say what is to be sent")
+        return None
+    return value
+
+
+def read_options(value: Any, *, argument: str = "options") -> Mapping[str, Any]:
+    """
+    Read gateway-specific settings; None means none. Each gateway checks the names and values.
+
+    :raises ConfigurationError: for anything but a mapping with text keys.
+    """
+    if value is None or value == "":
+        return {}
+    if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
+        raise ConfigurationError(f"{argument}: is not a dict of settings, such as {{'is_unicode': True}}")
+    return dict(value)
+
+
+def read_literal(text: str) -> Any:
+    """Read the text that a template makes of a list or dict; any other text comes back as it is."""
+    try:
+        return ast.literal_eval(text.strip())
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return text
+
+
+def read_recipients(value: Any) -> Any:
+    """
+    Read ``to`` after rendering: a template that renders a list gives that list's text, which is read back.
+
+    :param value: as rendered; only texts that start like a list are touched.
+    """
+    if isinstance(value, str) and value.strip()[:1] in ("[", "("):
+        return read_literal(value)
+    return value

@@ -1,0 +1,184 @@
+"""The report of a campaign: counts, cost and ids, without numbers or texts; what XCom holds and the sensor reads."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Literal, get_args
+
+from airflow_provider_voicepartner.exceptions import ConfigurationError
+from airflow_provider_voicepartner.gateways.model import Kind
+from airflow_provider_voicepartner.sending.arguments import read_literal
+from airflow_provider_voicepartner.sending.ledger import BatchRecord, Phase
+
+BatchState = Literal["sent", "assumed_sent"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SentBatch:
+    """One batch as the report names it; ``gateway_id`` is None where it was only assumed sent."""
+
+    reference: str
+    gateway_id: str | None
+    accepted: int
+    state: BatchState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CampaignReport:
+    """
+    What one task sent.
+
+    :param gateway: the connection type.
+    :param conn_id: the Airflow connection.
+    :param kind: ``sms``, ``tts`` or ``voicemail``.
+    :param counts: ``recipients`` is the sum of all others: ``accepted``, ``invalid``, ``duplicate``, ``opted_out``,
+        ``refused`` (left out by the gateway for another reason) and ``in_doubt``.
+    :param batches: in the order of sending.
+    :param segments: messages charged, None where the gateway does not tell.
+    :param cost: total price, None where the gateway does not tell.
+    :param currency: ISO 4217 code.
+    :param scheduled_for: ISO 8601, None when sent at once.
+    :param sent_at: when the last batch was taken, ISO 8601.
+    """
+
+    gateway: str
+    conn_id: str
+    kind: Kind
+    counts: Mapping[str, int]
+    batches: tuple[SentBatch, ...]
+    segments: int | None = None
+    cost: Decimal | None = None
+    currency: str | None = None
+    scheduled_for: str | None = None
+    sent_at: str | None = None
+
+    @classmethod
+    def of_records(
+        cls,
+        records: Sequence[BatchRecord],
+        *,
+        gateway: str,
+        conn_id: str,
+        kind: Kind,
+        invalid: int,
+        duplicate: int,
+        scheduled_for: str | None,
+    ) -> CampaignReport:
+        """Sum up the ledger's records; recipients that the gateway left out without a word count as ``refused``."""
+        sent = [record for record in records if record.phase is Phase.SENT]
+        accepted = sum(record.accepted for record in sent)
+        opted_out = sum(record.opted_out for record in sent)
+        counts = {
+            "recipients": sum(record.size for record in records) + invalid + duplicate,
+            "accepted": accepted,
+            "invalid": invalid,
+            "duplicate": duplicate,
+            "opted_out": opted_out,
+            "refused": sum(record.size for record in sent) - accepted - opted_out,
+            "in_doubt": sum(record.size for record in records if record.phase is Phase.ASSUMED_SENT),
+        }
+        costs = [record.cost for record in sent if record.cost is not None]
+        segments = [record.segments for record in sent if record.segments is not None]
+        return cls(
+            gateway=gateway,
+            conn_id=conn_id,
+            kind=kind,
+            counts=counts,
+            batches=tuple(
+                SentBatch(
+                    reference=record.reference,
+                    gateway_id=record.gateway_id,
+                    accepted=record.accepted if record.phase is Phase.SENT else record.size,
+                    state="sent" if record.phase is Phase.SENT else "assumed_sent",
+                )
+                for record in records
+            ),
+            segments=sum(segments) if segments else None,
+            cost=sum(costs, Decimal(0)) if costs else None,
+            currency=next((record.currency for record in sent if record.currency), None),
+            scheduled_for=scheduled_for,
+            sent_at=max((record.at for record in sent if record.at), default=None),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report as plain JSON; money as text, so that no digit is lost."""
+        return {
+            "gateway": self.gateway,
+            "conn_id": self.conn_id,
+            "kind": self.kind,
+            "scheduled_for": self.scheduled_for,
+            "sent_at": self.sent_at,
+            "counts": dict(self.counts),
+            "segments": self.segments,
+            "cost": None if self.cost is None else str(self.cost),
+            "currency": self.currency,
+            "batches": [
+                {
+                    "reference": batch.reference,
+                    "gateway_id": batch.gateway_id,
+                    "accepted": batch.accepted,
+                    "state": batch.state,
+                }
+                for batch in self.batches
+            ],
+        }
+
+    @classmethod
+    def from_json(cls, data: Any, *, argument: str = "campaign") -> CampaignReport:
+        """
+        Read a report back.
+
+        :param data: what an operator of ours returned.
+        :param argument: the name that an error gives.
+        :raises ConfigurationError: for anything else.
+        """
+        try:
+            cost = data.get("cost")
+            report = cls(
+                gateway=str(data["gateway"]),
+                conn_id=str(data["conn_id"]),
+                kind=data["kind"],
+                counts={str(name): int(count) for name, count in data["counts"].items()},
+                batches=tuple(_read_batch(batch) for batch in data["batches"]),
+                segments=data.get("segments"),
+                cost=None if cost is None else Decimal(str(cost)),
+                currency=data.get("currency"),
+                scheduled_for=data.get("scheduled_for"),
+                sent_at=data.get("sent_at"),
+            )
+        except (AttributeError, KeyError, TypeError, ValueError, ArithmeticError):
+            report = None
+        if report is None or report.kind not in get_args(Kind) or not report.batches:
+            raise ConfigurationError(
+                f"{argument}: is not the report of a send operator; pass its output, "
+                f"for instance {argument}=send_sms.output"
+            )
+        return report
+
+
+def _read_batch(data: Mapping[str, Any]) -> SentBatch:
+    state: BatchState = "sent" if data["state"] == "sent" else "assumed_sent"
+    gateway_id = data.get("gateway_id")
+    return SentBatch(
+        reference=str(data.get("reference") or ""),
+        gateway_id=None if gateway_id is None else str(gateway_id),
+        accepted=int(data["accepted"]),
+        state=state,
+    )
+
+
+def read_report(value: Any) -> CampaignReport:
+    """
+    Read a report as operators and sensors are given it: an object from XCom, or the text that a template made of it.
+
+    :raises ConfigurationError: for anything else.
+    """
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            value = read_literal(value)
+    return CampaignReport.from_json(value)
