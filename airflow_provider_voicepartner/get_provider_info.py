@@ -57,6 +57,9 @@ def get_provider_info() -> dict[str, Any]:
         "sensors": [
             {"integration-name": "SMS Partner", "python-modules": [f"{PACKAGE}.sensors.campaign"]},
         ],
+        "triggers": [
+            {"integration-name": label, "python-modules": [f"{PACKAGE}.triggers.pacing"]} for label in _ALL
+        ],
         "notifications": [
             f"{PACKAGE}.notifications.sms.SmsNotifier",
             f"{PACKAGE}.notifications.voice.TtsCallNotifier",

@@ -1,9 +1,9 @@
 """
 The numbering plan that France and its overseas departments share: one national spelling, several country codes.
 
-``0612345678`` is +33, but ``0690123456`` is a Guadeloupe number, +590. The library ``phonenumbers`` judges; what it says
-about one number is remembered for the first five digits, where its own patterns leave the last four free. So the first
-number of a block costs a question to the library, and the next 9,999 cost a look-up.
+``0612345678`` is +33, but ``0690123456`` is a Guadeloupe number, +590. The library ``phonenumbers`` judges. Its
+patterns leave the last four digits free (this is checked, not assumed), so what it says about one number holds for ten
+thousand: the first of them costs a question to the library, the others cost a look-up. No range is written by hand.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SHARED_BY = frozenset({*REGIONS, "BL", "MF", "YT"}) - {"PM"}
 
 _FREE_DIGITS = re.compile(r"\\d\{(\d)\}$")
 _KINDS = (
-    "general_desc", "fixed_line", "mobile", "toll_free", "premium_rate", "shared_cost", "personal_number", "voip",
+    "fixed_line", "mobile", "toll_free", "premium_rate", "shared_cost", "personal_number", "voip",
     "pager", "uan", "voicemail",
 )  # fmt: skip
 
@@ -78,18 +78,19 @@ def ask(digits: str, codes: tuple[str, ...]) -> Block:
         block = _owner(digits, code)
         if block is NOBODYS:
             continue
-        if first is NOBODYS:
-            if block.line_type is not LineType.LANDLINE or not _overseas_landline().fullmatch(digits):
-                return block
-            first = block
-        elif block.line_type is LineType.LANDLINE:
+        if block.line_type is not LineType.LANDLINE:
+            return block if first is NOBODYS else first
+        if first is not NOBODYS:
             return block
+        first = block
     return first
 
 
 def _owner(digits: str, code: str) -> Block:
     import phonenumbers
 
+    if not _claimed(code).fullmatch(digits):
+        return NOBODYS
     number = phonenumbers.PhoneNumber(country_code=int(code), national_number=int(digits))
     kind = phonenumbers.number_type(number)
     if kind == phonenumbers.PhoneNumberType.UNKNOWN:
@@ -122,9 +123,9 @@ def _patterns(code: str, kinds: tuple[str, ...]) -> list[str]:
 
 
 @cache
-def _overseas_landline() -> re.Pattern[str]:
-    """The landline patterns of all overseas departments: what none of them matches is no landline there."""
-    return _any_of([part for code in country_codes()[1:] for part in _patterns(code, ("fixed_line",))])
+def _claimed(code: str) -> re.Pattern[str]:
+    """What a country code may own: the library needs not be asked about the rest."""
+    return _any_of(_patterns(code, _KINDS))
 
 
 def _any_of(parts: list[str]) -> re.Pattern[str]:
@@ -139,7 +140,7 @@ def tables() -> dict[bytes, Blocks]:
     Empty when this version's patterns look at the last four digits: then every number goes to the library.
     """
     codes = country_codes()
-    free = {part: _free_digits(part) for code in codes for part in _patterns(code, _KINDS)}
+    free = {part: _free_digits(part) for code in codes for part in _patterns(code, (*_KINDS, "general_desc"))}
     if min(free.values()) < 4:
         return {}
     detailed = _any_of([part for part, digits in free.items() if digits < 6])
@@ -158,13 +159,13 @@ def owner(digits: str) -> Block:
 
 
 def _free_digits(part: str) -> int:
-    """Count the digits at the end of a pattern that may be any: 4 for ``69[01]\\d{4}``."""
+    r"""Count the digits at the end of a pattern that may be any: 4 for ``69[01]\d{4}``."""
     found = _FREE_DIGITS.search(part)
     return int(found[1]) if found else 0
 
 
 def alternatives(pattern: str) -> list[str]:
-    """Split a pattern at the bars outside its parentheses: ``1\\d{8}|(?:2|3)\\d{8}`` has two alternatives."""
+    r"""Split a pattern at the bars outside its parentheses: ``1\d{8}|(?:2|3)\d{8}`` has two alternatives."""
     depth, parts = 0, [""]
     for character in pattern:
         depth += {"(": 1, ")": -1}.get(character, 0)

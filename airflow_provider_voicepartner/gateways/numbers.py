@@ -25,7 +25,7 @@ _EXCERPT = 100
 
 _SEPARATORS = " \t.-/()\u00a0\u00ad".encode("latin-1")
 _TIDY = str.maketrans(
-    {character: None for character in _SEPARATORS.decode("latin-1")}
+    dict.fromkeys(_SEPARATORS.decode("latin-1"))
     # Narrow, thin and the other blanks; dashes; marks that a copied contact carries along unseen.
     | {chr(code): None for code in (0x202F, 0x205F, 0x3000, *range(0x2000, 0x200B))}
     | {chr(code): None for code in (*range(0x2010, 0x2016), 0x2212, 0xFF0D)}
@@ -38,7 +38,9 @@ _TIDY = str.maketrans(
 _DIGITS = re.compile(r"\+?[0-9]+")
 _ROUNDED = re.compile(r"[0-9]+(?:[.,][0-9]+)?[eE]\+?[0-9]+")
 _DECIMAL = re.compile(r"[1-9][0-9]*[.,]0+")
-_EXTENSION = re.compile(r"[0-9)]\W*(?:;\s*)?(?:ext|extn|extension|poste|x|#)[\s.:=]*[0-9]+$|#", re.IGNORECASE)
+_EXTENSION = re.compile(
+    r"[0-9)]\W*(?:;\s*)?(?:ext|extn|extension|poste|x|#)[\s.:=]*[0-9]{1,6}$|#", re.IGNORECASE
+)
 _NATIONAL = re.compile(r"0[1-9][0-9]{8}")
 _FRENCH = re.compile(r"\+330?([1-9][0-9]{8})")
 
@@ -111,11 +113,12 @@ class NumberReader:
             packed = text.encode("latin-1").translate(None, _SEPARATORS)
         except (AttributeError, UnicodeEncodeError):
             packed = b""
-        if (blocks := self._tables.get(packed[:-9])) is None or not packed[1:].isdigit():
+        blocks = self._tables.get(packed[:-9])
+        if blocks is None or not packed[1:].isdigit() or packed[-9] == _ZERO:
             packed = self._complete(tidy(text)).encode()
             blocks = self._tables.get(packed[:-9])
-        if blocks is None or packed[-9] == _ZERO:
-            return self._judge(packed.decode())
+            if blocks is None or packed[-9] == _ZERO:
+                return self._judge(packed.decode())
         code, region, line_type = blocks[packed[-9:-4]]
         if not region:
             raise InvalidNumberError(self._why_not(packed.decode()))
@@ -202,7 +205,7 @@ def tidy(text: str) -> str:
         raise InvalidNumberError(_what_is_wrong(text[:_EXCERPT]))
     if len(digits) > _MAX_DIGITS:
         raise InvalidNumberError(
-            f"has {len(digits)} digits, too many for one number; give one number at a time"
+            f"has {len(digits)} digits, too many for one number; put commas between numbers"
         )
     if _DECIMAL.fullmatch(text):
         raise InvalidNumberError("ends in .0, so it was read as a number; read or format the column as text")
@@ -253,15 +256,18 @@ def parse_number(text: str, *, region: str = "FR") -> PhoneNumber:
 
 def read_wire_number(value: object) -> str:
     """
-    Read a number as a gateway writes it back: ``+33…``, ``0033…``, ``33…``, ``06…``, ``006…``, with blanks. Never raises.
+    Read a number as a gateway writes it back: ``+33…``, ``0033…``, ``33…``, ``06…``, ``006…``, with blanks.
 
-    Spelling is all that counts here: a number that the library does not know is still rewritten, so that a report
-    meets the recipient it is about. Eleven digits that begin with 006 or 007 are a French number without its country
-    code (Voice Partner's own example); Australia's 0061… is longer.
+    Never raises. Spelling is all that counts here: a number that the library does not know is still rewritten, so that
+    a report meets the recipient it is about. Eleven digits that begin with 006 or 007 are a French number without its
+    country code (an example of Voice Partner's has that form); Australia's 0061… is longer.
 
     :returns: E.164, or the text without outer blanks when it cannot be read.
     """
-    text = str(value).strip()
+    try:
+        text = str(value).strip()
+    except ValueError:  # Python refuses to write an int of thousands of digits.
+        return ""
     digits = text[:_EXCERPT].translate(_TIDY)
     if not _DIGITS.fullmatch(digits):
         return text

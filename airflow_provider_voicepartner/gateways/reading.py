@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from decimal import Decimal, InvalidOperation
 from typing import Any
 from urllib.parse import parse_qsl
@@ -210,10 +211,12 @@ def _read_body(body: bytes) -> dict[str, Any]:
         if isinstance(data, dict):
             return data
         raise InvalidCallbackError("the callback's body is JSON but not an object")
-    try:
-        form = dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=200))
-    except ValueError:
-        form = {}
+    form: dict[str, Any] = {}
+    if b"=" in body:  # Otherwise any text would be a form of one blank field.
+        with suppress(ValueError):
+            form = dict(
+                parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=200)
+            )
     if not form:
         raise InvalidCallbackError("the callback's body is neither JSON nor a form")
     return form

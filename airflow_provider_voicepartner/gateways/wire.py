@@ -84,7 +84,7 @@ class ApiRequest:
 
     endpoint: str
     method: Method
-    path: str
+    path: str = field(repr=False)
     safe_to_repeat: bool
     params: Mapping[str, str] = field(default_factory=dict, repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
-from typing import Any, ClassVar, TypeVar, cast
+from typing import Any, ClassVar, TypeVar
 
 import pendulum
 import requests
@@ -42,6 +42,8 @@ from airflow_provider_voicepartner.hooks.http import (
     hide_from_http_logs,
     new_session,
 )
+from airflow_provider_voicepartner.sending.fingerprint import new_reference
+from airflow_provider_voicepartner.sending.recipients import RecipientPlan, plan_recipients
 
 Answer = TypeVar("Answer")
 
@@ -88,7 +90,7 @@ class GatewayHook(BaseHook):
                 f"connection {self.conn_id!r} has the type {connection.conn_type!r}; "
                 f"{type(self).__name__} needs one of type {self.conn_type!r}"
             )
-        return cast(Connection, connection)
+        return connection
 
     @cached_property
     def credentials(self) -> Credentials:
@@ -229,6 +231,31 @@ class GatewayHook(BaseHook):
         """Fill in what the message leaves open from the connection's fields; subclasses say what."""
         return message
 
+    def send_to(
+        self,
+        to: Any,
+        message: Message,
+        *,
+        send_at: datetime | None = None,
+        reference: str | None = None,
+        callbacks: CallbackUrls | None = None,
+    ) -> Receipt:
+        """
+        Check a list of recipients and send them a message; errors as in :meth:`send_batch`.
+
+        :param to: a number, a comma-separated text, a list of numbers or of dicts with ``phone_number``; 1 to 500. All
+            must be valid; a repeated one is sent to once.
+        :raises InvalidRecipientError: naming the rows that are not; nothing was sent.
+        """
+        plan = plan_valid_recipients(to, message)
+        return self.send_batch(
+            message,
+            plan.recipients,
+            reference=reference or new_reference(),
+            send_at=send_at,
+            callbacks=callbacks,
+        )
+
     def get_balance(self) -> Balance:
         """Read what is left on the account."""
         return self.call(self.gateway.build_balance(), self.gateway.parse_balance)
@@ -272,6 +299,20 @@ class GatewayHook(BaseHook):
         from airflow_provider_voicepartner.hooks.forms import FORMS
 
         return dict(FORMS[cls.conn_type]["ui-field-behaviour"])
+
+
+def plan_valid_recipients(to: Any, message: Message) -> RecipientPlan:
+    """
+    Read a list of recipients that must all be valid.
+
+    :raises ConfigurationError: for an empty list, one that is too long, or an invalid row.
+    """
+    problem: InvalidArgumentError
+    try:
+        return plan_recipients(to, line="mobile" if message.kind == "sms" else "any", on_invalid="fail")
+    except InvalidArgumentError as error:
+        problem = error
+    raise ConfigurationError(str(problem))
 
 
 def checked(build: Callable[..., ApiRequest], *args: Any, **kwargs: Any) -> ApiRequest:

@@ -16,7 +16,7 @@ from random import Random
 import requests
 import tenacity
 from requests.adapters import HTTPAdapter
-from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
 
 from airflow_provider_voicepartner import __version__
 from airflow_provider_voicepartner.exceptions import (
@@ -190,7 +190,7 @@ class HttpSender:
         :raises SendOutcomeUnknownError: it left, it is not safe to repeat, and no answer came.
         """
         retrying = tenacity.Retrying(
-            stop=tenacity.stop_after_attempt(self.attempts) | self._stop_at_a_long_wait,
+            stop=self._stop,
             wait=self._wait,
             retry=tenacity.retry_if_exception_type(_RepeatError),
             sleep=self.sleep,
@@ -203,9 +203,10 @@ class HttpSender:
         # Outside the except block: a chained requests exception would carry the URL, and the key with it.
         raise failure
 
-    def _stop_at_a_long_wait(self, state: tenacity.RetryCallState) -> bool:
+    def _stop(self, state: tenacity.RetryCallState) -> bool:
+        """Stop after enough attempts, or before a wait that is better left to Airflow's retry."""
         asked = self._asked(state)
-        return asked is not None and asked > self.longest_wait
+        return state.attempt_number >= self.attempts or (asked is not None and asked > self.longest_wait)
 
     @staticmethod
     def _asked(state: tenacity.RetryCallState) -> float | None:
@@ -265,7 +266,7 @@ class HttpSender:
                 return ApiResponse(
                     status=answer.status_code, body=body, headers=headers, private=private
                 ), None
-        except (requests.RequestException, OSError) as error:
+        except (requests.RequestException, HTTPError, OSError) as error:
             return None, self._failure(request, error)
 
     def _failure(self, request: ApiRequest, error: Exception) -> Exception:
@@ -301,13 +302,13 @@ def _headers(request: ApiRequest) -> dict[str, str]:
 def _read_body(answer: requests.Response, longest: timedelta) -> bytes:
     """Read an answer with a bound on size and time: a read timeout alone bounds only the gap between two bytes."""
     deadline = time.monotonic() + longest.total_seconds()
-    chunks, size = [], 0
-    for chunk in answer.iter_content(65_536):
-        chunks.append(chunk)
-        size += len(chunk)
-        if size > MAX_BODY or time.monotonic() > deadline:
+    body = bytearray()
+    # read1 gives what is there; read and iter_content would wait until a chunk is full, however slowly it drips.
+    while part := answer.raw.read1(65_536, decode_content=True):
+        body += part
+        if len(body) > MAX_BODY or time.monotonic() > deadline:
             raise requests.exceptions.ChunkedEncodingError("the answer does not end")
-    return b"".join(chunks)
+    return bytes(body)
 
 
 def _has_json(response: ApiResponse) -> bool:

@@ -1,1 +1,153 @@
-"""SMS Partner behind an Airflow connection."""
+"""SMS Partner behind an Airflow connection: text messages, their polled status, the STOP list."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, ClassVar
+
+from airflow_provider_voicepartner.gateways import smspartner
+from airflow_provider_voicepartner.gateways.gateway import Gateway
+from airflow_provider_voicepartner.gateways.model import (
+    CallbackUrls,
+    Cancellation,
+    DeliveryReport,
+    Message,
+    Purpose,
+    Receipt,
+    SmsMessage,
+)
+from airflow_provider_voicepartner.hooks.base import GatewayHook, checked
+from airflow_provider_voicepartner.hooks.connection import ConnectionExtra
+
+
+class SmsPartnerExtra(ConnectionExtra):
+    """
+    Fields of an SMS Partner connection.
+
+    :param sender: sender ID of messages that give none.
+    """
+
+    sender: str | None = None
+
+
+class SmsPartnerHook(GatewayHook):
+    """
+    Calls SMS Partner. Its results can be polled, and come by callback too.
+
+    Connection: type ``smspartner``, the API key in ``password``; ``host`` only for another base URL.
+    """
+
+    conn_type: ClassVar[str] = "smspartner"
+    default_conn_name: ClassVar[str] = "smspartner_default"
+    hook_name: ClassVar[str] = "SMS Partner"
+    gateway: ClassVar[Gateway] = smspartner
+    extra_model: ClassVar[type[ConnectionExtra]] = SmsPartnerExtra
+    polls_delivery: ClassVar[bool] = True
+
+    def with_defaults(self, message: Message) -> Message:
+        """Fill in the connection's sender."""
+        sender = self.extra.sender
+        return (
+            replace(message, sender=sender)
+            if isinstance(message, SmsMessage) and not message.sender and sender
+            else message
+        )
+
+    def send_sms(
+        self,
+        to: Any,
+        message: str,
+        *,
+        sender: str | None = None,
+        purpose: Purpose = "alert",
+        options: Mapping[str, Any] | None = None,
+        send_at: datetime | None = None,
+        reference: str | None = None,
+        callbacks: CallbackUrls | None = None,
+    ) -> Receipt:
+        """
+        Send a text message (``POST /send``, ``/bulk-send`` or ``/vn/send``). Arrives at most once.
+
+        Recipients with personal fields get a text each, from ``{placeholders}`` in ``message``; the option
+        ``virtual_number`` sends from a rented long number, to one recipient.
+
+        :param to: a number, a comma-separated text, a list of numbers or of dicts with ``phone_number``; 1 to 500.
+        :param message: the text, up to 10 linked SMS.
+        :param sender: 3 to 11 letters or digits.
+        :param purpose: ``marketing`` appends the STOP text.
+        :param options: see :class:`~airflow_provider_voicepartner.gateways.smspartner.SmsOptions`.
+        :param send_at: aware and in the future, rounded up to 5 minutes; None sends at once.
+        :param reference: our own id of the batch, its ``tag`` there; made up when None.
+        :param callbacks: where SMS Partner reports each recipient and each reply.
+        """
+        sms = SmsMessage(text=message, sender=sender, purpose=purpose, options=options or {})
+        return self.send_to(to, sms, send_at=send_at, reference=reference, callbacks=callbacks)
+
+    def get_account(self) -> smspartner.Account:
+        """Read the account: its user and what is left (``GET /me``)."""
+        return self.call(smspartner.build_me(), smspartner.parse_me)
+
+    def get_message_status(self, message_id: str, phone_number: str) -> tuple[DeliveryReport, ...]:
+        """
+        Ask what became of one recipient of one message (``GET /message-status``).
+
+        :param message_id: of the receipt.
+        :param phone_number: in E.164.
+        """
+        request = checked(smspartner.build_message_status, message_id=message_id, phone_number=phone_number)
+        return self.call(request, smspartner.parse_message_status)
+
+    def get_statuses(self, messages: Sequence[tuple[str, str]]) -> tuple[DeliveryReport, ...]:
+        """
+        Ask about up to 500 recipients of any messages (``POST /multi-status``).
+
+        :param messages: pairs of message id and number in E.164.
+        """
+        return self.call(
+            checked(smspartner.build_multi_status, messages=messages), smspartner.parse_multi_status
+        )
+
+    def get_bulk_status(self, message_id: str) -> tuple[DeliveryReport, ...]:
+        """Ask what became of every recipient of a message (``GET /bulk-status``)."""
+        return self.call(
+            checked(smspartner.build_bulk_status, message_id=message_id), smspartner.parse_bulk_status
+        )
+
+    def poll_delivery(self, gateway_id: str) -> tuple[DeliveryReport, ...]:
+        """Ask what became of every recipient of a batch: :meth:`get_bulk_status`."""
+        return self.get_bulk_status(gateway_id)
+
+    def get_status_by_tag(
+        self, tag: str, *, page: int | None = None, page_parameter: str = "page"
+    ) -> smspartner.StatusPage:
+        """
+        Ask what became of every message with a tag (``GET /bulk-status-by-tag``).
+
+        :param tag: our reference, or the user's tag, a hyphen and our reference.
+        :param page: from 1; paging is not documented beyond the answer's counters.
+        :param page_parameter: the name of the paging parameter, which is inferred.
+        """
+        request = checked(
+            smspartner.build_bulk_status_by_tag, tag=tag, page=page, page_parameter=page_parameter
+        )
+        return self.call(request, lambda response: smspartner.parse_bulk_status_by_tag(response, tag=tag))
+
+    def cancel(self, message_id: str) -> Cancellation:
+        """Take back a scheduled message, until 5 minutes before its time (``GET /message-cancel``)."""
+        return self.cancel_campaign(message_id, kind="sms")
+
+    def list_stops(self) -> smspartner.StopList:
+        """List the numbers that said STOP (``GET /stop-sms/list``)."""
+        return self.call(smspartner.build_stop_list(), smspartner.parse_stop_list)
+
+    def add_stop(self, phone_number: str) -> smspartner.StopAddition:
+        """Put a number, in E.164, on the STOP list (``POST /stop-sms/add``)."""
+        return self.call(
+            checked(smspartner.build_stop_add, phone_number=phone_number), smspartner.parse_stop_add
+        )
+
+    def delete_stop(self, stop_id: str) -> smspartner.StopRemoval:
+        """Take an entry off the STOP list, by its id in the list (``GET /stop-sms/delete``, a GET that changes)."""
+        return self.call(checked(smspartner.build_stop_delete, stop_id=stop_id), smspartner.parse_stop_delete)

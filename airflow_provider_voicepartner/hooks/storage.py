@@ -72,7 +72,7 @@ def _rows(handle: IO[str], path: Any, column: str) -> Iterator[Mapping[str, str]
         yield dict(zip(names, values, strict=True))
 
 
-def write_text(path: Any, write: Callable[[IO[str]], None]) -> None:
+def write_text(path: Any, write: Callable[[IO[str]], object]) -> None:
     """Write a text file, in UTF-8, on any storage; a local folder that is missing is made."""
     target = storage_path(path)
     if target.protocol in ("file", ""):

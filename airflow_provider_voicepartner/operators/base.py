@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
-from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator
+from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator, conf
 
+from airflow_provider_voicepartner.exceptions import RetryableNotSentError
 from airflow_provider_voicepartner.operators.sealed import seal, unseal
 
 if TYPE_CHECKING:
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
 OnInvalid = Literal["fail", "skip"]
 OnEmpty = Literal["fail", "skip"]
+
+DEFER_FROM_SECONDS = 30.0
 
 
 class SendingOperator(BaseOperator):
@@ -41,6 +45,9 @@ class SendingOperator(BaseOperator):
         (never twice, perhaps not at all) or ``resend`` (perhaps twice).
     :param max_cost: refuse to send what would cost more, in the account's currency.
     :param unit_price: price of one recipient, for ``max_cost`` with a gateway that cannot tell a price before sending.
+    :param deferrable: wait in the triggerer, without holding a worker, when the gateway's rate limit asks for 30 s or
+        more (Airflow 3.3 and later, whose task state tells the resumed task what it sent); default
+        ``[operators] default_deferrable``.
     :param region: where national numbers belong, as ISO 3166 code.
     """
 
@@ -69,6 +76,7 @@ class SendingOperator(BaseOperator):
         on_unknown: OnUnknown = "fail",
         max_cost: Any = None,
         unit_price: Any = None,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         region: str = "FR",
         **kwargs: Any,
     ) -> None:
@@ -85,6 +93,7 @@ class SendingOperator(BaseOperator):
         self.on_unknown = on_unknown
         self.max_cost = max_cost
         self.unit_price = unit_price
+        self.deferrable = deferrable
         self.region = region
 
     def _do_render_template_fields(
@@ -117,12 +126,36 @@ class SendingOperator(BaseOperator):
             if not plan.recipients:
                 raise AirflowSkipException("nobody is left to send to, and on_empty is 'skip'")
             report = send_campaign(campaign_of(self, message, plan), plan, hook, context)
+        except RetryableNotSentError as error:
+            self._wait_in_triggerer(error, context)
+            raise
         finally:
             hook.close()
         self.log.info(
             "%s: %s; cost %s %s", hook.gateway.LABEL, dict(report.counts), report.cost, report.currency
         )
         return report.to_json()
+
+    def resume(self, context: Context, event: dict[str, Any] | None = None) -> dict[str, Any]:
+        """
+        Go on after a wait in the triggerer; the ledger knows what was sent before it.
+
+        :raises ValueError: for any event but that the wait is over.
+        """
+        if event != {"status": "due"}:
+            raise ValueError(f"unexpected trigger event {event!r}")
+        return self.execute(context)
+
+    def _wait_in_triggerer(self, error: RetryableNotSentError, context: Context) -> None:
+        """Hand a long wait to the triggerer; return where that is not wanted or would lose what was sent."""
+        wait = error.retry_after
+        durable = cast(Mapping[str, Any], context).get("task_state_store") is not None
+        if not (self.deferrable and durable and wait is not None and wait >= DEFER_FROM_SECONDS):
+            return
+        from airflow_provider_voicepartner.triggers.pacing import WaitUntilTrigger
+
+        self.log.info("The gateway asks to wait %.0f s; waiting in the triggerer", wait)
+        self.defer(trigger=WaitUntilTrigger(time.time() + wait), method_name="resume")
 
     def _hook(self) -> GatewayHook:
         from airflow_provider_voicepartner.hooks.registry import hook_for

@@ -40,7 +40,7 @@ class Sealed:
 
     def __eq__(self, other: object) -> bool:
         """Compare by the hidden values."""
-        return self._value == unseal(other)
+        return bool(self._value == unseal(other))
 
     __hash__ = None  # type: ignore[assignment]
 

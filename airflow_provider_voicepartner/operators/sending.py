@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
 
 from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
@@ -17,8 +19,9 @@ from airflow_provider_voicepartner.sending.arguments import (
 )
 from airflow_provider_voicepartner.sending.campaign import Campaign, CampaignSender
 from airflow_provider_voicepartner.sending.fingerprint import fingerprint
-from airflow_provider_voicepartner.sending.ledger import Ledger, OnUnknown
-from airflow_provider_voicepartner.sending.recipients import RecipientPlan, plan_recipients, write_rejects
+from airflow_provider_voicepartner.sending.ledger import Ledger, OnUnknown, StateStore
+from airflow_provider_voicepartner.sending.recipients import OnInvalid, RecipientPlan, plan_recipients
+from airflow_provider_voicepartner.sending.rejects import write_rejects
 from airflow_provider_voicepartner.sending.report import CampaignReport
 
 if TYPE_CHECKING:
@@ -37,12 +40,12 @@ def recipients_of(operator: SendingOperator) -> RecipientPlan:
     :raises InvalidRecipientError: naming the rows, when one is invalid and ``on_invalid`` is ``fail``.
     :raises ConfigurationError: for an empty list, or one that is too long.
     """
-    on_invalid = read_choice("on_invalid", operator.on_invalid, ("fail", "skip"))
+    on_invalid = read_choice("on_invalid", operator.on_invalid, literals(OnInvalid))
     on_empty = read_choice("on_empty", operator.on_empty, ("fail", "skip"))
     to = read_recipients(operator.given("to"))
     rows = read_rows(to) if is_file(to) else to
     if on_empty == "skip" and not rows:
-        return RecipientPlan(recipients=(), rejected=(), duplicates=0)
+        return RecipientPlan(recipients=())
     problem: InvalidArgumentError
     try:
         plan = plan_recipients(
@@ -55,7 +58,7 @@ def recipients_of(operator: SendingOperator) -> RecipientPlan:
         problem = error
     else:
         if operator.rejects_path and plan.rejected:
-            write_text(operator.rejects_path, lambda handle: write_rejects(plan.rejected, handle))
+            write_text(operator.rejects_path, partial(write_rejects, plan.rejected))
         if not plan.recipients and on_empty == "fail":
             raise ConfigurationError(
                 f"to: nobody is left to send to, all {plan.invalid} recipients are invalid "
@@ -96,8 +99,8 @@ def send_campaign(
     mark = fingerprint(
         hook.conn_type, hook.credentials, campaign.message, campaign.recipients, campaign.send_at
     )
-    # The context's type does not know the key before Airflow 3.3.
-    store = dict(context).get("task_state_store")
+    # Airflow has the store since 3.3; the context is read as a plain mapping, whose type knows no keys.
+    store: StateStore | None = cast(Mapping[str, Any], context).get("task_state_store")
     ledger = Ledger(store, fingerprint=mark, try_number=context["ti"].try_number)
     records = CampaignSender(messenger=hook, ledger=ledger, now=hook.sender.now).send(campaign)
     return CampaignReport.of_records(

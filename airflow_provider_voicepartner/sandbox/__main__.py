@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _arguments().parse_args(arguments)
     logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S", level=logging.WARNING)
     if not options.quiet:
-        logging.getLogger("airflow_provider_voicepartner.sandbox").setLevel(logging.INFO)
+        logging.getLogger("airflow_provider_voicepartner.sandbox").setLevel(logging.DEBUG)
     try:
         from airflow_provider_voicepartner.sandbox import Sandbox
         from airflow_provider_voicepartner.sandbox.state_file import StateFileError

@@ -85,7 +85,7 @@ class Gate:
             record.fault = fault.kind
             await self._strike(fault, scope, record, receive, send)
         outcome = "no answer" if record.status is None else record.status
-        log.info(
+        log.debug(
             "%s %s -> %s%s",
             record.method,
             masked_path(record.path),

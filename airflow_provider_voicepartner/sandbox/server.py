@@ -28,9 +28,14 @@ class Connection(H11Protocol):
     """A connection whose requests can get at its transport, so that a fault can close it."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Put the transport where :class:`~.gate.Gate` finds it."""
+        """Put the transport where :class:`~.gate.Gate` finds it.
+
+        The server's own log of requests stays off, whatever the logging of the process says: it shows whole paths, and
+        Voice Partner's keys are in them.
+        """
         assert isinstance(transport, asyncio.Transport)
         super().connection_made(transport)
+        self.access_log = False
         self.app_state = {**self.app_state, TRANSPORT: transport}
 
 

@@ -97,7 +97,10 @@ def _pair_status(world: World, pair: object) -> dict[str, Any]:
     campaign = _visible(world, world.campaigns["smspartner"].get(str(message_id)))
     known = isinstance(number, str) and is_international(number)
     line = campaign.find(str(number)) if campaign is not None and known else None
-    found = {"phoneNumber": number, "messageId": pair.get("messageId") if message_id is None else message_id}
+    found = {
+        "phoneNumber": number,
+        "messageId": str(pair.get("messageId")) if message_id is None else message_id,
+    }
     if campaign is None or line is None:
         return {"success": False, "code": 4, **found, "status": _NOT_FOUND}
     return {
@@ -153,7 +156,7 @@ def bulk_status_by_tag(call: Call) -> Answer:
 
 
 def message_cancel(call: Call) -> Answer:
-    """Cancel a deferred send, up to 5 minutes before it leaves. Codes 5, 6 and 7 mean other things here than elsewhere."""
+    """Cancel a deferred send, up to 5 minutes before it leaves. Codes 5, 6 and 7 have a meaning of their own here."""
     query, world = _read_query(call), call.world
     if not query.get("messageId"):
         raise RefusedError(3, "messageId is missing.")

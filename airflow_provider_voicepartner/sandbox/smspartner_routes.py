@@ -61,9 +61,10 @@ def router(world: World) -> APIRouter:
 
             return respond
 
-        summary, _, description = (handler.__doc__ or "").partition(". ")
+        description = handler.__doc__ or ""
+        summary = description.partition(".")[0]
         routes.add_api_route(
-            path, endpoint(), methods=[method], summary=summary.rstrip("."), description=description,
+            path, endpoint(), methods=[method], summary=summary, description=description,
             name=f"smspartner_{handler.__name__}", openapi_extra=openapi, responses=success_example(example),
         )  # fmt: skip
 

@@ -60,12 +60,18 @@ class Call:
         if require_content_type and self.content_type.split(";")[0].strip().lower() != "application/json":
             raise NotJsonError("Content-Type must be application/json.")
         try:
-            value = json.loads(self.record.body)
+            value = json.loads(self.record.body, parse_constant=_refuse_constant)
+            if b"\\u" in self.record.body:
+                json.dumps(value, ensure_ascii=False).encode()  # half of a surrogate pair is no text
         except (ValueError, RecursionError) as error:
             raise NotJsonError("The body is not valid JSON.") from error
         if not isinstance(value, dict):
             raise NotJsonError("The body must be a JSON object.")
         return value
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
 
 
 Handler = Callable[[Call], Answer]

@@ -109,10 +109,22 @@ class BatchRecord:
             return cls(**values)
         except (KeyError, TypeError, ValueError, ArithmeticError):
             pass
-        raise ConfigurationError(
-            "the task's state holds a batch record that cannot be read, so nobody knows what was sent; "
-            f"look at the keys {PLAN_KEY!r} and {batch_key(0)!r} of the task's state store"
-        )
+        raise unreadable("a batch record")
+
+
+def unreadable(what: str) -> ConfigurationError:
+    """Build the error for state that somebody changed by hand: nobody knows what was sent."""
+    return ConfigurationError(
+        f"the task's state holds {what} that cannot be read, so nobody knows what was sent; "
+        f"look at the keys {PLAN_KEY!r} and {batch_key(0)!r} of the task's state store"
+    )
+
+
+def _batches_of(plan: Any) -> int:
+    batches = plan.get("batches") if isinstance(plan, dict) else None
+    if not isinstance(batches, int) or batches < 0:
+        raise unreadable("a plan")
+    return batches
 
 
 class Ledger:
@@ -156,8 +168,8 @@ class Ledger:
         """
         plan = self._get(PLAN_KEY)
         ours = {"fingerprint": self._fingerprint, "batches": batches}
-        if isinstance(plan, dict) and plan != ours:
-            left = [self._find(index) for index in range(int(plan.get("batches") or 0))]
+        if plan is not None and plan != ours:
+            left = [self._find(index) for index in range(_batches_of(plan))]
             gone = sum(record is not None and record.phase is not Phase.REFUSED for record in left)
             if gone and on_unknown != "resend":
                 raise ConfigurationError(

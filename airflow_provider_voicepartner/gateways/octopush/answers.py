@@ -19,14 +19,12 @@ from airflow_provider_voicepartner.gateways.model import (
     SmsMessage,
 )
 from airflow_provider_voicepartner.gateways.octopush import codes
-from airflow_provider_voicepartner.gateways.octopush.identity import NAME
-from airflow_provider_voicepartner.gateways.octopush.refusals import build_refusal
+from airflow_provider_voicepartner.gateways.octopush.refusals import build_refusal, decode_answer
 from airflow_provider_voicepartner.gateways.reading import (
     as_decimal,
     as_int,
     as_objects,
     as_text,
-    decode,
 )
 from airflow_provider_voicepartner.gateways.wire import ApiResponse
 
@@ -63,7 +61,7 @@ def parse_batch(response: ApiResponse, message: Message, recipients: Sequence[Re
     """
     sms = isinstance(message, SmsMessage)
     endpoint = "sms-campaign/send" if sms else "voice-campaign/send"
-    data = decode(NAME, endpoint, response, safe_to_repeat=False)
+    data = decode_answer(endpoint, response, safe_to_repeat=False)
     ticket = _ticket(data)
     if ticket is None or response.status not in (200, 201):
         raise build_refusal(
@@ -104,7 +102,7 @@ def parse_balance(response: ApiResponse) -> Balance:
     :raises GatewayError: for anything but an amount with a unit.
     """
     endpoint = "wallet/check-balance"
-    data = decode(NAME, endpoint, response, safe_to_repeat=True)
+    data = decode_answer(endpoint, response, safe_to_repeat=True)
     amount, unit = as_decimal(data.get("amount")), as_text(data.get("unit"))
     if amount is None or unit is None or not 200 <= response.status < 300:
         raise build_refusal(
@@ -143,7 +141,7 @@ def parse_cancel(response: ApiResponse, gateway_id: str) -> Cancellation:
     if response.status == 204:
         return Cancellation(gateway_id=gateway_id)
     endpoint = "cancel"
-    data = decode(NAME, endpoint, response, safe_to_repeat=False)
+    data = decode_answer(endpoint, response, safe_to_repeat=False)
     raise build_refusal(
         endpoint,
         response,

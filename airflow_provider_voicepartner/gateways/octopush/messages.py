@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -10,13 +9,13 @@ from typing import Any, Final
 from airflow_provider_voicepartner.gateways.dates import require_future
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.model import (
-    MAX_RECIPIENTS_PER_BATCH,
     CallbackUrls,
     Message,
     Recipient,
     SmsMessage,
     Voicemail,
 )
+from airflow_provider_voicepartner.gateways.octopush.checks import SENDER, check_encodable, check_recipients
 from airflow_provider_voicepartner.gateways.octopush.languages import read_language
 from airflow_provider_voicepartner.gateways.octopush.options import SmsOptions, VoiceOptions
 from airflow_provider_voicepartner.gateways.octopush.personal import LONGEST_TEXT, fields_of, personalise
@@ -26,8 +25,6 @@ from airflow_provider_voicepartner.gateways.wire import ApiRequest
 PURPOSES: Final = {"alert": "alert", "marketing": "wholesale"}
 
 _NO_CALLBACKS = CallbackUrls()
-_E164 = re.compile(r"\+[1-9][0-9]{6,14}")
-_SENDER = re.compile(r"[A-Za-z0-9]{3,11}")
 _SHORTEST_SECRET = 3
 
 
@@ -42,12 +39,17 @@ def check_message(message: Message, recipients_have_fields: bool) -> None:
     :param recipients_have_fields: True when recipients carry personal fields, so that placeholders are filled in.
     :raises InvalidArgumentError: naming the argument and the fix.
     """
-    personal = personalise(_text(message), recipients_have_fields)
+    text, argument = _text(message), _text_argument(message)
+    check_encodable(text, argument=argument)
+    personal = personalise(text, recipients_have_fields, argument=argument)
     if len(personal.text) > LONGEST_TEXT:
         raise InvalidArgumentError(
-            "text", f"has {len(personal.text)} characters; Octopush takes 1 to {LONGEST_TEXT}, so shorten it"
+            argument,
+            f"has {len(personal.text)} characters; Octopush takes 1 to {LONGEST_TEXT}, so shorten it",
         )
-    if message.sender is not None and not _SENDER.fullmatch(message.sender):
+    if message.purpose not in PURPOSES:
+        raise InvalidArgumentError("purpose", f"is none of {', '.join(PURPOSES)}")
+    if message.sender is not None and not SENDER.fullmatch(message.sender):
         raise InvalidArgumentError(
             "sender",
             "is not 3 to 11 letters or digits without blanks and accents; shorten it or leave it out",
@@ -67,8 +69,15 @@ def _text(message: Message) -> str:
             "Octopush plays no audio files; give a text, or use a connection of type voicepartner",
         )
     if message.text is None or not message.text.strip():
-        raise InvalidArgumentError("text", f"is empty; Octopush takes 1 to {LONGEST_TEXT} characters")
+        raise InvalidArgumentError(
+            _text_argument(message), f"is empty; Octopush takes 1 to {LONGEST_TEXT} characters"
+        )
     return message.text
+
+
+def _text_argument(message: Message) -> str:
+    """Return what the user calls the text: an SMS has a message, a call has a text."""
+    return "message" if isinstance(message, SmsMessage) else "text"
 
 
 def _settings(message: Message) -> dict[str, Any]:
@@ -108,20 +117,14 @@ def build_batch(
         gets an id of its own, since it is not documented whether a simulated request uses up its id.
     :raises InvalidArgumentError: naming the argument and the fix.
     """
-    if not recipients:
-        raise InvalidArgumentError("to", "is empty; give at least one recipient")
-    if len(recipients) > MAX_RECIPIENTS_PER_BATCH:
-        raise InvalidArgumentError(
-            "to",
-            f"holds {len(recipients)} recipients; a request takes {MAX_RECIPIENTS_PER_BATCH}, so split them",
-        )
+    check_recipients(recipients)
     with_fields = any(recipient.fields for recipient in recipients)
     check_message(message, with_fields)
     text = _text(message)
-    personal = personalise(text, with_fields)
+    personal = personalise(text, with_fields, argument=_text_argument(message))
     contacts = [
-        {"phone_number": _number(row, recipient), **fields_of(row, recipient, text, personal)}
-        for row, recipient in enumerate(recipients)
+        {"phone_number": recipient.phone_number, **fields_of(position, recipient, text, personal)}
+        for position, recipient in enumerate(recipients, start=1)
     ]
     body: dict[str, Any] = {
         "text": personal.text,
@@ -147,16 +150,13 @@ def build_batch(
     )
 
 
-def _number(row: int, recipient: Recipient) -> str:
-    if not _E164.fullmatch(recipient.phone_number):
-        raise InvalidArgumentError(f"to[{row}]", "is not in E.164; write the number like +33 and nine digits")
-    return recipient.phone_number
-
-
 def _write_date(send_at: datetime, now: datetime) -> str:
-    moment = require_future(send_at, now)
-    if moment.microsecond:
-        moment = moment.replace(microsecond=0) + timedelta(seconds=1)
+    try:
+        moment = require_future(send_at, now)
+        if moment.microsecond:
+            moment += timedelta(seconds=1, microseconds=-moment.microsecond)
+    except OverflowError:
+        raise InvalidArgumentError("send_at", "is too far in the future; give an earlier date") from None
     return moment.isoformat(timespec="seconds")
 
 

@@ -5,15 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.octopush import codes
-from airflow_provider_voicepartner.gateways.octopush.identity import NAME
-from airflow_provider_voicepartner.gateways.octopush.refusals import build_refusal
-from airflow_provider_voicepartner.gateways.reading import as_bool, as_int, as_object, as_text, decode, pick
+from airflow_provider_voicepartner.gateways.octopush.checks import E164, SENDER, URL_RULE, is_callback_url
+from airflow_provider_voicepartner.gateways.octopush.refusals import build_refusal, decode_answer
+from airflow_provider_voicepartner.gateways.reading import as_bool, as_int, as_object, as_text, pick
 from airflow_provider_voicepartner.gateways.wire import ApiRequest, ApiResponse
 
 _READ: Final = "user/campaign-parameters"
@@ -24,10 +22,7 @@ _SENDERS: Final = "campaign_parameters"
 _CALLBACKS: Final = "callbacks"
 _GROUPS: Final = (_ALERTS, _SENDERS, _CALLBACKS)
 
-_SENDER = re.compile(r"[A-Za-z0-9]{3,11}")
-_E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 _EMAIL = re.compile(r"[^@\s,;]+@[^@\s,;]+\.[^@\s,;]+")
-_EMPTY: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +65,7 @@ class CampaignParameters:
     email_for_inbounds: str | None = field(default=None, repr=False)
     api_version: str | None = None
     use_metadata_node_for_inbound: bool | None = None
-    raw: Mapping[str, Any] = field(default=_EMPTY, repr=False)
+    raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
 def build_parameters() -> ApiRequest:
@@ -107,13 +102,13 @@ def build_edit_parameters(
     """
     senders = {
         "sender_for_sms_premium": _check(
-            "sender_for_sms_premium", sender_for_sms_premium, _SENDER, "3 to 11 letters or digits"
+            "sender_for_sms_premium", sender_for_sms_premium, SENDER, "3 to 11 letters or digits"
         ),
         "sender_for_voice_sms": _check(
-            "sender_for_voice_sms", sender_for_voice_sms, _SENDER, "3 to 11 digits, without +"
+            "sender_for_voice_sms", sender_for_voice_sms, SENDER, "3 to 11 digits, without +"
         ),
         "phone_number_for_test_sms": _check(
-            "phone_number_for_test_sms", phone_number_for_test_sms, _E164, "a number in E.164"
+            "phone_number_for_test_sms", phone_number_for_test_sms, E164, "a number in E.164"
         ),
     }
     if alert_bound is not None and alert_bound < 0:
@@ -123,7 +118,7 @@ def build_edit_parameters(
         "alert_bound": alert_bound,
         "alert_email_to": _check("alert_email_to", alert_email_to, _EMAIL, "an e-mail address"),
         "alert_phone_number_to": _check(
-            "alert_phone_number_to", alert_phone_number_to, _E164, "a number in E.164"
+            "alert_phone_number_to", alert_phone_number_to, E164, "a number in E.164"
         ),
     }
     callbacks = {
@@ -169,15 +164,8 @@ def _check(argument: str, value: str | None, pattern: re.Pattern[str], what: str
 def _check_url(argument: str, value: str | None) -> str | None:
     if not value:
         return value
-    try:
-        parts = urlsplit(value)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
-    except ValueError:
-        usable = False
-    if not usable or any(letter.isspace() or not letter.isprintable() for letter in value):
-        raise InvalidArgumentError(
-            argument, "is not an absolute http or https URL; an empty text takes it away"
-        )
+    if not is_callback_url(value):
+        raise InvalidArgumentError(argument, f"{URL_RULE}; an empty text takes it away")
     return value
 
 
@@ -187,7 +175,7 @@ def parse_parameters(response: ApiResponse) -> CampaignParameters:
 
     :raises GatewayError: for anything but an answer with at least one of the three groups of settings.
     """
-    data = decode(NAME, _READ, response, safe_to_repeat=True)
+    data = decode_answer(_READ, response, safe_to_repeat=True)
     if not 200 <= response.status < 300 or not any(isinstance(data.get(group), dict) for group in _GROUPS):
         raise build_refusal(
             _READ,
@@ -243,8 +231,8 @@ def parse_edit_parameters(response: ApiResponse) -> Mapping[str, Any]:
     """
     successful = 200 <= response.status < 300
     if successful and not response.body.strip():
-        return _EMPTY
-    data = decode(NAME, _EDIT, response, safe_to_repeat=True)
+        return {}
+    data = decode_answer(_EDIT, response, safe_to_repeat=True)
     refused = as_text(data.get("code")) not in (None, "0", str(response.status))
     if not successful or refused:
         raise build_refusal(

@@ -8,6 +8,7 @@ from typing import Final
 
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.model import Recipient
+from airflow_provider_voicepartner.gateways.octopush.checks import check_encodable
 from airflow_provider_voicepartner.gateways.placeholders import fill_in, placeholders, rename
 
 LONGEST_TEXT: Final = 1224
@@ -29,11 +30,12 @@ class PersonalText:
     names: Mapping[str, str]
 
 
-def personalise(text: str, recipients_have_fields: bool) -> PersonalText:
+def personalise(text: str, recipients_have_fields: bool, *, argument: str) -> PersonalText:
     """
     Put a text into the service's placeholders: a name that it does not know takes a free ``param1`` to ``param5``.
 
     :param text: as the user wrote it.
+    :param argument: what the user calls the text, for the error.
     :param recipients_have_fields: False when nobody carries fields; braces are then plain text.
     :raises InvalidArgumentError: for more fields than the service has, and for a text whose placeholders the service
         would replace by nothing, because recipients carry no fields.
@@ -43,7 +45,7 @@ def personalise(text: str, recipients_have_fields: bool) -> PersonalText:
         blanked = [name for name in used if name in SERVICE_NAMES]
         if blanked:
             raise InvalidArgumentError(
-                "text",
+                argument,
                 f"holds {{{blanked[0]}}}, which Octopush replaces by a recipient's field, but the recipients carry no "
                 "fields; give them that field in 'to', or take it out of the text",
             )
@@ -53,7 +55,7 @@ def personalise(text: str, recipients_have_fields: bool) -> PersonalText:
     free = [name for name in FREE_NAMES if name not in names]
     if len(others) > len(free):
         raise InvalidArgumentError(
-            "text",
+            argument,
             f"uses {len(others)} fields besides first_name and last_name, and Octopush has room for {len(free)}; use "
             "fewer placeholders, or map one task over the texts",
         )
@@ -61,11 +63,11 @@ def personalise(text: str, recipients_have_fields: bool) -> PersonalText:
     return PersonalText(rename(text, names), names)
 
 
-def fields_of(row: int, recipient: Recipient, text: str, personal: PersonalText) -> dict[str, str]:
+def fields_of(position: int, recipient: Recipient, text: str, personal: PersonalText) -> dict[str, str]:
     """
     Return one recipient's fields under the service's names, only those that the text uses.
 
-    :param row: the recipient's position in ``to``, from 0, for the error.
+    :param position: of the recipient in ``to``, from 1, for the error.
     :param text: as the user wrote it.
     :raises InvalidArgumentError: for a field that is missing or longer than 50 characters, and for a text that gets
         longer than 1224 characters once it is filled in.
@@ -75,17 +77,20 @@ def fields_of(row: int, recipient: Recipient, text: str, personal: PersonalText)
         value = recipient.fields.get(name)
         if value is None:
             raise InvalidArgumentError(
-                f"to[{row}]",
-                f"has no field {name!r}, which the text needs; add it, or take the placeholder out",
+                "to",
+                f"recipient {position} has no field {name!r}, which the text needs; add it, or take it out of the text",
             )
+        check_encodable(value, argument="to", what=f"recipient {position}: field {name!r} ")
         if len(value) > LONGEST_FIELD:
             raise InvalidArgumentError(
-                f"to[{row}]", f"field {name!r} has {len(value)} characters; Octopush takes {LONGEST_FIELD}"
+                "to",
+                f"recipient {position}: field {name!r} has {len(value)} characters; Octopush takes {LONGEST_FIELD}",
             )
         fields[service_name] = value
     length = len(fill_in(text, recipient.fields)) if fields else 0
     if length > LONGEST_TEXT:
         raise InvalidArgumentError(
-            f"to[{row}]", f"its text has {length} characters once filled in; Octopush takes {LONGEST_TEXT}"
+            "to",
+            f"recipient {position}: the text has {length} characters once filled in; Octopush takes {LONGEST_TEXT}",
         )
     return fields

@@ -15,7 +15,7 @@ from typing import Any, Final
 from airflow_provider_voicepartner.gateways.errors import Codes, ErrorKind, GatewayError
 from airflow_provider_voicepartner.gateways.octopush.codes import DUPLICATE_CODE
 from airflow_provider_voicepartner.gateways.octopush.identity import NAME
-from airflow_provider_voicepartner.gateways.reading import as_text, refusal, transport_kind
+from airflow_provider_voicepartner.gateways.reading import as_text, decode, refusal, transport_kind
 from airflow_provider_voicepartner.gateways.wire import ApiResponse, scrub
 
 _DEEPEST = 4
@@ -26,6 +26,21 @@ _REQUEST_ID = re.compile(r"request[\s_\-]?id", re.IGNORECASE)
 _TAKEN_BEFORE = re.compile(r"\balready\b|\bduplicate|(?<!be )\bused\b|\bdéjà\b|\bdoublon", re.IGNORECASE)
 # Statuses whose meaning no code in the body may change.
 _DECIDED_BY_STATUS: Final = frozenset({401, 402, 403, 408, 429})
+
+
+def decode_answer(endpoint: str, response: ApiResponse, *, safe_to_repeat: bool) -> dict[str, Any]:
+    """
+    Decode an answer that must be a JSON object.
+
+    :raises GatewayError: for anything else; 402 is about credit even without a body that says so.
+    """
+    try:
+        return decode(NAME, endpoint, response, safe_to_repeat=safe_to_repeat)
+    except GatewayError as error:
+        if response.status != 402:
+            raise
+        summary = error.summary
+    raise GatewayError(NAME, endpoint, ErrorKind.CREDIT, summary, status=response.status)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,26 +115,36 @@ def build_refusal(
     """
     reasons = find_reasons(data)
     code = _choose_code(reasons, codes, response)
-    status = response.status
-    kind = ErrorKind.CREDIT if status == 402 else transport_kind(status, safe_to_repeat=safe_to_repeat)
-    refused = 400 <= status < 500 and status not in _DECIDED_BY_STATUS
-    if refused and may_be_duplicate and names_duplicate(reasons):
+    if _is_refused(response.status) and may_be_duplicate and names_duplicate(reasons):
         kind = ErrorKind.DUPLICATE
     elif ticket is not None:
-        kind, problem = (
-            ErrorKind.UNKNOWN,
-            "the answer contradicts itself: it names a ticket, and a failure too",
-        )
-    elif refused or (safe_to_repeat and status < 500 and status not in _DECIDED_BY_STATUS):
-        by_status = codes.kind(str(status), kind)
-        kind = codes.kind(code, by_status)
-        # Without a request id there is nothing to be a duplicate of.
-        kind = by_status if kind is ErrorKind.DUPLICATE else kind
-    words = "; ".join(dict.fromkeys(reason.words for reason in reversed(reasons) if reason.words))
-    meanings = Codes({}, codes.meanings)
-    if not words and meanings.meaning(code) is None:
-        return GatewayError(NAME, endpoint, kind, problem, code=code, status=status)
+        problem = "the answer contradicts itself: it names a ticket, and a failure too"
+        return GatewayError(NAME, endpoint, ErrorKind.UNKNOWN, problem, code=code, status=response.status)
+    else:
+        kind = _judge(response.status, code, codes, safe_to_repeat=safe_to_repeat)
+    words = "; ".join(dict.fromkeys(reason.words for reason in reasons if reason.words))
+    meaning = codes.meaning(code) or codes.meaning(str(response.status))
+    if not words and (code is None or meaning is None):
+        return GatewayError(NAME, endpoint, kind, meaning or problem, code=code, status=response.status)
+    meanings = Codes({}, {code: meaning} if code and meaning else {})
     return refusal(NAME, endpoint, response, meanings, code=code, message=words, default=kind)
+
+
+def _is_refused(status: int) -> bool:
+    """Say whether a status proves a refusal whose reason the body may tell."""
+    return 400 <= status < 500 and status not in _DECIDED_BY_STATUS
+
+
+def _judge(status: int, code: str | None, codes: Codes, *, safe_to_repeat: bool) -> ErrorKind:
+    """Say what an answer proves: its status first, then the code, where the status leaves room for one."""
+    by_status = ErrorKind.CREDIT if status == 402 else transport_kind(status, safe_to_repeat=safe_to_repeat)
+    readable = safe_to_repeat and status < 500 and status not in _DECIDED_BY_STATUS
+    if not _is_refused(status) and not readable:
+        return by_status
+    by_status = codes.kind(str(status), by_status)
+    by_code = codes.kind(code, by_status)
+    # Without a request id there is nothing to be a duplicate of.
+    return by_status if by_code is ErrorKind.DUPLICATE else by_code
 
 
 def _choose_code(reasons: tuple[Reason, ...], codes: Codes, response: ApiResponse) -> str | None:

@@ -185,7 +185,7 @@ def _receipt(
         raise unclear(
             endpoint,
             response,
-            Codes({}),
+            codes,
             data,
             "the answer claims success without a message id, so nothing proves that the SMS was taken",
             safe_to_repeat=False,

@@ -1,9 +1,9 @@
 """
 How long a text is to the gateway: it replaces some characters, then counts 160 to an SMS, and 153 to each part of more.
 
-The table of replaced characters is the vendor's (2024-era docs). Some of its rows are odd (``ä`` becomes ``a``, although
-SMS can carry it) and are kept. Where its page shows curly quotes as the outcome, the plain ones of the alphabet are
-meant: its site prettifies quotes (inferred). That length is counted *after* replacement is inferred too.
+The table of replaced characters is the vendor's (2024-era docs). Some of its rows are odd (``ä`` becomes ``a``,
+although SMS can carry it) and are kept. Where its page shows curly quotes as the outcome, the plain ones of the
+alphabet are meant: its site prettifies quotes (inferred). That length is counted *after* replacement is inferred too.
 """
 
 from __future__ import annotations

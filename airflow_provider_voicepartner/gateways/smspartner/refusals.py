@@ -2,8 +2,8 @@
 Telling a yes from a no, in every shape the gateway writes one.
 
 Its docs and its users show these shapes of an error: a code with a message; a code with a list ``errors`` (or
-``error``) of form fields; a code with a list of numbers, each with a code of its own, as text; an object ``error`` with a
-word such as ``NOCREDITS``. The HTTP status says little (errors come with 200 as well as with 400), so it is used only
+``error``) of form fields; a code with a list of numbers, each with a code of its own, as text; an object ``error`` with
+a word such as ``NOCREDITS``. The HTTP status says little (errors come with 200 as well as with 400), so it is used only
 where the body leaves the question open; 429 alone always means "not taken".
 """
 
@@ -96,15 +96,21 @@ def unclear(
     safe_to_repeat: bool,
 ) -> GatewayError:
     """
-    Build the error for an answer that is neither yes nor no.
+    Build the error for an answer that is neither yes nor no, or a yes without what it should come with.
 
-    A send stays in doubt unless the HTTP status is a refusal; a read may be tried again.
+    A read may be tried again. Anything else stays in doubt, unless there is no yes and the HTTP status is a refusal.
 
     :param problem: what is missing in the answer.
     """
     code = read_code(data, response)
     kind = transport_kind(response.status, safe_to_repeat=safe_to_repeat)
-    if response.status != 429 and (safe_to_repeat or kind is not ErrorKind.UNKNOWN):
+    if response.status == 429:
+        pass
+    elif safe_to_repeat:
+        kind = codes.kind(code, kind)
+    elif data.get("success") is True:
+        kind = ErrorKind.UNKNOWN
+    elif kind is not ErrorKind.UNKNOWN:
         kind = codes.kind(code, kind)
     said = _said(as_text(data.get("message")), response)
     meaning = codes.meaning(code)

@@ -225,11 +225,11 @@ def build_multi_status(*, messages: Sequence[tuple[str, str]]) -> ApiRequest:
 
     The list's key is ``SMSStatut_List`` as in all clients; one table of the vendor's spells it ``SMSStatus_List``.
 
-    :param messages: 1 to 500 pairs of a number in E.164 and the gateway's id of its send.
+    :param messages: 1 to 500 pairs of the gateway's id of a send and a number in E.164.
     :raises InvalidArgumentError: for an id or a number that cannot be one, or too many of them.
     """
     check_count(len(messages), argument="messages")
-    for position, (number, message_id) in enumerate(messages, start=1):
+    for position, (message_id, number) in enumerate(messages, start=1):
         check_number(number, argument="messages", position=position)
         check_id(message_id, argument="messages")
     return ApiRequest(
@@ -240,7 +240,7 @@ def build_multi_status(*, messages: Sequence[tuple[str, str]]) -> ApiRequest:
         body={
             "SMSStatut_List": [
                 {"phoneNumber": number, "messageId": int(message_id) if message_id.isdigit() else message_id}
-                for number, message_id in messages
+                for message_id, number in messages
             ]
         },
     )

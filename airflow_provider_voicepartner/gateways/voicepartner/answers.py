@@ -1,23 +1,16 @@
-"""
-What Voice Partner answers, read tolerantly and judged strictly.
-
-The vendor documents no error body. A failure is an HTTP status other than 2xx, a ``success`` that is not true, or
-a send without a campaign id. The code is looked for in ``code`` and ``error``, the words in ``message`` and
-``error``.
-"""
+"""What Voice Partner answers, read tolerantly and judged strictly."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any
 
 import pendulum
 
 from airflow_provider_voicepartner.gateways.dates import read_date
-from airflow_provider_voicepartner.gateways.errors import Codes, ErrorKind, GatewayError, RecipientProblem
+from airflow_provider_voicepartner.gateways.errors import ErrorKind, GatewayError
 from airflow_provider_voicepartner.gateways.model import (
     Balance,
     Cancellation,
@@ -27,25 +20,19 @@ from airflow_provider_voicepartner.gateways.model import (
     Voicemail,
 )
 from airflow_provider_voicepartner.gateways.reading import (
-    as_bool,
     as_decimal,
     as_int,
     as_object,
     as_objects,
     as_text,
-    decode,
-    pick,
-    refusal,
     transport_kind,
 )
 from airflow_provider_voicepartner.gateways.voicepartner import codes
 from airflow_provider_voicepartner.gateways.voicepartner.identity import NAME
-from airflow_provider_voicepartner.gateways.wire import ApiResponse, scrub
+from airflow_provider_voicepartner.gateways.voicepartner.refusals import accepted_answer, campaign_id
+from airflow_provider_voicepartner.gateways.wire import ApiResponse
 
-_CODE = re.compile(r"[A-Za-z0-9_.\-]{1,40}")
 _CLOCK = re.compile(r"(?:(\d{1,4}):)?(\d{1,4}):(\d{1,2})", re.ASCII)
-_NOT_A_CODE = Codes.of({})
-_EMPTY: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +52,7 @@ class AudioFile:
     size: str | None = None
     duration: int | None = None
     created_at: pendulum.DateTime | None = None
-    raw: Mapping[str, Any] = field(default=_EMPTY, repr=False)
+    raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +61,7 @@ class RenamedAudio:
 
     token: str = field(repr=False)
     name: str
-    raw: Mapping[str, Any] = field(default=_EMPTY, repr=False)
+    raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
 def parse_batch(response: ApiResponse, message: Message, recipients: Sequence[Recipient]) -> Receipt:
@@ -90,8 +77,10 @@ def parse_batch(response: ApiResponse, message: Message, recipients: Sequence[Re
     voicemail = isinstance(message, Voicemail)
     endpoint = "campaign/send" if voicemail else "tts/send"
     meanings = codes.CAMPAIGN_SEND if voicemail else codes.TTS_SEND
-    data = _read(endpoint, response, meanings, safe_to_repeat=False, recipients=recipients)
-    gateway_id = _campaign_id(data)
+    data = accepted_answer(
+        endpoint, response, meanings, safe_to_repeat=False, sends=True, recipients=recipients
+    )
+    gateway_id = campaign_id(data)
     if gateway_id is None:
         summary = "the answer says success but names no campaign, so nobody can tell whether it was taken"
         raise GatewayError(NAME, endpoint, ErrorKind.UNKNOWN, summary, status=response.status)
@@ -117,7 +106,7 @@ def parse_balance(response: ApiResponse) -> Balance:
 
     :raises GatewayError: for anything but a success with a credit.
     """
-    data = _read("me", response, codes.ME, safe_to_repeat=True)
+    data = accepted_answer("me", response, codes.ME, safe_to_repeat=True)
     amount = as_decimal(data.get("credit"))
     if amount is None:
         raise _unreadable("me", response, "the answer holds no credit", safe_to_repeat=True)
@@ -141,8 +130,8 @@ def parse_cancel(response: ApiResponse, gateway_id: str) -> Cancellation:
     :param gateway_id: the campaign, as it was asked.
     :raises GatewayError: for anything but a success, and for an answer about another campaign.
     """
-    data = _read("campaign/cancel", response, codes.CAMPAIGN_CANCEL, safe_to_repeat=False, sends=False)
-    named = _campaign_id(data)
+    data = accepted_answer("campaign/cancel", response, codes.CAMPAIGN_CANCEL, safe_to_repeat=False)
+    named = campaign_id(data)
     if named is not None and named != gateway_id.strip():
         raise _unreadable(
             "campaign/cancel", response, "the answer names another campaign", safe_to_repeat=False
@@ -158,7 +147,7 @@ def parse_audios(response: ApiResponse) -> tuple[AudioFile, ...]:
 
     :raises GatewayError: for anything but a list of files with tokens.
     """
-    data = _read("audios", response, codes.AUDIOS, safe_to_repeat=True, flag_promised=False)
+    data = accepted_answer("audios", response, codes.AUDIOS, safe_to_repeat=True, flag_promised=False)
     listed = data.get("datas")
     if not isinstance(listed, list) and not (listed is None and as_int(data.get("nb_datas")) == 0):
         raise _unreadable("audios", response, "the answer holds no list of files", safe_to_repeat=True)
@@ -199,80 +188,13 @@ def parse_rename_audio(response: ApiResponse) -> RenamedAudio:
 
     :raises GatewayError: for anything but a success that names the file and its new name.
     """
-    data = _read("audio-file/rename", response, codes.AUDIO_RENAME, safe_to_repeat=True)
+    data = accepted_answer("audio-file/rename", response, codes.AUDIO_RENAME, safe_to_repeat=True)
     token, name = as_text(data.get("tokenAudio")), as_text(data.get("filename"))
     if token is None or name is None:
         raise _unreadable(
             "audio-file/rename", response, "the answer does not name the renamed file", safe_to_repeat=True
         )
     return RenamedAudio(token=token, name=name, raw=data)
-
-
-def _read(
-    endpoint: str,
-    response: ApiResponse,
-    meanings: Codes,
-    *,
-    safe_to_repeat: bool,
-    sends: bool | None = None,
-    flag_promised: bool = True,
-    recipients: Sequence[Recipient] = (),
-) -> dict[str, Any]:
-    """Return the answer's fields when it is a success, and raise what it means when it is not."""
-    data = decode(NAME, endpoint, response, safe_to_repeat=safe_to_repeat)
-    success = as_bool(data["success"]) if data.get("success") is not None else None
-    code, words = _find_reason(data, meanings, response)
-    if 200 <= response.status < 300:
-        if success:
-            return data
-        if success is None and not flag_promised and code in (None, "200"):
-            return data
-    sends = not safe_to_repeat if sends is None else sends
-    if sends and (success or _campaign_id(data) is not None):
-        summary = "the answer contradicts itself: it names a campaign or a success, and a failure too"
-        if success is None:
-            summary = "the answer names a campaign, but the success flag that is promised is missing"
-        raise GatewayError(NAME, endpoint, ErrorKind.UNKNOWN, summary, code=code, status=response.status)
-    default = transport_kind(response.status, safe_to_repeat=safe_to_repeat)
-    if 200 <= response.status < 300 and success is False:
-        default = ErrorKind.REJECTED
-    if response.status >= 500 and code is not None and code.isdigit() and len(code) == 3:
-        # A number that merely repeats an HTTP status is no proof against the status of the answer itself.
-        meanings = _NOT_A_CODE
-    if success is None and code is None and words is None:
-        words = "the success flag that is promised is missing"
-        raise GatewayError(NAME, endpoint, default, words, status=response.status)
-    problems: tuple[RecipientProblem, ...] = ()
-    if code == "DESTINATION_INVALID" and len(recipients) == 1:
-        problems = (RecipientProblem(recipients[0].phone_number, code, meanings.meaning(code) or ""),)
-    raise refusal(
-        NAME, endpoint, response, meanings, code=code, message=words, default=default, recipients=problems
-    )
-
-
-def _find_reason(
-    data: Mapping[str, Any], meanings: Codes, response: ApiResponse
-) -> tuple[str | None, str | None]:
-    error = data.get("error")
-    nested = as_object(error)
-    candidates = [as_text(data.get("code")), as_text(error), as_text(nested.get("code"))]
-    usable = [code for code in candidates if code and _is_presentable(code, meanings, response)]
-    # A named code says more than a number beside it that repeats the HTTP status.
-    named = [code for code in usable if code in meanings.kinds and not code.isdigit()]
-    words = as_text(data.get("message")) or as_text(nested.get("message")) or as_text(error)
-    return next(iter(named or usable), None), words
-
-
-def _is_presentable(code: str, meanings: Codes, response: ApiResponse) -> bool:
-    """Say whether a text is a code: a documented one, or a short word that gives away no number, text or key."""
-    if code in meanings.kinds:
-        return True
-    return _CODE.fullmatch(code) is not None and scrub(code, response.private) == code
-
-
-def _campaign_id(data: Mapping[str, Any]) -> str | None:
-    found = as_text(pick(data, "campaignId", "campaign_id"))
-    return None if found == "0" else found
 
 
 def _currency(data: Mapping[str, Any]) -> str:

@@ -17,12 +17,14 @@ from airflow_provider_voicepartner.gateways.model import (
     Voicemail,
     VoiceMessage,
 )
+from airflow_provider_voicepartner.gateways.numbers import InvalidNumberError, LineType, parse_number
 from airflow_provider_voicepartner.gateways.options import read_options
 from airflow_provider_voicepartner.gateways.placeholders import placeholders
 from airflow_provider_voicepartner.gateways.voicepartner.options import (
+    URL_RULE,
     TtsOptions,
     VoicemailOptions,
-    is_web_address,
+    is_callback_url,
 )
 from airflow_provider_voicepartner.gateways.wire import ApiRequest
 
@@ -32,8 +34,6 @@ _NO_CALLBACKS = CallbackUrls()
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 _LANGUAGE = re.compile(r"([A-Za-z]{2,3})([-_][A-Za-z0-9]{2,8})*")
 _SEPARATORS = re.compile(r"[\s.\-()]")
-# French mobile numbers, overseas departments included; in other countries a number does not tell what it is.
-_MOBILE = re.compile(r"0[67][0-9]{8}|(\+|00)33[67][0-9]{8}|(\+|00)(?!33)[1-9][0-9]{6,13}")
 
 
 def check_message(message: Message, recipients_have_fields: bool) -> None:
@@ -79,6 +79,10 @@ def _check_call(message: VoiceMessage, recipients_have_fields: bool) -> None:
             )
     elif message.text is None or not message.text.strip():
         raise InvalidArgumentError("text", "is empty; give a text to speak, or an audio_token to play")
+    elif not _is_encodable(message.text):
+        raise InvalidArgumentError(
+            "text", "holds half of a character pair, which no encoding can carry; decode its source properly"
+        )
     elif recipients_have_fields and placeholders(message.text):
         raise InvalidArgumentError(
             "text",
@@ -91,12 +95,27 @@ def _check_call(message: VoiceMessage, recipients_have_fields: bool) -> None:
 def _check_voicemail(message: Voicemail) -> None:
     read_options(VoicemailOptions, message.options)
     read_audio_token(message.audio_token)
-    if message.sender is not None and not _MOBILE.fullmatch(_SEPARATORS.sub("", message.sender)):
+    if message.sender is not None and not _is_mobile(message.sender):
         raise InvalidArgumentError(
             "sender",
             "is not a mobile number; give one that can be called back and that is validated on Voice Partner's "
             "dashboard, or leave it out",
         )
+
+
+def _is_encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _is_mobile(number: str) -> bool:
+    try:
+        return parse_number(number).line_type in (LineType.MOBILE, LineType.EITHER)
+    except InvalidNumberError:
+        return False
 
 
 def read_audio_token(token: str) -> str:
@@ -167,13 +186,11 @@ def build_batch(
     endpoint, fields = _fields(message)
     body: dict[str, Any] = {"phoneNumbers": _join_numbers(recipients), **fields}
     if callbacks.delivery is not None:
-        if not is_web_address(callbacks.delivery):
-            raise InvalidArgumentError("callbacks.delivery", "is not an absolute http or https URL")
+        if not is_callback_url(callbacks.delivery):
+            raise InvalidArgumentError("callbacks.delivery", URL_RULE)
         body.setdefault("notifyUrl", callbacks.delivery)
     if send_at is not None:
-        body["scheduledDate"] = round_up_to_minutes(require_future(send_at, now), 1).strftime(
-            "%Y-%m-%d %H:%M:00"
-        )
+        body["scheduledDate"] = _write_date(send_at, now)
     return ApiRequest(
         endpoint=endpoint,
         method="POST",
@@ -220,6 +237,22 @@ def _voicemail_fields(message: Voicemail) -> dict[str, Any]:
     return fields
 
 
+def _write_date(send_at: datetime, now: datetime) -> str:
+    try:
+        moment = round_up_to_minutes(require_future(send_at, now), 1)
+    except (OverflowError, ValueError) as error:
+        if isinstance(error, InvalidArgumentError):
+            raise
+        raise InvalidArgumentError("send_at", "is too far in the future; give an earlier date") from None
+    if moment.replace(fold=0) <= now:
+        raise InvalidArgumentError(
+            "send_at",
+            "lies in the hour that the clock repeats, and Voice Partner would take it for a time that has passed; "
+            "choose a time from 03:00 on",
+        )
+    return f"{moment.year:04}-{moment.month:02}-{moment.day:02} {moment.hour:02}:{moment.minute:02}:00"
+
+
 def _join_numbers(recipients: Sequence[Recipient]) -> str:
     if not recipients:
         raise InvalidArgumentError("to", "is empty; give at least one recipient")
@@ -228,9 +261,9 @@ def _join_numbers(recipients: Sequence[Recipient]) -> str:
             "to",
             f"holds {len(recipients)} recipients; a request takes {MAX_RECIPIENTS_PER_BATCH}, so split them",
         )
-    for row, recipient in enumerate(recipients):
+    for position, recipient in enumerate(recipients, start=1):
         if not _E164.fullmatch(recipient.phone_number):
             raise InvalidArgumentError(
-                f"to[{row}]", "is not in E.164; write the number like +33 and nine digits"
+                "to", f"recipient {position} is not in E.164; write it such as +33612345678"
             )
     return ",".join(recipient.phone_number for recipient in recipients)

@@ -3,30 +3,41 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from ipaddress import ip_address
+from typing import Annotated, Final
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
 from airflow_provider_voicepartner.gateways.options import GatewayOptions
 
+URL_RULE: Final = "must be an https:// URL (http:// only on this machine, such as http://127.0.0.1:8080/...)"
+
 _EMAIL = re.compile(r"[^@\s,;]+@[^@\s,;]+\.[^@\s,;]+")
 
 
-def is_web_address(url: str) -> bool:
-    """Say whether a text is an absolute http or https URL that a gateway can call."""
+def is_callback_url(url: str) -> bool:
+    """Say whether a gateway may be given a URL: https, or http on this machine (for the sandbox)."""
     try:
         parts = urlsplit(url)
-        port_is_readable = parts.port is None or parts.port > 0
+        host, _ = parts.hostname, parts.port
     except ValueError:
         return False
-    blank = any(letter.isspace() or not letter.isprintable() for letter in url)
-    return port_is_readable and parts.scheme in ("http", "https") and bool(parts.hostname) and not blank
+    if not host or any(letter.isspace() or not letter.isprintable() for letter in url):
+        return False
+    return parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host))
 
 
-def _require_web_address(url: str) -> str:
-    if not is_web_address(url):
-        raise ValueError("is not an absolute http or https URL")
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _require_callback_url(url: str) -> str:
+    if not is_callback_url(url):
+        raise ValueError(URL_RULE)
     return url
 
 
@@ -36,7 +47,7 @@ def _require_email(address: str) -> str:
     return address
 
 
-WebAddress = Annotated[str, AfterValidator(_require_web_address)]
+CallbackUrl = Annotated[str, AfterValidator(_require_callback_url)]
 EmailAddress = Annotated[str, AfterValidator(_require_email)]
 
 
@@ -51,7 +62,7 @@ class TtsOptions(GatewayOptions):
     """
 
     speech_rate: Annotated[float, Field(ge=0.5, le=2, allow_inf_nan=False)] | None = None
-    notify_url: WebAddress | None = None
+    notify_url: CallbackUrl | None = None
 
 
 class VoicemailOptions(GatewayOptions):
@@ -65,4 +76,4 @@ class VoicemailOptions(GatewayOptions):
     """
 
     email_for_notification: EmailAddress | None = None
-    notify_url: WebAddress | None = None
+    notify_url: CallbackUrl | None = None

@@ -1,0 +1,63 @@
+# Two commands matter: `make demo` shows it, `make test` proves it. Both set up what they need.
+.PHONY: help demo test lint types contracts unit test-airflow2 sandbox format constraints clean
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+AIRFLOW3 := .venv
+AIRFLOW2 := .venv-airflow2
+BIN := $(AIRFLOW3)/bin
+
+help: ## Show the targets
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  \1\t\2/' | expand -t 18
+
+# uv installs in seconds what pip installs in a minute, but reads another configuration than pip: where it cannot
+# reach the package index, pip does the work.
+define install
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.11 ...")'
+	@echo "Setting up $(1) (once) ..."
+	@$(PYTHON) -m venv $(1)
+	@$(1)/bin/python -m pip install --quiet --disable-pip-version-check uv -c $(2) || true
+	@$(1)/bin/uv pip install --quiet --python $(1)/bin/python -c $(2) -e '.[sandbox]' $(3) 2>/dev/null \
+	  || $(1)/bin/python -m pip install --quiet --disable-pip-version-check -c $(2) -e '.[sandbox]' $(3)
+	@touch $@
+endef
+
+$(AIRFLOW3)/.installed: pyproject.toml constraints.txt requirements-dev.txt
+	$(call install,$(AIRFLOW3),constraints.txt,-r requirements-dev.txt)
+
+$(AIRFLOW2)/.installed: pyproject.toml constraints-airflow2.txt requirements-test.txt
+	$(call install,$(AIRFLOW2),constraints-airflow2.txt,-r requirements-test.txt)
+
+demo: $(AIRFLOW3)/.installed ## Run outreach_campaign through Airflow against the sandbox, and show what happened
+	@$(BIN)/python -m scripts.demo
+
+test: lint types contracts unit test-airflow2 ## Lint, types, import contract, and all tests on Airflow 3 and 2.11
+
+lint: $(AIRFLOW3)/.installed ## Style (ruff)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(AIRFLOW3)/.installed ## Types (mypy, strict)
+	$(BIN)/mypy
+
+contracts: $(AIRFLOW3)/.installed ## Who may import whom (import-linter)
+	$(BIN)/lint-imports --no-cache
+
+unit: $(AIRFLOW3)/.installed ## Tests on the newest Airflow, whole DAGs included
+	$(BIN)/python -m pytest tests
+
+test-airflow2: $(AIRFLOW2)/.installed ## Operators, hooks and sensor on Airflow 2.11
+	$(AIRFLOW2)/bin/python -m pytest tests -m "not airflow3"
+
+sandbox: $(AIRFLOW3)/.installed ## Start the sandbox on http://127.0.0.1:8025
+	$(BIN)/python -m airflow_provider_voicepartner.sandbox
+
+format: $(AIRFLOW3)/.installed ## Let ruff mend the style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+constraints: ## Resolve the pinned versions anew (needs the package index)
+	@$(PYTHON) scripts/constraints.py
+
+clean: ## Remove what the other targets made
+	rm -rf $(AIRFLOW3) $(AIRFLOW2) .demo .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

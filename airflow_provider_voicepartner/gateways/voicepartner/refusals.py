@@ -1,0 +1,130 @@
+"""
+Telling Voice Partner's yes from its no.
+
+The vendor documents no error body. A failure is an HTTP status other than 2xx, or a ``success`` that is not true. The
+code is looked for in ``code``, ``error`` and ``errors``, the words in ``message`` and ``error``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from airflow_provider_voicepartner.gateways.errors import Codes, ErrorKind, GatewayError, RecipientProblem
+from airflow_provider_voicepartner.gateways.model import Recipient
+from airflow_provider_voicepartner.gateways.reading import (
+    as_bool,
+    as_objects,
+    as_text,
+    decode,
+    pick,
+    refusal,
+    transport_kind,
+)
+from airflow_provider_voicepartner.gateways.voicepartner.identity import NAME
+from airflow_provider_voicepartner.gateways.wire import ApiResponse, scrub
+
+_CODE = re.compile(r"[A-Za-z0-9_.\-]{1,40}")
+_LIKE_A_STATUS = re.compile(r"[1-5][0-9]{2}")
+_SUCCESS_CODES = (None, "0", "200")
+_NO_CODES = Codes.of({})
+
+
+def accepted_answer(
+    endpoint: str,
+    response: ApiResponse,
+    codes: Codes,
+    *,
+    safe_to_repeat: bool,
+    sends: bool = False,
+    flag_promised: bool = True,
+    recipients: Sequence[Recipient] = (),
+) -> dict[str, Any]:
+    """
+    Decode an answer that says yes: HTTP 2xx with ``success`` true.
+
+    :param codes: what this endpoint's codes mean.
+    :param safe_to_repeat: as the request said; decides whether anything can be in doubt.
+    :param sends: True where an answer that names a campaign in spite of a failure means that calls may be made.
+    :param flag_promised: False for the one answer that has no success flag.
+    :param recipients: of a send; one that stands alone is named in the error.
+    :raises GatewayError: for everything else.
+    """
+    data = decode(NAME, endpoint, response, safe_to_repeat=safe_to_repeat)
+    success = _read_flag(data.get("success"))
+    code, words = _find_reason(data, codes, response)
+    well = 200 <= response.status < 300
+    if well and (success or (success is None and not flag_promised and code in _SUCCESS_CODES)):
+        return data
+    if sends and (success or campaign_id(data) is not None):
+        raise _contradiction(endpoint, response, success, code)
+    default = transport_kind(response.status, safe_to_repeat=safe_to_repeat)
+    if success is None and words is None and code in _SUCCESS_CODES:
+        problem = "the success flag that is promised is missing"
+        raise GatewayError(NAME, endpoint, default, problem, status=response.status)
+    if well and success is False:
+        default = ErrorKind.REJECTED
+    in_doubt = response.status >= 500 or (well and success is None)
+    if in_doubt and code is not None and _LIKE_A_STATUS.fullmatch(code):
+        # A number that merely looks like an HTTP status proves nothing against the status of the answer itself.
+        codes = _NO_CODES
+    raise refusal(
+        NAME,
+        endpoint,
+        response,
+        codes,
+        code=code,
+        message=words,
+        default=default,
+        recipients=_refused_recipient(code, codes, recipients),
+    )
+
+
+def campaign_id(data: Mapping[str, Any]) -> str | None:
+    """Read a campaign's id: opaque text, of which the vendor's examples show three lengths; zero is none."""
+    found = as_text(pick(data, "campaignId", "campaign_id"))
+    return None if found == "0" else found
+
+
+def _read_flag(value: Any) -> bool | None:
+    """Read a success flag; a blank or strange one is neither yes nor no."""
+    return None if value is None or (isinstance(value, str) and not value.strip()) else as_bool(value)
+
+
+def _contradiction(
+    endpoint: str, response: ApiResponse, success: bool | None, code: str | None
+) -> GatewayError:
+    problem = "the answer contradicts itself: it names a campaign or a success, and a failure too"
+    if success is None:
+        problem = "the answer names a campaign, but the success flag that is promised is missing"
+    return GatewayError(NAME, endpoint, ErrorKind.UNKNOWN, problem, code=code, status=response.status)
+
+
+def _refused_recipient(
+    code: str | None, codes: Codes, recipients: Sequence[Recipient]
+) -> tuple[RecipientProblem, ...]:
+    """Name the number that is not allowed, where only one was asked for: the answer itself names none."""
+    if code != "DESTINATION_INVALID" or len(recipients) != 1:
+        return ()
+    return (RecipientProblem(recipients[0].phone_number, code, codes.meaning(code) or ""),)
+
+
+def _find_reason(
+    data: Mapping[str, Any], codes: Codes, response: ApiResponse
+) -> tuple[str | None, str | None]:
+    error = data.get("error")
+    nested = next(iter([*as_objects([error]), *as_objects(error), *as_objects(data.get("errors"))]), {})
+    message = as_text(data.get("message")) or as_text(nested.get("message"))
+    candidates = [as_text(data.get("code")), as_text(error), as_text(nested.get("code"))]
+    usable = [code for code in candidates if code and _is_presentable(code, codes, response)]
+    # A named code says more than a number beside it that repeats the HTTP status.
+    named = [code for code in (*usable, message) if code in codes.kinds and not str(code).isdigit()]
+    return next(iter(named or usable), None), message or as_text(error)
+
+
+def _is_presentable(code: str, codes: Codes, response: ApiResponse) -> bool:
+    """Say whether a text is a code: a documented one, or a short word that gives away no number, text or key."""
+    return code in codes.kinds or (
+        _CODE.fullmatch(code) is not None and scrub(code, response.private) == code
+    )

@@ -1,0 +1,60 @@
+"""Rows that cannot be sent to, and why: masked in logs, whole only in the user's own file."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import IO
+
+from airflow_provider_voicepartner.gateways.wire import mask_number
+
+_SHOWN_LENGTH = 20
+_SHOWN_DIGITS = 7
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RejectedRow:
+    """
+    A row that cannot be sent to.
+
+    :param row: position in the input, from 1.
+    :param reason: what is wrong and the fix; holds no number.
+    :param number: what stood in place of the number; only for the user's own file, never for a log.
+    """
+
+    row: int
+    reason: str
+    number: str = field(default="", repr=False)
+
+    @property
+    def masked(self) -> str:
+        """The number as a log may show it: ``+336•••••42``; what does not look like a number is hidden completely."""
+        digits = sum(character.isdecimal() for character in self.number[: _SHOWN_LENGTH + 1])
+        if len(self.number) > _SHOWN_LENGTH or digits < _SHOWN_DIGITS:
+            return "•" * min(len(self.number), 8)
+        return mask_number(self.number)
+
+
+def write_rejects(rejected: Iterable[RejectedRow], file: IO[str]) -> int:
+    """
+    Write rejected rows as CSV: row, number, reason. The file holds numbers in clear.
+
+    :param rejected: in the order in which they shall stand.
+    :param file: opened for text with ``newline=""``.
+    :returns: how many rows were written, without the header.
+    """
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(("row", "number", "reason"))
+    written = 0
+    for row in rejected:
+        writer.writerow((row.row, _as_cell(row.number), row.reason))
+        written += 1
+    return written
+
+
+def _as_cell(text: str) -> str:
+    """Make a text harmless: an apostrophe before what a spreadsheet would run as a formula (``+33…`` is none)."""
+    text = text.encode("utf-8", "replace").decode()
+    is_formula = text.startswith(("=", "@", "-", "\t", "\r")) or (text[:1] == "+" and not text[1:2].isdigit())
+    return f"'{text}" if is_formula else text

@@ -1,0 +1,145 @@
+"""One row of what users write in ``to``, read into a recipient; used for lists in memory and for files of millions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import date, time
+from decimal import Decimal
+from typing import Literal
+
+from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
+from airflow_provider_voicepartner.gateways.line_type import LineType
+from airflow_provider_voicepartner.gateways.model import Recipient
+from airflow_provider_voicepartner.gateways.numbers import InvalidNumberError, NumberReader, PhoneNumber
+from airflow_provider_voicepartner.sending.rejects import RejectedRow
+
+Line = Literal["mobile", "any"]
+
+NUMBER_FIELD = "phone_number"
+
+_KEPT_LENGTH = 200
+
+
+class InvalidRowError(ValueError):
+    """
+    A row that is no recipient.
+
+    :param reason: what is wrong and the fix; holds neither number nor field values.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class RowReader:
+    """
+    Reads rows, one at a time, fast enough for millions.
+
+    :param line: ``mobile`` takes what can receive an SMS; ``any`` takes every valid number.
+    :param region: where numbers without a country code are from, two letters.
+    :raises InvalidArgumentError: for another line or an unknown region.
+    """
+
+    def __init__(self, *, line: Line, region: str = "FR") -> None:
+        if line not in ("mobile", "any"):
+            raise InvalidArgumentError("line", f"{line!r} is not known; give 'mobile' or 'any'")
+        self._read_number = NumberReader(region).read
+        self._mobile_only = line == "mobile"
+
+    def read(self, item: object) -> Recipient:
+        """
+        Read one row.
+
+        :param item: a number, a mapping with a ``phone_number`` and personal fields, or a recipient.
+        :raises InvalidRowError: when nobody can be reached with it.
+        """
+        try:
+            if isinstance(item, str):
+                return Recipient(self._check(self._read_number(item)))
+            if isinstance(item, Recipient):
+                return Recipient(self._check(self._read_number(item.phone_number)), item.fields)
+            if isinstance(item, Mapping):
+                return self._read_mapping(item)
+            if isinstance(item, PhoneNumber):
+                return Recipient(self._check(item))
+            if is_blank(item):
+                raise InvalidRowError("is empty")
+            return Recipient(self._check(self._read_number(item)))  # type: ignore[arg-type]  # it says why not
+        except InvalidNumberError as error:
+            raise InvalidRowError(error.reason) from None
+
+    def _read_mapping(self, item: Mapping[object, object]) -> Recipient:
+        if NUMBER_FIELD not in item:
+            raise InvalidRowError(f"has no field {NUMBER_FIELD!r}; add it")
+        written = item[NUMBER_FIELD]
+        if is_blank(written):
+            raise InvalidRowError("is empty")
+        number = self._check(self._read_number(written))  # type: ignore[arg-type]
+        return Recipient(number, {_name(k): _value(k, v) for k, v in item.items() if k != NUMBER_FIELD})
+
+    def _check(self, number: PhoneNumber) -> str:
+        if self._mobile_only and not number.line_type.can_receive_sms:
+            if number.line_type is LineType.LANDLINE:
+                raise InvalidRowError(
+                    "is a landline, which cannot get an SMS; take it out, or call it instead"
+                )
+            raise InvalidRowError(
+                "is not a mobile number, so it cannot get an SMS; take it out, or call it instead"
+            )
+        return number.e164
+
+
+def _name(name: object) -> str:
+    if not isinstance(name, str):
+        raise InvalidRowError(f"has a field whose name is of type {type(name).__name__}; names are text")
+    return name
+
+
+def _value(name: object, value: object) -> str:
+    if isinstance(value, str):
+        return value
+    if is_blank(value):
+        return ""
+    if isinstance(value, (int, float, Decimal, date, time)) and not isinstance(value, bool):
+        return str(value)
+    kind = type(value).__name__
+    # A long name, or one with digits, may be somebody's data: a file read without its header.
+    shown = repr(name) if isinstance(name, str) and name.isidentifier() and len(name) <= 40 else "of it"
+    raise InvalidRowError(f"has a field {shown} of type {kind}; give it as the text that shall be shown")
+
+
+def is_blank(item: object) -> bool:
+    """Tell whether there is nothing: None, blanks, or the not-a-number that data frames put into empty cells."""
+    if item is None:
+        return True
+    if isinstance(item, str):
+        return not item or item.isspace()
+    return isinstance(item, (float, Decimal)) and math.isnan(item)
+
+
+def check_rows(rows: Iterable[tuple[int, object]], reader: RowReader) -> Iterator[Recipient | RejectedRow]:
+    """
+    Read numbered rows as they come; nothing is kept, so that a file of any length can go through.
+
+    :param rows: row numbers, from 1, with what stands in each.
+    :param reader: what reads one row.
+    :returns: for each row a recipient, or what is wrong with it.
+    """
+    read = reader.read
+    for row, item in rows:
+        try:
+            yield read(item)
+        except InvalidRowError as error:
+            yield RejectedRow(row=row, reason=error.reason, number=_as_given(item))
+
+
+def _as_given(item: object) -> str:
+    if isinstance(item, Recipient):
+        item = item.phone_number
+    elif isinstance(item, PhoneNumber):
+        item = item.e164
+    elif isinstance(item, Mapping):
+        item = item.get(NUMBER_FIELD)
+    return str(item)[:_KEPT_LENGTH] if isinstance(item, (str, int, float, Decimal)) else ""

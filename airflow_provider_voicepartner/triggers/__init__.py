@@ -1,0 +1,3 @@
+"""Triggers wait and poll; they never send."""
+
+from __future__ import annotations

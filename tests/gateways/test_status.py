@@ -1,0 +1,77 @@
+"""One vocabulary for what became of a message; an unknown word is pending and is logged once."""
+
+from __future__ import annotations
+
+import logging
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from airflow_provider_voicepartner.gateways.status import DeliveryStatus, StatusWords
+
+
+@pytest.fixture
+def words(caplog):
+    caplog.set_level(logging.WARNING)
+    return StatusWords(
+        "acme", {"Delivered": DeliveryStatus.DELIVERED, "NOT_DELIVERED": DeliveryStatus.FAILED}
+    )
+
+
+def test_only_pending_is_not_final_and_only_delivered_is_success():
+    assert [status for status in DeliveryStatus if not status.is_terminal] == [DeliveryStatus.PENDING]
+    assert [status for status in DeliveryStatus if status.is_success] == [DeliveryStatus.DELIVERED]
+
+
+def test_statuses_are_their_words():
+    assert {str(status) for status in DeliveryStatus} == {
+        "pending", "delivered", "failed", "undeliverable", "opted_out", "cancelled", "unconfirmed",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("word", "status"),
+    [
+        ("Delivered", DeliveryStatus.DELIVERED),
+        (" DELIVERED\n", DeliveryStatus.DELIVERED),
+        ("not delivered", DeliveryStatus.FAILED),
+        ("Not__Delivered", DeliveryStatus.FAILED),
+        ("not \t delivered", DeliveryStatus.FAILED),
+    ],
+)
+def test_words_are_read_without_regard_to_case_and_blanks(words, word, status, caplog):
+    assert words.read(word) is status
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("word", [None, "", "  ", "_"])
+def test_no_word_is_pending_and_not_worth_a_line(words, word, caplog):
+    assert words.read(word) is DeliveryStatus.PENDING
+    assert not caplog.records
+
+
+def test_an_unknown_word_is_pending_and_logged_once(words, caplog):
+    for word in ("Teleported", "teleported", "TELEPORTED "):
+        assert words.read(word) is DeliveryStatus.PENDING
+    (record,) = caplog.records
+    assert "acme" in record.getMessage()
+    assert "teleported" in record.getMessage()
+
+
+def test_it_is_logged_once_from_many_threads(words, caplog):
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(words.read, ["odd"] * 200))
+    assert len(caplog.records) == 1
+
+
+def test_free_text_fills_neither_log_nor_memory(words, caplog):
+    for number in range(300):
+        words.read(f"text {number} " + "x" * 100)
+    assert len(caplog.records) == 100
+    assert all(len(record.getMessage()) < 120 for record in caplog.records)
+
+
+def test_a_number_in_the_place_of_a_status_is_not_logged(words, caplog):
+    words.read("sent to +33612345678")
+    (record,) = caplog.records
+    assert "612345678" not in record.getMessage()

@@ -1,0 +1,269 @@
+"""A send arrives at most once, whatever the wire does; a read is repeated."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import ssl
+from datetime import UTC, datetime
+from random import Random
+
+import pytest
+import requests
+from hypothesis import given
+from hypothesis import strategies as st
+from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NewConnectionError, ProtocolError
+
+from airflow_provider_voicepartner.exceptions import RetryableNotSentError, SendOutcomeUnknownError
+from airflow_provider_voicepartner.gateways.wire import ApiRequest
+from airflow_provider_voicepartner.hooks.http import (
+    HttpSender,
+    asked_wait,
+    hide_from_http_logs,
+    new_session,
+    provably_not_sent,
+)
+from tests.support.servers import (
+    CountingServer,
+    FakeTime,
+    answer,
+    close_after_reading,
+    close_before_reading,
+    close_in_the_answer,
+    counting_server,
+    never_answer,
+)
+
+SECRET = "planted-key-in-the-path"
+SEND = ApiRequest(
+    endpoint="send", method="POST", path=f"send/{SECRET}", safe_to_repeat=False, body={"to": "+33612345678"}
+)
+READ = ApiRequest(endpoint="me", method="GET", path=f"me/{SECRET}", safe_to_repeat=True)
+GOOD = answer(200, '{"success": true}')
+
+
+def sender_for(url: str, time: FakeTime, read_timeout: float = 5.0) -> HttpSender:
+    return HttpSender(
+        gateway="smspartner",
+        base_url=url,
+        connect_timeout=2.0,
+        read_timeout=read_timeout,
+        secrets=(SECRET,),
+        session=new_session(),
+        sleep=time.sleep,
+        now=time.now,
+        random=Random(1),
+    )
+
+
+IN_DOUBT = {
+    "closed before reading": (close_before_reading, 0),
+    "closed after reading": (close_after_reading, 1),
+    "closed in the answer": (close_in_the_answer, 1),
+    "read timeout": (never_answer, 1),
+}
+
+
+@pytest.mark.parametrize("name", IN_DOUBT)
+def test_a_send_without_an_answer_is_in_doubt_and_never_repeated(name: str) -> None:
+    behave, arrived = IN_DOUBT[name]
+    time = FakeTime()
+    with counting_server(behave, GOOD) as server:
+        with pytest.raises(SendOutcomeUnknownError, match="may have taken it") as caught:
+            sender_for(server.url, time, read_timeout=0.3).send(SEND)
+        assert len(server.received) == arrived
+        assert server.connections == 1
+    assert time.slept == []
+    assert SECRET not in str(caught.value)
+    # A chained requests exception would carry the URL into every traceback.
+    assert caught.value.__cause__ is None
+    assert caught.value.__context__ is None
+
+
+@pytest.mark.parametrize("name", IN_DOUBT)
+def test_a_read_is_repeated_until_it_is_answered(name: str) -> None:
+    behave, _ = IN_DOUBT[name]
+    with counting_server(behave, behave, GOOD) as server:
+        response = sender_for(server.url, FakeTime(), read_timeout=0.3).send(READ)
+        assert response.status == 200
+        assert server.connections == 3
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 504, 408, 418, 301, 302])
+def test_a_send_that_is_answered_is_not_repeated_whatever_the_status(status: int) -> None:
+    with counting_server(answer(status, "oops", Location="http://127.0.0.1:9/x"), GOOD) as server:
+        assert sender_for(server.url, FakeTime()).send(SEND).status == status
+        assert len(server.received) == 1
+
+
+def test_a_redirect_is_not_followed_on_a_read_either() -> None:
+    with counting_server(GOOD) as other, counting_server(answer(307, "", Location=other.url)) as server:
+        assert sender_for(server.url, FakeTime()).send(READ).status == 307
+        assert other.received == []
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 504])
+def test_a_read_is_repeated_after_an_error_page_and_then_gives_up(status: int) -> None:
+    time = FakeTime()
+    with counting_server(answer(status, "<html>sorry</html>")) as server:
+        with pytest.raises(RetryableNotSentError, match="in trouble"):
+            sender_for(server.url, time).send(READ)
+        assert len(server.received) == 4
+    assert len(time.slept) == 3
+
+
+def test_an_error_with_an_explanation_goes_to_the_gateways_own_reading() -> None:
+    with counting_server(answer(500, '{"success": false, "code": 10}')) as server:
+        assert sender_for(server.url, FakeTime()).send(READ).status == 500
+        assert len(server.received) == 1
+
+
+@pytest.mark.parametrize("request_", [SEND, READ], ids=["send", "read"])
+def test_429_with_retry_after_waits_as_asked_and_repeats(request_: ApiRequest) -> None:
+    time = FakeTime()
+    with counting_server(answer(429, "", Retry_After="7"), answer(429, "", Retry_After="3"), GOOD) as server:
+        assert sender_for(server.url, time).send(request_).status == 200
+        assert len(server.received) == 3
+    assert time.slept == [7.0, 3.0]
+
+
+def test_429_without_retry_after_backs_off() -> None:
+    time = FakeTime()
+    with counting_server(answer(429, ""), answer(429, ""), answer(429, ""), GOOD) as server:
+        assert sender_for(server.url, time).send(SEND).status == 200
+        assert len(server.received) == 4
+    assert time.slept == sorted(time.slept)
+    assert all(0.5 < pause < 10 for pause in time.slept)
+
+
+def test_429_without_retry_after_waits_what_the_gateway_is_known_for() -> None:
+    time = FakeTime()
+    with counting_server(answer(429, ""), GOOD) as server:
+        sender = sender_for(server.url, time)
+        sender.rate_limit_wait = 60.0
+        assert sender.send(SEND).status == 200
+    assert time.slept == [60.0]
+
+
+def test_a_long_wait_is_left_to_airflow() -> None:
+    time = FakeTime()
+    with counting_server(answer(429, "", Retry_After="600"), GOOD) as server:
+        with pytest.raises(RetryableNotSentError) as caught:
+            sender_for(server.url, time).send(SEND)
+        assert len(server.received) == 1
+    assert caught.value.retry_after == 600.0
+    assert time.slept == []
+
+
+def test_429_for_ever_gives_up_as_provably_not_sent() -> None:
+    with counting_server(answer(429, "", Retry_After="1")) as server:
+        with pytest.raises(RetryableNotSentError, match="rate limit"):
+            sender_for(server.url, FakeTime()).send(SEND)
+        assert len(server.received) == 4
+
+
+def test_no_connection_is_provably_not_sent_and_repeated() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    time = FakeTime()
+    with pytest.raises(RetryableNotSentError, match="nothing was sent") as caught:
+        sender_for(f"http://127.0.0.1:{port}", time).send(SEND)
+    assert len(time.slept) == 3
+    assert SECRET not in str(caught.value)
+    assert caught.value.__context__ is None
+
+
+def test_an_unknown_host_is_provably_not_sent() -> None:
+    sender = sender_for("http://no-such-host.invalid", FakeTime())
+    with pytest.raises(RetryableNotSentError, match="nothing was sent"):
+        sender.send(SEND)
+
+
+def test_an_untrusted_certificate_is_provably_not_sent() -> None:
+    error = requests.exceptions.SSLError(
+        MaxRetryError(None, "/", reason=ssl.SSLCertVerificationError("self-signed certificate"))  # type: ignore[arg-type]
+    )
+    assert provably_not_sent(error)
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [ProtocolError("Connection aborted."), ConnectionResetError(104, "reset"), ssl.SSLEOFError(8, "EOF")],
+)
+def test_a_broken_connection_proves_nothing(reason: Exception) -> None:
+    assert not provably_not_sent(requests.ConnectionError(reason))
+
+
+@pytest.mark.parametrize("kind", [NewConnectionError, ConnectTimeoutError])
+def test_a_connection_that_never_was_proves_it(kind: type[Exception]) -> None:
+    inner = kind(None, "refused")
+    assert provably_not_sent(requests.ConnectionError(MaxRetryError(None, "/x", reason=inner)))  # type: ignore[arg-type]
+
+
+def test_an_answer_that_does_not_end_is_in_doubt() -> None:
+    def drip(server: CountingServer, connection: socket.socket) -> None:
+        server.read(connection)
+        connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        while not server.release.wait(0.05):
+            connection.sendall(b" ")
+
+    with counting_server(drip) as server, pytest.raises(SendOutcomeUnknownError):
+        sender_for(server.url, FakeTime(), read_timeout=0.2).send(SEND)
+
+
+def test_connections_are_pooled_and_netrc_is_not_read(tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[bytes] = []
+
+    def keep_alive(server: CountingServer, connection: socket.socket) -> None:
+        for _ in range(2):
+            seen.append(server.read(connection))
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+
+    netrc = f"{tmp_path}/netrc"
+    with open(netrc, "w", encoding="utf-8") as file:
+        file.write("machine 127.0.0.1 login intruder password intruder\n")
+    monkeypatch.setenv("NETRC", netrc)
+    with counting_server(keep_alive) as server:
+        sender = sender_for(server.url, FakeTime())
+        sender.send(READ)
+        sender.send(SEND)
+        assert server.connections == 1
+    assert not any(b"authorization" in request.lower() for request in seen)
+    assert all(b"airflow-provider-voicepartner/" in request for request in seen)
+
+
+def test_the_http_librarys_debug_log_hides_keys(caplog: pytest.LogCaptureFixture) -> None:
+    hide_from_http_logs([SECRET])
+    with caplog.at_level(logging.DEBUG), counting_server(GOOD) as server:
+        sender_for(server.url, FakeTime()).send(READ)
+    assert "GET /me/***" in caplog.text
+    assert SECRET not in caplog.text
+
+
+NOW = datetime(2031, 5, 6, 12, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ({}, None),
+        ({"retry-after": "12"}, 12.0),
+        ({"retry-after": "-5"}, 0.0),
+        ({"retry-after": "999999999"}, 86_400.0),
+        ({"retry-after": "Tue, 06 May 2031 12:01:30 GMT"}, 90.0),
+        ({"retry-after": "Tue, 06 May 2031 11:00:00 GMT"}, 0.0),
+        ({"retry-after": "soon"}, None),
+        ({"x-ratelimit-reset": str(int(NOW.timestamp()) + 42)}, 42.0),
+        ({"x-ratelimit-reset": "30"}, 30.0),
+        ({"x-ratelimit-reset": "later"}, None),
+        ({"retry-after": "soon", "x-ratelimit-reset": "8"}, 8.0),
+    ],
+)
+def test_asked_wait(headers: dict[str, str], expected: float | None) -> None:
+    assert asked_wait(headers, NOW) == expected
+
+
+@given(st.dictionaries(st.sampled_from(["retry-after", "x-ratelimit-reset"]), st.text(max_size=40)))
+def test_asked_wait_never_raises_and_is_never_negative(headers: dict[str, str]) -> None:
+    wait = asked_wait(headers, NOW)
+    assert wait is None or wait >= 0
