@@ -49,11 +49,10 @@ class SmsPartnerHook(GatewayHook):
     def with_defaults(self, message: Message) -> Message:
         """Fill in the connection's sender."""
         sender = self.extra.sender
-        return (
-            replace(message, sender=sender)
-            if isinstance(message, SmsMessage) and not message.sender and sender
-            else message
-        )
+        if not sender or not isinstance(message, SmsMessage) or message.sender:
+            return message
+        # A rented long number is the sender itself.
+        return message if "virtual_number" in message.options else replace(message, sender=sender)
 
     def send_sms(
         self,

@@ -21,16 +21,11 @@ NUMBER_FIELD = "phone_number"
 _KEPT_LENGTH = 200
 
 
-class InvalidRowError(ValueError):
-    """
-    A row that is no recipient.
+_SMS_LINES = tuple(line for line in LineType if line.can_receive_sms)
 
-    :param reason: what is wrong and the fix; holds neither number nor field values.
-    """
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
+class InvalidRowError(InvalidNumberError):
+    """A row that is no recipient for another reason than its number's spelling; the reason holds no field values."""
 
 
 class RowReader:
@@ -53,22 +48,19 @@ class RowReader:
         Read one row.
 
         :param item: a number, a mapping with a ``phone_number`` and personal fields, or a recipient.
-        :raises InvalidRowError: when nobody can be reached with it.
+        :raises InvalidNumberError: when nobody can be reached with it.
         """
-        try:
-            if isinstance(item, str):
-                return Recipient(self._check(self._read_number(item)))
-            if isinstance(item, Recipient):
-                return Recipient(self._check(self._read_number(item.phone_number)), item.fields)
-            if isinstance(item, Mapping):
-                return self._read_mapping(item)
-            if isinstance(item, PhoneNumber):
-                return Recipient(self._check(item))
-            if is_blank(item):
-                raise InvalidRowError("is empty")
-            return Recipient(self._check(self._read_number(item)))  # type: ignore[arg-type]  # it says why not
-        except InvalidNumberError as error:
-            raise InvalidRowError(error.reason) from None
+        if isinstance(item, str):
+            return Recipient(self._check(self._read_number(item)))
+        if isinstance(item, Recipient):
+            return Recipient(self._check(self._read_number(item.phone_number)), item.fields)
+        if isinstance(item, Mapping):
+            return self._read_mapping(item)
+        if isinstance(item, PhoneNumber):
+            return Recipient(self._check(item))
+        if is_blank(item):
+            raise InvalidRowError("is empty")
+        return Recipient(self._check(self._read_number(item)))  # type: ignore[arg-type]  # it says why not
 
     def _read_mapping(self, item: Mapping[object, object]) -> Recipient:
         if NUMBER_FIELD not in item:
@@ -80,7 +72,7 @@ class RowReader:
         return Recipient(number, {_name(k): _value(k, v) for k, v in item.items() if k != NUMBER_FIELD})
 
     def _check(self, number: PhoneNumber) -> str:
-        if self._mobile_only and not number.line_type.can_receive_sms:
+        if self._mobile_only and number.line_type not in _SMS_LINES:
             if number.line_type is LineType.LANDLINE:
                 raise InvalidRowError(
                     "is a landline, which cannot get an SMS; take it out, or call it instead"
@@ -131,7 +123,7 @@ def check_rows(rows: Iterable[tuple[int, object]], reader: RowReader) -> Iterato
     for row, item in rows:
         try:
             yield read(item)
-        except InvalidRowError as error:
+        except InvalidNumberError as error:
             yield RejectedRow(row=row, reason=error.reason, number=_as_given(item))
 
 

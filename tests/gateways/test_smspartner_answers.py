@@ -275,6 +275,21 @@ class TestErrorShapes:
         assert "600000001" not in str(error)
         assert "600000001" not in repr(error.recipients)
 
+    def test_a_numbers_reason_is_our_meaning_and_the_gateways_words(self):
+        entries = [
+            {"code": "14", "message": "stop"},
+            {"code": "14"},
+            {"code": "777", "message": "new"},
+            {"code": "777"},
+        ]
+        error = failure(send, {"success": False, "code": 55, "errors": entries})
+        assert [problem.reason for problem in error.recipients] == [
+            "the number is on the STOP list: stop",
+            "the number is on the STOP list",
+            "new",
+            "refused without a reason",
+        ]
+
     def test_an_entry_without_a_number_is_about_the_only_recipient(self):
         no = {"success": False, "code": 55, "message": "x", "errors": [{"success": False, "code": "9"}]}
         error = failure(send, no, numbers=NUMBERS[:1])

@@ -139,9 +139,8 @@ def recipient_problem(
     """
     number = as_text(pick(entry, "phoneNumber", "phone_number", "phone", "number"))
     code = read_code(entry, response)
-    reason = (
-        codes.meaning(code) or _said(as_text(entry.get("message")), response) or "refused without a reason"
-    )
+    reasons = [codes.meaning(code), _said(as_text(entry.get("message")), response)]
+    reason = ": ".join(part for part in reasons if part) or "refused without a reason"
     return RecipientProblem(read_wire_number(number) if number else fallback, code, reason)
 
 
@@ -239,7 +238,7 @@ def _explanation(data: Mapping[str, Any]) -> str | None:
         else:
             said.append(message)
     # Fields first: they are the fix, and a long text is cut.
-    return "; ".join(dict.fromkeys(part for part in fields + said if part)) or None
+    return "; ".join(dict.fromkeys(part.rstrip(". ") for part in fields + said if part)) or None
 
 
 def _said(message: str | None, response: ApiResponse) -> str:

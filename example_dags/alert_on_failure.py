@@ -1,0 +1,29 @@
+"""Tell people by SMS when a task fails, and call them when the whole DAG does."""
+
+from __future__ import annotations
+
+import pendulum
+from airflow.sdk import DAG, task
+
+from airflow_provider_voicepartner.notifications.sms import send_sms_notification
+from airflow_provider_voicepartner.notifications.voice import send_tts_call_notification
+
+# [START howto_notifiers]
+with DAG(
+    "alert_on_failure",
+    schedule=None,
+    start_date=pendulum.datetime(2026, 1, 1, tz="Europe/Paris"),
+    catchup=False,
+    on_failure_callback=send_tts_call_notification(
+        conn_id="voicepartner_default", to="0612345601", text="Le DAG {{ dag.dag_id }} a échoué."
+    ),
+    tags=["voicepartner", "example"],
+) as dag:
+
+    @task(on_failure_callback=send_sms_notification(conn_id="smspartner_default", to="0612345601"))
+    def fragile() -> None:
+        """Fail, as tasks do."""
+        raise RuntimeError("the source table is empty")
+
+    fragile()
+# [END howto_notifiers]

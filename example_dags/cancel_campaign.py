@@ -1,0 +1,34 @@
+"""Schedule a campaign for tomorrow, and take it back when something speaks against it."""
+
+from __future__ import annotations
+
+import pendulum
+from airflow.sdk import DAG, task
+
+from airflow_provider_voicepartner.operators.campaign import CancelCampaignOperator
+from airflow_provider_voicepartner.operators.sms import SendSmsOperator
+
+with DAG(
+    "cancel_campaign",
+    schedule=None,
+    start_date=pendulum.datetime(2026, 1, 1, tz="Europe/Paris"),
+    catchup=False,
+    tags=["voicepartner", "example"],
+) as dag:
+    # [START howto_cancel_campaign]
+    tomorrow = SendSmsOperator(
+        task_id="tomorrow",
+        to="0612345601",
+        message="Votre rendez-vous est demain.",
+        # From the run, not from the clock: a retry must ask for the same time.
+        send_at="{{ (dag_run.run_after + macros.timedelta(days=1)).isoformat() }}",
+    )
+
+    @task.short_circuit
+    def is_called_off() -> bool:
+        """Ask whatever knows; here the answer is always yes."""
+        return True
+
+    take_back = CancelCampaignOperator(task_id="take_back", campaign=tomorrow.output)
+    tomorrow >> is_called_off() >> take_back
+    # [END howto_cancel_campaign]
