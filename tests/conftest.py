@@ -82,7 +82,7 @@ def _running_sandbox() -> Iterator[Any]:
     settings = {
         "smspartner": {"api_key": KEYS["smspartner"]},
         "voicepartner": {"api_key": KEYS["voicepartner"]},
-        "octopush": {"api_key": KEYS["octopush"], "login": LOGIN},
+        "octopush": {"api_key": KEYS["octopush"], "api_login": LOGIN},
     }
     with running_sandbox(port=0, seed=1, speed=0, settings=settings) as sandbox:
         yield sandbox
@@ -95,7 +95,7 @@ def sandbox(_running_sandbox: Any, set_connection: Callable[..., str]) -> Any:
 
     Its clock stands still until a test advances it.
     """
-    _running_sandbox.reset()
+    _running_sandbox.world.reset(seed=1)  # the keys are among the settings it started with, and survive
     for gateway in KEYS:
         set_connection(gateway, host=_running_sandbox.gateway_url(gateway))
     return _running_sandbox

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
@@ -46,6 +47,9 @@ from airflow_provider_voicepartner.sending.fingerprint import new_reference
 from airflow_provider_voicepartner.sending.recipients import RecipientPlan, plan_recipients
 
 Answer = TypeVar("Answer")
+Built = TypeVar("Built")
+
+_URL = re.compile(r"[a-z][a-z0-9+.\-]*:\\?/\\?/[^\s'\"<>]*", re.IGNORECASE)
 
 
 class GatewayHook(BaseHook):
@@ -145,11 +149,12 @@ class GatewayHook(BaseHook):
 
         :param request: without the key.
         :returns: the answer, unread, whatever its status.
+        :raises ConfigurationError: nothing was sent, and would not be: the key, the login or the request is unusable.
         :raises RetryableNotSentError: nothing was sent.
         :raises SendOutcomeUnknownError: it left, and no answer came.
         """
         sender = self.sender
-        return sender.send(self.gateway.authenticate(request, self.credentials))
+        return sender.send(checked(self.gateway.authenticate, request, self.credentials))
 
     def call(self, request: ApiRequest, parse: Callable[[ApiResponse], Answer]) -> Answer:
         """
@@ -280,14 +285,25 @@ class GatewayHook(BaseHook):
         return self.call(request, lambda response: self.gateway.parse_cancel(response, gateway_id))
 
     def test_connection(self) -> tuple[bool, str]:
-        """Read the balance; the message never holds a URL, a key or a login."""
+        """Read the balance, once: a person waits. The message never holds a URL, a key or a login."""
         try:
-            balance = self.get_balance()
+            sender, usual = self.sender, self.sender.attempts
+            try:
+                sender.attempts = 1
+                balance = self.get_balance()
+            finally:
+                sender.attempts = usual
         except Exception as error:
-            secrets = _secrets(self.__dict__["credentials"]) if "credentials" in self.__dict__ else ()
             known = isinstance(error, VoicePartnerProviderError)
-            return False, scrub(str(error) if known else f"failed with {type(error).__name__}", secrets)
-        return True, f"Connected to {self.gateway.LABEL}: {balance.amount} {balance.unit} left"
+            return False, self._presentable(str(error) if known else f"failed with {type(error).__name__}")
+        return True, self._presentable(
+            f"Connected to {self.gateway.LABEL}: {balance.amount} {balance.unit} left"
+        )
+
+    def _presentable(self, text: str) -> str:
+        """Take secrets and URLs out of a text for the UI: parts of it may be the gateway's own words."""
+        credentials: Credentials | None = self.__dict__.get("credentials")
+        return _URL.sub("(URL)", scrub(text, _secrets(credentials) if credentials else ()))
 
     def __repr__(self) -> str:
         """Show which connection, and nothing out of it."""
@@ -315,7 +331,7 @@ def plan_valid_recipients(to: Any, message: Message) -> RecipientPlan:
     raise ConfigurationError(str(problem))
 
 
-def checked(build: Callable[..., ApiRequest], *args: Any, **kwargs: Any) -> ApiRequest:
+def checked(build: Callable[..., Built], *args: Any, **kwargs: Any) -> Built:
     """
     Build a request; a bad argument is a configuration error that Airflow does not retry.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import re
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -14,6 +15,11 @@ from airflow_provider_voicepartner.gateways.wire import Credentials
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Connection
+
+_HOST_NAME = re.compile(
+    r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*\.?", re.IGNORECASE
+)
+_PATH = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:@%/-]*")
 
 CONNECT_TIMEOUT = 5.0
 READ_TIMEOUT = 30.0
@@ -46,7 +52,7 @@ def read_extra(connection: Connection, model: type[AnyExtra]) -> AnyExtra:
     if connection.extra:
         try:
             data = json.loads(connection.extra)
-        except ValueError:
+        except (ValueError, RecursionError):
             data = None
     if not isinstance(data, dict):
         raise ConfigurationError(
@@ -71,30 +77,58 @@ def read_base_url(connection: Connection, default: str) -> str:
     :raises ConfigurationError: for anything but https, or http on loopback: a key must not travel in clear.
     """
     host = (connection.host or "").strip().rstrip("/")
+    where = f"connection {connection.conn_id!r}: host"
+    if (connection.schema or "").casefold() not in ("", "http", "https"):
+        # Airflow puts the path of a connection's URI there; leaving it out would call another address.
+        raise ConfigurationError(
+            f"connection {connection.conn_id!r}: schema is neither http nor https; put the whole base URL, its path "
+            "included, into host (percent-encoded where the connection is written as a URI)"
+        )
     if not host:
         return default
     if "://" not in host:
         host = f"{connection.schema or 'https'}://{host}"
     try:
         parts = urlsplit(host)
-        port = parts.port
+        port = parts.port if parts.port is not None else connection.port
     except ValueError:
         parts, port = urlsplit(""), None
-    where = f"connection {connection.conn_id!r}: host"
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigurationError(f"{where} is not a URL; write for instance {default!r}, or leave it empty")
-    if parts.username or parts.password or parts.query or parts.fragment:
+    name = parts.hostname or ""
+    if parts.scheme not in ("http", "https") or not (is_address(name) or is_host_name(name)):
+        example = default.partition("://")[2]
+        raise ConfigurationError(f"{where} is not a URL; write for instance {example!r}, or leave it empty")
+    if "@" in parts.netloc or "?" in host or "#" in host:
         raise ConfigurationError(
             f"{where} may hold no user, password, query or fragment; the key goes into 'password'"
         )
-    if parts.scheme == "http" and not is_loopback(parts.hostname):
+    if not _PATH.fullmatch(parts.path):
+        raise ConfigurationError(f"{where} has a path with a blank or another character that no URL has")
+    if port is not None and not 0 < port < 65_536:
+        raise ConfigurationError(f"{where} has a port that does not exist; give 1 to 65535, or none")
+    if parts.scheme == "http" and not is_loopback(name):
         raise ConfigurationError(
             f"{where} uses http, which would show the key to everybody on the way; use https "
             "(http is allowed on 127.0.0.1, ::1 and localhost, for the sandbox)"
         )
-    name = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    port = port or connection.port
-    return f"{parts.scheme}://{name}{f':{port}' if port else ''}{parts.path}".rstrip("/")
+    shown = f"[{name}]" if ":" in name else name
+    return f"{parts.scheme}://{shown}{'' if port is None else f':{port}'}{parts.path}".rstrip("/")
+
+
+def is_host_name(name: str) -> bool:
+    """Say whether a text can be looked up as the name of a host, in any script."""
+    try:
+        return _HOST_NAME.fullmatch(name.encode("idna").decode("ascii")) is not None
+    except UnicodeError:
+        return False
+
+
+def is_address(name: str) -> bool:
+    """Say whether a text is an IP address, without a zone."""
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return "%" not in name
 
 
 def is_loopback(hostname: str) -> bool:
@@ -111,7 +145,7 @@ def read_credentials(connection: Connection, *, needs_login: bool) -> Credential
     """
     Read the key from ``password`` and, where the gateway has one, the login from ``login``.
 
-    :raises ConfigurationError: for a missing or blank one.
+    :raises ConfigurationError: for one that is missing, blank or cannot be one.
     """
     key = (connection.password or "").strip()
     login = (connection.login or "").strip()
@@ -119,12 +153,22 @@ def read_credentials(connection: Connection, *, needs_login: bool) -> Credential
         raise ConfigurationError(
             f"connection {connection.conn_id!r}: password is empty; put the API key of the gateway's dashboard there"
         )
-    if not key.isprintable() or not key.isascii():
+    if not _fits_a_header(key):
         raise ConfigurationError(
-            f"connection {connection.conn_id!r}: password holds a character that no API key has; copy the key again"
+            f"connection {connection.conn_id!r}: password holds a character that no API key has, such as a blank or a "
+            "line break; copy the key again"
         )
     if needs_login and not login:
         raise ConfigurationError(
             f"connection {connection.conn_id!r}: login is empty; put the account's e-mail address there"
         )
+    if needs_login and not _fits_a_header(login):
+        raise ConfigurationError(
+            f"connection {connection.conn_id!r}: login holds a character that no login has, such as a blank or a line "
+            "break; copy it again"
+        )
     return Credentials(api_key=key, login=login or None)
+
+
+def _fits_a_header(text: str) -> bool:
+    return text.isascii() and text.isprintable() and " " not in text

@@ -7,6 +7,7 @@ import logging
 import ssl
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -20,6 +21,7 @@ from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionErro
 
 from airflow_provider_voicepartner import __version__
 from airflow_provider_voicepartner.exceptions import (
+    ConfigurationError,
     RetryableNotSentError,
     SendOutcomeUnknownError,
     VoicePartnerProviderError,
@@ -30,8 +32,14 @@ from airflow_provider_voicepartner.gateways.wire import ApiRequest, ApiResponse,
 ATTEMPTS = 4
 LONGEST_WAIT = 60.0
 MAX_BODY = 32 * 1024 * 1024
+_LONGEST_ASKED = 86_400
 
+# Should a later urllib3 name them otherwise, such an error is in doubt: the safe side.
+_CONNECTING = frozenset({"_validate_conn", "_prepare_proxy"})
 _TRANSIENT_READ_STATUS = frozenset({408, 425, 500, 502, 503, 504})
+
+
+_PLAIN = logging.Formatter()
 
 
 class ScrubbingFilter(logging.Filter):
@@ -51,6 +59,10 @@ class ScrubbingFilter(logging.Filter):
         """Scrub a record; never drops one."""
         if self._secrets:
             record.msg, record.args = scrub(record.getMessage(), self._secrets), ()
+            if record.exc_info:
+                # urllib3 logs answers with broken headers together with an exception that quotes them.
+                record.exc_text = scrub(_PLAIN.formatException(record.exc_info), self._secrets)
+                record.exc_info = None
         return True
 
 
@@ -65,13 +77,26 @@ def hide_from_http_logs(secrets: Iterable[str]) -> None:
         logging.getLogger(name).addFilter(_filter)
 
 
+class _Session(requests.Session):
+    """A session that does not look at redirects."""
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        """
+        See no redirect in any answer.
+
+        Even when told not to follow one, requests reads the whole answer and prepares the next request, and fails on a
+        malformed address, although the first request may have been taken.
+        """
+        return None
+
+
 def new_session() -> requests.Session:
     """
-    Return a pooled session that adds nothing of its own: no retries, no ``.netrc`` credentials.
+    Return a pooled session that adds nothing of its own: no retries, no redirects, no ``.netrc`` credentials.
 
     urllib3's usual retry recipe would post a message up to five times on a read timeout.
     """
-    session = requests.Session()
+    session = _Session()
     adapter = HTTPAdapter(pool_connections=2, pool_maxsize=16, max_retries=0)
     session.mount("https://", adapter)
     session.mount("http://", adapter)
@@ -93,7 +118,16 @@ def provably_not_sent(error: BaseException) -> bool:
     """
     return any(
         isinstance(cause, (NewConnectionError, ConnectTimeoutError, ssl.SSLCertVerificationError))
+        or _came_before_the_request(cause)
         for cause in _causes(error)
+    )
+
+
+def _came_before_the_request(error: BaseException) -> bool:
+    """Say whether an error comes out of the part of urllib3 that shakes hands or opens a proxy's tunnel."""
+    return any(
+        frame.f_code.co_name in _CONNECTING and frame.f_globals.get("__name__") == "urllib3.connectionpool"
+        for frame, _ in traceback.walk_tb(error.__traceback__)
     )
 
 
@@ -122,16 +156,15 @@ def asked_wait(headers: object, now: datetime) -> float | None:
     text = (headers.get("retry-after") or "").strip()
     if text:
         try:
-            return max(0.0, min(float(int(text)), 86_400.0))
+            return float(max(0, min(int(text), _LONGEST_ASKED)))
         except ValueError:
             pass
         try:
             date = parsedate_to_datetime(text)
-        except ValueError:
-            pass
-        else:
             date = date if date.tzinfo else date.replace(tzinfo=UTC)
             return max(0.0, (date - now).total_seconds())
+        except (ValueError, OverflowError):  # the second for a year of thirty digits
+            pass
     reset = (headers.get("x-ratelimit-reset") or "").strip()
     if reset.isascii() and reset.isdigit() and len(reset) <= 12:
         # One client reads it as Unix seconds; a small value can only be a span.
@@ -188,6 +221,7 @@ class HttpSender:
         :param request: with its key.
         :raises RetryableNotSentError: no connection; still 429 after the repeats; or a read that keeps failing.
         :raises SendOutcomeUnknownError: it left, it is not safe to repeat, and no answer came.
+        :raises ConfigurationError: it cannot be put on the wire; nothing was sent.
         """
         retrying = tenacity.Retrying(
             stop=self._stop,
@@ -249,25 +283,44 @@ class HttpSender:
         return response
 
     def _exchange(self, request: ApiRequest) -> tuple[ApiResponse | None, Exception | None]:
+        prepared = self._prepare(request)
+        if prepared is None:
+            return None, ConfigurationError(
+                f"{self.gateway} {request.endpoint}: the request cannot be put on the wire; nothing was sent. "
+                "Check the connection's host, login and password"
+            )
         private = (*self.secrets, *request.private)
         try:
-            with self.session.request(
-                request.method,
-                f"{self.base_url}/{request.path}",
-                params=dict(request.params) or None,
-                data=None if request.body is None else json.dumps(request.body).encode(),
-                headers=_headers(request),
+            settings = self.session.merge_environment_settings(prepared.url, {}, True, None, None)
+            with self.session.send(
+                prepared,
                 timeout=(self.connect_timeout, self.read_timeout),
                 allow_redirects=False,
-                stream=True,
+                **settings,
             ) as answer:
                 body = _read_body(answer, timedelta(seconds=self.read_timeout * 4))
                 headers = {name.lower(): value for name, value in answer.headers.items()}
                 return ApiResponse(
                     status=answer.status_code, body=body, headers=headers, private=private
                 ), None
-        except (requests.RequestException, HTTPError, OSError) as error:
+        except Exception as error:
+            # Every kind: one that got away from here would be an ordinary failure, and Airflow would send again.
             return None, self._failure(request, error)
+
+    def _prepare(self, request: ApiRequest) -> requests.PreparedRequest | None:
+        """Put a request together, or return None for one that HTTP has no way to write."""
+        try:
+            return self.session.prepare_request(
+                requests.Request(
+                    request.method,
+                    f"{self.base_url}/{request.path}",
+                    params=dict(request.params),
+                    data=None if request.body is None else json.dumps(request.body).encode(),
+                    headers=_headers(request),
+                )
+            )
+        except (requests.RequestException, HTTPError, ValueError, TypeError):
+            return None
 
     def _failure(self, request: ApiRequest, error: Exception) -> Exception:
         """Judge a request without an answer. The message names kinds of errors only: their texts hold URLs."""

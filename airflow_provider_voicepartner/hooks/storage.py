@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain
 from os import PathLike
 from typing import IO, TYPE_CHECKING, Any
 
@@ -47,8 +49,10 @@ def read_rows(path: Any, *, column: str = COLUMN) -> list[Mapping[str, str]]:
         problem = "does not exist"
     except IsADirectoryError:
         problem = "is a directory"
-    except UnicodeDecodeError as error:
-        problem = f"is not UTF-8 (byte {error.start}); save it as UTF-8"
+    except PermissionError:
+        problem = "may not be read"
+    except UnicodeDecodeError:
+        problem = "is not UTF-8; save it as UTF-8"
     except csv.Error as error:
         problem = f"is not a CSV file: {error}"
     raise ConfigurationError(f"to: the file {str(path)!r} {problem}")
@@ -57,17 +61,21 @@ def read_rows(path: Any, *, column: str = COLUMN) -> list[Mapping[str, str]]:
 def _rows(handle: IO[str], path: Any, column: str) -> Iterator[Mapping[str, str]]:
     head = handle.readline()
     separator = ";" if head.count(";") > head.count(",") else ","
-    names = [name.strip() for name in next(csv.reader([head], delimiter=separator), [])]
+    reader = csv.reader(chain([head], handle), delimiter=separator, strict=True)
+    names = [name.strip() for name in next(reader, [])]
     if column not in names:
         raise ConfigurationError(
             f"to: the file {str(path)!r} has no column {column!r} in its first line; add one"
         )
-    for line, values in enumerate(csv.reader(handle, delimiter=separator, strict=True), start=2):
+    twice = sorted(name for name, count in Counter(names).items() if name and count > 1)
+    if twice:
+        raise ConfigurationError(f"to: the file {str(path)!r} has the column {twice[0]!r} twice; rename one")
+    for values in reader:
         if not any(value.strip() for value in values):
             continue
         if len(values) != len(names):
             raise ConfigurationError(
-                f"to: line {line} of the file {str(path)!r} has {len(values)} columns, the first line has {len(names)}"
+                f"to: line {reader.line_num} of the file {str(path)!r} has {len(values)} columns, the first line has {len(names)}"
             )
         yield dict(zip(names, values, strict=True))
 

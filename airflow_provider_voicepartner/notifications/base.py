@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from airflow.providers.common.compat.notifier import BaseNotifier
 
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from airflow_provider_voicepartner.hooks.base import GatewayHook
 
 TOTAL_SECONDS = 20.0
+
+
+def _dag_of(context: Context) -> Any:
+    return cast(Mapping[str, Any], context).get("dag")
 
 
 class GatewayNotifier(BaseNotifier):
@@ -51,10 +55,29 @@ class GatewayNotifier(BaseNotifier):
         self.to = to
         self.sender = sender
         self.options = options
+        self._templates: dict[str, Any] = {}
 
     def message_to_send(self, context: Context) -> Message:
         """Build the message from rendered arguments; each notifier its own."""
         raise NotImplementedError
+
+    @staticmethod
+    def own_text(rendered: Any) -> str | None:
+        """Return the user's text after rendering, which may give any type; None where there is nothing to say."""
+        text = "" if rendered is None else str(rendered)
+        return text if text.strip() else None
+
+    def given_sender(self) -> str | None:
+        """Return the sender; None for one that rendered to nothing."""
+        from airflow_provider_voicepartner.sending.arguments import read_text
+
+        return read_text("sender", self.sender, needed=False)
+
+    def given_options(self) -> Mapping[str, Any]:
+        """Return the gateway-specific settings."""
+        from airflow_provider_voicepartner.sending.arguments import read_options
+
+        return read_options(self.options)
 
     def _do_render_template_fields(
         self, parent: Any, template_fields: Any, context: Context, *args: Any, **kwargs: Any
@@ -66,17 +89,34 @@ class GatewayNotifier(BaseNotifier):
         Airflow's own rendering would log the template, with the numbers in it.
         """
         for name in template_fields:
-            value = getattr(parent, name, None)
-            if not value:
+            # From the template each time: one notifier may serve many callbacks in a process.
+            value = self._templates.setdefault(name, getattr(parent, name, None))
+            if value is None:
                 continue
             try:
-                rendered = self.render_template(value, context, *args, **kwargs)
+                rendered = (
+                    value(context=context, jinja_env=args[0] if args else None)
+                    if callable(value)
+                    else self.render_template(value, context, *args, **kwargs)
+                )
             except Exception as error:
                 self.log.error(
                     "%s: %s cannot be rendered (%s)", type(self).__name__, name, type(error).__name__
                 )
                 rendered = None
             setattr(parent, name, rendered)
+
+    def render_template_fields(self, context: Context, jinja_env: Any = None) -> None:
+        """Render, also where the context has no usable DAG, which Airflow before 3.0 takes for granted."""
+        try:
+            environment = jinja_env or self.get_template_env(dag=_dag_of(context))
+        except Exception:
+            environment = self.get_template_env()
+        self._do_render_template_fields(self, self.template_fields, context, environment, set())
+
+    def _render(self, template: Any, context: Context, dag: Any = None) -> Any:
+        # Past the parent, which before 3.0 fails where the context has no DAG.
+        return super(BaseNotifier, self)._render(template, context, dag or _dag_of(context))
 
     def notify(self, context: Context) -> None:
         """Send the alert within 20 s in total. What goes wrong is logged as an error; nothing is raised."""
@@ -119,9 +159,11 @@ class GatewayNotifier(BaseNotifier):
         thread = threading.Thread(target=work, name=type(self).__name__, daemon=True)
         thread.start()
         thread.join(limit)
+        # Asked first: a thread that ends in between has left its failure behind.
+        late = thread.is_alive()
         if failures:
             self._log_failure(failures[0])
-        elif thread.is_alive():
+        elif late:
             self.log.error(
                 "%s: no answer within %g s; it is not known whether the alert was sent",
                 type(self).__name__,
@@ -134,8 +176,9 @@ class GatewayNotifier(BaseNotifier):
 
         known = isinstance(error, VoicePartnerProviderError)
         self.log.error(
-            "%s: the alert was not sent, or nobody knows: %s",
+            "%s (connection %s): the alert was not sent, or nobody knows: %s",
             type(self).__name__,
+            self.conn_id,
             error if known else type(error).__name__,
         )
 

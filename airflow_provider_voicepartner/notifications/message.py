@@ -15,67 +15,78 @@ def default_text(context: Mapping[str, Any]) -> str:
 
     :param context: of a task callback, a Dag callback, a deadline alert, or nothing at all.
     """
-    dag_run = _look(context, "dag_run")
-    dag_id = _first(
-        _look(dag_run, "dag_id"),
-        _look(_look(context, "dag"), "dag_id"),
-        _look(_look(context, "ti"), "dag_id"),
-        "unknown DAG",
+    dag_run, ti = _look(context, "dag_run"), _ti(context)
+    dag_id = (
+        _said(dag_run, "dag_id")
+        or _said(_look(context, "dag"), "dag_id")
+        or _said(ti, "dag_id")
+        or "unknown DAG"
     )
-    run = _look(dag_run, "run_id") or _look(context, "run_id") or _look(_look(context, "ti"), "run_id")
-    what = _what_happened(context, str(dag_id))
+    run = _said(dag_run, "run_id") or _said(context, "run_id") or _said(ti, "run_id")
+    what = _what_happened(context, dag_id)
     return " ".join(f"Airflow: {what}{f', run {run}' if run else ''}{_why(context)}".split())
 
 
 def _what_happened(context: Mapping[str, Any], dag_id: str) -> str:
-    if _look(context, "deadline") is not None:
-        due = _look(_look(context, "deadline"), "deadline_time")
+    deadline, ti = _look(context, "deadline"), _ti(context)
+    if deadline is not None:
+        due = _said(deadline, "deadline_time")
         return f"{dag_id} missed its deadline{f' of {due}' if due else ''}"
-    ti, reason = _look(context, "ti") or _look(context, "task_instance"), _look(context, "reason")
-    if ti is None or (reason and not _look(context, "exception")):
-        return f"DAG {dag_id} {_state(_look(_look(context, 'dag_run'), 'state')) or 'needs attention'}"
-    state = "failed" if _look(context, "exception") else _state(_look(ti, "state")) or "needs attention"
-    tries = _look(ti, "try_number")
-    mapped = _look(ti, "map_index")
-    name = f"{dag_id}.{_look(ti, 'task_id') or 'task'}"
-    if isinstance(mapped, int) and mapped >= 0:
+    has_error = _look(context, "exception") is not None
+    if ti is None or (_said(context, "reason") and not has_error):
+        return f"DAG {dag_id} {_state(_look(context, 'dag_run')) or 'needs attention'}"
+    state = _state(ti)
+    if has_error:
+        state = "failed, will be retried" if state == "up for retry" else "failed"
+    tries, mapped = _look(ti, "try_number"), _look(ti, "map_index")
+    name = f"{dag_id}.{_said(ti, 'task_id') or 'task'}"
+    if type(mapped) is int and mapped >= 0:
         name += f"[{mapped}]"
-    return f"{name} {state}{f' (try {tries})' if isinstance(tries, int) and tries > 1 else ''}"
+    return (
+        f"{name} {state or 'needs attention'}{f' (try {tries})' if type(tries) is int and tries > 1 else ''}"
+    )
 
 
-def _state(state: Any) -> str:
-    return str(getattr(state, "value", state) or "").replace("_", " ")
+def _ti(context: Mapping[str, Any]) -> Any:
+    ti = _look(context, "ti")
+    return _look(context, "task_instance") if ti is None else ti
+
+
+def _state(source: Any) -> str:
+    state = _look(source, "state")
+    value = _look(state, "value")
+    return _text(state if value is None else value).replace("_", " ")
 
 
 def _why(context: Mapping[str, Any]) -> str:
-    error, reason = _look(context, "exception"), _look(context, "reason")
-    if isinstance(error, BaseException):
-        said = _text(error)
-        return f": {type(error).__name__}{f': {said}' if said else ''}"
-    if error or reason:
-        return f": {_text(error or reason)}"
-    return ""
+    error = _look(context, "exception")
+    if error is None:
+        reason = _said(context, "reason").replace("_", " ")
+        return f": {reason}" if reason else ""
+    said = _text(error)
+    if not issubclass(type(error), BaseException):
+        return f": {said}" if said else ""
+    return f": {type(error).__name__}{f': {said}' if said else ''}"
+
+
+def _said(source: Any, name: str) -> str:
+    """Return a key or an attribute as text; empty where there is none."""
+    return _text(_look(source, name))
 
 
 def _text(value: Any) -> str:
-    """Turn anything into text, with the secrets that Airflow knows taken out."""
+    """Turn anything into text, with the secrets that Airflow knows taken out; empty for whatever goes wrong."""
     from airflow.providers.common.compat.sdk import redact
 
     try:
-        return str(redact(str(value)))
+        return "" if value is None else str(redact(str(value)))
     except Exception:
         return ""
 
 
 def _look(source: Any, name: str) -> Any:
     """Read a key or an attribute; None for whatever goes wrong, since contexts hold lazy and detached objects."""
-    if source is None:
-        return None
     try:
         return source.get(name) if isinstance(source, Mapping) else getattr(source, name, None)
     except Exception:
         return None
-
-
-def _first(*values: Any) -> Any:
-    return next(value for value in values if value)

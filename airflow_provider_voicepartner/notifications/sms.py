@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     from airflow_provider_voicepartner.gateways.model import Kind, SmsMessage
 
+LONGEST = 8
+
 
 class SmsNotifier(GatewayNotifier):
     """
@@ -19,7 +21,8 @@ class SmsNotifier(GatewayNotifier):
 
     :param to: a number, a comma-separated text or a list; an invalid one is left out and logged.
     :param message: the text, templated; without it a text that names the DAG, the task, the run and the error.
-    :param max_segments: cut the text to so many SMS segments. None cuts only the default text, to one.
+    :param max_segments: cut the text to so many SMS segments, from 1. None cuts the default text to one, and a text of
+        your own to 8, which is what every gateway takes.
     :param conn_id: a connection of type ``smspartner`` or ``octopush``.
     :param sender: sender ID.
     :param options: gateway-specific settings.
@@ -41,6 +44,8 @@ class SmsNotifier(GatewayNotifier):
         **kwargs: Any,
     ) -> None:
         super().__init__(conn_id=conn_id, to=to, **kwargs)
+        if max_segments is not None and max_segments < 1:
+            raise ValueError(f"max_segments: is {max_segments}; give 1 or more, or leave it out")
         self.message = message
         self.max_segments = max_segments
 
@@ -50,14 +55,16 @@ class SmsNotifier(GatewayNotifier):
         from airflow_provider_voicepartner.notifications.message import default_text
         from airflow_provider_voicepartner.sending.segments import cut_to_segments, to_gsm7
 
-        text = self.message
-        if not text:
+        text = self.own_text(self.message)
+        if text is None:
             # Braces would be placeholders to Octopush, and cost double in any case.
             plain = to_gsm7(default_text(context)).text.replace("{", "(").replace("}", ")")
             text = cut_to_segments(plain, self.max_segments or 1)
-        elif self.max_segments:
-            text = cut_to_segments(text, self.max_segments)
-        return SmsMessage(text=text, sender=self.sender, purpose="alert", options=self.options or {})
+        else:
+            text = cut_to_segments(text, self.max_segments or LONGEST)
+        return SmsMessage(
+            text=text, sender=self.given_sender(), purpose="alert", options=self.given_options()
+        )
 
 
 send_sms_notification = SmsNotifier

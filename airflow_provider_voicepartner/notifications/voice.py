@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from airflow_provider_voicepartner.gateways.model import Kind, VoiceMessage
 
 MAX_SPOKEN = 300
+LONGEST = 1_224
 
 
 class TtsCallNotifier(GatewayNotifier):
@@ -20,7 +21,8 @@ class TtsCallNotifier(GatewayNotifier):
     Call people from a callback and speak a text.
 
     :param to: a number, a comma-separated text or a list; an invalid one is left out and logged.
-    :param text: what is spoken, templated; without it an English text that names the DAG, the task and the error.
+    :param text: what is spoken, templated, cut to 1,224 characters; without it an English text that names the DAG, the
+        task and the error.
     :param language: of the text, such as ``fr-FR``; for the default text always English.
     :param conn_id: a connection of type ``voicepartner`` or ``octopush``.
     :param sender: caller ID.
@@ -50,12 +52,16 @@ class TtsCallNotifier(GatewayNotifier):
         from airflow_provider_voicepartner.gateways.model import VoiceMessage
         from airflow_provider_voicepartner.notifications.message import default_text
 
-        text, language = self.text, self.language
-        if not text:
+        text, language = self.own_text(self.text), self.language or None
+        if text is None:
             text = default_text(context).replace("{", "(").replace("}", ")").replace("_", " ")[:MAX_SPOKEN]
             language = "en-GB"
         return VoiceMessage(
-            text=text, language=language, sender=self.sender, purpose="alert", options=self.options or {}
+            text=text[:LONGEST],
+            language=language,
+            sender=self.given_sender(),
+            purpose="alert",
+            options=self.given_options(),
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator, conf
@@ -45,8 +45,8 @@ class SendingOperator(BaseOperator):
         (never twice, perhaps not at all) or ``resend`` (perhaps twice).
     :param max_cost: refuse to send what would cost more, in the account's currency.
     :param unit_price: price of one recipient, for ``max_cost`` with a gateway that cannot tell a price before sending.
-    :param deferrable: wait in the triggerer, without holding a worker, when the gateway's rate limit asks for 30 s or
-        more (Airflow 3.3 and later, whose task state tells the resumed task what it sent); default
+    :param deferrable: wait in the triggerer, without holding a worker, when the gateway's rate limit asks for more than
+        30 s (Airflow 3.3 and later, whose task state tells the resumed task what it sent); default
         ``[operators] default_deferrable``.
     :param region: where national numbers belong, as ISO 3166 code.
     """
@@ -97,13 +97,25 @@ class SendingOperator(BaseOperator):
         self.region = region
 
     def _do_render_template_fields(
-        self, parent: Any, template_fields: Any, *args: Any, **kwargs: Any
+        self,
+        parent: Any,
+        template_fields: Iterable[str],
+        context: Context,
+        jinja_env: Any,
+        seen_oids: set[int],
     ) -> None:
-        """Render as always, then hide numbers and texts: Airflow shows rendered fields in its UI."""
-        super()._do_render_template_fields(parent, template_fields, *args, **kwargs)
-        if parent is self:
-            for name in self.private_fields:
-                setattr(self, name, seal(getattr(self, name)))
+        """Render as always, but hide numbers and texts: Airflow shows rendered fields in its UI."""
+        private = self.private_fields if parent is self else frozenset()
+        others = [name for name in template_fields if name not in private]
+        super()._do_render_template_fields(parent, others, context, jinja_env, seen_oids)
+        for name in sorted(private):
+            value = getattr(self, name)
+            # Not by Airflow's loop: for a field that cannot be rendered it logs the whole value.
+            if callable(value):
+                value = value(context=context, jinja_env=jinja_env)
+            elif value is not None:
+                value = self.render_template(value, context, jinja_env, seen_oids)
+            setattr(self, name, seal(value))
 
     def message_to_send(self) -> Message:
         """Build the message from rendered arguments; each operator its own."""
@@ -120,6 +132,8 @@ class SendingOperator(BaseOperator):
         hook = self._hook()
         try:
             hook.check_connection()
+            if self._may_wait_in_triggerer(context):
+                hook.sender.longest_wait = DEFER_FROM_SECONDS
             message = self.message_to_send()
             plan = recipients_of(self)
             self._log_left_out(plan)
@@ -149,13 +163,16 @@ class SendingOperator(BaseOperator):
     def _wait_in_triggerer(self, error: RetryableNotSentError, context: Context) -> None:
         """Hand a long wait to the triggerer; return where that is not wanted or would lose what was sent."""
         wait = error.retry_after
-        durable = cast(Mapping[str, Any], context).get("task_state_store") is not None
-        if not (self.deferrable and durable and wait is not None and wait >= DEFER_FROM_SECONDS):
+        if wait is None or wait <= DEFER_FROM_SECONDS or not self._may_wait_in_triggerer(context):
             return
         from airflow_provider_voicepartner.triggers.pacing import WaitUntilTrigger
 
         self.log.info("The gateway asks to wait %.0f s; waiting in the triggerer", wait)
         self.defer(trigger=WaitUntilTrigger(time.time() + wait), method_name="resume")
+
+    def _may_wait_in_triggerer(self, context: Context) -> bool:
+        """Say whether a wait may be handed over: without a store the resumed task would not know what it sent."""
+        return self.deferrable and cast(Mapping[str, Any], context).get("task_state_store") is not None
 
     def _hook(self) -> GatewayHook:
         from airflow_provider_voicepartner.hooks.registry import hook_for

@@ -56,6 +56,7 @@ class CancelCampaignOperator(BaseOperator):
         on_too_late = read_choice("on_too_late", self.on_too_late, ("fail", "ignore"))
         hook = hook_for(self.conn_id or report.conn_id, kind=report.kind, who=type(self).__name__)
         try:
+            report.check_gateway(hook.conn_type)
             result = cancel_batches(report, hook, ignore_too_late=on_too_late == "ignore")
         finally:
             hook.close()

@@ -5,7 +5,13 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_voicepartner.exceptions import ConfigurationError, RejectedError
+from airflow_provider_voicepartner.exceptions import (
+    ConfigurationError,
+    NotSentError,
+    RetryableNotSentError,
+    SendOutcomeUnknownError,
+    VoicePartnerProviderError,
+)
 from airflow_provider_voicepartner.gateways.errors import ErrorKind
 
 if TYPE_CHECKING:
@@ -17,29 +23,29 @@ def cancel_batches(report: CampaignReport, hook: GatewayHook, *, ignore_too_late
     """
     Cancel every batch; one that cannot be cancelled does not keep the others from it.
 
-    :raises RejectedError: the first refusal, after all batches were tried.
+    :raises VoicePartnerProviderError: the first failure, after all batches were tried; one that a retry may mend first.
     :raises ConfigurationError: when a batch has no id, so that it cannot be named to the gateway.
     """
     counts = {"cancelled": 0, "already_cancelled": 0, "too_late": 0}
     refunds: list[Decimal] = []
-    refusals: list[RejectedError] = []
+    failures: list[VoicePartnerProviderError] = []
     nameless = sum(batch.gateway_id is None for batch in report.batches)
     for batch in report.batches:
         if batch.gateway_id is None:
             continue
         try:
             answer = hook.cancel_campaign(batch.gateway_id, kind=report.kind)
-        except RejectedError as error:
-            if error.kind is ErrorKind.TOO_LATE and ignore_too_late:
+        except (NotSentError, SendOutcomeUnknownError) as error:
+            if ignore_too_late and getattr(error, "kind", None) is ErrorKind.TOO_LATE:
                 counts["too_late"] += 1
             else:
-                refusals.append(error)
+                failures.append(error)
             continue
         counts["already_cancelled" if answer.already else "cancelled"] += 1
         if answer.refunded is not None:
             refunds.append(answer.refunded)
-    if refusals:
-        raise refusals[0]
+    if failures:
+        raise next((error for error in failures if isinstance(error, RetryableNotSentError)), failures[0])
     if nameless:
         raise ConfigurationError(
             f"campaign: {nameless} batches have no id of the gateway (they were only assumed sent); cancel them there"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
@@ -23,6 +23,7 @@ from airflow_provider_voicepartner.sending.ledger import Ledger, OnUnknown, Stat
 from airflow_provider_voicepartner.sending.recipients import OnInvalid, RecipientPlan, plan_recipients
 from airflow_provider_voicepartner.sending.rejects import write_rejects
 from airflow_provider_voicepartner.sending.report import CampaignReport
+from airflow_provider_voicepartner.sending.rows import is_blank
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from airflow_provider_voicepartner.gateways.model import Message
     from airflow_provider_voicepartner.hooks.base import GatewayHook
     from airflow_provider_voicepartner.operators.base import SendingOperator
+
+MADE_UP_PRICES = frozenset({"octopush"})
+"""Gateways that answer a simulated send with invented figures."""
 
 
 def recipients_of(operator: SendingOperator) -> RecipientPlan:
@@ -44,7 +48,7 @@ def recipients_of(operator: SendingOperator) -> RecipientPlan:
     on_empty = read_choice("on_empty", operator.on_empty, ("fail", "skip"))
     to = read_recipients(operator.given("to"))
     rows = read_rows(to) if is_file(to) else to
-    if on_empty == "skip" and not rows:
+    if on_empty == "skip" and _is_empty(rows):
         return RecipientPlan(recipients=())
     problem: InvalidArgumentError
     try:
@@ -66,6 +70,12 @@ def recipients_of(operator: SendingOperator) -> RecipientPlan:
             )
         return plan
     raise ConfigurationError(str(problem))
+
+
+def _is_empty(rows: Any) -> bool:
+    if isinstance(rows, str):
+        return not rows.strip(" \t\r\n,;")
+    return rows is None or (isinstance(rows, Sequence) and all(map(is_blank, rows)))
 
 
 def campaign_of(operator: SendingOperator, message: Message, plan: RecipientPlan) -> Campaign:
@@ -102,7 +112,13 @@ def send_campaign(
     # Airflow has the store since 3.3; the context is read as a plain mapping, whose type knows no keys.
     store: StateStore | None = cast(Mapping[str, Any], context).get("task_state_store")
     ledger = Ledger(store, fingerprint=mark, try_number=context["ti"].try_number)
-    records = CampaignSender(messenger=hook, ledger=ledger, now=hook.sender.now).send(campaign)
+    sender = CampaignSender(
+        messenger=hook,
+        ledger=ledger,
+        now=hook.sender.now,
+        simulation_tells_price=hook.conn_type not in MADE_UP_PRICES,
+    )
+    records = sender.send(campaign)
     return CampaignReport.of_records(
         records,
         gateway=hook.conn_type,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 from collections.abc import Collection, Mapping
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
@@ -47,7 +48,7 @@ def read_send_at(value: Any, *, argument: str = "send_at") -> datetime | None:
             moment = None
     if not isinstance(moment, datetime):
         raise ConfigurationError(
-            f"{argument}: {value!r} is not a date; give an aware datetime or ISO 8601 text with an offset, "
+            f"{argument}: {value!r} is not a date with a time; give an aware datetime or ISO 8601 text with an offset, "
             "for instance '2031-05-06T14:15:00+02:00'"
         )
     if moment.utcoffset() is None:
@@ -97,19 +98,23 @@ def read_options(value: Any, *, argument: str = "options") -> Mapping[str, Any]:
 
     :raises ConfigurationError: for anything but a mapping with text keys.
     """
-    if value is None or value == "":
+    if isinstance(value, str):
+        value = read_structure(value) if value.strip() else None
+    if value is None:
         return {}
     if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
         raise ConfigurationError(f"{argument}: is not a dict of settings, such as {{'is_unicode': True}}")
     return dict(value)
 
 
-def read_literal(text: str) -> Any:
-    """Read the text that a template makes of a list or dict; any other text comes back as it is."""
-    try:
-        return ast.literal_eval(text.strip())
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
-        return text
+def read_structure(text: str) -> Any:
+    """Read the text that a template makes of a list or dict, as JSON or as Python; other text comes back as it is."""
+    for read in (json.loads, ast.literal_eval):
+        try:
+            return read(text.strip())
+        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+            continue
+    return text
 
 
 def read_recipients(value: Any) -> Any:
@@ -118,6 +123,8 @@ def read_recipients(value: Any) -> Any:
 
     :param value: as rendered; only texts that start like a list are touched.
     """
-    if isinstance(value, str) and value.strip()[:1] in ("[", "("):
-        return read_literal(value)
+    if isinstance(value, str) and value.strip()[:1] in ("[", "(", "{"):
+        read = read_structure(value)
+        # A number in brackets is a number still.
+        return read if isinstance(read, (list, tuple, dict)) else value
     return value

@@ -13,8 +13,10 @@ from airflow_provider_voicepartner.exceptions import (
     BudgetExceededError,
     ConfigurationError,
     NotSentError,
+    RetryableNotSentError,
     SendOutcomeUnknownError,
 )
+from airflow_provider_voicepartner.gateways.errors import ErrorKind
 from airflow_provider_voicepartner.gateways.model import (
     MAX_RECIPIENTS_PER_BATCH,
     CallbackUrls,
@@ -57,7 +59,7 @@ class Campaign:
     :param recipients: all different, in the order of sending.
     :param send_at: aware; None sends at once.
     :param max_cost: stop before this price is passed; None has no limit.
-    :param unit_price: price of one segment or call, for gateways that cannot tell before sending.
+    :param unit_price: price of one recipient, for gateways that cannot tell before sending.
     :param on_unknown: what to do with a batch that is in doubt.
     """
 
@@ -82,6 +84,7 @@ class CampaignSender:
 
     :param messenger: the hook.
     :param ledger: opened by :meth:`send`.
+    :param simulation_tells_price: False where the gateway makes up the figures of a simulated send.
     :param now: the present, aware; injected by tests.
     :param reference: makes the id of a batch; injected by tests.
     """
@@ -90,6 +93,7 @@ class CampaignSender:
     ledger: Ledger
     now: Callable[[], datetime]
     reference: Callable[[], str] = new_reference
+    simulation_tells_price: bool = True
 
     def send(self, campaign: Campaign) -> list[BatchRecord]:
         """
@@ -135,7 +139,7 @@ class CampaignSender:
             raise SendOutcomeUnknownError(
                 f"on_unknown: {named} is in doubt: {why}. Look it up with the gateway, then set "
                 "on_unknown='assume_sent' if it was sent, or on_unknown='resend' if it was not (or if twice is better "
-                "than never), and clear the task"
+                "than never), and clear the task; where Airflow asks, keep the task's state"
             )
         log.warning("%s is in doubt: %s; on_unknown=%r decides", named.capitalize(), why, campaign.on_unknown)
         if campaign.on_unknown == "resend":
@@ -160,8 +164,10 @@ class CampaignSender:
         self.ledger.write(index, claim)
         try:
             receipt = self.messenger.deliver(request, campaign.message, recipients)
-        except NotSentError:
-            self.ledger.write(index, replace(claim, phase=Phase.REFUSED))
+        except NotSentError as error:
+            # "Taken before", said of an id that was made for this very request, proves that it was taken.
+            if error.kind is not ErrorKind.DUPLICATE:
+                self.ledger.write(index, replace(claim, phase=Phase.REFUSED))
             raise
         log.info(
             "Batch %d (%s): %d of %d recipients accepted as %s",
@@ -176,8 +182,10 @@ class CampaignSender:
     ) -> None:
         if campaign.max_cost is None:
             return
-        spent = sum((record.cost for record in records if record.cost is not None), Decimal(0))
         price = self._price(campaign, recipients)
+        each = price / len(recipients)
+        # A batch whose price nobody told (assumed sent, or a silent gateway) is reckoned at the price of this one.
+        spent = sum((each * of.size if of.cost is None else of.cost for of in records), Decimal(0))
         if spent + price > campaign.max_cost:
             raise BudgetExceededError(
                 f"max_cost: {campaign.max_cost} would be passed: {spent} spent and {price} for the next "
@@ -188,21 +196,26 @@ class CampaignSender:
         """Ask the gateway for the price where it tells one without sending; else use the user's unit price."""
         if campaign.unit_price is not None:
             return campaign.unit_price * len(recipients)
-        try:
-            request = self.messenger.build_batch(
-                campaign.message,
-                recipients,
-                reference=self.reference(),
-                send_at=campaign.send_at,
-                simulate=True,
-            )
-        except ConfigurationError as error:
-            unable: str | None = str(error)
-        else:
-            price = self.messenger.deliver(request, campaign.message, recipients).cost
+        unable = "the gateway's simulation gives no price"
+        if self.simulation_tells_price:
+            try:
+                price = self._simulate(campaign, recipients).cost
+            except ConfigurationError as error:
+                price, unable = None, str(error)
             if price is not None:
                 return price
-            unable = "the gateway's simulation gives no price"
         raise ConfigurationError(
             f"max_cost: needs a price before sending, and {unable}; give unit_price, the price of one recipient"
+        )
+
+    def _simulate(self, campaign: Campaign, recipients: tuple[Recipient, ...]) -> Receipt:
+        request = self.messenger.build_batch(
+            campaign.message, recipients, reference=self.reference(), send_at=campaign.send_at, simulate=True
+        )
+        try:
+            return self.messenger.deliver(request, campaign.message, recipients)
+        except SendOutcomeUnknownError as error:
+            unanswered = error
+        raise RetryableNotSentError(
+            f"max_cost: the price could not be asked for, and nothing was sent: {unanswered}"
         )

@@ -8,7 +8,7 @@ import json
 import secrets
 from collections.abc import Iterable
 from dataclasses import fields
-from datetime import datetime
+from datetime import UTC, datetime
 
 from airflow_provider_voicepartner.gateways.model import Message, Recipient
 from airflow_provider_voicepartner.gateways.wire import Credentials
@@ -48,7 +48,7 @@ def fingerprint(
     key = f"{gateway}\0{credentials.login or ''}\0{credentials.api_key}".encode()
     digest = hmac.new(hashlib.sha256(key).digest(), digestmod=hashlib.sha256)
     said = {part.name: _plain(getattr(message, part.name)) for part in fields(message)}
-    _feed(digest, [said, send_at.isoformat() if send_at else None])
+    _feed(digest, [said, send_at.astimezone(UTC).isoformat() if send_at else None])
     for recipient in recipients:
         _feed(digest, [recipient.phone_number, _plain(recipient.fields)])
     return digest.hexdigest()[:32]

@@ -116,7 +116,8 @@ def unreadable(what: str) -> ConfigurationError:
     """Build the error for state that somebody changed by hand: nobody knows what was sent."""
     return ConfigurationError(
         f"the task's state holds {what} that cannot be read, so nobody knows what was sent; "
-        f"look at the keys {PLAN_KEY!r} and {batch_key(0)!r} of the task's state store"
+        f"look at the keys {PLAN_KEY!r} and {batch_key(0)!r} of the task's state store, and delete all keys "
+        "'voicepartner/*' there to send everything again"
     )
 
 
@@ -168,7 +169,9 @@ class Ledger:
         """
         plan = self._get(PLAN_KEY)
         ours = {"fingerprint": self._fingerprint, "batches": batches}
-        if plan is not None and plan != ours:
+        if plan is None:
+            self._begin_without_plan(batches, on_unknown=on_unknown)
+        elif plan != ours:
             left = [self._find(index) for index in range(_batches_of(plan))]
             gone = sum(record is not None and record.phase is not Phase.REFUSED for record in left)
             if gone and on_unknown != "resend":
@@ -182,6 +185,14 @@ class Ledger:
                 self._set(batch_key(index), {})
         if plan != ours:
             self._set(PLAN_KEY, ours)
+
+    def _begin_without_plan(self, batches: int, *, on_unknown: OnUnknown) -> None:
+        # The plan is written first, so the store's clean-up may drop it first; what the records meant is lost with it.
+        orphans = [index for index in range(batches) if self._get(batch_key(index))]
+        if orphans and on_unknown != "resend":
+            raise unreadable("batch records without a plan")
+        for index in orphans:
+            self._set(batch_key(index), {})
 
     def _find(self, index: int) -> BatchRecord | None:
         data = self._get(batch_key(index))

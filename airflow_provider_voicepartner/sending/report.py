@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal, get_args
 
 from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.gateways.model import Kind
-from airflow_provider_voicepartner.sending.arguments import read_literal
+from airflow_provider_voicepartner.sending.arguments import read_structure
 from airflow_provider_voicepartner.sending.ledger import BatchRecord, Phase
 
 BatchState = Literal["sent", "assumed_sent"]
@@ -126,6 +126,18 @@ class CampaignReport:
             ],
         }
 
+    def check_gateway(self, gateway: str, *, argument: str = "conn_id") -> None:
+        """
+        Refuse another gateway than the one that sent this: its ids mean other campaigns there.
+
+        :raises ConfigurationError: naming both.
+        """
+        if gateway != self.gateway:
+            raise ConfigurationError(
+                f"{argument}: the connection is of type {gateway!r}, but the campaign was sent through "
+                f"{self.gateway!r}; use a connection of that type"
+            )
+
     @classmethod
     def from_json(cls, data: Any, *, argument: str = "campaign") -> CampaignReport:
         """
@@ -136,18 +148,17 @@ class CampaignReport:
         :raises ConfigurationError: for anything else.
         """
         try:
-            cost = data.get("cost")
             report = cls(
                 gateway=str(data["gateway"]),
                 conn_id=str(data["conn_id"]),
                 kind=data["kind"],
                 counts={str(name): int(count) for name, count in data["counts"].items()},
                 batches=tuple(_read_batch(batch) for batch in data["batches"]),
-                segments=data.get("segments"),
-                cost=None if cost is None else Decimal(str(cost)),
-                currency=data.get("currency"),
-                scheduled_for=data.get("scheduled_for"),
-                sent_at=data.get("sent_at"),
+                segments=None if data.get("segments") is None else int(data["segments"]),
+                cost=_read_amount(data.get("cost")),
+                currency=None if data.get("currency") is None else str(data["currency"]),
+                scheduled_for=_read_moment(data.get("scheduled_for")),
+                sent_at=_read_moment(data.get("sent_at")),
             )
         except (AttributeError, KeyError, TypeError, ValueError, ArithmeticError):
             report = None
@@ -157,6 +168,19 @@ class CampaignReport:
                 f"for instance {argument}=send_sms.output"
             )
         return report
+
+
+def _read_amount(value: Any) -> Decimal | None:
+    amount = None if value is None else Decimal(str(value))
+    if amount is not None and not amount.is_finite():
+        raise ValueError("not an amount")
+    return amount
+
+
+def _read_moment(value: Any) -> str | None:
+    if value is not None and datetime.fromisoformat(value).utcoffset() is None:
+        raise ValueError("not an aware date")
+    return None if value is None else str(value)
 
 
 def _read_batch(data: Mapping[str, Any]) -> SentBatch:
@@ -176,9 +200,4 @@ def read_report(value: Any) -> CampaignReport:
 
     :raises ConfigurationError: for anything else.
     """
-    if isinstance(value, str):
-        try:
-            value = json.loads(value)
-        except ValueError:
-            value = read_literal(value)
-    return CampaignReport.from_json(value)
+    return CampaignReport.from_json(read_structure(value) if isinstance(value, str) else value)

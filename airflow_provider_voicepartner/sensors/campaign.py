@@ -85,11 +85,11 @@ class CampaignCompletionSensor(BaseSensorOperator):
     def _demanded_rate(self) -> float | None:
         from airflow_provider_voicepartner.exceptions import ConfigurationError
 
-        if self.min_delivery_rate is None or self.min_delivery_rate == "":
+        if self.min_delivery_rate in (None, "", "None"):
             return None
         try:
             rate = float(self.min_delivery_rate)
-        except ValueError:
+        except (TypeError, ValueError):
             rate = -1.0
         if not 0 <= rate <= 1:
             raise ConfigurationError(

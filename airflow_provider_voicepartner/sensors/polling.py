@@ -11,6 +11,7 @@ from airflow_provider_voicepartner.exceptions import (
     DeliveryUnconfirmedError,
     RejectedError,
     RetryableNotSentError,
+    SendOutcomeUnknownError,
 )
 from airflow_provider_voicepartner.gateways.errors import ErrorKind
 from airflow_provider_voicepartner.hooks.registry import hook_for
@@ -40,6 +41,7 @@ def poll(
     """
     hook = hook_for(conn_id or campaign.conn_id, kind=campaign.kind, who="CampaignCompletionSensor")
     try:
+        campaign.check_gateway(hook.conn_type)
         if not hook.polls_delivery:
             raise DeliveryUnconfirmedError(
                 f"campaign: {hook.gateway.LABEL} tells delivery results only by calling a URL, so they cannot be "
@@ -71,6 +73,10 @@ def _ask(hook: GatewayHook, batch: SentBatch, *, tolerate_not_found: bool) -> tu
         return hook.poll_delivery(batch.gateway_id)
     except RetryableNotSentError as error:
         log.warning("Could not ask now, will ask again: %s", error)
+        return ()
+    except SendOutcomeUnknownError:
+        # The hook's word for an answer that cannot be read. This was a question, so it may be asked again.
+        log.warning("The answer about %s cannot be read, will ask again", batch.gateway_id)
         return ()
     except RejectedError as error:
         if error.kind is ErrorKind.NOT_FOUND and tolerate_not_found:

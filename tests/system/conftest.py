@@ -1,0 +1,93 @@
+"""Whole DAGs under real Airflow: its database, its DAG folder, its task runner, all in this process."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parent.parent.parent
+
+
+@pytest.fixture(scope="session")
+def dags(airflow_home: Path) -> Any:
+    """Return every DAG of ``example_dags`` and ``tests/system/dags``, loaded from a configured bundle folder."""
+    from airflow.dag_processing.dagbag import DagBag
+    from airflow.utils.db import initdb
+
+    folder = airflow_home / "dags"
+    shutil.copytree(PROJECT / "example_dags", folder / "example_dags", dirs_exist_ok=True)
+    shutil.copytree(Path(__file__).parent / "dags", folder / "tests", dirs_exist_ok=True)
+    initdb()
+    bag = DagBag(dag_folder=str(folder), bundle_name="dags-folder")
+    assert bag.import_errors == {}
+    return bag.dags
+
+
+@dataclass
+class Run:
+    """What became of one DAG run."""
+
+    state: str
+    tasks: dict[str, str]
+    xcoms: dict[str, Any]
+    log: str
+
+
+@pytest.fixture
+def run_dag(dags: Any, sandbox: Any, capfd: pytest.CaptureFixture[str]) -> Callable[..., Run]:
+    """Run a DAG to its end against the sandbox; keywords are the run's params."""
+
+    def run(dag_id: str, **conf: Any) -> Run:
+        capfd.readouterr()
+        dag_run = dags[dag_id].test(run_conf=conf or None)
+        out, err = capfd.readouterr()
+        tasks, xcoms = {}, {}
+        for ti in dag_run.get_task_instances():
+            name = ti.task_id if ti.map_index < 0 else f"{ti.task_id}[{ti.map_index}]"
+            tasks[name] = str(ti.state)
+            xcoms[name] = ti.xcom_pull(ti.task_id, map_indexes=ti.map_index)
+        return Run(state=str(dag_run.state), tasks=tasks, xcoms=xcoms, log=out + err)
+
+    return run
+
+
+@pytest.fixture
+def variable(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
+    """Set an Airflow variable for one test, by the environment: it never reaches Airflow's database."""
+    return lambda name, value: monkeypatch.setenv(f"AIRFLOW_VAR_{name.upper()}", value)
+
+
+@pytest.fixture
+def ticking(sandbox: Any) -> Iterator[Any]:
+    """Return the sandbox with its clock running fast, so that campaigns complete while a sensor waits."""
+    with sandbox.world.lock:
+        sandbox.world.clock.set_speed(200.0)
+    yield sandbox
+    with sandbox.world.lock, contextlib.suppress(Exception):
+        sandbox.world.clock.set_speed(0.0)
+
+
+@pytest.fixture
+def reached(sandbox: Any) -> Callable[[str], dict[str, int]]:
+    """``reached("smspartner")``: how often each number was really sent a message, as the sandbox counts."""
+    return lambda gateway: dict(sandbox.world.tallies[gateway].numbers)
+
+
+@pytest.fixture
+def airflow_files(airflow_home: Path) -> Callable[[], dict[str, bytes]]:
+    """Return every file that Airflow wrote, but for DAG files and the modules that it compiled from them."""
+
+    def read() -> dict[str, bytes]:
+        return {
+            str(path.relative_to(airflow_home)): path.read_bytes()
+            for path in airflow_home.rglob("*")
+            if path.is_file() and "dags" not in path.relative_to(airflow_home).parts
+        }
+
+    return read

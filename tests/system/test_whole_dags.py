@@ -1,0 +1,217 @@
+"""Whole DAGs through Airflow's own task runner, over real HTTP to the sandbox: what a user of the package would see."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_voicepartner.sandbox.faults import Fault
+from airflow_provider_voicepartner.sandbox.outcomes import Rule
+
+pytestmark = pytest.mark.airflow3
+
+A, B, C, D, E = (f"+336123456{tail:02d}" for tail in range(1, 6))
+
+RunDag = Callable[..., Any]
+Reached = Callable[[str], dict[str, int]]
+
+
+def texts_sent(sandbox: Any, gateway: str) -> dict[str, str]:
+    """Return the last text that each number was sent."""
+    return {
+        line.number: line.text or campaign.text
+        for campaign in sandbox.world.campaigns[gateway].values()
+        for line in campaign.lines
+    }
+
+
+def test_sms_with_personal_texts(run_dag: RunDag, sandbox: Any, reached: Reached) -> None:
+    run = run_dag("send_sms")
+    assert run.state == "success"
+    report = run.xcoms["remind"]
+    assert report["counts"]["accepted"] == 2
+    assert report["gateway"] == "smspartner"
+    assert reached("smspartner") == {A: 1, B: 1}
+    texts = texts_sent(sandbox, "smspartner")
+    assert texts[A].startswith("Bonjour Amélie, rendez-vous le 20")
+    assert texts[B].endswith("a 10:00.")
+
+
+def test_calls_through_both_gateways(run_dag: RunDag, reached: Reached) -> None:
+    run = run_dag("tts_call")
+    assert run.state == "success"
+    assert reached("voicepartner") == {A: 1, "+33142685308": 1}
+    assert reached("octopush") == {B: 1}
+
+
+def test_voicemail_drop_with_a_file_of_the_account(run_dag: RunDag, reached: Reached) -> None:
+    assert run_dag("voicemail_drop").state == "success"
+    assert reached("voicepartner") == {A: 1, B: 1}
+
+
+def test_a_scheduled_campaign_is_taken_back(run_dag: RunDag, reached: Reached) -> None:
+    run = run_dag("cancel_campaign")
+    assert run.state == "success"
+    assert run.xcoms["take_back"] == {
+        "cancelled": 1, "already_cancelled": 0, "too_late": 0, "refunded": None,
+    }  # fmt: skip
+    assert reached("smspartner") == {}
+
+
+def test_cancelling_a_voicemail_gives_the_credit_back(run_dag: RunDag) -> None:
+    run = run_dag("cancels")
+    assert run.state == "success"
+    assert run.xcoms["cancel"]["refunded"] == "0.15"
+
+
+def test_the_sensor_waits_until_everybody_has_a_final_status(run_dag: RunDag, ticking: Any) -> None:
+    run = run_dag("reschedules")
+    assert run.state == "success"
+    assert run.xcoms["wait"]["delivered"] == 1
+    assert run.xcoms["wait"]["delivery_rate"] == 1.0
+
+
+def test_a_sensor_that_gives_up_softly_skips(run_dag: RunDag, ticking: Any) -> None:
+    ticking.world.rules.set(Rule(number=A, outcome="silent"))
+    run = run_dag("gives_up_softly")
+    assert run.tasks == {"send": "success", "wait": "skipped"}
+
+
+def test_a_campaign_that_is_known_by_callback_only_fails_the_sensor_at_once(run_dag: RunDag) -> None:
+    run = run_dag("needs_callbacks")
+    assert run.tasks == {"call": "success", "wait": "failed"}
+    assert "tells delivery results only by calling a URL" in run.log
+
+
+def test_outreach_reaches_everybody_in_the_file(
+    run_dag: RunDag, ticking: Any, reached: Reached, tmp_path: Path
+) -> None:
+    for number in (B, C):
+        ticking.world.rules.set(Rule(number=number, gateway="smspartner", outcome="not_delivered"))
+    run = run_dag("outreach_campaign", folder=str(tmp_path))
+    assert run.state == "success"
+    assert run.xcoms["send_sms"]["counts"] == {
+        "recipients": 10, "accepted": 7, "invalid": 2, "duplicate": 1,
+        "opted_out": 0, "refused": 0, "in_doubt": 0,
+    }  # fmt: skip
+    assert run.xcoms["wait_for_sms"]["delivered"] == 5
+    assert run.xcoms["split_unreached"] == {"call_mobiles": 1, "call_landlines": 1, "voicemail": 2}
+    assert reached("voicepartner") == {B: 1, C: 1, "+33142685309": 1}
+    assert reached("octopush") == {"+33142685308": 1}
+    (rejects,) = tmp_path.glob("*/no_sms.csv")
+    with rejects.open(encoding="utf-8") as file:
+        assert [row[0] for row in csv.reader(file)][1:] == ["8", "9"]
+
+
+def test_mapped_tasks_send_each_their_own(run_dag: RunDag, reached: Reached) -> None:
+    run = run_dag("mapped")
+    assert run.state == "success"
+    assert reached("smspartner") == {A: 1, B: 1, C: 1, D: 1}
+    assert run.xcoms["send[0]"]["counts"]["accepted"] == 2
+
+
+def test_recipients_from_xcom_and_from_a_template(run_dag: RunDag, reached: Reached, sandbox: Any) -> None:
+    run = run_dag("xcom_input")
+    assert run.state == "success"
+    assert reached("smspartner") == {A: 1, B: 1, C: 1, "+590690123405": 1}
+    assert reached("octopush") == {C: 1, "+590690123405": 1}
+    texts = texts_sent(sandbox, "smspartner")
+    assert (texts[A], texts[B]) == ("Code A1", "Code B2")
+
+
+IN_DOUBT = ["drop_after", "drop_mid_answer", "queued_without_id", "truncated_json", "html"]
+
+
+@pytest.mark.parametrize("kind", IN_DOUBT)
+def test_what_is_in_doubt_is_never_sent_again_by_a_retry(
+    run_dag: RunDag, sandbox: Any, reached: Reached, kind: str
+) -> None:
+    sandbox.world.faults.add(Fault(kind=kind, gateway="smspartner", path="/send", taken=True))
+    run = run_dag("retried")
+    assert run.tasks == {"send": "failed"}
+    assert "SendOutcomeUnknownError" in run.log
+    assert max(reached("smspartner").values()) == 1
+
+
+def test_what_was_provably_refused_is_sent_by_the_retry_once(
+    run_dag: RunDag, sandbox: Any, reached: Reached
+) -> None:
+    # Four attempts inside the hook give up; Airflow's retry then gets through.
+    sandbox.world.faults.add(Fault(kind="429", gateway="smspartner", path="/send", times=4, retry_after=0))
+    run = run_dag("retried")
+    assert run.tasks == {"send": "success"}
+    assert reached("smspartner") == {A: 1, B: 1}
+
+
+def test_every_way_of_sending_survives_a_retry_after_429(
+    run_dag: RunDag, sandbox: Any, reached: Reached
+) -> None:
+    for path in ("smspartner/v1/send", "sms-campaign/send", "tts/send", "voice-campaign/send", "v1/campaign/send"):
+        sandbox.world.faults.add(Fault(kind="429", path=path, times=4, retry_after=0))
+    run = run_dag("retried_everywhere")
+    assert set(run.tasks.values()) == {"success"}
+    assert reached("smspartner") == {A: 1}
+    assert reached("octopush") == {B: 1, D: 1}
+    assert reached("voicepartner") == {C: 1, E: 1}
+
+
+def test_a_retry_after_success_sends_nothing_and_gives_the_same_report(
+    run_dag: RunDag, sandbox: Any, reached: Reached
+) -> None:
+    run = run_dag("fails_after_sending")
+    assert run.tasks == {"send": "success"}
+    assert reached("smspartner") == {A: 1}
+    assert run.xcoms["send"]["counts"]["accepted"] == 1
+    assert run.xcoms["send"]["cost"] == "0.045"
+    assert "was sent by an earlier attempt; it is not sent again" in run.log
+
+
+def test_a_retry_whose_text_changed_sends_nothing_and_says_why(run_dag: RunDag, reached: Reached) -> None:
+    run = run_dag("changes_between_tries")
+    assert run.tasks == {"send": "failed"}
+    assert "has changed since an earlier attempt" in run.log
+    assert reached("smspartner") == {A: 1}
+
+
+def test_a_failing_task_sends_its_alert(run_dag: RunDag, sandbox: Any, reached: Reached) -> None:
+    run = run_dag("alert_on_failure")
+    assert run.tasks == {"fragile": "failed"}
+    assert reached("smspartner") == {A: 1}
+    text = texts_sent(sandbox, "smspartner")[A]
+    assert text.startswith("Airflow: alert_on_failure.fragile failed")
+    assert len(text) <= 160
+
+
+def test_nothing_private_reaches_airflows_database_or_logs(
+    run_dag: RunDag,
+    ticking: Any,
+    variable: Callable[[str, str], None],
+    airflow_files: Callable[[], dict[str, bytes]],
+    tmp_path: Path,
+) -> None:
+    text = "Confidentiel: le code du coffre est Rouge-Gorge"
+    numbers = {"0613579246", "0690135792", "0613579O46", "0142685397"}
+    variable("people", "0613579246, 06 90 13 57 92, 0613579O46")
+    variable("landline", "0142685397")
+    variable("duty", "0698765432")
+    variable("text", text)
+    variable("report", str(tmp_path / "report.csv"))
+    run = run_dag("private")
+    assert run.tasks == {"send": "success", "wait": "success", "refuse": "failed", "too_long": "failed"}
+    report = (tmp_path / "report.csv").read_text(encoding="utf-8")
+    assert "+33613579246,delivered" in report
+
+    planted = {text, "Rouge-Gorge", "planted-key", "planted-login"}
+    for number in numbers | {"0698765432"}:
+        planted |= {number, number[1:], number[-8:], " ".join(number[at : at + 2] for at in range(0, 10, 2))}
+    haystack = {"the log": run.log.encode(), "XCom": json.dumps(run.xcoms).encode(), **airflow_files()}
+    found = [(needle, place) for place, data in haystack.items() for needle in planted if needle.encode() in data]
+    assert found == []
+    # The search itself works: what may be shown is found.
+    for shown in (b"characters (hidden)", run.xcoms["send"]["batches"][0]["gateway_id"].encode()):
+        assert any(shown in data for data in haystack.values())
