@@ -1,8 +1,8 @@
 """
 Reach everybody in a file: an SMS first, a call for those who did not get it, a voicemail for the rest.
 
-The people are in a CSV file with the columns ``phone_number``, ``first_name`` and ``may_call``. Numbers stay in files in
-the folder of the run: XCom holds counts only. Pointed at real connections this sends for real.
+The people are in a CSV file with the columns ``phone_number``, ``first_name`` and ``may_call``. Numbers stay in files
+in the folder of the run: XCom holds counts only. Pointed at real connections this sends for real.
 """
 
 from __future__ import annotations

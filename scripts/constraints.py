@@ -1,4 +1,4 @@
-"""Resolve the pinned versions anew: ``constraints.txt`` for the newest Airflow, ``constraints-airflow2.txt`` for 2.11."""
+"""Resolve the pinned versions anew: one file for the newest Airflow, one for 2.11."""
 
 from __future__ import annotations
 

@@ -24,10 +24,10 @@ DEMO = PROJECT / ".demo"
 LOG = DEMO / "airflow.log"
 SPEED = 60
 
-# Who does not get the SMS: two mobiles that cannot be reached by text.
+# Two mobiles do not get their SMS, and one landline is busy when it is called.
 OUTCOMES = [
-    {"number": "+33612345602", "outcome": "not_delivered"},
-    {"number": "+33612345603", "outcome": "not_delivered"},
+    {"number": "+33612345602", "gateway": "smspartner", "outcome": "not_delivered"},
+    {"number": "+33612345603", "gateway": "smspartner", "outcome": "not_delivered"},
     {"number": "+33142685308", "outcome": "busy"},
 ]
 GATEWAYS = {
@@ -39,7 +39,8 @@ GATEWAYS = {
 
 def main() -> int:
     """Run the demo; 0 when the DAG succeeded."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    # SIGINT too: a shell that starts us in the background makes it ignored.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     began = time.monotonic()
     shutil.rmtree(DEMO, ignore_errors=True)
@@ -55,9 +56,7 @@ def main() -> int:
             call(url, "/_sandbox/clock/advance", {"seconds": 3600})
             call(url, "/_sandbox/callbacks/wait?timeout=10", {})
             show(state, reports, call(url, "/_sandbox/messages"))
-            say(
-                f"Took {time.monotonic() - began:.0f} s. Airflow's home and database: .demo/airflow; files of the run: .demo/out"
-            )
+            say(f"Took {time.monotonic() - began:.0f} s.")
             return 0 if state == "success" else 1
     except KeyboardInterrupt:
         say("Interrupted; what was started is stopped.")
@@ -75,7 +74,8 @@ def _interrupt(number: int, frame: object) -> None:
 
 def say(text: str) -> None:
     """Print at once, also into a pipe."""
-    print(text, flush=True)
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
 
 
 @contextlib.contextmanager
@@ -120,7 +120,7 @@ def call(url: str, path: str, body: Any = None) -> Any:
 
 
 def set_environment(url: str) -> None:
-    """Point Airflow at a home of its own, and the three connections at the sandbox: nothing else differs from real use."""
+    """Give Airflow a home of its own, and point the three connections at the sandbox: all that differs from real use."""
     for name in [name for name in os.environ if name.startswith("AIRFLOW")]:
         del os.environ[name]
     os.environ |= {
@@ -205,7 +205,7 @@ def show(state: str, reports: dict[str, Any], messages: Any) -> None:
     )
     say("\nLook closer:")
     say("  .demo/out/                  the run's files: delivery reports, people who got no SMS and why")
-    say("  .demo/airflow.log           what Airflow said")
+    say("  .demo/airflow.log           what Airflow said; its home and database are in .demo/airflow")
     say("  example_dags/outreach_campaign.py   the DAG; change the connections and it sends for real")
     say("  make sandbox                a sandbox for your own DAGs, see docs/sandbox.md\n")
 

@@ -16,9 +16,7 @@ from airflow_provider_voicepartner.gateways.wire import Credentials
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Connection
 
-_HOST_NAME = re.compile(
-    r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*\.?", re.IGNORECASE
-)
+_LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?", re.IGNORECASE)
 _PATH = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:@%/-]*")
 
 CONNECT_TIMEOUT = 5.0
@@ -76,7 +74,7 @@ def read_base_url(connection: Connection, default: str) -> str:
     :param default: the gateway's own base URL.
     :raises ConfigurationError: for anything but https, or http on loopback: a key must not travel in clear.
     """
-    host = (connection.host or "").strip().rstrip("/")
+    host = (connection.host or "").strip()
     where = f"connection {connection.conn_id!r}: host"
     if (connection.schema or "").casefold() not in ("", "http", "https"):
         # Airflow puts the path of a connection's URI there; leaving it out would call another address.
@@ -115,11 +113,9 @@ def read_base_url(connection: Connection, default: str) -> str:
 
 
 def is_host_name(name: str) -> bool:
-    """Say whether a text can be looked up as the name of a host, in any script."""
-    try:
-        return _HOST_NAME.fullmatch(name.encode("idna").decode("ascii")) is not None
-    except UnicodeError:
-        return False
+    """Say whether a text can be looked up as the name of a host; one in another script has its ``xn--`` form."""
+    labels = name.removesuffix(".").split(".")
+    return len(name) < 254 and all(_LABEL.fullmatch(label) for label in labels)
 
 
 def is_address(name: str) -> bool:

@@ -39,13 +39,13 @@ def read_rows(path: Any, *, column: str = COLUMN) -> list[Mapping[str, str]]:
     :param path: local path or URI; UTF-8, with or without a byte order mark; separated by ``,`` or ``;``.
     :param column: the column of the number.
     :returns: one mapping a row, blank lines left out.
-    :raises ConfigurationError: for a file that is missing or empty, is not UTF-8, or has no such column.
+    :raises ConfigurationError: for a file that is missing or empty, is not UTF-8, has no such column, or one twice.
     """
     problem: str | None
     try:
         with storage_path(path).open("r", encoding="utf-8-sig", newline="") as handle:
             return list(_rows(handle, path, column))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         problem = "does not exist"
     except IsADirectoryError:
         problem = "is a directory"
@@ -55,13 +55,16 @@ def read_rows(path: Any, *, column: str = COLUMN) -> list[Mapping[str, str]]:
         problem = "is not UTF-8; save it as UTF-8"
     except csv.Error as error:
         problem = f"is not a CSV file: {error}"
+    except (ImportError, ValueError):
+        problem = "is on a storage that this Airflow cannot open; check its path, or install that storage's provider"
     raise ConfigurationError(f"to: the file {str(path)!r} {problem}")
 
 
 def _rows(handle: IO[str], path: Any, column: str) -> Iterator[Mapping[str, str]]:
     head = handle.readline()
     separator = ";" if head.count(";") > head.count(",") else ","
-    reader = csv.reader(chain([head], handle), delimiter=separator, strict=True)
+    # Read by readline: what Airflow 2.11 opens cannot be iterated over.
+    reader = csv.reader(chain([head], iter(handle.readline, "")), delimiter=separator, strict=True)
     names = [name.strip() for name in next(reader, [])]
     if column not in names:
         raise ConfigurationError(
@@ -75,7 +78,8 @@ def _rows(handle: IO[str], path: Any, column: str) -> Iterator[Mapping[str, str]
             continue
         if len(values) != len(names):
             raise ConfigurationError(
-                f"to: line {reader.line_num} of the file {str(path)!r} has {len(values)} columns, the first line has {len(names)}"
+                f"to: line {reader.line_num} of the file {str(path)!r} has {len(values)} columns, "
+                f"the first line has {len(names)}"
             )
         yield dict(zip(names, values, strict=True))
 

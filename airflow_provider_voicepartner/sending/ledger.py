@@ -91,7 +91,7 @@ class BatchRecord:
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON, unset values left out."""
         values = {name: getattr(self, name) for name in self.__slots__}
-        values["cost"] = None if self.cost is None else str(self.cost)
+        values |= {"phase": self.phase.value, "cost": None if self.cost is None else str(self.cost)}
         return {name: value for name, value in values.items() if value is not None}
 
     @classmethod

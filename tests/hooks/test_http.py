@@ -211,7 +211,9 @@ def test_an_answer_that_does_not_end_is_in_doubt() -> None:
         sender_for(server.url, FakeTime(), read_timeout=0.2).send(SEND)
 
 
-def test_connections_are_pooled_and_netrc_is_not_read(tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_connections_are_pooled_and_netrc_is_not_read(
+    tmp_path: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
     seen: list[bytes] = []
 
     def keep_alive(server: CountingServer, connection: socket.socket) -> None:

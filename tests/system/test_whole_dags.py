@@ -151,7 +151,13 @@ def test_what_was_provably_refused_is_sent_by_the_retry_once(
 def test_every_way_of_sending_survives_a_retry_after_429(
     run_dag: RunDag, sandbox: Any, reached: Reached
 ) -> None:
-    for path in ("smspartner/v1/send", "sms-campaign/send", "tts/send", "voice-campaign/send", "v1/campaign/send"):
+    for path in (
+        "smspartner/v1/send",
+        "sms-campaign/send",
+        "tts/send",
+        "voice-campaign/send",
+        "v1/campaign/send",
+    ):
         sandbox.world.faults.add(Fault(kind="429", path=path, times=4, retry_after=0))
     run = run_dag("retried_everywhere")
     assert set(run.tasks.values()) == {"success"}
@@ -210,7 +216,9 @@ def test_nothing_private_reaches_airflows_database_or_logs(
     for number in numbers | {"0698765432"}:
         planted |= {number, number[1:], number[-8:], " ".join(number[at : at + 2] for at in range(0, 10, 2))}
     haystack = {"the log": run.log.encode(), "XCom": json.dumps(run.xcoms).encode(), **airflow_files()}
-    found = [(needle, place) for place, data in haystack.items() for needle in planted if needle.encode() in data]
+    found = [
+        (needle, place) for place, data in haystack.items() for needle in planted if needle.encode() in data
+    ]
     assert found == []
     # The search itself works: what may be shown is found.
     for shown in (b"characters (hidden)", run.xcoms["send"]["batches"][0]["gateway_id"].encode()):

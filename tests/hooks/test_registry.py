@@ -1,0 +1,88 @@
+"""The type of a connection picks the hook, and tells what it can send."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from airflow_provider_voicepartner.exceptions import ConfigurationError
+from airflow_provider_voicepartner.gateways.model import Kind
+from airflow_provider_voicepartner.hooks.octopush import OctopushHook
+from airflow_provider_voicepartner.hooks.registry import HOOKS, hook_class, hook_for
+from airflow_provider_voicepartner.hooks.smspartner import SmsPartnerHook
+from airflow_provider_voicepartner.hooks.voicepartner import VoicePartnerHook
+
+CLASSES = {"smspartner": SmsPartnerHook, "voicepartner": VoicePartnerHook, "octopush": OctopushHook}
+
+
+@pytest.mark.parametrize("conn_type", CLASSES)
+def test_each_connection_type_has_its_hook(conn_type: str, set_connection: Callable[..., str]) -> None:
+    set_connection(conn_type, "mine")
+    hook = hook_for("mine")
+    assert type(hook) is CLASSES[conn_type] is hook_class(conn_type)
+    assert hook.conn_id == "mine"
+    assert hook.conn_type == hook.gateway.NAME == conn_type
+    assert hook.hook_name == hook.gateway.LABEL
+
+
+def test_the_connection_is_looked_up_once(
+    set_connection: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_connection("smspartner", "mine")
+    hook = hook_for("mine")
+    monkeypatch.delenv("AIRFLOW_CONN_MINE")
+    hook.check_connection()
+
+
+def test_no_other_type_is_ours() -> None:
+    assert set(HOOKS) == set(CLASSES)
+    with pytest.raises(KeyError):
+        hook_class("http")
+
+
+def test_a_connection_of_another_type_is_refused_with_those_that_fit(
+    set_connection: Callable[..., str],
+) -> None:
+    set_connection("http", "web", password="planted-key")
+    with pytest.raises(ConfigurationError) as caught:
+        hook_for("web")
+    assert str(caught.value) == (
+        "conn_id: connection 'web' has the type 'http'; use one of octopush, smspartner, voicepartner"
+    )
+
+
+@pytest.mark.parametrize(
+    ("conn_type", "kind", "what", "able"),
+    [
+        ("smspartner", "tts", "text-to-speech calls", "octopush, voicepartner"),
+        ("smspartner", "voicemail", "voicemail drops", "voicepartner"),
+        ("voicepartner", "sms", "SMS", "octopush, smspartner"),
+        ("octopush", "voicemail", "voicemail drops", "voicepartner"),
+    ],
+)
+def test_a_gateway_that_cannot_send_that_is_refused_with_those_that_can(
+    conn_type: str, kind: Kind, what: str, able: str, set_connection: Callable[..., str]
+) -> None:
+    set_connection(conn_type, "mine")
+    with pytest.raises(ConfigurationError) as caught:
+        hook_for("mine", kind=kind, who="MyOperator")
+    assert str(caught.value).startswith("conn_id: MyOperator sends " + what)
+    assert str(caught.value).endswith("use a connection of type " + able)
+
+
+@pytest.mark.parametrize(
+    ("conn_type", "kind"),
+    [
+        ("smspartner", "sms"),
+        ("voicepartner", "tts"),
+        ("voicepartner", "voicemail"),
+        ("octopush", "sms"),
+        ("octopush", "tts"),
+    ],
+)
+def test_a_gateway_that_can_send_that_is_taken(
+    conn_type: str, kind: Kind, set_connection: Callable[..., str]
+) -> None:
+    set_connection(conn_type, "mine")
+    assert hook_for("mine", kind=kind).conn_type == conn_type

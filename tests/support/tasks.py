@@ -1,0 +1,84 @@
+"""What a task is given when it runs, without Airflow around it: a context, a state store, and all that was logged."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+PLAIN = (str, int, float, bool, type(None))
+
+
+def assert_plain(value: Any) -> None:
+    """Fail for anything that JSON has no word for, also for subclasses that merely look like text."""
+    if type(value) is dict:
+        for name, inner in value.items():
+            assert type(name) is str
+            assert_plain(inner)
+    elif type(value) is list:
+        for inner in value:
+            assert_plain(inner)
+    else:
+        assert type(value) in PLAIN, f"{value!r} is {type(value)}"
+
+
+@dataclass
+class FakeStore:
+    """
+    Airflow's task state store as a dict, as strict as the real one: plain JSON, never None.
+
+    :param fenced: when True, every write is refused, as for an attempt that Airflow has given up.
+    """
+
+    values: dict[str, Any] = field(default_factory=dict)
+    fenced: bool = False
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Return a copy of the value."""
+        return json.loads(json.dumps(self.values[key])) if key in self.values else default
+
+    def set(self, key: str, value: Any) -> None:
+        """Keep a copy of the value."""
+        if self.fenced:
+            raise PermissionError("this attempt may no longer write")
+        assert value is not None
+        assert_plain(value)
+        self.values[key] = json.loads(json.dumps(value))
+
+
+def context(store: FakeStore | None = None, try_number: int = 1, **more: Any) -> Any:
+    """Return the part of a task's context that operators read; without a store it is that of Airflow before 3.3."""
+    stored = {} if store is None else {"task_state_store": store}
+    return {"ti": SimpleNamespace(try_number=try_number), **stored, **more}
+
+
+class Logs:
+    """All that was logged or printed: Airflow 3 logs past the standard library, so both are looked at."""
+
+    def __init__(self, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> None:
+        caplog.set_level(logging.DEBUG)
+        self._caplog, self._capfd = caplog, capfd
+        self._read = ""
+
+    @property
+    def text(self) -> str:
+        """Everything so far."""
+        out, err = self._capfd.readouterr()
+        self._read += out + err
+        # The sandbox is a server of its own, and its log of requests is not the client's.
+        mine = [record for record in self._caplog.records if "sandbox" not in record.name]
+        tracebacks = [record.exc_text or "" for record in mine]
+        return "\n".join([self._read, *(record.getMessage() for record in mine), *tracebacks])
+
+
+def chain(error: BaseException | None) -> str:
+    """Return all that a traceback of the error would show of it and its causes."""
+    shown = []
+    while error is not None:
+        shown.append(f"{type(error).__name__}: {error} {error!r}")
+        error = error.__cause__ or error.__context__
+    return "\n".join(shown)

@@ -1,0 +1,58 @@
+"""The demo stops what it started, also when it is interrupted."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+PROJECT = Path(__file__).resolve().parent.parent.parent
+
+pytestmark = pytest.mark.airflow3
+
+
+@pytest.fixture
+def demo() -> Iterator[subprocess.Popen[str]]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "scripts.demo"],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=PROJECT,
+        env=environment,
+        start_new_session=True,
+    )
+    yield process
+    if process.poll() is None:
+        process.terminate()
+        process.wait(20)
+    assert process.stdout is not None
+    process.stdout.close()
+
+
+def sandbox_url(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    found = re.search(r"http://\S+?:\d+", process.stdout.readline())
+    assert found
+    return found.group()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_demo_leaves_no_sandbox_behind(
+    demo: subprocess.Popen[str], number: signal.Signals
+) -> None:
+    url = sandbox_url(demo)
+    assert requests.get(f"{url}/_sandbox", timeout=10).status_code == 200
+    assert demo.stdout is not None
+    assert "Airflow runs the DAG" in demo.stdout.readline()
+    demo.send_signal(number)
+    assert demo.wait(30) == 130
+    with pytest.raises(requests.ConnectionError):
+        requests.get(f"{url}/_sandbox", timeout=10)
