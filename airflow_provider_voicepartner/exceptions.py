@@ -66,6 +66,10 @@ class SendOutcomeUnknownError(VoicePartnerProviderError, AirflowFailException):
     """In doubt: the request left and nobody knows whether the gateway took it. Never repeated by itself."""
 
 
+class CampaignInterruptedError(VoicePartnerProviderError):
+    """The task was told to stop between two batches. What was sent is recorded, and a retry goes on with the rest."""
+
+
 class DeliveryFailedError(VoicePartnerProviderError, AirflowFailException):
     """Fewer people got the message than the sensor was told to demand."""
 

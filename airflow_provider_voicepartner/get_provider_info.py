@@ -29,10 +29,9 @@ def get_provider_info() -> dict[str, Any]:
         "integrations": [
             {
                 "integration-name": label,
-                "external-doc-url": f"https://github.com/airflow-provider-voicepartner#{name}",
                 "tags": ["service"],
             }
-            for name, (label, _) in _GATEWAYS.items()
+            for label in _ALL
         ],
         "connection-types": [
             {
@@ -50,7 +49,9 @@ def get_provider_info() -> dict[str, Any]:
         "operators": [
             {
                 "integration-name": label,
-                "python-modules": [f"{PACKAGE}.operators.{module}" for module in ("sms", "voice", "campaign")],
+                "python-modules": [
+                    f"{PACKAGE}.operators.{module}" for module in ("sms", "voice", "campaign")
+                ],
             }
             for label in _ALL
         ],

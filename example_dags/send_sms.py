@@ -22,7 +22,7 @@ with DAG(
             {"phone_number": "06 12 34 56 01", "first_name": "Amélie", "hour": "9:30"},
             {"phone_number": "+33612345602", "first_name": "Bruno", "hour": "10:00"},
         ],
-        message="Bonjour {first_name}, rendez-vous le {{ ds }} a {hour}.",
+        message="Bonjour {first_name}, rendez-vous demain a {hour}.",
         sender="MaClinique",
     )
     # [END howto_send_sms]

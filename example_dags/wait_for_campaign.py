@@ -13,7 +13,6 @@ with DAG(
     schedule=None,
     start_date=pendulum.datetime(2026, 1, 1, tz="Europe/Paris"),
     catchup=False,
-    params={"poke_interval": 30},
     tags=["voicepartner", "example"],
 ) as dag:
     send = SendSmsOperator(task_id="send", to="0612345601, 0612345602", message="Le site est de retour.")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copyreg
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from types import MappingProxyType
+from typing import Any
 
 
 class ErrorKind(Enum):
@@ -29,7 +31,18 @@ class ErrorKind(Enum):
     """Nobody can tell whether the gateway took the request."""
 
 
-class InvalidArgumentError(ValueError):
+class _CopiedByFields(Exception):  # noqa: N818 - a base, never raised
+    """
+    An error that copying and pickling rebuild from its fields.
+
+    The default is to call ``__init__`` with the finished message alone, which fails where it takes anything else.
+    """
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
+
+
+class InvalidArgumentError(_CopiedByFields, ValueError):
     """
     An argument that no gateway would take; raised before anything is sent.
 
@@ -56,7 +69,7 @@ class RecipientProblem:
     reason: str
 
 
-class GatewayError(Exception):
+class GatewayError(_CopiedByFields):
     """
     A gateway's answer that is not a success.
 

@@ -57,13 +57,20 @@ class Blocks(dict[bytes, Block]):
 
     def __missing__(self, head: bytes) -> Block:
         """Ask the library about any number of the block."""
-        hundred = head[:3]
-        if hundred not in self._hundreds:
-            numbers = (f"{hundred.decode()}{block:02d}0000" for block in range(100))
-            plain = not any(map(self._detailed.fullmatch, numbers))
-            self._hundreds[hundred] = ask(hundred.decode() + "000000", self._codes) if plain else None
-        block = self[head] = self._hundreds[hundred] or ask(head.decode() + "0000", self._codes)
+        block = self[head] = self.hundred(head[:3]) or ask(head.decode() + "0000", self._codes)
         return block
+
+    def hundred(self, head: bytes) -> Block | None:
+        """
+        Return what holds for all hundred blocks that begin with three digits; None where they differ.
+
+        :param head: three digits, the first of them no 0.
+        """
+        if head not in self._hundreds:
+            numbers = (f"{head.decode()}{block:02d}0000" for block in range(100))
+            plain = not any(map(self._detailed.fullmatch, numbers))
+            self._hundreds[head] = ask(head.decode() + "000000", self._codes) if plain else None
+        return self._hundreds[head]
 
 
 def ask(digits: str, codes: tuple[str, ...]) -> Block:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Protocol
 
 from airflow_provider_voicepartner.gateways.model import (
     Balance,
@@ -105,6 +105,3 @@ class Gateway(Protocol):
 
         :raises InvalidCallbackError: and nothing else, whatever came in.
         """
-
-
-Options = Mapping[str, Any]

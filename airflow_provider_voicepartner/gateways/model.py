@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import pendulum
 
@@ -110,6 +110,9 @@ class CallbackUrls:
 
     delivery: str | None = field(default=None, repr=False)
     replies: str | None = field(default=None, repr=False)
+
+
+NO_CALLBACKS: Final = CallbackUrls()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

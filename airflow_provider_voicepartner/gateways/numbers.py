@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import cache
 from typing import NamedTuple
 
@@ -23,9 +24,11 @@ __all__ = [
 _MAX_DIGITS = 20
 _EXCERPT = 100
 
-_SEPARATORS = " \t.-/()\u00a0\u00ad".encode("latin-1")
+SEPARATORS = " \t.-/()\u00a0\u00ad".encode("latin-1")
+"""What people put between digits, as Latin-1 spells it; never holds a line's end."""
+
 _TIDY = str.maketrans(
-    dict.fromkeys(_SEPARATORS.decode("latin-1"))
+    dict.fromkeys(SEPARATORS.decode("latin-1"))
     # Narrow, thin and the other blanks; dashes; marks that a copied contact carries along unseen.
     | {chr(code): None for code in (0x202F, 0x205F, 0x3000, *range(0x2000, 0x200B))}
     | {chr(code): None for code in (*range(0x2010, 0x2016), 0x2212, 0xFF0D)}
@@ -99,6 +102,11 @@ class NumberReader:
         self._shares_plan = region in french_plan.SHARED_BY
         self._tables = french_plan.tables() if self._shares_plan else {}
 
+    @property
+    def tables(self) -> Mapping[bytes, french_plan.Blocks]:
+        """What is known of blocks of numbers, see ``french_plan.tables``; empty outside of the French plan."""
+        return self._tables
+
     def read(self, text: str) -> PhoneNumber:
         """
         Read one number.
@@ -110,7 +118,7 @@ class NumberReader:
         """
         # The short way: bytes lose their separators and show their digits fastest.
         try:
-            packed = text.encode("latin-1").translate(None, _SEPARATORS)
+            packed = text.encode("latin-1").translate(None, SEPARATORS)
         except (AttributeError, UnicodeEncodeError):
             packed = b""
         blocks = self._tables.get(packed[:-9])

@@ -16,7 +16,7 @@ def placeholders(text: str) -> list[str]:
     return list(dict.fromkeys(_PLACEHOLDER.findall(text)))
 
 
-def fill_in(text: str, fields: Mapping[str, str], *, argument: str = "message") -> str:
+def fill_in(text: str, fields: Mapping[str, str]) -> str:
     """
     Fill a recipient's fields into a text, in one pass: a field's own braces are never read again.
 
@@ -25,7 +25,7 @@ def fill_in(text: str, fields: Mapping[str, str], *, argument: str = "message") 
     missing = [name for name in placeholders(text) if name not in fields]
     if missing:
         raise InvalidArgumentError(
-            argument,
+            "message",
             f"needs the field {missing[0]!r}, which a recipient does not have; add it to each recipient of 'to', "
             "or take the placeholder out",
         )

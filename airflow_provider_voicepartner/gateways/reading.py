@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from decimal import Decimal, InvalidOperation
@@ -16,9 +17,14 @@ from airflow_provider_voicepartner.gateways.errors import (
     InvalidCallbackError,
     RecipientProblem,
 )
+from airflow_provider_voicepartner.gateways.numbers import read_wire_number
 from airflow_provider_voicepartner.gateways.wire import ApiResponse, CallbackRequest, scrub
 
 _MAX_DIGITS = 40
+_FEWEST_DIGITS_OF_A_NUMBER = 6
+_LONGEST_WORDS = 200
+_EUROS = frozenset({"euros", "euro", "eur", "€"})
+_CODE = re.compile(r"[A-Za-z0-9_.\-]{1,40}")
 
 
 def loads(text: str | bytes) -> Any:
@@ -68,6 +74,12 @@ def as_int(value: Any) -> int | None:
     return int(number)
 
 
+def as_count(value: Any) -> int | None:
+    """Read a number of things or of seconds; one below zero is none and gives None, like anything else."""
+    count = as_int(value)
+    return count if count is not None and count >= 0 else None
+
+
 def as_decimal(value: Any) -> Decimal | None:
     """Read money or a duration from a number or its text, with a decimal comma too; anything else gives None."""
     if isinstance(value, bool) or not isinstance(value, (str, int, float, Decimal)):
@@ -92,6 +104,17 @@ def as_bool(value: Any) -> bool | None:
     return {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False, "": False}.get(
         str(value).strip().casefold()
     )
+
+
+def as_verdict(value: Any) -> bool | None:
+    """Read a success flag: like :func:`as_bool`, but a blank one is neither yes nor no."""
+    return None if isinstance(value, str) and not value.strip() else as_bool(value)
+
+
+def as_currency(value: Any) -> str | None:
+    """Read a currency or another unit as the gateway names it; the euro, however it is written, gives ``EUR``."""
+    unit = as_text(value)
+    return "EUR" if unit is not None and unit.casefold() in _EUROS else unit
 
 
 def as_object(value: Any) -> Mapping[str, Any]:
@@ -150,6 +173,16 @@ def decode(gateway: str, endpoint: str, response: ApiResponse, *, safe_to_repeat
     raise GatewayError(gateway, endpoint, kind, problem, status=response.status)
 
 
+def is_presentable_code(code: str, response: ApiResponse) -> bool:
+    """Say whether a text may be shown as a code: a short word that gives away no number, text or key."""
+    return _CODE.fullmatch(code) is not None and scrub(code, response.private) == code
+
+
+def presentable_words(message: str | None, response: ApiResponse) -> str:
+    """Return a gateway's words as they may be shown: scrubbed, on one line, at most 200 characters."""
+    return " ".join(scrub(message or "", response.private).split())[:_LONGEST_WORDS]
+
+
 def refusal(
     gateway: str,
     endpoint: str,
@@ -170,7 +203,7 @@ def refusal(
     :param default: the kind when the code is missing or not documented.
     """
     kind = ErrorKind.RETRYABLE if response.status == 429 else codes.kind(code, default)
-    said = " ".join(scrub(message or "", response.private).split())[:200]
+    said = presentable_words(message, response)
     meaning = codes.meaning(code)
     summary = "; ".join(part for part in (meaning, f"the gateway said {said!r}" if said else None) if part)
     return GatewayError(
@@ -200,6 +233,19 @@ def read_callback(callback: CallbackRequest) -> dict[str, Any]:
     if not fields:
         raise InvalidCallbackError("the callback is empty")
     return fields
+
+
+def read_callback_number(value: Any) -> str:
+    """
+    Read the number that a callback is about.
+
+    :returns: E.164, where it can be read.
+    :raises InvalidCallbackError: for what has fewer than 6 digits, and so reaches nobody.
+    """
+    number = as_text(value)
+    if number is None or sum(letter.isdigit() for letter in number) < _FEWEST_DIGITS_OF_A_NUMBER:
+        raise InvalidCallbackError("the callback names no phone number")
+    return read_wire_number(number)
 
 
 def _read_body(body: bytes) -> dict[str, Any]:

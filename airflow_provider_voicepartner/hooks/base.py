@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any, ClassVar, TypeVar
 
@@ -49,7 +49,7 @@ from airflow_provider_voicepartner.sending.recipients import RecipientPlan, plan
 Answer = TypeVar("Answer")
 Built = TypeVar("Built")
 
-_URL = re.compile(r"[a-z][a-z0-9+.\-]*:\\?/\\?/[^\s'\"<>]*", re.IGNORECASE)
+_URL = re.compile(r"[a-z][a-z0-9+.\-]*:\\*/\\*/[^\s'\"<>]*", re.IGNORECASE)
 
 
 class GatewayHook(BaseHook):
@@ -114,14 +114,18 @@ class GatewayHook(BaseHook):
     def sender(self) -> HttpSender:
         """What sends this hook's requests; tests replace its clock and its sleep."""
         extra = self.extra
+        base_url = read_base_url(self.connection, self.gateway.BASE_URL)
+        session = new_session()
+        # Plain http is for this machine: a proxy of the environment would carry the key elsewhere in clear.
+        session.trust_env = base_url.startswith("https://")
         return HttpSender(
             gateway=self.gateway.NAME,
-            base_url=read_base_url(self.connection, self.gateway.BASE_URL),
+            base_url=base_url,
             connect_timeout=extra.connect_timeout,
             read_timeout=extra.read_timeout,
             secrets=_secrets(self.credentials),
             rate_limit_wait=self.rate_limit_wait,
-            session=new_session(),
+            session=session,
         )
 
     def get_conn(self) -> requests.Session:
@@ -210,6 +214,22 @@ class GatewayHook(BaseHook):
         """
         return self.call(request, lambda response: self.gateway.parse_batch(response, message, recipients))
 
+    def was_sent(self, message: Message, reference: str) -> bool:
+        """
+        Ask the gateway whether it knows a batch by our reference; only where :meth:`tag_of` gives something to ask by.
+
+        :returns: True proves that it was sent. False proves nothing.
+        """
+        return False
+
+    def tag_of(self, message: Message, reference: str) -> str | None:
+        """Return what the gateway can be asked by about a batch whose id is not known; None where there is no such."""
+        return None
+
+    def repeats_safely(self, age: timedelta) -> bool:
+        """Say whether the gateway recognises a request that it took so long ago, and refuses to take it twice."""
+        return False
+
     def build_batch(
         self,
         message: Message,
@@ -272,6 +292,10 @@ class GatewayHook(BaseHook):
         :raises RejectedError: with ``kind`` ``NOT_FOUND`` when the gateway does not know the batch (yet).
         """
         raise DeliveryUnconfirmedError(f"{self.gateway.LABEL} tells delivery results only by calling a URL")
+
+    def poll_by_tag(self, tag: str) -> tuple[DeliveryReport, ...]:
+        """Ask what became of a batch whose id is not known; only where :meth:`tag_of` gives something to ask by."""
+        raise DeliveryUnconfirmedError(f"{self.gateway.LABEL} cannot be asked by a tag")
 
     def cancel_campaign(self, gateway_id: str, *, kind: Kind) -> Cancellation:
         """

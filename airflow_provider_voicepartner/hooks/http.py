@@ -52,8 +52,9 @@ class ScrubbingFilter(logging.Filter):
 
     def add(self, secrets: Iterable[str]) -> None:
         """Register secrets for the life of the process."""
+        added = {spelling for secret in secrets if secret for spelling in (secret, *_as_repr(secret))}
         with self._lock:
-            self._secrets = self._secrets | {secret for secret in secrets if secret}
+            self._secrets = self._secrets | added
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Scrub a record; never drops one."""
@@ -64,6 +65,12 @@ class ScrubbingFilter(logging.Filter):
                 record.exc_text = scrub(_PLAIN.formatException(record.exc_info), self._secrets)
                 record.exc_info = None
         return True
+
+
+def _as_repr(secret: str) -> tuple[str, str]:
+    """Return the two ways in which Python's ``repr`` writes a text: urllib3 logs broken headers by it."""
+    escaped = secret.replace("\\", "\\\\")
+    return escaped, escaped.replace("'", "\\'")
 
 
 _filter = ScrubbingFilter()

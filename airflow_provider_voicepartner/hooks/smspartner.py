@@ -7,7 +7,9 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, ClassVar
 
+from airflow_provider_voicepartner.exceptions import RejectedError
 from airflow_provider_voicepartner.gateways import smspartner
+from airflow_provider_voicepartner.gateways.errors import ErrorKind
 from airflow_provider_voicepartner.gateways.gateway import Gateway
 from airflow_provider_voicepartner.gateways.model import (
     CallbackUrls,
@@ -53,6 +55,33 @@ class SmsPartnerHook(GatewayHook):
             return message
         # A rented long number is the sender itself.
         return message if "virtual_number" in message.options else replace(message, sender=sender)
+
+    def tag_of(self, message: Message, reference: str) -> str | None:
+        """Return the batch's tag there: our reference, behind the user's tag where there is one."""
+        return smspartner.batch_tag(message, reference) if isinstance(message, SmsMessage) else None
+
+    def was_sent(self, message: Message, reference: str) -> bool:
+        """Look a batch up by its tag. A tag that is not known proves nothing."""
+        tag = self.tag_of(message, reference)
+        if tag is None:
+            return False
+        try:
+            page = self.get_status_by_tag(tag)
+        except RejectedError as error:
+            if error.kind is ErrorKind.NOT_FOUND:
+                return False
+            raise
+        return bool(page.reports)
+
+    def poll_by_tag(self, tag: str) -> tuple[DeliveryReport, ...]:
+        """Ask what became of every recipient of a batch whose id is not known, page after page."""
+        reports = list((page := self.get_status_by_tag(tag)).reports)
+        number = 2
+        while page.reports and page.total is not None and len(reports) < page.total:
+            page = self.get_status_by_tag(tag, page=number)
+            reports += page.reports
+            number += 1
+        return tuple(reports)
 
     def send_sms(
         self,

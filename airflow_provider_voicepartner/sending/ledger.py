@@ -31,6 +31,10 @@ class StateStore(Protocol):
         """Write durably, or raise. An attempt that lost its right to write must get an error here."""
 
 
+_TYPES = {"size": int, "accepted": int, "opted_out": int, "segments": int}
+"""Of what a record holds as JSON; all else is text."""
+
+
 class Phase(StrEnum):
     """How far a batch came."""
 
@@ -103,9 +107,11 @@ class BatchRecord:
         """
         try:
             values = {name: data[name] for name in cls.__slots__ if name in data}
+            if any(type(value) is not _TYPES.get(name, str) for name, value in values.items()):
+                raise TypeError
             values["phase"] = Phase(values["phase"])
             if "cost" in values:
-                values["cost"] = Decimal(str(values["cost"]))
+                values["cost"] = Decimal(values["cost"])
             return cls(**values)
         except (KeyError, TypeError, ValueError, ArithmeticError):
             pass

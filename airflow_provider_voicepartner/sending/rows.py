@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, time
 from decimal import Decimal
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.line_type import LineType
@@ -20,28 +20,51 @@ NUMBER_FIELD = "phone_number"
 
 _KEPT_LENGTH = 200
 
-
-_SMS_LINES = tuple(line for line in LineType if line.can_receive_sms)
+WANTED_LINES: Mapping[Line, tuple[LineType, ...]] = {
+    "mobile": tuple(line for line in LineType if line.can_receive_sms),
+    "any": tuple(line for line in LineType if line.can_be_called),
+}
+"""The kinds of line that each choice takes."""
 
 
 class InvalidRowError(InvalidNumberError):
     """A row that is no recipient for another reason than its number's spelling; the reason holds no field values."""
 
 
+class UnreadableRow(NamedTuple):
+    """
+    Stands in place of a row that could not be taken apart.
+
+    :param reason: what is wrong and the fix; holds nothing of the row.
+    :param number: what seems to be its number; only for the user's own file.
+    """
+
+    reason: str
+    number: str = ""
+
+    def __repr__(self) -> str:
+        """Leave the number out."""
+        return f"UnreadableRow({self.reason!r})"
+
+
 class RowReader:
     """
     Reads rows, one at a time, fast enough for millions.
 
-    :param line: ``mobile`` takes what can receive an SMS; ``any`` takes every valid number.
+    :param line: ``mobile`` takes what can receive an SMS; ``any`` takes what can be called without surprise: not
+        premium rate, shared cost, toll-free numbers and the like.
     :param region: where numbers without a country code are from, two letters.
+    :param fields: the personal fields to keep; None keeps all. What is not kept is not looked at.
     :raises InvalidArgumentError: for another line or an unknown region.
     """
 
-    def __init__(self, *, line: Line, region: str = "FR") -> None:
-        if line not in ("mobile", "any"):
+    def __init__(self, *, line: Line, region: str = "FR", fields: frozenset[str] | None = None) -> None:
+        if line not in WANTED_LINES:
             raise InvalidArgumentError("line", f"{line!r} is not known; give 'mobile' or 'any'")
-        self._read_number = NumberReader(region).read
-        self._mobile_only = line == "mobile"
+        self.numbers = NumberReader(region)
+        self._read_number = self.numbers.read
+        self._wanted = WANTED_LINES[line]
+        self._fields = fields
 
     def read(self, item: object) -> Recipient:
         """
@@ -53,11 +76,13 @@ class RowReader:
         if isinstance(item, str):
             return Recipient(self._check(self._read_number(item)))
         if isinstance(item, Recipient):
-            return Recipient(self._check(self._read_number(item.phone_number)), item.fields)
+            return Recipient(self._check(self._read_number(item.phone_number)), self.fields_of(item))
         if isinstance(item, Mapping):
             return self._read_mapping(item)
         if isinstance(item, PhoneNumber):
             return Recipient(self._check(item))
+        if isinstance(item, UnreadableRow):
+            raise InvalidRowError(item.reason)
         if is_blank(item):
             raise InvalidRowError("is empty")
         return Recipient(self._check(self._read_number(item)))  # type: ignore[arg-type]  # it says why not
@@ -69,18 +94,35 @@ class RowReader:
         if is_blank(written):
             raise InvalidRowError("is empty")
         number = self._check(self._read_number(written))  # type: ignore[arg-type]
-        return Recipient(number, {_name(k): _value(k, v) for k, v in item.items() if k != NUMBER_FIELD})
+        return Recipient(number, self.fields_of(item))
+
+    def fields_of(self, item: object) -> Mapping[str, str]:
+        """
+        Return a row's personal fields, as text, only those to keep.
+
+        :raises InvalidRowError: for a field that cannot be shown as text.
+        """
+        keep = self._fields
+        if isinstance(item, Recipient):
+            return item.fields if keep is None else {k: v for k, v in item.fields.items() if k in keep}
+        if not isinstance(item, Mapping) or not (keep is None or keep):
+            return {}
+        if keep is None:
+            return {_name(k): _value(k, v) for k, v in item.items() if k != NUMBER_FIELD}
+        return {k: _value(k, item[k]) for k in sorted(keep) if k in item and k != NUMBER_FIELD}
 
     def _check(self, number: PhoneNumber) -> str:
-        if self._mobile_only and number.line_type not in _SMS_LINES:
-            if number.line_type is LineType.LANDLINE:
-                raise InvalidRowError(
-                    "is a landline, which cannot get an SMS; take it out, or call it instead"
-                )
+        if number.line_type in self._wanted:
+            return number.e164
+        if number.line_type is LineType.OTHER:
             raise InvalidRowError(
-                "is not a mobile number, so it cannot get an SMS; take it out, or call it instead"
+                "is a premium rate, shared cost, toll-free or other special number, not a person's line; take it out"
             )
-        return number.e164
+        if number.line_type is LineType.LANDLINE:
+            raise InvalidRowError("is a landline, which cannot get an SMS; take it out, or call it instead")
+        raise InvalidRowError(
+            "is not a mobile number, so it cannot get an SMS; take it out, or call it instead"
+        )
 
 
 def _name(name: object) -> str:
@@ -124,14 +166,17 @@ def check_rows(rows: Iterable[tuple[int, object]], reader: RowReader) -> Iterato
         try:
             yield read(item)
         except InvalidNumberError as error:
-            yield RejectedRow(row=row, reason=error.reason, number=_as_given(item))
+            yield RejectedRow(row=row, reason=error.reason, number=number_as_given(item))
 
 
-def _as_given(item: object) -> str:
+def number_as_given(item: object) -> str:
+    """Return what stands in place of a row's number, for the user's own file of rejects."""
     if isinstance(item, Recipient):
         item = item.phone_number
     elif isinstance(item, PhoneNumber):
         item = item.e164
+    elif isinstance(item, UnreadableRow):
+        item = item.number
     elif isinstance(item, Mapping):
         item = item.get(NUMBER_FIELD)
     return str(item)[:_KEPT_LENGTH] if isinstance(item, (str, int, float, Decimal)) else ""

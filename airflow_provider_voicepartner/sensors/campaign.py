@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from airflow_provider_voicepartner.gateways.model import DeliveryReport
 
 NOT_FOUND_GRACE = 300.0
+UNLISTED_GRACE = 3600.0
 
 
 class CampaignCompletionSensor(BaseSensorOperator):
@@ -31,6 +32,9 @@ class CampaignCompletionSensor(BaseSensorOperator):
     :param report_path: path or URI of a CSV file to write one line a recipient to, once complete:
         ``phone_number,status,gateway_status,at``. It holds numbers: keep it where only those may read who should.
     :param not_found_grace: seconds after sending during which the gateway may not know the campaign yet.
+    :param unlisted_grace: seconds after sending from which accepted recipients whom the gateway does not list at all, while
+        all that it does list are final, count as unconfirmed; until then they are waited for. An empty list is never
+        complete.
     """
 
     template_fields: Sequence[str] = (
@@ -47,6 +51,7 @@ class CampaignCompletionSensor(BaseSensorOperator):
         fail_fast: bool = False,
         report_path: str | None = None,
         not_found_grace: float = NOT_FOUND_GRACE,
+        unlisted_grace: float = UNLISTED_GRACE,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -56,6 +61,7 @@ class CampaignCompletionSensor(BaseSensorOperator):
         self.fail_fast = fail_fast
         self.report_path = report_path
         self.not_found_grace = not_found_grace
+        self.unlisted_grace = unlisted_grace
 
     def poke(self, context: Context) -> bool | PokeReturnValue:
         """
@@ -70,7 +76,10 @@ class CampaignCompletionSensor(BaseSensorOperator):
 
         rate = self._demanded_rate()
         progress, reports = poll(
-            read_report(self.campaign), conn_id=self.conn_id, not_found_grace=self.not_found_grace
+            read_report(self.campaign),
+            conn_id=self.conn_id,
+            not_found_grace=self.not_found_grace,
+            unlisted_grace=self.unlisted_grace,
         )
         self.log.info("Campaign: %s", progress)
         if not progress.is_complete:

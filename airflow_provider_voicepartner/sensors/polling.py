@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 def poll(
-    campaign: CampaignReport, *, conn_id: str | None, not_found_grace: float
+    campaign: CampaignReport, *, conn_id: str | None, not_found_grace: float, unlisted_grace: float
 ) -> tuple[Progress, list[DeliveryReport]]:
     """
     Ask once for all batches of a campaign.
@@ -36,6 +37,8 @@ def poll(
     :param campaign: the report of a send operator.
     :param conn_id: another connection than the report's.
     :param not_found_grace: seconds after sending during which "not found" is tolerated.
+    :param unlisted_grace: seconds after sending from which recipients whom the gateway does not list, while all that it
+        lists are final, count as unconfirmed.
     :raises DeliveryUnconfirmedError: when the gateway tells results only by callback.
     :raises RejectedError: when the gateway refuses to tell.
     """
@@ -49,16 +52,25 @@ def poll(
             )
         now = hook.sender.now()
         since = _latest(campaign.sent_at, campaign.scheduled_for)
+        age = (now - since).total_seconds() if since else float("inf")
         reports: list[DeliveryReport] = []
-        if since is None or now >= since:
-            young = since is not None and (now - since).total_seconds() < not_found_grace
+        unconfirmed = sum(batch.accepted for batch in campaign.batches if batch.gateway_id is None)
+        if age >= 0:
             for batch in campaign.batches:
-                reports += _ask(hook, batch, tolerate_not_found=young)
+                told = _ask(hook, batch, tolerate_not_found=age < not_found_grace)
+                reports += told
+                unconfirmed += _unlisted(batch, told) if age >= unlisted_grace else 0
     finally:
         hook.close()
-    named = sum(batch.accepted for batch in campaign.batches if batch.gateway_id is not None)
-    nameless = sum(batch.accepted for batch in campaign.batches if batch.gateway_id is None)
-    return Progress.of_reports(reports, expected=named + nameless, unconfirmed=nameless), reports
+    expected = sum(batch.accepted for batch in campaign.batches)
+    return Progress.of_reports(reports, expected=expected, unconfirmed=unconfirmed), reports
+
+
+def _unlisted(batch: SentBatch, told: Sequence[DeliveryReport]) -> int:
+    """Count whom the gateway will not tell of: SMS Partner leaves out people on its STOP list without a word."""
+    if not told or not all(report.status.is_terminal for report in told):
+        return 0
+    return max(0, batch.accepted - len({report.phone_number for report in told}))
 
 
 def _latest(*texts: str | None) -> datetime | None:

@@ -10,7 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_voicepartner.gateways.dates import PARIS, read_date, require_future, round_up_to_minutes
+from airflow_provider_voicepartner.gateways.dates import (
+    PARIS,
+    read_date,
+    require_future,
+    require_future_second,
+    require_future_slot,
+    round_up_to_minutes,
+)
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 
 NOW = datetime(2031, 5, 6, 12, 0, tzinfo=UTC)
@@ -36,8 +43,8 @@ class TestRequireFuture:
 
     @pytest.mark.parametrize("asked", [NOW, NOW - timedelta(seconds=1)])
     def test_the_past_and_the_present_are_refused(self, asked):
-        with pytest.raises(InvalidArgumentError, match=r"start: .* is in the past; give a later date"):
-            require_future(asked, NOW, argument="start")
+        with pytest.raises(InvalidArgumentError, match=r"send_at: .* is in the past; give a later date"):
+            require_future(asked, NOW)
 
     def test_the_past_is_judged_across_zones(self):
         with pytest.raises(InvalidArgumentError):
@@ -67,7 +74,7 @@ class TestRoundUp:
         moment = pendulum.instance(datetime.fromisoformat(day.format(asked))).in_timezone(PARIS)
         assert round_up_to_minutes(moment, step) == datetime.fromisoformat(day.format(rounded))
 
-    @settings(deadline=None, max_examples=200)
+    @settings(deadline=None, max_examples=75)
     @given(st.datetimes(datetime(2031, 1, 1), datetime(2032, 1, 1)), st.sampled_from([1, 5, 10, 15, 30, 60]))
     def test_never_back_never_a_step_too_far_also_when_the_clock_changes(self, moment, step):
         moment = pendulum.instance(moment.replace(tzinfo=UTC)).in_timezone(PARIS)
@@ -111,7 +118,7 @@ class TestReadDate:
     def test_what_is_no_date_is_none(self, written):
         assert read_date(written) is None
 
-    @settings(deadline=None, max_examples=200)
+    @settings(deadline=None, max_examples=75)
     @given(
         st.text() | st.integers() | st.floats() | st.decimals() | st.none() | st.datetimes().map(str)
         | st.datetimes(timezones=st.timezones()).map(datetime.isoformat) | st.lists(st.integers())
@@ -119,3 +126,37 @@ class TestReadDate:
     def test_reading_never_fails(self, written):
         read = read_date(written)
         assert read is None or read.utcoffset() is not None
+
+
+class TestRequireFutureSlot:
+    def test_is_moved_up_to_a_minute_that_the_gateway_takes(self):
+        slot = require_future_slot(datetime(2031, 5, 6, 13, 1, 30, tzinfo=UTC), NOW, step=5)
+        assert slot.isoformat() == "2031-05-06T15:05:00+02:00"
+
+    @pytest.mark.parametrize("step", [1, 5])
+    def test_the_second_of_two_equal_hours_only_when_the_first_is_ahead_too(self, step):
+        # On 26 October 2031 the clock goes from 03:00 back to 02:00, at 01:00 UTC.
+        second = datetime(2031, 10, 26, 1, 30, tzinfo=UTC)
+        assert require_future_slot(second, NOW, step=step).timestamp() == second.timestamp()
+        with pytest.raises(InvalidArgumentError, match="send_at: lies in the hour that the clock repeats"):
+            require_future_slot(second, second - timedelta(minutes=40), step=step)
+
+    def test_the_end_of_time_is_refused(self):
+        for last in (
+            datetime(9999, 12, 31, 23, 59, tzinfo=UTC),
+            datetime(9999, 12, 31, 23, 58, tzinfo=timezone(timedelta(hours=1))),
+        ):
+            with pytest.raises(InvalidArgumentError, match="too far"):
+                require_future_slot(last, NOW, step=5)
+
+
+class TestRequireFutureSecond:
+    @pytest.mark.parametrize(("microsecond", "second"), [(0, 30), (1, 31), (999_999, 31)])
+    def test_is_moved_up_to_a_whole_second(self, microsecond, second):
+        asked = datetime(2031, 5, 6, 13, 0, 30, microsecond, tzinfo=UTC)
+        assert require_future_second(asked, NOW) == datetime(2031, 5, 6, 13, 0, second, tzinfo=UTC)
+
+    def test_the_end_of_time_is_refused(self):
+        last = datetime(9999, 12, 31, 23, 59, 59, 1, tzinfo=timezone(timedelta(hours=1)))
+        with pytest.raises(InvalidArgumentError, match="too far"):
+            require_future_second(last, NOW)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+from functools import partial
+
 import pytest
 
 from airflow_provider_voicepartner.gateways.errors import (
@@ -44,6 +48,33 @@ def test_a_refused_number_is_not_shown():
     error = GatewayError("octopush", "send", ErrorKind.REJECTED, "no", recipients=(problem,))
     assert "612345678" not in f"{error} {error!r} {error.recipients!r}"
     assert error.recipients[0].phone_number == "+33612345678"
+
+
+ERRORS = [
+    InvalidArgumentError("sender", "has 12 characters; shorten it"),
+    InvalidCallbackError("the callback is empty"),
+    GatewayError("octopush", "me", ErrorKind.CONFIGURATION, "no"),
+    GatewayError(
+        "smspartner", "send", ErrorKind.REJECTED, "no", code="14", status=400,
+        recipients=(RecipientProblem("+33612345678", "14", "on the STOP list"),),
+    ),
+]  # fmt: skip
+WAYS = {
+    **{f"pickle {protocol}": partial(pickle.dumps, protocol=protocol) for protocol in range(2, 6)},
+    "copy": copy.copy,
+    "deep copy": copy.deepcopy,
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("error", ERRORS)
+def test_errors_survive_a_way_into_another_process(error, way):
+    error.add_note("seen by the worker")
+    made = WAYS[way](error)
+    again = pickle.loads(made) if isinstance(made, bytes) else made
+    assert type(again) is type(error)
+    assert str(again) == str(error)
+    assert vars(again) == vars(error)
 
 
 class TestCodes:

@@ -26,6 +26,7 @@ from airflow_provider_voicepartner.gateways.errors import (
 )
 from airflow_provider_voicepartner.gateways.gateway import Gateway
 from airflow_provider_voicepartner.gateways.model import (
+    CallbackUrls,
     DeliveryReport,
     Kind,
     Message,
@@ -262,8 +263,7 @@ class TestKey:
     def test_never_shows_in_a_repr(self, gateway: Gateway) -> None:
         for plain in every_request(gateway):
             request = gateway.authenticate(plain, CREDENTIALS)
-            # A path is shown, so a request whose key is in it must never be: what is logged is the one before.
-            shown = repr(plain) + repr(CREDENTIALS) + ("" if places(request) == ["path"] else repr(request))
+            shown = repr(plain) + repr(CREDENTIALS) + repr(request)
             for secret in (KEY, quote(KEY, safe=""), LOGIN, TEXT, "99887766"):
                 assert secret not in shown
 
@@ -338,6 +338,12 @@ class TestSendRequest:
             sample.refuse("text", message=replace(sample.message, text=text))
         else:
             sample.refuse("audio_token", message=replace(sample.message, audio_token=text))
+
+    @EVERY_SEND
+    def test_a_callback_url_that_is_not_https(self, sample: Sample) -> None:
+        if sample.gateway is not octopush:  # It takes none per request.
+            urls = CallbackUrls(delivery="http://example.org/secret")
+            assert "example.org" not in sample.refuse("callbacks.delivery", callbacks=urls)
 
     @EVERY_SEND
     def test_a_sender_of_twelve_characters(self, sample: Sample) -> None:
@@ -484,13 +490,14 @@ REFUSALS = [
 class TestRefusal:
     @EVERY_SEND
     @pytest.mark.parametrize("status", [200, 400, 401, 429, 500])
-    @pytest.mark.parametrize("data", REFUSALS)
-    def test_never_shows_a_key_a_number_or_a_text(self, sample: Sample, data: object, status: int) -> None:
-        assert nothing_private_in(sample.fail(answer(data, status)))
-        assert nothing_private_in(failure(lambda: sample.gateway.parse_balance(answer(data, status))))
-        assert nothing_private_in(
-            failure(lambda: sample.gateway.parse_cancel(answer(data, status), "8123456"))
-        )
+    def test_never_shows_a_key_a_number_or_a_text(self, sample: Sample, status: int) -> None:
+        for data in REFUSALS:
+            response = answer(data, status)
+            assert nothing_private_in(sample.fail(response)), data
+            assert nothing_private_in(failure(partial(sample.gateway.parse_balance, response))), data
+            assert nothing_private_in(failure(partial(sample.gateway.parse_cancel, response, "8123456"))), (
+                data
+            )
 
     @EVERY_SEND
     def test_a_rate_limit_may_be_tried_again(self, sample: Sample) -> None:
@@ -570,7 +577,7 @@ def mutated(good: list[Mapping[str, Any]]) -> st.SearchStrategy[bytes]:
 
 
 class TestAnythingAtAll:
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=60, deadline=None)
     @given(
         body=mutated([*(sample.sent for sample in SAMPLES), *BALANCES.values()]),
         status=st.sampled_from([200, 201, 204, 301, 302, 400, 401, 402, 404, 408, 429, 500, 503]),
@@ -588,7 +595,7 @@ class TestAnythingAtAll:
             with suppress(GatewayError):
                 assert gateway.parse_cancel(response, "8123456").gateway_id == "8123456"
 
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=60, deadline=None)
     @given(
         body=mutated(list(REPORTS.values())), query=st.text(max_size=40), content_type=st.text(max_size=10)
     )

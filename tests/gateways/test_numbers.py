@@ -51,6 +51,7 @@ def ask_library(text: str) -> Answer:
         PhoneNumberType.MOBILE: LineType.MOBILE,
         PhoneNumberType.FIXED_LINE: LineType.LANDLINE,
         PhoneNumberType.FIXED_LINE_OR_MOBILE: LineType.EITHER,
+        PhoneNumberType.VOIP: LineType.VOIP,
     }
     return best[0], best[1], lines.get(best[2], LineType.OTHER)
 
@@ -81,9 +82,14 @@ def reader_without_tables(region: str = "FR") -> NumberReader:
         ("0612345678", "+33612345678", "FR", "mobile"),
         ("0756781234", "+33756781234", "FR", "mobile"),
         ("0123456789", "+33123456789", "FR", "landline"),
-        ("0912345678", "+33912345678", "FR", "other"),
+        ("0912345678", "+33912345678", "FR", "voip"),
         ("0800123456", "+33800123456", "FR", "other"),
         ("0806123456", "+33806123456", "FR", "other"),
+        ("0899123456", "+33899123456", "FR", "other"),
+        ("0820123456", "+33820123456", "FR", "other"),
+        ("+44 56 1234 5678", "+445612345678", "GB", "voip"),
+        ("+44 909 8790000", "+449098790000", "GB", "other"),
+        ("+800 1234 5678", "+80012345678", "001", "other"),
         ("0690123456", "+590690123456", "GP", "mobile"),
         ("0691250000", "+590691250000", "GP", "mobile"),
         ("0709012345", "+590709012345", "GP", "mobile"),
@@ -220,6 +226,10 @@ def test_a_planted_number_is_in_no_reason_and_in_no_repr() -> None:
 
 def test_who_can_receive_an_sms() -> None:
     assert {line for line in LineType if line.can_receive_sms} == {LineType.MOBILE, LineType.EITHER}
+
+
+def test_who_can_be_called() -> None:
+    assert set(LineType) - {line for line in LineType if line.can_be_called} == {LineType.OTHER}
 
 
 def test_other_regions_are_read_by_the_library() -> None:

@@ -224,7 +224,7 @@ KEYS = st.sampled_from(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     query=st.text(max_size=40),
     body=st.binary(max_size=200)

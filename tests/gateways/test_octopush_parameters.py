@@ -205,7 +205,7 @@ VALUES = (
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=75, deadline=None)
 @given(
     data=st.dictionaries(
         st.sampled_from([*PRESENT, "code", "message", "errors"]),

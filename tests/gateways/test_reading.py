@@ -19,15 +19,21 @@ from airflow_provider_voicepartner.gateways.errors import (
 )
 from airflow_provider_voicepartner.gateways.reading import (
     as_bool,
+    as_count,
+    as_currency,
     as_decimal,
     as_int,
     as_object,
     as_objects,
     as_text,
+    as_verdict,
     decode,
+    is_presentable_code,
     loads,
     pick,
+    presentable_words,
     read_callback,
+    read_callback_number,
     refusal,
     transport_kind,
 )
@@ -58,7 +64,7 @@ class TestLoads:
         with pytest.raises(ValueError):  # noqa: PT011 - its words are the decoder's
             loads(text)
 
-    @settings(deadline=None, max_examples=150)
+    @settings(deadline=None, max_examples=60)
     @given(st.binary() | st.text())
     def test_nothing_but_a_value_error(self, text):
         with suppress(ValueError):
@@ -120,7 +126,7 @@ def test_objects():
     assert as_objects({"a": 1}) == as_objects(None) == []
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=75)
 @given(json_values)
 def test_readers_never_fail_and_sums_of_what_they_read_do_not_either(value):
     for read in (as_text, as_int, as_bool, as_object, as_objects):
@@ -275,7 +281,7 @@ class TestReadCallback:
         with pytest.raises(InvalidCallbackError):
             self.read(body)
 
-    @settings(deadline=None, max_examples=200)
+    @settings(deadline=None, max_examples=75)
     @given(st.binary(), st.text(), st.text(max_size=10))
     def test_nothing_but_its_own_error(self, body, query, content_type):
         try:
@@ -284,9 +290,63 @@ class TestReadCallback:
             return
         assert fields
 
-    @settings(deadline=None, max_examples=100)
+    @settings(deadline=None, max_examples=50)
     @given(
         st.dictionaries(st.text(min_size=1), st.text() | st.integers() | st.none(), min_size=1, max_size=5)
     )
     def test_what_was_sent_as_json_is_read(self, fields):
         assert self.read(json.dumps(fields).encode()) == fields
+
+
+@pytest.mark.parametrize(
+    ("value", "count"),
+    [(0, 0), ("7", 7), (Decimal("7.0"), 7), (-1, None), ("-1", None), (7.5, None), ("", None)],
+)
+def test_as_count(value, count):
+    assert as_count(value) == count
+
+
+@pytest.mark.parametrize(
+    ("value", "verdict"),
+    [(True, True), ("1", True), (False, False), (0, False), ("no", False), ("", None), (" ", None), (None, None),
+     ("maybe", None), ([], None)],
+)  # fmt: skip
+def test_as_verdict(value, verdict):
+    assert as_verdict(value) is verdict
+
+
+@pytest.mark.parametrize(
+    ("value", "unit"),
+    [("€", "EUR"), ("eur", "EUR"), (" Euros ", "EUR"), ("EUR", "EUR"), ("USD", "USD"), ("sms", "sms"), ("", None),
+     (None, None), ({}, None)],
+)  # fmt: skip
+def test_as_currency(value, unit):
+    assert as_currency(value) == unit
+
+
+@pytest.mark.parametrize(
+    ("code", "shown"),
+    [("NOT_CREDIT", True), ("-1", True), ("e.12", True), ("", False), ("a b", False), ("x" * 41, False),
+     ("33612345678", False), ("s3cret", False)],
+)  # fmt: skip
+def test_what_may_be_shown_as_a_code(code, shown):
+    assert is_presentable_code(code, ApiResponse(status=400, body=b"", private=("s3cret",))) is shown
+
+
+def test_words_are_shown_scrubbed_short_and_on_one_line():
+    response = ApiResponse(status=400, body=b"", private=("s3cret",))
+    words = presentable_words("s3cret\n 0612345678\t" + "x" * 300, response)
+    assert words.startswith("*** 0612••••78 xx")
+    assert len(words) == 200
+    assert presentable_words(None, response) == ""
+
+
+@pytest.mark.parametrize("value", ["+33 6 12 34 56 78", "0612345678", 33612345678])
+def test_the_number_of_a_callback(value):
+    assert read_callback_number(value) == "+33612345678"
+
+
+@pytest.mark.parametrize("value", [None, "", "06123", "anna", [], True])
+def test_a_callback_about_nobody(value):
+    with pytest.raises(InvalidCallbackError, match="names no phone number"):
+        read_callback_number(value)

@@ -92,6 +92,17 @@ class TestSend:
         assert (refused.phone_number, refused.code) == ("+33600000002", "14")
         assert "STOP list" in refused.reason
 
+    @pytest.mark.parametrize(("code", "opted_out"), [(14, True), ("14", True), (13, False), (None, False)])
+    def test_who_said_stop_is_told_apart(self, code, opted_out):
+        entries = [{"success": False, "code": code, "phoneNumber": "0600000002"}]
+        (refused,) = send(SENT | {"errors": entries}).refused
+        assert refused.opted_out is opted_out
+        (refused,) = smspartner.parse_bulk_send(
+            answer(BULK_SENT | {"SMSResponse_List": [BULK_SENT["SMSResponse_List"][0], *entries]}),
+            phone_numbers=NUMBERS,
+        ).refused
+        assert refused.opted_out is opted_out
+
     def test_an_id_that_came_as_a_float_is_read(self):
         assert send(b'{"success": true, "message_id": 8123456.0}').gateway_id == "8123456"
 

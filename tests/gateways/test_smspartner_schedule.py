@@ -90,7 +90,7 @@ def test_the_end_of_time_is_refused():
             fields(last)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=75)
 @given(
     st.datetimes(min_value=datetime(2030, 1, 2), max_value=datetime(2060, 1, 1)),
     st.sampled_from(

@@ -165,7 +165,7 @@ VALUES = (
 KEYS = st.sampled_from([*CALL, *DROP, "audioFileComplementaire", "other"])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     query=st.text(max_size=60) | st.dictionaries(KEYS, st.text(max_size=20)).map(urlencode),
     body=st.binary(max_size=200)

@@ -48,7 +48,12 @@ JSON = st.recursive(
 
 
 def opened(
-    store: FakeStore, *, fingerprint: str = "f1", batches: int = 2, on_unknown: Any = "fail", try_number: int = 1
+    store: FakeStore,
+    *,
+    fingerprint: str = "f1",
+    batches: int = 2,
+    on_unknown: Any = "fail",
+    try_number: int = 1,
 ) -> Ledger:
     ledger = Ledger(store, fingerprint=fingerprint, try_number=try_number)
     ledger.open(batches, on_unknown=on_unknown)
@@ -75,6 +80,14 @@ def test_a_record_changed_by_hand_is_read_or_refused_and_nothing_else(data: Any)
         assert "voicepartner/batch/0" in str(error)  # says where to look
     else:
         assert not data
+
+
+@given(st.sampled_from(list(SENT.to_json())), JSON)
+def test_a_value_of_another_type_in_a_record_is_refused(name: str, value: Any) -> None:
+    data = SENT.to_json()
+    if type(value) is not type(data[name]):
+        with pytest.raises(ConfigurationError, match="cannot be read"):
+            BatchRecord.from_json({**data, name: value})
 
 
 @given(JSON)
@@ -120,7 +133,9 @@ def test_nothing_is_known_of_a_batch_that_was_never_claimed() -> None:
     assert opened(FakeStore(), try_number=4).find(0, 3) is None
 
 
-@pytest.mark.parametrize("left", [SENT, CLAIM, replace(CLAIM, phase=Phase.ASSUMED_SENT)], ids=lambda r: r.phase)
+@pytest.mark.parametrize(
+    "left", [SENT, CLAIM, replace(CLAIM, phase=Phase.ASSUMED_SENT)], ids=lambda r: r.phase
+)
 def test_changed_input_is_refused_once_anything_may_have_left(left: BatchRecord) -> None:
     store = FakeStore()
     opened(store).write(1, left)

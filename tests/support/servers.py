@@ -45,7 +45,9 @@ class CountingServer:
                 return
             index = min(self.connections, len(self.behaviours) - 1)
             self.connections += 1
-            threading.Thread(target=self._handle, args=(connection, self.behaviours[index]), daemon=True).start()
+            threading.Thread(
+                target=self._handle, args=(connection, self.behaviours[index]), daemon=True
+            ).start()
 
     def _handle(self, connection: socket.socket, behave: Behaviour) -> None:
         with connection, contextlib.suppress(OSError):
@@ -58,7 +60,11 @@ class CountingServer:
             data += connection.recv(65_536) or _gone()
         head, _, body = data.partition(b"\r\n\r\n")
         length = next(
-            (int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")),
+            (
+                int(line.split(b":")[1])
+                for line in head.split(b"\r\n")
+                if line.lower().startswith(b"content-length:")
+            ),
             0,
         )
         while len(body) < length:
@@ -114,7 +120,9 @@ def answer(status: int, body: bytes | str = b"{}", **headers: str) -> Behaviour:
 
     def behave(server: CountingServer, connection: socket.socket) -> None:
         server.read(connection)
-        head = f"HTTP/1.1 {status} Some Reason\r\nContent-Length: {len(raw)}\r\nConnection: close\r\n{lines}\r\n"
+        head = (
+            f"HTTP/1.1 {status} Some Reason\r\nContent-Length: {len(raw)}\r\nConnection: close\r\n{lines}\r\n"
+        )
         connection.sendall(head.encode() + raw)
 
     return behave

@@ -38,7 +38,7 @@ def test_sms_with_personal_texts(run_dag: RunDag, sandbox: Any, reached: Reached
     assert report["gateway"] == "smspartner"
     assert reached("smspartner") == {A: 1, B: 1}
     texts = texts_sent(sandbox, "smspartner")
-    assert texts[A].startswith("Bonjour Amélie, rendez-vous le 20")
+    assert texts[A].startswith("Bonjour Amélie, rendez-vous demain")
     assert texts[B].endswith("a 10:00.")
 
 

@@ -21,6 +21,8 @@ from airflow_provider_voicepartner.gateways.model import (
 from airflow_provider_voicepartner.gateways.octopush import codes
 from airflow_provider_voicepartner.gateways.octopush.refusals import build_refusal, decode_answer
 from airflow_provider_voicepartner.gateways.reading import (
+    as_count,
+    as_currency,
     as_decimal,
     as_int,
     as_objects,
@@ -30,7 +32,6 @@ from airflow_provider_voicepartner.gateways.wire import ApiResponse
 
 # The vendor's pages and clients disagree on the key; drafts, parameters and calls say ticket_number.
 _TICKET_KEYS: Final = ("ticket_number", "sms_ticket", "voice_ticket", "vocal_ticket")
-_EUROS: Final = frozenset({"euros", "euro", "eur", "€"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,11 +75,11 @@ def parse_batch(response: ApiResponse, message: Message, recipients: Sequence[Re
             ticket=ticket,
             may_be_duplicate=True,
         )
-    count = as_int(data.get("number_of_contacts"))
+    count = as_count(data.get("number_of_contacts"))
     cost = as_decimal(data.get("total_cost"))
     return Receipt(
         gateway_id=ticket,
-        accepted=len(recipients) if count is None or count < 0 else min(count, len(recipients)),
+        accepted=len(recipients) if count is None else min(count, len(recipients)),
         cost=cost,
         currency=None if cost is None else "EUR",
         segments=as_int(data.get("number_of_sms_needed")),
@@ -103,7 +104,7 @@ def parse_balance(response: ApiResponse) -> Balance:
     """
     endpoint = "wallet/check-balance"
     data = decode_answer(endpoint, response, safe_to_repeat=True)
-    amount, unit = as_decimal(data.get("amount")), as_text(data.get("unit"))
+    amount, unit = as_decimal(data.get("amount")), as_currency(data.get("unit"))
     if amount is None or unit is None or not 200 <= response.status < 300:
         raise build_refusal(
             endpoint,
@@ -116,7 +117,7 @@ def parse_balance(response: ApiResponse) -> Balance:
     packs = tuple(_wallet_pack(pack) for pack in as_objects(data.get("wallet_packs")))
     return Balance(
         amount=amount,
-        unit="EUR" if unit.casefold() in _EUROS else unit,
+        unit=unit,
         details={"wallet_packs": packs} if packs else {},
         raw=data,
     )

@@ -13,17 +13,17 @@ from typing import Any, Final
 from airflow_provider_voicepartner.gateways.dates import read_date
 from airflow_provider_voicepartner.gateways.errors import InvalidCallbackError
 from airflow_provider_voicepartner.gateways.model import CallbackEvent, DeliveryReport, OptOut, Reply
-from airflow_provider_voicepartner.gateways.numbers import read_wire_number
 from airflow_provider_voicepartner.gateways.octopush.codes import STATUS_WORDS
 from airflow_provider_voicepartner.gateways.octopush.identity import NAME
 from airflow_provider_voicepartner.gateways.reading import (
+    as_count,
     as_decimal,
-    as_int,
     as_object,
     as_text,
     loads,
     pick,
     read_callback,
+    read_callback_number,
 )
 from airflow_provider_voicepartner.gateways.status import DeliveryStatus
 from airflow_provider_voicepartner.gateways.wire import CallbackRequest
@@ -35,7 +35,6 @@ _DATES: Final = {
     "answer_date": "reply",
     "stop_date": "stop",
 }
-_FEWEST_DIGITS = 6
 
 
 def parse_callback(callback: CallbackRequest) -> tuple[CallbackEvent, ...]:
@@ -49,14 +48,12 @@ def parse_callback(callback: CallbackRequest) -> tuple[CallbackEvent, ...]:
     raw = read_callback(callback)
     fields = _flatten(raw)
     kind = _kind(fields)
-    number = as_text(fields.get("number"))
-    if number is None or sum(letter.isdigit() for letter in number) < _FEWEST_DIGITS:
-        raise InvalidCallbackError("the callback names no phone number")
+    number = read_callback_number(fields.get("number"))
     if kind == "delivery":
-        return (_read_delivery(raw, fields, read_wire_number(number)),)
+        return (_read_delivery(raw, fields, number),)
     if kind == "reply":
-        return (_read_reply(raw, fields, read_wire_number(number)),)
-    return (_read_stop(raw, fields, read_wire_number(number)),)
+        return (_read_reply(raw, fields, number),)
+    return (_read_stop(raw, fields, number),)
 
 
 def _flatten(raw: Mapping[str, Any]) -> dict[str, Any]:
@@ -97,7 +94,6 @@ def _read_delivery(raw: Mapping[str, Any], fields: Mapping[str, Any], number: st
     if word is None:
         raise InvalidCallbackError("the delivery report has no status")
     status = STATUS_WORDS.read(word)
-    duration = as_int(fields.get("call_duration"))
     return DeliveryReport(
         gateway=NAME,
         campaign_id=as_text(fields.get("message_id")),
@@ -105,7 +101,7 @@ def _read_delivery(raw: Mapping[str, Any], fields: Mapping[str, Any], number: st
         status=status,
         gateway_status=word,
         at=read_date(as_text(fields.get("delivery_date"))),
-        duration=duration if duration is not None and duration >= 0 else None,
+        duration=as_count(fields.get("call_duration")),
         cost=as_decimal(fields.get("unit_price")),
         pressed_keys=as_text(fields.get("pressed_keys_code")),
         opted_out=status is DeliveryStatus.OPTED_OUT,

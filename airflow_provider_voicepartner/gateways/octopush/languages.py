@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final, Literal
 
+from airflow_provider_voicepartner.gateways.checks import check_language
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 
 Gender = Literal["female", "male"]
@@ -50,7 +50,6 @@ VOICES: Final[Mapping[str, frozenset[Gender]]] = MappingProxyType(
 
 _SHORT = {"fr": "fr-FR", "en": "en-GB"}
 _BY_FOLDED_NAME = {name.casefold(): name for name in VOICES}
-_LANGUAGE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*")
 
 
 def read_language(language: str | None, gender: Gender, *, allow_any: bool = False) -> str:
@@ -64,11 +63,7 @@ def read_language(language: str | None, gender: Gender, *, allow_any: bool = Fal
     """
     if language is None:
         return DEFAULT_LANGUAGE
-    written = language.strip().replace("_", "-")
-    if not _LANGUAGE.fullmatch(written):
-        raise InvalidArgumentError(
-            "language", "is not a language code; write it like 'fr-FR', 'fr' or 'en-GB'"
-        )
+    written = check_language(language)
     name = _SHORT.get(written.casefold()) or _BY_FOLDED_NAME.get(written.casefold())
     if name is None:
         if allow_any:

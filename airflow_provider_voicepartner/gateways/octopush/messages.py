@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
-from airflow_provider_voicepartner.gateways.dates import require_future
+from airflow_provider_voicepartner.gateways.checks import check_encodable, check_numbers, check_sender
+from airflow_provider_voicepartner.gateways.dates import require_future_second
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.model import (
+    NO_CALLBACKS,
     CallbackUrls,
     Message,
     Recipient,
     SmsMessage,
     Voicemail,
 )
-from airflow_provider_voicepartner.gateways.octopush.checks import SENDER, check_encodable, check_recipients
 from airflow_provider_voicepartner.gateways.octopush.languages import read_language
 from airflow_provider_voicepartner.gateways.octopush.options import SmsOptions, VoiceOptions
 from airflow_provider_voicepartner.gateways.octopush.personal import LONGEST_TEXT, fields_of, personalise
@@ -24,7 +25,6 @@ from airflow_provider_voicepartner.gateways.wire import ApiRequest
 
 PURPOSES: Final = {"alert": "alert", "marketing": "wholesale"}
 
-_NO_CALLBACKS = CallbackUrls()
 _SHORTEST_SECRET = 3
 
 
@@ -49,11 +49,7 @@ def check_message(message: Message, recipients_have_fields: bool) -> None:
         )
     if message.purpose not in PURPOSES:
         raise InvalidArgumentError("purpose", f"is none of {', '.join(PURPOSES)}")
-    if message.sender is not None and not SENDER.fullmatch(message.sender):
-        raise InvalidArgumentError(
-            "sender",
-            "is not 3 to 11 letters or digits without blanks and accents; shorten it or leave it out",
-        )
+    check_sender(message.sender)
     _settings(message)
 
 
@@ -101,7 +97,7 @@ def build_batch(
     reference: str,
     now: datetime,
     send_at: datetime | None = None,
-    callbacks: CallbackUrls = _NO_CALLBACKS,
+    callbacks: CallbackUrls = NO_CALLBACKS,
     simulate: bool = False,
 ) -> ApiRequest:
     """
@@ -117,7 +113,7 @@ def build_batch(
         gets an id of its own, since it is not documented whether a simulated request uses up its id.
     :raises InvalidArgumentError: naming the argument and the fix.
     """
-    check_recipients(recipients)
+    check_numbers([recipient.phone_number for recipient in recipients])
     with_fields = any(recipient.fields for recipient in recipients)
     check_message(message, with_fields)
     text = _text(message)
@@ -136,7 +132,7 @@ def build_batch(
     if message.sender is not None:
         body["sender"] = message.sender
     if send_at is not None:
-        body["send_at"] = _write_date(send_at, now)
+        body["send_at"] = require_future_second(send_at, now).isoformat(timespec="seconds")
     if simulate:
         body["simulation_mode"] = True
     endpoint = "sms-campaign/send" if isinstance(message, SmsMessage) else "voice-campaign/send"
@@ -148,16 +144,6 @@ def build_batch(
         body=body,
         private=_private_texts(text, personal.text, contacts),
     )
-
-
-def _write_date(send_at: datetime, now: datetime) -> str:
-    try:
-        moment = require_future(send_at, now)
-        if moment.microsecond:
-            moment += timedelta(seconds=1, microseconds=-moment.microsecond)
-    except OverflowError:
-        raise InvalidArgumentError("send_at", "is too far in the future; give an earlier date") from None
-    return moment.isoformat(timespec="seconds")
 
 
 def _private_texts(text: str, sent: str, contacts: Sequence[dict[str, str]]) -> tuple[str, ...]:

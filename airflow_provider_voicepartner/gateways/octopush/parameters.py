@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from airflow_provider_voicepartner.gateways.callback_urls import URL_RULE, is_callback_url
+from airflow_provider_voicepartner.gateways.checks import E164, EMAIL, SENDER
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.octopush import codes
-from airflow_provider_voicepartner.gateways.octopush.checks import E164, SENDER, URL_RULE, is_callback_url
 from airflow_provider_voicepartner.gateways.octopush.refusals import build_refusal, decode_answer
 from airflow_provider_voicepartner.gateways.reading import as_bool, as_int, as_object, as_text, pick
 from airflow_provider_voicepartner.gateways.wire import ApiRequest, ApiResponse
@@ -21,8 +22,6 @@ _ALERTS: Final = "sms_campaign_alert_parameters"
 _SENDERS: Final = "campaign_parameters"
 _CALLBACKS: Final = "callbacks"
 _GROUPS: Final = (_ALERTS, _SENDERS, _CALLBACKS)
-
-_EMAIL = re.compile(r"[^@\s,;]+@[^@\s,;]+\.[^@\s,;]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +115,7 @@ def build_edit_parameters(
     alerts = {
         "alert_type": alert_type,
         "alert_bound": alert_bound,
-        "alert_email_to": _check("alert_email_to", alert_email_to, _EMAIL, "an e-mail address"),
+        "alert_email_to": _check("alert_email_to", alert_email_to, EMAIL, "an e-mail address"),
         "alert_phone_number_to": _check(
             "alert_phone_number_to", alert_phone_number_to, E164, "a number in E.164"
         ),
@@ -128,7 +127,7 @@ def build_edit_parameters(
             "callback_url_for_blacklisted_numbers", callback_url_for_blacklisted_numbers
         ),
         "callback_url_for_visits": _check_url("callback_url_for_visits", callback_url_for_visits),
-        "email_for_inbounds": _check("email_for_inbounds", email_for_inbounds, _EMAIL, "an e-mail address"),
+        "email_for_inbounds": _check("email_for_inbounds", email_for_inbounds, EMAIL, "an e-mail address"),
     }
     groups: dict[str, dict[str, Any]] = {_ALERTS: alerts, _SENDERS: senders, _CALLBACKS: callbacks}
     given = {
@@ -207,7 +206,7 @@ def parse_parameters(response: ApiResponse) -> CampaignParameters:
         callback_url_for_visits=as_text(callbacks.get("callback_url_for_visits")),
         email_for_inbounds=as_text(callbacks.get("email_for_inbounds")),
         api_version=as_text(callbacks.get("api_version")),
-        use_metadata_node_for_inbound=_read_flag(callbacks.get("use_metadata_node_for_inbound")),
+        use_metadata_node_for_inbound=as_bool(callbacks.get("use_metadata_node_for_inbound")),
         raw=data,
     )
 
@@ -216,10 +215,6 @@ def _read_emails(value: Any) -> tuple[str, ...]:
     """Read one address, or the list that one page of the vendor documents."""
     items = value if isinstance(value, list) else [value]
     return tuple(address for item in items if (address := as_text(item)) is not None)
-
-
-def _read_flag(value: Any) -> bool | None:
-    return None if value is None else as_bool(value)
 
 
 def parse_edit_parameters(response: ApiResponse) -> Mapping[str, Any]:

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from airflow_provider_voicepartner.gateways.checks import check_encodable
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.model import Recipient
-from airflow_provider_voicepartner.gateways.octopush.checks import check_encodable
 from airflow_provider_voicepartner.gateways.placeholders import fill_in, placeholders, rename
 
 LONGEST_TEXT: Final = 1224

@@ -15,12 +15,17 @@ from typing import Any, Final
 from airflow_provider_voicepartner.gateways.errors import Codes, ErrorKind, GatewayError
 from airflow_provider_voicepartner.gateways.octopush.codes import DUPLICATE_CODE
 from airflow_provider_voicepartner.gateways.octopush.identity import NAME
-from airflow_provider_voicepartner.gateways.reading import as_text, decode, refusal, transport_kind
-from airflow_provider_voicepartner.gateways.wire import ApiResponse, scrub
+from airflow_provider_voicepartner.gateways.reading import (
+    as_text,
+    decode,
+    is_presentable_code,
+    refusal,
+    transport_kind,
+)
+from airflow_provider_voicepartner.gateways.wire import ApiResponse
 
 _DEEPEST = 4
 _MOST_REASONS = 50
-_CODE = re.compile(r"[A-Za-z0-9_.\-]{1,40}")
 _REQUEST_ID = re.compile(r"request[\s_\-]?id", re.IGNORECASE)
 # "can only be used with" is about something else, so a bare "used" after "be" does not count.
 _TAKEN_BEFORE = re.compile(r"\balready\b|\bduplicate|(?<!be )\bused\b|\bdéjà\b|\bdoublon", re.IGNORECASE)
@@ -150,16 +155,11 @@ def _judge(status: int, code: str | None, codes: Codes, *, safe_to_repeat: bool)
 def _choose_code(reasons: tuple[Reason, ...], codes: Codes, response: ApiResponse) -> str | None:
     """Return the most telling code: a documented one that does not merely repeat the HTTP status, if there is one."""
     found = [
-        reason.code for reason in reasons if reason.code and _is_presentable(reason.code, codes, response)
+        reason.code
+        for reason in reasons
+        if reason.code and (reason.code in codes.kinds or is_presentable_code(reason.code, response))
     ]
     repeated = str(response.status)
     documented = [code for code in found if code in codes.kinds and code != repeated]
     own = [code for code in found if code != repeated]
     return next(iter(documented or own or found), None)
-
-
-def _is_presentable(code: str, codes: Codes, response: ApiResponse) -> bool:
-    """Say whether a text is a code: a documented one, or a short word that gives away no number, text or key."""
-    if code in codes.kinds:
-        return True
-    return _CODE.fullmatch(code) is not None and scrub(code, response.private) == code

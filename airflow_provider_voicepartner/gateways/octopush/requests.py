@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 from typing import Final, Literal, get_args
 
+from airflow_provider_voicepartner.gateways.checks import check_secret
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.model import Kind
 from airflow_provider_voicepartner.gateways.wire import ApiRequest, Credentials
@@ -20,22 +21,13 @@ def authenticate(request: ApiRequest, credentials: Credentials) -> ApiRequest:
     """
     Put the login and the key into the headers ``api-login`` and ``api-key``.
 
-    :raises InvalidArgumentError: for a missing or unusable one (``login``, ``password``), so that the HTTP client
-        cannot choke on it with an error that shows it.
+    :raises InvalidArgumentError: for a missing or unusable one (``login``, ``password``).
     """
-    login = _header_value("login", credentials.login, "the account's or sub-account's e-mail address")
-    key = _header_value("password", credentials.api_key, "the API key")
+    login = check_secret(
+        credentials.login, argument="login", what="the account's or sub-account's e-mail address"
+    )
+    key = check_secret(credentials.api_key, argument="password", what="the API key")
     return replace(request, headers={**request.headers, "api-login": login, "api-key": key})
-
-
-def _header_value(argument: str, value: str | None, what: str) -> str:
-    if not value:
-        raise InvalidArgumentError(argument, f"is missing; put {what} into the connection's {argument}")
-    if not value.isascii() or not value.isprintable() or " " in value:
-        raise InvalidArgumentError(
-            argument, f"holds a blank, a line break or another character that is not in {what}; copy it again"
-        )
-    return value
 
 
 def build_balance(

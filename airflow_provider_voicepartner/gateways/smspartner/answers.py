@@ -202,7 +202,10 @@ def _receipt(
         segments=as_int(pick(data, "nb_sms", "nbSMS", "nbSms")),
         refused=tuple(
             RefusedRecipient(
-                phone_number=problem.phone_number or "", code=problem.code, reason=problem.reason
+                phone_number=problem.phone_number or "",
+                code=problem.code,
+                reason=problem.reason,
+                opted_out=problem.code == tables.ON_STOP_LIST,
             )
             for problem in problems
         ),

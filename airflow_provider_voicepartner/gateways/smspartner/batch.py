@@ -6,8 +6,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from airflow_provider_voicepartner.gateways.callback_urls import check_callback_url
+from airflow_provider_voicepartner.gateways.checks import check_count, check_numbers, check_sender
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.model import (
+    NO_CALLBACKS,
     Balance,
     CallbackUrls,
     Cancellation,
@@ -26,14 +29,7 @@ from airflow_provider_voicepartner.gateways.smspartner.answers import (
     parse_send,
     parse_vn_send,
 )
-from airflow_provider_voicepartner.gateways.smspartner.checks import (
-    check_count,
-    check_numbers,
-    check_range,
-    check_sender,
-    check_text,
-    check_url,
-)
+from airflow_provider_voicepartner.gateways.smspartner.checks import check_range, check_text
 from airflow_provider_voicepartner.gateways.smspartner.identity import KINDS, LABEL
 from airflow_provider_voicepartner.gateways.smspartner.options import Gamme, SmsOptions
 from airflow_provider_voicepartner.gateways.smspartner.requests import (
@@ -47,7 +43,6 @@ from airflow_provider_voicepartner.gateways.smspartner.tags import join_tag
 from airflow_provider_voicepartner.gateways.wire import ApiRequest, ApiResponse
 
 _STOP = "STOP"
-_NO_CALLBACKS = CallbackUrls()
 
 
 def check_message(message: Message, recipients_have_fields: bool) -> None:
@@ -120,7 +115,7 @@ def build_batch(
     reference: str,
     now: datetime,
     send_at: datetime | None = None,
-    callbacks: CallbackUrls = _NO_CALLBACKS,
+    callbacks: CallbackUrls = NO_CALLBACKS,
     simulate: bool = False,
 ) -> ApiRequest:
     """
@@ -140,13 +135,13 @@ def build_batch(
     :raises InvalidArgumentError: naming the argument and the fix.
     """
     sms = _as_sms(message)
-    check_count(len(recipients), argument="to")
+    check_count(len(recipients))
     personal = any(recipient.fields for recipient in recipients)
     check_message(sms, personal)
     numbers = [recipient.phone_number for recipient in recipients]
     check_numbers(numbers)
-    check_url(callbacks.delivery, argument="callbacks.delivery")
-    check_url(callbacks.replies, argument="callbacks.replies")
+    check_callback_url(callbacks.delivery, argument="callbacks.delivery")
+    check_callback_url(callbacks.replies, argument="callbacks.replies")
     options = read_options(SmsOptions, sms.options)
     extras: dict[str, Any] = {
         "tag": join_tag(options.tag, reference),

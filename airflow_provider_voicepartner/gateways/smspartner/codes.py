@@ -24,13 +24,16 @@ _KEY: _Table = {
     96: (_CONFIGURATION, "the IP address of this machine is not on the account's allow-list"),
 }
 
+ON_STOP_LIST = "14"
+"""A number that a send left out because the person had said STOP."""
+
 _SENDS: _Table = {
     **_KEY,
     4: (_REJECTED, "the message was not found"),
     9: (_REJECTED, "a constraint failed"),
     11: (ErrorKind.CREDIT, "not enough credit; top up the account"),
     13: (_REJECTED, "the account has no price for this destination"),
-    14: (_REJECTED, "the number is on the STOP list"),
+    ON_STOP_LIST: (_REJECTED, "the number is on the STOP list"),
     15: (_REJECTED, "the number is in the list twice"),
     20: (_CONFIGURATION, "the account is disabled"),
     22: (_REJECTED, "a marketing SMS outside the hours in which it may be sent; choose another send_at"),

@@ -8,8 +8,9 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator
 
+from airflow_provider_voicepartner.gateways.callback_urls import CallbackUrl
 from airflow_provider_voicepartner.gateways.options import GatewayOptions
-from airflow_provider_voicepartner.gateways.smspartner.checks import TAG_LENGTH, URL_RULE, is_callback_url
+from airflow_provider_voicepartner.gateways.smspartner.checks import TAG_LENGTH
 
 REFERENCE_LENGTH = 12
 _USER_TAG_LENGTH = TAG_LENGTH - REFERENCE_LENGTH - len("-")
@@ -42,12 +43,6 @@ def _check_user_tag(value: str) -> str:
     return value
 
 
-def _check_url(value: str) -> str:
-    if not is_callback_url(value):
-        raise ValueError(URL_RULE)
-    return value
-
-
 def _read_virtual_number(value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, (str, int)):
         raise ValueError("must be a text")
@@ -58,9 +53,6 @@ def _check_virtual_number(value: str) -> str:
     if not _VIRTUAL_NUMBER.fullmatch(value):
         raise ValueError("must be the rented number with its country code, such as 33600000000")
     return value
-
-
-Url = Annotated[str, AfterValidator(_check_url)]
 
 
 class SmsOptions(GatewayOptions):
@@ -85,8 +77,8 @@ class SmsOptions(GatewayOptions):
     is_unicode: bool = False
     tag: Annotated[str, AfterValidator(_check_user_tag)] | None = None
     sandbox: bool = False
-    url_dlr: Url | None = None
-    url_response: Url | None = None
+    url_dlr: CallbackUrl | None = None
+    url_response: CallbackUrl | None = None
     virtual_number: (
         Annotated[str, BeforeValidator(_read_virtual_number), AfterValidator(_check_virtual_number)] | None
     ) = None

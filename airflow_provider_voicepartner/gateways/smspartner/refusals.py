@@ -17,19 +17,20 @@ from typing import Any
 from airflow_provider_voicepartner.gateways.errors import Codes, ErrorKind, GatewayError, RecipientProblem
 from airflow_provider_voicepartner.gateways.numbers import read_wire_number
 from airflow_provider_voicepartner.gateways.reading import (
-    as_bool,
     as_object,
     as_objects,
     as_text,
+    as_verdict,
     decode,
+    is_presentable_code,
     pick,
+    presentable_words,
     refusal,
     transport_kind,
 )
 from airflow_provider_voicepartner.gateways.smspartner.identity import NAME
-from airflow_provider_voicepartner.gateways.wire import ApiResponse, scrub
+from airflow_provider_voicepartner.gateways.wire import ApiResponse
 
-_CODE = re.compile(r"-?[A-Za-z0-9_-]{1,40}")
 _SHORT_CODE = re.compile(r"[0-9]{1,4}")
 _SERVER_CODE = re.compile(r"5[0-9]{2}")
 _FIELD = re.compile(r"children\[([A-Za-z_]{1,40})\]")
@@ -83,7 +84,7 @@ def accepted_answer(
 
 def says_no(flag: Any) -> bool:
     """Say whether a success flag is a clear no: false, 0 or their texts. A missing or blank one is not clear."""
-    return flag is not None and not (isinstance(flag, str) and not flag.strip()) and as_bool(flag) is False
+    return as_verdict(flag) is False
 
 
 def unclear(
@@ -112,7 +113,7 @@ def unclear(
         kind = ErrorKind.UNKNOWN
     elif kind is not ErrorKind.UNKNOWN:
         kind = codes.kind(code, kind)
-    said = _said(as_text(data.get("message")), response)
+    said = presentable_words(as_text(data.get("message")), response)
     meaning = codes.meaning(code)
     parts = [problem, *([meaning] if meaning else []), *([f"the gateway said {said!r}"] if said else [])]
     return GatewayError(NAME, endpoint, kind, "; ".join(parts), code=code, status=response.status)
@@ -126,7 +127,7 @@ def read_code(data: Mapping[str, Any], response: ApiResponse) -> str | None:
         return _NO_CREDIT if word.upper() == "NOCREDITS" else None
     if _SHORT_CODE.fullmatch(code):
         return code  # Before any scrubbing: a text such as "1" must not hide a code 11.
-    return code if _CODE.fullmatch(code) and scrub(code, response.private) == code else None
+    return code if is_presentable_code(code, response) else None
 
 
 def recipient_problem(
@@ -139,7 +140,7 @@ def recipient_problem(
     """
     number = as_text(pick(entry, "phoneNumber", "phone_number", "phone", "number"))
     code = read_code(entry, response)
-    reasons = [codes.meaning(code), _said(as_text(entry.get("message")), response)]
+    reasons = [codes.meaning(code), presentable_words(as_text(entry.get("message")), response)]
     reason = ": ".join(part for part in reasons if part) or "refused without a reason"
     return RecipientProblem(read_wire_number(number) if number else fallback, code, reason)
 
@@ -239,7 +240,3 @@ def _explanation(data: Mapping[str, Any]) -> str | None:
             said.append(message)
     # Fields first: they are the fix, and a long text is cut.
     return "; ".join(dict.fromkeys(part.rstrip(". ") for part in fields + said if part)) or None
-
-
-def _said(message: str | None, response: ApiResponse) -> str:
-    return " ".join(scrub(message or "", response.private).split())[:200]

@@ -13,18 +13,20 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from airflow_provider_voicepartner.gateways.callback_urls import check_callback_url
+from airflow_provider_voicepartner.gateways.checks import (
+    check_count,
+    check_number,
+    check_numbers,
+    check_sender,
+)
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.options import read_options
 from airflow_provider_voicepartner.gateways.smspartner.checks import (
-    check_count,
     check_id,
-    check_number,
-    check_numbers,
     check_range,
-    check_sender,
     check_tag,
     check_text,
-    check_url,
     schedule_fields,
 )
 from airflow_provider_voicepartner.gateways.smspartner.length import wire_text
@@ -172,8 +174,8 @@ def _common(
 def _extras(
     tag: str | None, is_stop_sms: bool, sandbox: bool, url_dlr: str | None, url_response: str | None
 ) -> dict[str, Any]:
-    check_url(url_dlr, argument="url_dlr")
-    check_url(url_response, argument="url_response")
+    check_callback_url(url_dlr, argument="url_dlr")
+    check_callback_url(url_response, argument="url_response")
     fields: dict[str, Any] = {}
     if tag is not None:
         check_tag(tag)

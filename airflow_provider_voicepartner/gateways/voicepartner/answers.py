@@ -20,6 +20,8 @@ from airflow_provider_voicepartner.gateways.model import (
     Voicemail,
 )
 from airflow_provider_voicepartner.gateways.reading import (
+    as_count,
+    as_currency,
     as_decimal,
     as_int,
     as_object,
@@ -84,11 +86,11 @@ def parse_batch(response: ApiResponse, message: Message, recipients: Sequence[Re
     if gateway_id is None:
         summary = "the answer says success but names no campaign, so nobody can tell whether it was taken"
         raise GatewayError(NAME, endpoint, ErrorKind.UNKNOWN, summary, status=response.status)
-    count = as_int(data.get("nbSms"))
+    count = as_count(data.get("nbSms"))
     cost = as_decimal(data.get("cost"))
     return Receipt(
         gateway_id=gateway_id,
-        accepted=len(recipients) if count is None or count < 0 else min(count, len(recipients)),
+        accepted=len(recipients) if count is None else min(count, len(recipients)),
         cost=cost,
         currency=None if cost is None else _currency(data),
         segments=count,
@@ -199,8 +201,7 @@ def parse_rename_audio(response: ApiResponse) -> RenamedAudio:
 
 def _currency(data: Mapping[str, Any]) -> str:
     """Read the currency: a code everywhere, the symbol on the balance; euro is the only one the vendor names."""
-    found = as_text(data.get("currency"))
-    return "EUR" if found is None or found.casefold() in ("€", "eur", "euro", "euros") else found
+    return as_currency(data.get("currency")) or "EUR"
 
 
 def _seconds(value: Any) -> int | None:

@@ -12,13 +12,18 @@ from typing import Any
 from airflow_provider_voicepartner.gateways.dates import read_date
 from airflow_provider_voicepartner.gateways.errors import InvalidCallbackError
 from airflow_provider_voicepartner.gateways.model import CallbackEvent, CampaignDeliveryReport, DeliveryReport
-from airflow_provider_voicepartner.gateways.numbers import read_wire_number
-from airflow_provider_voicepartner.gateways.reading import as_int, as_object, as_text, pick, read_callback
+from airflow_provider_voicepartner.gateways.reading import (
+    as_count,
+    as_int,
+    as_object,
+    as_text,
+    pick,
+    read_callback,
+    read_callback_number,
+)
 from airflow_provider_voicepartner.gateways.voicepartner.codes import STATUS_WORDS
 from airflow_provider_voicepartner.gateways.voicepartner.identity import NAME
 from airflow_provider_voicepartner.gateways.wire import CallbackRequest
-
-_FEWEST_DIGITS = 6
 
 
 def parse_callback(callback: CallbackRequest) -> tuple[CallbackEvent, ...]:
@@ -52,10 +57,8 @@ def _read_campaign(fields: Mapping[str, Any]) -> CampaignDeliveryReport:
 
 
 def _read_number(fields: Mapping[str, Any]) -> DeliveryReport:
-    number = as_text(pick(fields, "phoneNumber", "phone_number"))
+    number = read_callback_number(pick(fields, "phoneNumber", "phone_number"))
     status = as_text(fields.get("status"))
-    if number is None or sum(letter.isdigit() for letter in number) < _FEWEST_DIGITS:
-        raise InvalidCallbackError("the callback names no phone number")
     if status is None:
         raise InvalidCallbackError("the callback has no status")
     # The vendor writes "additionnal" with two n; the right spelling is accepted in case it is mended one day.
@@ -65,15 +68,14 @@ def _read_number(fields: Mapping[str, Any]) -> DeliveryReport:
             "status", fields.get("audioFileComplementaire[status]")
         )
     )
-    duration = as_int(fields.get("duration"))
     return DeliveryReport(
         gateway=NAME,
         campaign_id=as_text(pick(fields, "campaignId", "campaign_id")),
-        phone_number=read_wire_number(number),
+        phone_number=number,
         status=STATUS_WORDS.read(status),
         gateway_status=status,
         detail=picked_up or audio,
         at=read_date(as_text(fields.get("doneAt"))) or read_date(as_text(fields.get("sendAt"))),
-        duration=duration if duration is not None and duration >= 0 else None,
+        duration=as_count(fields.get("duration")),
         raw=fields,
     )

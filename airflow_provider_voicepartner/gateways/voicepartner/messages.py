@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from airflow_provider_voicepartner.gateways.dates import require_future, round_up_to_minutes
+from airflow_provider_voicepartner.gateways.callback_urls import check_callback_url
+from airflow_provider_voicepartner.gateways.checks import check_encodable, check_language, check_numbers
+from airflow_provider_voicepartner.gateways.dates import require_future_slot
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.model import (
-    MAX_RECIPIENTS_PER_BATCH,
+    NO_CALLBACKS,
     CallbackUrls,
     Message,
     Recipient,
@@ -20,19 +22,11 @@ from airflow_provider_voicepartner.gateways.model import (
 from airflow_provider_voicepartner.gateways.numbers import InvalidNumberError, LineType, parse_number
 from airflow_provider_voicepartner.gateways.options import read_options
 from airflow_provider_voicepartner.gateways.placeholders import placeholders
-from airflow_provider_voicepartner.gateways.voicepartner.options import (
-    URL_RULE,
-    TtsOptions,
-    VoicemailOptions,
-    is_callback_url,
-)
+from airflow_provider_voicepartner.gateways.voicepartner.options import TtsOptions, VoicemailOptions
 from airflow_provider_voicepartner.gateways.wire import ApiRequest
 
 DEFAULT_LANGUAGE: Final = "fr"
 
-_NO_CALLBACKS = CallbackUrls()
-_E164 = re.compile(r"\+[1-9][0-9]{6,14}")
-_LANGUAGE = re.compile(r"([A-Za-z]{2,3})([-_][A-Za-z0-9]{2,8})*")
 _SEPARATORS = re.compile(r"[\s.\-()]")
 
 
@@ -79,16 +73,14 @@ def _check_call(message: VoiceMessage, recipients_have_fields: bool) -> None:
             )
     elif message.text is None or not message.text.strip():
         raise InvalidArgumentError("text", "is empty; give a text to speak, or an audio_token to play")
-    elif not _is_encodable(message.text):
-        raise InvalidArgumentError(
-            "text", "holds half of a character pair, which no encoding can carry; decode its source properly"
-        )
     elif recipients_have_fields and placeholders(message.text):
         raise InvalidArgumentError(
             "text",
             f"holds the placeholder {{{placeholders(message.text)[0]}}}, but Voice Partner speaks one text to all; map "
             "one task over the texts, or use an Octopush connection, which fills in personal fields",
         )
+    else:
+        check_encodable(message.text, argument="text")
     read_language(message.language)
 
 
@@ -101,14 +93,6 @@ def _check_voicemail(message: Voicemail) -> None:
             "is not a mobile number; give one that can be called back and that is validated on Voice Partner's "
             "dashboard, or leave it out",
         )
-
-
-def _is_encodable(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _is_mobile(number: str) -> bool:
@@ -144,12 +128,7 @@ def read_language(language: str | None) -> str:
     """
     if language is None:
         return DEFAULT_LANGUAGE
-    found = _LANGUAGE.fullmatch(language.strip())
-    if not found:
-        raise InvalidArgumentError(
-            "language", "is not a language code; write it like 'fr-FR', 'fr' or 'en-GB'"
-        )
-    return found.group(1).lower()
+    return check_language(language).split("-")[0].lower()
 
 
 def build_batch(
@@ -159,7 +138,7 @@ def build_batch(
     reference: str,
     now: datetime,
     send_at: datetime | None = None,
-    callbacks: CallbackUrls = _NO_CALLBACKS,
+    callbacks: CallbackUrls = NO_CALLBACKS,
     simulate: bool = False,
 ) -> ApiRequest:
     """
@@ -184,10 +163,11 @@ def build_batch(
             "simulate", "Voice Partner has no simulation; point the connection's host at the sandbox instead"
         )
     endpoint, fields = _fields(message)
-    body: dict[str, Any] = {"phoneNumbers": _join_numbers(recipients), **fields}
+    numbers = [recipient.phone_number for recipient in recipients]
+    check_numbers(numbers)
+    check_callback_url(callbacks.delivery, argument="callbacks.delivery")
+    body: dict[str, Any] = {"phoneNumbers": ",".join(numbers), **fields}
     if callbacks.delivery is not None:
-        if not is_callback_url(callbacks.delivery):
-            raise InvalidArgumentError("callbacks.delivery", URL_RULE)
         body.setdefault("notifyUrl", callbacks.delivery)
     if send_at is not None:
         body["scheduledDate"] = _write_date(send_at, now)
@@ -238,32 +218,5 @@ def _voicemail_fields(message: Voicemail) -> dict[str, Any]:
 
 
 def _write_date(send_at: datetime, now: datetime) -> str:
-    try:
-        moment = round_up_to_minutes(require_future(send_at, now), 1)
-    except (OverflowError, ValueError) as error:
-        if isinstance(error, InvalidArgumentError):
-            raise
-        raise InvalidArgumentError("send_at", "is too far in the future; give an earlier date") from None
-    if moment.replace(fold=0) <= now:
-        raise InvalidArgumentError(
-            "send_at",
-            "lies in the hour that the clock repeats, and Voice Partner would take it for a time that has passed; "
-            "choose a time from 03:00 on",
-        )
+    moment = require_future_slot(send_at, now, step=1)
     return f"{moment.year:04}-{moment.month:02}-{moment.day:02} {moment.hour:02}:{moment.minute:02}:00"
-
-
-def _join_numbers(recipients: Sequence[Recipient]) -> str:
-    if not recipients:
-        raise InvalidArgumentError("to", "is empty; give at least one recipient")
-    if len(recipients) > MAX_RECIPIENTS_PER_BATCH:
-        raise InvalidArgumentError(
-            "to",
-            f"holds {len(recipients)} recipients; a request takes {MAX_RECIPIENTS_PER_BATCH}, so split them",
-        )
-    for position, recipient in enumerate(recipients, start=1):
-        if not _E164.fullmatch(recipient.phone_number):
-            raise InvalidArgumentError(
-                "to", f"recipient {position} is not in E.164; write it such as +33612345678"
-            )
-    return ",".join(recipient.phone_number for recipient in recipients)

@@ -2,52 +2,21 @@
 
 from __future__ import annotations
 
-import re
-from ipaddress import ip_address
-from typing import Annotated, Final
-from urllib.parse import urlsplit
+from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
+from airflow_provider_voicepartner.gateways.callback_urls import CallbackUrl
+from airflow_provider_voicepartner.gateways.checks import EMAIL
 from airflow_provider_voicepartner.gateways.options import GatewayOptions
-
-URL_RULE: Final = "must be an https:// URL (http:// only on this machine, such as http://127.0.0.1:8080/...)"
-
-_EMAIL = re.compile(r"[^@\s,;]+@[^@\s,;]+\.[^@\s,;]+")
-
-
-def is_callback_url(url: str) -> bool:
-    """Say whether a gateway may be given a URL: https, or http on this machine (for the sandbox)."""
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        return False
-    if not host or any(letter.isspace() or not letter.isprintable() for letter in url):
-        return False
-    return parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host))
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _require_callback_url(url: str) -> str:
-    if not is_callback_url(url):
-        raise ValueError(URL_RULE)
-    return url
 
 
 def _require_email(address: str) -> str:
-    if not _EMAIL.fullmatch(address):
+    if not EMAIL.fullmatch(address):
         raise ValueError("is not an e-mail address")
     return address
 
 
-CallbackUrl = Annotated[str, AfterValidator(_require_callback_url)]
 EmailAddress = Annotated[str, AfterValidator(_require_email)]
 
 

@@ -14,18 +14,18 @@ from typing import Any
 from airflow_provider_voicepartner.gateways.errors import Codes, ErrorKind, GatewayError, RecipientProblem
 from airflow_provider_voicepartner.gateways.model import Recipient
 from airflow_provider_voicepartner.gateways.reading import (
-    as_bool,
     as_objects,
     as_text,
+    as_verdict,
     decode,
+    is_presentable_code,
     pick,
     refusal,
     transport_kind,
 )
 from airflow_provider_voicepartner.gateways.voicepartner.identity import NAME
-from airflow_provider_voicepartner.gateways.wire import ApiResponse, scrub
+from airflow_provider_voicepartner.gateways.wire import ApiResponse
 
-_CODE = re.compile(r"[A-Za-z0-9_.\-]{1,40}")
 _LIKE_A_STATUS = re.compile(r"[1-5][0-9]{2}")
 _SUCCESS_CODES = (None, "0", "200")
 _NO_CODES = Codes.of({})
@@ -52,7 +52,7 @@ def accepted_answer(
     :raises GatewayError: for everything else.
     """
     data = decode(NAME, endpoint, response, safe_to_repeat=safe_to_repeat)
-    success = _read_flag(data.get("success"))
+    success = as_verdict(data.get("success"))
     code, words = _find_reason(data, codes, response)
     well = 200 <= response.status < 300
     if well and (success or (success is None and not flag_promised and code in _SUCCESS_CODES)):
@@ -87,11 +87,6 @@ def campaign_id(data: Mapping[str, Any]) -> str | None:
     return None if found == "0" else found
 
 
-def _read_flag(value: Any) -> bool | None:
-    """Read a success flag; a blank or strange one is neither yes nor no."""
-    return None if value is None or (isinstance(value, str) and not value.strip()) else as_bool(value)
-
-
 def _contradiction(
     endpoint: str, response: ApiResponse, success: bool | None, code: str | None
 ) -> GatewayError:
@@ -117,14 +112,9 @@ def _find_reason(
     nested = next(iter([*as_objects([error]), *as_objects(error), *as_objects(data.get("errors"))]), {})
     message = as_text(data.get("message")) or as_text(nested.get("message"))
     candidates = [as_text(data.get("code")), as_text(error), as_text(nested.get("code"))]
-    usable = [code for code in candidates if code and _is_presentable(code, codes, response)]
+    usable = [
+        code for code in candidates if code and (code in codes.kinds or is_presentable_code(code, response))
+    ]
     # A named code says more than a number beside it that repeats the HTTP status.
     named = [code for code in (*usable, message) if code in codes.kinds and not str(code).isdigit()]
     return next(iter(named or usable), None), message or as_text(error)
-
-
-def _is_presentable(code: str, codes: Codes, response: ApiResponse) -> bool:
-    """Say whether a text is a code: a documented one, or a short word that gives away no number, text or key."""
-    return code in codes.kinds or (
-        _CODE.fullmatch(code) is not None and scrub(code, response.private) == code
-    )

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Final
 from urllib.parse import quote
 
+from airflow_provider_voicepartner.gateways.checks import check_secret
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.model import Kind
 from airflow_provider_voicepartner.gateways.voicepartner.messages import read_audio_token
@@ -26,14 +27,9 @@ def authenticate(request: ApiRequest, credentials: Credentials) -> ApiRequest:
     :raises InvalidArgumentError: for a missing or unusable key (``password``), and for a GET or DELETE without a
         place for it (``path``).
     """
-    key = credentials.api_key
-    if not key:
-        raise InvalidArgumentError("password", "is missing; put the API key into the connection's password")
-    if not key.isascii() or not key.isprintable() or " " in key or not key.strip("."):
-        raise InvalidArgumentError(
-            "password",
-            "holds a character that no API key has, such as a blank or a line break; copy it again",
-        )
+    key = check_secret(credentials.api_key, argument="password", what="the API key")
+    if not key.strip("."):
+        raise InvalidArgumentError("password", "is no API key, and would change the address; copy it again")
     if _KEY_PLACE in request.path:
         return replace(request, path=request.path.replace(_KEY_PLACE, quote(key, safe="")))
     if request.method in ("GET", "DELETE"):

@@ -1,0 +1,336 @@
+"""
+The store's door: one wrapper for SQLite (one machine) and PostgreSQL (several), on SQLAlchemy 1.4 and 2.
+
+SQLAlchemy is imported by :func:`open_store`, not by this module, so that an operator may name the errors below.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import URL, Connection, Engine
+
+PURPOSE: Final = "keeping to the gateways' rate limits across workers"
+
+_BUSY_SECONDS: Final = 30
+_CONNECT_SECONDS: Final = 10
+_WRITE: Final = "voicepartner_write"
+_POSTGRES_DRIVERS: Final = ("psycopg", "psycopg2")
+_EXAMPLES: Final = (
+    "'sqlite:////var/lib/airflow/voicepartner.db' or 'postgresql://user:password@host/database'"
+)
+
+
+class StoreUnavailableError(Exception):
+    """
+    The store cannot be reached, or cannot be used now. Nothing was reserved.
+
+    Its text says what the store is needed for and where it is, and never holds the URL's password.
+    """
+
+
+class StoreUrlError(StoreUnavailableError):
+    """The store's URL, or what is installed, has to change before another try can succeed."""
+
+
+class Store:
+    """
+    An open store; made by :func:`open_store`. May be used by many threads, and by the children of a fork.
+
+    :param engine: SQLAlchemy's.
+    :param name: where it is, without user, password and query.
+    :param purpose: what it is needed for.
+    :param clock: Unix seconds; None asks the database, which is the same for all hosts.
+    """
+
+    def __init__(
+        self, engine: Engine, *, name: str, purpose: str, clock: Callable[[], float] | None = None
+    ) -> None:
+        self.name = name
+        self.is_postgres = engine.dialect.name == "postgresql"
+        self._engine = engine
+        self._writer = engine.execution_options(**{_WRITE: True})
+        self._purpose = purpose
+        # SQLite has no clock of its own: it is one machine's, and so is its clock.
+        self._clock = clock or (None if self.is_postgres else time.time)
+        self._secrets = _secrets(engine.url)
+        # In memory there is one connection, which holds one transaction at a time.
+        self._turn: contextlib.AbstractContextManager[Any] = (
+            threading.RLock() if _in_memory(engine.url) else contextlib.nullcontext()
+        )
+        self._process = os.getpid()
+
+    @contextlib.contextmanager
+    def write(self) -> Iterator[Connection]:
+        """
+        Run a block in one write transaction: all of it happens, or nothing. Keep it short.
+
+        :raises StoreUnavailableError: when the database fails, or stays locked for half a minute.
+        """
+        with self._transaction(self._writer) as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[Connection]:
+        """
+        Run a block that only reads; on SQLite it waits for no writer.
+
+        :raises StoreUnavailableError: when the database fails.
+        """
+        with self._transaction(self._engine) as connection:
+            yield connection
+
+    def now(self, connection: Connection) -> float:
+        """Return the store's time in Unix seconds, the same on every host."""
+        if self._clock is not None:
+            return self._clock()
+        # Not now(), which is when the transaction began: before it waited for its lock.
+        return float(connection.exec_driver_sql("SELECT extract(epoch FROM clock_timestamp())").scalar_one())
+
+    def close(self) -> None:
+        """Close idle connections. The store opens new ones if it is used again."""
+        self._engine.dispose()
+
+    @contextlib.contextmanager
+    def _transaction(self, engine: Engine) -> Iterator[Connection]:
+        from sqlalchemy.exc import DBAPIError, DisconnectionError, IntegrityError, ProgrammingError
+        from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+        if self._process != os.getpid():
+            # After a fork: two processes on one connection would read each other's answers.
+            self._engine.dispose(close=False)
+            self._process = os.getpid()
+        try:
+            with self._turn, engine.begin() as connection:
+                yield connection
+            return
+        except (IntegrityError, ProgrammingError):
+            raise  # a mistake of ours, or of whoever changed the tables
+        except (DBAPIError, DisconnectionError, PoolTimeoutError) as error:
+            reason = _reason(error, self._secrets)
+        # Outside the except block: a chained driver's error would carry what it was given.
+        raise _unavailable(self.name, self._purpose, reason)
+
+
+def open_store(
+    url: str, *, purpose: str = PURPOSE, clock: Callable[[], float] | None = None, create: bool = True
+) -> Store:
+    """
+    Open the store, and create its file, folder and tables where they are missing.
+
+    :param url: ``sqlite:////absolute/path``, ``sqlite://`` (in memory, one process) or
+        ``postgresql://user:password@host/database``; PostgreSQL is reached with psycopg or psycopg2, whichever of them
+        is installed and known to SQLAlchemy.
+    :param purpose: what it is needed for, in a few words, for errors.
+    :param clock: Unix seconds, injected by tests; None uses the database's.
+    :param create: False leaves the tables to whoever migrates them.
+    :raises StoreUrlError: the URL or what is installed must change.
+    :raises StoreUnavailableError: it cannot be reached now.
+    """
+    parsed = _parse(url, purpose)
+    name = _name(parsed)
+    if parsed.get_backend_name() == "sqlite":
+        _make_file(parsed, name, purpose)
+        engine = _sqlite(parsed)
+    else:
+        engine = _postgres(parsed, name, purpose)
+    store = Store(engine, name=name, purpose=purpose, clock=clock)
+    if parsed.get_backend_name() == "sqlite" and not _in_memory(parsed):
+        _use_wal(store)
+    if create:
+        from airflow_provider_voicepartner.store.schema import create_tables
+
+        with store.write() as connection:
+            create_tables(connection)
+    return store
+
+
+def _parse(url: str, purpose: str) -> URL:
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    wrong = "the store's URL"
+    try:
+        parsed = make_url(url.strip().replace("postgres://", "postgresql://", 1))
+    except (ArgumentError, ValueError, AttributeError):
+        parsed = None
+    # Outside the except block, because SQLAlchemy's error quotes the URL.
+    if parsed is None:
+        raise StoreUrlError(f"{wrong} cannot be read; write for instance {_EXAMPLES}. Needed for {purpose}")
+    backend, driver = parsed.get_backend_name(), parsed.drivername.partition("+")[2]
+    if backend == "sqlite" and driver in ("", "pysqlite"):
+        path = parsed.database
+        if path and not _in_memory(parsed) and (path.startswith("file:") or not Path(path).is_absolute()):
+            raise StoreUrlError(
+                f"{wrong} must hold an absolute path, the same for every process: sqlite:// and four slashes in all, "
+                f"such as {_EXAMPLES}. Needed for {purpose}"
+            )
+        return parsed
+    if backend == "postgresql" and driver in ("", *_POSTGRES_DRIVERS):
+        return parsed
+    raise StoreUrlError(
+        f"{wrong} names {parsed.drivername!r}; SQLite and PostgreSQL can be used, such as {_EXAMPLES}. "
+        f"Needed for {purpose}"
+    )
+
+
+def _in_memory(url: URL) -> bool:
+    return url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:")
+
+
+def _name(url: URL) -> str:
+    """Name a store by place alone: a query can hold a password too."""
+    if url.get_backend_name() == "sqlite":
+        return f"sqlite:///{'' if _in_memory(url) else url.database}"
+    host = url.host or "localhost"
+    return f"postgresql://{host}{f':{url.port}' if url.port else ''}/{url.database or ''}"
+
+
+def _secrets(url: URL) -> tuple[str, ...]:
+    told = [None if url.password is None else str(url.password), url.query.get("password")]
+    return tuple(text for text in told if isinstance(text, str) and text)
+
+
+def _reason(error: BaseException, secrets: tuple[str, ...] = ()) -> str:
+    """Say in one line what a driver complained about, without secrets."""
+    inner = getattr(error, "orig", None) or error
+    text = " ".join(str(inner).split()) or type(inner).__name__
+    for secret in secrets:
+        text = text.replace(secret, "***")
+    return text[:300]
+
+
+def _unavailable(name: str, purpose: str, reason: str) -> StoreUnavailableError:
+    return StoreUnavailableError(
+        f"the store {name} cannot be used, and it is needed for {purpose}: {reason}. "
+        "Check that it runs and can be reached and written from here"
+    )
+
+
+def _make_file(url: URL, name: str, purpose: str) -> None:
+    """Make the file for its owner only, as it comes to hold phone numbers."""
+    if _in_memory(url):
+        return
+    path = Path(str(url.database))
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Never opened when it is there: closing any descriptor of a file drops all locks that this process has on it.
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    except FileExistsError:
+        if not path.exists():  # then it was a part of the folder's path
+            raise _unavailable(name, purpose, f"{path.parent} is not a folder") from None
+    except OSError as error:
+        raise _unavailable(name, purpose, f"{error.strerror or error}") from None
+
+
+def _sqlite(url: URL) -> Engine:
+    from sqlalchemy import create_engine, event
+    from sqlalchemy.pool import NullPool, StaticPool
+
+    if _in_memory(url):
+        engine = create_engine(
+            url, future=True, poolclass=StaticPool, connect_args={"check_same_thread": False}
+        )
+    else:
+        # No connection outlives its transaction: SQLite's locks do not survive a fork, and Airflow forks.
+        engine = create_engine(url, future=True, poolclass=NullPool)
+
+    @event.listens_for(engine, "connect")
+    def connect(raw: Any, _: Any) -> None:
+        raw.isolation_level = None  # the driver would begin transactions late, and never with IMMEDIATE
+        raw.execute(f"PRAGMA busy_timeout={_BUSY_SECONDS * 1000}")
+        # FULL, not NORMAL: with WAL, NORMAL forgets the last commits when the power fails, and an opt-out or a delivery
+        # report that is told only once is kept here too. It costs a reservation one fsync.
+        raw.execute("PRAGMA synchronous=FULL")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        # IMMEDIATE takes the write lock at once: a read that turns into a write later fails instead of waiting.
+        write = connection.get_execution_options().get(_WRITE)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+    return engine
+
+
+def _use_wal(store: Store) -> None:
+    """Switch the file to write-ahead logging, once: readers and a writer then do not wait for each other."""
+    deadline = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            _switch_to_wal(store)
+            return
+        except StoreUnavailableError as error:
+            # Several processes that switch at once lock each other out, and SQLite does not wait here by itself.
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+        time.sleep(0.01)
+
+
+def _switch_to_wal(store: Store) -> None:
+    from sqlalchemy.exc import DBAPIError
+
+    try:
+        raw = store._engine.raw_connection()
+        try:
+            cursor = raw.cursor()
+            if cursor.execute("PRAGMA journal_mode").fetchone() != ("wal",):
+                cursor.execute("PRAGMA journal_mode=WAL")
+        finally:
+            raw.close()
+        return
+    except DBAPIError as error:
+        reason = _reason(error)
+    except Exception as error:  # the driver's own: a raw connection does not translate it
+        reason = _reason(error)
+    raise _unavailable(store.name, store._purpose, reason)
+
+
+def _postgres(url: URL, name: str, purpose: str) -> Engine:
+    from sqlalchemy import create_engine, event
+    from sqlalchemy.exc import NoSuchModuleError
+
+    wanted = url.drivername.partition("+")[2] or _POSTGRES_DRIVERS[0]
+    for driver in sorted(_POSTGRES_DRIVERS, key=lambda known: known != wanted):
+        arguments: dict[str, Any] = {}
+        if "connect_timeout" not in url.query:
+            arguments["connect_timeout"] = _CONNECT_SECONDS
+        if driver == "psycopg":
+            arguments["prepare_threshold"] = None  # prepared statements and PgBouncer do not go together
+        try:
+            engine = create_engine(
+                url.set(drivername=f"postgresql+{driver}"),
+                future=True,
+                # At any other level the statement after the lock would not see what the lock's last holder wrote.
+                isolation_level="READ COMMITTED",
+                pool_size=2,
+                max_overflow=14,
+                pool_pre_ping=True,
+                connect_args=arguments,
+            )
+            break
+        except (ImportError, NoSuchModuleError):  # not installed; SQLAlchemy 1.4 does not know psycopg 3
+            continue
+    else:
+        raise StoreUrlError(
+            f"the store {name} needs a PostgreSQL driver: pip install 'psycopg[binary]' (with SQLAlchemy 1.4, that is "
+            f"with Airflow 2: psycopg2-binary). Python is {sys.executable}. Needed for {purpose}"
+        )
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        if connection.get_execution_options().get(_WRITE):
+            # Nobody waits for ever for a worker that froze in the middle, and such a worker loses its lock.
+            connection.exec_driver_sql(
+                f"SELECT set_config('lock_timeout', '{_BUSY_SECONDS}s', true), "
+                f"set_config('idle_in_transaction_session_timeout', '{_BUSY_SECONDS}s', true)"
+            )
+
+    return engine

@@ -1,0 +1,124 @@
+"""What no gateway takes, whatever it is called."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+
+from airflow_provider_voicepartner.gateways.checks import (
+    EMAIL,
+    check_count,
+    check_encodable,
+    check_language,
+    check_number,
+    check_numbers,
+    check_secret,
+    check_sender,
+)
+from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
+
+NUMBER = "+33612345678"
+
+
+def refused(argument: str, check: Callable[[], object]) -> str:
+    with pytest.raises(InvalidArgumentError) as caught:
+        check()
+    assert caught.value.argument == argument
+    return caught.value.problem
+
+
+class TestRecipients:
+    def test_1_to_500(self) -> None:
+        for count in (1, 500):
+            check_count(count)
+        assert refused("to", lambda: check_numbers([])) == "is empty; give at least one recipient"
+        assert "holds 501 recipients" in refused("to", lambda: check_numbers([NUMBER] * 501))
+        assert "holds 501" in refused("messages", lambda: check_count(501, argument="messages"))
+
+    @pytest.mark.parametrize("number", ["+3361234", "+" + "1" * 15, NUMBER])
+    def test_numbers_in_e164(self, number: str) -> None:
+        check_numbers([number])
+        check_number(number, argument="phone_number")
+
+    @pytest.mark.parametrize(
+        "number",
+        [
+            "",
+            "+",
+            "33612345678",
+            "+0612345678",
+            "+33 612345678",
+            "+33612345678\n",
+            "+" + "1" * 16,
+            "+٣٣٦١٢٣٤٥",
+        ],
+    )
+    def test_other_numbers_are_named_by_their_position_only(self, number: str) -> None:
+        problem = refused("to", lambda: check_numbers([NUMBER, number]))
+        assert problem.startswith("recipient 2 is not in E.164")
+        problem = refused("phone_number", lambda: check_number(number, argument="phone_number"))
+        assert problem.startswith("the number is not in E.164")
+
+
+class TestSender:
+    @pytest.mark.parametrize("sender", [None, "ACM", "Acme2031abc", "36111"])
+    def test_taken(self, sender: str | None) -> None:
+        check_sender(sender)
+
+    @pytest.mark.parametrize(
+        ("sender", "said"),
+        [
+            ("", "has 0 characters"), ("AC", "has 2 characters"), ("ABCDEFGHIJKL", "has 12 characters"),
+            ("Acmé", "characters that gateways refuse"), ("AC ME", "characters that gateways refuse"),
+            ("ACME\n", "characters that gateways refuse"),
+        ],
+    )  # fmt: skip
+    def test_refused(self, sender: str, said: str) -> None:
+        problem = refused("sender", lambda: check_sender(sender))
+        assert said in problem
+        assert "3 to 11 letters" in problem
+
+
+class TestSecret:
+    def test_is_given_back(self) -> None:
+        assert check_secret("k/e+%y", argument="password", what="the API key") == "k/e+%y"
+
+    @pytest.mark.parametrize("secret", [None, ""])
+    def test_missing(self, secret: str | None) -> None:
+        problem = refused("login", lambda: check_secret(secret, argument="login", what="the e-mail address"))
+        assert problem == "is missing; put the e-mail address into the connection's login"
+
+    @pytest.mark.parametrize("secret", ["planted key", "planted\n", "plantéd", "planted\x00"])
+    def test_what_no_header_carries_is_refused_without_showing_it(self, secret: str) -> None:
+        problem = refused("password", lambda: check_secret(secret, argument="password", what="the API key"))
+        assert "copy it again" in problem
+        assert "plant" not in problem
+
+
+def test_half_of_a_surrogate_pair() -> None:
+    check_encodable("👍 é", argument="text")
+    problem = refused("to", lambda: check_encodable("\ud83d", argument="to", what="recipient 2: "))
+    assert problem.startswith("recipient 2: holds half of a character pair")
+
+
+@pytest.mark.parametrize(
+    ("written", "code"),
+    [("fr", "fr"), (" fr-FR ", "fr-FR"), ("en_GB", "en-GB"), ("zh-Hant_HK", "zh-Hant-HK")],
+)
+def test_languages(written: str, code: str) -> None:
+    assert check_language(written) == code
+
+
+@pytest.mark.parametrize("written", ["", "f", "french", "fr-", "fr-F", "fr FR", "fr-FR\nx"])
+def test_what_is_no_language(written: str) -> None:
+    assert "'fr-FR'" in refused("language", lambda: check_language(written))
+
+
+@pytest.mark.parametrize(
+    ("address", "taken"),
+    [("ops@example.org", True), ("a@b", False), ("a@b.c,d@e.f", False), ("a b@c.de", False), ("", False)],
+)
+def test_email_addresses(address: str, taken: bool) -> None:
+    assert bool(re.fullmatch(EMAIL, address)) is taken

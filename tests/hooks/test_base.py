@@ -1,0 +1,529 @@
+"""What all hooks promise, against the sandbox: a send arrives at most once, and each failure says what it proves."""
+
+from __future__ import annotations
+
+import inspect
+import pickle
+import socket
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import pendulum
+import pytest
+import requests
+from airflow.exceptions import AirflowException, AirflowFailException
+
+from airflow_provider_voicepartner import exceptions
+from airflow_provider_voicepartner.exceptions import (
+    ConfigurationError,
+    InvalidRecipientError,
+    NotSentError,
+    RejectedError,
+    RetryableNotSentError,
+    SendOutcomeUnknownError,
+    VoicePartnerProviderError,
+)
+from airflow_provider_voicepartner.gateways.errors import ErrorKind, RecipientProblem
+from airflow_provider_voicepartner.gateways.model import (
+    Receipt,
+    Recipient,
+    SmsMessage,
+    Voicemail,
+    VoiceMessage,
+)
+from airflow_provider_voicepartner.gateways.wire import ApiRequest
+from airflow_provider_voicepartner.hooks.base import GatewayHook
+from airflow_provider_voicepartner.hooks.forms import FORMS
+from airflow_provider_voicepartner.hooks.registry import HOOKS, hook_class
+from airflow_provider_voicepartner.sandbox.faults import Fault
+from tests.conftest import KEYS, LOGIN
+from tests.support.sends import IDS, NUMBER, SENDS, TEXT, Send
+from tests.support.servers import FakeTime, answer, close_after_reading, counting_server
+
+REFERENCE = "k3v9x0q2w7ha"
+
+each_send = pytest.mark.parametrize("send", SENDS, ids=IDS)
+each_hook = pytest.mark.parametrize("conn_type", HOOKS)
+
+
+def hook_of(conn_type: str) -> GatewayHook:
+    hook = hook_class(conn_type)()
+    hook.sender.sleep = FakeTime().sleep
+    return hook
+
+
+def times_sent(sandbox: Any, conn_type: str, number: str = NUMBER) -> int:
+    return int(sandbox.world.tallies[conn_type].numbers[number])
+
+
+def batch(send: Send, **changes: Any) -> Receipt:
+    given: dict[str, Any] = {
+        "message": send.message,
+        "recipients": [Recipient(NUMBER)],
+        "reference": REFERENCE,
+    } | changes
+    return hook_of(send.conn_type).send_batch(given.pop("message"), given.pop("recipients"), **given)
+
+
+# Sending.
+
+
+@each_send
+def test_a_send_arrives_and_gives_a_receipt(send: Send, sandbox: Any) -> None:
+    receipt = send.by_method(hook_of(send.conn_type), NUMBER)
+    assert receipt.gateway_id in sandbox.world.campaigns[send.conn_type]
+    assert receipt.accepted == 1
+    assert receipt.cost is not None
+    assert receipt.cost > 0
+    assert receipt.currency == "EUR"
+    assert times_sent(sandbox, send.conn_type) == 1
+
+
+@each_send
+def test_send_batch_sends_the_same(send: Send, sandbox: Any) -> None:
+    receipt = batch(send, recipients=[Recipient(NUMBER), Recipient("+33699887767")])
+    assert receipt.accepted == 2
+    assert dict(sandbox.world.tallies[send.conn_type].numbers) == {NUMBER: 1, "+33699887767": 1}
+
+
+@each_send
+def test_a_repeated_recipient_is_sent_to_once(send: Send, sandbox: Any) -> None:
+    receipt = send.by_method(hook_of(send.conn_type), f"{NUMBER}, 0699887766")
+    assert receipt.accepted == 1
+    assert times_sent(sandbox, send.conn_type) == 1
+
+
+IN_DOUBT = [
+    {"kind": "drop_after"},
+    {"kind": "drop_after", "reset": True},
+    {"kind": "drop_before"},
+    {"kind": "drop_mid_answer"},
+    {"kind": "500", "taken": True},
+    {"kind": "500"},
+    {"kind": "503", "taken": True},
+    {"kind": "503", "retry_after": 1},
+    {"kind": "html"},
+    {"kind": "html", "status": 200, "taken": True},
+    {"kind": "queued_without_id"},
+    {"kind": "wrong_json"},
+    {"kind": "truncated_json"},
+    {"kind": "empty"},
+    {"kind": "timeout"},
+]
+
+
+@each_send
+@pytest.mark.parametrize(
+    "fault", IN_DOUBT, ids=lambda fault: "-".join(str(value) for value in fault.values())
+)
+def test_in_doubt_it_is_never_sent_again(
+    send: Send, fault: dict[str, Any], sandbox: Any, set_connection: Callable[..., str]
+) -> None:
+    if fault["kind"] == "timeout":
+        set_connection(send.conn_type, host=sandbox.gateway_url(send.conn_type), extra={"read_timeout": 0.3})
+    sandbox.world.faults.add(Fault(**fault, path=send.path))
+    hook = hook_of(send.conn_type)
+    with pytest.raises(SendOutcomeUnknownError, match="may have taken it: check there before you send again"):
+        send.by_method(hook, NUMBER)
+    assert sandbox.world.requests.total == 1
+    assert times_sent(sandbox, send.conn_type) == int(Fault(**fault).takes())
+
+
+@each_send
+def test_after_a_rate_limit_it_is_sent_again_because_it_was_not_taken(send: Send, sandbox: Any) -> None:
+    sandbox.world.faults.add(Fault(kind="429", path=send.path, times=2, retry_after=3))
+    hook, clock = hook_of(send.conn_type), FakeTime()
+    hook.sender.sleep = clock.sleep
+    assert send.by_method(hook, NUMBER).accepted == 1
+    assert clock.slept == [3.0, 3.0]
+    assert times_sent(sandbox, send.conn_type) == 1
+
+
+@each_send
+def test_a_rate_limit_that_lasts_is_left_to_airflows_retries(send: Send, sandbox: Any) -> None:
+    sandbox.world.faults.add(Fault(kind="429", path=send.path, times=None, retry_after=900))
+    with pytest.raises(RetryableNotSentError, match="rate limit") as caught:
+        send.by_method(hook_of(send.conn_type), NUMBER)
+    assert caught.value.retry_after == 900.0
+    assert caught.value.kind is ErrorKind.RETRYABLE
+    assert not isinstance(caught.value, AirflowFailException)
+    assert times_sent(sandbox, send.conn_type) == 0
+
+
+def test_voice_partner_is_given_a_minute_after_a_rate_limit_that_does_not_say_how_long(sandbox: Any) -> None:
+    sandbox.world.faults.add(Fault(kind="429"))
+    hook, clock = hook_of("voicepartner"), FakeTime()
+    hook.sender.sleep = clock.sleep
+    hook.get_balance()
+    assert clock.slept == [60.0]
+
+
+@each_send
+def test_without_a_connection_nothing_was_sent_and_airflow_may_retry(
+    send: Send, set_connection: Callable[..., str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    set_connection(send.conn_type, host=f"http://127.0.0.1:{port}")
+    with pytest.raises(RetryableNotSentError, match="nothing was sent") as caught:
+        send.by_method(hook_of(send.conn_type), NUMBER)
+    assert not isinstance(caught.value, AirflowFailException)
+
+
+@each_send
+def test_a_wrong_key_is_rejected_and_not_retried(
+    send: Send, sandbox: Any, set_connection: Callable[..., str]
+) -> None:
+    set_connection(send.conn_type, host=sandbox.gateway_url(send.conn_type), password="another-key")
+    with pytest.raises(RejectedError) as caught:
+        send.by_method(hook_of(send.conn_type), NUMBER)
+    assert caught.value.kind is ErrorKind.CONFIGURATION
+    assert isinstance(caught.value, AirflowFailException)
+    assert times_sent(sandbox, send.conn_type) == 0
+
+
+@each_send
+def test_without_credit_it_is_rejected_as_such(send: Send, sandbox: Any) -> None:
+    sandbox.world.credit[send.conn_type] = sandbox.world.credit[send.conn_type] * 0
+    with pytest.raises(RejectedError) as caught:
+        send.by_method(hook_of(send.conn_type), NUMBER)
+    # Octopush publishes no code for it, so only its words say why.
+    assert caught.value.kind is (ErrorKind.REJECTED if send.conn_type == "octopush" else ErrorKind.CREDIT)
+    assert "credit" in str(caught.value)
+    assert times_sent(sandbox, send.conn_type) == 0
+
+
+@each_send
+def test_a_redirect_of_a_send_is_not_followed(
+    send: Send, sandbox: Any, set_connection: Callable[..., str]
+) -> None:
+    elsewhere = sandbox.gateway_url(send.conn_type)
+    with counting_server(answer(307, "", Location=elsewhere + send.path)) as server:
+        set_connection(send.conn_type, host=server.url)
+        with pytest.raises(RejectedError, match="redirect"):
+            send.by_method(hook_of(send.conn_type), NUMBER)
+        assert len(server.received) == 1
+    assert sandbox.world.requests.total == 0
+
+
+@each_send
+def test_a_redirect_to_nowhere_is_in_doubt_and_not_an_error_that_airflow_retries(
+    send: Send, set_connection: Callable[..., str]
+) -> None:
+    with counting_server(answer(302, "", Location="http://[::1")) as server:
+        set_connection(send.conn_type, host=server.url)
+        with pytest.raises(SendOutcomeUnknownError):
+            send.by_method(hook_of(send.conn_type), NUMBER)
+        assert len(server.received) == 1
+
+
+@each_send
+def test_an_error_of_a_kind_that_nobody_foresaw_is_in_doubt(
+    send: Send, sandbox: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hook = hook_of(send.conn_type)
+    post = hook.get_conn().send
+
+    def post_and_fail(*args: Any, **kwargs: Any) -> Any:
+        post(*args, **kwargs)
+        raise LookupError("unknown encoding")
+
+    monkeypatch.setattr(hook.get_conn(), "send", post_and_fail)
+    with pytest.raises(SendOutcomeUnknownError):
+        send.by_method(hook, NUMBER)
+    assert times_sent(sandbox, send.conn_type) == 1
+
+
+# Bad arguments: nothing leaves.
+
+TOMORROW = timedelta(days=1)
+MANY = [Recipient(f"+336{number:08d}") for number in range(10_000_000, 10_000_501)]
+
+BAD: dict[str, Callable[[], dict[str, Any]]] = {
+    "nobody": lambda: {"recipients": []},
+    "501 recipients": lambda: {"recipients": MANY},
+    "no number": lambda: {"recipients": [Recipient("+3369988776a")]},
+    "a naive time": lambda: {"send_at": datetime(2099, 1, 1, 12, 0)},
+    "a past time": lambda: {"send_at": pendulum.now("UTC") - TOMORROW},
+}
+
+
+@each_send
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_argument_of_a_batch_is_named_and_nothing_is_sent(send: Send, name: str, sandbox: Any) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        batch(send, **BAD[name]())
+    argument = "send_at" if "time" in name else "to"
+    assert str(caught.value).startswith(f"{argument}: ")
+    assert caught.value.__context__ is None
+    assert sandbox.world.requests.total == 0
+
+
+BAD_MESSAGES = [
+    ("smspartner", SmsMessage(text=""), "message"),
+    ("smspartner", SmsMessage(text="x" * 10_000), "message"),
+    ("smspartner", SmsMessage(text=TEXT, sender="TwelveChars1"), "sender"),
+    ("smspartner", SmsMessage(text=TEXT, options={"bogus": 1}), "options"),
+    ("smspartner", VoiceMessage(text=TEXT), "message"),
+    ("voicepartner", VoiceMessage(text=TEXT, audio_token="a1b2c3d4"), "audio_token"),
+    ("voicepartner", VoiceMessage(), "text"),
+    ("voicepartner", VoiceMessage(text=TEXT, options={"speech_rate": 3}), "speech_rate"),
+    ("voicepartner", Voicemail(audio_token=" "), "audio_token"),
+    ("voicepartner", SmsMessage(text=TEXT), "message"),
+    ("octopush", SmsMessage(text=""), "message"),
+    ("octopush", SmsMessage(text="x" * 1225), "message"),
+    ("octopush", VoiceMessage(text=""), "text"),
+    ("octopush", VoiceMessage(text="x" * 1225), "text"),
+    ("octopush", SmsMessage(text=TEXT, sender="TwelveChars1"), "sender"),
+    ("octopush", Voicemail(audio_token="a1b2c3d4"), "message"),
+]
+
+
+@pytest.mark.parametrize(("conn_type", "message", "argument"), BAD_MESSAGES)
+def test_a_message_that_the_gateway_would_refuse_is_not_sent(
+    conn_type: str, message: Any, argument: str, sandbox: Any
+) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        hook_of(conn_type).send_batch(message, [Recipient(NUMBER)], reference=REFERENCE)
+    assert argument in str(caught.value).partition(": ")[0]
+    assert TEXT not in str(caught.value)
+    assert sandbox.world.requests.total == 0
+
+
+@each_send
+@pytest.mark.parametrize(
+    ("to", "error"),
+    [
+        ("", ConfigurationError),
+        ([], ConfigurationError),
+        (None, ConfigurationError),
+        ("+33 6 12 34 5x 78", InvalidRecipientError),
+        ([NUMBER, "12"], InvalidRecipientError),
+        ([recipient.phone_number for recipient in MANY], ConfigurationError),
+    ],
+    ids=["empty", "no one", "none", "letters", "short", "501"],
+)
+def test_bad_recipients_are_named_and_nothing_is_sent(
+    send: Send, to: Any, error: type[Exception], sandbox: Any
+) -> None:
+    with pytest.raises(error, match="to"):
+        send.by_method(hook_of(send.conn_type), to)
+    assert sandbox.world.requests.total == 0
+
+
+@pytest.mark.parametrize(
+    "send", [send for send in SENDS if send.name == "sms"], ids=lambda send: send.conn_type
+)
+def test_a_landline_gets_no_sms(send: Send, sandbox: Any) -> None:
+    with pytest.raises(InvalidRecipientError, match="landline"):
+        send.by_method(hook_of(send.conn_type), "01 44 55 66 77")
+    assert sandbox.world.requests.total == 0
+
+
+# A request of one's own, and the session.
+
+
+def test_a_request_without_a_method_can_be_run(sandbox: Any) -> None:
+    read = ApiRequest(endpoint="me", method="GET", path="me", safe_to_repeat=True, params={"page": "1"})
+    response = hook_of("smspartner").run(read)
+    assert response.status == 200
+    assert b'"credits"' in response.body
+
+    audios = ApiRequest(endpoint="audios", method="GET", path="audios/{api_key}", safe_to_repeat=True)
+    assert b"a1b2c3d4" in hook_of("voicepartner").run(audios).body
+
+    balance = ApiRequest(endpoint="x", method="GET", path="wallet/check-balance", safe_to_repeat=True)
+    assert hook_of("octopush").run(balance).status == 200
+
+
+def test_an_answer_of_run_is_given_back_whatever_its_status(sandbox: Any) -> None:
+    request = ApiRequest(endpoint="no-such", method="GET", path="no-such-thing", safe_to_repeat=True)
+    assert hook_of("smspartner").run(request).status == 404
+
+
+def test_a_request_without_a_place_for_the_key_is_a_configuration_error(sandbox: Any) -> None:
+    request = ApiRequest(endpoint="audios", method="GET", path="audios", safe_to_repeat=True)
+    with pytest.raises(ConfigurationError, match="path: has no place for the key"):
+        hook_of("voicepartner").run(request)
+    assert sandbox.world.requests.total == 0
+
+
+@pytest.mark.parametrize(
+    "change", [{"body": {"x": {1, 2}}}, {"headers": {"x-a": "two\r\nlines"}}, {"headers": {"x": 1}}]
+)
+def test_a_request_that_cannot_be_written_is_a_configuration_error(
+    change: dict[str, Any], sandbox: Any
+) -> None:
+    request = ApiRequest(endpoint="x", method="POST", path="send", safe_to_repeat=False, **change)
+    with pytest.raises(ConfigurationError, match="cannot be put on the wire; nothing was sent"):
+        hook_of("octopush").run(request)
+    assert sandbox.world.requests.total == 0
+
+
+@each_hook
+def test_get_conn_gives_the_pooled_session_without_the_key(conn_type: str, sandbox: Any) -> None:
+    hook = hook_of(conn_type)
+    session = hook.get_conn()
+    assert isinstance(session, requests.Session)
+    hook.get_balance()
+    assert hook.get_conn() is session
+    assert KEYS[conn_type] not in str(session.headers)
+    hook.close()
+    hook_class(conn_type)().close()  # without ever having connected
+
+
+def test_a_proxy_of_the_environment_gets_no_request_to_this_machine(
+    sandbox: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    with counting_server(close_after_reading) as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy.url)
+        monkeypatch.setenv("http_proxy", proxy.url)
+        assert hook_of("smspartner").get_balance().unit == "EUR"
+        assert proxy.connections == 0
+
+
+@each_hook
+def test_a_hook_shows_its_connection_id_and_nothing_of_it(conn_type: str, sandbox: Any) -> None:
+    hook = hook_of(conn_type)
+    assert repr(hook) == f"{type(hook).__name__}(conn_id='{conn_type}_default')"
+    assert KEYS[conn_type] not in repr(hook.sender.session)
+
+
+@each_hook
+def test_polling_is_for_gateways_that_can_be_asked(conn_type: str, sandbox: Any) -> None:
+    hook = hook_of(conn_type)
+    if hook.polls_delivery:
+        return
+    with pytest.raises(exceptions.DeliveryUnconfirmedError, match="only by calling a URL"):
+        hook.poll_delivery("123")
+    assert sandbox.world.requests.total == 0
+
+
+# The connection test.
+
+
+@each_hook
+def test_a_good_connection_tells_the_balance(conn_type: str, sandbox: Any) -> None:
+    good, message = hook_of(conn_type).test_connection()
+    assert good
+    assert message.startswith(f"Connected to {hook_class(conn_type).hook_name}: 1000")
+    assert message.endswith("EUR left")
+
+
+@each_hook
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"password": "planted-wrong"}, "key"),
+        ({"password": " "}, "password is empty"),
+        ({"host": "http://planted.example.org"}, "uses http"),
+        ({"host": "planted wrong"}, "is not a URL"),
+        ({"host": "http://127.0.0.1:9"}, "no connection to the gateway"),
+        ({"extra": "planted"}, "extra is not a JSON object"),
+        ({"conn_type": "http"}, "has the type 'http'"),
+    ],
+    ids=["wrong key", "no key", "http", "no URL", "nobody there", "extra", "type"],
+)
+def test_a_bad_connection_says_what_is_wrong_at_once_and_shows_nothing(
+    conn_type: str, fields: dict[str, Any], expected: str, sandbox: Any, set_connection: Callable[..., str]
+) -> None:
+    if conn_type != "octopush" or "conn_type" in fields:
+        fields = {"login": LOGIN} | fields
+    given = {"host": sandbox.gateway_url(conn_type), "conn_type": conn_type} | fields
+    set_connection(given.pop("conn_type"), "tested", **given)
+    started = time.monotonic()
+    good, message = hook_class(conn_type)("tested").test_connection()
+    assert time.monotonic() - started < 3
+    assert not good
+    assert expected.casefold() in message.casefold()
+    for hidden in ("://", "planted", LOGIN, KEYS[conn_type]):
+        assert hidden not in message
+
+
+@each_hook
+def test_a_connection_that_is_not_there_is_told(conn_type: str) -> None:
+    good, message = hook_class(conn_type)("no_such_connection").test_connection()
+    assert not good
+    assert message == "failed with AirflowNotFoundException"
+
+
+@each_hook
+def test_a_connection_test_does_not_wait_for_a_rate_limit(conn_type: str, sandbox: Any) -> None:
+    sandbox.world.faults.add(Fault(kind="429", times=1))
+    hook, clock = hook_of(conn_type), FakeTime()
+    hook.sender.sleep = clock.sleep
+    good, message = hook.test_connection()
+    assert (good, clock.slept) == (False, [])
+    assert "rate limit" in message
+    assert hook.sender.attempts == 4
+    assert hook.test_connection()[0]
+
+
+@each_hook
+def test_a_gateway_that_answers_with_urls_and_the_key_is_not_quoted(
+    conn_type: str, set_connection: Callable[..., str]
+) -> None:
+    key = KEYS[conn_type]
+    with counting_server(
+        answer(500, f"<p>https://evil.example/{key} https:\\/\\/evil.example {LOGIN}</p>")
+    ) as server:
+        set_connection(conn_type, host=server.url, login=LOGIN)
+        good, message = hook_class(conn_type)().test_connection()
+    assert not good
+    assert "HTTP 500" in message
+    for hidden in ("evil.example", key, LOGIN):
+        assert hidden not in message
+
+
+def test_a_balance_in_a_strange_unit_shows_no_login(set_connection: Callable[..., str]) -> None:
+    with counting_server(answer(200, f'{{"amount": "5", "unit": "{LOGIN} http://x.example"}}')) as server:
+        set_connection("octopush", host=server.url)
+        good, message = hook_class("octopush")().test_connection()
+    assert good
+    assert message == "Connected to Octopush: 5 *** (URL) left"
+
+
+@each_hook
+def test_the_form_for_airflow_before_3_2_is_that_of_the_metadata(conn_type: str) -> None:
+    behaviour = hook_class(conn_type).get_ui_field_behaviour()
+    assert behaviour == FORMS[conn_type]["ui-field-behaviour"]
+    assert behaviour["relabeling"]["password"] == "API key"
+    assert ("login" in behaviour["hidden-fields"]) is (conn_type != "octopush")
+
+
+# The exceptions.
+
+ALL_ERRORS = [
+    error
+    for _, error in inspect.getmembers(exceptions, inspect.isclass)
+    if issubclass(error, VoicePartnerProviderError)
+]
+
+
+def test_only_what_a_retry_may_mend_is_left_to_airflows_retries() -> None:
+    retried = {error for error in ALL_ERRORS if not issubclass(error, AirflowFailException)}
+    assert retried == {VoicePartnerProviderError, NotSentError, RetryableNotSentError}
+    assert all(issubclass(error, AirflowException) for error in ALL_ERRORS)
+
+
+@pytest.mark.parametrize("error", ALL_ERRORS)
+def test_errors_survive_the_way_to_another_process(error: type[VoicePartnerProviderError]) -> None:
+    original = error("what happened")
+    copy = pickle.loads(pickle.dumps(original))
+    assert type(copy) is error
+    assert str(copy) == "what happened" == copy.args[0]
+
+
+def test_the_facts_of_an_error_survive_too() -> None:
+    problem = RecipientProblem(NUMBER, "14", "opted out")
+    rejected = RejectedError("no", code="55", kind=ErrorKind.REJECTED, recipients=(problem,))
+    copy = pickle.loads(pickle.dumps(rejected))
+    assert (copy.code, copy.kind, copy.recipients) == ("55", ErrorKind.REJECTED, (problem,))
+    later = pickle.loads(pickle.dumps(RetryableNotSentError("later", code="429", retry_after=7.0)))
+    assert (later.code, later.retry_after) == ("429", 7.0)
+    assert NUMBER not in repr(rejected)
+    assert NUMBER not in repr(problem)

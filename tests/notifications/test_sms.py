@@ -1,0 +1,297 @@
+"""An alert by SMS: it goes out in plain words within seconds, or is logged as an error; a callback never suffers."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import threading
+import time
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.sdk import DAG
+
+from airflow_provider_voicepartner.notifications.base import GatewayNotifier
+from airflow_provider_voicepartner.notifications.sms import SmsNotifier, send_sms_notification
+from airflow_provider_voicepartner.sending.alphabet import BASIC, EXTENSION
+from airflow_provider_voicepartner.sending.segments import count_segments
+from tests.conftest import KEYS, LOGIN
+from tests.support.gateways import fault, last_body, outcome, requests, sent
+from tests.support.servers import Behaviour, CountingServer, counting_server, never_answer
+from tests.support.tasks import Logs
+
+ANNA, BEN = "+33612345678", "+33612345679"
+TEXT = "Texte planté: la charge échoue"
+
+
+def failed(**more: Any) -> dict[str, Any]:
+    """Return the context of a task that failed."""
+    ti = SimpleNamespace(dag_id="sales", task_id="load", run_id="r1", try_number=2, map_index=-1, state="failed")
+    return {"ti": ti, "run_id": "r1", "dag": DAG("sales", schedule=None), "exception": ValueError("no rows"), **more}
+
+
+def notifier(**arguments: Any) -> SmsNotifier:
+    return SmsNotifier(**{"to": ANNA, **arguments})
+
+
+def said(sandbox: Any) -> str:
+    return str(last_body(sandbox).get("message") or last_body(sandbox)["text"])
+
+
+# What is said
+
+
+def test_a_callback_tells_what_failed_without_a_word_from_the_user(sandbox: Any, logs: Logs) -> None:
+    notifier()(failed())
+    assert sent(sandbox, "smspartner") == {ANNA: 1}
+    assert said(sandbox) == "Airflow: sales.load failed (try 2), run r1: ValueError: no rows"
+    assert "accepted for 1 recipients" in logs.text
+
+
+@pytest.mark.parametrize("conn_id", ["smspartner_default", "octopush_default"])
+def test_the_default_text_costs_one_segment_of_plain_letters(sandbox: Any, conn_id: str) -> None:
+    error = ValueError("l'œuvre « naïve » {coûte} 12 € – voilà 🚨 日本 " * 20)
+    notifier(conn_id=conn_id)(failed(exception=error))
+    text = said(sandbox)
+    assert count_segments(text).segments == 1
+    assert set(text) <= BASIC | EXTENSION
+    assert "{" not in text
+    assert text.endswith("...")
+
+
+def test_the_default_text_may_be_longer_if_the_user_pays_for_it(sandbox: Any) -> None:
+    notifier(max_segments=3)(failed(exception=ValueError("word " * 300)))
+    assert count_segments(said(sandbox)).segments == 3
+
+
+def test_a_text_of_ones_own_is_rendered(sandbox: Any) -> None:
+    notifier(message="{{ ti.task_id }} died: {{ exception }}", to=["{{ params.number }}"], sender="{{ params.firm }}")(
+        failed(params={"number": BEN, "firm": "ACME"})
+    )
+    assert said(sandbox) == "load died: no rows"
+    assert sent(sandbox, "smspartner") == {BEN: 1}
+    assert last_body(sandbox)["sender"] == "ACME"
+
+
+@pytest.mark.parametrize(("segments", "most"), [(1, 1), (2, 2), (None, 8)])
+def test_a_text_of_ones_own_is_cut_so_that_every_gateway_takes_it(sandbox: Any, segments: Any, most: int) -> None:
+    for conn_id in ("smspartner_default", "octopush_default"):
+        notifier(message="{{ exception }}", max_segments=segments, conn_id=conn_id)(
+            failed(exception=ValueError("trace " * 2000))
+        )
+        assert count_segments(said(sandbox)).segments == most
+    assert requests(sandbox) == 2
+
+
+def test_a_name_that_a_context_lacks_gives_way_to_the_default_text(sandbox: Any, logs: Logs) -> None:
+    notifier(message=TEXT + " {{ ti.nothing.there }} " + BEN)(failed())
+    assert said(sandbox).startswith("Airflow: sales.load failed")
+    shown = logs.text
+    assert "message cannot be rendered (UndefinedError)" in shown
+    assert "planté" not in shown
+    assert BEN[3:] not in shown
+
+
+@pytest.mark.parametrize("message", ["", "   ", "{{ '' }}", "{{ params.get('x', ' ') }}"])
+def test_a_text_that_renders_to_nothing_gives_way_to_the_default_text(sandbox: Any, message: str) -> None:
+    notifier(message=message)(failed(params={}))
+    assert said(sandbox).startswith("Airflow: sales.load failed")
+
+
+def test_native_rendering_may_give_any_type(sandbox: Any) -> None:
+    dag = DAG("sales", schedule=None, render_template_as_native_obj=True)
+    notifier(message="{{ 40 + 2 }}", to="{{ params.people }}")(failed(dag=dag, params={"people": [ANNA, BEN]}))
+    assert said(sandbox) == "42"
+    assert sent(sandbox, "smspartner") == {ANNA: 1, BEN: 1}
+
+
+def test_one_notifier_serves_many_callbacks_each_with_its_own_words(sandbox: Any) -> None:
+    """As in ``default_args``, or in a Dag processor that runs several callbacks of one file."""
+    shared = notifier(message="{{ exception }} of {{ ti.nothing.x if broken else ti.task_id }}")
+    said_in_turn = []
+    for error, broken in (("one", False), ("two", True), ("three", False)):
+        shared(failed(exception=ValueError(error), broken=broken))
+        said_in_turn.append(said(sandbox))
+    assert said_in_turn == [
+        "one of load", "Airflow: sales.load failed (try 2), run r1: ValueError: two", "three of load",
+    ]  # fmt: skip
+
+
+def test_a_function_in_place_of_a_template_works_as_elsewhere_in_airflow(sandbox: Any) -> None:
+    notifier(to=lambda context, jinja_env: context["params"]["on_call"])(failed(params={"on_call": BEN}))
+    assert sent(sandbox, "smspartner") == {BEN: 1}
+
+
+@pytest.mark.parametrize(
+    "context",
+    [{}, {"dag_run": {"dag_id": "sales"}, "deadline": {"id": "1"}}, {"reason": "timed_out", "run_id": "r1"}],
+    ids=["empty", "deadline", "Dag callback"],
+)
+def test_contexts_without_a_dag_are_served_on_every_airflow(sandbox: Any, context: dict[str, Any]) -> None:
+    notifier(message="Alarm {{ 1 + 1 }}")(context)
+    assert said(sandbox) == "Alarm 2"
+
+
+# Whom it reaches
+
+
+def test_those_who_can_be_reached_are_told_even_if_others_cannot(sandbox: Any, logs: Logs) -> None:
+    notifier(to=[ANNA, "+33198765432", "nobody"])(failed())
+    assert sent(sandbox, "smspartner") == {ANNA: 1}
+    shown = logs.text
+    assert "2 recipients are invalid and were left out" in shown
+    assert "98765432" not in shown
+
+
+@pytest.mark.parametrize("to", [["+33198765432"], "nobody", [], "", None, "{{ ti.nothing.x }}", {1, 2}], ids=repr)
+def test_when_nobody_can_be_told_it_is_an_error_in_the_log_only(sandbox: Any, logs: Logs, to: Any) -> None:
+    notifier(to=to)(failed())
+    assert requests(sandbox) == 0
+    shown = logs.text
+    assert "the alert was not sent, or nobody knows: to: " in shown
+    assert "98765432" not in shown
+
+
+# What goes wrong
+
+
+TROUBLES: dict[str, tuple[dict[str, Any], dict[str, Any] | None, str]] = {
+    "no connection of that name": ({"conn_id": "missing_one"}, None, "(connection missing_one)"),
+    "a wrong type": ({"conn_id": "voicepartner_default"}, None, "SmsNotifier sends SMS"),
+    "a bad sender": ({"sender": "ABCDEFGHIJKL"}, None, "sender: has 12 characters"),
+    "bad settings": ({"options": {"gamma": 1}}, None, "options['gamma']"),
+    "settings that are no dict": ({"options": ["x"]}, None, "options: is not a dict"),
+    "a refusal": ({}, {"kind": "500"}, "HTTP 500"),
+    "a lost answer": ({}, {"kind": "drop_after"}, "may have taken it"),
+    "a long rate limit": ({}, {"kind": "429", "retry_after": 600}, "rate limit"),
+}
+
+
+@pytest.mark.parametrize("case", TROUBLES)
+@pytest.mark.parametrize("way", ["callback", "async"])
+def test_an_alert_that_cannot_be_sent_is_an_error_in_the_log_and_nothing_is_raised(
+    sandbox: Any, logs: Logs, case: str, way: str
+) -> None:
+    arguments, trouble, says = TROUBLES[case]
+    if trouble:
+        fault(sandbox, **trouble)
+    alert = notifier(message=TEXT, **arguments)
+    if way == "callback":
+        alert(failed())
+    else:
+        asyncio.run(alert.async_notify(failed()))
+    shown = logs.text
+    assert "the alert was not sent, or nobody knows" in shown
+    assert says in shown
+    assert max(sent(sandbox, "smspartner").values(), default=1) == 1
+    for secret in (*KEYS.values(), LOGIN, ANNA[3:], "planté"):
+        assert secret not in shown
+
+
+def drip(server: CountingServer, connection: socket.socket) -> None:
+    """Answer with a byte now and then, so that no wait between two bytes is long."""
+    server.read(connection)
+    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+    while not server.release.wait(0.05):
+        connection.sendall(b"{")
+
+
+@pytest.mark.parametrize("behave", [never_answer, drip], ids=["silence", "drip"])
+@pytest.mark.parametrize("way", ["callback", "async"])
+def test_a_gateway_that_does_not_come_to_an_end_does_not_hold_up_the_callback(
+    set_connection: Any, logs: Logs, monkeypatch: pytest.MonkeyPatch, behave: Behaviour, way: str
+) -> None:
+    monkeypatch.setattr(GatewayNotifier, "total_seconds", 0.5)
+    with counting_server(behave) as server:
+        set_connection("smspartner", host=server.url)
+        begun = time.monotonic()
+        if way == "callback":
+            notifier(message=TEXT)(failed())
+        else:
+            asyncio.run(notifier(message=TEXT).async_notify(failed()))
+        assert time.monotonic() - begun < 5  # the limit is half a second; a busy machine may add to it
+        assert len(server.received) == 1
+    shown = logs.text
+    assert "no answer within" in shown
+    assert "it is not known whether the alert was sent" in shown
+    for secret in (KEYS["smspartner"], ANNA[3:], "planté"):
+        assert secret not in shown
+
+
+def test_the_limit_is_20_seconds() -> None:
+    assert SmsNotifier.total_seconds == 20
+
+
+def test_a_successful_alert_leaves_no_secret_in_the_log(sandbox: Any, logs: Logs) -> None:
+    outcome(sandbox, BEN, "opted_out")
+    for conn_id in ("smspartner_default", "octopush_default"):
+        notifier(message=TEXT, to=[ANNA, BEN], conn_id=conn_id)(failed())
+    shown = logs.text
+    assert shown.count("SmsNotifier: accepted for") >= 2
+    for secret in (*KEYS.values(), LOGIN, ANNA[3:], BEN[3:], "planté"):
+        assert secret not in shown
+
+
+# In the triggerer
+
+
+def test_async_notify_sends_and_never_blocks_the_event_loop(set_connection: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The gateway answers only after the loop has ticked many times: a blocked loop would never get there."""
+    ticked = threading.Event()
+
+    def wait_for_ticks(server: CountingServer, connection: socket.socket) -> None:
+        server.read(connection)
+        kept_ticking.append(ticked.wait(10))
+        body = json.dumps({"success": True, "code": 200, "message_id": 8_000_001, "nb_sms": 1, "cost": 0.045})
+        connection.sendall(f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
+
+    kept_ticking: list[bool] = []
+
+    async def scenario() -> None:
+        async def tick() -> None:
+            for _ in range(50):
+                await asyncio.sleep(0)
+            ticked.set()
+
+        ticking = asyncio.ensure_future(tick())
+        await notifier(message="Alarm").async_notify(failed())
+        await ticking
+
+    with counting_server(wait_for_ticks) as server:
+        set_connection("smspartner", host=server.url)
+        asyncio.run(scenario())
+        assert kept_ticking == [True]
+        assert b"Alarm" in server.received[0]
+
+
+def test_async_notify_tells_by_default_what_failed(sandbox: Any) -> None:
+    asyncio.run(notifier().async_notify(failed()))
+    assert said(sandbox).startswith("Airflow: sales.load failed")
+
+
+@pytest.mark.airflow3
+def test_a_deadline_alert_awaits_the_notifier_itself(sandbox: Any) -> None:
+    context = {"dag_run": {"dag_id": "sales", "run_id": "r1"}, "deadline": {"id": "1", "deadline_time": "12:00"}}
+
+    async def alert(**arguments: Any) -> None:
+        await SmsNotifier(to=ANNA, context=context, **arguments)
+
+    asyncio.run(alert(message="{{ dag_run.dag_id }} is late"))
+    assert said(sandbox) == "sales is late"
+    asyncio.run(alert())
+    assert said(sandbox) == "Airflow: sales missed its deadline of 12:00, run r1"
+
+
+# Names
+
+
+def test_the_alias_is_the_class() -> None:
+    assert send_sms_notification is SmsNotifier
+
+
+@pytest.mark.parametrize("segments", [0, -1])
+def test_a_limit_that_leaves_nothing_is_refused_when_the_dag_is_read(segments: int) -> None:
+    with pytest.raises(ValueError, match="max_segments: is .*; give 1 or more"):
+        SmsNotifier(to=ANNA, max_segments=segments)

@@ -1,0 +1,94 @@
+"""An alert by a call: spoken, in English when the words are ours, in the user's language when they are not."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from airflow_provider_voicepartner.notifications.voice import TtsCallNotifier, send_tts_call_notification
+from tests.conftest import KEYS, LOGIN
+from tests.support.gateways import fault, last_body, requests, sent
+from tests.support.tasks import Logs
+
+ANNA, LANDLINE = "+33612345678", "+33198765432"
+TEXT = "Texte planté: la charge échoue"
+GATEWAYS = ["voicepartner", "octopush"]
+
+
+def failed(**more: Any) -> dict[str, Any]:
+    ti = SimpleNamespace(dag_id="daily_sales", task_id="load", run_id="r1", try_number=1, map_index=-1, state="failed")
+    return {"ti": ti, "run_id": "r1", "exception": ValueError("no {rows}"), **more}
+
+
+def notifier(gateway: str = "voicepartner", **arguments: Any) -> TtsCallNotifier:
+    return TtsCallNotifier(**{"to": [ANNA, LANDLINE], "conn_id": f"{gateway}_default", **arguments})
+
+
+def language(sandbox: Any) -> str:
+    body = last_body(sandbox)
+    return str(body.get("lang") or body["voice_language"])
+
+
+@pytest.mark.parametrize("gateway", GATEWAYS)
+def test_without_a_text_it_says_in_english_what_failed(sandbox: Any, gateway: str) -> None:
+    notifier(gateway)(failed())
+    assert sent(sandbox, gateway) == {ANNA: 1, LANDLINE: 1}
+    assert last_body(sandbox)["text"] == "Airflow: daily sales.load failed, run r1: ValueError: no (rows)"
+    assert language(sandbox).startswith("en")
+
+
+@pytest.mark.parametrize("gateway", GATEWAYS)
+def test_a_text_of_ones_own_is_rendered_and_spoken_in_its_language(sandbox: Any, gateway: str) -> None:
+    notifier(gateway, text="{{ ti.task_id }} a échoué", language="fr-FR")(failed())
+    assert last_body(sandbox)["text"] == "load a échoué"
+    assert language(sandbox).startswith("fr")
+
+
+@pytest.mark.parametrize("gateway", GATEWAYS)
+@pytest.mark.parametrize("text", [None, "{{ exception }}"])
+def test_nobody_has_to_listen_for_ever(sandbox: Any, gateway: str, text: str | None) -> None:
+    notifier(gateway, text=text)(failed(exception=ValueError("trace " * 2000)))
+    assert len(last_body(sandbox)["text"]) == (300 if text is None else 1224)
+
+
+def test_a_text_that_cannot_be_rendered_gives_way_to_the_english_one(sandbox: Any, logs: Logs) -> None:
+    notifier(text=TEXT + "{{ ti.nothing.x }}", language="fr-FR")(failed())
+    assert last_body(sandbox)["text"].startswith("Airflow: daily sales.load failed")
+    assert language(sandbox) == "en"
+    shown = logs.text
+    assert "text cannot be rendered" in shown
+    assert "planté" not in shown
+
+
+def test_async_notify_calls_too(sandbox: Any) -> None:
+    asyncio.run(notifier(text="Alarme").async_notify(failed()))
+    assert sent(sandbox, "voicepartner") == {ANNA: 1, LANDLINE: 1}
+
+
+@pytest.mark.parametrize("trouble", [None, "500", "drop_after", "html"])
+@pytest.mark.parametrize("gateway", GATEWAYS)
+def test_whatever_happens_nothing_is_raised_and_no_secret_is_logged(
+    sandbox: Any, logs: Logs, gateway: str, trouble: str | None
+) -> None:
+    if trouble:
+        fault(sandbox, trouble)
+    notifier(gateway, text=TEXT)(failed())
+    shown = logs.text
+    assert ("accepted for 2 recipients" in shown) is (trouble is None)
+    assert ("the alert was not sent, or nobody knows" in shown) is (trouble is not None)
+    for secret in (*KEYS.values(), LOGIN, ANNA[3:], LANDLINE[3:], "planté"):
+        assert secret not in shown
+    assert requests(sandbox) == 1
+
+
+def test_a_connection_that_cannot_call_is_named(sandbox: Any, logs: Logs) -> None:
+    notifier("smspartner")(failed())
+    assert "TtsCallNotifier sends text-to-speech calls, which SMS Partner" in logs.text
+    assert requests(sandbox) == 0
+
+
+def test_the_alias_is_the_class() -> None:
+    assert send_tts_call_notification is TtsCallNotifier

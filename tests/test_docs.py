@@ -1,0 +1,338 @@
+"""The documentation tells the truth: quoted examples, links, arguments, options, statuses and the feature table."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import textwrap
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+from airflow_provider_voicepartner import __version__
+from airflow_provider_voicepartner.gateways.errors import ErrorKind
+from airflow_provider_voicepartner.gateways.gateway import Gateway
+from airflow_provider_voicepartner.gateways.model import Kind
+from airflow_provider_voicepartner.gateways.options import GatewayOptions
+from airflow_provider_voicepartner.gateways.status import DeliveryStatus
+
+PROJECT = Path(__file__).resolve().parent.parent
+PAGES = sorted([*PROJECT.glob("*.md"), *(PROJECT / "docs").glob("*.md")])
+EVERY_PAGE = pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(PROJECT)) for page in PAGES])
+
+_QUOTED = re.compile(r"^<!-- quoted: (\S+) (\S+) -->\n```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+_PYTHON = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+_MARKED = re.compile(r"^ *# \[START (\w+)\]\n(.*?)^ *# \[END \1\]$", re.DOTALL | re.MULTILINE)
+_FENCED = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
+_LINK = re.compile(r"\]\(([^)\s]+)\)")
+_CODE = re.compile(r"`([^`\n]+)`")
+_HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+_ROW = re.compile(r"^\|(.+)\|$", re.MULTILINE)
+# Files that the docs name and that are made by running something, or that stand for a file of the reader's.
+_NOT_HERE = re.compile(r"acme|people\.csv$|^\.|\*|…|tests/sandbox/test_acme")
+
+
+def read(name: str) -> str:
+    return (PROJECT / name).read_text(encoding="utf-8")
+
+
+def marked_blocks() -> dict[tuple[str, str], str]:
+    """Return what stands between START and END marks, by file and mark."""
+    found = {}
+    for path in sorted((PROJECT / "example_dags").glob("*.py")):
+        for mark, block in _MARKED.findall(path.read_text(encoding="utf-8")):
+            found[str(path.relative_to(PROJECT)), mark] = textwrap.dedent(block).strip()
+    return found
+
+
+def quotes() -> Iterator[tuple[str, str, str]]:
+    for page in PAGES:
+        for file, mark, block in _QUOTED.findall(page.read_text(encoding="utf-8")):
+            yield file, mark, block.strip()
+
+
+def rows(text: str) -> list[list[str]]:
+    """Return the rows of all tables, cells without blanks around them."""
+    return [[cell.strip() for cell in row.split("|")] for row in _ROW.findall(text)]
+
+
+def section(text: str, title: str) -> str:
+    """Return what stands under a heading of the second level."""
+    found = re.search(rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", text, re.DOTALL | re.MULTILINE)
+    assert found, f"no section {title!r}"
+    return found.group(1)
+
+
+def first_cells(text: str) -> set[str]:
+    """Return every name in code marks in the first column of any table."""
+    return {name for row in rows(text) for name in _CODE.findall(row[0])}
+
+
+def arguments(*classes: type) -> set[str]:
+    """Return the arguments that classes of ours take, without those of Airflow."""
+    return {
+        name
+        for cls in classes
+        for base in cls.__mro__
+        if base.__module__.startswith("airflow_provider_voicepartner") and "__init__" in vars(base)
+        for name, parameter in inspect.signature(inspect.unwrap(vars(base)["__init__"])).parameters.items()
+        if name != "self" and parameter.kind is not inspect.Parameter.VAR_KEYWORD
+    }
+
+
+def gateways() -> dict[str, Gateway]:
+    from airflow_provider_voicepartner.hooks.registry import HOOKS, hook_class
+
+    return {name: hook_class(name).gateway for name in HOOKS}
+
+
+class TestExamples:
+    def test_quotes_are_what_the_example_dags_say(self) -> None:
+        blocks = marked_blocks()
+        for file, mark, block in quotes():
+            assert block == blocks[file, mark], f"{file} {mark}"
+
+    def test_every_example_is_quoted_or_linked(self) -> None:
+        quoted = {(file, mark) for file, mark, _ in quotes()}
+        linked = {file for file, _ in marked_blocks() if file in read("README.md")}
+        assert {(file, mark) for file, mark in marked_blocks() if file not in linked} <= quoted
+        assert len(quoted) >= 7
+
+    @EVERY_PAGE
+    def test_every_python_block_compiles(self, page: Path) -> None:
+        for block in _PYTHON.findall(page.read_text(encoding="utf-8")):
+            compile(block, str(page), "exec")
+
+    @pytest.mark.airflow3
+    def test_the_deadline_alert_works(self) -> None:
+        (block,) = [block for block in _PYTHON.findall(read("docs/notifiers.md")) if "DeadlineAlert" in block]
+        names: dict[str, Any] = {}
+        exec(block, names)
+
+
+class TestLinks:
+    @EVERY_PAGE
+    def test_lead_somewhere(self, page: Path) -> None:
+        for link in _LINK.findall(_FENCED.sub("", page.read_text(encoding="utf-8"))):
+            if "://" in link:
+                continue
+            path, _, anchor = link.partition("#")
+            target = (page.parent / path).resolve() if path else page
+            assert target.exists(), link
+            if anchor:
+                titles = _HEADING.findall(_FENCED.sub("", target.read_text(encoding="utf-8")))
+                slugs = {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+                assert anchor in slugs, link
+
+    @EVERY_PAGE
+    def test_files_that_are_named_exist(self, page: Path) -> None:
+        package = PROJECT / "airflow_provider_voicepartner"
+        roots = [
+            PROJECT,
+            page.parent,
+            package,
+            package / "gateways",
+            package / "gateways/voicepartner",
+            package / "sandbox",
+        ]
+        for name in _CODE.findall(_FENCED.sub("", page.read_text(encoding="utf-8"))):
+            if not re.fullmatch(r"[\w./<>-]+(\.(py|md|toml|txt|csv)|/)", name) or _NOT_HERE.search(name):
+                continue
+            if "<" in name:
+                name = re.sub("<[^>]+>", "voicepartner", name)
+            assert any((root / name).exists() for root in roots), name
+
+    @EVERY_PAGE
+    def test_dotted_names_exist(self, page: Path) -> None:
+        for name in set(
+            re.findall(r"`(airflow_provider_voicepartner(?:\.\w+)+)`", page.read_text(encoding="utf-8"))
+        ):
+            module, _, attribute = name.rpartition(".")
+            assert hasattr(import_module(module), attribute) or import_module(name), name
+
+    @EVERY_PAGE
+    def test_make_targets_exist(self, page: Path) -> None:
+        targets = set(re.findall(r"^([a-z0-9-]+):", read("Makefile"), re.MULTILINE))
+        assert set(re.findall(r"`?\bmake ([a-z0-9-]+)`", page.read_text(encoding="utf-8"))) <= targets
+
+    @EVERY_PAGE
+    def test_nothing_of_this_machine_and_no_registry(self, page: Path) -> None:
+        text = page.read_text(encoding="utf-8")
+        for word in ("/work", "/root", "/home/", "../shared", "reference/", "pypi.", "files.pythonhosted"):
+            assert word not in text, word
+        hosts = set(re.findall(r"https?://([\w.-]+)", text))
+        known = {
+            "127.0.0.1", "airflow.apache.org", "keepachangelog.com", "semver.org",
+            *(gateway.BASE_URL.split("/")[2] for gateway in gateways().values()),
+        }  # fmt: skip
+        assert hosts <= known
+
+
+class TestReadme:
+    def test_names_the_two_commands(self) -> None:
+        assert "make demo" in read("README.md")
+        assert "make test" in read("README.md")
+
+    def test_names_every_operator_sensor_and_notifier(self) -> None:
+        for name in ("SendSmsOperator", "TtsCallOperator", "VoicemailDropOperator", "CancelCampaignOperator"):
+            assert f"{name}(" in read("README.md")
+        assert "CampaignCompletionSensor(" in read("README.md")
+        assert "send_sms_notification(" in read("README.md")
+        assert "send_tts_call_notification(" in read("README.md")
+
+    def feature(self, title: str) -> dict[str, str]:
+        table = rows(section(read("README.md"), "What each gateway can do here"))
+        head = table[0][1:]
+        (found,) = [row[1:] for row in table if row[0] == title]
+        labels = {gateway.LABEL: name for name, gateway in gateways().items()}
+        return {labels[label]: cell for label, cell in zip(head, found, strict=True)}
+
+    @pytest.mark.parametrize(
+        ("title", "kind"), [("SMS", "sms"), ("Spoken call (TTS)", "tts"), ("Voicemail drop", "voicemail")]
+    )
+    def test_the_feature_table_agrees_with_the_gateways(self, title: str, kind: Kind) -> None:
+        offered = {name: "yes" if kind in gateway.KINDS else "no" for name, gateway in gateways().items()}
+        assert self.feature(title) == offered
+
+    def test_polling_agrees_with_the_hooks(self) -> None:
+        from airflow_provider_voicepartner.hooks.registry import hook_class
+
+        offered = {name: "yes" if hook_class(name).polls_delivery else "no" for name in gateways()}
+        assert self.feature("Delivery by polling") == offered
+
+    def test_says_how_many_recipients_a_task_takes(self) -> None:
+        from airflow_provider_voicepartner.gateways.model import MAX_RECIPIENTS_PER_BATCH
+
+        assert f"at most {MAX_RECIPIENTS_PER_BATCH} recipients" in read("README.md")
+
+    def test_names_every_page(self) -> None:
+        for page in PAGES:
+            if page.name != "README.md":
+                assert f"({page.relative_to(PROJECT)})" in read("README.md")
+
+
+class TestReference:
+    def test_every_operator_argument(self) -> None:
+        from airflow_provider_voicepartner.operators.campaign import CancelCampaignOperator
+        from airflow_provider_voicepartner.operators.sms import SendSmsOperator
+        from airflow_provider_voicepartner.operators.voice import TtsCallOperator, VoicemailDropOperator
+
+        classes = (SendSmsOperator, TtsCallOperator, VoicemailDropOperator, CancelCampaignOperator)
+        documented = first_cells(read("docs/operators.md"))
+        assert {"to", "message", "text", "audio_token", "on_too_late"} <= arguments(*classes)
+        assert arguments(*classes) <= documented
+        for cls in classes:
+            assert set(cls.template_fields) <= documented
+
+    def test_what_is_said_to_be_templated_is(self) -> None:
+        from airflow_provider_voicepartner.operators.campaign import CancelCampaignOperator
+        from airflow_provider_voicepartner.operators.sms import SendSmsOperator
+        from airflow_provider_voicepartner.operators.voice import TtsCallOperator, VoicemailDropOperator
+
+        classes = (SendSmsOperator, TtsCallOperator, VoicemailDropOperator, CancelCampaignOperator)
+        templated = {name for cls in classes for name in cls.template_fields}
+        hidden = {name for cls in classes[:3] for name in cls.private_fields}
+        for row in rows(read("docs/operators.md")):
+            if len(row) == 4 and row[0].strip("`") in arguments(*classes):
+                assert row[3].startswith("yes") == (row[0].strip("`") in templated), row[0]
+                assert ("hidden in the ui" in " ".join(row).lower()) == (row[0].strip("`") in hidden), row[0]
+
+    def test_every_sensor_and_notifier_argument(self) -> None:
+        from airflow_provider_voicepartner.notifications.sms import SmsNotifier
+        from airflow_provider_voicepartner.notifications.voice import TtsCallNotifier
+        from airflow_provider_voicepartner.sensors.campaign import CampaignCompletionSensor
+
+        assert arguments(CampaignCompletionSensor) <= first_cells(read("docs/sensor.md"))
+        for notifier in (SmsNotifier, TtsCallNotifier):
+            assert arguments(notifier) <= first_cells(section(read("docs/notifiers.md"), notifier.__name__))
+
+    def test_every_key_of_the_report(self) -> None:
+        from airflow_provider_voicepartner.sending.report import CampaignReport
+
+        report = CampaignReport.of_records(
+            [], gateway="g", conn_id="c", kind="sms", invalid=0, duplicate=0, scheduled_for=None
+        ).to_json()
+        documented = first_cells(section(read("docs/operators.md"), "Report"))
+        assert {name for name in report if name != "counts"} <= documented
+        assert {f"counts.{name}" for name in report["counts"]} <= documented
+
+    def test_every_key_of_the_sensors_result(self) -> None:
+        from airflow_provider_voicepartner.delivery.completion import Progress
+
+        text = section(read("docs/sensor.md"), "What it returns")
+        assert all(f'"{name}"' in text for name in Progress.of_reports([], expected=0).to_json())
+
+    def test_every_choice(self) -> None:
+        from airflow_provider_voicepartner.sending.ledger import OnUnknown
+
+        for page in ("README.md", "docs/operators.md"):
+            assert set(get_args(OnUnknown)) <= first_cells(read(page))
+
+    @pytest.mark.parametrize("name", ["smspartner", "voicepartner", "octopush"])
+    def test_every_option(self, name: str) -> None:
+        gateway = gateways()[name]
+        package = import_module(f"airflow_provider_voicepartner.gateways.{name}")
+        models = [
+            model
+            for model in vars(package).values()
+            if isinstance(model, type) and issubclass(model, GatewayOptions)
+        ]
+        text = section(read("docs/gateways.md"), gateway.LABEL)
+        assert models
+        for model in models:
+            assert f"`{package.__name__}.{model.__name__}`" in text
+            table = text.partition(f".{model.__name__}`")[2].partition("###")[0]
+            assert first_cells(table) == set(model.model_fields), model.__name__
+
+    def test_every_status_word(self) -> None:
+        table = [
+            row
+            for row in rows(section(read("docs/gateways.md"), "Statuses"))
+            if len(row) == 2 + len(gateways())
+        ]
+        assert {row[0].strip("`") for row in table[2:]} == {status.value for status in DeliveryStatus}
+        for column, name in enumerate(gateways(), start=2):
+            words = import_module(f"airflow_provider_voicepartner.gateways.{name}.codes").STATUS_WORDS
+            assert table[0][column] == gateways()[name].LABEL
+            told = {
+                words._fold(word): DeliveryStatus(row[0].strip("`"))
+                for row in table[2:]
+                for word in _CODE.findall(row[column])
+            }
+            assert told == words._words
+
+    def test_every_connection_field(self) -> None:
+        from airflow_provider_voicepartner.hooks.registry import HOOKS, hook_class
+
+        documented = first_cells(read("docs/connections.md"))
+        for name in HOOKS:
+            assert name in documented
+            assert set(hook_class(name).extra_model.model_fields) <= documented
+            assert hook_class(name).default_conn_name in read("docs/connections.md")
+
+    def test_every_exception_and_kind(self) -> None:
+        from airflow_provider_voicepartner import exceptions
+
+        ours = {
+            name
+            for name, value in vars(exceptions).items()
+            if isinstance(value, type) and issubclass(value, exceptions.VoicePartnerProviderError)
+        }
+        assert ours <= first_cells(read("docs/errors.md"))
+        kinds = {kind.name for kind in ErrorKind}
+        assert kinds <= first_cells(read("docs/gateways.md"))
+        assert kinds <= first_cells(
+            section(read("docs/errors.md"), "From the gateway's answer to the exception")
+        )
+
+    def test_every_member_of_the_protocol(self) -> None:
+        named = set(re.findall(r"\w+", " ".join(first_cells(read("ADDING_A_GATEWAY.md")))))
+        assert {name for name in vars(Gateway) if not name.startswith("_")} <= named
+
+    def test_the_changelog_knows_this_version(self) -> None:
+        assert re.search(
+            rf"^## \[{re.escape(__version__)}\] - \d{{4}}-\d\d-\d\d$", read("CHANGELOG.md"), re.MULTILINE
+        )

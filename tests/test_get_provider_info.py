@@ -1,0 +1,237 @@
+"""Airflow finds the provider, its connection forms and its classes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib import import_module
+from importlib.metadata import entry_points, version
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_voicepartner import __version__
+from airflow_provider_voicepartner.get_provider_info import get_provider_info
+from airflow_provider_voicepartner.hooks.base import GatewayHook
+from airflow_provider_voicepartner.hooks.registry import HOOKS, hook_class
+
+NAME = "airflow-provider-voicepartner"
+INFO = get_provider_info()
+FORMS = {entry["connection-type"]: entry for entry in INFO["connection-types"]}
+
+each_type = pytest.mark.parametrize("conn_type", FORMS)
+
+
+def load(path: str) -> Any:
+    module, _, name = path.rpartition(".")
+    return getattr(import_module(module), name)
+
+
+# The metadata itself.
+
+
+def test_the_package_name_is_the_distributions() -> None:
+    assert INFO["package-name"] == NAME
+    assert version(NAME) == __version__ == INFO["versions"][0]
+
+
+def test_the_entry_point_leads_here() -> None:
+    [found] = [
+        point
+        for point in entry_points(group="apache_airflow_provider")
+        if point.dist and point.dist.name == NAME
+    ]
+    assert found.load() is get_provider_info
+
+
+def test_it_is_plain_data_made_anew_each_time() -> None:
+    assert json.loads(json.dumps(INFO)) == INFO
+    get_provider_info()["connection-types"].clear()
+    assert get_provider_info()["connection-types"]
+
+
+def test_reading_it_imports_neither_airflow_nor_a_hook_nor_the_http_library() -> None:
+    code = (
+        "import sys; from airflow_provider_voicepartner.get_provider_info import get_provider_info; get_provider_info();"
+        "print(sorted(name for name in sys.modules if name.split('.')[0] in ('airflow', 'requests', 'urllib3', 'pydantic',"
+        "'phonenumbers', 'pendulum') or name.startswith('airflow_provider_voicepartner.gateways')))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_every_class_in_it_can_be_imported() -> None:
+    paths = [entry["hook-class-name"] for entry in INFO["connection-types"]]
+    paths += INFO.get("notifications", []) + INFO.get("extra-links", [])
+    assert len(paths) >= 5
+    assert all(isinstance(load(path), type) for path in paths)
+
+
+@pytest.mark.parametrize("group", ["hooks", "operators", "sensors", "triggers"])
+def test_every_module_in_it_can_be_imported_and_belongs_to_an_integration(group: str) -> None:
+    integrations = {entry["integration-name"] for entry in INFO["integrations"]}
+    assert INFO[group]
+    for entry in INFO[group]:
+        assert entry["integration-name"] in integrations
+        for module in entry["python-modules"]:
+            assert import_module(module).__name__ == module
+
+
+def test_no_address_is_made_up() -> None:
+    assert "://" not in json.dumps(INFO["integrations"])
+
+
+# The connections.
+
+
+@each_type
+def test_a_connection_type_names_its_hook(conn_type: str) -> None:
+    entry, hook = FORMS[conn_type], hook_class(conn_type)
+    assert set(FORMS) == set(HOOKS)
+    assert load(entry["hook-class-name"]) is hook
+    assert issubclass(hook, GatewayHook)
+    assert (hook.conn_type, hook.hook_name) == (conn_type, entry["hook-name"])
+    assert hook.default_conn_name == f"{conn_type}_default"
+    assert hook.conn_name_attr == "conn_id"
+
+
+@each_type
+def test_the_form_has_the_fields_that_the_hook_reads(conn_type: str) -> None:
+    assert set(FORMS[conn_type]["conn-fields"]) == set(hook_class(conn_type).extra_model.model_fields)
+
+
+@each_type
+def test_a_field_of_the_form_may_stay_empty_and_says_what_it_is(conn_type: str) -> None:
+    for name, field in FORMS[conn_type]["conn-fields"].items():
+        assert field["label"], name
+        assert field["description"], name
+        assert "null" in field["schema"]["type"], name
+
+
+@each_type
+def test_a_secret_of_the_form_would_be_masked(conn_type: str) -> None:
+    for name, field in FORMS[conn_type]["conn-fields"].items():
+        if any(word in name for word in ("key", "token", "secret", "password")):
+            assert field["schema"].get("format") == "password", name
+    assert "password" not in FORMS[conn_type]["ui-field-behaviour"]["hidden-fields"]
+
+
+@each_type
+def test_the_form_refuses_what_the_hook_would_refuse(conn_type: str) -> None:
+    jsonschema = pytest.importorskip("jsonschema")
+    fields = FORMS[conn_type]["conn-fields"]
+    for name, good, bad in [
+        ("read_timeout", [None, 60, 0.5, 600], [0, -1, 601, "60"]),
+        ("connect_timeout", [None, 5, 300], [0, 301]),
+        ("sender", [None, "MyApp", "36034"], ["ab", "TwelveChars1", "Mon Appli"]),
+    ]:
+        if name not in fields:
+            continue
+        validator = jsonschema.Draft202012Validator(fields[name]["schema"])
+        assert [value for value in good if not validator.is_valid(value)] == []
+        assert [value for value in bad if validator.is_valid(value)] == []
+
+
+# Airflow's own reading of it.
+
+
+def test_airflows_schema_takes_it() -> None:
+    try:
+        from airflow._shared.providers_discovery import providers_discovery as discovery
+    except ImportError:
+        from airflow import providers_manager as discovery  # type: ignore[no-redef]
+    discovery._create_provider_info_schema_validator().validate(INFO)
+    forms = discovery._create_customized_form_field_behaviours_schema_validator()
+    for entry in INFO["connection-types"]:
+        forms.validate(entry["ui-field-behaviour"])
+
+
+def test_airflow_discovers_the_provider() -> None:
+    from airflow.providers_manager import ProvidersManager
+
+    found = ProvidersManager().providers[NAME]
+    assert found.version == __version__
+    assert found.data["package-name"] == NAME
+
+
+@each_type
+def test_airflow_finds_the_hook_of_a_connection(conn_type: str) -> None:
+    from airflow.providers_manager import ProvidersManager
+
+    found = ProvidersManager().hooks[conn_type]
+    assert found is not None
+    assert (found.hook_name, found.package_name) == (FORMS[conn_type]["hook-name"], NAME)
+    assert found.connection_testable
+
+
+def test_airflow_takes_the_notifiers() -> None:
+    from airflow.providers_manager import ProvidersManager
+
+    classes = {getattr(entry, "notification_class_name", entry) for entry in ProvidersManager().notification}
+    assert set(INFO["notifications"]) <= classes
+
+
+@pytest.mark.airflow3
+@each_type
+def test_the_ui_shows_the_form(conn_type: str) -> None:
+    from airflow.api_fastapi.core_api.services.ui.connections import HookMetaService
+
+    [shown] = [entry for entry in HookMetaService.hook_meta_data() if entry.connection_type == conn_type]
+    assert shown.hook_name == FORMS[conn_type]["hook-name"]
+    assert shown.standard_fields is not None
+    fields = shown.standard_fields.model_dump()
+    assert fields["password"]["title"] == "API key"
+    assert fields["url_schema"]["hidden"]
+    assert bool(fields["login"] and fields["login"]["hidden"]) is (conn_type != "octopush")
+    extra = shown.extra_fields
+    assert extra is not None
+    assert set(extra) == set(FORMS[conn_type]["conn-fields"])
+    for name, field in extra.items():
+        assert "null" in field["schema"]["type"], name
+
+
+# The command line.
+
+
+class Cli:
+    """Airflow's command line in the tests' throw-away home."""
+
+    def __call__(self, *words: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "airflow", *words],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            env=dict(os.environ),
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+        return done.stdout
+
+
+@pytest.fixture(scope="session")
+def cli(airflow_home: Path) -> Iterator[Cli]:
+    command = Cli()
+    command("db", "migrate")
+    yield command
+
+
+def test_airflow_providers_get(cli: Cli) -> None:
+    shown = cli("providers", "get", NAME, "--output", "json")
+    assert NAME in shown
+    assert __version__ in shown
+
+
+def test_airflow_connections_add_and_get(cli: Cli) -> None:
+    cli(
+        "connections", "add", "from_cli", "--conn-type", "smspartner", "--conn-password", "planted-key",
+        "--conn-host", "http://127.0.0.1:8025/smspartner/v1", "--conn-extra", '{"read_timeout": 7}',
+    )  # fmt: skip
+    [shown] = json.loads(cli("connections", "get", "from_cli", "--output", "json"))
+    assert shown["conn_type"] == "smspartner"
+    assert shown["host"] == "http://127.0.0.1:8025/smspartner/v1"
