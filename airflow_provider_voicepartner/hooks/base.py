@@ -73,6 +73,7 @@ class GatewayHook(BaseHook):
     needs_login: ClassVar[bool] = False
     rate_limit_wait: ClassVar[float | None] = None
     polls_delivery: ClassVar[bool] = False
+    simulation_tells_price: ClassVar[bool] = False
 
     def __init__(
         self, conn_id: str | None = None, *, connection: Connection | None = None, **kwargs: Any
@@ -338,7 +339,9 @@ class GatewayHook(BaseHook):
         """Describe the connection form to Airflow before 3.2; later ones read the provider's metadata."""
         from airflow_provider_voicepartner.hooks.forms import FORMS
 
-        return dict(FORMS[cls.conn_type]["ui-field-behaviour"])
+        # The same words as in the metadata, but here Airflow's schema spells them with underscores.
+        behaviour = FORMS[cls.conn_type]["ui-field-behaviour"]
+        return {name.replace("-", "_"): value for name, value in behaviour.items()}
 
 
 def plan_valid_recipients(to: Any, message: Message) -> RecipientPlan:

@@ -47,6 +47,7 @@ class SmsPartnerHook(GatewayHook):
     gateway: ClassVar[Gateway] = smspartner
     extra_model: ClassVar[type[ConnectionExtra]] = SmsPartnerExtra
     polls_delivery: ClassVar[bool] = True
+    simulation_tells_price: ClassVar[bool] = True
 
     def with_defaults(self, message: Message) -> Message:
         """Fill in the connection's sender."""

@@ -16,12 +16,7 @@ def default_text(context: Mapping[str, Any]) -> str:
     :param context: of a task callback, a Dag callback, a deadline alert, or nothing at all.
     """
     dag_run, ti = _look(context, "dag_run"), _ti(context)
-    dag_id = (
-        _said(dag_run, "dag_id")
-        or _said(_look(context, "dag"), "dag_id")
-        or _said(ti, "dag_id")
-        or "unknown DAG"
-    )
+    dag_id = _said(dag_run, "dag_id") or _said(_look(context, "dag"), "dag_id") or _said(ti, "dag_id") or ""
     run = _said(dag_run, "run_id") or _said(context, "run_id") or _said(ti, "run_id")
     what = _what_happened(context, dag_id)
     return " ".join(f"Airflow: {what}{f', run {run}' if run else ''}{_why(context)}".split())
@@ -31,15 +26,15 @@ def _what_happened(context: Mapping[str, Any], dag_id: str) -> str:
     deadline, ti = _look(context, "deadline"), _ti(context)
     if deadline is not None:
         due = _said(deadline, "deadline_time")
-        return f"{dag_id} missed its deadline{f' of {due}' if due else ''}"
+        return f"{dag_id or 'a DAG'} missed its deadline{f' of {due}' if due else ''}"
     has_error = _look(context, "exception") is not None
     if ti is None or (_said(context, "reason") and not has_error):
-        return f"DAG {dag_id} {_state(_look(context, 'dag_run')) or 'needs attention'}"
+        return f"{f'DAG {dag_id}' if dag_id else 'a DAG'} {_state(_look(context, 'dag_run')) or 'needs attention'}"
     state = _state(ti)
     if has_error:
         state = "failed, will be retried" if state == "up for retry" else "failed"
     tries, mapped = _look(ti, "try_number"), _look(ti, "map_index")
-    name = f"{dag_id}.{_said(ti, 'task_id') or 'task'}"
+    name = ".".join(part for part in (dag_id, _said(ti, "task_id") or "a task") if part)
     if type(mapped) is int and mapped >= 0:
         name += f"[{mapped}]"
     return (

@@ -10,6 +10,7 @@ from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperat
 
 from airflow_provider_voicepartner.exceptions import RetryableNotSentError
 from airflow_provider_voicepartner.operators.sealed import seal, unseal
+from airflow_provider_voicepartner.sending.stop import StopSign
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -45,6 +46,7 @@ class SendingOperator(BaseOperator):
         (never twice, perhaps not at all) or ``resend`` (perhaps twice).
     :param max_cost: refuse to send what would cost more, in the account's currency.
     :param unit_price: price of one recipient, for ``max_cost`` with a gateway that cannot tell a price before sending.
+    :param max_in_flight: batches of up to 500 recipients that are under way at once; each is recorded on its own.
     :param deferrable: wait in the triggerer, without holding a worker, when the gateway's rate limit asks for more than
         30 s (Airflow 3.3 and later, whose task state tells the resumed task what it sent); default
         ``[operators] default_deferrable``.
@@ -56,7 +58,7 @@ class SendingOperator(BaseOperator):
 
     template_fields: Sequence[str] = (
         "conn_id", "to", "sender", "send_at", "purpose", "options", "on_invalid", "rejects_path", "on_empty",
-        "on_unknown", "max_cost", "unit_price", "region",
+        "on_unknown", "max_cost", "unit_price", "max_in_flight", "region",
     )  # fmt: skip
     private_fields: ClassVar[frozenset[str]] = frozenset({"to", "options"})
     ui_color = "#d8f0ea"
@@ -76,6 +78,7 @@ class SendingOperator(BaseOperator):
         on_unknown: OnUnknown = "fail",
         max_cost: Any = None,
         unit_price: Any = None,
+        max_in_flight: int | str = 4,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         region: str = "FR",
         **kwargs: Any,
@@ -93,8 +96,10 @@ class SendingOperator(BaseOperator):
         self.on_unknown = on_unknown
         self.max_cost = max_cost
         self.unit_price = unit_price
+        self.max_in_flight = max_in_flight
         self.deferrable = deferrable
         self.region = region
+        self._stop = StopSign()
 
     def _do_render_template_fields(
         self,
@@ -130,16 +135,17 @@ class SendingOperator(BaseOperator):
         from airflow_provider_voicepartner.operators.sending import campaign_of, recipients_of, send_campaign
 
         hook = self._hook()
+        longest_wait = DEFER_FROM_SECONDS if self._may_wait_in_triggerer(context) else None
         try:
             hook.check_connection()
-            if self._may_wait_in_triggerer(context):
-                hook.sender.longest_wait = DEFER_FROM_SECONDS
+            hook.sender.longest_wait = longest_wait or hook.sender.longest_wait
             message = self.message_to_send()
             plan = recipients_of(self)
             self._log_left_out(plan)
             if not plan.recipients:
                 raise AirflowSkipException("nobody is left to send to, and on_empty is 'skip'")
-            report = send_campaign(campaign_of(self, message, plan), plan, hook, context)
+            campaign = campaign_of(self, message, plan, longest_wait=longest_wait)
+            report = send_campaign(campaign, plan, hook, context, stop=self._stop)
         except RetryableNotSentError as error:
             self._wait_in_triggerer(error, context)
             raise
@@ -149,6 +155,10 @@ class SendingOperator(BaseOperator):
             "%s: %s; cost %s %s", hook.gateway.LABEL, dict(report.counts), report.cost, report.currency
         )
         return report.to_json()
+
+    def on_kill(self) -> None:
+        """Claim nothing more; what is under way is recorded if it is answered in time."""
+        self._stop.raise_()
 
     def resume(self, context: Context, event: dict[str, Any] | None = None) -> dict[str, Any]:
         """

@@ -13,17 +13,19 @@ from airflow_provider_voicepartner.hooks.storage import is_file, read_rows, writ
 from airflow_provider_voicepartner.sending.arguments import (
     literals,
     read_choice,
+    read_count,
     read_money,
     read_recipients,
     read_send_at,
 )
-from airflow_provider_voicepartner.sending.campaign import Campaign, CampaignSender
+from airflow_provider_voicepartner.sending.campaign import Campaign, CampaignSender, in_batches
 from airflow_provider_voicepartner.sending.fingerprint import fingerprint
 from airflow_provider_voicepartner.sending.ledger import Ledger, OnUnknown, StateStore
 from airflow_provider_voicepartner.sending.recipients import OnInvalid, RecipientPlan, plan_recipients
 from airflow_provider_voicepartner.sending.rejects import write_rejects
 from airflow_provider_voicepartner.sending.report import CampaignReport
 from airflow_provider_voicepartner.sending.rows import is_blank
+from airflow_provider_voicepartner.sending.stop import StopSign
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -31,9 +33,6 @@ if TYPE_CHECKING:
     from airflow_provider_voicepartner.gateways.model import Message
     from airflow_provider_voicepartner.hooks.base import GatewayHook
     from airflow_provider_voicepartner.operators.base import SendingOperator
-
-MADE_UP_PRICES = frozenset({"octopush"})
-"""Gateways that answer a simulated send with invented figures."""
 
 
 def recipients_of(operator: SendingOperator) -> RecipientPlan:
@@ -78,24 +77,29 @@ def _is_empty(rows: Any) -> bool:
     return rows is None or (isinstance(rows, Sequence) and all(map(is_blank, rows)))
 
 
-def campaign_of(operator: SendingOperator, message: Message, plan: RecipientPlan) -> Campaign:
+def campaign_of(
+    operator: SendingOperator, message: Message, plan: RecipientPlan, *, longest_wait: float | None
+) -> Campaign:
     """
     Put an operator's arguments together.
 
+    :param longest_wait: seconds to wait for a turn before the campaign is handed back; None always waits.
     :raises ConfigurationError: naming the argument and the fix.
     """
     return Campaign(
         message=message,
-        recipients=plan.recipients,
+        batches=in_batches(plan.recipients),
         send_at=read_send_at(operator.send_at),
         max_cost=read_money("max_cost", operator.max_cost),
         unit_price=read_money("unit_price", operator.unit_price),
         on_unknown=read_choice("on_unknown", operator.on_unknown, literals(OnUnknown)),
+        max_in_flight=read_count("max_in_flight", operator.max_in_flight),
+        longest_wait=longest_wait,
     )
 
 
 def send_campaign(
-    campaign: Campaign, plan: RecipientPlan, hook: GatewayHook, context: Context
+    campaign: Campaign, plan: RecipientPlan, hook: GatewayHook, context: Context, *, stop: StopSign
 ) -> CampaignReport:
     """
     Send what the ledger of this task does not know as sent.
@@ -104,20 +108,14 @@ def send_campaign(
     :param plan: where its recipients came from, for the counts.
     :param hook: the gateway.
     :param context: Airflow's; holds the task's state store on Airflow 3.3 and later.
+    :param stop: raised when the task is killed.
     """
     campaign = replace(campaign, message=hook.with_defaults(campaign.message))
-    mark = fingerprint(
-        hook.conn_type, hook.credentials, campaign.message, campaign.recipients, campaign.send_at
-    )
+    mark = fingerprint(hook.conn_type, hook.credentials, campaign.message, plan.recipients, campaign.send_at)
     # Airflow has the store since 3.3; the context is read as a plain mapping, whose type knows no keys.
     store: StateStore | None = cast(Mapping[str, Any], context).get("task_state_store")
     ledger = Ledger(store, fingerprint=mark, try_number=context["ti"].try_number)
-    sender = CampaignSender(
-        messenger=hook,
-        ledger=ledger,
-        now=hook.sender.now,
-        simulation_tells_price=hook.conn_type not in MADE_UP_PRICES,
-    )
+    sender = CampaignSender(messenger=hook, ledger=ledger, now=hook.sender.now, stop=stop)
     records = sender.send(campaign)
     return CampaignReport.of_records(
         records,

@@ -76,6 +76,21 @@ def read_money(argument: str, value: Any) -> Decimal | None:
     return amount
 
 
+def read_count(argument: str, value: Any) -> int:
+    """
+    Read a whole number of at least 1, also as text.
+
+    :raises ConfigurationError: for anything else.
+    """
+    try:
+        count = int(str(value)) if not isinstance(value, bool) else 0
+    except ValueError:
+        count = 0
+    if count < 1:
+        raise ConfigurationError(f"{argument}: {value!r} is not a whole number of at least 1")
+    return count
+
+
 def read_text(argument: str, value: Any, *, needed: bool = True) -> str | None:
     """
     Read a text.

@@ -1,16 +1,18 @@
-"""The loop that sends a campaign: for each batch claim, send, record; a retry goes on where the last stopped."""
+"""The loop that sends a campaign: for each batch claim, send, record; a retry goes on where the last one stopped."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
 
 from airflow_provider_voicepartner.exceptions import (
-    BudgetExceededError,
+    CampaignInterruptedError,
     ConfigurationError,
     NotSentError,
     RetryableNotSentError,
@@ -19,81 +21,113 @@ from airflow_provider_voicepartner.exceptions import (
 from airflow_provider_voicepartner.gateways.errors import ErrorKind
 from airflow_provider_voicepartner.gateways.model import (
     MAX_RECIPIENTS_PER_BATCH,
-    CallbackUrls,
     Message,
     Receipt,
     Recipient,
 )
 from airflow_provider_voicepartner.gateways.wire import ApiRequest
+from airflow_provider_voicepartner.sending.budget import Budget
+from airflow_provider_voicepartner.sending.doubt import Doubt, DoubtSettler
 from airflow_provider_voicepartner.sending.fingerprint import new_reference
 from airflow_provider_voicepartner.sending.ledger import BatchRecord, Ledger, OnUnknown, Phase
+from airflow_provider_voicepartner.sending.messenger import Messenger, NoLimit, Turnstile, TurnTooFarError
+from airflow_provider_voicepartner.sending.stop import StopSign
 
 log = logging.getLogger(__name__)
 
-
-class Messenger(Protocol):
-    """What the loop needs of a hook."""
-
-    def build_batch(
-        self,
-        message: Message,
-        recipients: Sequence[Recipient],
-        *,
-        reference: str,
-        send_at: datetime | None = None,
-        callbacks: CallbackUrls | None = None,
-        simulate: bool = False,
-    ) -> ApiRequest:
-        """Build and check a batch's request, without sending it."""
-
-    def deliver(self, request: ApiRequest, message: Message, recipients: Sequence[Recipient]) -> Receipt:
-        """Send a built batch and read the answer. It arrives at most once."""
+MAX_IN_FLIGHT = 4
+GRACE_SECONDS = 20.0
+"""How long an interrupted campaign waits for answers that are under way; Airflow kills a task 60 s after SIGTERM."""
+_GLANCE = 0.5
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+class Batches(Protocol):
+    """The recipients of a campaign in batches, always cut in the same way."""
+
+    def __len__(self) -> int:
+        """How many batches."""
+
+    def __iter__(self) -> Iterator[tuple[Recipient, ...]]:
+        """Batch by batch, from the first."""
+
+
+def in_batches(recipients: Sequence[Recipient]) -> tuple[tuple[Recipient, ...], ...]:
+    """Cut recipients into batches of at most 500, always in the same way."""
+    step = MAX_RECIPIENTS_PER_BATCH
+    return tuple(tuple(recipients[start : start + step]) for start in range(0, len(recipients), step))
+
+
+@dataclass(frozen=True, kw_only=True)
 class Campaign:
     """
     What one task sends.
 
     :param message: what is said.
-    :param recipients: all different, in the order of sending.
+    :param batches: 1 to 500 recipients each, all different.
     :param send_at: aware; None sends at once.
     :param max_cost: stop before this price is passed; None has no limit.
     :param unit_price: price of one recipient, for gateways that cannot tell before sending.
     :param on_unknown: what to do with a batch that is in doubt.
+    :param max_in_flight: batches under way at once.
+    :param longest_wait: seconds to wait for the rate limit; beyond it the campaign is handed back. None always waits.
     """
 
     message: Message
-    recipients: tuple[Recipient, ...]
+    batches: Batches
     send_at: datetime | None = None
     max_cost: Decimal | None = None
     unit_price: Decimal | None = None
     on_unknown: OnUnknown = "fail"
+    max_in_flight: int = MAX_IN_FLIGHT
+    longest_wait: float | None = None
 
-    @property
-    def batches(self) -> tuple[tuple[Recipient, ...], ...]:
-        """The recipients in batches of at most 500, always cut in the same way."""
-        step = MAX_RECIPIENTS_PER_BATCH
-        return tuple(self.recipients[start : start + step] for start in range(0, len(self.recipients), step))
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Flight:
+    """A batch that is ready to leave, or under way."""
+
+    index: int
+    recipients: tuple[Recipient, ...]
+    request: ApiRequest
+    claim: BatchRecord
+    due: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Landing:
+    """How a flight ended: what to record, and what to raise once everything has landed."""
+
+    index: int
+    record: BatchRecord | None
+    error: BaseException | None = None
 
 
 @dataclass(kw_only=True)
 class CampaignSender:
     """
-    Sends one campaign.
+    Sends one campaign, once.
 
-    :param messenger: the hook.
+    One thread reads batches, asks for budget and turn, and writes the ledger; others only send. The record of a batch
+    that has landed and the claim of the next travel in one write, and nothing is claimed that is not about to leave.
+
+    :param messenger: the hook; must bear several threads.
     :param ledger: opened by :meth:`send`.
-    :param simulation_tells_price: False where the gateway makes up the figures of a simulated send.
+    :param turnstile: the gateway's rate limit.
     :param now: the present, aware; injected by tests.
     :param reference: makes the id of a batch; injected by tests.
+    :param sleep: waits; injected by tests.
+    :param clock: seconds that only go forward; injected by tests.
+    :param stop: raised by anybody to stop.
     """
 
     messenger: Messenger
     ledger: Ledger
     now: Callable[[], datetime]
+    turnstile: Turnstile = field(default_factory=NoLimit)
     reference: Callable[[], str] = new_reference
-    simulation_tells_price: bool = True
+    sleep: Callable[[float], None] = time.sleep
+    clock: Callable[[], float] = time.monotonic
+    stop: StopSign = field(default_factory=StopSign)
 
     def send(self, campaign: Campaign) -> list[BatchRecord]:
         """
@@ -102,120 +136,262 @@ class CampaignSender:
         :returns: one record a batch, all of them sent or assumed sent.
         :raises ConfigurationError: bad input, or input that changed since an earlier attempt; nothing was sent.
         :raises BudgetExceededError: the next batch would pass ``max_cost``.
-        :raises NotSentError: the batch was refused; earlier ones are recorded.
+        :raises NotSentError: a batch was refused, or must wait; what was sent is recorded.
         :raises SendOutcomeUnknownError: a batch is in doubt and ``on_unknown`` is ``fail``.
+        :raises CampaignInterruptedError: ``stop`` was raised; what was sent is recorded.
         """
-        batches = campaign.batches
-        self.ledger.open(len(batches), on_unknown=campaign.on_unknown)
-        records: list[BatchRecord] = []
-        for index, recipients in enumerate(batches):
-            known = self.ledger.find(index, len(recipients))
-            record = self._settle(campaign, index, known) if known else None
-            records.append(record or self._send(campaign, index, recipients, records))
-        return records
-
-    def _settle(self, campaign: Campaign, index: int, known: BatchRecord) -> BatchRecord | None:
-        """Decide what an earlier attempt's record means: done, or None to send (again)."""
-        match known.phase:
-            case Phase.SENT | Phase.ASSUMED_SENT:
-                log.info(
-                    "Batch %d (%s) was %s by an earlier attempt; it is not sent again",
-                    index + 1, known.reference, known.phase.replace("_", " "),
-                )  # fmt: skip
-                return known
-            case Phase.REFUSED:
-                return None
-            case Phase.CLAIMED:
-                return self._resolve_doubt(campaign, index, known)
-
-    def _resolve_doubt(self, campaign: Campaign, index: int, known: BatchRecord) -> BatchRecord | None:
-        named = f"batch {index + 1} ({known.size} recipients, reference {known.reference or 'not known'})"
-        why = (
-            "an earlier attempt stopped between sending it and reading the answer"
-            if self.ledger.is_durable
-            else "Airflow before 3.3 keeps nothing between attempts, so it cannot be known what the first one sent"
-        )
-        if campaign.on_unknown == "fail":
-            raise SendOutcomeUnknownError(
-                f"on_unknown: {named} is in doubt: {why}. Look it up with the gateway, then set "
-                "on_unknown='assume_sent' if it was sent, or on_unknown='resend' if it was not (or if twice is better "
-                "than never), and clear the task; where Airflow asks, keep the task's state"
-            )
-        log.warning("%s is in doubt: %s; on_unknown=%r decides", named.capitalize(), why, campaign.on_unknown)
-        if campaign.on_unknown == "resend":
-            return None
-        assumed = replace(known, phase=Phase.ASSUMED_SENT, at=self.now().isoformat())
-        self.ledger.write(index, assumed)
-        return assumed
-
-    def _send(
-        self,
-        campaign: Campaign,
-        index: int,
-        recipients: tuple[Recipient, ...],
-        earlier: Sequence[BatchRecord],
-    ) -> BatchRecord:
-        reference, size = self.reference(), len(recipients)
-        request = self.messenger.build_batch(
-            campaign.message, recipients, reference=reference, send_at=campaign.send_at
-        )
-        self._check_budget(campaign, recipients, earlier)
-        claim = BatchRecord(phase=Phase.CLAIMED, reference=reference, size=size, at=self.now().isoformat())
-        self.ledger.write(index, claim)
-        try:
-            receipt = self.messenger.deliver(request, campaign.message, recipients)
-        except NotSentError as error:
-            # "Taken before", said of an id that was made for this very request, proves that it was taken.
-            if error.kind is not ErrorKind.DUPLICATE:
-                self.ledger.write(index, replace(claim, phase=Phase.REFUSED))
-            raise
-        log.info(
-            "Batch %d (%s): %d of %d recipients accepted as %s",
-            index + 1, reference, receipt.accepted, size, receipt.gateway_id,
-        )  # fmt: skip
-        record = BatchRecord.of_receipt(receipt, reference=reference, size=size, at=self.now().isoformat())
-        self.ledger.write(index, record)
-        return record
-
-    def _check_budget(
-        self, campaign: Campaign, recipients: tuple[Recipient, ...], records: Sequence[BatchRecord]
-    ) -> None:
-        if campaign.max_cost is None:
-            return
-        price = self._price(campaign, recipients)
-        each = price / len(recipients)
-        # A batch whose price nobody told (assumed sent, or a silent gateway) is reckoned at the price of this one.
-        spent = sum((each * of.size if of.cost is None else of.cost for of in records), Decimal(0))
-        if spent + price > campaign.max_cost:
-            raise BudgetExceededError(
-                f"max_cost: {campaign.max_cost} would be passed: {spent} spent and {price} for the next "
-                f"{len(recipients)} recipients. Nothing more was sent; raise max_cost to go on"
-            )
-
-    def _price(self, campaign: Campaign, recipients: tuple[Recipient, ...]) -> Decimal:
-        """Ask the gateway for the price where it tells one without sending; else use the user's unit price."""
-        if campaign.unit_price is not None:
-            return campaign.unit_price * len(recipients)
-        unable = "the gateway's simulation gives no price"
-        if self.simulation_tells_price:
+        self.ledger.open(len(campaign.batches), on_unknown=campaign.on_unknown)
+        run = _Run(sender=self, campaign=campaign)
+        with _Lanes(campaign.max_in_flight) as pool:
             try:
-                price = self._simulate(campaign, recipients).cost
-            except ConfigurationError as error:
-                price, unable = None, str(error)
-            if price is not None:
-                return price
-        raise ConfigurationError(
-            f"max_cost: needs a price before sending, and {unable}; give unit_price, the price of one recipient"
+                return run.to_the_end(pool)
+            except BaseException:
+                # A time-out, a kill, a bug: let what is under way land and be recorded, then go on falling.
+                run.land_all(GRACE_SECONDS)
+                raise
+
+
+class _Lanes(ThreadPoolExecutor):
+    """A pool that is left without waiting for threads that hang in a request."""
+
+    def __exit__(self, *error: object) -> None:
+        self.shutdown(wait=False, cancel_futures=True)
+
+
+@dataclass(kw_only=True)
+class _Run:
+    """The state of one campaign on its way."""
+
+    sender: CampaignSender
+    campaign: Campaign
+    records: dict[int, BatchRecord] = field(default_factory=dict)
+    under_way: dict[Future[_Landing], _Flight] = field(default_factory=dict)
+    landed: dict[int, BatchRecord] = field(default_factory=dict)
+    ready: _Flight | None = None
+    failure: BaseException | None = None
+
+    def __post_init__(self) -> None:
+        self.batches = enumerate(self.campaign.batches)
+        self.budget = Budget(self.campaign.max_cost, self.campaign.unit_price)
+        self.settler = DoubtSettler(
+            messenger=self.sender.messenger,
+            message=self.campaign.message,
+            send_at=self.campaign.send_at,
+            on_unknown=self.campaign.on_unknown,
+            now=self.sender.now,
+            sleep=self.sender.sleep,
+        )
+        self.finished = False
+
+    def to_the_end(self, pool: ThreadPoolExecutor) -> list[BatchRecord]:
+        """Send batch by batch until nothing is left, then raise the first failure there was."""
+        while True:
+            leaving = list(self._next_flights())
+            self._write({flight.index: flight.claim for flight in leaving})
+            for flight in leaving:
+                self.under_way[pool.submit(self._fly, flight)] = flight
+            if not self.under_way and not self.ready:
+                break
+            self._wait()
+        if self.failure is not None:
+            raise self.failure
+        if not self.finished:
+            raise CampaignInterruptedError(
+                f"stopped as asked, after {len(self.records)} of {len(self.campaign.batches)} batches; "
+                "what was sent is recorded, and a retry goes on with the rest"
+            )
+        return [self.records[index] for index in sorted(self.records)]
+
+    def _next_flights(self) -> Iterator[_Flight]:
+        """Yield what may leave now: as many as there are free lanes, each with its turn."""
+        free = self.campaign.max_in_flight - len(self.under_way)
+        while free > 0 and self._may_go_on():
+            flight = self.ready or self._prepare()
+            self.ready = flight
+            if flight is None or flight.due > self.sender.clock():
+                return
+            self.ready = None
+            free -= 1
+            yield replace(flight, claim=replace(flight.claim, at=self.sender.now().isoformat()))
+
+    def _may_go_on(self) -> bool:
+        if self.failure is not None or self.sender.stop.is_up:
+            # A turn that was taken and is not used costs the gateway's others a moment, and nobody a message.
+            self.ready = None
+            return False
+        # With the price unknown, the first batch goes alone.
+        return not self.finished and not (self.budget.needs_price and self.under_way)
+
+    def _prepare(self) -> _Flight | None:
+        """Make the next batch ready that has to be sent; None when there is none, or something is in the way."""
+        try:
+            for index, recipients in self.batches:
+                known = self.sender.ledger.find(index, len(recipients))
+                if known is None or not self._is_settled(index, known, recipients):
+                    return self._make_ready(index, recipients, known)
+        except TurnTooFarError as far:
+            self.failure = RetryableNotSentError(
+                f"the gateway's rate limit: the next batch may leave in {far.wait:.0f} s",
+                retry_after=far.wait,
+            )
+            return None
+        except Exception as error:
+            self.failure = error
+            return None
+        self.finished = True
+        return None
+
+    def _make_ready(
+        self, index: int, recipients: tuple[Recipient, ...], known: BatchRecord | None
+    ) -> _Flight:
+        # One that was in doubt keeps its reference: a repeat is then recognised where the gateway can.
+        keeps = known is not None and known.phase is Phase.CLAIMED and known.reference
+        reference = known.reference if known is not None and keeps else self.sender.reference()
+        request = self.sender.messenger.build_batch(
+            self.campaign.message, recipients, reference=reference, send_at=self.campaign.send_at
+        )
+        if self.budget.needs_price:
+            self._learn_price(recipients)
+        self.budget.reserve(index, len(recipients))
+        wait = self.sender.turnstile.next_turn(self.campaign.longest_wait)
+        claim = BatchRecord(phase=Phase.CLAIMED, reference=reference, size=len(recipients))
+        return _Flight(
+            index=index,
+            recipients=recipients,
+            request=request,
+            claim=claim,
+            due=self.sender.clock() + wait if wait > 0 else 0.0,
         )
 
-    def _simulate(self, campaign: Campaign, recipients: tuple[Recipient, ...]) -> Receipt:
-        request = self.messenger.build_batch(
-            campaign.message, recipients, reference=self.reference(), send_at=campaign.send_at, simulate=True
+    def _learn_price(self, recipients: tuple[Recipient, ...]) -> None:
+        """Ask for the price of a batch without sending it, where the gateway tells one."""
+        if self.sender.messenger.simulation_tells_price:
+            cost = self._simulate(recipients).cost
+            if cost is not None:
+                self.budget.learn(cost / len(recipients))
+        self.budget.require_price(len(self.campaign.batches))
+
+    def _simulate(self, recipients: tuple[Recipient, ...]) -> Receipt:
+        messenger, message = self.sender.messenger, self.campaign.message
+        request = messenger.build_batch(
+            message,
+            recipients,
+            reference=self.sender.reference(),
+            send_at=self.campaign.send_at,
+            simulate=True,
         )
         try:
-            return self.messenger.deliver(request, campaign.message, recipients)
+            return messenger.deliver(request, message, recipients)
         except SendOutcomeUnknownError as error:
             unanswered = error
         raise RetryableNotSentError(
             f"max_cost: the price could not be asked for, and nothing was sent: {unanswered}"
         )
+
+    def _is_settled(self, index: int, known: BatchRecord, recipients: tuple[Recipient, ...]) -> bool:
+        """Decide what an earlier attempt's record means: True when the batch is done."""
+        if known.phase is Phase.REFUSED:
+            return False
+        if known.phase is Phase.CLAIMED:
+            settled = self.settler.settle(self._doubt_about(index, known, recipients))
+            if settled is None:
+                return False
+            self.landed[index] = known = settled
+        else:
+            log.info(
+                "Batch %d (%s) was %s by an earlier attempt; it is not sent again",
+                index + 1, known.reference, known.phase.replace("_", " "),
+            )  # fmt: skip
+        self.budget.settle(index, known)
+        self.records[index] = known
+        return True
+
+    def _doubt_about(self, index: int, claim: BatchRecord, recipients: tuple[Recipient, ...]) -> Doubt:
+        why = (
+            "an earlier attempt stopped between sending it and reading the answer"
+            if self.sender.ledger.is_durable
+            else "Airflow before 3.3 keeps nothing between attempts, so it cannot be known what the first one sent"
+        )
+        return Doubt(index=index, claim=claim, recipients=recipients, why=why)
+
+    def _fly(self, flight: _Flight) -> _Landing:
+        """Send one batch; runs in a thread of its own, and raises nothing that says what to record."""
+        try:
+            receipt = self.sender.messenger.deliver(flight.request, self.campaign.message, flight.recipients)
+        except (NotSentError, ConfigurationError) as error:
+            if getattr(error, "kind", None) is ErrorKind.DUPLICATE:
+                # "Taken before", said of an id that was made for this very request, proves that it was taken.
+                doubt = self._doubt_about(flight.index, flight.claim, flight.recipients)
+                return _Landing(index=flight.index, record=self.settler.proven(doubt))
+            refused = replace(flight.claim, phase=Phase.REFUSED)
+            return _Landing(index=flight.index, record=refused, error=error)
+        except SendOutcomeUnknownError as error:
+            return self._settle_at_once(flight, error)
+        log.info(
+            "Batch %d (%s): %d of %d recipients accepted as %s",
+            flight.index + 1, flight.claim.reference, receipt.accepted, flight.claim.size, receipt.gateway_id,
+        )  # fmt: skip
+        return _Landing(index=flight.index, record=self._record_of(flight, receipt))
+
+    def _record_of(self, flight: _Flight, receipt: Receipt) -> BatchRecord:
+        return BatchRecord.of_receipt(
+            receipt,
+            reference=flight.claim.reference,
+            size=flight.claim.size,
+            at=self.sender.now().isoformat(),
+        )
+
+    def _settle_at_once(self, flight: _Flight, error: SendOutcomeUnknownError) -> _Landing:
+        doubt = Doubt(index=flight.index, claim=flight.claim, recipients=flight.recipients, why=str(error))
+        try:
+            record = self.settler.settle(doubt)
+            if record is None:
+                receipt = self.sender.messenger.deliver(
+                    flight.request, self.campaign.message, flight.recipients
+                )
+                record = self._record_of(flight, receipt)
+        except Exception as still:
+            # The claim stays as it is: in doubt.
+            return _Landing(index=flight.index, record=None, error=still)
+        return _Landing(index=flight.index, record=record)
+
+    def _wait(self) -> None:
+        """Wait until something lands, or the next batch's turn comes."""
+        timeout = _GLANCE
+        if self.ready is not None:
+            timeout = min(timeout, max(0.0, self.ready.due - self.sender.clock()))
+        if not self.under_way:
+            self.sender.sleep(timeout)
+            return
+        done, _ = wait(self.under_way, timeout=timeout, return_when=FIRST_COMPLETED)
+        self._land(done)
+
+    def _land(self, done: Iterable[Future[_Landing]]) -> None:
+        for future in done:
+            flight = self.under_way.pop(future)
+            error = future.exception()
+            landing = (
+                future.result() if error is None else _Landing(index=flight.index, record=None, error=error)
+            )
+            sent = landing.record if landing.error is None else None
+            self.budget.settle(flight.index, sent)
+            if landing.record is not None:
+                self.landed[flight.index] = landing.record
+            if sent is not None:
+                self.records[flight.index] = sent
+            self.failure = self.failure or landing.error
+
+    def _write(self, claims: Mapping[int, BatchRecord]) -> None:
+        """Write what has landed and what is about to leave, together."""
+        if self.landed or claims:
+            self.sender.ledger.write({**self.landed, **claims})
+            self.landed.clear()
+
+    def land_all(self, seconds: float) -> None:
+        """Wait for everything under way, for a limited time, and record what is known; claim nothing more."""
+        done, _ = wait(self.under_way, timeout=seconds)
+        self._land(done)
+        try:
+            self._write({})
+        except Exception as error:
+            log.error("What was sent could not be recorded: %s", type(error).__name__)

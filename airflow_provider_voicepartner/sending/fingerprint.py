@@ -1,4 +1,4 @@
-"""Names for what is sent: a reference for each batch, and a fingerprint that tells one campaign from another."""
+"""What identifies a send: a reference for each batch, and a fingerprint that tells one campaign from another."""
 
 from __future__ import annotations
 
@@ -6,15 +6,22 @@ import hashlib
 import hmac
 import json
 import secrets
-from collections.abc import Iterable
+import struct
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from datetime import UTC, datetime
+from typing import Final
 
 from airflow_provider_voicepartner.gateways.model import Message, Recipient
 from airflow_provider_voicepartner.gateways.wire import Credentials
 
 REFERENCE_LENGTH = 12
 _LETTERS = "0123456789abcdefghijklmnopqrstuvwxyz"
+
+# No number is that long, so that neither mark can be taken for one.
+_FIELDS_FOLLOW: Final = b"\xff" * 8
+_TEXT_FOLLOWS: Final = b"\xff" * 7 + b"\xfe"
+_MOST_DIGITS: Final = 18
 
 
 def new_reference() -> str:
@@ -26,6 +33,60 @@ def new_reference() -> str:
     return "".join(secrets.choice(_LETTERS) for _ in range(REFERENCE_LENGTH))
 
 
+class CampaignFingerprint:
+    """
+    Tells whether two attempts of a task would send the same thing: account, message, recipients, time.
+
+    Keyed with the account's own key, so that nobody who reads it can try out phone numbers until one fits.
+
+    :param gateway: the connection type.
+    :param credentials: the account.
+    :param message: what is said.
+    :param send_at: when, or None.
+    """
+
+    def __init__(
+        self, gateway: str, credentials: Credentials, message: Message, send_at: datetime | None
+    ) -> None:
+        key = f"{gateway}\0{credentials.login or ''}\0{credentials.api_key}".encode()
+        said = {part.name: _plain(getattr(message, part.name)) for part in fields(message)}
+        self._digest = hmac.new(hashlib.sha256(key).digest(), digestmod=hashlib.sha256)
+        self._digest.update(_line([said, send_at.astimezone(UTC).isoformat() if send_at else None]))
+
+    def copy(self) -> CampaignFingerprint:
+        """Return another one that has been fed the same so far."""
+        twin = CampaignFingerprint.__new__(CampaignFingerprint)
+        twin._digest = self._digest.copy()
+        return twin
+
+    def feed(self, packed: bytes) -> None:
+        """
+        Add recipients.
+
+        :param packed: see :func:`pack_recipients`; in the order of sending, however they are parted.
+        """
+        self._digest.update(packed)
+
+    def hexdigest(self) -> str:
+        """Return 32 hexadecimal digits."""
+        return self._digest.hexdigest()[:32]
+
+
+def pack_recipients(numbers: Sequence[int], fields: Sequence[Mapping[str, str]] | None = None) -> bytes:
+    """
+    Write recipients as bytes, no two lists of them alike.
+
+    :param numbers: in E.164, without the ``+``.
+    :param fields: of each, where any has some.
+    """
+    if fields is None:
+        return struct.pack(f">{len(numbers)}Q", *numbers)
+    return b"".join(
+        struct.pack(">Q", number) + (_FIELDS_FOLLOW + _line(_plain(told)) if told else b"")
+        for number, told in zip(numbers, fields, strict=True)
+    )
+
+
 def fingerprint(
     gateway: str,
     credentials: Credentials,
@@ -34,29 +95,25 @@ def fingerprint(
     send_at: datetime | None,
 ) -> str:
     """
-    Tell whether two attempts of a task would send the same thing: account, message, recipients, time.
+    Return the fingerprint of a campaign whose recipients are at hand; see :class:`CampaignFingerprint`.
 
-    Keyed with the account's own key, so that nobody who reads it can try out phone numbers until one fits.
-
-    :param gateway: the connection type.
-    :param credentials: the account.
-    :param message: what is said.
     :param recipients: in the order of sending.
-    :param send_at: when, or None.
     :returns: 32 hexadecimal digits.
     """
-    key = f"{gateway}\0{credentials.login or ''}\0{credentials.api_key}".encode()
-    digest = hmac.new(hashlib.sha256(key).digest(), digestmod=hashlib.sha256)
-    said = {part.name: _plain(getattr(message, part.name)) for part in fields(message)}
-    _feed(digest, [said, send_at.astimezone(UTC).isoformat() if send_at else None])
+    whole = CampaignFingerprint(gateway, credentials, message, send_at)
     for recipient in recipients:
-        _feed(digest, [recipient.phone_number, _plain(recipient.fields)])
-    return digest.hexdigest()[:32]
+        digits = recipient.phone_number.removeprefix("+")
+        known = digits.isascii() and digits.isdigit() and f"+{digits}" == recipient.phone_number
+        if known and digits[0] != "0" and len(digits) <= _MOST_DIGITS:
+            whole.feed(pack_recipients([int(digits)], [recipient.fields]))
+        else:  # No E.164: only by somebody who makes recipients by hand.
+            whole.feed(_TEXT_FOLLOWS + _line([recipient.phone_number, _plain(recipient.fields)]))
+    return whole.hexdigest()
 
 
-def _feed(digest: hmac.HMAC, value: object) -> None:
-    # Each value ends with a newline, which JSON text never holds: no two lists give the same bytes.
-    digest.update(json.dumps(value, sort_keys=True, default=str).encode() + b"\n")
+def _line(value: object) -> bytes:
+    # Ends with a newline, which JSON text never holds: no two lists give the same bytes.
+    return json.dumps(value, sort_keys=True, default=str).encode() + b"\n"
 
 
 def _plain(value: object) -> object:

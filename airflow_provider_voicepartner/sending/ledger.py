@@ -15,10 +15,17 @@ OnUnknown = Literal["fail", "assume_sent", "resend"]
 
 PLAN_KEY = "voicepartner/plan"
 
+BATCHES_PER_KEY = 50
+"""
+How many records share one key of the store. Measured under Airflow 3.3 on SQLite: a write takes 12 ms with one record,
+15 ms with 50 (10 kB), 27 ms with 330 (the store warns above 65,535 bytes); each read takes as long. With 50, a campaign
+of 2,000 batches is read back in half a second, where a key a batch would take 20.
+"""
 
-def batch_key(index: int) -> str:
-    """Return the key of a batch's record; ``index`` counts from 0."""
-    return f"voicepartner/batch/{index}"
+
+def key_of(index: int) -> str:
+    """Return the key that holds a batch's record; ``index`` counts from 0."""
+    return f"voicepartner/batches/{index // BATCHES_PER_KEY}"
 
 
 class StateStore(Protocol):
@@ -62,6 +69,7 @@ class BatchRecord:
     :param segments: messages charged, where told.
     :param cost: price, where told.
     :param currency: ISO 4217 code.
+    :param tag: what to ask the gateway by, where it gave no id.
     :param at: when the phase began, ISO 8601.
     """
 
@@ -74,6 +82,7 @@ class BatchRecord:
     segments: int | None = None
     cost: Decimal | None = None
     currency: str | None = None
+    tag: str | None = None
     at: str | None = None
 
     @classmethod
@@ -113,7 +122,7 @@ class BatchRecord:
             if "cost" in values:
                 values["cost"] = Decimal(values["cost"])
             return cls(**values)
-        except (KeyError, TypeError, ValueError, ArithmeticError):
+        except (AttributeError, KeyError, TypeError, ValueError, ArithmeticError):
             pass
         raise unreadable("a batch record")
 
@@ -122,21 +131,20 @@ def unreadable(what: str) -> ConfigurationError:
     """Build the error for state that somebody changed by hand: nobody knows what was sent."""
     return ConfigurationError(
         f"the task's state holds {what} that cannot be read, so nobody knows what was sent; "
-        f"look at the keys {PLAN_KEY!r} and {batch_key(0)!r} of the task's state store, and delete all keys "
-        "'voicepartner/*' there to send everything again"
+        "look at the keys 'voicepartner/*' of the task's state store, and delete them to send everything again"
     )
 
 
 def _batches_of(plan: Any) -> int:
     batches = plan.get("batches") if isinstance(plan, dict) else None
-    if not isinstance(batches, int) or batches < 0:
+    if not isinstance(batches, int) or isinstance(batches, bool) or batches < 0:
         raise unreadable("a plan")
     return batches
 
 
 class Ledger:
     """
-    The records of one task's batches.
+    The records of one task's batches. Used by one thread.
 
     :param store: outlives the attempt; None where Airflow has none (before 3.3). Nothing is durable then, and an
         attempt after the first one finds every batch in doubt.
@@ -147,22 +155,14 @@ class Ledger:
     def __init__(self, store: StateStore | None, *, fingerprint: str, try_number: int) -> None:
         self._store = store
         self._fingerprint = fingerprint
-        self._memory: dict[str, Any] = {}
         self._blind = store is None and try_number > 1
+        self._pages: dict[str, dict[str, Any]] = {}
+        self._is_new = store is None
 
     @property
     def is_durable(self) -> bool:
         """True when a later attempt will find what this one wrote."""
         return self._store is not None
-
-    def _get(self, key: str) -> Any:
-        return self._memory.get(key) if self._store is None else self._store.get(key)
-
-    def _set(self, key: str, value: Any) -> None:
-        if self._store is None:
-            self._memory[key] = value
-        else:
-            self._store.set(key, value)
 
     def open(self, batches: int, *, on_unknown: OnUnknown) -> None:
         """
@@ -173,36 +173,46 @@ class Ledger:
         :raises ConfigurationError: when an earlier attempt sent, or may have sent, something else: a shifted list would
             otherwise send to some people twice and to others never.
         """
-        plan = self._get(PLAN_KEY)
+        if self._store is None:
+            return
+        plan = self._store.get(PLAN_KEY)
         ours = {"fingerprint": self._fingerprint, "batches": batches}
-        if plan is None:
-            self._begin_without_plan(batches, on_unknown=on_unknown)
-        elif plan != ours:
-            left = [self._find(index) for index in range(_batches_of(plan))]
-            gone = sum(record is not None and record.phase is not Phase.REFUSED for record in left)
-            if gone and on_unknown != "resend":
-                raise ConfigurationError(
-                    f"what this task would send has changed since an earlier attempt sent {gone} of {len(left)} "
-                    "batches (recipients, text, time or account differ; a template of the present time does that). "
-                    "Nothing was sent now. Restore the earlier input to go on, or set on_unknown='resend' for one "
-                    "attempt (or delete the task's state keys 'voicepartner/*') to send everything of the new input"
-                )
-            for index in range(max(len(left), batches)):
-                self._set(batch_key(index), {})
-        if plan != ours:
-            self._set(PLAN_KEY, ours)
+        if plan == ours:
+            return
+        before = 0 if plan is None else _batches_of(plan)
+        if plan is not None:
+            self._refuse_changed_input(before, on_unknown)
+        for index in range(0, before, BATCHES_PER_KEY):
+            self._store.set(key_of(index), {})
+        self._store.set(PLAN_KEY, ours)
+        self._pages.clear()
+        self._is_new = True
 
-    def _begin_without_plan(self, batches: int, *, on_unknown: OnUnknown) -> None:
-        # The plan is written first, so the store's clean-up may drop it first; what the records meant is lost with it.
-        orphans = [index for index in range(batches) if self._get(batch_key(index))]
-        if orphans and on_unknown != "resend":
-            raise unreadable("batch records without a plan")
-        for index in orphans:
-            self._set(batch_key(index), {})
+    def _refuse_changed_input(self, before: int, on_unknown: OnUnknown) -> None:
+        known = [self._find(index) for index in range(before)]
+        gone = sum(record is not None and record.phase is not Phase.REFUSED for record in known)
+        if gone and on_unknown != "resend":
+            raise ConfigurationError(
+                f"what this task would send has changed since an earlier attempt sent {gone} of {before} "
+                "batches (recipients, text, time or account differ; a template of the present time does that). "
+                "Nothing was sent now. Restore the earlier input to go on, or set on_unknown='resend' for one "
+                "attempt (or delete the task's state keys 'voicepartner/*') to send everything of the new input"
+            )
+
+    def _page(self, index: int) -> dict[str, Any]:
+        """Return the records that share a key, read once."""
+        key = key_of(index)
+        if key not in self._pages:
+            # A campaign that this attempt began has nothing to read.
+            page = None if self._is_new or self._store is None else self._store.get(key)
+            if page is not None and not isinstance(page, dict):
+                raise unreadable("batch records")
+            self._pages[key] = dict(page or {})
+        return self._pages[key]
 
     def _find(self, index: int) -> BatchRecord | None:
-        data = self._get(batch_key(index))
-        return BatchRecord.from_json(data) if data else None
+        data = self._page(index).get(str(index))
+        return BatchRecord.from_json(data) if data is not None else None
 
     def find(self, index: int, size: int) -> BatchRecord | None:
         """
@@ -217,10 +227,14 @@ class Ledger:
             return BatchRecord(phase=Phase.CLAIMED, reference="", size=size)
         return record
 
-    def write(self, index: int, record: BatchRecord) -> None:
+    def write(self, records: Mapping[int, BatchRecord]) -> None:
         """
-        Write a record durably.
+        Write records durably; those that share a key travel in one write.
 
         :raises Exception: whatever the store raises when this attempt may no longer write; it must then stop.
         """
-        self._set(batch_key(index), record.to_json())
+        for index, record in records.items():
+            self._page(index)[str(index)] = record.to_json()
+        if self._store is not None:
+            for key in dict.fromkeys(map(key_of, records)):
+                self._store.set(key, self._pages[key])

@@ -36,19 +36,34 @@ class RejectedRow:
         return mask_number(self.number)
 
 
+class RejectsWriter:
+    """
+    Writes rejected rows as CSV, as they come: row, number, reason. The file holds numbers in clear.
+
+    :param file: opened for text with ``newline=""``; the header is written at once.
+    """
+
+    def __init__(self, file: IO[str]) -> None:
+        self._writer = csv.writer(file, lineterminator="\n")
+        self._writer.writerow(("row", "number", "reason"))
+
+    def write(self, row: RejectedRow) -> None:
+        """Write one row."""
+        self._writer.writerow((row.row, _as_cell(row.number), row.reason))
+
+
 def write_rejects(rejected: Iterable[RejectedRow], file: IO[str]) -> int:
     """
-    Write rejected rows as CSV: row, number, reason. The file holds numbers in clear.
+    Write rejected rows as CSV, see ``RejectsWriter``.
 
     :param rejected: in the order in which they shall stand.
     :param file: opened for text with ``newline=""``.
     :returns: how many rows were written, without the header.
     """
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(("row", "number", "reason"))
+    writer = RejectsWriter(file)
     written = 0
     for row in rejected:
-        writer.writerow((row.row, _as_cell(row.number), row.reason))
+        writer.write(row)
         written += 1
     return written
 

@@ -18,12 +18,18 @@ BatchState = Literal["sent", "assumed_sent"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SentBatch:
-    """One batch as the report names it; ``gateway_id`` is None where it was only assumed sent."""
+    """
+    One batch as the report names it.
+
+    :param gateway_id: None where the answer that told it was lost.
+    :param tag: what the gateway can be asked by, where it gave no id.
+    """
 
     reference: str
     gateway_id: str | None
     accepted: int
     state: BatchState
+    tag: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +99,7 @@ class CampaignReport:
                     gateway_id=record.gateway_id,
                     accepted=record.accepted if record.phase is Phase.SENT else record.size,
                     state="sent" if record.phase is Phase.SENT else "assumed_sent",
+                    tag=record.tag if record.gateway_id is None else None,
                 )
                 for record in records
             ),
@@ -121,6 +128,7 @@ class CampaignReport:
                     "gateway_id": batch.gateway_id,
                     "accepted": batch.accepted,
                     "state": batch.state,
+                    **({"tag": batch.tag} if batch.tag else {}),
                 }
                 for batch in self.batches
             ],
@@ -191,6 +199,7 @@ def _read_batch(data: Mapping[str, Any]) -> SentBatch:
         gateway_id=None if gateway_id is None else str(gateway_id),
         accepted=int(data["accepted"]),
         state=state,
+        tag=data.get("tag"),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, time
 from decimal import Decimal
 from typing import Literal, NamedTuple
@@ -25,6 +25,18 @@ WANTED_LINES: Mapping[Line, tuple[LineType, ...]] = {
     "any": tuple(line for line in LineType if line.can_be_called),
 }
 """The kinds of line that each choice takes."""
+
+
+class Chunk(NamedTuple):
+    """
+    Some rows of a list or a file, in order.
+
+    :param lines: for each row the line where it starts (in a file), or its position; from 1.
+    :param items: for each row what ``RowReader`` reads.
+    """
+
+    lines: Sequence[int]
+    items: Sequence[object]
 
 
 class InvalidRowError(InvalidNumberError):

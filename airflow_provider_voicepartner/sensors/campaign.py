@@ -32,9 +32,9 @@ class CampaignCompletionSensor(BaseSensorOperator):
     :param report_path: path or URI of a CSV file to write one line a recipient to, once complete:
         ``phone_number,status,gateway_status,at``. It holds numbers: keep it where only those may read who should.
     :param not_found_grace: seconds after sending during which the gateway may not know the campaign yet.
-    :param unlisted_grace: seconds after sending from which accepted recipients whom the gateway does not list at all, while
-        all that it does list are final, count as unconfirmed; until then they are waited for. An empty list is never
-        complete.
+    :param unlisted_grace: seconds after sending from which accepted recipients whom the gateway does not list at all,
+        while all that it does list are final, count as unconfirmed; until then they are waited for. An empty list is
+        never complete.
     """
 
     template_fields: Sequence[str] = (

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from airflow_provider_voicepartner.delivery.completion import Progress
 from airflow_provider_voicepartner.gateways.model import DeliveryReport
 from airflow_provider_voicepartner.gateways.status import DeliveryStatus
+from tests.support.tasks import CALM
 
 PENDING, DELIVERED, FAILED = DeliveryStatus.PENDING, DeliveryStatus.DELIVERED, DeliveryStatus.FAILED
 
@@ -44,7 +45,9 @@ def test_a_campaign_that_nobody_accepted_is_complete_and_delivered_to_nobody() -
     assert (progress.delivery_rate, progress.best_possible_rate) == (0.0, 0.0)
 
 
-@pytest.mark.parametrize("order", [[PENDING, DELIVERED], [DELIVERED, PENDING], [DELIVERED, PENDING, PENDING, DELIVERED]])
+@pytest.mark.parametrize(
+    "order", [[PENDING, DELIVERED], [DELIVERED, PENDING], [DELIVERED, PENDING, PENDING, DELIVERED]]
+)
 def test_reports_may_come_in_any_order_and_more_than_once(order: list[DeliveryStatus]) -> None:
     progress = Progress.of_reports([told(status) for status in order], expected=1)
     assert (progress.delivered, progress.is_complete) == (1, True)
@@ -87,10 +90,12 @@ def test_its_json_names_every_status() -> None:
 
 
 REPORTS = st.lists(
-    st.builds(told, st.sampled_from(DeliveryStatus), st.integers(0, 6), st.sampled_from(["1", "2", None])), max_size=20
+    st.builds(told, st.sampled_from(DeliveryStatus), st.integers(0, 6), st.sampled_from(["1", "2", None])),
+    max_size=20,
 )
 
 
+@CALM
 @given(REPORTS, st.integers(0, 12), st.integers(0, 3))
 def test_counts_always_add_up_and_rates_stay_between_0_and_1(
     reports: list[DeliveryReport], more: int, unconfirmed: int

@@ -490,9 +490,14 @@ def test_a_balance_in_a_strange_unit_shows_no_login(set_connection: Callable[...
 @each_hook
 def test_the_form_for_airflow_before_3_2_is_that_of_the_metadata(conn_type: str) -> None:
     behaviour = hook_class(conn_type).get_ui_field_behaviour()
-    assert behaviour == FORMS[conn_type]["ui-field-behaviour"]
+    metadata = FORMS[conn_type]["ui-field-behaviour"]
+    assert behaviour == {
+        "hidden_fields": metadata["hidden-fields"],
+        "relabeling": metadata["relabeling"],
+        "placeholders": metadata["placeholders"],
+    }
     assert behaviour["relabeling"]["password"] == "API key"
-    assert ("login" in behaviour["hidden-fields"]) is (conn_type != "octopush")
+    assert ("login" in behaviour["hidden_fields"]) is (conn_type != "octopush")
 
 
 # The exceptions.
@@ -506,7 +511,12 @@ ALL_ERRORS = [
 
 def test_only_what_a_retry_may_mend_is_left_to_airflows_retries() -> None:
     retried = {error for error in ALL_ERRORS if not issubclass(error, AirflowFailException)}
-    assert retried == {VoicePartnerProviderError, NotSentError, RetryableNotSentError}
+    assert retried == {
+        VoicePartnerProviderError,
+        NotSentError,
+        RetryableNotSentError,
+        exceptions.CampaignInterruptedError,
+    }
     assert all(issubclass(error, AirflowException) for error in ALL_ERRORS)
 
 

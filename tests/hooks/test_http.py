@@ -102,6 +102,35 @@ def test_a_redirect_is_not_followed_on_a_read_either() -> None:
         assert other.received == []
 
 
+@pytest.mark.parametrize("location", ["http://[::1", "http://", "\\\\", "http://127.0.0.1:99999/"])
+def test_a_malformed_redirect_is_an_answer_like_any_other(location: str) -> None:
+    with counting_server(answer(302, "oops", Location=location), GOOD) as server:
+        response = sender_for(server.url, FakeTime()).send(SEND)
+        assert (response.status, response.body) == (302, b"oops")
+        assert len(server.received) == 1
+
+
+def test_https_to_a_server_that_speaks_plain_http_is_provably_not_sent() -> None:
+    with counting_server(say_something_else) as server:
+        with pytest.raises(RetryableNotSentError, match="nothing was sent"):
+            sender_for(server.url.replace("http:", "https:"), FakeTime()).send(SEND)
+        assert server.connections == 4
+
+
+def test_a_proxy_that_refuses_the_way_is_provably_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    with counting_server(answer(407, "")) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        with pytest.raises(RetryableNotSentError, match="nothing was sent"):
+            sender_for("https://gateway.invalid", FakeTime()).send(SEND)
+        assert all(request.startswith(b"CONNECT gateway.invalid:443") for request in proxy.received)
+        assert len(proxy.received) == 4
+
+
+def say_something_else(server: CountingServer, connection: socket.socket) -> None:
+    connection.recv(65_536)
+    connection.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+
+
 @pytest.mark.parametrize("status", [500, 502, 503, 504])
 def test_a_read_is_repeated_after_an_error_page_and_then_gives_up(status: int) -> None:
     time = FakeTime()
@@ -255,6 +284,9 @@ NOW = datetime(2031, 5, 6, 12, 0, tzinfo=UTC)
         ({"retry-after": "Tue, 06 May 2031 12:01:30 GMT"}, 90.0),
         ({"retry-after": "Tue, 06 May 2031 11:00:00 GMT"}, 0.0),
         ({"retry-after": "soon"}, None),
+        ({"retry-after": "9" * 400}, 86_400.0),
+        ({"retry-after": "Tue, 06 May 99999999999999999999 12:00:00 GMT"}, None),
+        ({"retry-after": "Mon, 01 Jan 0001 00:00:00 +2359"}, 0.0),
         ({"x-ratelimit-reset": str(int(NOW.timestamp()) + 42)}, 42.0),
         ({"x-ratelimit-reset": "30"}, 30.0),
         ({"x-ratelimit-reset": "later"}, None),

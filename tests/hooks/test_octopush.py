@@ -154,7 +154,7 @@ READS: dict[str, Callable[[OctopushHook], object]] = {
 
 
 @pytest.mark.parametrize("path", READS)
-@pytest.mark.parametrize("kind", ["drop_before", "drop_after", "drop_mid_answer", "503", "html", "429"])
+@pytest.mark.parametrize("kind", ["drop_before", "drop_after", "drop_mid_answer", "html", "429"])
 def test_what_may_be_repeated_is_repeated_and_then_left_to_airflow(
     path: str, kind: Any, hook: OctopushHook, sandbox: Any
 ) -> None:

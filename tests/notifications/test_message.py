@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_voicepartner.notifications.message import default_text
+from tests.support.tasks import CALM
 
 
 class State(StrEnum):
@@ -21,7 +22,14 @@ class State(StrEnum):
 
 
 def ti(**more: Any) -> SimpleNamespace:
-    known = {"dag_id": "sales", "task_id": "load", "run_id": "r1", "try_number": 1, "map_index": -1, "state": State.FAILED}
+    known = {
+        "dag_id": "sales",
+        "task_id": "load",
+        "run_id": "r1",
+        "try_number": 1,
+        "map_index": -1,
+        "state": State.FAILED,
+    }
     return SimpleNamespace(**{**known, **more})
 
 
@@ -63,8 +71,9 @@ CONTEXTS: dict[str, tuple[dict[str, Any], str]] = {
         },
         "Airflow: sales missed its deadline of 2031-05-06 12:00:00+00:00, run r1",
     ),
-    "a deadline without its time": ({"dag_run": {"dag_id": "sales"}, "deadline": {}}, "Airflow: sales missed its deadline"),
-    "nothing": ({}, "Airflow: DAG unknown DAG needs attention"),
+    "a deadline without its time": ({"dag_run": {"dag_id": "sales"}, "deadline": {}},
+        "Airflow: sales missed its deadline"),
+    "nothing": ({}, "Airflow: a DAG needs attention"),
     "lines and blanks": (
         {"ti": ti(), "exception": ValueError("one\n\n  two\t three")},
         "Airflow: sales.load failed, run r1: ValueError: one two three",
@@ -137,6 +146,7 @@ VALUES = st.recursive(
 )
 
 
+@CALM
 @given(st.dictionaries(st.sampled_from(NAMES), VALUES))
 def test_no_context_makes_it_fail(context: dict[str, Any]) -> None:
     text = default_text(context)
@@ -144,6 +154,7 @@ def test_no_context_makes_it_fail(context: dict[str, Any]) -> None:
     assert "\n" not in text
 
 
+@CALM
 @given(VALUES)
 def test_not_even_what_is_no_context(context: Any) -> None:
     assert default_text(context).startswith("Airflow: ")

@@ -19,7 +19,9 @@ GATEWAYS = ["voicepartner", "octopush"]
 
 
 def failed(**more: Any) -> dict[str, Any]:
-    ti = SimpleNamespace(dag_id="daily_sales", task_id="load", run_id="r1", try_number=1, map_index=-1, state="failed")
+    ti = SimpleNamespace(
+        dag_id="daily_sales", task_id="load", run_id="r1", try_number=1, map_index=-1, state="failed"
+    )
     return {"ti": ti, "run_id": "r1", "exception": ValueError("no {rows}"), **more}
 
 

@@ -1,4 +1,4 @@
-"""One table of bad input: each fails before anything is sent, naming the argument and the fix, and giving nothing away."""
+"""One table of bad input: each fails before anything is sent, naming the argument and the fix, giving nothing away."""
 
 from __future__ import annotations
 
@@ -49,7 +49,8 @@ TABLE: dict[str, tuple[Callable[[], SendingOperator], str]] = {
     "a landline for SMS at Octopush": (lambda: sms(to="0198876655", **OCTO), r"^to\[1\]: .*landline"),
     "a row without a number": (lambda: sms(to=[{"phone": NUMBER}]), r"^to\[1\]: .*'phone_number'; add it"),
     "a set of numbers": (lambda: sms(to={NUMBER}), r"^to: is of type set; a set has no order"),
-    "a file that is not there": (lambda: sms(to="/nowhere/people.csv"), r"^to: the file '/nowhere/people\.csv' does not"),
+    "a file that is not there": (lambda: sms(to="/nowhere/people.csv"),
+        r"^to: the file '/nowhere/people\.csv' does not"),
     "no message": (lambda: sms(message=" "), r"^message: is empty"),
     "no message for Octopush": (lambda: sms(message="", **OCTO), r"^message: is empty"),
     "no text for Octopush": (lambda: call(text="", **OCTO), r"^text and audio_token: give exactly one"),
@@ -71,18 +72,24 @@ TABLE: dict[str, tuple[Callable[[], SendingOperator], str]] = {
     "a naive date": (lambda: sms(send_at="2031-05-06T14:15:00"), r"^send_at: .*no time zone.*add one"),
     "a past date": (lambda: sms(send_at="2020-05-06T14:15:00+02:00"), r"^send_at: .*(past|passed|future)"),
     "a past date for a call": (lambda: call(send_at="2020-05-06T14:15:00+02:00"), r"^send_at: .*(past|passed|future)"),
-    "a past date at Octopush": (lambda: sms(send_at="2020-05-06T14:15:00+02:00", **OCTO), r"^send_at: .*(past|passed|future)"),
+    "a past date at Octopush": (lambda: sms(send_at="2020-05-06T14:15:00+02:00", **OCTO),
+        r"^send_at: .*(past|passed|future)"),
     "no date": (lambda: sms(send_at="next week"), r"^send_at: 'next week' is not a date.*ISO 8601"),
     "a day without an hour": (lambda: drop(send_at=date(2031, 5, 6)), r"^send_at: .* is not a date with a time"),
     "an audio token and a text": (lambda: call(audio_token=TOKEN), r"^text and audio_token: give exactly one"),
     "neither": (lambda: call(text=None), r"^text and audio_token: give exactly one"),
     "an audio token at Octopush": (lambda: call(text=None, audio_token=TOKEN, **OCTO), r"^audio_token: .*voicepartner"),
     "no audio token": (lambda: drop(audio_token=""), r"^audio_token: is empty"),
-    "voicemail at Octopush": (lambda: drop(**OCTO), r"^conn_id: VoicemailDropOperator .*use a connection of type voicepartner"),
-    "voicemail at SMS Partner": (lambda: drop(conn_id="smspartner_default"), r"^conn_id: VoicemailDropOperator .*voicepartner"),
-    "a call at SMS Partner": (lambda: call(conn_id="smspartner_default"), r"^conn_id: TtsCallOperator .*octopush, voicepartner"),
-    "an SMS at Voice Partner": (lambda: sms(conn_id="voicepartner_default"), r"^conn_id: SendSmsOperator .*octopush, smspartner"),
-    "another type of connection": (lambda: sms(conn_id="other"), r"^conn_id: connection 'other' has the type 'http'; use one of"),
+    "voicemail at Octopush": (lambda: drop(**OCTO),
+        r"^conn_id: VoicemailDropOperator .*use a connection of type voicepartner"),
+    "voicemail at SMS Partner": (lambda: drop(conn_id="smspartner_default"),
+        r"^conn_id: VoicemailDropOperator .*voicepartner"),
+    "a call at SMS Partner": (lambda: call(conn_id="smspartner_default"),
+        r"^conn_id: TtsCallOperator .*octopush, voicepartner"),
+    "an SMS at Voice Partner": (lambda: sms(conn_id="voicepartner_default"),
+        r"^conn_id: SendSmsOperator .*octopush, smspartner"),
+    "another type of connection": (lambda: sms(conn_id="other"),
+        r"^conn_id: connection 'other' has the type 'http'; use one of"),
     "an unknown purpose": (lambda: sms(purpose="fun"), r"^purpose: 'fun' is not one of 'alert', 'marketing'"),
     "an unknown on_invalid": (lambda: sms(on_invalid="drop"), r"^on_invalid: 'drop' is not one of"),
     "an unknown on_unknown": (lambda: sms(on_unknown="retry"), r"^on_unknown: 'retry' is not one of"),
@@ -95,14 +102,32 @@ TABLE: dict[str, tuple[Callable[[], SendingOperator], str]] = {
 
 CONNECTIONS: dict[str, tuple[dict[str, Any], str]] = {
     "no key": ({"password": ""}, r"'smspartner_default': password is empty; put the API key"),
-    "a key with a line break": ({"password": "abc\ndef"}, r"'smspartner_default': password holds a character.*copy"),
-    "http to another machine": ({"host": "http://192.0.2.7/v1"}, r"'smspartner_default': host uses http.*use https"),
-    "http by a name": ({"host": "http://gateway.example/v1"}, r"'smspartner_default': host uses http.*use https"),
+    "a key with a line break": (
+        {"password": "abc\ndef"},
+        r"'smspartner_default': password holds a character.*copy",
+    ),
+    "http to another machine": (
+        {"host": "http://192.0.2.7/v1"},
+        r"'smspartner_default': host uses http.*use https",
+    ),
+    "http by a name": (
+        {"host": "http://gateway.example/v1"},
+        r"'smspartner_default': host uses http.*use https",
+    ),
     "no URL": ({"host": "ftp://127.0.0.1"}, r"'smspartner_default': host is not a URL"),
-    "a key in the host": ({"host": f"https://{KEYS['smspartner']}@127.0.0.1/v1"}, r"host may hold no user.*'password'"),
+    "a key in the host": (
+        {"host": f"https://{KEYS['smspartner']}@127.0.0.1/v1"},
+        r"host may hold no user.*'password'",
+    ),
     "extra that is a list": ({"extra": "[1, 2]"}, r"'smspartner_default': extra is not a JSON object; write"),
-    "extra that is no JSON": ({"extra": "read_timeout=60"}, r"'smspartner_default': extra is not a JSON object; write"),
-    "a timeout in words": ({"extra": {"read_timeout": "long"}}, r"'smspartner_default': extra field 'read_timeout'"),
+    "extra that is no JSON": (
+        {"extra": "read_timeout=60"},
+        r"'smspartner_default': extra is not a JSON object; write",
+    ),
+    "a timeout in words": (
+        {"extra": {"read_timeout": "long"}},
+        r"'smspartner_default': extra field 'read_timeout'",
+    ),
 }
 
 
@@ -124,7 +149,7 @@ def assert_refused(operator: SendingOperator, says: str, sandbox: Any, logs: Log
 def test_a_bad_argument_fails_before_anything_is_sent(
     sandbox: Any, set_connection: Any, logs: Logs, case: str
 ) -> None:
-    set_connection("http", "other")
+    set_connection("http", "other", password="planted-other-key")
     make, says = TABLE[case]
     assert_refused(make(), says, sandbox, logs)
 
@@ -145,7 +170,9 @@ def test_octopush_needs_a_login_too(sandbox: Any, set_connection: Any, logs: Log
 
 
 @pytest.mark.parametrize("make", [sms, call, drop, lambda: sms(**OCTO), lambda: call(**OCTO)])
-def test_the_same_arguments_without_the_mistake_are_sent(sandbox: Any, make: Callable[[], SendingOperator]) -> None:
+def test_the_same_arguments_without_the_mistake_are_sent(
+    sandbox: Any, make: Callable[[], SendingOperator]
+) -> None:
     """So that the table above fails for what it names, and not because nothing could ever be sent."""
     operator = make()
     if isinstance(operator, VoicemailDropOperator):

@@ -134,7 +134,9 @@ def test_recipients_are_taken_in_every_form_that_users_write(sandbox: Any, to: A
 
 
 @pytest.mark.parametrize("as_path", [str, Path], ids=["text", "Path"])
-def test_recipients_come_from_a_csv_file_with_their_personal_fields(sandbox: Any, tmp_path: Path, as_path: Any) -> None:
+def test_recipients_come_from_a_csv_file_with_their_personal_fields(
+    sandbox: Any, tmp_path: Path, as_path: Any
+) -> None:
     file = tmp_path / "people.csv"
     file.write_text(f"phone_number;name\n{ANNA};Anna\n06 12 34 56 79;Benoît\n", encoding="utf-8-sig")
     report = sms(to=as_path(file), message="Bonjour {name}").execute(context(FakeStore()))
@@ -148,7 +150,9 @@ def test_recipients_come_from_a_csv_file_with_their_personal_fields(sandbox: Any
 
 def test_personal_fields_give_each_person_a_text_at_octopush_too(sandbox: Any) -> None:
     people = [{"phone_number": ANNA, "first_name": "Anna"}, {"phone_number": BEN, "first_name": "Ben"}]
-    report = sms(conn_id="octopush_default", to=people, message="Bonjour {first_name}").execute(context(FakeStore()))
+    report = sms(conn_id="octopush_default", to=people, message="Bonjour {first_name}").execute(
+        context(FakeStore())
+    )
     assert report["gateway"] == "octopush"
     assert report["counts"]["accepted"] == 2
     assert sent(sandbox, "octopush") == {ANNA: 1, BEN: 1}
@@ -189,11 +193,17 @@ def test_one_bad_row_stops_all_unless_told_otherwise(sandbox: Any) -> None:
     assert requests(sandbox) == 0
 
 
-def test_bad_rows_are_left_out_counted_and_written_to_a_file(sandbox: Any, tmp_path: Path, logs: Logs) -> None:
+def test_bad_rows_are_left_out_counted_and_written_to_a_file(
+    sandbox: Any, tmp_path: Path, logs: Logs
+) -> None:
     rejects = tmp_path / "missing folder" / "rejects.csv"
     operator = sms(to=[ANNA, "+33198765432", "abc", BEN], on_invalid="skip", rejects_path=str(rejects))
     report = operator.execute(context(FakeStore()))
-    assert (report["counts"]["recipients"], report["counts"]["accepted"], report["counts"]["invalid"]) == (4, 2, 2)
+    assert (report["counts"]["recipients"], report["counts"]["accepted"], report["counts"]["invalid"]) == (
+        4,
+        2,
+        2,
+    )
     lines = rejects.read_text(encoding="utf-8").splitlines()
     assert [line.split(",")[:2] for line in lines] == [["row", "number"], ["2", "+33198765432"], ["3", "abc"]]
     shown = logs.text
@@ -204,7 +214,7 @@ def test_bad_rows_are_left_out_counted_and_written_to_a_file(sandbox: Any, tmp_p
 
 @pytest.mark.parametrize("to", [[], "", "  ", " , ;", None, "[]", [None, ""]], ids=repr)
 def test_an_empty_list_fails_or_skips_as_told(sandbox: Any, to: Any) -> None:
-    with pytest.raises(ConfigurationError, match="^to: has no recipients"):
+    with pytest.raises(ConfigurationError, match=r"^to: has no recipients"):
         sms(to=to).execute(context(FakeStore()))
     with pytest.raises(AirflowSkipException, match="nobody is left"):
         sms(to=to, on_empty="skip").execute(context(FakeStore()))
@@ -214,7 +224,7 @@ def test_an_empty_list_fails_or_skips_as_told(sandbox: Any, to: Any) -> None:
 def test_a_list_of_which_nobody_is_left_fails_or_skips_as_told(sandbox: Any, tmp_path: Path) -> None:
     rejects = tmp_path / "rejects.csv"
     bad: dict[str, Any] = {"to": ["0123456789"], "on_invalid": "skip", "rejects_path": str(rejects)}
-    with pytest.raises(ConfigurationError, match="^to: nobody is left to send to, all 1 .*on_empty='skip'"):
+    with pytest.raises(ConfigurationError, match=r"^to: nobody is left to send to, all 1 .*on_empty='skip'"):
         sms(**bad).execute(context(FakeStore()))
     with pytest.raises(AirflowSkipException):
         sms(**bad, on_empty="skip").execute(context(FakeStore()))
@@ -245,7 +255,7 @@ def test_octopush_needs_a_unit_price_since_its_simulation_makes_prices_up(sandbo
 
 def test_too_little_credit_fails_for_good_and_names_the_reason(sandbox: Any) -> None:
     sandbox.world.credit["smspartner"] = 0
-    with pytest.raises(RejectedError, match="(?i)credit") as caught:
+    with pytest.raises(RejectedError, match=r"(?i)credit") as caught:
         sms().execute(context(FakeStore()))
     assert isinstance(caught.value, AirflowFailException)
 
@@ -275,14 +285,18 @@ def test_a_long_wait_is_handed_to_the_triggerer_until_an_absolute_moment(
     assert requests(sandbox) == 2
 
 
-@pytest.mark.parametrize("event", [None, {}, {"status": "error"}, {"status": "due", "more": 1}, "due"], ids=repr)
+@pytest.mark.parametrize(
+    "event", [None, {}, {"status": "error"}, {"status": "due", "more": 1}, "due"], ids=repr
+)
 def test_an_unknown_event_is_refused_and_sends_nothing(sandbox: Any, event: Any) -> None:
     with pytest.raises(ValueError, match="unexpected trigger event"):
         sms(deferrable=True).resume(context(FakeStore()), event)
     assert requests(sandbox) == 0
 
 
-@pytest.mark.parametrize("arguments", [{"deferrable": False}, {"deferrable": True}], ids=["not asked for", "no store"])
+@pytest.mark.parametrize(
+    "arguments", [{"deferrable": False}, {"deferrable": True}], ids=["not asked for", "no store"]
+)
 def test_a_long_wait_is_left_to_airflows_retry_otherwise(sandbox: Any, arguments: Any) -> None:
     store = FakeStore() if not arguments["deferrable"] else None
     fault(sandbox, "429", retry_after=90)
@@ -330,8 +344,12 @@ def test_templates_are_rendered_in_lists_and_dicts_and_in_every_argument(sandbox
 
 
 def test_a_template_that_renders_a_list_or_settings_as_text_is_understood(sandbox: Any) -> None:
-    operator = sms(to="{{ params.people }}", options="{{ params.options }}", rejects_path="{{ params.nothing }}")
-    operator.render_template_fields(context(params={"people": [ANNA, BEN], "options": {"gamme": 2}, "nothing": ""}))
+    operator = sms(
+        to="{{ params.people }}", options="{{ params.options }}", rejects_path="{{ params.nothing }}"
+    )
+    operator.render_template_fields(
+        context(params={"people": [ANNA, BEN], "options": {"gamme": 2}, "nothing": ""})
+    )
     operator.execute(context(FakeStore()))
     assert sent(sandbox, "smspartner") == {ANNA: 1, BEN: 1}
     assert last_body(sandbox)["gamme"] == 2
@@ -348,7 +366,9 @@ def rendered(operator: SendingOperator) -> str:
     """Return what Airflow would store and show of the rendered fields."""
     from airflow.serialization.helpers import serialize_template_field
 
-    shown = {name: serialize_template_field(getattr(operator, name), name) for name in operator.template_fields}
+    shown = {
+        name: serialize_template_field(getattr(operator, name), name) for name in operator.template_fields
+    }
     return json.dumps(shown, ensure_ascii=False)
 
 
@@ -369,7 +389,9 @@ def test_a_mapped_task_hides_them_too() -> None:
     from airflow.providers.common.compat.sdk import DAG
 
     with DAG("mapped", schedule=None, start_date=datetime(2031, 1, 1, tzinfo=UTC)):
-        mapped = SendSmsOperator.partial(task_id="send", message="Bonjour {{ params.name }}").expand(to=[ANNA, BEN])
+        mapped = SendSmsOperator.partial(task_id="send", message="Bonjour {{ params.name }}").expand(
+            to=[ANNA, BEN]
+        )
     assert {"to", "message"} <= set(mapped.template_fields)
     one = mapped.unmap({"to": ANNA, "message": "Bonjour {{ params.name }}", "task_id": "send"})
     one.render_template_fields(context(params={"name": "Zoé"}))
@@ -389,7 +411,18 @@ def test_a_template_that_cannot_be_rendered_does_not_put_numbers_into_the_log(lo
 
 
 @pytest.mark.parametrize(
-    "trouble", [None, "drop_after", "500", "html", "truncated_json", "queued_without_id", "429", "no credit", "wrong key"]
+    "trouble",
+    [
+        None,
+        "drop_after",
+        "500",
+        "html",
+        "truncated_json",
+        "queued_without_id",
+        "429",
+        "no credit",
+        "wrong key",
+    ],
 )
 @pytest.mark.parametrize("gateway", ["smspartner", "octopush"])
 def test_no_log_no_error_and_no_report_holds_a_number_a_text_or_a_key(

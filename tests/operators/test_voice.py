@@ -28,7 +28,12 @@ def call(**arguments: Any) -> TtsCallOperator:
 
 
 def drop(**arguments: Any) -> VoicemailDropOperator:
-    given = {"task_id": "drop", "to": [ANNA, LANDLINE], "audio_token": TOKEN, "email_for_notification": "ops@example.org"}
+    given = {
+        "task_id": "drop",
+        "to": [ANNA, LANDLINE],
+        "audio_token": TOKEN,
+        "email_for_notification": "ops@example.org",
+    }
     return VoicemailDropOperator(**{**given, **arguments})
 
 
@@ -81,7 +86,9 @@ def test_a_refusal_is_final_and_a_corrected_attempt_sends(sandbox: Any, way: str
 
 
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("trouble", [None, "drop_after", "500", "html", "truncated_json", "no credit", "wrong key"])
+@pytest.mark.parametrize(
+    "trouble", [None, "drop_after", "500", "html", "truncated_json", "no credit", "wrong key"]
+)
 def test_no_log_no_error_and_no_report_holds_a_number_a_text_or_a_key(
     sandbox: Any, logs: Logs, way: str, trouble: str | None
 ) -> None:
@@ -126,7 +133,9 @@ def test_speed_and_language_come_from_templates_as_text(sandbox: Any) -> None:
 
 def test_octopush_speaks_to_each_person_by_name(sandbox: Any) -> None:
     call(
-        conn_id="octopush_default", to=[{"phone_number": ANNA, "first_name": "Zoé"}], text="Bonjour {first_name}"
+        conn_id="octopush_default",
+        to=[{"phone_number": ANNA, "first_name": "Zoé"}],
+        text="Bonjour {first_name}",
     ).execute(context(FakeStore()))
     assert last_body(sandbox)["recipients"] == [{"phone_number": ANNA, "first_name": "Zoé"}]
 
@@ -139,7 +148,9 @@ def test_a_callback_number_is_hidden_like_any_other(sandbox: Any) -> None:
     assert "600000000" in str(last_body(sandbox))
 
 
-def test_the_connections_mail_address_serves_voicemail_drops_that_give_none(sandbox: Any, set_connection: Any) -> None:
+def test_the_connections_mail_address_serves_voicemail_drops_that_give_none(
+    sandbox: Any, set_connection: Any
+) -> None:
     set_connection(
         "voicepartner",
         host=sandbox.gateway_url("voicepartner"),

@@ -21,6 +21,7 @@ from airflow_provider_voicepartner.sending.arguments import (
     read_structure,
     read_text,
 )
+from tests.support.tasks import CALM
 
 WHEN = datetime(2031, 5, 6, 12, 15, tzinfo=UTC)
 ANYTHING = (
@@ -53,26 +54,30 @@ def test_aware_dates_are_read_as_airflow_renders_them(value: Any) -> None:
     assert read_send_at(value) == WHEN
 
 
-@pytest.mark.parametrize("value", ["tomorrow", "06/05/2031 14:15", 1_936_000_000, date(2031, 5, 6), timedelta(1), b"x"], ids=str)
+@pytest.mark.parametrize(
+    "value", ["tomorrow", "06/05/2031 14:15", 1_936_000_000, date(2031, 5, 6), timedelta(1), b"x"], ids=str
+)
 def test_what_is_no_date_is_refused_with_an_example(value: Any) -> None:
     with pytest.raises(ConfigurationError, match=r"^send_at: .* is not a date.*'2031-05-06T14:15:00\+02:00'"):
         read_send_at(value)
 
 
-@pytest.mark.parametrize("value", ["2031-05-06T14:15:00", "2031-05-06", datetime(2031, 5, 6, 14, 15)], ids=str)
+@pytest.mark.parametrize(
+    "value", ["2031-05-06T14:15:00", "2031-05-06", datetime(2031, 5, 6, 14, 15)], ids=str
+)
 def test_a_naive_date_is_refused_since_its_hour_is_ambiguous(value: Any) -> None:
     with pytest.raises(ConfigurationError, match=r"^send_at: .* has no time zone.*add one"):
         read_send_at(value)
 
 
+@CALM
 @given(ANYTHING)
 def test_no_date_makes_the_reader_fail_in_another_way(value: Any) -> None:
     try:
         read = read_send_at(value)
-    except ConfigurationError as error:
-        assert str(error).startswith("send_at: ")
-    else:
-        assert read is None or read.utcoffset() is not None
+    except ConfigurationError:
+        return
+    assert read is None or read.utcoffset() is not None
 
 
 @pytest.mark.parametrize(
@@ -88,25 +93,27 @@ def test_no_money_is_no_limit(value: Any) -> None:
     assert read_money("max_cost", value) is None
 
 
-@pytest.mark.parametrize("value", ["ten", "10 EUR", "1,50", -1, "-0.01", "NaN", "Infinity", True, [1], "sNaN"], ids=str)
+@pytest.mark.parametrize(
+    "value", ["ten", "10 EUR", "1,50", -1, "-0.01", "NaN", "Infinity", True, [1], "sNaN"], ids=str
+)
 def test_what_is_no_amount_is_refused(value: Any) -> None:
-    with pytest.raises(ConfigurationError, match="^max_cost: .* is not an amount of money, 0 or more"):
+    with pytest.raises(ConfigurationError, match=r"^max_cost: .* is not an amount of money, 0 or more"):
         read_money("max_cost", value)
 
 
+@CALM
 @given(ANYTHING)
 def test_no_amount_makes_the_reader_fail_in_another_way(value: Any) -> None:
     try:
         amount = read_money("max_cost", value)
-    except ConfigurationError as error:
-        assert str(error).startswith("max_cost: ")
-    else:
-        assert amount is None or amount >= 0
+    except ConfigurationError:
+        return
+    assert amount is None or amount >= 0
 
 
 def test_a_choice_names_all_that_it_takes() -> None:
     assert read_choice("on_unknown", "resend", ("fail", "resend")) == "resend"
-    with pytest.raises(ConfigurationError, match="^on_unknown: 'again' is not one of 'fail', 'resend'$"):
+    with pytest.raises(ConfigurationError, match=r"^on_unknown: 'again' is not one of 'fail', 'resend'$"):
         read_choice("on_unknown", "again", ("fail", "resend"))
     with pytest.raises(ConfigurationError, match=r"^purpose: \['alert'\] is not one of"):
         read_choice("purpose", ["alert"], ("alert",))  # type: ignore[type-var]
@@ -114,7 +121,7 @@ def test_a_choice_names_all_that_it_takes() -> None:
 
 @pytest.mark.parametrize("value", [None, "", " \n"])
 def test_an_empty_text_is_refused_where_one_is_needed(value: Any) -> None:
-    with pytest.raises(ConfigurationError, match="^message: is empty"):
+    with pytest.raises(ConfigurationError, match=r"^message: is empty"):
         read_text("message", value)
     assert read_text("sender", value, needed=False) is None
 
@@ -137,7 +144,9 @@ def test_no_settings_are_no_settings(value: Any) -> None:
 
 @pytest.mark.parametrize("value", ["gamme=1", [("gamme", 1)], {1: 2}, 7], ids=str)
 def test_settings_that_are_no_dict_are_refused_with_an_example(value: Any) -> None:
-    with pytest.raises(ConfigurationError, match=r"^options: is not a dict of settings, such as \{'is_unicode'"):
+    with pytest.raises(
+        ConfigurationError, match=r"^options: is not a dict of settings, such as \{'is_unicode'"
+    ):
         read_options(value)
 
 
@@ -159,13 +168,23 @@ def test_a_list_that_a_template_turned_into_text_is_a_list_again(text: str) -> N
 
 @pytest.mark.parametrize(
     "value",
-    ["+33612345678", "0612345678, 0612345679", "(0)6 12 34 56 78", "(33612345678)", "[broken", None, ["x"], "s3://b/p.csv"],
+    [
+        "+33612345678",
+        "0612345678, 0612345679",
+        "(0)6 12 34 56 78",
+        "(33612345678)",
+        "[broken",
+        None,
+        ["x"],
+        "s3://b/p.csv",
+    ],
     ids=str,
 )
 def test_anything_else_is_left_to_whoever_judges_numbers(value: Any) -> None:
     assert read_recipients(value) is value
 
 
+@CALM
 @given(st.text())
 @example("{[]: 1}")
 @example("[" * 50_000)

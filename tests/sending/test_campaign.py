@@ -309,7 +309,7 @@ def test_what_earlier_batches_cost_counts_also_where_nobody_told(told: Decimal |
 
 def test_a_gateway_that_tells_no_price_needs_one_from_the_user() -> None:
     messenger = FakeMessenger(price=None)
-    with pytest.raises(ConfigurationError, match="max_cost: .* give unit_price"):
+    with pytest.raises(ConfigurationError, match=r"max_cost: .* give unit_price"):
         attempt(messenger, FakeStore(), campaign(3, max_cost=Decimal(1)))
     assert not messenger.messaged
 

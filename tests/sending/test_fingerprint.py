@@ -12,9 +12,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_voicepartner.gateways.model import Message, Recipient, SmsMessage, Voicemail, VoiceMessage
+from airflow_provider_voicepartner.gateways.model import (
+    Message,
+    Recipient,
+    SmsMessage,
+    Voicemail,
+    VoiceMessage,
+)
 from airflow_provider_voicepartner.gateways.wire import Credentials
 from airflow_provider_voicepartner.sending.fingerprint import REFERENCE_LENGTH, fingerprint, new_reference
+from tests.support.tasks import CALM
 
 PROJECT = Path(__file__).resolve().parents[2]
 ACCOUNT = Credentials(api_key="planted-key", login="me@example.org")
@@ -54,32 +61,42 @@ OTHERS = {
     "field": fingerprint("octopush", ACCOUNT, SMS, [Recipient(ANNA.phone_number), BEN], WHEN),
     "later": fingerprint("octopush", ACCOUNT, SMS, [ANNA, BEN], WHEN + timedelta(minutes=1)),
     "at once": fingerprint("octopush", ACCOUNT, SMS, [ANNA, BEN], None),
-    "a call": fingerprint("octopush", ACCOUNT, VoiceMessage(text="Bonjour", sender="ACME"), [ANNA, BEN], WHEN),
+    "a call": fingerprint(
+        "octopush", ACCOUNT, VoiceMessage(text="Bonjour", sender="ACME"), [ANNA, BEN], WHEN
+    ),
     "a file": fingerprint("octopush", ACCOUNT, Voicemail(audio_token="Bonjour"), [ANNA, BEN], WHEN),
 }
 
 
 @pytest.mark.parametrize("what", OTHERS)
 def test_whatever_changes_what_is_sent_changes_the_fingerprint(what: str) -> None:
-    assert BASE != OTHERS[what]
+    assert OTHERS[what] != BASE
     assert list(OTHERS.values()).count(OTHERS[what]) == 1
 
 
 MESSAGES: st.SearchStrategy[Message] = st.builds(
-    SmsMessage, text=st.text(max_size=5), options=st.dictionaries(st.text(max_size=3), st.text(max_size=3), max_size=2)
+    SmsMessage,
+    text=st.text(max_size=5),
+    options=st.dictionaries(st.text(max_size=3), st.text(max_size=3), max_size=2),
 )
 PEOPLE = st.lists(
-    st.builds(Recipient, st.text(max_size=5), st.dictionaries(st.text(max_size=3), st.text(max_size=3), max_size=2)),
+    st.builds(
+        Recipient, st.text(max_size=5), st.dictionaries(st.text(max_size=3), st.text(max_size=3), max_size=2)
+    ),
     max_size=3,
 )
 
 
+@CALM
 @given(MESSAGES, PEOPLE, MESSAGES, PEOPLE)
-def test_no_two_inputs_run_into_one(a: Message, some: list[Recipient], b: Message, others: list[Recipient]) -> None:
+def test_no_two_inputs_run_into_one(
+    a: Message, some: list[Recipient], b: Message, others: list[Recipient]
+) -> None:
     """Not even with line breaks and quotes in every place: texts cannot pose as recipients."""
     same = a == b and some == others
     assert (
-        fingerprint("smspartner", ACCOUNT, a, some, None) == fingerprint("smspartner", ACCOUNT, b, others, None)
+        fingerprint("smspartner", ACCOUNT, a, some, None)
+        == fingerprint("smspartner", ACCOUNT, b, others, None)
     ) is same
 
 

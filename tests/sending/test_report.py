@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.sending.ledger import BatchRecord, Phase
 from airflow_provider_voicepartner.sending.report import CampaignReport, SentBatch, read_report
-from tests.support.tasks import assert_plain
+from tests.support.tasks import CALM, assert_plain
 
 EARLY, LATE = "2031-05-06T12:00:00+00:00", "2031-05-06T12:00:09+00:00"
 
@@ -24,7 +24,9 @@ def records(draw: st.DrawFn) -> BatchRecord:
     size = draw(st.integers(1, 500))
     opted_out = draw(st.integers(0, size))
     if draw(st.booleans()):
-        return BatchRecord(phase=Phase.ASSUMED_SENT, reference=draw(st.just("abc") | st.just("")), size=size, at=EARLY)
+        return BatchRecord(
+            phase=Phase.ASSUMED_SENT, reference=draw(st.just("abc") | st.just("")), size=size, at=EARLY
+        )
     return BatchRecord(
         phase=Phase.SENT,
         reference="abc",
@@ -46,7 +48,13 @@ def report_of(batches: list[BatchRecord], **settings: Any) -> CampaignReport:
     )
 
 
-@given(st.lists(records(), min_size=1, max_size=5), st.integers(0, 50), st.integers(0, 50), st.none() | st.just(LATE))
+@CALM
+@given(
+    st.lists(records(), min_size=1, max_size=5),
+    st.integers(0, 50),
+    st.integers(0, 50),
+    st.none() | st.just(LATE),
+)
 def test_counts_add_up_and_the_report_survives_the_trip_through_xcom(
     batches: list[BatchRecord], invalid: int, duplicate: int, planned: str | None
 ) -> None:
@@ -78,7 +86,8 @@ def test_it_has_exactly_the_shape_that_is_promised() -> None:
         "scheduled_for": LATE,
         "sent_at": LATE,
         "counts": {
-            "recipients": 506, "accepted": 497, "invalid": 1, "duplicate": 2, "opted_out": 2, "refused": 1, "in_doubt": 3,
+            "recipients": 506, "accepted": 497, "invalid": 1, "duplicate": 2, "opted_out": 2, "refused": 1,
+            "in_doubt": 3,
         },
         "segments": 497,
         "cost": "22.365",
@@ -108,13 +117,20 @@ JSON = st.recursive(
 )
 
 
+@CALM
 @given(JSON | st.binary(max_size=5) | st.builds(object))
 def test_garbage_is_refused_with_the_name_of_the_argument_and_the_fix(data: Any) -> None:
     with pytest.raises(ConfigurationError, match=r"^campaign: .*campaign=send_sms\.output"):
         read_report(data)
 
 
-@given(st.sampled_from([*report_of([SENT]).to_json(), "counts.accepted", "batches.accepted", "batches.reference"]), JSON)
+@CALM
+@given(
+    st.sampled_from(
+        [*report_of([SENT]).to_json(), "counts.accepted", "batches.accepted", "batches.reference"]
+    ),
+    JSON,
+)
 def test_a_report_with_one_wrong_value_is_read_or_refused_and_never_half_read(path: str, value: Any) -> None:
     data = json.loads(json.dumps(report_of([SENT]).to_json()))
     name, _, inner = path.partition(".")
@@ -131,7 +147,9 @@ def test_a_report_with_one_wrong_value_is_read_or_refused_and_never_half_read(pa
         assert batch.state in ("sent", "assumed_sent")
 
 
-@pytest.mark.parametrize("text", ["", "None", "[" * 100_000, "{" * 100_000, "{'gateway': 1", "1e999", "\x00", "{[]: 1}"])
+@pytest.mark.parametrize(
+    "text", ["", "None", "[" * 100_000, "{" * 100_000, "{'gateway': 1", "1e999", "\x00", "{[]: 1}"]
+)
 def test_text_that_is_no_report_is_refused_however_odd(text: str) -> None:
     with pytest.raises(ConfigurationError):
         read_report(text)
@@ -153,5 +171,5 @@ def test_values_that_would_fail_later_fail_at_once(name: str, value: Any) -> Non
 def test_a_report_is_not_asked_about_at_another_gateway() -> None:
     report = report_of([SENT])
     report.check_gateway("smspartner")
-    with pytest.raises(ConfigurationError, match="conn_id: .*'octopush'.*'smspartner'"):
+    with pytest.raises(ConfigurationError, match=r"conn_id: .*'octopush'.*'smspartner'"):
         report.check_gateway("octopush")

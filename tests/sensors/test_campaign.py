@@ -148,7 +148,12 @@ def test_people_whom_the_gateway_left_out_without_a_word_are_unconfirmed_in_the_
     assert poke(report) is False
     later(3700)
     counts = poke(report).xcom_value
-    assert (counts["expected"], counts["delivered"], counts["unconfirmed"], counts["delivery_rate"]) == (2, 1, 1, 0.5)
+    assert (counts["expected"], counts["delivered"], counts["unconfirmed"], counts["delivery_rate"]) == (
+        2,
+        1,
+        1,
+        0.5,
+    )
     assert poke(report, unlisted_grace=10 * DAY) is False
 
 
@@ -178,7 +183,9 @@ def test_not_found_is_tolerated_right_after_sending_and_fails_later(
     assert poke(report, not_found_grace=3600) is False
 
 
-def test_a_planned_campaign_is_not_asked_about_before_its_time(sandbox: Any, later: Callable[[float], None]) -> None:
+def test_a_planned_campaign_is_not_asked_about_before_its_time(
+    sandbox: Any, later: Callable[[float], None]
+) -> None:
     report = send(send_at=datetime.now(UTC) + timedelta(hours=2))
     before = requests(sandbox)
     later(7100)
@@ -215,11 +222,10 @@ def test_a_gateway_that_cannot_be_reached_is_asked_again(
 
 
 @pytest.mark.parametrize(
-    "trouble", ["429", "500", "503", "html", "wrong_json", "truncated_json", "empty", "drop_before", "drop_after"]
+    "trouble",
+    ["429", "500", "503", "html", "wrong_json", "truncated_json", "empty", "drop_before", "drop_after"],
 )
-def test_trouble_with_a_question_passes(
-    sandbox: Any, later: Callable[[float], None], trouble: str
-) -> None:
+def test_trouble_with_a_question_passes(sandbox: Any, later: Callable[[float], None], trouble: str) -> None:
     report = send()
     sandbox.advance(DAY)
     fault(sandbox, trouble, times=None)
@@ -245,7 +251,12 @@ def test_what_was_only_assumed_sent_is_unconfirmed_and_never_delivered(sandbox: 
     report = SendSmsOperator(**arguments, on_unknown="assume_sent").execute(context(store, try_number=2))
     before = requests(sandbox)
     counts = poke(report).xcom_value
-    assert (counts["expected"], counts["unconfirmed"], counts["delivered"], counts["delivery_rate"]) == (2, 2, 0, 0)
+    assert (counts["expected"], counts["unconfirmed"], counts["delivered"], counts["delivery_rate"]) == (
+        2,
+        2,
+        0,
+        0,
+    )
     assert requests(sandbox) == before
     with pytest.raises(DeliveryFailedError):
         poke(report, min_delivery_rate=0.1)
@@ -255,14 +266,16 @@ def test_what_was_only_assumed_sent_is_unconfirmed_and_never_delivered(sandbox: 
 def test_results_that_only_come_by_callback_fail_at_once_and_say_so(sandbox: Any, conn_id: str) -> None:
     operator = TtsCallOperator(task_id="call", to=ANNA, text="Bonjour", conn_id=conn_id)
     report = operator.execute(context(FakeStore()))
-    with pytest.raises(DeliveryUnconfirmedError, match="only by calling a URL, so they cannot be polled") as caught:
+    with pytest.raises(
+        DeliveryUnconfirmedError, match="only by calling a URL, so they cannot be polled"
+    ) as caught:
         sensor(report, poke_interval=3600, timeout=DAY).execute(context())
     assert isinstance(caught.value, AirflowFailException)
 
 
 def test_another_gateways_connection_is_refused_since_its_ids_mean_other_campaigns(sandbox: Any) -> None:
     report = send(conn_id="octopush_default")
-    with pytest.raises(ConfigurationError, match="conn_id: .*'smspartner'.*'octopush'"):
+    with pytest.raises(ConfigurationError, match=r"conn_id: .*'smspartner'.*'octopush'"):
         poke(report, conn_id="smspartner_default")
 
 
@@ -273,7 +286,9 @@ def test_too_low_a_rate_fails_and_says_by_how_much(sandbox: Any) -> None:
     outcome(sandbox, BEN, "not_delivered")
     report = send()
     sandbox.advance(DAY)
-    with pytest.raises(DeliveryFailedError, match=r"min_delivery_rate: 60\.00% demanded, 50\.00% reached: 1 delivered"):
+    with pytest.raises(
+        DeliveryFailedError, match=r"min_delivery_rate: 60\.00% demanded, 50\.00% reached: 1 delivered"
+    ):
         poke(report, min_delivery_rate=0.6)
     assert poke(report, min_delivery_rate="0.5").xcom_value["delivered"] == 1
     assert poke(report, min_delivery_rate="").xcom_value["delivered"] == 1
@@ -294,7 +309,9 @@ def test_a_lost_rate_fails_at_once_only_when_told_so(sandbox: Any) -> None:
 def test_a_rate_that_is_no_share_is_refused_before_the_gateway_is_asked(sandbox: Any, rate: Any) -> None:
     report = send()
     before = requests(sandbox)
-    with pytest.raises(ConfigurationError, match="min_delivery_rate: .* not a share from 0 to 1, such as 0.95"):
+    with pytest.raises(
+        ConfigurationError, match=r"min_delivery_rate: .* not a share from 0 to 1, such as 0.95"
+    ):
         poke(report, min_delivery_rate=rate)
     assert requests(sandbox) == before
 
@@ -371,7 +388,12 @@ def test_a_report_that_a_template_turned_into_text_is_understood(sandbox: Any) -
 
 
 def test_what_a_user_may_want_from_a_template_is_one() -> None:
-    assert set(CampaignCompletionSensor.template_fields) == {"campaign", "conn_id", "min_delivery_rate", "report_path"}
+    assert set(CampaignCompletionSensor.template_fields) == {
+        "campaign",
+        "conn_id",
+        "min_delivery_rate",
+        "report_path",
+    }
 
 
 @pytest.mark.parametrize("campaign", [None, "", {}, "8000001", []], ids=repr)

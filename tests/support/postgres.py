@@ -60,7 +60,8 @@ class PostgresServer:
                 self._user = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
                 self._make_readable()
             self._data = self._folder / "data"
-            self._run("initdb", "-A", "trust", "-U", "postgres", "-E", "utf8", "--no-locale", "--no-sync", "-D", self._data)  # fmt: skip
+            options = ("-A", "trust", "-U", "postgres", "-E", "utf8", "--no-locale", "--no-sync")
+            self._run("initdb", *options, "-D", self._data)
             self._start()
         except BaseException:
             self.stop()

@@ -124,18 +124,43 @@ def test_recipients_from_xcom_and_from_a_template(run_dag: RunDag, reached: Reac
     assert (texts[A], texts[B]) == ("Code A1", "Code B2")
 
 
-IN_DOUBT = ["drop_after", "drop_mid_answer", "queued_without_id", "truncated_json", "html"]
+LOST_ANSWERS = ["drop_after", "drop_mid_answer", "queued_without_id", "truncated_json", "html"]
 
 
-@pytest.mark.parametrize("kind", IN_DOUBT)
-def test_what_is_in_doubt_is_never_sent_again_by_a_retry(
+@pytest.mark.parametrize("kind", LOST_ANSWERS)
+def test_a_lost_answer_is_settled_by_looking_up_our_reference(
     run_dag: RunDag, sandbox: Any, reached: Reached, kind: str
 ) -> None:
     sandbox.world.faults.add(Fault(kind=kind, gateway="smspartner", path="/send", taken=True))
     run = run_dag("retried")
-    assert run.tasks == {"send": "failed"}
+    assert run.tasks == {"send": "success"}
+    assert "was sent: the gateway knows its reference" in run.log
+    assert reached("smspartner") == {A: 1, B: 1}
+    (batch,) = run.xcoms["send"]["batches"]
+    assert (batch["state"], batch["gateway_id"], batch["tag"]) == ("sent", None, batch["reference"])
+
+
+def test_a_lost_answer_is_settled_by_a_repeat_that_the_gateway_recognises(
+    run_dag: RunDag, sandbox: Any, reached: Reached
+) -> None:
+    for path in ("sms-campaign/send", "voice-campaign/send"):
+        sandbox.world.faults.add(Fault(kind="drop_after", path=path))
+    run = run_dag("retried_everywhere")
+    assert (run.tasks["octopush_sms"], run.tasks["octopush_call"]) == ("success", "success")
+    assert "refused its repeat as one" in run.log
+    assert reached("octopush") == {B: 1, D: 1}
+
+
+@pytest.mark.parametrize("kind", LOST_ANSWERS[:2])
+def test_what_nothing_proves_is_never_sent_again_by_a_retry(
+    run_dag: RunDag, sandbox: Any, reached: Reached, kind: str
+) -> None:
+    for path in ("tts/send", "v1/campaign/send"):
+        sandbox.world.faults.add(Fault(kind=kind, path=path))
+    run = run_dag("retried_everywhere")
+    assert (run.tasks["call"], run.tasks["voicemail"]) == ("failed", "failed")
     assert "SendOutcomeUnknownError" in run.log
-    assert max(reached("smspartner").values()) == 1
+    assert reached("voicepartner") == {C: 1, E: 1}
 
 
 def test_what_was_provably_refused_is_sent_by_the_retry_once(

@@ -1,0 +1,228 @@
+"""CSV files of recipients, in chunks: plain blocks are taken apart at once, the others by Python's ``csv``."""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from airflow_provider_voicepartner.sending.rows import NUMBER_FIELD, Chunk, UnreadableRow
+from airflow_provider_voicepartner.sending.text_blocks import (
+    LONGEST_LINE,
+    EmptyTextError,
+    TextBlock,
+    UnreadableFileError,
+)
+
+_DELIMITERS: Final = (",", ";", "\t")
+_UNFINISHED: Final = "unexpected end of data"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CsvLayout:
+    """
+    What a CSV file's first line tells.
+
+    :param delimiter: between columns.
+    :param width: how many columns the first line has.
+    :param names: of the columns, in order; empty where the file has no header.
+    :param number_at: the number's column, from 0.
+    """
+
+    delimiter: str
+    width: int
+    names: tuple[str, ...]
+    number_at: int
+
+    @property
+    def others(self) -> frozenset[str]:
+        """The names of all columns but the number's."""
+        return frozenset(name for at, name in enumerate(self.names) if name and at != self.number_at)
+
+    def places(self, fields: frozenset[str] | None) -> dict[str, int]:
+        """
+        Return where the personal fields stand.
+
+        :param fields: which ones; None means all.
+        :raises UnreadableFileError: when one is missing or stands there twice.
+        """
+        wanted = sorted(self.others - {NUMBER_FIELD} if fields is None else fields)
+        for name in wanted:
+            if name not in self.names:
+                raise UnreadableFileError(
+                    f"has no column {name!r}, which the text needs; add it, or take it out of the text"
+                )
+            _check_once(name, self.names)
+        return {name: self.names.index(name) for name in wanted}
+
+
+def csv_layout(
+    blocks: Iterator[TextBlock], *, column: str | int, header: bool, delimiter: str | None = None
+) -> tuple[CsvLayout, TextBlock]:
+    """
+    Read a file's first line.
+
+    :param blocks: the first one is taken.
+    :param column: the number's column: its name in the header, or its position from 0.
+    :param header: whether the first line is a header.
+    :param delimiter: None finds it in the first line.
+    :returns: the layout, and what is left of the block.
+    :raises UnreadableFileError: when there is no such column.
+    """
+    block = next(blocks)
+    lines = io.StringIO(block.text, newline="")
+    line, start = block.line, 0
+    for first in iter(lines.readline, ""):
+        if first.startswith("sep=") and len(first.strip()) == 5:  # Excel's own hint.
+            delimiter = delimiter or first[4]
+        elif first.strip():
+            break
+        line, start = line + 1, lines.tell()
+    else:
+        raise EmptyTextError
+    known = [delimiter] if delimiter else sorted(_DELIMITERS, key=first.count, reverse=True)
+    for candidate in known if isinstance(column, str) else known[:1]:
+        lines.seek(start)
+        reader = csv.reader(lines, delimiter=candidate)
+        cells = _first_row(reader)
+        at = column if isinstance(column, int) else cells.index(column) if column in cells else len(cells)
+        if at >= len(cells):
+            continue
+        if isinstance(column, str):
+            _check_once(column, cells)
+        layout = CsvLayout(
+            delimiter=candidate, width=len(cells), names=tuple(cells) if header else (), number_at=at
+        )
+        if header:
+            return layout, TextBlock(line + reader.line_num, lines.read())
+        return layout, TextBlock(line, block.text[start:])
+    if isinstance(column, int):
+        raise UnreadableFileError(
+            f"has no column {column} in its first line, which has {len(cells)}; the first column is 0"
+        )
+    raise UnreadableFileError(
+        f"has no column {column!r} in its first line; add it, or say which column holds the numbers: by its name, "
+        "or by its position from 0 where there is no header"
+    )
+
+
+def _first_row(reader: Iterator[list[str]]) -> list[str]:
+    try:
+        return [cell.strip() for cell in next(reader)]
+    except csv.Error:
+        pass
+    raise UnreadableFileError("has a first line that is no CSV; is a quote missing?")
+
+
+def _check_once(name: str, names: Sequence[str]) -> None:
+    if names.count(name) > 1:
+        raise UnreadableFileError(f"has the column {name!r} twice; rename one")
+
+
+def csv_chunks(
+    layout: CsvLayout, rest: TextBlock, blocks: Iterator[TextBlock], fields: frozenset[str] | None
+) -> Iterator[Chunk]:
+    """
+    Read the rows; rows in which nothing stands are passed over.
+
+    :param layout: see :func:`csv_layout`.
+    :param rest: what is left of the first block.
+    :param blocks: the blocks after it.
+    :param fields: the personal fields to keep; None keeps all.
+    :raises UnreadableFileError: for quotes that do not close.
+    """
+    rows = _BlockReader(layout, layout.places(fields))
+    begun: TextBlock | None = None
+    for block in itertools.chain([rest], blocks):
+        whole = block if begun is None else TextBlock(begun.line, begun.text + block.text)
+        chunk, begun = rows.read(whole)
+        if chunk.items:
+            yield chunk
+        if begun and len(begun.text) > LONGEST_LINE:
+            break
+    if begun:
+        raise UnreadableFileError("begins a value with a quote that is never closed", line=begun.line)
+
+
+class _BlockReader:
+    """Takes blocks of whole lines apart."""
+
+    def __init__(self, layout: CsvLayout, places: dict[str, int]) -> None:
+        self._delimiter = layout.delimiter
+        self._width = layout.width
+        self._number_at = layout.number_at
+        self._exact = bool(layout.names)
+        self._names = (NUMBER_FIELD, *places)
+        self._places = (layout.number_at, *places.values())
+
+    def read(self, block: TextBlock) -> tuple[Chunk, TextBlock | None]:
+        """
+        Read a block.
+
+        :returns: its rows, and a last row that goes on in the next block.
+        """
+        chunk = self._read_plain(block) if '"' not in block.text else None
+        return (chunk, None) if chunk else self._read_any(block)
+
+    def _read_plain(self, block: TextBlock) -> Chunk | None:
+        """Read a block without quotes by splitting it once; None when not all its rows are of the same shape."""
+        text = block.text
+        if "\r" in text:
+            text = text.replace("\r\n", "\n")
+            if "\r" in text:
+                return None
+        text = text.removesuffix("\n")
+        # Between two rows stands a line end as a cell of its own, always at the same distance.
+        cells = text.replace("\n", f"{self._delimiter}\n{self._delimiter}").split(self._delimiter)
+        step, ends = self._width + 1, text.count("\n")
+        if len(cells) != (ends + 1) * step - 1 or cells[self._width :: step].count("\n") != ends:
+            return None
+        numbers = cells[self._number_at :: step]
+        if not all(map(str.strip, numbers)):
+            return None
+        items: Sequence[object] = numbers
+        if len(self._names) > 1:
+            columns = [cells[at::step] for at in self._places]
+            names = self._names
+            items = [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
+        return Chunk(range(block.line, block.line + ends + 1), items)
+
+    def _read_any(self, block: TextBlock) -> tuple[Chunk, TextBlock | None]:
+        lines: list[int] = []
+        items: list[object] = []
+        reader = csv.reader(io.StringIO(block.text, newline=""), delimiter=self._delimiter, strict=True)
+        read, problem = 0, ""
+        try:
+            for row in reader:
+                item = self._item(row)
+                if item is not None:
+                    lines.append(block.line + read)
+                    items.append(item)
+                read = reader.line_num
+        except csv.Error as error:
+            problem = str(error)
+        if not problem:
+            return Chunk(lines, items), None
+        if problem == _UNFINISHED:
+            rest = itertools.islice(io.StringIO(block.text, newline=""), read, None)
+            return Chunk(lines, items), TextBlock(block.line + read, "".join(rest))
+        raise UnreadableFileError(f"is not CSV: {problem}", line=block.line + read)
+
+    def _item(self, row: list[str]) -> object:
+        """Return what a row holds; None where nothing stands in it."""
+        fits = len(row) == self._width or (not self._exact and len(row) > self._number_at)
+        if not (fits and row[self._number_at].strip()) and not any(map(str.strip, row)):
+            return None
+        if not fits:
+            number = row[self._number_at] if len(row) > self._number_at else ""
+            return UnreadableRow(
+                f"is in a row of {len(row)} columns, but the first line has {self._width}; correct the row (a value "
+                f"with a {self._delimiter!r} in it needs quotes)",
+                number,
+            )
+        if len(self._names) == 1:
+            return row[self._number_at]
+        return {name: row[at] for name, at in zip(self._names, self._places, strict=True)}

@@ -1,0 +1,146 @@
+"""JSON lines and Parquet files of recipients, in chunks."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from typing import IO, Any, Final
+
+from airflow_provider_voicepartner.sending.rows import NUMBER_FIELD, Chunk, UnreadableRow
+from airflow_provider_voicepartner.sending.text_blocks import TextBlock, UnreadableFileError
+
+_ROWS: Final = 2_000
+
+
+def json_chunks(
+    blocks: Iterator[TextBlock], *, column: str, fields: frozenset[str] | None
+) -> Iterator[Chunk]:
+    """
+    Read JSON lines: an object, or a number as text, on each line; blank lines are passed over.
+
+    :param blocks: of the file.
+    :param column: the number's name in an object.
+    :param fields: the personal fields to keep; None keeps all.
+    :raises UnreadableFileError: for a file that is one JSON array.
+    """
+    decode = json.JSONDecoder().decode
+    begun = False
+    for block in blocks:
+        lines: list[int] = []
+        items: list[object] = []
+        for line, text in enumerate(io.StringIO(block.text, newline=""), block.line):
+            if text.isspace():
+                continue
+            if not begun and text.lstrip().startswith("["):
+                raise UnreadableFileError("is one JSON array; write one object on each line (JSON lines)")
+            begun = True
+            try:
+                item = decode(text.strip())
+            except (ValueError, RecursionError):
+                item = UnreadableRow("is no JSON; write one object, or one number in quotes, on each line")
+            lines.append(line)
+            items.append(_pick(item, column, fields) if isinstance(item, dict) else item)
+        if items:
+            yield Chunk(lines, items)
+
+
+def _pick(row: Mapping[str, object], column: str, fields: frozenset[str] | None) -> object:
+    if column not in row:
+        return UnreadableRow(f"has no field {column!r}; add it")
+    if fields is None:
+        return {name: value for name, value in row.items() if name != column} | {NUMBER_FIELD: row[column]}
+    if not fields and isinstance(row[column], str):
+        return row[column]
+    return {name: row[name] for name in fields if name in row} | {NUMBER_FIELD: row[column]}
+
+
+def json_has_fields(blocks: Iterator[TextBlock], *, column: str) -> bool:
+    """Tell whether any line has a personal field; reads until the first one that does."""
+    return any(
+        isinstance(item, dict) and len(item) > 1
+        for chunk in json_chunks(blocks, column=column, fields=None)
+        for item in chunk.items
+    )
+
+
+def open_parquet(handle: IO[bytes]) -> Any:
+    """
+    Open a Parquet file.
+
+    :param handle: opened for bytes, seekable.
+    :raises UnreadableFileError: without pyarrow, and for another kind of file.
+    """
+    try:
+        parquet: Any = import_module("pyarrow.parquet")
+    except ImportError:
+        parquet = None
+    if parquet is None:
+        raise UnreadableFileError(
+            "is a Parquet file, which needs pyarrow; install 'airflow-provider-voicepartner[parquet]', or give CSV"
+        )
+    try:
+        return parquet.ParquetFile(handle)
+    except _arrow_error():
+        pass
+    raise UnreadableFileError("is no Parquet file, or is damaged; was it written completely?")
+
+
+def _arrow_error() -> type[Exception]:
+    error: type[Exception] = import_module("pyarrow.lib").ArrowException
+    return error
+
+
+def parquet_has_fields(file: Any) -> bool:
+    """Tell whether there are columns besides the number's."""
+    return len(file.schema_arrow.names) > 1
+
+
+def parquet_chunks(file: Any, *, column: str, fields: frozenset[str] | None) -> Iterator[Chunk]:
+    """
+    Read a Parquet file in batches of rows; a line is a row here.
+
+    :param file: see :func:`open_parquet`.
+    :param column: the number's column.
+    :param fields: the personal fields to keep; None keeps all.
+    :raises UnreadableFileError: when a column is missing or stands there twice.
+    """
+    kept = _parquet_fields(file.schema_arrow.names, column, fields)
+    row = 1
+    batches = file.iter_batches(
+        batch_size=_ROWS, columns=list(dict.fromkeys((column, *kept))), use_threads=False
+    )
+    while True:
+        try:
+            batch = next(batches, None)
+        except _arrow_error():
+            break
+        if batch is None:
+            return
+        yield Chunk(range(row, row + batch.num_rows), _items(batch, column, kept))
+        row += batch.num_rows
+    raise UnreadableFileError(f"is damaged after row {row - 1}; was it written completely?")
+
+
+def _parquet_fields(names: list[str], column: str, fields: frozenset[str] | None) -> list[str]:
+    if column not in names:
+        raise UnreadableFileError(f"has no column {column!r}; add it, or say which column holds the numbers")
+    kept = sorted(set(names) - {column, NUMBER_FIELD} if fields is None else fields)
+    for name in (column, *kept):
+        if name not in names:
+            raise UnreadableFileError(
+                f"has no column {name!r}, which the text needs; add it, or take it out of the text"
+            )
+        if names.count(name) > 1:
+            raise UnreadableFileError(f"has the column {name!r} twice; rename one")
+    return kept
+
+
+def _items(batch: Any, column: str, kept: list[str]) -> list[object]:
+    numbers: list[object] = batch.column(column).to_pylist()
+    if not kept and all(isinstance(number, str) for number in numbers):
+        return numbers
+    values = [batch.column(name).to_pylist() for name in kept]
+    names = (NUMBER_FIELD, *kept)
+    return [dict(zip(names, row, strict=True)) for row in zip(numbers, *values, strict=True)]

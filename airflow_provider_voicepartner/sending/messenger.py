@@ -1,0 +1,79 @@
+"""What the batch loop needs of the world: something that sends, and something that says when."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from airflow_provider_voicepartner.gateways.model import CallbackUrls, Message, Receipt, Recipient
+from airflow_provider_voicepartner.gateways.wire import ApiRequest
+
+
+class Messenger(Protocol):
+    """A hook, as the loop sees it."""
+
+    @property
+    def simulation_tells_price(self) -> bool:
+        """True where a simulated send tells what the real one costs."""
+
+    def build_batch(
+        self,
+        message: Message,
+        recipients: Sequence[Recipient],
+        *,
+        reference: str,
+        send_at: datetime | None = None,
+        callbacks: CallbackUrls | None = None,
+        simulate: bool = False,
+    ) -> ApiRequest:
+        """Build and check a batch's request, without sending it."""
+
+    def deliver(self, request: ApiRequest, message: Message, recipients: Sequence[Recipient]) -> Receipt:
+        """Send a built batch and read the answer. It arrives at most once."""
+
+    def was_sent(self, message: Message, reference: str) -> bool:
+        """
+        Ask the gateway whether it knows a batch by our reference.
+
+        :returns: True proves that it was sent. False proves nothing.
+        """
+
+    def repeats_safely(self, age: timedelta) -> bool:
+        """Say whether the gateway recognises a request that it took so long ago, and refuses to take it twice."""
+
+    def tag_of(self, message: Message, reference: str) -> str | None:
+        """Return what the gateway can be asked by about a batch whose id is not known; None where there is no such."""
+
+
+class Turnstile(Protocol):
+    """The gateway's rate limit, shared by every process that sends: it lets requests pass one by one."""
+
+    def next_turn(self, longest_wait: float | None) -> float:
+        """
+        Take the next turn.
+
+        :param longest_wait: seconds; None waits for as long as it takes.
+        :returns: seconds until the turn, 0 or more; the turn is ours.
+        :raises TurnTooFarError: when it is further away than that; no turn was taken.
+        """
+
+
+class TurnTooFarError(Exception):
+    """
+    The next turn is further away than one is ready to wait.
+
+    :param wait: seconds until then.
+    """
+
+    def __init__(self, wait: float) -> None:
+        super().__init__(f"the next turn is {wait:.0f} s away")
+        self.wait = wait
+
+
+class NoLimit:
+    """A turnstile that is always open, for gateways without a rate limit."""
+
+    def next_turn(self, longest_wait: float | None) -> float:
+        """Let pass at once."""
+        return 0.0

@@ -1,0 +1,348 @@
+"""
+A campaign of any size, planned before it is sent: everything is checked and counted, almost nothing is kept.
+
+The planning pass streams the source once. The sending pass streams it again, batch by batch, and compares each batch
+with what was planned before it gives it out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import IO, Final
+
+from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
+from airflow_provider_voicepartner.gateways.model import MAX_RECIPIENTS_PER_BATCH, Recipient
+from airflow_provider_voicepartner.gateways.number_keys import UNREAD
+from airflow_provider_voicepartner.sending.chunk_reader import ChunkReader, RecipientCheck
+from airflow_provider_voicepartner.sending.fingerprint import CampaignFingerprint, pack_recipients
+from airflow_provider_voicepartner.sending.recipients import OnInvalid
+from airflow_provider_voicepartner.sending.rejects import RejectedRow, RejectsWriter
+from airflow_provider_voicepartner.sending.rows import NUMBER_FIELD, Chunk, Line, number_as_given
+from airflow_provider_voicepartner.sending.source import Source
+
+SHOWN_REJECTS: Final = 10
+_NAMED_REJECTS: Final = 5
+_MARK: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """
+    Recipients that travel in one request.
+
+    :param index: from 0.
+    :param recipients: in the order of the source.
+    """
+
+    index: int
+    recipients: tuple[Recipient, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CampaignPlan:
+    """
+    What one task would send. Holds no number but those of the rows that ``rejected`` shows.
+
+    :param rows: read from the source.
+    :param recipients: different numbers to send to.
+    :param duplicates: rows left out because their number came before, whatever their fields.
+    :param invalid: rows left out because nobody can be reached with them.
+    :param rejected: the first ten of these.
+    :param has_fields: True when recipients carry personal fields, so that placeholders are filled in.
+    :param fingerprint: of account, message, time and recipients in their order; empty where none was asked for.
+    :param batch_size: recipients of a batch; the last one may have fewer.
+    """
+
+    rows: int
+    recipients: int
+    duplicates: int
+    invalid: int
+    rejected: tuple[RejectedRow, ...] = field(repr=False)
+    has_fields: bool
+    fingerprint: str
+    batch_size: int
+
+    _source: Source = field(repr=False)
+    _reader: ChunkReader = field(repr=False)
+    _fields: frozenset[str] | None = field(repr=False)
+    _version: object = field(repr=False)
+    _left_out: array[int] = field(repr=False)
+    _marks: bytes = field(repr=False)
+
+    @property
+    def batch_count(self) -> int:
+        """How many batches there are."""
+        return -(-self.recipients // self.batch_size)
+
+    def size_of(self, index: int) -> int:
+        """Return how many recipients a batch has; ``index`` counts from 0."""
+        return min(self.batch_size, self.recipients - index * self.batch_size)
+
+    def describe_rejected(self) -> list[str]:
+        """Return the first ten rejected rows as a log may show them: position, masked number, reason."""
+        return _describe(self._source, self.rejected)
+
+    def batches(self, first: int = 0) -> Iterator[Batch]:
+        """
+        Read the source again and give out its batches: at each call and in each attempt the same ones.
+
+        A batch is given out after it was found to be what was planned; the last one after the whole source was.
+
+        :param first: the batch to begin with, from 0.
+        :raises ConfigurationError: when the source is not what was planned, or cannot be read any more.
+        """
+        problem = ""
+        try:
+            yield from self._batches(first)
+        except InvalidArgumentError as error:
+            problem = str(error)
+        if problem:
+            from airflow_provider_voicepartner.exceptions import ConfigurationError
+
+            raise ConfigurationError(problem)
+
+    def _batches(self, first: int) -> Iterator[Batch]:
+        _check_version(self._source, self._version)
+        numbers: list[int] = []
+        fields: list[Mapping[str, str]] = []
+        index, size, last = 0, self.batch_size, self.batch_count - 1
+        for chunk in self._chosen():
+            read = self._reader.read(chunk.items)
+            if read.bad:
+                raise self._changed(index)
+            numbers += read.numbers
+            fields += read.fields or ()
+            start = 0
+            while len(numbers) - start >= size and index < last:
+                end = start + size
+                if index >= first:
+                    yield self._batch(index, numbers[start:end], fields[start:end])
+                index, start = index + 1, end
+            del numbers[:start], fields[:start]
+            if len(numbers) > size:
+                raise self._changed(index)
+        if numbers:
+            batch = self._batch(index, numbers, fields)
+            if index >= first:
+                yield batch
+
+    def _chosen(self) -> Iterator[Chunk]:
+        """Read the source's rows without those that the planning pass left out."""
+        left_out, at, row = self._left_out, 0, 0
+        for lines, items in self._source.chunks(self._fields):
+            end, begin = row + len(items), at
+            while at < len(left_out) and left_out[at] < end:
+                at += 1
+            if begin < at:
+                kept = [True] * len(items)
+                for place in left_out[begin:at]:
+                    kept[place - row] = False
+                lines = [line for line, keep in zip(lines, kept, strict=True) if keep]
+                items = [item for item, keep in zip(items, kept, strict=True) if keep]
+            row = end
+            yield Chunk(lines, items)
+        if row != self.rows:
+            raise self._changed(max(self.batch_count - 1, 0))
+
+    def _batch(self, index: int, numbers: list[int], fields: list[Mapping[str, str]]) -> Batch:
+        mark = self._marks[index * _MARK : (index + 1) * _MARK]
+        if len(numbers) != self.size_of(index) or _mark(pack_recipients(numbers, fields or None)) != mark:
+            raise self._changed(index)
+        if not fields:
+            return Batch(index, tuple([Recipient(f"+{number}") for number in numbers]))
+        pairs = zip(numbers, fields, strict=True)
+        return Batch(index, tuple([Recipient(f"+{number}", told) for number, told in pairs]))
+
+    def _changed(self, index: int) -> InvalidArgumentError:
+        return InvalidArgumentError(
+            self._source.argument,
+            f"{self._source.label} was changed after it was planned: batch {index + 1} of {self.batch_count} is not what "
+            "it was. It was not sent, nor was any after it; restore what was planned and retry to go on",
+        )
+
+
+def plan_campaign(
+    source: Source,
+    *,
+    line: Line,
+    on_invalid: OnInvalid = "fail",
+    region: str = "FR",
+    batch_size: int = MAX_RECIPIENTS_PER_BATCH,
+    fields: frozenset[str] | None = None,
+    check: RecipientCheck | None = None,
+    rejects: IO[str] | None = None,
+    fingerprint: CampaignFingerprint | None = None,
+) -> CampaignPlan:
+    """
+    Check all recipients of a source in one pass, before anything is sent.
+
+    :param source: a list or a file.
+    :param line: ``mobile`` takes what can receive an SMS, ``any`` what can be called.
+    :param on_invalid: ``fail`` raises when a row is bad, after all were counted; ``skip`` leaves it out.
+    :param region: where numbers without a country code are from, two letters; default ``FR``, overseas included.
+    :param batch_size: recipients of a batch, at least 1; default 500.
+    :param fields: the personal fields that the message uses. Nothing else is kept, and where rows carry fields at all,
+        a row without one of these is bad. None keeps all and needs none.
+    :param check: a further check of each row, duplicates included.
+    :param rejects: file to write all bad rows to, whole; opened for text with ``newline=""``.
+    :param fingerprint: of account, message and time; it is copied, and the recipients added.
+    :returns: the plan; without recipients when there are no rows, or when ``skip`` has skipped them all.
+    :raises InvalidArgumentError: when the source cannot be read, or does not fit the message.
+    :raises InvalidRecipientError: naming the first five bad rows, their numbers masked.
+    """
+    if on_invalid not in ("fail", "skip"):
+        raise InvalidArgumentError("on_invalid", f"{on_invalid!r} is not known; give 'fail' or 'skip'")
+    version = source.version()
+    has_fields = source.has_fields() if fields is None or fields else False
+    kept = fields if has_fields else frozenset[str]()
+    needed = kept or frozenset()
+    if NUMBER_FIELD in needed:
+        raise InvalidArgumentError(
+            source.argument,
+            f"has no personal field {NUMBER_FIELD!r}, since that is the number; take it out of the text, or repeat it "
+            "in a field of another name",
+        )
+    planner = _Planner(
+        ChunkReader(line=line, region=region, fields=kept, needed=needed, check=check),
+        batch_size=batch_size,
+        fingerprint=fingerprint.copy() if fingerprint else None,
+        rejects=RejectsWriter(rejects) if rejects else None,
+    )
+    for chunk in source.chunks(kept):
+        planner.take(chunk)
+    planner.finish()
+    _check_version(source, version)
+    if planner.invalid and on_invalid == "fail":
+        from airflow_provider_voicepartner.exceptions import InvalidRecipientError
+
+        raise InvalidRecipientError(_refusal(source, planner.rejected, planner.invalid))
+    return CampaignPlan(
+        rows=planner.rows,
+        recipients=planner.recipients,
+        duplicates=planner.duplicates,
+        invalid=planner.invalid,
+        rejected=tuple(planner.rejected),
+        has_fields=has_fields,
+        fingerprint=planner.fingerprint.hexdigest() if planner.fingerprint else "",
+        batch_size=batch_size,
+        _source=source,
+        _reader=ChunkReader(line=line, region=region, fields=kept, needed=needed),
+        _fields=kept,
+        _version=version,
+        _left_out=planner.left_out,
+        _marks=bytes(planner.marks),
+    )
+
+
+class _Planner:
+    """What the planning pass remembers while it runs; the set of all numbers goes when it ends."""
+
+    def __init__(
+        self,
+        reader: ChunkReader,
+        *,
+        batch_size: int,
+        fingerprint: CampaignFingerprint | None,
+        rejects: RejectsWriter | None,
+    ) -> None:
+        self.rows = self.recipients = self.duplicates = self.invalid = 0
+        self.rejected: list[RejectedRow] = []
+        self.left_out = array("Q")
+        self.marks = bytearray()
+        self.fingerprint = fingerprint
+        self._reader = reader
+        self._batch_size = batch_size
+        self._rejects = rejects
+        self._seen: set[int] = set()
+        self._numbers: list[int] = []
+        self._fields: list[Mapping[str, str]] = []
+
+    def take(self, chunk: Chunk) -> None:
+        """Take the next rows."""
+        numbers, fields, bad = self._reader.read(chunk.items)
+        for at, reason in bad:
+            self._reject(chunk.lines[at], chunk.items[at], reason)
+        new = set(numbers).difference(self._seen)
+        new.discard(UNREAD)
+        self._seen |= new
+        if len(new) < len(numbers):
+            places = self._first_places(numbers, new)
+            numbers = [numbers[at] for at in places]
+            fields = [fields[at] for at in places] if fields is not None else None
+        self.duplicates += len(chunk.items) - len(bad) - len(numbers)
+        self.rows += len(chunk.items)
+        self._numbers += numbers
+        self._fields += fields or ()
+        self._mark_batches()
+
+    def finish(self) -> None:
+        """Take note that there are no more rows."""
+        if self._numbers:
+            self._mark_batch(self._numbers, self._fields)
+        self._seen = set()
+
+    def _first_places(self, numbers: Sequence[int], new: set[int]) -> list[int]:
+        """Return the places where a new number stands for the first time; all others are left out."""
+        places = []
+        for at, number in enumerate(numbers):
+            if number in new:
+                new.remove(number)
+                places.append(at)
+            else:
+                self.left_out.append(self.rows + at)
+        return places
+
+    def _mark_batches(self) -> None:
+        start, size = 0, self._batch_size
+        while len(self._numbers) - start >= size:
+            self._mark_batch(self._numbers[start : start + size], self._fields[start : start + size])
+            start += size
+        del self._numbers[:start], self._fields[:start]
+
+    def _mark_batch(self, numbers: list[int], fields: list[Mapping[str, str]]) -> None:
+        packed = pack_recipients(numbers, fields or None)
+        if self.fingerprint:
+            self.fingerprint.feed(packed)
+        self.marks += _mark(packed)
+        self.recipients += len(numbers)
+
+    def _reject(self, line: int, item: object, reason: str) -> None:
+        self.invalid += 1
+        shown = len(self.rejected) < SHOWN_REJECTS
+        if shown or self._rejects:
+            row = RejectedRow(row=line, reason=reason, number=number_as_given(item))
+            if self._rejects:
+                self._rejects.write(row)
+            if shown:
+                self.rejected.append(row)
+
+
+def _mark(packed: bytes) -> bytes:
+    """Return a few bytes that tell a batch from any other."""
+    return hashlib.sha256(packed).digest()[:_MARK]
+
+
+def _check_version(source: Source, planned: object) -> None:
+    if source.version() != planned:
+        raise InvalidArgumentError(
+            source.argument,
+            f"{source.label} was changed while it was read; let it be written completely, then retry",
+        )
+
+
+def _describe(source: Source, rejected: Sequence[RejectedRow]) -> list[str]:
+    return [f"{source.position(row.row)}: {row.masked!r} {row.reason}" for row in rejected]
+
+
+def _refusal(source: Source, rejected: Sequence[RejectedRow], total: int) -> str:
+    shown = _describe(source, rejected[:_NAMED_REJECTS])
+    if total > len(shown):
+        shown.append(f"and {total - len(shown):,} more")
+    return (
+        ". ".join(shown)
+        + f". {source.unit.capitalize()}s of {source.label} count from 1; correct them, or leave them "
+        "out with on_invalid='skip'"
+    )

@@ -1,0 +1,300 @@
+"""Where recipients come from, a list or a file: something that can be read several times, a little at a time."""
+
+from __future__ import annotations
+
+import gzip
+import itertools
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field
+from typing import IO, Final, Literal, Protocol, TypeVar, cast
+
+from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
+from airflow_provider_voicepartner.gateways.model import Recipient
+from airflow_provider_voicepartner.sending.csv_rows import csv_chunks, csv_layout
+from airflow_provider_voicepartner.sending.formats import (
+    json_chunks,
+    json_has_fields,
+    open_parquet,
+    parquet_chunks,
+    parquet_has_fields,
+)
+from airflow_provider_voicepartner.sending.recipients import split_rows
+from airflow_provider_voicepartner.sending.rows import NUMBER_FIELD, Chunk
+from airflow_provider_voicepartner.sending.text_blocks import EmptyTextError, UnreadableFileError, text_blocks
+
+FileFormat = Literal["csv", "jsonl", "parquet"]
+
+_FORMATS: Final[Mapping[str, FileFormat]] = {
+    ".csv": "csv", ".tsv": "csv", ".txt": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet",
+}  # fmt: skip
+_COMPRESSED: Final = ".gz"
+
+SUFFIXES: Final = (
+    *_FORMATS,
+    *(suffix + _COMPRESSED for suffix, kind in _FORMATS.items() if kind != "parquet"),
+)
+"""How names of files of recipients end, in lower case."""
+
+_CHUNK: Final = 2_000
+
+_DAMAGED: Final = "is damaged; was it written completely?"
+_PROBLEMS: Final[Mapping[type[Exception], str]] = {
+    FileNotFoundError: "does not exist",
+    NotADirectoryError: "does not exist",
+    IsADirectoryError: "is a directory; give one file",
+    PermissionError: "may not be read",
+    gzip.BadGzipFile: "is not compressed with gzip, or is damaged; was it written completely?",
+    EOFError: _DAMAGED,
+    zlib.error: _DAMAGED,
+}
+_EXPECTED: Final[tuple[type[Exception], ...]] = (UnreadableFileError, *_PROBLEMS)
+
+Read = TypeVar("Read")
+
+
+class EmptyFileError(InvalidArgumentError):
+    """A file in which nothing stands at all: an export that failed, rather than nobody to reach."""
+
+
+class Source(Protocol):
+    """Rows of recipients, which can be read several times in the same order."""
+
+    def chunks(self, fields: frozenset[str] | None = None) -> Iterator[Chunk]:
+        """
+        Read all rows from the beginning.
+
+        :param fields: the personal fields to keep, all rows are known to need them; None keeps all.
+        :raises InvalidArgumentError: when the source cannot be read; names the line and the fix, never the content.
+        """
+
+    def has_fields(self) -> bool:
+        """Tell whether any row carries personal fields."""
+
+    def position(self, line: int) -> str:
+        """Say where a row stands, to begin an error with."""
+
+    @property
+    def argument(self) -> str:
+        """The name that errors give."""
+
+    @property
+    def label(self) -> str:
+        """What it is: ``the list``, ``the file 'people.csv'``."""
+
+    @property
+    def unit(self) -> str:
+        """What is counted: ``row`` or ``line``."""
+
+    def version(self) -> object:
+        """Return what changes when the content does, as far as that can be told without reading it; else None."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListSource:
+    """
+    Recipients in memory.
+
+    :param to: a number, a text with numbers between commas, a list of numbers, of dicts with a ``phone_number`` and
+        personal fields, or of ``Recipient`` objects.
+    :param argument: the name that errors give.
+    :raises InvalidArgumentError: when there is nothing in it, or when it is of another type.
+    """
+
+    to: object = field(repr=False)
+    argument: str = "to"
+    label: str = field(default="the list", init=False)
+    unit: str = field(default="row", init=False)
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be read while it is built."""
+        object.__setattr__(self, "to", split_rows(self.to, argument=self.argument))
+
+    def __iter__(self) -> Iterator[tuple[int, object]]:
+        """Return each row with its position, from 1."""
+        return _pairs(self.chunks())
+
+    def chunks(self, fields: frozenset[str] | None = None) -> Iterator[Chunk]:
+        """Return the rows; ``fields`` are for their reader to pick."""
+        rows = iter(cast("list[object]", self.to))
+        line = 1
+        while items := list(itertools.islice(rows, _CHUNK)):
+            yield Chunk(range(line, line + len(items)), items)
+            line += len(items)
+
+    def has_fields(self) -> bool:
+        """Tell whether any row carries personal fields."""
+        return any(_has_fields(item) for item in cast("list[object]", self.to))
+
+    def position(self, line: int) -> str:
+        """Return such as ``to[3]``."""
+        return f"{self.argument}[{line}]"
+
+    def version(self) -> object:
+        """Return None: a list in memory stays what it is."""
+        return None
+
+
+def _has_fields(item: object) -> bool:
+    if isinstance(item, Recipient):
+        return bool(item.fields)
+    return isinstance(item, Mapping) and any(name != NUMBER_FIELD for name in item)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileSource:
+    """
+    A file of recipients: CSV, JSON lines or Parquet; read a little at a time, however long it is.
+
+    :param open: opens it anew for bytes, at its beginning. Parquet needs it seekable.
+    :param name: what errors call it; its ending tells the format: ``.csv``, ``.tsv``, ``.txt``, ``.jsonl``,
+        ``.ndjson`` (each also with ``.gz``) or ``.parquet``.
+    :param format: ``csv``, ``jsonl`` or ``parquet``, for other endings.
+    :param column: what holds the number: a column's name, or in CSV its position from 0.
+    :param header: whether a CSV file begins with a line of names; None means yes when ``column`` is a name.
+    :param delimiter: of CSV; None finds ``,``, ``;`` or tab in the first line.
+    :param read_version: tells when the file was changed without reading it, for instance by its size and date.
+    :param argument: the name that errors give.
+    :raises InvalidArgumentError: for an unknown ending, and for a column that the format cannot have.
+    """
+
+    open: Callable[[], IO[bytes]] = field(repr=False)
+    name: str
+    format: FileFormat | None = None
+    column: str | int = NUMBER_FIELD
+    header: bool | None = None
+    delimiter: str | None = None
+    read_version: Callable[[], object] | None = field(default=None, repr=False)
+    argument: str = "to"
+
+    def __post_init__(self) -> None:
+        """Refuse arguments that do not fit together."""
+        by_index = isinstance(self.column, int)
+        if self._format is None:
+            endings = ", ".join(_FORMATS)
+            raise self._refusal(f"has none of the endings {endings}; rename it, or say its format")
+        if self._format not in _FORMATS.values():
+            raise self._refusal(f"cannot be read as {self.format!r}; give 'csv', 'jsonl' or 'parquet'")
+        if isinstance(self.column, bool) or (isinstance(self.column, int) and self.column < 0):
+            raise self._refusal(
+                f"cannot have a column {self.column!r}; give its name, or its position from 0"
+            )
+        if by_index and self._format != "csv":
+            raise self._refusal("has names for its columns; give the column by its name, not by its position")
+        if self.header is False and not by_index:
+            raise self._refusal("has no header; give the column by its position, 0 is the first")
+
+    @property
+    def _format(self) -> FileFormat | None:
+        if self.format is not None:
+            return self.format
+        name = self.name.strip().casefold().removesuffix(_COMPRESSED)
+        return next((kind for suffix, kind in _FORMATS.items() if name.endswith(suffix)), None)
+
+    @property
+    def label(self) -> str:
+        """Return the file with its name."""
+        return f"the file {self.name!r}"
+
+    @property
+    def unit(self) -> str:
+        """Return ``line``, or ``row`` where there are none."""
+        return "row" if self._format == "parquet" else "line"
+
+    def __iter__(self) -> Iterator[tuple[int, object]]:
+        """Return each row with the line where it starts, from 1."""
+        return _pairs(self.chunks())
+
+    def chunks(self, fields: frozenset[str] | None = None) -> Iterator[Chunk]:
+        """
+        Read the file from its beginning.
+
+        :param fields: the personal fields to keep, each of them a column of a CSV or Parquet file; None keeps all.
+        :raises EmptyFileError: when there is not even a header.
+        :raises InvalidArgumentError: when it cannot be read; names the line and the fix, never the content.
+        """
+        return self._reading(lambda handle: self._chunks(handle, fields))
+
+    def has_fields(self) -> bool:
+        """Tell whether any row carries personal fields; of JSON lines, reads until the first one that does."""
+        return next(self._reading(lambda handle: iter((self._has_fields(handle),))))
+
+    def position(self, line: int) -> str:
+        """Return such as ``to: line 3``."""
+        return f"{self.argument}: {self.unit} {line}"
+
+    def version(self) -> object:
+        """Return what ``read_version`` tells."""
+        if self.read_version is None:
+            return None
+        problem: Exception
+        try:
+            return self.read_version()
+        except _EXPECTED as error:
+            problem = error
+        raise self._refused(problem)
+
+    def _reading(self, read: Callable[[IO[bytes]], Iterator[Read]]) -> Iterator[Read]:
+        problem: Exception
+        try:
+            with ExitStack() as stack:
+                handle = stack.enter_context(closing(self._opened()))
+                if self.name.strip().casefold().endswith(_COMPRESSED):
+                    handle = stack.enter_context(cast(IO[bytes], gzip.GzipFile(fileobj=handle, mode="rb")))
+                yield from read(handle)
+            return
+        except _EXPECTED as error:
+            problem = error
+        # Outside of the except clause: what a traceback shows as the cause may hold a part of the file.
+        raise self._refused(problem)
+
+    def _opened(self) -> IO[bytes]:
+        try:
+            return self.open()
+        except (ImportError, ValueError):
+            pass
+        raise UnreadableFileError(
+            "is on a storage that cannot be opened here; check its path, or install that storage's provider"
+        )
+
+    def _refused(self, error: Exception) -> InvalidArgumentError:
+        if isinstance(error, EmptyTextError):
+            return EmptyFileError(self.argument, f"{self.label} {error.problem}")
+        if isinstance(error, UnreadableFileError):
+            if error.line is None:
+                return self._refusal(error.problem)
+            return InvalidArgumentError(self.argument, f"line {error.line} of {self.label} {error.problem}")
+        return self._refusal(next(said for kind, said in _PROBLEMS.items() if isinstance(error, kind)))
+
+    def _refusal(self, problem: str) -> InvalidArgumentError:
+        return InvalidArgumentError(self.argument, f"{self.label} {problem}")
+
+    def _chunks(self, handle: IO[bytes], fields: frozenset[str] | None) -> Iterator[Chunk]:
+        if self._format == "parquet":
+            return parquet_chunks(open_parquet(handle), column=str(self.column), fields=fields)
+        blocks = text_blocks(handle)
+        if self._format == "jsonl":
+            return json_chunks(blocks, column=str(self.column), fields=fields)
+        layout, rest = csv_layout(
+            blocks, column=self.column, header=self._has_header, delimiter=self.delimiter
+        )
+        return csv_chunks(layout, rest, blocks, fields)
+
+    def _has_fields(self, handle: IO[bytes]) -> bool:
+        if self._format == "parquet":
+            return parquet_has_fields(open_parquet(handle))
+        blocks = text_blocks(handle)
+        if self._format == "jsonl":
+            return json_has_fields(blocks, column=str(self.column))
+        layout, _ = csv_layout(blocks, column=self.column, header=self._has_header, delimiter=self.delimiter)
+        return bool(layout.others)
+
+    @property
+    def _has_header(self) -> bool:
+        return isinstance(self.column, str) if self.header is None else self.header
+
+
+def _pairs(chunks: Iterator[Chunk]) -> Iterator[tuple[int, object]]:
+    for chunk in chunks:
+        yield from zip(chunk.lines, chunk.items, strict=True)

@@ -1,0 +1,187 @@
+"""
+The planning pass over a CSV of a million mixed French numbers, against a loop over ``phonenumbers``.
+
+Run ``python -m benchmarks.planning``. Each pass runs in a process of its own, so that its memory is its own; the loop
+takes a sample of the same rows, before and after, and is scaled to their number.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import random
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+GOAL_RATIO, GOAL_MEGABYTES = 20, 150
+
+# (share in %, what a national number may begin with)
+PLAN = [
+    (40, ("060", "061", "062", "064", "066", "067", "068")),
+    (20, ("073", "074", "075", "076", "077", "078")),
+    (26, ("0130", "0145", "0240", "0320", "0388", "0442", "0476", "0556", "0561")),
+    (8, ("0972", "0970", "0950", "0981")),
+    (6, ("0690", "0692", "0696", "0694", "0262")),
+]
+OVERSEAS = {"0690": "590", "0692": "262", "0262": "262", "0696": "596", "0694": "594"}
+
+
+def write_people(path: Path, rows: int) -> None:
+    """Write a CSV: six spellings, 1% of the numbers come twice, 0.1% are none."""
+    draw = random.Random(3)
+    shares, heads = [share for share, _ in PLAN], [head for _, head in PLAN]
+    earlier = "0612345678"
+    with path.open("w", encoding="utf-8", newline="") as file:
+        file.write("phone_number;first_name;city\n")
+        for row in range(rows):
+            if row % 100 == 7:
+                written = earlier
+            elif row % 1000 == 11:
+                written = draw.choice(("06123", "O612345678", "", "+33 6 12 34 56 7", "0612345678 ext 2"))
+            else:
+                head = draw.choice(draw.choices(heads, shares)[0])
+                digits = head + f"{draw.randrange(10 ** (10 - len(head))):0{10 - len(head)}d}"
+                written = _spell(digits, OVERSEAS.get(head, "33"), draw.random())
+                if row % 100 == 3:
+                    earlier = written
+            file.write(f"{written};Zoé{row % 97};Saint-Étienne\n")
+
+
+def _spell(digits: str, code: str, chance: float) -> str:
+    if chance < 0.45:
+        return digits
+    if chance < 0.65:
+        return f"+{code}{digits[1:]}"
+    pairs = " ".join(digits[at : at + 2] for at in range(0, 10, 2))
+    if chance < 0.85:
+        return pairs
+    if chance < 0.92:
+        return pairs.replace(" ", ".")
+    return f"00{code}{digits[1:]}" if chance < 0.96 else f"+{code} (0){pairs[1:]}"
+
+
+def loop_over_phonenumbers(path: Path, sample: int) -> float:
+    """Return CPU seconds of parsing, checking and formatting the first rows with the library alone."""
+    import phonenumbers
+
+    with path.open(encoding="utf-8", newline="") as file:
+        reader = csv.DictReader(file, delimiter=";")
+        texts = [row["phone_number"] for row, _ in zip(reader, range(sample), strict=False)]
+    phonenumbers.parse("+33612345678", None)
+    started = time.process_time()
+    for text in texts:
+        try:
+            number = phonenumbers.parse(text, "FR")
+        except phonenumbers.NumberParseException:
+            continue
+        if phonenumbers.is_valid_number(number):
+            phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    return time.process_time() - started
+
+
+def plan(path: Path, fields: frozenset[str]) -> Callable[[], Any]:
+    """Return the planning pass, ready to run."""
+    from airflow_provider_voicepartner.sending.planning import plan_campaign
+    from airflow_provider_voicepartner.sending.source import FileSource
+
+    source = FileSource(open=lambda: path.open("rb"), name=path.name)
+    return lambda: plan_campaign(source, line="any", on_invalid="skip", fields=fields)
+
+
+def measure(path: Path, what: str) -> dict[str, Any]:
+    """Run one pass; return CPU seconds and the growth of memory at its peak."""
+    run = plan(path, frozenset({"first_name"} if what == "personal" else ()))
+    import phonenumbers
+
+    phonenumbers.parse("+33612345678", None)
+    before = _resident_megabytes()
+    started, cpu = time.perf_counter(), time.process_time()
+    made = run()
+    result = {"cpu": time.process_time() - cpu, "seconds": time.perf_counter() - started}
+    result |= {"megabytes": _peak_megabytes() - before, "rows": made.rows, "recipients": made.recipients}
+    result |= {"invalid": made.invalid, "duplicates": made.duplicates}
+    if what == "both":
+        cpu = time.process_time()
+        sent = sum(len(batch.recipients) for batch in made.batches())
+        result |= {"cpu": time.process_time() - cpu, "recipients": sent}
+    return result
+
+
+def _peak_megabytes() -> float:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def _resident_megabytes() -> float:
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except OSError:
+        return _peak_megabytes()
+    return pages * resource.getpagesize() / 2**20
+
+
+def _run(path: Path, what: str) -> dict[str, Any]:
+    command = [sys.executable, "-m", "benchmarks.planning", "--measure", what, str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def table(path: Path, rows: int, sample: int) -> Iterator[str]:
+    """Measure, and return the lines of the table."""
+    names = {
+        "numbers": "planning pass",
+        "personal": "planning pass, with a personal field",
+        "both": "sending pass (batches of 500)",
+    }
+    loops, found = [loop_over_phonenumbers(path, sample)], {}
+    for what in names:
+        found[what] = min((_run(path, what) for _ in range(3)), key=lambda run: float(run["cpu"]))
+        loops.append(loop_over_phonenumbers(path, sample))
+    loop = mean(loops) / sample * rows
+    yield f"| {rows:,} rows | CPU s | rows/s | times as fast | MB at the peak |"
+    yield "| --- | ---: | ---: | ---: | ---: |"
+    yield f"| loop over phonenumbers ({sample:,} rows, scaled) | {loop:.1f} | {rows / loop:,.0f} | 1 | |"
+    for what, name in names.items():
+        run = found[what]
+        yield (
+            f"| {name} | {run['cpu']:.2f} | {rows / run['cpu']:,.0f} | {loop / run['cpu']:.1f} | "
+            f"{run['megabytes']:.0f} |"
+        )
+    run = found["numbers"]
+    yield ""
+    yield f"{run['recipients']:,} recipients, {run['duplicates']:,} duplicates, {run['invalid']:,} invalid rows."
+    reached = loop / run["cpu"] >= GOAL_RATIO and run["megabytes"] < GOAL_MEGABYTES
+    yield (
+        f"Goal (at least {GOAL_RATIO} times as fast, under {GOAL_MEGABYTES} MB): {'' if reached else 'not '}reached."
+    )
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--sample", type=int, default=20_000)
+    parser.add_argument("--measure", choices=("numbers", "personal", "both"), help=argparse.SUPPRESS)
+    parser.add_argument("file", nargs="?", type=Path, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.measure:
+        print(json.dumps(measure(given.file, given.measure)))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "people.csv")
+        write_people(path, given.rows)
+        for line in table(path, given.rows, given.sample):
+            print(line)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,523 @@
+"""When requests may leave: every window kept, in the order asked, whatever comes in between."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy import text
+
+from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
+from airflow_provider_voicepartner.gateways.limits import LIMITS, Window, limits_of, parse_windows
+from airflow_provider_voicepartner.sending.pacing import (
+    LONGEST_PENALTY,
+    MARGIN,
+    Pacer,
+    Reservation,
+    TooLongError,
+    estimate,
+    limit_name,
+)
+from airflow_provider_voicepartner.store.engine import Store, StoreUnavailableError, open_store
+from tests.support.postgres import postgres, postgres_url  # noqa: F401
+
+NAME = "voicepartner:campaign/send:test"
+CAMPAIGN = (Window(5, 60), Window(2000, 3600))
+START = 1_900_000_000.0
+
+SECONDS = st.floats(0.001, 86_400) | st.integers(1, 86_400)
+WINDOWS = st.lists(st.builds(Window, st.integers(1, 100_000), SECONDS), min_size=1, max_size=4)
+
+
+@dataclass
+class Clock:
+    """Time that passes when it is told to."""
+
+    now: float = START
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        assert seconds > 0
+        self.now += seconds
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
+def store(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Iterator[Store]:
+    url = {"memory": "sqlite://", "sqlite": f"sqlite:///{tmp_path}/store.db"}.get(request.param)
+    opened = open_store(url or request.getfixturevalue("postgres_url"), clock=clock)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def pacer(store: Store) -> Pacer:
+    return Pacer(store)
+
+
+def waits(pacer: Pacer, windows: Sequence[Window], count: int) -> list[float]:
+    return [round(pacer.reserve(NAME, windows).wait, 3) for _ in range(count)]
+
+
+def count_slots(store: Store) -> int:
+    with store.read() as connection:
+        return int(connection.execute(text("SELECT count(*) FROM voicepartner_rate_slot")).scalar_one())
+
+
+def shortest(times: Sequence[float], requests: int) -> float:
+    """Return the shortest time that so many requests took."""
+    ordered = sorted(times)
+    return min(
+        (last - first for first, last in zip(ordered, ordered[requests - 1 :], strict=False)), default=1e9
+    )
+
+
+# How limits are written
+
+
+@given(WINDOWS)
+def test_what_is_written_is_read_back(windows: list[Window]) -> None:
+    windows = [Window(window.requests, round(window.seconds, 9)) for window in windows]
+    unique = list({window.seconds: window for window in windows}.values())
+    assert parse_windows(", ".join(map(str, unique))) == tuple(unique)
+
+
+@given(st.text(max_size=30) | st.text("0123456789/., ne", max_size=12))
+def test_any_text_is_read_or_refused_with_the_arguments_name(written: str) -> None:
+    try:
+        windows = parse_windows(written, argument="rate_limits")
+    except InvalidArgumentError as refused:
+        error = refused
+    else:
+        assert windows or written.strip().casefold() == "none"
+        return
+    assert error.argument == "rate_limits"
+    assert len(str(error)) < 300
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ("", "'5/60, 2000/3600'"), ("5", "'5' is not"), ("5/60,", "''"), ("5/60 2000/3600", "is not"),
+        ("-5/60", "is not"), ("0/60", "requests"), ("100001/60", "requests"), ("5/0", "seconds"),
+        ("5/86401", "seconds"), ("5/inf", "is not"), ("5/1e3", "is not"), ("٥/60", "is not"),
+        ("5/60, 6/60", "two limits"), (5, "must be a text"), (None, "must be a text"),
+        ("5/" + "9" * 5000, "is not"),
+    ],
+)  # fmt: skip
+def test_a_limit_that_makes_no_sense_is_told_with_the_way_to_write_it(written: object, told: str) -> None:
+    with pytest.raises(InvalidArgumentError, match="rate_limits: ") as caught:
+        parse_windows(written)
+    assert told in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("requests", "seconds"),
+    [
+        (0, 1),
+        (True, 1),
+        (1.0, 1),
+        ("1", 1),
+        (1, 0),
+        (1, float("nan")),
+        (1, float("inf")),
+        (1, True),
+        (1, "1"),
+    ],
+)
+def test_a_window_takes_no_nonsense(requests: Any, seconds: Any) -> None:
+    with pytest.raises(InvalidArgumentError):
+        Window(requests, seconds)
+
+
+def test_the_documented_limits_are_there_and_cannot_be_changed() -> None:
+    assert limits_of("voicepartner", "campaign/send") == parse_windows("5/60, 2000/3600")
+    assert limits_of("voicepartner", "tts/send") == parse_windows("2000/3600")
+    for gateway, endpoint in [("smspartner", "send"), ("octopush", "sms-campaign/send"), ("other", "x")]:
+        assert limits_of(gateway, endpoint) == parse_windows(" None ")
+    with pytest.raises(TypeError):
+        LIMITS["voicepartner"]["me"] = ()  # type: ignore[index]
+
+
+def test_a_limits_name_tells_the_account_apart_and_does_not_tell_the_key() -> None:
+    names = {
+        limit_name(gateway, endpoint, key)
+        for gateway in ("voicepartner", "octopush")
+        for endpoint in ("tts/send", "me")
+        for key in ("planted-key-1", "planted-key-2")
+    }
+    assert len(names) == 8
+    assert limit_name("octopush", "me", "planted-key-1") in names
+    assert not any("planted" in name for name in names)
+    with pytest.raises(InvalidArgumentError):
+        limit_name("octopush", "me", "")
+
+
+# Reserving
+
+
+def test_requests_go_at_once_until_the_limit_and_then_when_the_window_has_passed(
+    pacer: Pacer, clock: Clock
+) -> None:
+    assert waits(pacer, [Window(3, 10)], 7) == [0, 0, 0, 10.1, 10.1, 10.1, 20.2]
+    clock.now += 25
+    assert waits(pacer, [Window(3, 10)], 3) == [0, 0, 5.3]
+
+
+def test_several_windows_hold_at_once(pacer: Pacer) -> None:
+    assert waits(pacer, [Window(2, 3), Window(5, 30)], 8) == [0, 0, 3.1, 3.1, 6.2, 30.1, 30.1, 33.2]
+
+
+def test_limits_of_different_names_do_not_touch_each_other(pacer: Pacer) -> None:
+    assert waits(pacer, [Window(1, 60)], 2) == [0, 60.1]
+    assert pacer.reserve("octopush:other", [Window(1, 60)]).wait == 0
+
+
+def test_a_wait_that_is_too_long_is_told_and_reserves_nothing(
+    pacer: Pacer, clock: Clock, store: Store
+) -> None:
+    pacer.reserve(NAME, [Window(1, 60)])
+    with pytest.raises(TooLongError, match=r"60\.1 s") as caught:
+        pacer.reserve(NAME, [Window(1, 60)], max_delay=30)
+    assert (caught.value.at, caught.value.wait) == pytest.approx((START + 60.1, 60.1))
+    assert count_slots(store) == 1
+    assert pacer.reserve(NAME, [Window(1, 60)], max_delay=61).at == pytest.approx(START + 60.1)
+
+
+def test_a_reservation_outlives_its_worker_as_json(pacer: Pacer, clock: Clock) -> None:
+    """A deferred task keeps its place: others that ask meanwhile come behind it."""
+    pacer.reserve(NAME, [Window(1, 60)])
+    kept = json.loads(json.dumps(dataclasses.asdict(pacer.reserve(NAME, [Window(1, 60)]))))
+    assert pacer.reserve(NAME, [Window(1, 60)]).wait == pytest.approx(120.2)
+    clock.now += 55
+    early = pacer.confirm(Reservation(**kept), [Window(1, 60)])
+    assert early.wait == pytest.approx(5.1)
+    clock.sleep(early.wait)
+    assert pacer.confirm(early, [Window(1, 60)]).wait == 0
+
+
+def test_what_never_left_can_be_given_back(pacer: Pacer, store: Store) -> None:
+    kept, unused = (pacer.reserve(NAME, [Window(1, 60)]) for _ in range(2))
+    pacer.give_back(unused)
+    again = pacer.reserve(NAME, [Window(1, 60)])
+    assert again.at == unused.at
+    pacer.give_back(unused)  # twice, and the number is not given anew: the other worker's stays
+    assert count_slots(store) == 2
+    assert again.slot not in (kept.slot, unused.slot)
+
+
+def test_take_sleeps_until_it_may_leave(pacer: Pacer, clock: Clock) -> None:
+    left = []
+    for _ in range(3):
+        pacer.take(NAME, [Window(1, 10)], sleep=clock.sleep)
+        left.append(round(clock.now - START, 3))
+    assert left == [0, 10.1, 20.2]
+
+
+def test_an_interrupted_wait_gives_its_place_back(pacer: Pacer, store: Store) -> None:
+    def interrupted(_: float) -> None:
+        raise KeyboardInterrupt
+
+    pacer.reserve(NAME, [Window(1, 10)])
+    with pytest.raises(KeyboardInterrupt):
+        pacer.take(NAME, [Window(1, 10)], sleep=interrupted)
+    assert count_slots(store) == 1
+
+
+# Coming late
+
+
+def test_a_worker_that_wakes_a_little_late_may_go(pacer: Pacer, clock: Clock) -> None:
+    pacer.reserve(NAME, [Window(1, 10)])
+    second = pacer.reserve(NAME, [Window(1, 10)])
+    clock.now = second.at + MARGIN / 2 - 0.001
+    assert pacer.confirm(second, [Window(1, 10)]).wait == 0
+
+
+def test_a_worker_that_wakes_late_goes_first_and_the_others_make_room(pacer: Pacer, clock: Clock) -> None:
+    window = [Window(1, 10)]
+    _, second, third, fourth = (pacer.reserve(NAME, window) for _ in range(4))
+    clock.now = second.at + 4
+    late = pacer.confirm(second, window)
+    assert (late.wait, late.at) == (0, clock.now)
+    moved = [pacer.confirm(reservation, window).at - late.at for reservation in (third, fourth)]
+    assert moved == pytest.approx([10.1, 20.2])
+
+
+def test_a_worker_that_slept_through_the_next_ones_turn_goes_behind_them(pacer: Pacer, clock: Clock) -> None:
+    window = [Window(2, 10)]
+    _, _, late, second, third = (pacer.reserve(NAME, window) for _ in range(5))
+    clock.now = third.at
+    assert pacer.confirm(third, window).wait == 0
+    assert pacer.confirm(second, window).wait == 0  # its turn was before, and there is room beside the third
+    assert pacer.confirm(late, window).wait == pytest.approx(10.1)
+
+
+def test_many_that_froze_together_delay_the_others_once(pacer: Pacer, clock: Clock) -> None:
+    window = [Window(4, 10)]
+    reservations = [pacer.reserve(NAME, window) for _ in range(12)]
+    clock.now = reservations[4].at + 1
+    assert [pacer.confirm(reservation, window).wait for reservation in reservations[4:8]] == [0] * 4
+    behind = [pacer.confirm(reservation, window).wait for reservation in reservations[8:]]
+    assert behind == pytest.approx([10.1] * 4)
+
+
+def test_a_place_that_was_cleared_away_meanwhile_is_asked_for_anew(pacer: Pacer, clock: Clock) -> None:
+    pacer.reserve(NAME, [Window(1, 10)])
+    second = pacer.reserve(NAME, [Window(1, 10)])
+    pacer.give_back(second)
+    anew = pacer.confirm(second, [Window(1, 10)])
+    assert anew.at == second.at
+    assert anew.slot != second.slot
+
+
+# Penalties
+
+
+def test_after_a_refusal_everybody_waits_and_keeps_the_order(pacer: Pacer, clock: Clock) -> None:
+    window = [Window(2, 10)]
+    reservations = [pacer.reserve(NAME, window) for _ in range(5)]
+    assert pacer.penalise(NAME, 60) == START + 60
+    waits = [pacer.confirm(reservation, window).wait for reservation in reservations[2:]]
+    assert waits == pytest.approx([60, 60, 70.1])
+    assert pacer.reserve(NAME, window).wait == pytest.approx(70.1)
+    assert pacer.penalise(NAME, 5) == START + 60, "a shorter penalty does not shorten a longer one"
+
+
+def test_a_penalty_holds_back_who_was_just_about_to_go(pacer: Pacer, clock: Clock) -> None:
+    window = [Window(2, 10)]
+    reservations = [pacer.reserve(NAME, window) for _ in range(5)]
+    clock.now = reservations[2].at
+    pacer.penalise(NAME, 60)
+    waits = [pacer.confirm(reservation, window).wait for reservation in reservations[2:]]
+    assert waits == pytest.approx([60, 60, 70.1])
+
+
+def test_a_penalty_of_a_quiet_or_unlimited_endpoint_counts_too(pacer: Pacer, clock: Clock) -> None:
+    pacer.penalise(NAME, 7)
+    assert pacer.reserve(NAME, [Window(5, 60)]).wait == 7
+    unlimited = pacer.reserve(NAME, [])
+    assert (unlimited.wait, unlimited.slot) == (7, None)
+    with pytest.raises(TooLongError):
+        pacer.reserve(NAME, [], max_delay=6)
+    clock.now += 5
+    assert pacer.confirm(unlimited, []).wait == 2
+    clock.now += 5
+    assert pacer.confirm(unlimited, []).wait == 0
+    pacer.give_back(unlimited)
+
+
+def test_an_unlimited_endpoint_leaves_nothing_in_the_log(pacer: Pacer, store: Store) -> None:
+    assert waits(pacer, [], 20) == [0] * 20
+    assert count_slots(store) == 0
+
+
+@pytest.mark.parametrize(
+    ("remaining", "reset_in", "wait"),
+    [
+        (0, 20.0, 20), (-1, 20.0, 20), (1, 20.0, 0), (None, 20.0, 0),
+        (0, None, 0), (0, 0.0, 0), (0, -5.0, 0), (0, 1e9, LONGEST_PENALTY),
+    ],
+)  # fmt: skip
+def test_rate_limit_headers_teach_all_workers(
+    clock: Clock, remaining: int | None, reset_in: float | None, wait: float
+) -> None:
+    pacer = Pacer(open_store("sqlite://", clock=clock))
+    pacer.observe(NAME, remaining, reset_in)
+    assert pacer.reserve(NAME, [Window(5, 60)]).wait == wait
+
+
+@pytest.mark.parametrize("seconds", [-1, float("nan"), float("inf")])
+def test_a_penalty_of_nonsense_is_refused(seconds: float) -> None:
+    with pytest.raises(InvalidArgumentError):
+        Pacer(open_store("sqlite://")).penalise(NAME, seconds)
+
+
+# Properties
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["reserve", "reserve", "reserve", "confirm", "confirm", "confirm", "give_back", "penalise"]),
+        st.integers(0, 9),
+        st.sampled_from([0.0, 0.0, 0.01, 0.04, 0.06, 0.3, 1.0, 5.0]),
+    ),
+    max_size=60,
+)  # fmt: skip
+SMALL = st.lists(
+    st.builds(Window, st.integers(1, 6), st.sampled_from([0.5, 1.0, 3.0, 10.0])),
+    min_size=1, max_size=3, unique_by=lambda window: window.seconds,
+)  # fmt: skip
+
+
+@settings(max_examples=150, deadline=None)
+@given(SMALL, STEPS)
+def test_whatever_workers_do_no_window_is_ever_passed(
+    windows: list[Window], steps: list[tuple[str, int, float]]
+) -> None:
+    """Workers wake early or late, give back, are refused: what leaves keeps every window and half the margin."""
+    clock = Clock()
+    pacer = Pacer(open_store("sqlite://", clock=clock))
+    waiting: list[Reservation] = []
+    left: list[float] = []
+    blocked = 0.0
+
+    def settle(reservation: Reservation) -> None:
+        if reservation.wait == 0:
+            assert clock.now >= blocked
+            left.append(clock.now)
+        else:
+            waiting.append(reservation)
+
+    for step, which, passed in steps:
+        clock.now += passed
+        if step == "reserve":
+            settle(pacer.reserve(NAME, windows))
+        elif step == "penalise":
+            blocked = pacer.penalise(NAME, passed * 2)
+        elif waiting:
+            reservation = waiting.pop(which % len(waiting))
+            if step == "give_back":
+                pacer.give_back(reservation)
+            else:
+                settle(pacer.confirm(reservation, windows))
+    waiting.sort(key=lambda reservation: reservation.at)
+    while waiting:
+        reservation = waiting.pop(0)
+        clock.now = max(clock.now, reservation.at)
+        settle(pacer.confirm(reservation, windows))
+    for window in windows:
+        assert shortest(left, window.requests + 1) >= window.seconds + MARGIN / 2 - 1e-6
+
+
+@settings(max_examples=60, deadline=None)
+@given(SMALL, st.lists(st.floats(0, 3), min_size=1, max_size=40))
+def test_places_are_given_in_order_as_early_as_the_windows_allow(
+    windows: list[Window], gaps: list[float]
+) -> None:
+    clock = Clock()
+    pacer = Pacer(open_store("sqlite://", clock=clock))
+    given_out: list[float] = []
+    for gap in gaps:
+        clock.now += gap
+        at = pacer.reserve(NAME, windows).at
+        assert at >= max(given_out, default=0)
+        blamed = [
+            given_out[-window.requests] + window.seconds + MARGIN
+            for window in windows
+            if len(given_out) >= window.requests
+        ]
+        assert at == pytest.approx(max([clock.now, *blamed]), abs=1e-5)
+        given_out.append(at)
+
+
+@settings(max_examples=60, deadline=None)
+@given(SMALL, st.integers(0, 60))
+def test_the_estimate_is_what_the_pacer_then_does(windows: list[Window], requests: int) -> None:
+    pacer = Pacer(open_store("sqlite://", clock=Clock()))
+    waits = [pacer.reserve(NAME, windows).wait for _ in range(requests)]
+    assert estimate(windows, requests) == pytest.approx(waits[-1] if waits else 0, abs=1e-4)
+
+
+def test_a_campaign_of_a_million_voicemails_takes_hours() -> None:
+    assert estimate(CAMPAIGN, 2000) == pytest.approx(399 * 60.1)
+    assert estimate((), 2000) == 0
+
+
+# Many at once, and for long
+
+
+def test_threads_share_one_pacer(pacer: Pacer, store: Store) -> None:
+    window = [Window(3, 10)]
+    given_out: list[Reservation] = []
+    errors: list[BaseException] = []
+
+    def reserve() -> None:
+        try:
+            for _ in range(6):
+                given_out.append(pacer.reserve(NAME, window))
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=reserve) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not errors
+    assert len({reservation.slot for reservation in given_out}) == 36
+    assert shortest([reservation.at for reservation in given_out], 4) >= 10
+
+
+def test_workers_with_their_own_connections_agree(
+    store: Store, clock: Clock, request: pytest.FixtureRequest
+) -> None:
+    if "memory" in request.node.name:
+        pytest.skip("memory belongs to one store")
+    url = store._engine.url.render_as_string(hide_password=False)
+    others = [Pacer(open_store(url, clock=clock)) for _ in range(3)]
+    turns = itertools.islice(itertools.cycle(others), 9)
+    told = [round(pacer.reserve(NAME, [Window(2, 10)]).wait, 1) for pacer in turns]
+    assert told == [0, 0, 10.1, 10.1, 20.2, 20.2, 30.3, 30.3, 40.4]
+
+
+def test_the_log_stays_short_and_the_windows_are_kept_while_it_is_pruned(clock: Clock) -> None:
+    store = open_store("sqlite://", clock=clock)
+    pacer = Pacer(store)
+    pacer.reserve("a name that nobody uses again", [Window(1, 1)])
+    left, longest, windows = [], 0, [Window(2, 10), Window(100, 900)]
+    for number in range(4000):
+        reservation = pacer.take(NAME, windows, sleep=clock.sleep)
+        left.append(reservation.at)
+        if number % 100 == 0:
+            longest = max(longest, count_slots(store))
+    assert longest < 2 * 3600 / 9 + 300
+    assert shortest(left, 3) >= 10
+    assert shortest(left, 101) >= 900
+    clock.now += 7 * 86_400
+    for _ in range(256):
+        pacer.reserve("another", [Window(1000, 1)])
+    assert count_slots(store) <= 256
+
+
+def test_a_failure_to_prune_does_not_lose_the_reservation(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_store("sqlite://", clock=clock)
+    pacer = Pacer(store)
+
+    def fail(*_: object) -> None:
+        raise StoreUnavailableError("gone")
+
+    now: Callable[..., float] = store.now
+    for _ in range(127):
+        pacer.reserve(NAME, [Window(1000, 60)])
+    calls = iter([now, fail])
+    monkeypatch.setattr(store, "now", lambda connection: next(calls)(connection))
+    assert pacer.reserve(NAME, [Window(1000, 60)]).slot == 128
+
+
+@pytest.mark.parametrize("margin", [-1, float("nan"), "0.1", 1e9])
+def test_a_margin_of_nonsense_is_refused(margin: Any) -> None:
+    with pytest.raises(InvalidArgumentError):
+        Pacer(open_store("sqlite://"), margin=margin)
+
+
+@pytest.mark.parametrize("name", ["", "x" * 121])
+def test_a_name_that_the_log_cannot_hold_is_refused(name: str) -> None:
+    with pytest.raises(InvalidArgumentError):
+        Pacer(open_store("sqlite://")).reserve(name, CAMPAIGN)
