@@ -42,6 +42,24 @@ def get_provider_info() -> dict[str, Any]:
             }
             for name, (label, hook) in _GATEWAYS.items()
         ],
+        "config": {
+            "voicepartner": {
+                "description": "Settings of the Voice Partner provider.",
+                "options": {
+                    "store_url": {
+                        "description": "Database in which all processes that send keep to the gateways' rate limits "
+                        "together: sqlite:////absolute/path for one machine, "
+                        "postgresql://user:password@host/database for several. When empty, a SQLite file "
+                        "voicepartner.db under AIRFLOW_HOME.\n",
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "sensitive": True,
+                        "example": "postgresql://user:password@host/voicepartner",
+                        "default": "",
+                    },
+                },
+            },
+        },
         "hooks": [
             {"integration-name": label, "python-modules": [f"{PACKAGE}.hooks.{name}"]}
             for name, (label, _) in _GATEWAYS.items()

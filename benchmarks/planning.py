@@ -38,12 +38,12 @@ def write_people(path: Path, rows: int) -> None:
     """Write a CSV: six spellings, 1% of the numbers come twice, 0.1% are none."""
     draw = random.Random(3)
     shares, heads = [share for share, _ in PLAN], [head for _, head in PLAN]
-    earlier = "0612345678"
+    earlier = ["0612345678"]
     with path.open("w", encoding="utf-8", newline="") as file:
         file.write("phone_number;first_name;city\n")
         for row in range(rows):
             if row % 100 == 7:
-                written = earlier
+                written = draw.choice(earlier)
             elif row % 1000 == 11:
                 written = draw.choice(("06123", "O612345678", "", "+33 6 12 34 56 7", "0612345678 ext 2"))
             else:
@@ -51,7 +51,7 @@ def write_people(path: Path, rows: int) -> None:
                 digits = head + f"{draw.randrange(10 ** (10 - len(head))):0{10 - len(head)}d}"
                 written = _spell(digits, OVERSEAS.get(head, "33"), draw.random())
                 if row % 100 == 3:
-                    earlier = written
+                    earlier.append(written)
             file.write(f"{written};Zoé{row % 97};Saint-Étienne\n")
 
 

@@ -78,9 +78,8 @@ class NumberKeys:
         packed = together.encode("latin-1", "replace").translate(None, SEPARATORS).split(b"\n")
         heads = self._by_three
         keys = [heads[text[:-6]] + int(tail) if (tail := text[-6:]).isdigit() else _NOBODY for text in packed]
-        if min(keys) < 0:
-            closer = self._closer
-            keys = [key if key > 0 else closer(text) for key, text in zip(keys, packed, strict=True)]
+        for at in [at for at, key in enumerate(keys) if key < 0]:
+            keys[at] = self._closer(packed[at])
         return keys
 
     def _closer(self, text: bytes) -> int:

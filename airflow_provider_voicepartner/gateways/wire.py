@@ -13,6 +13,8 @@ from urllib.parse import quote, quote_plus
 Method = Literal["GET", "POST", "PATCH", "DELETE"]
 
 EXCERPT_LENGTH = 200
+LONGEST_SCRUBBED = 1_000_000
+_ESCAPE = re.compile(r"%[0-9A-F]{2}|\\u[0-9A-Fa-f]{4}")
 _LONG_DIGITS = re.compile(r"\+?\d(?:[\s.\-]?\d){7,}")
 
 
@@ -42,6 +44,9 @@ def _spellings(secret: str) -> list[str]:
     # A lone half of a character pair cannot be put in a URL, and must not make an error message fail.
     spellings |= {quote(secret, errors="replace"), quote(secret, safe="", errors="replace")}
     spellings.add(quote_plus(secret, errors="replace"))
+    # Some write their escapes in lower case, some their apostrophes by number.
+    spellings |= {_ESCAPE.sub(lambda found: found.group().lower(), spelling) for spelling in spellings}
+    spellings |= {spelling.replace("&#x27;", "&#39;") for spelling in spellings}
     return sorted(spellings, key=len, reverse=True)
 
 
@@ -110,8 +115,10 @@ class ApiResponse:
 
     def excerpt(self) -> str:
         """Return the first 200 characters of the body, scrubbed, on one line."""
-        # Scrubbed before it is cut, so that a cut cannot leave half a key behind.
-        text = scrub(self.body[:16_384].decode("utf-8", "replace"), self.private)
+        if len(self.body) > LONGEST_SCRUBBED:
+            return f"({len(self.body)} bytes)"
+        # The whole body is scrubbed before it is cut: a cut could leave half a key behind, which nothing recognises.
+        text = scrub(self.body.decode("utf-8", "replace"), self.private)
         return " ".join(text.split())[:EXCERPT_LENGTH]
 
 

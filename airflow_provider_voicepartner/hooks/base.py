@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any, ClassVar, TypeVar
@@ -20,6 +20,7 @@ from airflow_provider_voicepartner.exceptions import (
 )
 from airflow_provider_voicepartner.gateways.errors import GatewayError, InvalidArgumentError
 from airflow_provider_voicepartner.gateways.gateway import Gateway
+from airflow_provider_voicepartner.gateways.limits import Windows, limits_of, parse_windows
 from airflow_provider_voicepartner.gateways.model import (
     Balance,
     CallbackUrls,
@@ -128,6 +129,16 @@ class GatewayHook(BaseHook):
             rate_limit_wait=self.rate_limit_wait,
             session=session,
         )
+
+    def rate_limits(self, endpoint: str) -> Windows:
+        """
+        Return how often an endpoint may be called: as the connection says, else as documented.
+
+        :param endpoint: as :class:`~airflow_provider_voicepartner.gateways.wire.ApiRequest` names it.
+        :returns: windows that hold at the same time; none where no limit is known.
+        """
+        text = self.extra.rate_limits.get(endpoint)
+        return limits_of(self.gateway.NAME, endpoint) if text is None else parse_windows(text)
 
     def get_conn(self) -> requests.Session:
         """Return the pooled session. It carries no key: that is added to each request."""
@@ -382,6 +393,3 @@ def mask(secrets: Sequence[str]) -> None:
 
     for secret in secrets:
         mask_secret(secret)
-
-
-Options = Mapping[str, Any]

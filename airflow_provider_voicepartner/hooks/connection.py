@@ -8,9 +8,10 @@ import re
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from airflow_provider_voicepartner.exceptions import ConfigurationError
+from airflow_provider_voicepartner.gateways.limits import parse_windows
 from airflow_provider_voicepartner.gateways.wire import Credentials
 
 if TYPE_CHECKING:
@@ -29,12 +30,22 @@ class ConnectionExtra(BaseModel):
 
     :param connect_timeout: seconds to wait for a connection.
     :param read_timeout: seconds to wait for an answer.
+    :param rate_limits: other limits than the documented ones, by endpoint: ``{"campaign/send": "5/60, 2000/3600"}``
+        (requests and seconds), ``none`` for no limit.
     """
 
     model_config = ConfigDict(extra="allow", frozen=True, hide_input_in_errors=True)
 
     connect_timeout: float = Field(default=CONNECT_TIMEOUT, gt=0, le=300)
     read_timeout: float = Field(default=READ_TIMEOUT, gt=0, le=600)
+    rate_limits: dict[str, str] = Field(default_factory=dict)
+
+    @field_validator("rate_limits")
+    @classmethod
+    def _can_be_read(cls, limits: dict[str, str]) -> dict[str, str]:
+        for endpoint, text in limits.items():
+            parse_windows(text, argument=endpoint)
+        return limits
 
 
 AnyExtra = TypeVar("AnyExtra", bound=ConnectionExtra)

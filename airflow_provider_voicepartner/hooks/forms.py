@@ -21,6 +21,12 @@ _TIMEOUTS: dict[str, Any] = {
         "description": "Seconds to wait for an answer; 30 when empty.",
         "schema": _optional("number", exclusiveMinimum=0, maximum=600),
     },
+    "rate_limits": {
+        "label": "Rate limits",
+        "description": "Other limits than the documented ones, by endpoint, as requests/seconds: "
+        '{"campaign/send": "5/60, 2000/3600"}; "none" for no limit.',
+        "schema": _optional("object"),
+    },
 }
 
 _SENDER: dict[str, Any] = {

@@ -206,6 +206,7 @@ class HttpSender:
     :param sleep: waits; injected by tests.
     :param now: the present, aware; injected by tests.
     :param random: jitter; injected by tests.
+    :param watch: is shown every answer with its request, for what it says of rate limits; must not raise.
     """
 
     gateway: str
@@ -220,6 +221,7 @@ class HttpSender:
     sleep: Callable[[float], None] = time.sleep
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     random: Random | None = None
+    watch: Callable[[ApiRequest, ApiResponse], None] | None = None
 
     def send(self, request: ApiRequest) -> ApiResponse:
         """
@@ -263,6 +265,8 @@ class HttpSender:
 
     def _attempt(self, request: ApiRequest) -> ApiResponse:
         response, failure = self._exchange(request)
+        if response is not None and self.watch is not None:
+            self.watch(request, response)
         if response is None:
             raise failure or AssertionError("an exchange gives an answer or a failure")
         if response.status == 429:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.hooks.storage import is_file, read_rows, write_text
+from airflow_provider_voicepartner.hooks.turnstile import StoreTurnstile, open_shared_store
 from airflow_provider_voicepartner.sending.arguments import (
     literals,
     read_choice,
@@ -115,8 +116,15 @@ def send_campaign(
     # Airflow has the store since 3.3; the context is read as a plain mapping, whose type knows no keys.
     store: StateStore | None = cast(Mapping[str, Any], context).get("task_state_store")
     ledger = Ledger(store, fingerprint=mark, try_number=context["ti"].try_number)
-    sender = CampaignSender(messenger=hook, ledger=ledger, now=hook.sender.now, stop=stop)
-    records = sender.send(campaign)
+    turnstile = StoreTurnstile(open_shared_store(), hook)
+    hook.sender.watch = turnstile.watch
+    sender = CampaignSender(
+        messenger=hook, ledger=ledger, turnstile=turnstile, now=hook.sender.now, stop=stop
+    )
+    try:
+        records = sender.send(campaign)
+    finally:
+        turnstile.close()
     return CampaignReport.of_records(
         records,
         gateway=hook.conn_type,

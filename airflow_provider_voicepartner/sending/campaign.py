@@ -30,7 +30,13 @@ from airflow_provider_voicepartner.sending.budget import Budget
 from airflow_provider_voicepartner.sending.doubt import Doubt, DoubtSettler
 from airflow_provider_voicepartner.sending.fingerprint import new_reference
 from airflow_provider_voicepartner.sending.ledger import BatchRecord, Ledger, OnUnknown, Phase
-from airflow_provider_voicepartner.sending.messenger import Messenger, NoLimit, Turnstile, TurnTooFarError
+from airflow_provider_voicepartner.sending.messenger import (
+    Messenger,
+    NoLimit,
+    Turn,
+    Turnstile,
+    TurnTooFarError,
+)
 from airflow_provider_voicepartner.sending.stop import StopSign
 
 log = logging.getLogger(__name__)
@@ -90,7 +96,8 @@ class _Flight:
     recipients: tuple[Recipient, ...]
     request: ApiRequest
     claim: BatchRecord
-    due: float = 0.0
+    turn: Turn
+    due: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,21 +213,36 @@ class _Run:
         """Yield what may leave now: as many as there are free lanes, each with its turn."""
         free = self.campaign.max_in_flight - len(self.under_way)
         while free > 0 and self._may_go_on():
-            flight = self.ready or self._prepare()
-            self.ready = flight
+            flight = self.ready = self._ready_now(self.ready or self._prepare())
             if flight is None or flight.due > self.sender.clock():
                 return
             self.ready = None
             free -= 1
             yield replace(flight, claim=replace(flight.claim, at=self.sender.now().isoformat()))
 
+    def _ready_now(self, flight: _Flight | None) -> _Flight | None:
+        """Confirm the turn of a flight whose time has come; it may have to wait again."""
+        if flight is None or flight.due > self.sender.clock():
+            return flight
+        try:
+            turn = self.sender.turnstile.confirm(flight.turn)
+        except Exception as error:
+            self.failure = error
+            return None
+        return replace(flight, turn=turn, due=self.sender.clock() + turn.wait)
+
     def _may_go_on(self) -> bool:
         if self.failure is not None or self.sender.stop.is_up:
-            # A turn that was taken and is not used costs the gateway's others a moment, and nobody a message.
-            self.ready = None
+            self._give_back()
             return False
         # With the price unknown, the first batch goes alone.
         return not self.finished and not (self.budget.needs_price and self.under_way)
+
+    def _give_back(self) -> None:
+        """Release the turn of a flight that will not leave."""
+        if self.ready is not None:
+            self.sender.turnstile.give_back(self.ready.turn)
+            self.ready = None
 
     def _prepare(self) -> _Flight | None:
         """Make the next batch ready that has to be sent; None when there is none, or something is in the way."""
@@ -253,14 +275,15 @@ class _Run:
         if self.budget.needs_price:
             self._learn_price(recipients)
         self.budget.reserve(index, len(recipients))
-        wait = self.sender.turnstile.next_turn(self.campaign.longest_wait)
+        turn = self.sender.turnstile.take_turn(request.endpoint, self.campaign.longest_wait)
         claim = BatchRecord(phase=Phase.CLAIMED, reference=reference, size=len(recipients))
         return _Flight(
             index=index,
             recipients=recipients,
             request=request,
             claim=claim,
-            due=self.sender.clock() + wait if wait > 0 else 0.0,
+            turn=turn,
+            due=self.sender.clock() + turn.wait,
         )
 
     def _learn_price(self, recipients: tuple[Recipient, ...]) -> None:
@@ -392,6 +415,7 @@ class _Run:
         done, _ = wait(self.under_way, timeout=seconds)
         self._land(done)
         try:
+            self._give_back()
             self._write({})
         except Exception as error:
             log.error("What was sent could not be recorded: %s", type(error).__name__)

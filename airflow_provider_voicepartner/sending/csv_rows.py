@@ -182,7 +182,9 @@ class _BlockReader:
             return None
         numbers = cells[self._number_at :: step]
         if not all(map(str.strip, numbers)):
-            return None
+            blank = (at * step for at, number in enumerate(numbers) if not number.strip())
+            if not all(any(map(str.strip, cells[at : at + self._width])) for at in blank):
+                return None
         items: Sequence[object] = numbers
         if len(self._names) > 1:
             columns = [cells[at::step] for at in self._places]

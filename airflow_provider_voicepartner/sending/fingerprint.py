@@ -82,7 +82,7 @@ def pack_recipients(numbers: Sequence[int], fields: Sequence[Mapping[str, str]] 
     if fields is None:
         return struct.pack(f">{len(numbers)}Q", *numbers)
     return b"".join(
-        struct.pack(">Q", number) + (_FIELDS_FOLLOW + _line(_plain(told)) if told else b"")
+        struct.pack(">Q", number) + (_FIELDS_FOLLOW + _pack_fields(told) if told else b"")
         for number, told in zip(numbers, fields, strict=True)
     )
 
@@ -109,6 +109,12 @@ def fingerprint(
         else:  # No E.164: only by somebody who makes recipients by hand.
             whole.feed(_TEXT_FOLLOWS + _line([recipient.phone_number, _plain(recipient.fields)]))
     return whole.hexdigest()
+
+
+def _pack_fields(told: Mapping[str, str]) -> bytes:
+    # With all lengths, so that no text can pose as the next field or recipient.
+    parts = [f"{len(name)}:{name}{len(told[name])}:{told[name]}" for name in sorted(told)]
+    return f"{len(parts)};{''.join(parts)}".encode(errors="surrogatepass")
 
 
 def _line(value: object) -> bytes:

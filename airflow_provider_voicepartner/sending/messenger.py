@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -46,17 +47,36 @@ class Messenger(Protocol):
         """Return what the gateway can be asked by about a batch whose id is not known; None where there is no such."""
 
 
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """
+    A request's turn.
+
+    :param wait: seconds until it may leave, when this was asked; 0 means now.
+    :param ticket: what the turnstile knows it by.
+    """
+
+    wait: float
+    ticket: object = None
+
+
 class Turnstile(Protocol):
     """The gateway's rate limit, shared by every process that sends: it lets requests pass one by one."""
 
-    def next_turn(self, longest_wait: float | None) -> float:
+    def take_turn(self, endpoint: str, longest_wait: float | None) -> Turn:
         """
         Take the next turn.
 
+        :param endpoint: of the request.
         :param longest_wait: seconds; None waits for as long as it takes.
-        :returns: seconds until the turn, 0 or more; the turn is ours.
         :raises TurnTooFarError: when it is further away than that; no turn was taken.
         """
+
+    def confirm(self, turn: Turn) -> Turn:
+        """Ask right before the request leaves; a turn with a wait means: not yet, and confirm that one."""
+
+    def give_back(self, turn: Turn) -> None:
+        """Release a turn whose request never left."""
 
 
 class TurnTooFarError(Exception):
@@ -72,8 +92,15 @@ class TurnTooFarError(Exception):
 
 
 class NoLimit:
-    """A turnstile that is always open, for gateways without a rate limit."""
+    """A turnstile that is always open."""
 
-    def next_turn(self, longest_wait: float | None) -> float:
+    def take_turn(self, endpoint: str, longest_wait: float | None) -> Turn:
         """Let pass at once."""
-        return 0.0
+        return Turn(0.0)
+
+    def confirm(self, turn: Turn) -> Turn:
+        """Let pass at once."""
+        return turn
+
+    def give_back(self, turn: Turn) -> None:
+        """Forget it."""

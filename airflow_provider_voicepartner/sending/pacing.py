@@ -286,7 +286,7 @@ class Pacer:
         It stays ahead of them, because it asked before them. Each of them moves only as far as the windows make it, so
         that ten workers which froze together do not delay the others ten times.
         """
-        most = max(window.requests for window in windows)
+        most = max((window.requests for window in windows), default=1)
         mine = {"limit": late.name, "now": now}
         past = connection.execute(self._sql.past, {**mine, "slot": late.slot, "most": most}).scalars()
         future = connection.execute(self._sql.future, mine).all()

@@ -11,7 +11,7 @@ import hashlib
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import IO, Final
+from typing import IO, Final, TypeVar
 
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.model import MAX_RECIPIENTS_PER_BATCH, Recipient
@@ -26,6 +26,8 @@ from airflow_provider_voicepartner.sending.source import Source
 SHOWN_REJECTS: Final = 10
 _NAMED_REJECTS: Final = 5
 _MARK: Final = 8
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +111,8 @@ class CampaignPlan:
         numbers: list[int] = []
         fields: list[Mapping[str, str]] = []
         index, size, last = 0, self.batch_size, self.batch_count - 1
-        for chunk in self._chosen():
-            read = self._reader.read(chunk.items)
+        for items in self._chosen():
+            read = self._reader.read(items)
             if read.bad:
                 raise self._changed(index)
             numbers += read.numbers
@@ -129,21 +131,15 @@ class CampaignPlan:
             if index >= first:
                 yield batch
 
-    def _chosen(self) -> Iterator[Chunk]:
+    def _chosen(self) -> Iterator[Sequence[object]]:
         """Read the source's rows without those that the planning pass left out."""
         left_out, at, row = self._left_out, 0, 0
-        for lines, items in self._source.chunks(self._fields):
+        for _, items in self._source.chunks(self._fields):
             end, begin = row + len(items), at
             while at < len(left_out) and left_out[at] < end:
                 at += 1
-            if begin < at:
-                kept = [True] * len(items)
-                for place in left_out[begin:at]:
-                    kept[place - row] = False
-                lines = [line for line, keep in zip(lines, kept, strict=True) if keep]
-                items = [item for item, keep in zip(items, kept, strict=True) if keep]
+            yield _without(items, [place - row for place in left_out[begin:at]])
             row = end
-            yield Chunk(lines, items)
         if row != self.rows:
             raise self._changed(max(self.batch_count - 1, 0))
 
@@ -159,8 +155,8 @@ class CampaignPlan:
     def _changed(self, index: int) -> InvalidArgumentError:
         return InvalidArgumentError(
             self._source.argument,
-            f"{self._source.label} was changed after it was planned: batch {index + 1} of {self.batch_count} is not what "
-            "it was. It was not sent, nor was any after it; restore what was planned and retry to go on",
+            f"{self._source.label} was changed after it was planned: batch {index + 1} of {self.batch_count} is not "
+            "what it was. It was not sent, nor was any after it; restore what was planned and retry to go on",
         )
 
 
@@ -265,13 +261,14 @@ class _Planner:
         numbers, fields, bad = self._reader.read(chunk.items)
         for at, reason in bad:
             self._reject(chunk.lines[at], chunk.items[at], reason)
-        new = set(numbers).difference(self._seen)
+        distinct = set(numbers)
+        new = distinct.difference(self._seen)
         new.discard(UNREAD)
         self._seen |= new
         if len(new) < len(numbers):
-            places = self._first_places(numbers, new)
-            numbers = [numbers[at] for at in places]
-            fields = [fields[at] for at in places] if fields is not None else None
+            left_out = self._leave_out(numbers, new, old=distinct - new)
+            numbers = _without(numbers, left_out)
+            fields = _without(fields, left_out) if fields else fields
         self.duplicates += len(chunk.items) - len(bad) - len(numbers)
         self.rows += len(chunk.items)
         self._numbers += numbers
@@ -284,15 +281,17 @@ class _Planner:
             self._mark_batch(self._numbers, self._fields)
         self._seen = set()
 
-    def _first_places(self, numbers: Sequence[int], new: set[int]) -> list[int]:
-        """Return the places where a new number stands for the first time; all others are left out."""
-        places = []
-        for at, number in enumerate(numbers):
-            if number in new:
-                new.remove(number)
-                places.append(at)
-            else:
-                self.left_out.append(self.rows + at)
+    def _leave_out(self, numbers: list[int], new: set[int], *, old: set[int]) -> list[int]:
+        """Take note of the rows without a number that is new, and return their places."""
+        places = [at for at, number in enumerate(numbers) if number in old]
+        if len(numbers) - len(places) > len(new):  # A new number stands here twice.
+            places = []
+            for at, number in enumerate(numbers):
+                if number in new:
+                    new.remove(number)
+                else:
+                    places.append(at)
+        self.left_out.extend([self.rows + at for at in places])
         return places
 
     def _mark_batches(self) -> None:
@@ -318,6 +317,17 @@ class _Planner:
                 self._rejects.write(row)
             if shown:
                 self.rejected.append(row)
+
+
+def _without(items: Sequence[Item], places: Sequence[int]) -> list[Item]:
+    """Return the items but for those at some places, in order."""
+    kept: list[Item] = []
+    start = 0
+    for place in places:
+        kept += items[start:place]
+        start = place + 1
+    kept += items[start:]
+    return kept
 
 
 def _mark(packed: bytes) -> bytes:

@@ -77,6 +77,7 @@ class RowReader:
         self._read_number = self.numbers.read
         self._wanted = WANTED_LINES[line]
         self._fields = fields
+        self._kept = tuple(sorted((fields or frozenset()) - {NUMBER_FIELD}))
 
     def read(self, item: object) -> Recipient:
         """
@@ -114,14 +115,15 @@ class RowReader:
 
         :raises InvalidRowError: for a field that cannot be shown as text.
         """
-        keep = self._fields
-        if isinstance(item, Recipient):
-            return item.fields if keep is None else {k: v for k, v in item.fields.items() if k in keep}
-        if not isinstance(item, Mapping) or not (keep is None or keep):
+        if not (self._fields is None or self._kept):
             return {}
-        if keep is None:
+        if isinstance(item, Recipient):
+            item = item.fields
+        if not isinstance(item, Mapping):
+            return {}
+        if self._fields is None:
             return {_name(k): _value(k, v) for k, v in item.items() if k != NUMBER_FIELD}
-        return {k: _value(k, item[k]) for k in sorted(keep) if k in item and k != NUMBER_FIELD}
+        return {k: _value(k, item[k]) for k in self._kept if k in item}
 
     def _check(self, number: PhoneNumber) -> str:
         if number.line_type in self._wanted:

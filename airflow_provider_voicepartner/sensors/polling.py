@@ -54,7 +54,7 @@ def poll(
         since = _latest(campaign.sent_at, campaign.scheduled_for)
         age = (now - since).total_seconds() if since else float("inf")
         reports: list[DeliveryReport] = []
-        unconfirmed = sum(batch.accepted for batch in campaign.batches if batch.gateway_id is None)
+        unconfirmed = sum(batch.accepted for batch in campaign.batches if not (batch.gateway_id or batch.tag))
         if age >= 0:
             for batch in campaign.batches:
                 told = _ask(hook, batch, tolerate_not_found=age < not_found_grace)
@@ -79,19 +79,19 @@ def _latest(*texts: str | None) -> datetime | None:
 
 
 def _ask(hook: GatewayHook, batch: SentBatch, *, tolerate_not_found: bool) -> tuple[DeliveryReport, ...]:
-    if batch.gateway_id is None:
-        return ()
     try:
-        return hook.poll_delivery(batch.gateway_id)
+        if batch.gateway_id is not None:
+            return hook.poll_delivery(batch.gateway_id)
+        return hook.poll_by_tag(batch.tag) if batch.tag is not None else ()
     except RetryableNotSentError as error:
         log.warning("Could not ask now, will ask again: %s", error)
         return ()
     except SendOutcomeUnknownError:
         # The hook's word for an answer that cannot be read. This was a question, so it may be asked again.
-        log.warning("The answer about %s cannot be read, will ask again", batch.gateway_id)
+        log.warning("The answer about %s cannot be read, will ask again", batch.gateway_id or batch.tag)
         return ()
     except RejectedError as error:
         if error.kind is ErrorKind.NOT_FOUND and tolerate_not_found:
-            log.info("The gateway does not know %s yet", batch.gateway_id)
+            log.info("The gateway does not know %s yet", batch.gateway_id or batch.tag)
             return ()
         raise

@@ -138,3 +138,20 @@ class TestExcerpt:
 
     def test_takes_any_bytes(self):
         assert self.excerpt(b"\xff\xfeab") == "��ab"
+
+
+def test_an_excerpt_cannot_show_half_a_secret_at_a_cut() -> None:
+    for blanks in (0, 150, 16_374, 65_530, 999_000):
+        response = ApiResponse(status=500, body=b" " * blanks + b"planted-key-4711 " * 20, private=("planted-key-4711",))
+        assert "planted" not in response.excerpt()
+    huge = ApiResponse(status=500, body=b"planted-key-4711" * 100_000, private=("planted-key-4711",))
+    assert huge.excerpt() == "(1600000 bytes)"
+
+
+@pytest.mark.parametrize("spelling", ["pl%2Bnt%2Fed", "pl%2bnt%2fed"])
+def test_escapes_in_either_case_are_scrubbed(spelling: str) -> None:
+    assert scrub(f"GET /me/{spelling}", ("pl+nt/ed",)) == "GET /me/***"
+
+
+def test_an_apostrophe_written_by_number_is_scrubbed() -> None:
+    assert scrub("<p>l&#39;heure</p> l&#x27;heure", ("l'heure",)) == "<p>***</p> ***"

@@ -6,6 +6,7 @@ import inspect
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -267,7 +268,9 @@ def test_a_long_wait_is_handed_to_the_triggerer_until_an_absolute_moment(
     sandbox: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = FakeStore()
-    monkeypatch.setattr("airflow_provider_voicepartner.operators.base.time.time", lambda: 1_900_000_000.0)
+    monkeypatch.setattr(
+        "airflow_provider_voicepartner.operators.base.time", SimpleNamespace(time=lambda: 1_900_000_000.0)
+    )
     fault(sandbox, "429", retry_after=45)
     with pytest.raises(TaskDeferred) as deferred:
         sms(deferrable=True).execute(context(store))

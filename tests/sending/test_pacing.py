@@ -6,7 +6,8 @@ import dataclasses
 import itertools
 import json
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -500,15 +501,18 @@ def test_a_failure_to_prune_does_not_lose_the_reservation(
     store = open_store("sqlite://", clock=clock)
     pacer = Pacer(store)
 
-    def fail(*_: object) -> None:
-        raise StoreUnavailableError("gone")
-
-    now: Callable[..., float] = store.now
     for _ in range(127):
         pacer.reserve(NAME, [Window(1000, 60)])
-    calls = iter([now, fail])
-    monkeypatch.setattr(store, "now", lambda connection: next(calls)(connection))
+    write, transactions = store.write, itertools.count()
+
+    def fail_the_second_time() -> AbstractContextManager[Any]:
+        if next(transactions) == 1:
+            raise StoreUnavailableError("gone")
+        return write()
+
+    monkeypatch.setattr(store, "write", fail_the_second_time)
     assert pacer.reserve(NAME, [Window(1000, 60)]).slot == 128
+    assert next(transactions) == 2
 
 
 @pytest.mark.parametrize("margin", [-1, float("nan"), "0.1", 1e9])

@@ -72,8 +72,13 @@ class PostgresServer:
         try:
             self._run("postgres", "--version")
         except NoServerError:
-            shutil.copytree(self._bin.parent, self._folder / "install", symlinks=True)
-            self._bin = self._folder / "install" / "bin"
+            package = self._bin.parents[1]
+            install = self._folder / "install"
+            # The programs look for their libraries beside the package.
+            for folder in (package / self._bin.parent.name, package.with_name(f"{package.name}.libs")):
+                if folder.exists():
+                    shutil.copytree(folder, install / folder.relative_to(package.parent), symlinks=True)
+            self._bin = install / self._bin.relative_to(package.parent)
 
     def _run(self, program: str, *arguments: object) -> None:
         command = [str(self._bin / program), *map(str, arguments)]

@@ -1,0 +1,131 @@
+"""The rate limit of one account, shared through the store by every process that sends with it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from airflow.providers.common.compat.sdk import conf
+
+from airflow_provider_voicepartner.exceptions import ConfigurationError
+from airflow_provider_voicepartner.gateways.limits import Windows
+from airflow_provider_voicepartner.hooks.http import asked_wait
+from airflow_provider_voicepartner.sending.messenger import Turn, TurnTooFarError
+from airflow_provider_voicepartner.sending.pacing import Pacer, Reservation, TooLongError, limit_name
+from airflow_provider_voicepartner.store.engine import StoreUnavailableError, open_store
+
+if TYPE_CHECKING:
+    from airflow_provider_voicepartner.gateways.wire import ApiRequest, ApiResponse
+    from airflow_provider_voicepartner.hooks.base import GatewayHook
+    from airflow_provider_voicepartner.store.engine import Store
+
+log = logging.getLogger(__name__)
+
+PURPOSE = "to keep to the gateways' rate limits across processes"
+DEFAULT_PENALTY = 60.0
+"""Seconds that everybody waits after a 429 that does not say how long."""
+
+
+def store_url() -> str | None:
+    """Return ``[voicepartner] store_url``, None where it is not set."""
+    return conf.get("voicepartner", "store_url", fallback="") or None
+
+
+def default_store_url() -> str:
+    """Return the address of a SQLite file beside Airflow's own, for one machine."""
+    from airflow.configuration import AIRFLOW_HOME
+
+    return f"sqlite:///{Path(AIRFLOW_HOME).absolute() / 'voicepartner.db'}"
+
+
+def open_shared_store() -> Store:
+    """
+    Open the store that is configured, else the SQLite file under ``AIRFLOW_HOME``.
+
+    Without a configured one, a folder that cannot be written to is no reason not to send: the limits are then kept
+    within this process alone, and the log says so.
+
+    :raises ConfigurationError: the configured store cannot be used.
+    """
+    url = store_url()
+    problem: str | None = None
+    try:
+        return open_store(url or default_store_url(), purpose=PURPOSE)
+    except StoreUnavailableError as error:
+        problem = str(error)
+    if url is not None:
+        raise ConfigurationError(f"[voicepartner] store_url: {problem}")
+    log.warning(
+        "%s. Rate limits are kept within this process only; set [voicepartner] store_url to share them",
+        problem,
+    )
+    return open_store("sqlite://", purpose=PURPOSE)
+
+
+class StoreTurnstile:
+    """
+    Takes turns in the store's reservation log, and tells the log what the gateway's answers say.
+
+    :param store: an open store.
+    :param hook: whose account and endpoints are limited.
+    """
+
+    def __init__(self, store: Store, hook: GatewayHook) -> None:
+        self._store = store
+        self._pacer = Pacer(store)
+        self._gateway = hook.gateway.NAME
+        self._windows: Callable[[str], Windows] = hook.rate_limits
+        self._account = f"{hook.credentials.login or ''}\0{hook.credentials.api_key}"
+        self._now: Callable[[], datetime] = hook.sender.now
+
+    def close(self) -> None:
+        """Close the store's connections."""
+        self._store.close()
+
+    def take_turn(self, endpoint: str, longest_wait: float | None) -> Turn:
+        """
+        Take the next turn.
+
+        :raises TurnTooFarError: no turn was taken.
+        """
+        far: float
+        try:
+            reservation = self._pacer.reserve(
+                self._name(endpoint), self._windows(endpoint), max_delay=longest_wait
+            )
+        except TooLongError as error:
+            far = error.wait
+        else:
+            if reservation.wait >= 1:
+                log.info("The rate limit of %s gives us a turn in %.0f s", endpoint, reservation.wait)
+            return Turn(reservation.wait, (endpoint, reservation))
+        raise TurnTooFarError(far)
+
+    def confirm(self, turn: Turn) -> Turn:
+        """Ask right before the request leaves; a turn with a wait means: not yet."""
+        endpoint, reservation = cast(tuple[str, Reservation], turn.ticket)
+        confirmed = self._pacer.confirm(reservation, self._windows(endpoint))
+        return Turn(confirmed.wait, (endpoint, confirmed))
+
+    def give_back(self, turn: Turn) -> None:
+        """Release a turn whose request never left."""
+        _, reservation = cast(tuple[str, Reservation], turn.ticket)
+        self._pacer.give_back(reservation)
+
+    def watch(self, request: ApiRequest, response: ApiResponse) -> None:
+        """Teach every worker what an answer says of the limit. Never raises: the answer itself matters more."""
+        try:
+            name, wait = self._name(request.endpoint), asked_wait(response.headers, self._now())
+            if response.status == 429:
+                self._pacer.penalise(name, DEFAULT_PENALTY if wait is None else wait)
+            else:
+                remaining = (response.headers.get("x-ratelimit-remaining") or "").strip()
+                self._pacer.observe(name, int(remaining) if remaining.isdecimal() else None, wait)
+        except Exception as error:
+            log.warning("The rate limit could not be noted: %s", type(error).__name__)
+
+    def _name(self, endpoint: str) -> str:
+        return limit_name(self._gateway, endpoint, self._account)
