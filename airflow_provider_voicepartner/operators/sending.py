@@ -119,7 +119,12 @@ def send_campaign(
     turnstile = StoreTurnstile(open_shared_store(), hook)
     hook.sender.watch = turnstile.watch
     sender = CampaignSender(
-        messenger=hook, ledger=ledger, turnstile=turnstile, now=hook.sender.now, stop=stop
+        messenger=hook,
+        ledger=ledger,
+        turnstile=turnstile,
+        now=hook.sender.now,
+        sleep=hook.sender.sleep,
+        stop=stop,
     )
     try:
         records = sender.send(campaign)

@@ -179,8 +179,13 @@ class Ledger:
         ours = {"fingerprint": self._fingerprint, "batches": batches}
         if plan == ours:
             return
-        before = 0 if plan is None else _batches_of(plan)
-        if plan is not None:
+        if plan is None:
+            before = 0
+            if self._store.get(key_of(0)):
+                # A clean-up of old state may drop the plan first.
+                raise unreadable("batch records without their plan")
+        else:
+            before = _batches_of(plan)
             self._refuse_changed_input(before, on_unknown)
         for index in range(0, before, BATCHES_PER_KEY):
             self._store.set(key_of(index), {})
