@@ -1,5 +1,5 @@
 # Two commands matter: `make demo` shows it, `make test` proves it. Both set up what they need.
-.PHONY: help demo test lint types contracts unit test-airflow2 sandbox format constraints clean
+.PHONY: help demo test test-all slow lint types contracts unit test-airflow2 sandbox format constraints clean
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
@@ -7,7 +7,8 @@ AIRFLOW3 := .venv
 AIRFLOW2 := .venv-airflow2
 BIN := $(AIRFLOW3)/bin
 # What touches Airflow; the rest is the same Python on both.
-ON_AIRFLOW2 := tests/hooks tests/operators tests/sensors tests/triggers tests/notifications tests/test_get_provider_info.py
+ON_AIRFLOW2 := tests/hooks tests/operators tests/sensors tests/triggers tests/notifications tests/store \
+  tests/sending/test_pacing.py tests/test_get_provider_info.py
 
 help: ## Show the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  \1\t\2/' | expand -t 18
@@ -34,6 +35,11 @@ demo: $(AIRFLOW3)/.installed ## Run outreach_campaign through Airflow against th
 	@$(BIN)/python -m scripts.demo
 
 test: lint types contracts unit test-airflow2 ## Lint, types, import contract, and all tests on Airflow 3 and 2.11
+
+test-all: test slow ## `make test`, and what takes minutes: kills at every instant, pacing between processes
+
+slow: $(AIRFLOW3)/.installed ## The slow tests alone
+	$(BIN)/python -m pytest tests -m slow
 
 lint: $(AIRFLOW3)/.installed ## Style (ruff)
 	$(BIN)/ruff check .
