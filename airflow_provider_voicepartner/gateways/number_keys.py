@@ -100,6 +100,8 @@ class NumberKeys:
 def _digits_only(lines: bytes) -> bytes:
     """Put a 0, which is no number, in place of each line that is not made of digits, perhaps after one ``+``."""
     lined = b"\n" + lines + b"\n"
+    if b"\n\n" in lined:
+        lined = lined.replace(b"\n\n", b"\n0\n").replace(b"\n\n", b"\n0\n")
     strange = lines.translate(None, _KNOWN)
     if len(strange) > _FEW or lines.count(b"+") != lined.count(b"\n+"):
         return _NO_DIGITS.sub(b"0", lines)
@@ -109,6 +111,6 @@ def _digits_only(lines: bytes) -> bytes:
             start, end = lined.rfind(b"\n", 0, at), lined.find(b"\n", at)
             lined = lined[: start + 1] + b"0" + lined[end:]
             at = lined.find(character, start)
-    if b"\n\n" in lined or b"+\n" in lined:
+    if b"+\n" in lined:
         return _NO_DIGITS.sub(b"0", lined[1:-1])
     return lined[1:-1]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from decimal import Decimal
 from functools import cached_property
 from typing import Any, ClassVar, TypeVar
 
@@ -70,10 +71,12 @@ class GatewayHook(BaseHook):
     hook_name: ClassVar[str]
 
     gateway: ClassVar[Gateway]
+    send_endpoints: ClassVar[Mapping[Kind, str]]
     extra_model: ClassVar[type[ConnectionExtra]] = ConnectionExtra
     needs_login: ClassVar[bool] = False
     rate_limit_wait: ClassVar[float | None] = None
     polls_delivery: ClassVar[bool] = False
+    simulates: ClassVar[bool] = False
     simulation_tells_price: ClassVar[bool] = False
 
     def __init__(
@@ -225,6 +228,11 @@ class GatewayHook(BaseHook):
         :param recipients: the same as for building.
         """
         return self.call(request, lambda response: self.gateway.parse_batch(response, message, recipients))
+
+    def money_left(self) -> Decimal | None:
+        """Return the account's balance in money; None where the gateway counts something else."""
+        balance = self.get_balance()
+        return balance.amount if len(balance.unit) == 3 and balance.unit.isupper() else None
 
     def was_sent(self, message: Message, reference: str) -> bool:
         """

@@ -12,6 +12,7 @@ from airflow_provider_voicepartner.gateways.gateway import Gateway
 from airflow_provider_voicepartner.gateways.model import (
     Balance,
     Cancellation,
+    Kind,
     Message,
     Purpose,
     Receipt,
@@ -44,8 +45,11 @@ class OctopushHook(GatewayHook):
     default_conn_name: ClassVar[str] = "octopush_default"
     hook_name: ClassVar[str] = "Octopush"
     gateway: ClassVar[Gateway] = octopush
+    send_endpoints: ClassVar[Mapping[Kind, str]] = {"sms": "sms-campaign/send", "tts": "voice-campaign/send"}
     extra_model: ClassVar[type[ConnectionExtra]] = OctopushExtra
     needs_login: ClassVar[bool] = True
+    # Its simulation makes its figures up, so it tells no price.
+    simulates: ClassVar[bool] = True
 
     def with_defaults(self, message: Message) -> Message:
         """Fill in the connection's sender."""

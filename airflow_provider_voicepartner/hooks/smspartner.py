@@ -15,6 +15,7 @@ from airflow_provider_voicepartner.gateways.model import (
     CallbackUrls,
     Cancellation,
     DeliveryReport,
+    Kind,
     Message,
     Purpose,
     Receipt,
@@ -45,8 +46,10 @@ class SmsPartnerHook(GatewayHook):
     default_conn_name: ClassVar[str] = "smspartner_default"
     hook_name: ClassVar[str] = "SMS Partner"
     gateway: ClassVar[Gateway] = smspartner
+    send_endpoints: ClassVar[Mapping[Kind, str]] = {"sms": "send"}
     extra_model: ClassVar[type[ConnectionExtra]] = SmsPartnerExtra
     polls_delivery: ClassVar[bool] = True
+    simulates: ClassVar[bool] = True
     simulation_tells_price: ClassVar[bool] = True
 
     def with_defaults(self, message: Message) -> Message:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import csv
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import chain
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from os import PathLike
 from typing import IO, TYPE_CHECKING, Any
 
-from airflow_provider_voicepartner.exceptions import ConfigurationError
+from airflow_provider_voicepartner.sending.source import FileSource
 
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.gateways.model import DeliveryReport
 
-SUFFIXES = (".csv", ".txt")
+SUFFIXES = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".parquet", ".gz")
 COLUMN = "phone_number"
 
 
@@ -32,75 +31,45 @@ def storage_path(path: Any) -> Any:
     return ObjectStoragePath(str(path))
 
 
-def read_rows(path: Any, *, column: str = COLUMN) -> list[Mapping[str, str]]:
+def file_source(to: Any, *, column: str | int, header: bool | None) -> FileSource:
     """
-    Read a CSV file of recipients: a header line with a ``phone_number`` column, other columns are personal fields.
+    Return a file of recipients, to be read as often as needed.
 
-    :param path: local path or URI; UTF-8, with or without a byte order mark; separated by ``,`` or ``;``.
-    :param column: the column of the number.
-    :returns: one mapping a row, blank lines left out.
-    :raises ConfigurationError: for a file that is missing or empty, is not UTF-8, has no such column, or one twice.
+    :param to: a local path or a URI.
+    :param column: what holds the number: a column's name, or in CSV its position from 0.
+    :param header: whether a CSV file begins with a line of names; None means yes when ``column`` is a name.
+    :raises InvalidArgumentError: for an unknown ending.
     """
-    problem: str | None
-    try:
-        with storage_path(path).open("r", encoding="utf-8-sig", newline="") as handle:
-            return list(_rows(handle, path, column))
-    except (FileNotFoundError, NotADirectoryError):
-        problem = "does not exist"
-    except IsADirectoryError:
-        problem = "is a directory"
-    except PermissionError:
-        problem = "may not be read"
-    except UnicodeDecodeError:
-        problem = "is not UTF-8; save it as UTF-8"
-    except csv.Error as error:
-        problem = f"is not a CSV file: {error}"
-    except (ImportError, ValueError):
-        problem = "is on a storage that this Airflow cannot open; check its path, or install that storage's provider"
-    raise ConfigurationError(f"to: the file {str(path)!r} {problem}")
+    return FileSource(
+        open=lambda: storage_path(to).open("rb"),
+        name=str(to),
+        column=column,
+        header=header,
+        read_version=lambda: _version_of(storage_path(to)),
+    )
 
 
-def _rows(handle: IO[str], path: Any, column: str) -> Iterator[Mapping[str, str]]:
-    head = handle.readline()
-    separator = ";" if head.count(";") > head.count(",") else ","
-    # Read by readline: what Airflow 2.11 opens cannot be iterated over.
-    reader = csv.reader(chain([head], iter(handle.readline, "")), delimiter=separator, strict=True)
-    names = [name.strip() for name in next(reader, [])]
-    if column not in names:
-        raise ConfigurationError(
-            f"to: the file {str(path)!r} has no column {column!r} in its first line; add one"
-        )
-    twice = sorted(name for name, count in Counter(names).items() if name and count > 1)
-    if twice:
-        raise ConfigurationError(f"to: the file {str(path)!r} has the column {twice[0]!r} twice; rename one")
-    for values in reader:
-        if not any(value.strip() for value in values):
-            continue
-        if len(values) != len(names):
-            raise ConfigurationError(
-                f"to: line {reader.line_num} of the file {str(path)!r} has {len(values)} columns, "
-                f"the first line has {len(names)}"
-            )
-        yield dict(zip(names, values, strict=True))
+def _version_of(path: Any) -> tuple[object, ...]:
+    """Return what tells a changed file from an unchanged one, as far as the storage tells."""
+    told = path.stat()
+    return tuple(getattr(told, name, None) for name in ("st_size", "st_mtime_ns", "st_mtime"))
 
 
-def write_text(path: Any, write: Callable[[IO[str]], object]) -> None:
+@contextmanager
+def writing(path: Any) -> Iterator[IO[str]]:
     """Write a text file, in UTF-8, on any storage; a local folder that is missing is made."""
     target = storage_path(path)
     if target.protocol in ("file", ""):
         target.parent.mkdir(parents=True, exist_ok=True)
     with target.open("w", encoding="utf-8", newline="") as handle:
-        write(handle)
+        yield handle
 
 
 def write_delivery_reports(path: Any, reports: Iterable[DeliveryReport]) -> None:
     """Write one line a recipient: ``phone_number,status,gateway_status,at``; the time in ISO 8601, empty if unknown."""
-
-    def write(handle: IO[str]) -> None:
+    with writing(path) as handle:
         writer = csv.writer(handle, lineterminator="\n")
         writer.writerow((COLUMN, "status", "gateway_status", "at"))
         for report in reports:
             at = report.at.isoformat() if report.at else ""
             writer.writerow((report.phone_number, report.status.value, report.gateway_status, at))
-
-    write_text(path, write)

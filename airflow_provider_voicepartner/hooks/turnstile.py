@@ -27,8 +27,8 @@ log = logging.getLogger(__name__)
 PURPOSE = "to keep to the gateways' rate limits across processes"
 MARGIN = 0.5
 """
-Seconds added to each window. It covers what lies between a turn and the request's arrival: the ledger's write (15 ms) and
-the first connection's handshake, which a later request on a warm connection does not have.
+Seconds added to each window. It covers what lies between a turn and the request's arrival: the ledger's write (15 ms)
+and the first connection's handshake, which a later request on a warm connection does not have.
 """
 DEFAULT_PENALTY = 60.0
 """Seconds that everybody waits after a 429 that does not say how long."""

@@ -12,6 +12,7 @@ from airflow_provider_voicepartner.gateways.gateway import Gateway
 from airflow_provider_voicepartner.gateways.model import (
     CallbackUrls,
     Cancellation,
+    Kind,
     Message,
     Purpose,
     Receipt,
@@ -43,6 +44,7 @@ class VoicePartnerHook(GatewayHook):
     default_conn_name: ClassVar[str] = "voicepartner_default"
     hook_name: ClassVar[str] = "Voice Partner"
     gateway: ClassVar[Gateway] = voicepartner
+    send_endpoints: ClassVar[Mapping[Kind, str]] = {"tts": "tts/send", "voicemail": "campaign/send"}
     extra_model: ClassVar[type[ConnectionExtra]] = VoicePartnerExtra
     # Its 429 is not documented to say how long to wait; its limits count by the minute.
     rate_limit_wait: ClassVar[float | None] = 60.0

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from airflow_provider_voicepartner.gateways.model import Kind, Message, Purpose
     from airflow_provider_voicepartner.hooks.base import GatewayHook
     from airflow_provider_voicepartner.sending.ledger import OnUnknown
-    from airflow_provider_voicepartner.sending.recipients import RecipientPlan
+    from airflow_provider_voicepartner.sending.planning import CampaignPlan
+    from airflow_provider_voicepartner.sending.report import CampaignReport
 
 OnInvalid = Literal["fail", "skip"]
 OnEmpty = Literal["fail", "skip"]
@@ -34,7 +35,10 @@ class SendingOperator(BaseOperator):
 
     :param conn_id: the Airflow connection; its type picks the gateway.
     :param to: whom to reach: a number, a comma-separated text, a list of numbers, a list of dicts with ``phone_number``
-        and personal fields, or the path or URI of a CSV file with such columns. Up to 500 recipients.
+        and personal fields, or the path or URI of a CSV, JSON lines or Parquet file with such columns. As many as you
+        like: they are sent in batches of up to 500.
+    :param column: of a file: what holds the number, a column's name, or in CSV its position from 0.
+    :param header: of a CSV file: whether it begins with a line of names; None means yes when ``column`` is a name.
     :param sender: sender ID or caller ID, where the gateway allows one.
     :param send_at: when: an aware datetime, or ISO 8601 text with an offset. None sends at once.
     :param purpose: ``alert`` (transactional) or ``marketing``.
@@ -46,6 +50,8 @@ class SendingOperator(BaseOperator):
         (never twice, perhaps not at all) or ``resend`` (perhaps twice).
     :param max_cost: refuse to send what would cost more, in the account's currency.
     :param unit_price: price of one recipient, for ``max_cost`` with a gateway that cannot tell a price before sending.
+    :param dry_run: go the whole way (planning, rate limit, budget) and send nothing: it ends with the gateway's
+        simulation where there is one (SMS Partner, Octopush), else with words; the report says which.
     :param max_in_flight: batches of up to 500 recipients that are under way at once; each is recorded on its own.
     :param deferrable: wait in the triggerer, without holding a worker, when the gateway's rate limit asks for more than
         30 s (Airflow 3.3 and later, whose task state tells the resumed task what it sent); default
@@ -57,8 +63,9 @@ class SendingOperator(BaseOperator):
     needs_mobile: ClassVar[bool] = False
 
     template_fields: Sequence[str] = (
-        "conn_id", "to", "sender", "send_at", "purpose", "options", "on_invalid", "rejects_path", "on_empty",
-        "on_unknown", "max_cost", "unit_price", "max_in_flight", "region",
+        "conn_id", "to", "column", "header", "sender", "send_at", "purpose", "options",
+        "on_invalid", "rejects_path", "on_empty",
+        "on_unknown", "max_cost", "unit_price", "is_dry_run", "max_in_flight", "region",
     )  # fmt: skip
     private_fields: ClassVar[frozenset[str]] = frozenset({"to", "options"})
     ui_color = "#d8f0ea"
@@ -68,6 +75,8 @@ class SendingOperator(BaseOperator):
         *,
         conn_id: str,
         to: Any,
+        column: str | int = "phone_number",
+        header: bool | str | None = None,
         sender: str | None = None,
         send_at: datetime | str | None = None,
         purpose: Purpose = "alert",
@@ -78,6 +87,7 @@ class SendingOperator(BaseOperator):
         on_unknown: OnUnknown = "fail",
         max_cost: Any = None,
         unit_price: Any = None,
+        dry_run: bool | str = False,
         max_in_flight: int | str = 4,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         region: str = "FR",
@@ -86,6 +96,8 @@ class SendingOperator(BaseOperator):
         super().__init__(**kwargs)
         self.conn_id = conn_id
         self.to = to
+        self.column = column
+        self.header = header
         self.sender = sender
         self.send_at = send_at
         self.purpose = purpose
@@ -96,6 +108,7 @@ class SendingOperator(BaseOperator):
         self.on_unknown = on_unknown
         self.max_cost = max_cost
         self.unit_price = unit_price
+        self.is_dry_run = dry_run  # Airflow's own operators have a method dry_run
         self.max_in_flight = max_in_flight
         self.deferrable = deferrable
         self.region = region
@@ -132,28 +145,35 @@ class SendingOperator(BaseOperator):
 
         :returns: the report, see :class:`~airflow_provider_voicepartner.sending.report.CampaignReport`.
         """
-        from airflow_provider_voicepartner.operators.sending import campaign_of, recipients_of, send_campaign
+        from airflow_provider_voicepartner.operators.sending import (
+            campaign_of,
+            plan_of,
+            send_campaign,
+            warn_of_a_long_campaign,
+        )
+        from airflow_provider_voicepartner.sending.arguments import read_flag
 
         hook = self._hook()
         longest_wait = DEFER_FROM_SECONDS if self._may_wait_in_triggerer(context) else None
         try:
             hook.check_connection()
             hook.sender.longest_wait = longest_wait or hook.sender.longest_wait
-            message = self.message_to_send()
-            plan = recipients_of(self)
-            self._log_left_out(plan)
-            if not plan.recipients:
+            message = hook.with_defaults(self.message_to_send())
+            plan = plan_of(self, hook, message)
+            if plan is None:
                 raise AirflowSkipException("nobody is left to send to, and on_empty is 'skip'")
+            self._log_left_out(plan)
             campaign = campaign_of(self, message, plan, longest_wait=longest_wait)
-            report = send_campaign(campaign, plan, hook, context, stop=self._stop)
+            limit = self.execution_timeout.total_seconds() if self.execution_timeout else None
+            warn_of_a_long_campaign(plan, hook, message, limit)
+            dry_run = read_flag("dry_run", self.is_dry_run)
+            report = send_campaign(campaign, plan, hook, context, stop=self._stop, dry_run=dry_run)
         except RetryableNotSentError as error:
             self._wait_in_triggerer(error, context)
             raise
         finally:
             hook.close()
-        self.log.info(
-            "%s: %s; cost %s %s", hook.gateway.LABEL, dict(report.counts), report.cost, report.currency
-        )
+        self._log_report(report, hook.gateway.LABEL)
         return report.to_json()
 
     def on_kill(self) -> None:
@@ -189,11 +209,15 @@ class SendingOperator(BaseOperator):
 
         return hook_for(self.conn_id, kind=self.kind, who=type(self).__name__)
 
-    def _log_left_out(self, plan: RecipientPlan) -> None:
+    def _log_left_out(self, plan: CampaignPlan) -> None:
         if plan.invalid or plan.duplicates:
             self.log.warning("Left out: %d invalid, %d duplicate recipients", plan.invalid, plan.duplicates)
-        for row in plan.rejected[:10]:
-            self.log.warning("Row %d: %s", row.row, row.reason)
+        for row in plan.describe_rejected():
+            self.log.warning("%s", row)
+
+    def _log_report(self, report: CampaignReport, gateway: str) -> None:
+        how = f" (dry run, {report.dry_run}: nothing was sent)" if report.dry_run else ""
+        self.log.info("%s%s: %s; cost %s %s", gateway, how, dict(report.counts), report.cost, report.currency)
 
     def given(self, name: str) -> Any:
         """Return a rendered argument as the user gave it."""

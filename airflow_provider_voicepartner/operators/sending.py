@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from functools import partial
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
-from airflow_provider_voicepartner.hooks.storage import is_file, read_rows, write_text
+from airflow_provider_voicepartner.gateways.model import Recipient, Voicemail
+from airflow_provider_voicepartner.gateways.placeholders import fill_in, placeholders
+from airflow_provider_voicepartner.hooks.dry_run import DryRun
+from airflow_provider_voicepartner.hooks.storage import file_source, is_file, writing
 from airflow_provider_voicepartner.hooks.turnstile import StoreTurnstile, open_shared_store
 from airflow_provider_voicepartner.sending.arguments import (
     literals,
     read_choice,
     read_count,
+    read_flag,
     read_money,
     read_recipients,
     read_send_at,
 )
-from airflow_provider_voicepartner.sending.campaign import Campaign, CampaignSender, in_batches
-from airflow_provider_voicepartner.sending.fingerprint import fingerprint
+from airflow_provider_voicepartner.sending.campaign import Campaign, CampaignSender
+from airflow_provider_voicepartner.sending.fingerprint import CampaignFingerprint
 from airflow_provider_voicepartner.sending.ledger import Ledger, OnUnknown, StateStore
-from airflow_provider_voicepartner.sending.recipients import OnInvalid, RecipientPlan, plan_recipients
-from airflow_provider_voicepartner.sending.rejects import write_rejects
-from airflow_provider_voicepartner.sending.report import CampaignReport
+from airflow_provider_voicepartner.sending.planning import CampaignPlan, plan_campaign
+from airflow_provider_voicepartner.sending.recipients import OnInvalid
+from airflow_provider_voicepartner.sending.report import CampaignReport, DryRunEnd
 from airflow_provider_voicepartner.sending.rows import is_blank
+from airflow_provider_voicepartner.sending.source import ListSource, Source
 from airflow_provider_voicepartner.sending.stop import StopSign
 
 if TYPE_CHECKING:
@@ -34,52 +40,119 @@ if TYPE_CHECKING:
     from airflow_provider_voicepartner.gateways.model import Message
     from airflow_provider_voicepartner.hooks.base import GatewayHook
     from airflow_provider_voicepartner.operators.base import SendingOperator
+    from airflow_provider_voicepartner.sending.chunk_reader import RecipientCheck
+
+log = logging.getLogger(__name__)
 
 
-def recipients_of(operator: SendingOperator) -> RecipientPlan:
+@dataclass(frozen=True, slots=True)
+class PlannedBatches:
+    """The batches of a plan, as the loop reads them: the source is read again, and checked to be what was planned."""
+
+    plan: CampaignPlan
+
+    def __len__(self) -> int:
+        """How many batches."""
+        return self.plan.batch_count
+
+    def __iter__(self) -> Iterator[tuple[Recipient, ...]]:
+        """Batch by batch, from the first."""
+        return (batch.recipients for batch in self.plan.batches())
+
+
+def plan_of(operator: SendingOperator, hook: GatewayHook, message: Message) -> CampaignPlan | None:
     """
-    Check an operator's recipients; the rejected ones are written to ``rejects_path``.
+    Check everybody in ``to``, before anything is sent; who is left out is written to ``rejects_path``.
 
-    :returns: the plan; without recipients only when ``on_empty`` is ``skip``.
+    :returns: the plan; None when nobody is left to send to and ``on_empty`` is ``skip``.
     :raises InvalidRecipientError: naming the rows, when one is invalid and ``on_invalid`` is ``fail``.
-    :raises ConfigurationError: for an empty list, or one that is too long.
+    :raises ConfigurationError: for an empty list, a file that cannot be read, or a message that the gateway refuses.
     """
     on_invalid = read_choice("on_invalid", operator.on_invalid, literals(OnInvalid))
     on_empty = read_choice("on_empty", operator.on_empty, ("fail", "skip"))
     to = read_recipients(operator.given("to"))
-    rows = read_rows(to) if is_file(to) else to
-    if on_empty == "skip" and _is_empty(rows):
-        return RecipientPlan(recipients=())
+    if on_empty == "skip" and _is_empty(to):
+        return None
+    text = _text_of(message)
+    names = frozenset(placeholders(text))
     problem: InvalidArgumentError
     try:
-        plan = plan_recipients(
-            rows,
-            line="mobile" if operator.needs_mobile else "any",
-            on_invalid=on_invalid,
-            region=operator.region,
-        )
+        source = _source_of(operator, to)
+        has_fields = bool(names) and source.has_fields()
+        hook.gateway.check_message(message, has_fields)
+        with ExitStack() as stack:
+            path = operator.rejects_path
+            plan = plan_campaign(
+                source,
+                line="mobile" if operator.needs_mobile else "any",
+                on_invalid=on_invalid,
+                region=operator.region,
+                fields=names,
+                check=_check_of(hook, message, text) if has_fields else None,
+                rejects=stack.enter_context(writing(path)) if path else None,
+                fingerprint=CampaignFingerprint(
+                    hook.conn_type, hook.credentials, message, read_send_at(operator.send_at)
+                ),
+            )
     except InvalidArgumentError as error:
         problem = error
     else:
-        if operator.rejects_path and plan.rejected:
-            write_text(operator.rejects_path, partial(write_rejects, plan.rejected))
-        if not plan.recipients and on_empty == "fail":
-            raise ConfigurationError(
-                f"to: nobody is left to send to, all {plan.invalid} recipients are invalid "
-                "(see on_invalid and rejects_path); use on_empty='skip' if that may happen"
-            )
-        return plan
+        return _somebody(plan, on_empty)
     raise ConfigurationError(str(problem))
 
 
-def _is_empty(rows: Any) -> bool:
-    if isinstance(rows, str):
-        return not rows.strip(" \t\r\n,;")
-    return rows is None or (isinstance(rows, Sequence) and all(map(is_blank, rows)))
+def _source_of(operator: SendingOperator, to: Any) -> Source:
+    if not is_file(to):
+        return ListSource(to)
+    column = operator.column
+    return file_source(
+        to,
+        column=int(column) if isinstance(column, str) and column.isdecimal() else column,
+        header=None if operator.header is None else read_flag("header", operator.header),
+    )
+
+
+def _is_empty(to: Any) -> bool:
+    if isinstance(to, str):
+        return not to.strip(" \t\r\n,;")
+    return to is None or (isinstance(to, Sequence) and all(map(is_blank, to)))
+
+
+def _text_of(message: Message) -> str:
+    if isinstance(message, Voicemail):
+        return ""
+    return message.text or ""
+
+
+def _check_of(hook: GatewayHook, message: Message, text: str) -> RecipientCheck:
+    """Check each person's own text as the gateway would: a name may be longer than an SMS has room for."""
+
+    def check(recipient: Recipient) -> str | None:
+        if isinstance(message, Voicemail):
+            return None
+        own = fill_in(text, recipient.fields)
+        try:
+            hook.gateway.check_message(replace(message, text=own), False)
+        except InvalidArgumentError as error:
+            return f"gets a text that cannot be sent: {error.problem}"
+        return None
+
+    return check
+
+
+def _somebody(plan: CampaignPlan, on_empty: str) -> CampaignPlan | None:
+    if plan.recipients:
+        return plan
+    if on_empty == "skip":
+        return None
+    raise ConfigurationError(
+        f"to: nobody is left to send to, of {plan.rows} rows {plan.invalid} are invalid "
+        "(see on_invalid and rejects_path); use on_empty='skip' if that may happen"
+    )
 
 
 def campaign_of(
-    operator: SendingOperator, message: Message, plan: RecipientPlan, *, longest_wait: float | None
+    operator: SendingOperator, message: Message, plan: CampaignPlan, *, longest_wait: float | None
 ) -> Campaign:
     """
     Put an operator's arguments together.
@@ -87,11 +160,17 @@ def campaign_of(
     :param longest_wait: seconds to wait for a turn before the campaign is handed back; None always waits.
     :raises ConfigurationError: naming the argument and the fix.
     """
+    max_cost = read_money("max_cost", operator.max_cost)
+    if max_cost == 0:
+        raise ConfigurationError(
+            "max_cost: 0 allows nothing to be sent; give the most it may cost, or leave it out"
+        )
     return Campaign(
         message=message,
-        batches=in_batches(plan.recipients),
+        batches=PlannedBatches(plan),
+        recipients=plan.recipients,
         send_at=read_send_at(operator.send_at),
-        max_cost=read_money("max_cost", operator.max_cost),
+        max_cost=max_cost,
         unit_price=read_money("unit_price", operator.unit_price),
         on_unknown=read_choice("on_unknown", operator.on_unknown, literals(OnUnknown)),
         max_in_flight=read_count("max_in_flight", operator.max_in_flight),
@@ -100,26 +179,35 @@ def campaign_of(
 
 
 def send_campaign(
-    campaign: Campaign, plan: RecipientPlan, hook: GatewayHook, context: Context, *, stop: StopSign
+    campaign: Campaign,
+    plan: CampaignPlan,
+    hook: GatewayHook,
+    context: Context,
+    *,
+    stop: StopSign,
+    dry_run: bool,
 ) -> CampaignReport:
     """
     Send what the ledger of this task does not know as sent.
 
     :param campaign: what to send.
-    :param plan: where its recipients came from, for the counts.
+    :param plan: where its recipients come from.
     :param hook: the gateway.
     :param context: Airflow's; holds the task's state store on Airflow 3.3 and later.
     :param stop: raised when the task is killed.
+    :param dry_run: go the whole way and send nothing; the ledger is then a forgetful one.
     """
-    campaign = replace(campaign, message=hook.with_defaults(campaign.message))
-    mark = fingerprint(hook.conn_type, hook.credentials, campaign.message, plan.recipients, campaign.send_at)
-    # Airflow has the store since 3.3; the context is read as a plain mapping, whose type knows no keys.
+    # The context is read as a plain mapping, whose type knows no keys.
     store: StateStore | None = cast(Mapping[str, Any], context).get("task_state_store")
-    ledger = Ledger(store, fingerprint=mark, try_number=context["ti"].try_number)
+    ledger = Ledger(
+        None if dry_run else store,
+        fingerprint=plan.fingerprint,
+        try_number=1 if dry_run else context["ti"].try_number,
+    )
     turnstile = StoreTurnstile(open_shared_store(), hook)
     hook.sender.watch = turnstile.watch
     sender = CampaignSender(
-        messenger=hook,
+        messenger=DryRun(hook) if dry_run else hook,
         ledger=ledger,
         turnstile=turnstile,
         now=hook.sender.now,
@@ -138,4 +226,36 @@ def send_campaign(
         invalid=plan.invalid,
         duplicate=plan.duplicates,
         scheduled_for=campaign.send_at.isoformat() if campaign.send_at else None,
+        dry_run=_end_of(hook) if dry_run else None,
     )
+
+
+def _end_of(hook: GatewayHook) -> DryRunEnd:
+    return "simulated" if hook.simulates else "would_send"
+
+
+def warn_of_a_long_campaign(
+    plan: CampaignPlan, hook: GatewayHook, message: Message, limit: float | None
+) -> None:
+    """
+    Say at planning when the rate limit alone makes a campaign longer than it may take.
+
+    :param limit: ``execution_timeout`` in seconds, None for none.
+    """
+    from airflow_provider_voicepartner.sending.pacing import estimate
+
+    endpoint = hook.send_endpoints[message.kind]
+    seconds = estimate(hook.rate_limits(endpoint), plan.batch_count)
+    if seconds >= 60:
+        log.info(
+            "%d batches take at least %.0f min at the rate limit of %s",
+            plan.batch_count,
+            seconds / 60,
+            endpoint,
+        )
+    if limit is not None and seconds > limit:
+        log.warning(
+            "This campaign cannot finish within execution_timeout: %d batches take at least %.0f s at the rate limit "
+            "of %s, and %.0f s are allowed. It goes on with each retry; raise execution_timeout, or leave it out",
+            plan.batch_count, seconds, endpoint, limit,
+        )  # fmt: skip

@@ -91,6 +91,22 @@ def read_count(argument: str, value: Any) -> int:
     return count
 
 
+def read_flag(argument: str, value: Any) -> bool:
+    """
+    Read a yes or no, also as the text that a template makes of it.
+
+    :raises ConfigurationError: for anything else.
+    """
+    flag = (
+        value
+        if isinstance(value, bool)
+        else {"true": True, "false": False}.get(str(value).strip().casefold())
+    )
+    if flag is None:
+        raise ConfigurationError(f"{argument}: {value!r} is not True or False")
+    return flag
+
+
 def read_text(argument: str, value: Any, *, needed: bool = True) -> str | None:
     """
     Read a text.

@@ -38,6 +38,11 @@ class Budget:
         """True when there is a limit and nobody knows yet what a recipient costs."""
         return self.is_limited and self._unit_price is None
 
+    @property
+    def unit_price(self) -> Decimal | None:
+        """Price of one recipient, None while nobody knows it."""
+        return self._unit_price
+
     def learn(self, unit_price: Decimal) -> None:
         """Take a price of one recipient, as the gateway tells it without sending."""
         self._unit_price = unit_price

@@ -37,6 +37,7 @@ from airflow_provider_voicepartner.sending.messenger import (
     Turnstile,
     TurnTooFarError,
 )
+from airflow_provider_voicepartner.sending.pricing import Pricing
 from airflow_provider_voicepartner.sending.stop import StopSign
 
 log = logging.getLogger(__name__)
@@ -70,6 +71,7 @@ class Campaign:
 
     :param message: what is said.
     :param batches: 1 to 500 recipients each, all different.
+    :param recipients: how many there are in all batches together.
     :param send_at: aware; None sends at once.
     :param max_cost: stop before this price is passed; None has no limit.
     :param unit_price: price of one recipient, for gateways that cannot tell before sending.
@@ -80,6 +82,7 @@ class Campaign:
 
     message: Message
     batches: Batches
+    recipients: int
     send_at: datetime | None = None
     max_cost: Decimal | None = None
     unit_price: Decimal | None = None
@@ -180,6 +183,13 @@ class _Run:
     def __post_init__(self) -> None:
         self.batches = enumerate(self.campaign.batches)
         self.budget = Budget(self.campaign.max_cost, self.campaign.unit_price)
+        self.pricing = Pricing(
+            self.sender.messenger,
+            self.campaign.message,
+            self.campaign.send_at,
+            self.budget,
+            self.sender.reference,
+        )
         self.settler = DoubtSettler(
             messenger=self.sender.messenger,
             message=self.campaign.message,
@@ -272,8 +282,8 @@ class _Run:
         request = self.sender.messenger.build_batch(
             self.campaign.message, recipients, reference=reference, send_at=self.campaign.send_at
         )
-        if self.budget.needs_price:
-            self._learn_price(recipients)
+        left = self.campaign.recipients - sum(record.size for record in self.records.values())
+        self.pricing.ask_once(recipients, left=left, batches=len(self.campaign.batches))
         self.budget.reserve(index, len(recipients))
         turn = self.sender.turnstile.take_turn(request.endpoint, self.campaign.longest_wait)
         claim = BatchRecord(phase=Phase.CLAIMED, reference=reference, size=len(recipients))
@@ -284,31 +294,6 @@ class _Run:
             claim=claim,
             turn=turn,
             due=self.sender.clock() + turn.wait,
-        )
-
-    def _learn_price(self, recipients: tuple[Recipient, ...]) -> None:
-        """Ask for the price of a batch without sending it, where the gateway tells one."""
-        if self.sender.messenger.simulation_tells_price:
-            cost = self._simulate(recipients).cost
-            if cost is not None:
-                self.budget.learn(cost / len(recipients))
-        self.budget.require_price(len(self.campaign.batches))
-
-    def _simulate(self, recipients: tuple[Recipient, ...]) -> Receipt:
-        messenger, message = self.sender.messenger, self.campaign.message
-        request = messenger.build_batch(
-            message,
-            recipients,
-            reference=self.sender.reference(),
-            send_at=self.campaign.send_at,
-            simulate=True,
-        )
-        try:
-            return messenger.deliver(request, message, recipients)
-        except SendOutcomeUnknownError as error:
-            unanswered = error
-        raise RetryableNotSentError(
-            f"max_cost: the price could not be asked for, and nothing was sent: {unanswered}"
         )
 
     def _is_settled(self, index: int, known: BatchRecord, recipients: tuple[Recipient, ...]) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Protocol
 
 from airflow_provider_voicepartner.gateways.model import CallbackUrls, Message, Receipt, Recipient
@@ -32,6 +33,9 @@ class Messenger(Protocol):
 
     def deliver(self, request: ApiRequest, message: Message, recipients: Sequence[Recipient]) -> Receipt:
         """Send a built batch and read the answer. It arrives at most once."""
+
+    def money_left(self) -> Decimal | None:
+        """Return what the account holds, in money; None where the gateway counts something else."""
 
     def was_sent(self, message: Message, reference: str) -> bool:
         """

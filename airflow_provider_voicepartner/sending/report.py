@@ -13,6 +13,7 @@ from airflow_provider_voicepartner.gateways.model import Kind
 from airflow_provider_voicepartner.sending.arguments import read_structure
 from airflow_provider_voicepartner.sending.ledger import BatchRecord, Phase
 
+DryRunEnd = Literal["simulated", "would_send"]
 BatchState = Literal["sent", "assumed_sent"]
 
 
@@ -48,6 +49,7 @@ class CampaignReport:
     :param currency: ISO 4217 code.
     :param scheduled_for: ISO 8601, None when sent at once.
     :param sent_at: when the last batch was taken, ISO 8601.
+    :param dry_run: how a dry run ended: ``simulated`` by the gateway or ``would_send``; None for a real one.
     """
 
     gateway: str
@@ -60,6 +62,7 @@ class CampaignReport:
     currency: str | None = None
     scheduled_for: str | None = None
     sent_at: str | None = None
+    dry_run: DryRunEnd | None = None
 
     @classmethod
     def of_records(
@@ -72,6 +75,7 @@ class CampaignReport:
         invalid: int,
         duplicate: int,
         scheduled_for: str | None,
+        dry_run: DryRunEnd | None = None,
     ) -> CampaignReport:
         """Sum up the ledger's records; recipients that the gateway left out without a word count as ``refused``."""
         sent = [record for record in records if record.phase is Phase.SENT]
@@ -108,6 +112,7 @@ class CampaignReport:
             currency=next((record.currency for record in sent if record.currency), None),
             scheduled_for=scheduled_for,
             sent_at=max((record.at for record in sent if record.at), default=None),
+            dry_run=dry_run,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -122,6 +127,7 @@ class CampaignReport:
             "segments": self.segments,
             "cost": None if self.cost is None else str(self.cost),
             "currency": self.currency,
+            **({"dry_run": self.dry_run} if self.dry_run else {}),
             "batches": [
                 {
                     "reference": batch.reference,
@@ -167,6 +173,7 @@ class CampaignReport:
                 currency=None if data.get("currency") is None else str(data["currency"]),
                 scheduled_for=_read_moment(data.get("scheduled_for")),
                 sent_at=_read_moment(data.get("sent_at")),
+                dry_run=data.get("dry_run"),
             )
         except (AttributeError, KeyError, TypeError, ValueError, ArithmeticError):
             report = None

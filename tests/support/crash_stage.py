@@ -8,11 +8,13 @@ own supervisor (``supervise_task``), which forks the task process as everywhere;
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
 import signal
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Callable
@@ -58,9 +60,11 @@ class Stage:
         sync_bag_to_db(bag, BUNDLE, None)
         for dag_id, dag in bag.dags.items():
             self.dags[dag_id] = DagSerialization.deserialize_dag(DagSerialization.serialize_dag(dag))
-        _ = in_process_api_server().app
+        _warm(in_process_api_server().app)
         _make_campaigns_small()
         _close_database()
+        if threading.active_count() > 1:
+            raise RuntimeError("a process with threads must not fork")
 
     def new_run(self, dag_id: str) -> dict[str, Any]:
         """Create a DAG run."""
@@ -172,6 +176,28 @@ class Stage:
         return self.look(dag_id, run_id)
 
 
+def _warm(app: Any) -> None:
+    """Let the API server do once what takes it seconds at its first request; its threads end with the loop."""
+    import httpx
+
+    async def ask() -> None:
+        transport = httpx.ASGITransport(app=app)
+        async with (
+            app.router.lifespan_context(app),
+            httpx.AsyncClient(transport=transport, base_url="http://warm.invalid") as client,
+        ):
+            ti = f"/task-instances/{uuid.uuid4()}"
+            body = {"state": "running", "hostname": "", "unixname": "", "pid": 1, "start_date": "2026-01-01T00:00:00Z"}
+            answers = [
+                await client.patch(f"{ti}/run", json=body),
+                await client.put(f"{ti}/heartbeat", json={"hostname": "", "pid": 1}),
+                await client.get(f"/store/ti/{uuid.uuid4()}/key"),
+            ]
+            print([answer.status_code for answer in answers])
+
+    asyncio.run(ask())
+
+
 def _make_campaigns_small() -> None:
     """Cut batches of two, and do not wait between look-ups."""
     from airflow_provider_voicepartner.hooks.http import HttpSender
@@ -189,6 +215,17 @@ def _close_database() -> None:
 
     settings.Session.remove()
     settings.engine.dispose()
+
+
+class _LateClient:
+    """The API client of a worker, made at its first use: making it starts a thread, and the task is forked before."""
+
+    def __getattr__(self, name: str) -> Any:
+        if "client" not in self.__dict__:
+            from airflow.sdk.execution_time.supervisor import InProcessTestSupervisor
+
+            self.__dict__["client"] = InProcessTestSupervisor._api_client()
+        return getattr(self.__dict__["client"], name)
 
 
 def _work(work: Any, trace: str, orders: dict[str, str], variables: dict[str, str]) -> None:

@@ -1,0 +1,72 @@
+"""A messenger that goes the whole way and sends nothing: the gateway's simulation where it has one, else only words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from airflow_provider_voicepartner.gateways.model import CallbackUrls, Message, Receipt, Recipient
+
+if TYPE_CHECKING:
+    from airflow_provider_voicepartner.gateways.wire import ApiRequest
+    from airflow_provider_voicepartner.hooks.base import GatewayHook
+
+
+class DryRun:
+    """
+    Stands in for a hook in the batch loop: planning, checks, pacing and budget are the real ones.
+
+    :param hook: the real one.
+    """
+
+    def __init__(self, hook: GatewayHook) -> None:
+        self._hook = hook
+
+    @property
+    def simulation_tells_price(self) -> bool:
+        """As the gateway does."""
+        return self._hook.simulation_tells_price
+
+    def build_batch(
+        self,
+        message: Message,
+        recipients: Sequence[Recipient],
+        *,
+        reference: str,
+        send_at: datetime | None = None,
+        callbacks: CallbackUrls | None = None,
+        simulate: bool = False,
+    ) -> ApiRequest:
+        """Build and check a batch's request, as a simulation where the gateway has one."""
+        return self._hook.build_batch(
+            message,
+            recipients,
+            reference=reference,
+            send_at=send_at,
+            callbacks=callbacks,
+            simulate=simulate or self._hook.simulates,
+        )
+
+    def deliver(self, request: ApiRequest, message: Message, recipients: Sequence[Recipient]) -> Receipt:
+        """Let the gateway simulate, or make up the receipt of a send that did not happen."""
+        if self._hook.simulates:
+            return self._hook.deliver(request, message, recipients)
+        return Receipt(gateway_id="dry-run", accepted=len(recipients))
+
+    def was_sent(self, message: Message, reference: str) -> bool:
+        """Nothing was."""
+        return False
+
+    def tag_of(self, message: Message, reference: str) -> str | None:
+        """There is nothing to ask about."""
+        return None
+
+    def repeats_safely(self, age: timedelta) -> bool:
+        """There is nothing to repeat."""
+        return False
+
+    def money_left(self) -> Decimal | None:
+        """As the account has it."""
+        return self._hook.money_left()
