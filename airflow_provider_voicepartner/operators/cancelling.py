@@ -21,12 +21,14 @@ if TYPE_CHECKING:
 
 def cancel_batches(report: CampaignReport, hook: GatewayHook, *, ignore_too_late: bool) -> dict[str, Any]:
     """
-    Cancel every batch; one that cannot be cancelled does not keep the others from it.
+    Cancel every batch; one that cannot be cancelled does not keep the others from it. Of a dry run there is none.
 
     :raises VoicePartnerProviderError: the first failure, after all batches were tried; one that a retry may mend first.
     :raises ConfigurationError: when a batch has no id, so that it cannot be named to the gateway.
     """
     counts = {"cancelled": 0, "already_cancelled": 0, "too_late": 0}
+    if report.dry_run:
+        return {**counts, "refunded": None}
     refunds: list[Decimal] = []
     failures: list[VoicePartnerProviderError] = []
     nameless = sum(batch.gateway_id is None for batch in report.batches)

@@ -116,6 +116,10 @@ def parquet_chunks(file: Any, *, column: str, fields: frozenset[str] | None) -> 
             batch = next(batches, None)
         except _arrow_error():
             break
+        except OSError as error:
+            if type(error) is not OSError:  # Of the storage; Arrow's own for damaged pages has no kind.
+                raise
+            break
         if batch is None:
             return
         yield Chunk(range(row, row + batch.num_rows), _items(batch, column, kept))

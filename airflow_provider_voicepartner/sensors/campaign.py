@@ -71,12 +71,16 @@ class CampaignCompletionSensor(BaseSensorOperator):
         :raises DeliveryUnconfirmedError: when the gateway tells results only by callback.
         :raises DeliveryFailedError: when fewer got it than ``min_delivery_rate`` demands.
         """
+        from airflow_provider_voicepartner.delivery.completion import Progress
         from airflow_provider_voicepartner.sending.report import read_report
         from airflow_provider_voicepartner.sensors.polling import poll
 
-        rate = self._demanded_rate()
+        rate, campaign = self._demanded_rate(), read_report(self.campaign)
+        if campaign.dry_run:
+            self.log.info("A dry run: nothing was sent, so there is nothing to wait for")
+            return PokeReturnValue(is_done=True, xcom_value=Progress.of_reports((), expected=0).to_json())
         progress, reports = poll(
-            read_report(self.campaign),
+            campaign,
             conn_id=self.conn_id,
             not_found_grace=self.not_found_grace,
             unlisted_grace=self.unlisted_grace,

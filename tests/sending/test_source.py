@@ -155,7 +155,10 @@ def test_any_csv_is_read_as_python_reads_it(
 
 
 def test_json_lines_hold_objects_or_numbers() -> None:
-    text = f'{{"phone_number": "{A}", "name": "Zoé", "n": 3}}\n\n"{B}"\r\n 612345678 \nnull\n[1]\n{{"name": "x"}}\nnonsense'
+    text = (
+        f'{{"phone_number": "{A}", "name": "Zoé", "n": 3}}\n\n"{B}"\r\n 612345678 \n'
+        'null\n[1]\n{"name": "x"}\nnonsense'
+    )
     found = rows(source(text, "people.jsonl"))
     assert [line for line, _ in found] == [1, 3, 4, 5, 6, 7, 8]
     assert [item for _, item in found[:5]] == [
@@ -225,7 +228,7 @@ SECRET = "0698765432"
         (f'"{SECRET}"\n'.encode() + b'"\xff"\n', "p.jsonl", "line 2 of the file 'p.jsonl' is not UTF-8"),
         (f'phone_number\n{SECRET}\n"{SECRET}\n0\n', "p.csv", "line 3 of the file 'p.csv' begins a value with a quote"),
         (f'phone_number\n"{SECRET}"x\n', "p.csv", "line 2 of the file 'p.csv' is not CSV: ',' expected"),
-        (f'[{{"phone_number": "{SECRET}"}}]', "p.jsonl", "line 1 of the file 'p.jsonl' is one JSON array"),
+        (f'[{{"phone_number": "{SECRET}"}}]', "p.jsonl", "the file 'p.jsonl' is one JSON array"),
         (f"phone_number\n{SECRET}\n", "p.parquet", "is no Parquet file, or is damaged"),
         (b"PK\x03\x04" + SECRET.encode(), "p.csv", "is a spreadsheet or a ZIP file"),
         (gzip.compress(b"phone_number\n"), "p.csv", "is compressed; give its name the ending .gz"),
@@ -241,6 +244,14 @@ def test_a_bad_file_is_named_and_not_shown(content: bytes | str, name: str, prob
     assert "98765" not in message
 
 
+def test_a_parquet_file_that_is_damaged_inside_is_named() -> None:
+    data = bytearray(parquet(phone_number=[f"{SECRET}{row}" for row in range(5_000)]))
+    for at in range(4, len(data) // 2):
+        data[at] ^= 0x55
+    message = refusal(lambda: rows(source(bytes(data), "p.parquet")))
+    assert message == "to: the file 'p.parquet' is damaged after row 0; was it written completely?"
+
+
 def test_an_empty_file_can_be_told_from_others() -> None:
     for content, name in ((b"", "p.csv"), (b"", "p.jsonl"), (b"", "p.txt")):
         with pytest.raises(EmptyFileError):
@@ -254,7 +265,7 @@ def test_a_row_of_3_mb_is_refused_by_its_line(name: str) -> None:
     for text in (begin + "6" * 3_000_000 + "\n" + A, begin + "6" * 3_000_000):
         message = refusal(lambda text=text: rows(source(text, name)))
         assert message.startswith(f"to: line 3 of the file {name!r} is longer than 1,048,576 bytes")
-    wide = f'phone_number,name\n{A},"{"x,\n" * 1_000_000}"\n'
+    wide = 'phone_number,name\n1,"' + "x,\n" * 1_000_000 + '"\n'
     assert "line 2 of the file 'p.csv' is not CSV: field larger than" in refusal(
         lambda: rows(source(wide, "p.csv"))
     )

@@ -45,8 +45,7 @@ class Stage:
         """Create the database and load everything that a worker would otherwise load itself."""
         from airflow.dag_processing.bundles.manager import DagBundlesManager
         from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
-        from airflow.sdk.execution_time import task_runner  # noqa: F401
-        from airflow.sdk.execution_time.supervisor import in_process_api_server
+        from airflow.sdk.execution_time import supervisor, task_runner  # noqa: F401
         from airflow.serialization.serialized_objects import DagSerialization
         from airflow.utils.db import initdb
 
@@ -60,7 +59,9 @@ class Stage:
         sync_bag_to_db(bag, BUNDLE, None)
         for dag_id, dag in bag.dags.items():
             self.dags[dag_id] = DagSerialization.deserialize_dag(DagSerialization.serialize_dag(dag))
-        _warm(in_process_api_server().app)
+        # A supervisor may sleep so long after its task has ended.
+        supervisor.MIN_HEARTBEAT_INTERVAL = 0.25
+        _warm(supervisor.in_process_api_server().app)
         _make_campaigns_small()
         _close_database()
         if threading.active_count() > 1:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -207,6 +208,58 @@ def test_a_retry_whose_text_changed_sends_nothing_and_says_why(run_dag: RunDag, 
     assert run.tasks == {"send": "failed"}
     assert "has changed since an earlier attempt" in run.log
     assert reached("smspartner") == {A: 1}
+
+
+def test_a_text_that_tells_the_time_is_not_sent_again(run_dag: RunDag, reached: Reached) -> None:
+    run = run_dag("tells_the_time")
+    assert run.tasks == {"send": "failed"}
+    assert "a template of the present time does that" in run.log
+    assert reached("smspartner") == {A: 1}
+
+
+def people_file(folder: Path, count: int) -> tuple[str, set[str]]:
+    """Write a file of so many people; return its path and their numbers."""
+    numbers = [f"+3361{1_000_000 + index * 7}" for index in range(count)]
+    path = folder / "people.csv"
+    path.write_text("phone_number\n" + "".join(f"{number}\n" for number in numbers), encoding="utf-8")
+    return str(path), set(numbers)
+
+
+def test_one_task_sends_a_file_of_many_batches(
+    run_dag: RunDag, sandbox: Any, reached: Reached, tmp_path: Path
+) -> None:
+    path, numbers = people_file(tmp_path, 1_203)
+    run = run_dag("many_batches", file=path)
+    assert run.tasks == {"send": "success"}
+    assert reached("smspartner") == dict.fromkeys(numbers, 1)
+    report = run.xcoms["send"]
+    assert [batch["accepted"] for batch in report["batches"]] == [500, 500, 203]
+    assert report["counts"]["accepted"] == 1_203
+    assert report["cost"] == "54.135"
+
+
+def test_a_campaign_that_the_account_cannot_pay_sends_nothing(
+    run_dag: RunDag, sandbox: Any, reached: Reached, tmp_path: Path
+) -> None:
+    sandbox.world.credit["smspartner"] = Decimal("30")
+    run = run_dag("many_batches", file=people_file(tmp_path, 1_203)[0])
+    assert run.tasks == {"send": "failed"}
+    assert "the account has 30" in run.log
+    assert reached("smspartner") == {}
+
+
+@pytest.mark.parametrize(
+    ("dag_id", "gateway", "end"),
+    [("many_batches", "smspartner", "simulated"), ("many_calls", "voicepartner", "would_send")],
+)
+def test_a_dry_run_goes_the_whole_way_and_sends_nothing(
+    run_dag: RunDag, reached: Reached, tmp_path: Path, dag_id: str, gateway: str, end: str
+) -> None:
+    run = run_dag(dag_id, file=people_file(tmp_path, 700)[0], dry_run=True)
+    assert run.tasks == {"send": "success"}
+    assert run.xcoms["send"]["dry_run"] == end
+    assert run.xcoms["send"]["counts"]["accepted"] == 700
+    assert reached(gateway) == {}
 
 
 def test_a_failing_task_sends_its_alert(run_dag: RunDag, sandbox: Any, reached: Reached) -> None:

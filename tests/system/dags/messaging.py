@@ -18,6 +18,7 @@ COMMON: dict[str, Any] = {
     "schedule": None,
     "start_date": pendulum.datetime(2026, 1, 1, tz="UTC"),
     "catchup": False,
+    "params": {"file": "", "dry_run": False},
 }
 AT_ONCE = timedelta(0)
 
@@ -87,6 +88,21 @@ with DAG("changes_between_tries", **COMMON):
         retries=1,
         retry_delay=AT_ONCE,
     )
+
+with DAG("tells_the_time", **COMMON):
+    SendThenFail(
+        task_id="send",
+        to="0612345601",
+        message="It is {{ macros.datetime.now() }}",
+        retries=1,
+        retry_delay=AT_ONCE,
+    )
+
+with DAG("many_batches", **COMMON):
+    SendSmsOperator(task_id="send", to="{{ params.file }}", message="Hello", dry_run="{{ params.dry_run }}")
+
+with DAG("many_calls", **COMMON):
+    TtsCallOperator(task_id="send", to="{{ params.file }}", text="Bonjour", dry_run="{{ params.dry_run }}")
 
 with DAG("private", **COMMON, on_failure_callback=SmsNotifier(to="{{ var.value.duty }}")):
     sent = SendSmsOperator(
