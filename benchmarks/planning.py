@@ -97,11 +97,16 @@ def loop_over_phonenumbers(texts: list[str]) -> float:
 
 def plan(path: Path, fields: frozenset[str]) -> Callable[[], Any]:
     """Return the planning pass, ready to run."""
+    from airflow_provider_voicepartner.gateways.model import VoiceMessage
+    from airflow_provider_voicepartner.gateways.wire import Credentials
+    from airflow_provider_voicepartner.sending.fingerprint import CampaignFingerprint
     from airflow_provider_voicepartner.sending.planning import plan_campaign
     from airflow_provider_voicepartner.sending.source import FileSource
 
     source = FileSource(open=lambda: path.open("rb"), name=path.name)
-    return lambda: plan_campaign(source, line="any", on_invalid="skip", fields=fields)
+    message = VoiceMessage(text="Bonjour {first_name}")
+    mark = CampaignFingerprint("octopush", Credentials(api_key="key"), message, None)
+    return lambda: plan_campaign(source, line="any", on_invalid="skip", fields=fields, fingerprint=mark)
 
 
 def measure(path: Path, what: str, sample: int) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from operator import add
+from operator import add, itemgetter
 from typing import Final, cast
 
 from airflow_provider_voicepartner.gateways.french_plan import Block, Blocks
@@ -18,6 +18,7 @@ _NOBODY: Final = float("-inf")
 _ZERO: Final = ord("0")
 _KNOWN: Final = b"0123456789+\n"
 _FEW: Final = 50
+_HEAD: Final = itemgetter(slice(None, -6))
 _NO_DIGITS: Final = re.compile(rb"(?m)^(?!\+?[0-9]{1,20}$).*$")
 
 
@@ -88,8 +89,8 @@ class NumberKeys:
             return self._add_up(_NO_DIGITS.sub(b"0", written).split(b"\n"))
 
     def _add_up(self, written: list[bytes]) -> list[int]:
-        heads = [text[:-6] for text in written]
-        numbers = list(map(add, map(self._by_three.__getitem__, heads), map(int, written)))
+        offsets = map(self._by_three.__getitem__, map(_HEAD, written))
+        numbers = list(map(add, offsets, map(int, written)))
         for at in [at for at, number in enumerate(numbers) if number < 0]:
             text = written[at]
             number = self._by_five[text[:-4]] + int(text)

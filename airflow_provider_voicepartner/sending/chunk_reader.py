@@ -102,7 +102,7 @@ class ChunkReader:
         for name in self._needed:
             if name not in told:
                 raise InvalidRowError(f"has no field {name!r}, which the text needs; add it")
-        if not all(map(_is_encodable, told.values())):
+        if told and not _is_encodable("".join(told.values())):
             raise InvalidRowError("has a field with half of a character pair; decode its source properly")
         problem = self._check(Recipient(f"+{number}", told)) if self._check else None
         if problem:
@@ -120,6 +120,8 @@ def _text(item: object) -> str:
 
 
 def _is_encodable(text: str) -> bool:
+    if text.isascii():
+        return True
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -252,7 +252,7 @@ class _Planner:
         self._reader = reader
         self._batch_size = batch_size
         self._rejects = rejects
-        self._seen: set[int] = set()
+        self._seen = {UNREAD}
         self._numbers: list[int] = []
         self._fields: list[Mapping[str, str]] = []
 
@@ -261,12 +261,9 @@ class _Planner:
         numbers, fields, bad = self._reader.read(chunk.items)
         for at, reason in bad:
             self._reject(chunk.lines[at], chunk.items[at], reason)
-        distinct = set(numbers)
-        new = distinct.difference(self._seen)
-        new.discard(UNREAD)
-        self._seen |= new
-        if len(new) < len(numbers):
-            left_out = self._leave_out(numbers, new, old=distinct - new)
+        left_out = self._find_known(numbers)
+        if left_out:
+            self.left_out.extend([self.rows + at for at in left_out])
             numbers = _without(numbers, left_out)
             fields = _without(fields, left_out) if fields else fields
         self.duplicates += len(chunk.items) - len(bad) - len(numbers)
@@ -279,20 +276,27 @@ class _Planner:
         """Take note that there are no more rows."""
         if self._numbers:
             self._mark_batch(self._numbers, self._fields)
-        self._seen = set()
+        self._seen.clear()
 
-    def _leave_out(self, numbers: list[int], new: set[int], *, old: set[int]) -> list[int]:
-        """Take note of the rows without a number that is new, and return their places."""
-        places = [at for at, number in enumerate(numbers) if number in old]
-        if len(numbers) - len(places) > len(new):  # A new number stands here twice.
-            places = []
-            for at, number in enumerate(numbers):
-                if number in new:
-                    new.remove(number)
-                else:
-                    places.append(at)
-        self.left_out.extend([self.rows + at for at in places])
-        return places
+    def _find_known(self, numbers: list[int]) -> list[int]:
+        """Return the places of numbers that came before, or could not be read; the others are known from now on."""
+        seen = self._seen
+        new = [number for number in numbers if number not in seen]
+        places: list[int] = []
+        if len(new) < len(numbers):
+            places = [at for at, number in enumerate(numbers) if number in seen]
+        known = len(seen)
+        seen.update(new)
+        if len(seen) - known == len(new):
+            return places
+        twice: set[int] = set()  # A new number stands here more than once.
+        old = set(places)
+        for at, number in enumerate(numbers):
+            if number in twice:
+                old.add(at)
+            elif at not in old:
+                twice.add(number)
+        return sorted(old)
 
     def _mark_batches(self) -> None:
         start, size = 0, self._batch_size

@@ -147,10 +147,10 @@ def test_a_bad_row_is_named_by_its_line() -> None:
     with pytest.raises(InvalidRecipientError) as caught:
         plan_campaign(source, line="mobile", fields=NOTHING)
     assert str(caught.value) == (
-        "to: line 4: '••••••••' has letters (a letter O is no zero); write it in digits. to: line 5: '+336•••••••79' is "
-        "in a row of 1 columns, but the first line has 2; correct the row (a value with a ',' in it needs quotes). "
+        "to: line 4: 'O698••••32' has letters (a letter O is no zero); write it in digits. to: line 5: '+336••••••79' "
+        "is in a row of 1 columns, but the first line has 2; correct the row (a value with a ',' in it needs quotes). "
         "Lines of the file 'people.csv' count from 1; correct them, or leave them out with on_invalid='skip'"
-    ).replace("'••••••••' has", f"{'O698' + '•' * 4 + '32'!r} has").replace("+336•••••••79", "+336••••••79")
+    )
 
 
 def test_the_first_five_are_shown_and_all_are_counted() -> None:
@@ -167,8 +167,8 @@ def test_a_field_that_the_text_needs_is_checked_before_anything_is_sent() -> Non
     plan = plan_campaign(ListSource(rows), line="mobile", on_invalid="skip", fields=NAME)
     assert people(plan) == [Recipient(A, {"name": "Zoé"})]
     assert plan.describe_rejected() == [
-        f"to[2]: '{'+336••••••79'}' has no field 'name', which the text needs; add it",
-        f"to[3]: '{'+337••••••34'}' has no field 'name', which the text needs; add it",
+        "to[2]: '+336••••••79' has no field 'name', which the text needs; add it",
+        "to[3]: '+337••••••34' has no field 'name', which the text needs; add it",
         "to[4]: '•' has letters (a letter O is no zero); write it in digits",
     ]
     lines = "\n".join(json.dumps(row) for row in rows).encode()
@@ -317,8 +317,9 @@ def test_a_changed_file_is_noticed_before_a_changed_batch_leaves(
     changing = Changing(csv_of(*ROWS), csv_of(*change(ROWS)))
     plan = plan_campaign(FileSource(open=changing.open, name="p.csv"), line="mobile", fields=NOTHING)
     given_out = 0
-    with pytest.raises(ConfigurationError) as caught:
-        for batch in plan.batches():
+    batches = plan.batches()
+    with pytest.raises(ConfigurationError) as caught:  # noqa: PT012 - all of them, up to the one that is refused
+        for batch in batches:
             assert [r.phone_number[3:] for r in batch.recipients] == [
                 row[1:] for row in ROWS[500 * batch.index : 500 * batch.index + 500]
             ]
@@ -402,7 +403,8 @@ def test_planning_a_million_keeps_memory_small(million: Path) -> None:
         from airflow_provider_voicepartner.gateways.numbers import parse_number
         from airflow_provider_voicepartner.sending.planning import plan_campaign
         from airflow_provider_voicepartner.sending.source import FileSource
-        peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+        unit = 2**20 if sys.platform == "darwin" else 2**10
+        peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
         path = pathlib.Path(sys.argv[1])
         source = FileSource(open=lambda: path.open("rb"), name=path.name)
         parse_number("+33612345678")

@@ -58,6 +58,42 @@ def run_dag(dags: Any, sandbox: Any, capfd: pytest.CaptureFixture[str]) -> Calla
 
 
 @pytest.fixture
+def clear_and_run(dags: Any, capfd: pytest.CaptureFixture[str]) -> Callable[[str], Run]:
+    """Clear every task of a DAG's last run, as a person does in the UI, and run them again."""
+
+    def again(dag_id: str) -> Run:
+        from airflow.models.dagrun import DagRun
+        from airflow.models.taskinstance import TaskInstance, clear_task_instances
+        from airflow.sdk.definitions.dag import _run_task
+        from airflow.utils.session import create_session
+
+        with create_session() as session:
+            last = session.query(DagRun).filter_by(dag_id=dag_id).order_by(DagRun.id.desc()).first()
+            run_id = last.run_id
+            tis = session.query(TaskInstance).filter_by(dag_id=dag_id, run_id=run_id).all()
+            clear_task_instances(tis, session)
+        capfd.readouterr()
+        tasks: dict[str, str] = {}
+        xcoms: dict[str, Any] = {}
+        for task_id in dags[dag_id].topological_sort():
+            with create_session() as session:
+                query = session.query(TaskInstance).filter_by(
+                    dag_id=dag_id, run_id=run_id, task_id=task_id.task_id
+                )
+                tis = query.order_by(TaskInstance.map_index).all()
+                session.expunge_all()
+            for ti in tis:
+                _run_task(ti=ti, task=dags[dag_id].get_task(ti.task_id))
+                name = ti.task_id if ti.map_index < 0 else f"{ti.task_id}[{ti.map_index}]"
+                tasks[name] = str(getattr(ti.state, "value", ti.state))
+                xcoms[name] = ti.xcom_pull(ti.task_id, map_indexes=ti.map_index)
+        out, err = capfd.readouterr()
+        return Run(state="", tasks=tasks, xcoms=xcoms, log=out + err)
+
+    return again
+
+
+@pytest.fixture
 def variable(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
     """Set an Airflow variable for one test, by the environment: it never reaches Airflow's database."""
     return lambda name, value: monkeypatch.setenv(f"AIRFLOW_VAR_{name.upper()}", value)

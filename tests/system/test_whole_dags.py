@@ -217,6 +217,29 @@ def test_a_text_that_tells_the_time_is_not_sent_again(run_dag: RunDag, reached: 
     assert reached("smspartner") == {A: 1}
 
 
+def test_a_task_that_is_cleared_after_success_sends_nothing_again(
+    run_dag: RunDag, clear_and_run: Callable[[str], Any], reached: Reached
+) -> None:
+    first = run_dag("mapped")
+    second = clear_and_run("mapped")
+    assert set(second.tasks.values()) == {"success"}
+    assert reached("smspartner") == {A: 1, B: 1, C: 1, D: 1}
+    assert second.xcoms["send[0]"] == first.xcoms["send[0]"]
+
+
+def test_mapped_tasks_whose_list_comes_in_another_order_send_nothing_again(
+    run_dag: RunDag, clear_and_run: Callable[[str], Any], reached: Reached, tmp_path: Path
+) -> None:
+    path = tmp_path / "numbers.txt"
+    path.write_text(f"{A}\n{B}\n", encoding="utf-8")
+    assert run_dag("mapped_over_a_file", file=str(path)).state == "success"
+    path.write_text(f"{B}\n{A}\n", encoding="utf-8")
+    again = clear_and_run("mapped_over_a_file")
+    assert again.tasks == {"listed": "success", "send[0]": "failed", "send[1]": "failed"}
+    assert "has changed since an earlier attempt" in again.log
+    assert reached("smspartner") == {A: 1, B: 1}
+
+
 def people_file(folder: Path, count: int) -> tuple[str, set[str]]:
     """Write a file of so many people; return its path and their numbers."""
     numbers = [f"+3361{1_000_000 + index * 7}" for index in range(count)]

@@ -98,6 +98,16 @@ with DAG("tells_the_time", **COMMON):
         retry_delay=AT_ONCE,
     )
 
+with DAG("mapped_over_a_file", **COMMON):
+
+    @task
+    def listed(path: str) -> list[str]:
+        """Return the lines of a file, as they stand there now."""
+        with open(path, encoding="utf-8") as file:
+            return file.read().split()
+
+    SendSmsOperator.partial(task_id="send", message="Once").expand(to=listed("{{ params.file }}"))
+
 with DAG("many_batches", **COMMON):
     SendSmsOperator(task_id="send", to="{{ params.file }}", message="Hello", dry_run="{{ params.dry_run }}")
 

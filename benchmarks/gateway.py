@@ -1,0 +1,158 @@
+"""
+A gateway that does nothing but answer, at once or after a while: what it costs to send is then the client's.
+
+A process of its own, ``python -m benchmarks.gateway``. It counts sends and recipients, and notes when the first came, on
+the machine's monotonic clock, which all processes share.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+from urllib.request import ProxyHandler, build_opener
+
+_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
+_TAG = re.compile(rb'"tag": *"([^"]+)"')
+
+
+@dataclass
+class _State:
+    """
+    What the gateway has seen since the last reset.
+
+    :param delay: seconds before each answer to a send.
+    :param answers: so many sends are answered; later ones arrive and are left without an answer.
+    """
+
+    delay: float = 0.0
+    answers: int = sys.maxsize
+    sends: int = 0
+    recipients: int = 0
+    first: float | None = None
+    tags: set[str] = field(default_factory=set)
+
+
+class _Client(asyncio.Protocol):
+    """One connection, kept open for any number of requests, one at a time."""
+
+    def __init__(self, states: list[_State]) -> None:
+        self._states = states
+        self._received = bytearray()
+        self._transport: asyncio.WriteTransport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep what to answer through."""
+        assert isinstance(transport, asyncio.WriteTransport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        """Answer each request that is complete."""
+        self._received += data
+        while (end := self._received.find(b"\r\n\r\n")) >= 0:
+            length = _LENGTH.search(self._received, 0, end)
+            whole = end + 4 + (int(length[1]) if length else 0)
+            if len(self._received) < whole:
+                return
+            line = bytes(self._received[: self._received.find(b"\r\n")]).decode()
+            body = bytes(self._received[end + 4 : whole])
+            del self._received[:whole]
+            self._answer(urlsplit(line.split()[1]), body)
+
+    def _answer(self, url: Any, body: bytes) -> None:
+        state, query = self._states[0], {name: values[0] for name, values in parse_qs(url.query).items()}
+        if url.path == "/reset":
+            self._states[0] = _State(
+                delay=float(query["delay"]), answers=int(query["answers"]), tags=state.tags
+            )
+            self._write(200, {})
+        elif url.path == "/stats":
+            self._write(200, {"sends": state.sends, "recipients": state.recipients, "first": state.first})
+        elif url.path.endswith("bulk-status-by-tag"):
+            self._tell_status(query["tag"])
+        else:
+            self._take(state, body, 201 if "campaign" in url.path else 200)
+
+    def _take(self, state: _State, body: bytes, status: int) -> None:
+        if state.first is None:
+            state.first = time.monotonic()
+        state.sends += 1
+        numbers = body.count(b"+")
+        state.recipients += numbers
+        if tag := _TAG.search(body):
+            state.tags.add(tag[1].decode())
+        if state.sends > state.answers:
+            return
+        told = {"success": True, "code": 200, "message_id": state.sends, "nb_sms": numbers, "cost": 1.5}
+        if state.delay:
+            asyncio.get_running_loop().call_later(state.delay, self._write, status, told)
+        else:
+            self._write(status, told)
+
+    def _tell_status(self, tag: str) -> None:
+        known = tag in self._states[0].tags
+        entries = [{"phoneNumber": "+33612345678", "status": "Delivered"}]
+        good = {"success": True, "code": 200, "StatutResponse_List": entries}
+        self._write(200, good if known else {"success": False, "code": 4, "message": "not found"})
+
+    def _write(self, status: int, told: dict[str, Any]) -> None:
+        body = json.dumps(told).encode()
+        head = f"HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(head.encode() + body)
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """The gateway, seen from a benchmark."""
+
+    url: str
+
+    def reset(self, *, delay: float = 0.0, answers: int = sys.maxsize) -> None:
+        """Count anew; the tags of earlier sends stay known."""
+        self._ask(f"reset?delay={delay}&answers={answers}")
+
+    def stats(self) -> dict[str, Any]:
+        """Return ``sends``, ``recipients`` and ``first``."""
+        return self._ask("stats")
+
+    def _ask(self, path: str) -> dict[str, Any]:
+        with build_opener(ProxyHandler({})).open(f"{self.url}/{path}", timeout=10) as answer:
+            told: dict[str, Any] = json.load(answer)
+        return told
+
+
+@contextlib.contextmanager
+def running_gateway() -> Iterator[Gateway]:
+    """Start the gateway, and stop it behind the block."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.gateway"], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        yield Gateway(process.stdout.readline().strip())
+    finally:
+        process.kill()
+        process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+async def _serve() -> None:
+    states = [_State()]
+    server = await asyncio.get_running_loop().create_server(lambda: _Client(states), "127.0.0.1", 0)
+    sys.stdout.write(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}\n")
+    sys.stdout.flush()
+    await server.serve_forever()
+
+
+if __name__ == "__main__":
+    asyncio.run(_serve())

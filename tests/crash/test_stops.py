@@ -1,0 +1,76 @@
+"""A task that is asked to stop: what is under way is recorded, nothing more is claimed, and a retry finishes."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.crash import WAYS, Stage, Trial, Way, until
+
+pytestmark = [pytest.mark.airflow3, pytest.mark.slow]
+
+SMS, _, OCTOPUSH_CALL, CALL, _ = WAYS
+
+
+def slow_answer(stage: Stage, way: Way, seconds: float, skip: int) -> None:
+    """Let one send be answered late."""
+    fault: dict[str, Any] = {"kind": "slow", "seconds": seconds, "path": way.path, "skip": skip}
+    stage.sandbox.post("faults", fault)
+
+
+def finish_undisturbed(trial: Trial) -> None:
+    """Retry, and assert that everybody was reached once."""
+    ending = trial.attempt()
+    assert ending.state == "success", trial.story()
+    assert set(ending.phases.values()) == {"sent"}, trial.story()
+    assert trial.reached_by_batch() == [1, 1, 1], trial.story()
+
+
+@pytest.mark.parametrize("in_flight", [1, 3])
+@pytest.mark.parametrize("way", [SMS, OCTOPUSH_CALL, CALL], ids=str)
+def test_sigterm_at_every_instant_leaves_no_doubt(stage: Stage, way: Way, in_flight: int) -> None:
+    undisturbed = Trial(stage, way, in_flight=in_flight)
+    points = undisturbed.attempt().points
+    for point in points:
+        trial = Trial(stage, way, in_flight=in_flight)
+        stopped = trial.attempt({point: "terminate"})
+        assert not stopped.claimed, trial.story()
+        trial.nobody_twice()
+        assert trial.reached_by_batch() == [int(stopped.phases.get(at) == "sent") for at in range(3)], trial.story()
+        if stopped.state == "success":
+            assert trial.reached_by_batch() == [1, 1, 1], trial.story()
+        else:
+            assert "CampaignInterruptedError" in stopped.log, trial.story()
+            finish_undisturbed(trial)
+
+
+def test_a_worker_that_is_shut_down_records_what_is_under_way(stage: Stage) -> None:
+    trial = Trial(stage, CALL)
+    slow_answer(stage, CALL, 1.0, skip=1)
+    started = trial.start()
+    trace = Path(started["trace"])
+    until(lambda: trace.exists() and "send 2: left" in trace.read_text())
+    os.kill(started["pid"], signal.SIGTERM)
+    stopped = trial.wait(started["pid"])
+    assert stopped.state == "up_for_retry"
+    assert stopped.phases == {0: "sent", 1: "sent"}
+    assert "send 3: before" not in stopped.points
+    finish_undisturbed(trial)
+
+
+@pytest.mark.parametrize("in_flight", [1, 2])
+def test_an_execution_timeout_records_what_is_under_way(stage: Stage, in_flight: int) -> None:
+    trial = Trial(stage, SMS, in_flight=in_flight, dag="crash_out_of_time")
+    slow_answer(stage, SMS, 2.0, skip=0)
+    stopped = trial.attempt()
+    assert stopped.state == "up_for_retry"
+    assert "AirflowTaskTimeout" in stopped.log
+    assert not stopped.claimed
+    assert "sent" in stopped.phases.values()
+    trial.nobody_twice()
+    assert trial.reached_by_batch() == [int(stopped.phases.get(at) == "sent") for at in range(3)]
+    finish_undisturbed(trial)

@@ -1,0 +1,115 @@
+"""Two attempts of one task at once: the first lost its heartbeat, was given up, and wakes up later."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.crash import WAYS, Ending, Stage, Trial, Way, until
+
+pytestmark = [pytest.mark.airflow3, pytest.mark.slow]
+
+SMS, OCTOPUSH_SMS, OCTOPUSH_CALL, CALL, VOICEMAIL = WAYS
+
+
+def task_process(worker: int) -> int:
+    """Return the id of a worker's task process."""
+    return int(Path(f"/proc/{worker}/task/{worker}/children").read_text().split()[0])
+
+
+def is_frozen(process: int) -> bool:
+    """Say whether a process was stopped by a signal."""
+    return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+
+
+class Frozen:
+    """An attempt that stands still at a point, its supervisor too."""
+
+    def __init__(self, trial: Trial, point: str) -> None:
+        self.trial = trial
+        self.started: dict[str, Any] = trial.start({point: "freeze"})
+        self.task = until(lambda: task_process(self.started["pid"]))
+        until(lambda: is_frozen(self.task) and is_frozen(self.started["pid"]))
+
+    def wake(self) -> Ending:
+        """Let it go on, and wait for its end."""
+        # The task first, so that its next word is in the pipe before the supervisor asks about its heartbeat.
+        os.kill(self.task, signal.SIGCONT)
+        until(lambda: not is_frozen(self.task))
+        os.kill(self.started["pid"], signal.SIGCONT)
+        return self.trial.wait(self.started["pid"])
+
+
+def freeze_and_give_up(stage: Stage, way: Way, point: str, in_flight: int = 1) -> tuple[Trial, Frozen]:
+    """Freeze the first attempt, and let the scheduler give it up for want of a heartbeat."""
+    trial = Trial(stage, way, in_flight=in_flight)
+    frozen = Frozen(trial, point)
+    assert stage.ask("give_up", **trial.where)["state"] == "up_for_retry"
+    return trial, frozen
+
+
+@pytest.mark.parametrize("way", [SMS, OCTOPUSH_SMS, OCTOPUSH_CALL], ids=str)
+def test_the_one_that_was_given_up_stops_before_its_next_claim(stage: Stage, way: Way) -> None:
+    trial, frozen = freeze_and_give_up(stage, way, "write batches: before (2)")
+    assert trial.attempt().state == "success"
+    requests = stage.sandbox.get("requests")["total"]
+    fenced = frozen.wake()
+    assert fenced.points[-1] == "write batches: before (2)"
+    assert "send 2: before" not in fenced.points
+    assert stage.sandbox.get("requests")["total"] == requests
+    assert (fenced.state, set(fenced.phases.values())) == ("success", {"sent"})
+    assert trial.reached_by_batch() == [1, 1, 1]
+
+
+@pytest.mark.parametrize("way", [SMS, OCTOPUSH_SMS], ids=str)
+def test_it_wakes_up_while_the_second_is_under_way(stage: Stage, way: Way) -> None:
+    trial, frozen = freeze_and_give_up(stage, way, "write batches: before (2)")
+    second = Frozen(trial, "send 2: before")
+    fenced = frozen.wake()
+    assert "send 2: before" not in fenced.points
+    assert trial.reached_by_batch() == [1, 0, 0]
+    assert second.wake().state == "success"
+    assert trial.reached_by_batch() == [1, 1, 1]
+
+
+def test_claimed_before_it_was_given_up_and_sent_after_octopush_refuses_the_second(stage: Stage) -> None:
+    trial, frozen = freeze_and_give_up(stage, OCTOPUSH_SMS, "send 2: before")
+    assert trial.attempt().state == "success"
+    assert trial.reached_by_batch() == [1, 1, 1]
+    fenced = frozen.wake()
+    assert "send 2: after" in fenced.points
+    assert set(fenced.phases.values()) == {"sent"}
+    assert trial.reached_by_batch() == [1, 1, 1]
+
+
+@pytest.mark.parametrize("in_flight", [1, 3])
+@pytest.mark.parametrize("way", [SMS, CALL, VOICEMAIL], ids=str)
+def test_claimed_before_it_was_given_up_and_sent_after_the_second_does_not_send_it(
+    stage: Stage, way: Way, in_flight: int
+) -> None:
+    trial, frozen = freeze_and_give_up(stage, way, "send 2: before", in_flight)
+    second = trial.attempt()
+    assert second.state == "failed"
+    assert "SendOutcomeUnknownError" in second.log
+    trial.nobody_twice()
+    frozen.wake()
+    trial.nobody_twice()
+    assert trial.reached_by_batch()[1] == 1
+    trial.clear()
+    assert trial.attempt(on_unknown="assume_sent").state == "success"
+    assert trial.reached_by_batch() == [1, 1, 1]
+
+
+@pytest.mark.parametrize("way", [SMS, CALL], ids=str)
+def test_a_running_task_that_a_user_clears_stops_before_its_next_claim(stage: Stage, way: Way) -> None:
+    trial = Trial(stage, way)
+    frozen = Frozen(trial, "send 2: after")
+    assert stage.ask("clear", **trial.where)["state"] == "restarting"
+    fenced = frozen.wake()
+    assert "send 3: before" not in fenced.points
+    assert trial.reached_by_batch() == [1, 1, 0]
+    assert fenced.claimed.keys() == {1}
