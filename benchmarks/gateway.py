@@ -78,6 +78,12 @@ class _Client(asyncio.Protocol):
             self._write(200, {"sends": state.sends, "recipients": state.recipients, "first": state.first})
         elif url.path.endswith("bulk-status-by-tag"):
             self._tell_status(query["tag"])
+        elif url.path.endswith("/me"):
+            account = {"success": True, "user": {"username": "bench"}, "credits": {"balance": "1000000"}}
+            self._write(200, account)
+        elif b'"sandbox"' in body:
+            # A simulation asks for the price; nothing is sent.
+            self._write(200, _taken(0, body.count(b"+")))
         else:
             self._take(state, body, 201 if "campaign" in url.path else 200)
 
@@ -91,7 +97,7 @@ class _Client(asyncio.Protocol):
             state.tags.add(tag[1].decode())
         if state.sends > state.answers:
             return
-        told = {"success": True, "code": 200, "message_id": state.sends, "nb_sms": numbers, "cost": 1.5}
+        told = _taken(state.sends, numbers)
         if state.delay:
             asyncio.get_running_loop().call_later(state.delay, self._write, status, told)
         else:
@@ -108,6 +114,10 @@ class _Client(asyncio.Protocol):
         head = f"HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(head.encode() + body)
+
+
+def _taken(number: int, recipients: int) -> dict[str, Any]:
+    return {"success": True, "code": 200, "message_id": number + 1, "nb_sms": recipients, "cost": 1.5}
 
 
 @dataclass(frozen=True)

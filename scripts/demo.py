@@ -120,7 +120,7 @@ def call(url: str, path: str, body: Any = None) -> Any:
 
 
 def set_environment(url: str) -> None:
-    """Give Airflow a home of its own, and point the three connections at the sandbox: all that differs from real use."""
+    """Give Airflow a home of its own, and point the three connections at the sandbox; nothing else is special."""
     for name in [name for name in os.environ if name.startswith("AIRFLOW")]:
         del os.environ[name]
     os.environ |= {

@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+pytest_plugins = ["tests.support.postgres"]
+
 PROJECT = Path(__file__).resolve().parent.parent
 
 # Before anything imports Airflow: it reads its home and its configuration once.
@@ -56,6 +58,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def airflow_home() -> Path:
     """Return the throw-away AIRFLOW_HOME."""
     return _home
+
+
+@pytest.fixture(autouse=True)
+def _fresh_store() -> Iterator[None]:
+    """Forget between tests what the shared store knows: a 429 in one makes all later requests of the account wait."""
+    yield
+    for left in _home.glob("voicepartner.db*"):
+        left.unlink(missing_ok=True)
 
 
 @pytest.fixture

@@ -144,7 +144,7 @@ def test_airflows_schema_takes_it() -> None:
     try:
         from airflow._shared.providers_discovery import providers_discovery as discovery
     except ImportError:
-        from airflow import providers_manager as discovery  # type: ignore[no-redef]
+        from airflow import providers_manager as discovery
     discovery._create_provider_info_schema_validator().validate(INFO)
     forms = discovery._create_customized_form_field_behaviours_schema_validator()
     for conn_type in FORMS:

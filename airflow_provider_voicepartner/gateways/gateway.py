@@ -28,19 +28,19 @@ class Gateway(Protocol):
     """One HTTP API; each gateway package (a module) is an instance of it."""
 
     @property
-    def NAME(self) -> str:  # noqa: N802 - a module constant
+    def NAME(self) -> str:
         """The connection type, such as ``smspartner``."""
 
     @property
-    def LABEL(self) -> str:  # noqa: N802
+    def LABEL(self) -> str:
         """The product's name, such as ``SMS Partner``."""
 
     @property
-    def BASE_URL(self) -> str:  # noqa: N802
+    def BASE_URL(self) -> str:
         """Where the API lives, version path included."""
 
     @property
-    def KINDS(self) -> frozenset[Kind]:  # noqa: N802
+    def KINDS(self) -> frozenset[Kind]:
         """What it can send."""
 
     def authenticate(self, request: ApiRequest, credentials: Credentials) -> ApiRequest:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -32,6 +33,11 @@ and the first connection's handshake, which a later request on a warm connection
 """
 DEFAULT_PENALTY = 60.0
 """Seconds that everybody waits after a 429 that does not say how long."""
+LOOK_EVERY = 0.1
+"""
+Seconds between two looks for a penalty, where no limit is known: a look takes a millisecond, as long as a whole request
+to a gateway that answers at once. Another worker's 429 is seen that much later, our own at once.
+"""
 
 
 def store_url() -> str | None:
@@ -85,6 +91,7 @@ class StoreTurnstile:
         self._windows: Callable[[str], Windows] = hook.rate_limits
         self._account = f"{hook.credentials.login or ''}\0{hook.credentials.api_key}"
         self._now: Callable[[], datetime] = hook.sender.now
+        self._open: dict[str, tuple[float, Turn]] = {}
 
     def close(self) -> None:
         """Close the store's connections."""
@@ -96,6 +103,10 @@ class StoreTurnstile:
 
         :raises TurnTooFarError: no turn was taken.
         """
+        looked, turn = self._open.get(endpoint, (-LOOK_EVERY, None))
+        started = time.monotonic()
+        if turn is not None and started - looked < LOOK_EVERY:
+            return turn
         far: float
         try:
             reservation = self._pacer.reserve(
@@ -104,9 +115,12 @@ class StoreTurnstile:
         except TooLongError as error:
             far = error.wait
         else:
-            if reservation.wait >= 1:
+            turn = Turn(reservation.wait, (endpoint, reservation))
+            if reservation.slot is None and not reservation.wait:
+                self._open[endpoint] = (started, turn)
+            elif reservation.wait >= 1:
                 log.info("The rate limit of %s gives us a turn in %.0f s", endpoint, reservation.wait)
-            return Turn(reservation.wait, (endpoint, reservation))
+            return turn
         raise TurnTooFarError(far)
 
     def confirm(self, turn: Turn) -> Turn:
@@ -126,9 +140,12 @@ class StoreTurnstile:
             name, wait = self._name(request.endpoint), asked_wait(response.headers, self._now())
             if response.status == 429:
                 self._pacer.penalise(name, DEFAULT_PENALTY if wait is None else wait)
+                self._open.pop(request.endpoint, None)
             else:
                 remaining = (response.headers.get("x-ratelimit-remaining") or "").strip()
                 self._pacer.observe(name, int(remaining) if remaining.isdecimal() else None, wait)
+                if remaining:
+                    self._open.pop(request.endpoint, None)
         except Exception as error:
             log.warning("The rate limit could not be noted: %s", type(error).__name__)
 

@@ -175,6 +175,7 @@ class _Run:
     sender: CampaignSender
     campaign: Campaign
     records: dict[int, BatchRecord] = field(default_factory=dict)
+    reached: int = 0
     under_way: dict[Future[_Landing], _Flight] = field(default_factory=dict)
     landed: dict[int, BatchRecord] = field(default_factory=dict)
     ready: _Flight | None = None
@@ -223,16 +224,17 @@ class _Run:
         """Yield what may leave now: as many as there are free lanes, each with its turn."""
         free = self.campaign.max_in_flight - len(self.under_way)
         while free > 0 and self._may_go_on():
-            flight = self.ready = self._ready_now(self.ready or self._prepare())
+            # A turn that was taken this moment needs no second look; one that had to wait does.
+            flight = self.ready = self._ready_now(self.ready) if self.ready else self._prepare()
             if flight is None or flight.due > self.sender.clock():
                 return
             self.ready = None
             free -= 1
             yield replace(flight, claim=replace(flight.claim, at=self.sender.now().isoformat()))
 
-    def _ready_now(self, flight: _Flight | None) -> _Flight | None:
+    def _ready_now(self, flight: _Flight) -> _Flight | None:
         """Confirm the turn of a flight whose time has come; it may have to wait again."""
-        if flight is None or flight.due > self.sender.clock():
+        if flight.due > self.sender.clock():
             return flight
         try:
             turn = self.sender.turnstile.confirm(flight.turn)
@@ -282,7 +284,7 @@ class _Run:
         request = self.sender.messenger.build_batch(
             self.campaign.message, recipients, reference=reference, send_at=self.campaign.send_at
         )
-        left = self.campaign.recipients - sum(record.size for record in self.records.values())
+        left = self.campaign.recipients - self.reached
         self.pricing.ask_once(recipients, left=left, batches=len(self.campaign.batches))
         self.budget.reserve(index, len(recipients))
         turn = self.sender.turnstile.take_turn(request.endpoint, self.campaign.longest_wait)
@@ -311,8 +313,12 @@ class _Run:
                 index + 1, known.reference, known.phase.replace("_", " "),
             )  # fmt: skip
         self.budget.settle(index, known)
-        self.records[index] = known
+        self._keep(index, known)
         return True
+
+    def _keep(self, index: int, record: BatchRecord) -> None:
+        self.records[index] = record
+        self.reached += record.size
 
     def _doubt_about(self, index: int, claim: BatchRecord, recipients: tuple[Recipient, ...]) -> Doubt:
         why = (
@@ -386,7 +392,7 @@ class _Run:
             if landing.record is not None:
                 self.landed[flight.index] = landing.record
             if sent is not None:
-                self.records[flight.index] = sent
+                self._keep(flight.index, sent)
             self.failure = self.failure or landing.error
 
     def _write(self, claims: Mapping[int, BatchRecord]) -> None:

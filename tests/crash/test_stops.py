@@ -40,7 +40,9 @@ def test_sigterm_at_every_instant_leaves_no_doubt(stage: Stage, way: Way, in_fli
         stopped = trial.attempt({point: "terminate"})
         assert not stopped.claimed, trial.story()
         trial.nobody_twice()
-        assert trial.reached_by_batch() == [int(stopped.phases.get(at) == "sent") for at in range(3)], trial.story()
+        assert trial.reached_by_batch() == [int(stopped.phases.get(at) == "sent") for at in range(3)], (
+            trial.story()
+        )
         if stopped.state == "success":
             assert trial.reached_by_batch() == [1, 1, 1], trial.story()
         else:

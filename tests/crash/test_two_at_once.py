@@ -17,8 +17,8 @@ SMS, OCTOPUSH_SMS, OCTOPUSH_CALL, CALL, VOICEMAIL = WAYS
 
 
 def task_process(worker: int) -> int:
-    """Return the id of a worker's task process."""
-    return int(Path(f"/proc/{worker}/task/{worker}/children").read_text().split()[0])
+    """Return the id of a worker's task process, 0 before there is one."""
+    return int((Path(f"/proc/{worker}/task/{worker}/children").read_text().split() or ["0"])[0])
 
 
 def is_frozen(process: int) -> bool:
@@ -113,3 +113,6 @@ def test_a_running_task_that_a_user_clears_stops_before_its_next_claim(stage: St
     assert "send 3: before" not in fenced.points
     assert trial.reached_by_batch() == [1, 1, 0]
     assert fenced.claimed.keys() == {1}
+    assert stage.ask("give_up", **trial.where)["state"] == "up_for_retry"
+    trial.finish(resolve="assume_sent")
+    assert trial.reached_by_batch() == [1, 1, 1]

@@ -142,7 +142,9 @@ class TestExcerpt:
 
 def test_an_excerpt_cannot_show_half_a_secret_at_a_cut() -> None:
     for blanks in (0, 150, 16_374, 65_530, 999_000):
-        response = ApiResponse(status=500, body=b" " * blanks + b"planted-key-4711 " * 20, private=("planted-key-4711",))
+        response = ApiResponse(
+            status=500, body=b" " * blanks + b"planted-key-4711 " * 20, private=("planted-key-4711",)
+        )
         assert "planted" not in response.excerpt()
     huge = ApiResponse(status=500, body=b"planted-key-4711" * 100_000, private=("planted-key-4711",))
     assert huge.excerpt() == "(1600000 bytes)"

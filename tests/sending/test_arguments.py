@@ -116,7 +116,7 @@ def test_a_choice_names_all_that_it_takes() -> None:
     with pytest.raises(ConfigurationError, match=r"^on_unknown: 'again' is not one of 'fail', 'resend'$"):
         read_choice("on_unknown", "again", ("fail", "resend"))
     with pytest.raises(ConfigurationError, match=r"^purpose: \['alert'\] is not one of"):
-        read_choice("purpose", ["alert"], ("alert",))  # type: ignore[type-var]
+        read_choice("purpose", ["alert"], ("alert",))
 
 
 @pytest.mark.parametrize("value", [None, "", " \n"])

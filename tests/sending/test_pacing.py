@@ -29,7 +29,6 @@ from airflow_provider_voicepartner.sending.pacing import (
     limit_name,
 )
 from airflow_provider_voicepartner.store.engine import Store, StoreUnavailableError, open_store
-from tests.support.postgres import postgres, postgres_url  # noqa: F401
 
 NAME = "voicepartner:campaign/send:test"
 CAMPAIGN = (Window(5, 60), Window(2000, 3600))
@@ -152,7 +151,7 @@ def test_the_documented_limits_are_there_and_cannot_be_changed() -> None:
     for gateway, endpoint in [("smspartner", "send"), ("octopush", "sms-campaign/send"), ("other", "x")]:
         assert limits_of(gateway, endpoint) == parse_windows(" None ")
     with pytest.raises(TypeError):
-        LIMITS["voicepartner"]["me"] = ()  # type: ignore[index]
+        LIMITS["voicepartner"]["me"] = ()
 
 
 def test_a_limits_name_tells_the_account_apart_and_does_not_tell_the_key() -> None:

@@ -23,7 +23,6 @@ from typing import Any
 import pytest
 
 from airflow_provider_voicepartner.gateways.limits import Window, parse_windows
-from tests.support.postgres import postgres, postgres_url  # noqa: F401
 
 PROJECT = Path(__file__).resolve().parents[2]
 LIMITS = "5/3, 20/30"

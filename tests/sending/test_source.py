@@ -284,7 +284,7 @@ def test_a_line_without_end_is_not_read_into_memory() -> None:
             assert self.given < 2**22
             return b"6" * size
 
-    of = FileSource(open=Endless, name="p.csv")  # type: ignore[arg-type]
+    of = FileSource(open=Endless, name="p.csv")
     assert "line 1 of the file 'p.csv' is longer than" in refusal(lambda: list(of))
 
 

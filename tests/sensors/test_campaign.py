@@ -365,15 +365,15 @@ def test_in_reschedule_mode_it_lets_go_of_the_worker_between_two_pokes(sandbox: 
     waiting = sensor(send(), mode="reschedule", poke_interval=60, timeout=DAY)
     begun = datetime.now(UTC)
     with pytest.raises(AirflowRescheduleException) as caught:
-        waiting.execute({"ti": ti})  # type: ignore[arg-type]
+        waiting.execute({"ti": ti})
     assert 55 <= (caught.value.reschedule_date - begun).total_seconds() <= 65
     sandbox.advance(DAY)
-    assert waiting.execute({"ti": ti})["delivered"] == 2  # type: ignore[arg-type]
+    assert waiting.execute({"ti": ti})["delivered"] == 2
     long_ago = begun - timedelta(days=2)
     ti.get_first_reschedule_date = lambda context: long_ago
     outcome(sandbox, "*", "silent")
     with pytest.raises(AirflowSensorTimeout):
-        sensor(send(ZOE), mode="reschedule", poke_interval=60, timeout=DAY).execute({"ti": ti})  # type: ignore[arg-type]
+        sensor(send(ZOE), mode="reschedule", poke_interval=60, timeout=DAY).execute({"ti": ti})
 
 
 def test_a_report_that_a_template_turned_into_text_is_understood(sandbox: Any) -> None:

@@ -23,8 +23,6 @@ from airflow_provider_voicepartner.store.engine import (
 )
 from tests.support.postgres import (
     PostgresServer,
-    postgres,  # noqa: F401
-    postgres_url,  # noqa: F401
 )
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -126,7 +124,7 @@ def test_the_time_goes_on_within_a_transaction(store: Store) -> None:
         assert any(store.now(connection) > first for _ in range(10_000))
 
 
-def test_postgres_time_does_not_depend_on_a_sessions_time_zone(postgres_url: str) -> None:  # noqa: F811
+def test_postgres_time_does_not_depend_on_a_sessions_time_zone(postgres_url: str) -> None:
     def now(zone: str) -> float:
         store = open_store(f"{postgres_url}&options=-ctimezone%3D{zone}")
         with store.read() as connection:
@@ -267,7 +265,7 @@ def test_an_unreachable_server_is_named_without_its_password() -> None:
     assert "refused" in message
 
 
-def test_a_database_that_is_not_there_is_named(postgres: PostgresServer) -> None:  # noqa: F811
+def test_a_database_that_is_not_there_is_named(postgres: PostgresServer) -> None:
     assert "nowhere" in shown(postgres.url("nowhere"))
 
 
@@ -302,7 +300,7 @@ def test_a_file_that_is_no_database_is_told(tmp_path: Path) -> None:
     assert "not a database" in shown(f"sqlite:///{tmp_path}/store.db")
 
 
-def test_the_old_name_of_postgresql_and_both_drivers_are_understood(postgres_url: str) -> None:  # noqa: F811
+def test_the_old_name_of_postgresql_and_both_drivers_are_understood(postgres_url: str) -> None:
     rest = postgres_url.removeprefix("postgresql")
     for scheme in ("postgres", "postgresql", "postgresql+psycopg", "postgresql+psycopg2"):
         open_store(scheme + rest).close()
@@ -316,8 +314,8 @@ def test_a_missing_driver_is_told_with_what_to_install(monkeypatch: pytest.Monke
 
 
 def test_a_server_that_goes_away_and_comes_back_is_an_error_and_then_none(
-    postgres_url: str,  # noqa: F811
-    postgres: PostgresServer,  # noqa: F811
+    postgres_url: str,
+    postgres: PostgresServer,
 ) -> None:
     store = open_store(postgres_url)
     everyone = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname LIKE 'test%'"

@@ -256,9 +256,13 @@ class Trial:
 
     def story(self) -> str:
         """Tell what happened, for a failed assertion."""
-        lines = [f"{self.way}, {self.in_flight} in flight: arrived {self.stage.sandbox.reached(self.way.gateway)}"]
+        lines = [
+            f"{self.way}, {self.in_flight} in flight: arrived {self.stage.sandbox.reached(self.way.gateway)}"
+        ]
         for ending in self.endings:
-            lines.append(f"- {ending.state} {ending.phases} obeyed {ending.obeyed}: {', '.join(ending.points)}")
+            lines.append(
+                f"- {ending.state} {ending.phases} obeyed {ending.obeyed}: {', '.join(ending.points)}"
+            )
         last = self.endings[-1].log.splitlines()[-12:] if self.endings else []
         return "\n".join([*lines, *last])
 
@@ -357,7 +361,11 @@ def running_stage() -> Iterator[Stage]:
                 yield stage
             except BaseException:
                 print(Path(log.name).read_text(encoding="utf-8", errors="replace")[-4000:])
-                print(Path(home, "workers.log").read_text()[-4000:] if Path(home, "workers.log").exists() else "")
+                print(
+                    Path(home, "workers.log").read_text()[-4000:]
+                    if Path(home, "workers.log").exists()
+                    else ""
+                )
                 raise
 
 

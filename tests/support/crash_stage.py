@@ -132,7 +132,9 @@ class Stage:
             if time.monotonic() > until:
                 os.kill(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)
-                raise RuntimeError(f"the worker hangs: {worker.trace.read_text()}\n{_text(worker.log)[-3000:]}")
+                raise RuntimeError(
+                    f"the worker hangs: {worker.trace.read_text()}\n{_text(worker.log)[-3000:]}"
+                )
             time.sleep(0.005)
         del self.workers[pid]
         return {
@@ -188,7 +190,13 @@ def _warm(app: Any) -> None:
             httpx.AsyncClient(transport=transport, base_url="http://warm.invalid") as client,
         ):
             ti = f"/task-instances/{uuid.uuid4()}"
-            body = {"state": "running", "hostname": "", "unixname": "", "pid": 1, "start_date": "2026-01-01T00:00:00Z"}
+            body = {
+                "state": "running",
+                "hostname": "",
+                "unixname": "",
+                "pid": 1,
+                "start_date": "2026-01-01T00:00:00Z",
+            }
             answers = [
                 await client.patch(f"{ti}/run", json=body),
                 await client.put(f"{ti}/heartbeat", json={"hostname": "", "pid": 1}),
