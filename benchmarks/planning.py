@@ -11,7 +11,6 @@ import argparse
 import csv
 import json
 import random
-import resource
 import subprocess
 import sys
 import tempfile
@@ -19,6 +18,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+from benchmarks.memory import peak_megabytes, resident_megabytes
 
 GOAL_RATIO, GOAL_MEGABYTES = 20, 150
 
@@ -115,10 +116,10 @@ def measure(path: Path, what: str, sample: int) -> dict[str, Any]:
     texts = read_texts(path, sample)
     loop_over_phonenumbers(texts[:100])
     first_loop = loop_over_phonenumbers(texts[: sample // 2])
-    before = _resident_megabytes()
+    before = resident_megabytes()
     started = time.process_time()
     made = run()
-    result = {"cpu": time.process_time() - started, "megabytes": _peak_megabytes() - before}
+    result = {"cpu": time.process_time() - started, "megabytes": peak_megabytes() - before}
     result |= {"rows": made.rows, "duplicates": made.duplicates, "invalid": made.invalid}
     result |= {"recipients": made.recipients}
     if what == "sending":
@@ -130,20 +131,8 @@ def measure(path: Path, what: str, sample: int) -> dict[str, Any]:
     return result | {"loop": (first_loop + last_loop) / 2 * made.rows}
 
 
-def _peak_megabytes() -> float:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (2**20 if sys.platform == "darwin" else 2**10)
-
-
-def _resident_megabytes() -> float:
-    try:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-    except OSError:
-        return _peak_megabytes()
-    return pages * resource.getpagesize() / 2**20
-
-
-def _run(path: Path, what: str, sample: int) -> dict[str, Any]:
+def run_pass(path: Path, what: str, sample: int) -> dict[str, Any]:
+    """Return what :func:`measure` finds in a process of its own."""
     command = [
         sys.executable,
         "-m",
@@ -163,7 +152,7 @@ def table(path: Path, *, sample: int, runs: int) -> Iterator[str]:
     """Measure, and return the lines of the table; of each pass the run in the middle."""
     found = {}
     for what in NAMES:
-        all_runs = [_run(path, what, sample) for _ in range(runs)]
+        all_runs = [run_pass(path, what, sample) for _ in range(runs)]
         found[what] = sorted(all_runs, key=lambda run: float(run["loop"] / run["cpu"]))[runs // 2]
     run = found["numbers"]
     rows, loop = run["rows"], run["loop"]
@@ -195,13 +184,13 @@ def main() -> None:
     parser.add_argument("file", nargs="?", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.measure:
-        print(json.dumps(measure(given.file, given.measure, given.sample)))
+        sys.stdout.write(json.dumps(measure(given.file, given.measure, given.sample)))
         return
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "people.csv")
         write_people(path, given.rows)
         for line in table(path, sample=given.sample, runs=given.runs):
-            print(line)
+            sys.stdout.write(f"{line}\n")
 
 
 if __name__ == "__main__":

@@ -79,6 +79,7 @@ with DAG(
         task_id="call_mobiles",
         conn_id="voicepartner_default",
         to=f"{FOLDER}/call_mobiles.csv",
+        on_invalid="skip",
         text="Bonjour,, la collecte de sang a lieu samedi, de neuf heures à dix-sept heures, salle des fêtes.",
         on_empty="skip",
     )

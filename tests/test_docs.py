@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 import textwrap
+import tomllib
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -81,6 +82,11 @@ def arguments(*classes: type) -> set[str]:
         for name, parameter in inspect.signature(inspect.unwrap(vars(base)["__init__"])).parameters.items()
         if name != "self" and parameter.kind is not inspect.Parameter.VAR_KEYWORD
     }
+
+
+def templated_arguments(cls: Any) -> set[str]:
+    """Return the arguments that are rendered; one is kept under another name than it is given by."""
+    return {{"is_dry_run": "dry_run"}.get(name, name) for name in cls.template_fields}
 
 
 def gateways() -> dict[str, Gateway]:
@@ -206,7 +212,18 @@ class TestReadme:
     def test_says_how_many_recipients_a_task_takes(self) -> None:
         from airflow_provider_voicepartner.gateways.model import MAX_RECIPIENTS_PER_BATCH
 
-        assert f"at most {MAX_RECIPIENTS_PER_BATCH} recipients" in read("README.md")
+        assert re.search(rf"batches of up to\s+{MAX_RECIPIENTS_PER_BATCH} recipients", read("README.md"))
+
+    def test_dry_runs_agree_with_the_hooks(self) -> None:
+        from airflow_provider_voicepartner.hooks.registry import hook_class
+
+        told = self.feature("`dry_run=True` ends with")
+        for name, cell in told.items():
+            assert _CODE.findall(cell) == ["simulated" if hook_class(name).simulates else "would_send"]
+
+    def test_names_every_extra_for_users(self) -> None:
+        extras = tomllib.loads(read("pyproject.toml"))["project"]["optional-dependencies"]
+        assert {f"[{name}]" for name in extras} <= first_cells(read("README.md"))
 
     def test_names_every_page(self) -> None:
         for page in PAGES:
@@ -225,7 +242,7 @@ class TestReference:
         assert {"to", "message", "text", "audio_token", "on_too_late"} <= arguments(*classes)
         assert arguments(*classes) <= documented
         for cls in classes:
-            assert set(cls.template_fields) <= documented
+            assert templated_arguments(cls) <= documented
 
     def test_what_is_said_to_be_templated_is(self) -> None:
         from airflow_provider_voicepartner.operators.campaign import CancelCampaignOperator
@@ -233,7 +250,7 @@ class TestReference:
         from airflow_provider_voicepartner.operators.voice import TtsCallOperator, VoicemailDropOperator
 
         classes = (SendSmsOperator, TtsCallOperator, VoicemailDropOperator, CancelCampaignOperator)
-        templated = {name for cls in classes for name in cls.template_fields}
+        templated = {name for cls in classes for name in templated_arguments(cls)}
         hidden = {name for cls in classes[:3] for name in cls.private_fields}
         for row in rows(read("docs/operators.md")):
             if len(row) == 4 and row[0].strip("`") in arguments(*classes):
@@ -250,14 +267,75 @@ class TestReference:
             assert arguments(notifier) <= first_cells(section(read("docs/notifiers.md"), notifier.__name__))
 
     def test_every_key_of_the_report(self) -> None:
+        from airflow_provider_voicepartner.sending.ledger import BatchRecord, Phase
         from airflow_provider_voicepartner.sending.report import CampaignReport
 
         report = CampaignReport.of_records(
-            [], gateway="g", conn_id="c", kind="sms", invalid=0, duplicate=0, scheduled_for=None
-        ).to_json()
+            [BatchRecord(phase=Phase.SENT, reference="r", size=1, tag="r")],
+            gateway="g", conn_id="c", kind="sms", invalid=0, duplicate=0, scheduled_for=None, dry_run="simulated",
+        ).to_json()  # fmt: skip
         documented = first_cells(section(read("docs/operators.md"), "Report"))
         assert {name for name in report if name != "counts"} <= documented
         assert {f"counts.{name}" for name in report["counts"]} <= documented
+        assert {f"batches[].{name}" for name in report["batches"][0]} <= documented
+
+    def test_every_way_a_file_may_be_called(self) -> None:
+        from airflow_provider_voicepartner.sending.source import SUFFIXES
+
+        told = first_cells(read("docs/operators.md").partition("### Files\n")[2].partition("### ")[0])
+        assert {suffix for suffix in SUFFIXES if not suffix.endswith(".gz")} | {".gz"} == told
+
+    def test_every_end_of_a_dry_run(self) -> None:
+        from airflow_provider_voicepartner.sending.report import DryRunEnd
+
+        assert set(get_args(DryRunEnd)) <= first_cells(section(read("docs/operators.md"), "Dry run"))
+
+    def test_the_ledgers_keys(self) -> None:
+        from airflow_provider_voicepartner.sending.ledger import BATCHES_PER_KEY, PLAN_KEY, key_of
+
+        for page in ("docs/operators.md", "docs/errors.md", "docs/architecture.md"):
+            assert f"{BATCHES_PER_KEY} batches" in read(page)
+        for key in (PLAN_KEY, key_of(0), key_of(BATCHES_PER_KEY)):
+            assert f"`{key}`" in read("docs/operators.md")
+
+    def test_every_documented_rate_limit(self) -> None:
+        from airflow_provider_voicepartner.gateways.limits import LIMITS, parse_windows
+        from airflow_provider_voicepartner.hooks.registry import hook_class
+
+        labels = {gateway.LABEL: name for name, gateway in gateways().items()}
+        table = [row for row in rows(section(read("docs/gateways.md"), "Rate limits")) if row[1] in labels]
+        told = {
+            (labels[label], endpoint.strip("`")): parse_windows(limit.partition(";")[0])
+            for endpoint, label, limit, _ in table
+        }
+        assert told == {(name, at): limit for name, limits in LIMITS.items() for at, limit in limits.items()}
+        waiting = {(labels[row[1]], row[0].strip("`")) for row in table if row[3] == "yes"}
+        assert waiting <= {
+            (name, at) for name in labels.values() for at in hook_class(name).send_endpoints.values()
+        }
+
+    def test_every_endpoint_that_waits_for_a_turn(self) -> None:
+        from airflow_provider_voicepartner.hooks.registry import hook_class
+
+        table = rows(section(read("docs/connections.md"), "Rate limits"))
+        for name, gateway in gateways().items():
+            (cell,) = [row[1] for row in table if row[0] == gateway.LABEL]
+            assert set(hook_class(name).send_endpoints.values()) <= set(_CODE.findall(cell))
+
+    def test_every_option_of_airflows_configuration(self) -> None:
+        from airflow_provider_voicepartner.get_provider_info import get_provider_info
+
+        for group, content in get_provider_info()["config"].items():
+            for option in content["options"]:
+                assert f"[{group}] {option}" in read("docs/connections.md")
+                assert f"AIRFLOW__{group.upper()}__{option.upper()}=" in read("docs/connections.md")
+
+    def test_every_table_of_the_store(self) -> None:
+        from airflow_provider_voicepartner.store.schema import metadata
+
+        assert {f"`{name}`" for name in metadata.tables} <= set(
+            re.findall(r"`\w+`", read("docs/connections.md"))
+        )
 
     def test_every_key_of_the_sensors_result(self) -> None:
         from airflow_provider_voicepartner.delivery.completion import Progress
@@ -331,6 +409,13 @@ class TestReference:
     def test_every_member_of_the_protocol(self) -> None:
         named = set(re.findall(r"\w+", " ".join(first_cells(read("ADDING_A_GATEWAY.md")))))
         assert {name for name in vars(Gateway) if not name.startswith("_")} <= named
+
+    def test_everything_that_a_hook_says_of_itself(self) -> None:
+        from airflow_provider_voicepartner.hooks.base import GatewayHook
+
+        named = set(re.findall(r"\w+", " ".join(first_cells(read("ADDING_A_GATEWAY.md")))))
+        said = {name for name in inspect.get_annotations(GatewayHook) if not name.startswith("_")}
+        assert said - {"conn_name_attr"} <= named
 
     def test_the_changelog_knows_this_version(self) -> None:
         assert re.search(

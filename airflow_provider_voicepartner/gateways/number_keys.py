@@ -82,10 +82,10 @@ class NumberKeys:
         together = "\n".join(texts)
         if together.count("\n") >= len(texts):
             together = "\n".join([text.replace("\n", "?") for text in texts])
-        written = _digits_only(together.encode("latin-1", "replace").translate(None, SEPARATORS))
+        written = _blank_strange(together.encode("latin-1", "replace").translate(None, SEPARATORS))
         try:
             return self._add_up(written.split(b"\n"))
-        except (ValueError, OverflowError):  # Hundreds of digits.
+        except (ValueError, OverflowError):  # A + in the wrong place, or hundreds of digits.
             return self._add_up(_NO_DIGITS.sub(b"0", written).split(b"\n"))
 
     def _add_up(self, written: list[bytes]) -> list[int]:
@@ -98,13 +98,13 @@ class NumberKeys:
         return cast("list[int]", numbers)
 
 
-def _digits_only(lines: bytes) -> bytes:
-    """Put a 0, which is no number, in place of each line that is not made of digits, perhaps after one ``+``."""
+def _blank_strange(lines: bytes) -> bytes:
+    """Put a 0, which is no number, in place of each line that is empty or holds anything but digits and ``+``."""
     lined = b"\n" + lines + b"\n"
     if b"\n\n" in lined:
         lined = lined.replace(b"\n\n", b"\n0\n").replace(b"\n\n", b"\n0\n")
     strange = lines.translate(None, _KNOWN)
-    if len(strange) > _FEW or lines.count(b"+") != lined.count(b"\n+"):
+    if len(strange) > _FEW:
         return _NO_DIGITS.sub(b"0", lines)
     for character in set(strange):
         at = lined.find(character)
@@ -112,6 +112,4 @@ def _digits_only(lines: bytes) -> bytes:
             start, end = lined.rfind(b"\n", 0, at), lined.find(b"\n", at)
             lined = lined[: start + 1] + b"0" + lined[end:]
             at = lined.find(character, start)
-    if b"+\n" in lined:
-        return _NO_DIGITS.sub(b"0", lined[1:-1])
     return lined[1:-1]

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from airflow_provider_voicepartner.exceptions import RetryableNotSentError, SendOutcomeUnknownError
 from airflow_provider_voicepartner.gateways.model import CallbackUrls, Message, Receipt, Recipient
 
 if TYPE_CHECKING:
@@ -51,9 +52,15 @@ class DryRun:
 
     def deliver(self, request: ApiRequest, message: Message, recipients: Sequence[Recipient]) -> Receipt:
         """Let the gateway simulate, or make up the receipt of a send that did not happen."""
-        if self._hook.simulates:
+        if not self._hook.simulates:
+            return Receipt(gateway_id="dry-run", accepted=len(recipients))
+        try:
             return self._hook.deliver(request, message, recipients)
-        return Receipt(gateway_id="dry-run", accepted=len(recipients))
+        except SendOutcomeUnknownError as error:
+            unanswered = error
+        raise RetryableNotSentError(
+            f"dry_run: the simulation was not answered, and nothing was sent: {unanswered}"
+        )
 
     def was_sent(self, message: Message, reference: str) -> bool:
         """Nothing was."""

@@ -11,21 +11,22 @@ from typing import TYPE_CHECKING, cast
 
 from airflow.providers.common.compat.sdk import conf
 
-from airflow_provider_voicepartner.exceptions import ConfigurationError
+from airflow_provider_voicepartner.exceptions import ConfigurationError, RetryableNotSentError
 from airflow_provider_voicepartner.gateways.limits import Windows
 from airflow_provider_voicepartner.hooks.http import asked_wait
 from airflow_provider_voicepartner.sending.messenger import Turn, TurnTooFarError
 from airflow_provider_voicepartner.sending.pacing import Pacer, Reservation, TooLongError, limit_name
-from airflow_provider_voicepartner.store.engine import StoreUnavailableError, open_store
+from airflow_provider_voicepartner.store.engine import StoreUnavailableError, StoreUrlError, open_store
 
 if TYPE_CHECKING:
+    from airflow_provider_voicepartner.gateways.model import Kind
     from airflow_provider_voicepartner.gateways.wire import ApiRequest, ApiResponse
     from airflow_provider_voicepartner.hooks.base import GatewayHook
     from airflow_provider_voicepartner.store.engine import Store
 
 log = logging.getLogger(__name__)
 
-PURPOSE = "to keep to the gateways' rate limits across processes"
+PURPOSE = "keeping to the gateways' rate limits across processes"
 MARGIN = 0.5
 """
 Seconds added to each window. It covers what lies between a turn and the request's arrival: the ledger's write (15 ms)
@@ -52,28 +53,37 @@ def default_store_url() -> str:
     return f"sqlite:///{Path(AIRFLOW_HOME).absolute() / 'voicepartner.db'}"
 
 
-def open_shared_store() -> Store:
+def open_shared_store(hook: GatewayHook, kind: Kind) -> Store:
     """
     Open the store that is configured, else the SQLite file under ``AIRFLOW_HOME``.
 
     Without a configured one, a folder that cannot be written to is no reason not to send: the limits are then kept
     within this process alone, and the log says so.
 
-    :raises ConfigurationError: the configured store cannot be used.
+    :param hook: whose rate limits are to be kept.
+    :param kind: what is sent.
+    :raises ConfigurationError: the configured address cannot be used.
+    :raises RetryableNotSentError: the configured store cannot be reached now.
     """
     url = store_url()
-    problem: str | None = None
+    endpoint = hook.send_endpoints[kind]
+    if url is None and hook.rate_limits(endpoint):
+        log.info(
+            "The rate limit of %s is shared by the processes of this machine; to share it between machines, set "
+            "[voicepartner] store_url",
+            endpoint,
+        )
+    problem: StoreUnavailableError
     try:
         return open_store(url or default_store_url(), purpose=PURPOSE)
     except StoreUnavailableError as error:
-        problem = str(error)
-    if url is not None:
+        problem = error
+    if url is None:
+        log.warning("%s. Rate limits are kept within this process only", problem)
+        return open_store("sqlite://", purpose=PURPOSE)
+    if isinstance(problem, StoreUrlError):
         raise ConfigurationError(f"[voicepartner] store_url: {problem}")
-    log.warning(
-        "%s. Rate limits are kept within this process only; set [voicepartner] store_url to share them",
-        problem,
-    )
-    return open_store("sqlite://", purpose=PURPOSE)
+    raise RetryableNotSentError(f"[voicepartner] store_url: {problem}. Nothing was sent")
 
 
 class StoreTurnstile:

@@ -201,8 +201,15 @@ class SendingOperator(BaseOperator):
         self.defer(trigger=WaitUntilTrigger(time.time() + wait), method_name="resume")
 
     def _may_wait_in_triggerer(self, context: Context) -> bool:
-        """Say whether a wait may be handed over: without a store the resumed task would not know what it sent."""
-        return self.deferrable and cast(Mapping[str, Any], context).get("task_state_store") is not None
+        """
+        Say whether a wait may be handed over: without a store the resumed task would not know what it sent.
+
+        A dry run keeps no record, so it would begin anew after each wait.
+        """
+        from airflow_provider_voicepartner.sending.arguments import read_flag
+
+        durable = cast(Mapping[str, Any], context).get("task_state_store") is not None
+        return self.deferrable and durable and not read_flag("dry_run", self.is_dry_run)
 
     def _hook(self) -> GatewayHook:
         from airflow_provider_voicepartner.hooks.registry import hook_for

@@ -50,6 +50,6 @@ def cancel_batches(report: CampaignReport, hook: GatewayHook, *, ignore_too_late
         raise next((error for error in failures if isinstance(error, RetryableNotSentError)), failures[0])
     if nameless:
         raise ConfigurationError(
-            f"campaign: {nameless} batches have no id of the gateway (they were only assumed sent); cancel them there"
+            f"campaign: {nameless} batches have no id of the gateway (their answers were lost); cancel them there"
         )
     return {**counts, "refunded": str(sum(refunds, Decimal(0))) if refunds else None}

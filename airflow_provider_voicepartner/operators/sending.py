@@ -14,7 +14,7 @@ from airflow_provider_voicepartner.gateways.model import Recipient, Voicemail
 from airflow_provider_voicepartner.gateways.placeholders import fill_in, placeholders
 from airflow_provider_voicepartner.hooks.dry_run import DryRun
 from airflow_provider_voicepartner.hooks.storage import file_source, is_file, writing
-from airflow_provider_voicepartner.hooks.turnstile import StoreTurnstile, open_shared_store
+from airflow_provider_voicepartner.hooks.turnstile import MARGIN, StoreTurnstile, open_shared_store
 from airflow_provider_voicepartner.sending.arguments import (
     literals,
     read_choice,
@@ -79,6 +79,12 @@ def plan_of(operator: SendingOperator, hook: GatewayHook, message: Message) -> C
     try:
         source = _source_of(operator, to)
         has_fields = bool(names) and source.has_fields()
+        if names and not has_fields and is_file(to):
+            raise InvalidArgumentError(
+                "to",
+                f"{source.label} has no personal fields, and the text needs {sorted(names)[0]!r}; add such a column, "
+                "or take the placeholder out",
+            )
         hook.gateway.check_message(message, has_fields)
         with ExitStack() as stack:
             path = operator.rejects_path
@@ -204,7 +210,7 @@ def send_campaign(
         fingerprint=plan.fingerprint,
         try_number=1 if dry_run else context["ti"].try_number,
     )
-    turnstile = StoreTurnstile(open_shared_store(), hook)
+    turnstile = StoreTurnstile(open_shared_store(hook, campaign.message.kind), hook)
     hook.sender.watch = turnstile.watch
     sender = CampaignSender(
         messenger=DryRun(hook) if dry_run else hook,
@@ -245,7 +251,7 @@ def warn_of_a_long_campaign(
     from airflow_provider_voicepartner.sending.pacing import estimate
 
     endpoint = hook.send_endpoints[message.kind]
-    seconds = estimate(hook.rate_limits(endpoint), plan.batch_count)
+    seconds = estimate(hook.rate_limits(endpoint), plan.batch_count, margin=MARGIN)
     if seconds >= 60:
         log.info(
             "%d batches take at least %.0f min at the rate limit of %s",

@@ -27,6 +27,8 @@ class Budget:
         self._unit_price = unit_price
         self._spent = Decimal(0)
         self._under_way: dict[int, Decimal] = {}
+        self._unpriced = 0
+        self._is_silent = False
 
     @property
     def is_limited(self) -> bool:
@@ -66,12 +68,19 @@ class Budget:
         """
         Set aside the price of a batch that is about to leave.
 
-        :raises BudgetExceededError: when it would pass the limit; nothing is set aside.
+        :raises BudgetExceededError: when it would pass the limit, or nobody can say whether it would; nothing is set
+            aside.
         """
         if self._max_cost is None:
             return
-        price = (self._unit_price or Decimal(0)) * recipients
-        committed = self._spent + sum(self._under_way.values(), Decimal(0))
+        if self._unit_price is None and self._is_silent:
+            raise BudgetExceededError(
+                "max_cost: cannot be kept, because the gateway took a batch without telling its price. What was sent "
+                "is recorded; give unit_price, the price of one recipient, and retry to go on"
+            )
+        unit_price = self._unit_price or Decimal(0)
+        price = unit_price * recipients
+        committed = self._spent + unit_price * self._unpriced + sum(self._under_way.values(), Decimal(0))
         if committed + price > self._max_cost:
             raise BudgetExceededError(
                 f"max_cost: {self._max_cost} would be passed: {committed} spent or under way, and {price} for the next "
@@ -84,9 +93,13 @@ class Budget:
         expected = self._under_way.pop(index, None)
         if record is None:
             return
-        if expected is None:
-            # Of an earlier attempt; a price that nobody told is reckoned at today's.
-            expected = (self._unit_price or Decimal(0)) * record.size
-        self._spent += expected if record.cost is None else record.cost
-        if record.cost is not None and record.accepted:
-            self._unit_price = record.cost / record.accepted
+        if record.cost is not None:
+            self._spent += record.cost
+            if record.accepted:
+                self._unit_price = record.cost / record.accepted
+        elif expected:
+            self._spent += expected
+        else:
+            # Of an earlier attempt, or before any price was known: reckoned at the price of the day.
+            self._unpriced += record.size
+            self._is_silent = self._is_silent or expected is not None

@@ -175,10 +175,11 @@ class _Run:
     sender: CampaignSender
     campaign: Campaign
     records: dict[int, BatchRecord] = field(default_factory=dict)
-    reached: int = 0
     under_way: dict[Future[_Landing], _Flight] = field(default_factory=dict)
     landed: dict[int, BatchRecord] = field(default_factory=dict)
     ready: _Flight | None = None
+    leaving: int = 0
+    put_back: tuple[int, tuple[Recipient, ...]] | None = None
     failure: BaseException | None = None
 
     def __post_init__(self) -> None:
@@ -205,7 +206,7 @@ class _Run:
         """Send batch by batch until nothing is left, then raise the first failure there was."""
         while True:
             leaving = list(self._next_flights())
-            self._write({flight.index: flight.claim for flight in leaving})
+            self._claim(leaving)
             for flight in leaving:
                 self.under_way[pool.submit(self._fly, flight)] = flight
             if not self.under_way and not self.ready:
@@ -223,6 +224,7 @@ class _Run:
     def _next_flights(self) -> Iterator[_Flight]:
         """Yield what may leave now: as many as there are free lanes, each with its turn."""
         free = self.campaign.max_in_flight - len(self.under_way)
+        self.leaving = 0
         while free > 0 and self._may_go_on():
             # A turn that was taken this moment needs no second look; one that had to wait does.
             flight = self.ready = self._ready_now(self.ready) if self.ready else self._prepare()
@@ -230,6 +232,7 @@ class _Run:
                 return
             self.ready = None
             free -= 1
+            self.leaving += 1
             yield replace(flight, claim=replace(flight.claim, at=self.sender.now().isoformat()))
 
     def _ready_now(self, flight: _Flight) -> _Flight | None:
@@ -248,19 +251,31 @@ class _Run:
             self._give_back()
             return False
         # With the price unknown, the first batch goes alone.
-        return not self.finished and not (self.budget.needs_price and self.under_way)
+        alone = self.budget.needs_price and (self.under_way or self.leaving)
+        return not self.finished and not alone
 
     def _give_back(self) -> None:
         """Release the turn of a flight that will not leave."""
         if self.ready is not None:
-            self.sender.turnstile.give_back(self.ready.turn)
-            self.ready = None
+            flight, self.ready = self.ready, None
+            self._release(flight)
+
+    def _release(self, flight: _Flight) -> None:
+        try:
+            self.sender.turnstile.give_back(flight.turn)
+        except Exception as error:
+            # A turn that nobody uses delays others and harms nobody; what stopped us matters more.
+            log.warning("A turn could not be given back: %s", type(error).__name__)
 
     def _prepare(self) -> _Flight | None:
         """Make the next batch ready that has to be sent; None when there is none, or something is in the way."""
         try:
-            for index, recipients in self.batches:
+            for index, recipients in self._rest():
                 known = self.sender.ledger.find(index, len(recipients))
+                if self.leaving and known is not None and known.phase is Phase.CLAIMED and known.reference:
+                    # Settling it takes seconds, and those that have their turn must not wait for that.
+                    self.put_back = index, recipients
+                    return None
                 if known is None or not self._is_settled(index, known, recipients):
                     return self._make_ready(index, recipients, known)
         except TurnTooFarError as far:
@@ -275,6 +290,11 @@ class _Run:
         self.finished = True
         return None
 
+    def _rest(self) -> Iterator[tuple[int, tuple[Recipient, ...]]]:
+        while (batch := self.put_back or next(self.batches, None)) is not None:
+            self.put_back = None
+            yield batch
+
     def _make_ready(
         self, index: int, recipients: tuple[Recipient, ...], known: BatchRecord | None
     ) -> _Flight:
@@ -284,8 +304,7 @@ class _Run:
         request = self.sender.messenger.build_batch(
             self.campaign.message, recipients, reference=reference, send_at=self.campaign.send_at
         )
-        left = self.campaign.recipients - self.reached
-        self.pricing.ask_once(recipients, left=left, batches=len(self.campaign.batches))
+        self.pricing.ask_once(recipients, left=self._left, batches=len(self.campaign.batches))
         self.budget.reserve(index, len(recipients))
         turn = self.sender.turnstile.take_turn(request.endpoint, self.campaign.longest_wait)
         claim = BatchRecord(phase=Phase.CLAIMED, reference=reference, size=len(recipients))
@@ -297,6 +316,9 @@ class _Run:
             turn=turn,
             due=self.sender.clock() + turn.wait,
         )
+
+    def _left(self) -> int:
+        return self.campaign.recipients - self.sender.ledger.recipients_done(len(self.campaign.batches))
 
     def _is_settled(self, index: int, known: BatchRecord, recipients: tuple[Recipient, ...]) -> bool:
         """Decide what an earlier attempt's record means: True when the batch is done."""
@@ -318,7 +340,6 @@ class _Run:
 
     def _keep(self, index: int, record: BatchRecord) -> None:
         self.records[index] = record
-        self.reached += record.size
 
     def _doubt_about(self, index: int, claim: BatchRecord, recipients: tuple[Recipient, ...]) -> Doubt:
         why = (
@@ -394,6 +415,15 @@ class _Run:
             if sent is not None:
                 self._keep(flight.index, sent)
             self.failure = self.failure or landing.error
+
+    def _claim(self, flights: Sequence[_Flight]) -> None:
+        """Record that flights are about to leave, and with it what has landed."""
+        try:
+            self._write({flight.index: flight.claim for flight in flights})
+        except BaseException:
+            for flight in flights:
+                self._release(flight)
+            raise
 
     def _write(self, claims: Mapping[int, BatchRecord]) -> None:
         """Write what has landed and what is about to leave, together."""

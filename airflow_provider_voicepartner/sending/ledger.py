@@ -232,14 +232,26 @@ class Ledger:
             return BatchRecord(phase=Phase.CLAIMED, reference="", size=size)
         return record
 
+    def recipients_done(self, batches: int) -> int:
+        """Count the recipients of all batches that earlier attempts sent, or assumed sent."""
+        if self._is_new:
+            return 0
+        known = (self._find(index) for index in range(batches))
+        done = (Phase.SENT, Phase.ASSUMED_SENT)
+        return sum(record.size for record in known if record is not None and record.phase in done)
+
     def write(self, records: Mapping[int, BatchRecord]) -> None:
         """
         Write records durably; those that share a key travel in one write.
 
         :raises Exception: whatever the store raises when this attempt may no longer write; it must then stop.
         """
+        pages: dict[str, dict[str, Any]] = {}
         for index, record in records.items():
-            self._page(index)[str(index)] = record.to_json()
-        if self._store is not None:
-            for key in dict.fromkeys(map(key_of, records)):
-                self._store.set(key, self._pages[key])
+            page = pages.setdefault(key_of(index), dict(self._page(index)))
+            page[str(index)] = record.to_json()
+        for key, page in pages.items():
+            if self._store is not None:
+                self._store.set(key, page)
+            # Only now: a later write of this page must not carry a claim whose own write failed.
+            self._pages[key] = page

@@ -47,14 +47,14 @@ class Pricing:
         self._reference = reference
         self._is_done = False
 
-    def ask_once(self, recipients: Sequence[Recipient], *, left: int, batches: int) -> None:
+    def ask_once(self, recipients: Sequence[Recipient], *, left: Callable[[], int], batches: int) -> None:
         """
         Learn the price and compare the balance with what is left to send. Later calls do nothing.
 
         A single batch without a limit is not worth two more requests: the gateway itself refuses what is not paid for.
 
         :param recipients: of the batch that leaves next.
-        :param left: recipients that are still to be sent to.
+        :param left: counts the recipients that are still to be sent to.
         :param batches: of the whole campaign.
         :raises ConfigurationError: a limit for one batch whose price nobody knows.
         :raises RejectedError: the account has too little; nothing was sent.
@@ -69,9 +69,10 @@ class Pricing:
         self._compare_balance(left)
         self._is_done = True
 
-    def _compare_balance(self, left: int) -> None:
+    def _compare_balance(self, count: Callable[[], int]) -> None:
         if self._budget.unit_price is None:
             return
+        left = count()
         needed = self._budget.unit_price * left
         try:
             money = self._messenger.money_left()

@@ -82,7 +82,7 @@ def plan_recipients(
     if limit is not None and len(plan.recipients) > limit:
         raise InvalidArgumentError(
             argument,
-            f"has {len(plan.recipients)} recipients; one task takes up to {limit} for now; "
+            f"has {len(plan.recipients)} recipients; one call takes up to {limit}; "
             "split the list over mapped tasks",
         )
     return plan

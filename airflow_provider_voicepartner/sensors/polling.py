@@ -54,10 +54,13 @@ def poll(
         since = _latest(campaign.sent_at, campaign.scheduled_for)
         age = (now - since).total_seconds() if since else float("inf")
         reports: list[DeliveryReport] = []
-        unconfirmed = sum(batch.accepted for batch in campaign.batches if not (batch.gateway_id or batch.tag))
+        unconfirmed = 0
         if age >= 0:
             for batch in campaign.batches:
                 told = _ask(hook, batch, tolerate_not_found=age < not_found_grace)
+                if told is None:
+                    unconfirmed += batch.accepted
+                    continue
                 reports += told
                 unconfirmed += _unlisted(batch, told) if age >= unlisted_grace else 0
     finally:
@@ -78,11 +81,14 @@ def _latest(*texts: str | None) -> datetime | None:
     return max(moments, default=None)
 
 
-def _ask(hook: GatewayHook, batch: SentBatch, *, tolerate_not_found: bool) -> tuple[DeliveryReport, ...]:
+def _ask(
+    hook: GatewayHook, batch: SentBatch, *, tolerate_not_found: bool
+) -> tuple[DeliveryReport, ...] | None:
+    """Ask about one batch; None when nobody will ever tell about it."""
     try:
         if batch.gateway_id is not None:
             return hook.poll_delivery(batch.gateway_id)
-        return hook.poll_by_tag(batch.tag) if batch.tag is not None else ()
+        return hook.poll_by_tag(batch.tag) if batch.tag is not None else None
     except RetryableNotSentError as error:
         log.warning("Could not ask now, will ask again: %s", error)
         return ()
@@ -91,7 +97,12 @@ def _ask(hook: GatewayHook, batch: SentBatch, *, tolerate_not_found: bool) -> tu
         log.warning("The answer about %s cannot be read, will ask again", batch.gateway_id or batch.tag)
         return ()
     except RejectedError as error:
-        if error.kind is ErrorKind.NOT_FOUND and tolerate_not_found:
+        if error.kind is not ErrorKind.NOT_FOUND:
+            raise
+        if tolerate_not_found:
             log.info("The gateway does not know %s yet", batch.gateway_id or batch.tag)
             return ()
+        if batch.state == "assumed_sent":
+            log.warning("The gateway does not know %s, which was only assumed sent", batch.tag)
+            return None
         raise

@@ -18,8 +18,12 @@ def test_killed_at_every_instant(stage: Stage, way: Way, in_flight: int) -> None
     undisturbed = Trial(stage, way, in_flight=in_flight)
     undisturbed.finish(resolve="assume_sent")
     points = undisturbed.endings[0].points
-    assert sum(point.startswith("send") and point.endswith("before") for point in points) == 3
-    assert points.index("write batches: after") < points.index("send 1: before")
+    assert [f"send {number}: before" in points for number in (1, 2, 3)] == [True] * 3
+    assert (
+        points.index("write plan: after")
+        < points.index("write batches: after")
+        < points.index("send 1: before")
+    )
     obeyed = 0
     for at, point in enumerate(points):
         trial = Trial(stage, way, in_flight=in_flight)

@@ -328,6 +328,31 @@ def test_a_changed_file_is_noticed_before_a_changed_batch_leaves(
     assert str(caught.value).startswith("to: the file 'p.csv' was changed after it was planned: batch ")
 
 
+def test_the_last_batch_waits_for_the_end_of_the_file() -> None:
+    rows = many(1_000)
+    changing = Changing(csv_of(*rows), csv_of(*rows, "0756781234"))
+    plan = plan_campaign(FileSource(open=changing.open, name="p.csv"), line="mobile", fields=NOTHING)
+    batches = plan.batches()
+    assert next(batches).index == 0
+    with pytest.raises(ConfigurationError, match="batch 2 of 2 is not what it was"):
+        next(batches)
+
+
+def test_a_file_that_grew_without_end_is_not_read_to_its_end() -> None:
+    class Endless(io.BytesIO):
+        blocks = 0
+
+        def read(self, size: int | None = -1) -> bytes:
+            self.blocks += 1
+            assert self.blocks < 9
+            return super().read(size) or "".join(f"{row}\n" for row in many(1_000, begin=9_000)).encode()
+
+    files = iter([io.BytesIO(csv_of(A, B)), Endless(csv_of(A, B))])
+    plan = plan_campaign(FileSource(open=lambda: next(files), name="p.csv"), line="mobile", fields=NOTHING)
+    with pytest.raises(ConfigurationError, match="batch 1 of 1"):
+        next(plan.batches())
+
+
 def test_a_changed_field_is_noticed() -> None:
     lines = [f"{row},Zoé" for row in many(600)]
     header = "phone_number,name"

@@ -123,6 +123,7 @@ class Ending:
     """
 
     state: str | None
+    ti_id: str
     ledger: dict[str, Any]
     report: dict[str, Any] | None
     exit: int
@@ -206,11 +207,9 @@ class Trial:
         return self.stage.ask("start", **self.where, orders=dict(orders or {}), variables=variables)
 
     def wait(self, pid: int) -> Ending:
-        """Wait for the end of an attempt; one whose worker died too is given up as the scheduler does."""
+        """Wait for the end of an attempt; one that was killed is then given up, as the scheduler does."""
         ended = self.stage.ask("wait", pid=pid, **self.where)
         points = [line.split("\t") for line in ended.pop("trace").splitlines()]
-        if ended["state"] == "running":
-            ended |= self.stage.ask("give_up", **self.where)
         ending = Ending(
             **ended,
             points=[name for name, _ in points],

@@ -48,7 +48,8 @@ class Points:
             os.kill(os.getpid(), signal.SIGKILL)
         elif order == "freeze":
             os.kill(os.getppid(), signal.SIGSTOP)
-            os.kill(os.getpid(), signal.SIGSTOP)
+            # To this very thread: sent to the process, another one would take it while this one goes on.
+            signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
         elif order == "terminate":
             os.kill(os.getpid(), signal.SIGTERM)
 
@@ -134,9 +135,11 @@ def _kind_of(key: str) -> str:
 
 
 def _name_of(request: Any) -> str:
-    """Name a request by the batch it sends; anything else is a question."""
+    """Name a request by the batch it sends; anything else is a question, and messages nobody."""
     if request.safe_to_repeat:
         return "ask"
+    if request.body.get("sandbox") or request.body.get("simulation_mode"):
+        return "simulate"
     body = json.dumps(request.body)
     first = next(at for at, number in enumerate(RECIPIENTS) if number[3:] in body)
     return f"send {first // BATCH_SIZE + 1}"

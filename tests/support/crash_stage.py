@@ -9,8 +9,11 @@ own supervisor (``supervise_task``), which forks the task process as everywhere;
 from __future__ import annotations
 
 import asyncio
+import gc
+import importlib
 import json
 import os
+import pkgutil
 import shutil
 import signal
 import sys
@@ -29,6 +32,7 @@ HOME = Path(os.environ.get("AIRFLOW_HOME", "."))
 @dataclass
 class _Worker:
     pid: int
+    ti_id: str
     trace: Path
     log: Path
 
@@ -62,8 +66,11 @@ class Stage:
         # A supervisor may sleep so long after its task has ended.
         supervisor.MIN_HEARTBEAT_INTERVAL = 0.25
         _warm(supervisor.in_process_api_server().app)
+        _import_everything()
         _make_campaigns_small()
         _close_database()
+        gc.collect()
+        gc.freeze()
         if threading.active_count() > 1:
             raise RuntimeError("a process with threads must not fork")
 
@@ -121,12 +128,16 @@ class Stage:
         pid = os.fork()
         if pid == 0:
             _work(work, str(trace), orders, variables)
-        worker = _Worker(pid=pid, trace=trace, log=HOME / "logs" / str(work.log_path))
+        worker = _Worker(pid=pid, ti_id=str(work.ti.id), trace=trace, log=HOME / "logs" / str(work.log_path))
         self.workers[pid] = worker
         return {"pid": pid, "trace": str(trace), "try_number": work.ti.try_number}
 
     def wait(self, pid: int, dag_id: str, run_id: str, seconds: float = 60) -> dict[str, Any]:
-        """Wait until a worker has ended; tell its exit status, the task's state and log."""
+        """
+        Wait until a worker has ended; tell its exit status, the task's state and log.
+
+        An attempt that ended without a word is given up.
+        """
         worker, until = self.workers[pid], time.monotonic() + seconds
         while (ended := os.waitpid(pid, os.WNOHANG))[0] == 0:
             if time.monotonic() > until:
@@ -137,12 +148,10 @@ class Stage:
                 )
             time.sleep(0.005)
         del self.workers[pid]
-        return {
-            "exit": ended[1],
-            "log": _text(worker.log),
-            "trace": _text(worker.trace),
-            **self.look(dag_id, run_id),
-        }
+        left = self.look(dag_id, run_id)
+        if left["state"] == "running" and left["ti_id"] == worker.ti_id:
+            left = self.give_up(dag_id, run_id)
+        return {"exit": ended[1], "log": _text(worker.log), "trace": _text(worker.trace), **left}
 
     def look(self, dag_id: str, run_id: str) -> dict[str, Any]:
         """Tell a task's state, its ledger and its report."""
@@ -159,7 +168,8 @@ class Stage:
             )
             ledger = {row.key: json.loads(row.value) for row in rows}
             report = ti.xcom_pull(task_ids=ti.task_id)
-            return {"state": ti.state and str(ti.state), "ledger": ledger, "report": report}
+            state = ti.state and str(ti.state)
+            return {"state": state, "ti_id": str(ti.id), "ledger": ledger, "report": report}
 
     def give_up(self, dag_id: str, run_id: str) -> dict[str, Any]:
         """Do what the scheduler does for a task without a heartbeat: fail the attempt, and retry if any is left."""
@@ -177,6 +187,23 @@ class Stage:
         with create_session() as session:
             clear_task_instances([self._ti(session, dag_id, run_id)], session)
         return self.look(dag_id, run_id)
+
+
+def _import_everything() -> None:
+    """Import what workers and tasks import when they need it: a fork then has it for nothing."""
+    import a2wsgi  # noqa: F401
+    import airflow.sdk._shared.logging.remote
+    import airflow.sdk.bases.hook
+    import airflow.sdk.execution_time.cache
+    import jinja2.ext  # noqa: F401
+    import phonenumbers
+
+    import airflow_provider_voicepartner as provider
+
+    for module in pkgutil.walk_packages(provider.__path__, f"{provider.__name__}."):
+        if "sandbox" not in module.name:
+            importlib.import_module(module.name)
+    phonenumbers.is_valid_number(phonenumbers.parse("+33612345601"))
 
 
 def _warm(app: Any) -> None:

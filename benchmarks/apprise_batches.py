@@ -1,0 +1,29 @@
+"""
+Apprise's Octopush plugin with batching on, pointed at the gateway. Runs where Apprise is, without anything of ours.
+
+``python apprise_batches.py URL BATCHES`` prints the seconds that it took.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+
+
+def main() -> None:
+    """Send so many batches of 500."""
+    from apprise.plugins.octopush import NotifyOctopush
+
+    url, batches = sys.argv[1], int(sys.argv[2])
+    NotifyOctopush.notify_url = f"{url}/v1/public/sms-campaign/send"
+    targets = [f"+336{10_000_000 + number}" for number in range(batches * 500)]
+    plugin = NotifyOctopush(
+        api_login="someone@example.org", api_key="a-key-of-a-benchmark", targets=targets, batch=True
+    )
+    started = time.monotonic()
+    sent = plugin.send(body="Votre commande est prete.")
+    sys.stdout.write(f"{time.monotonic() - started if sent else -1}\n")
+
+
+if __name__ == "__main__":
+    main()
