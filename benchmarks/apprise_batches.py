@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import sys
 import time
+from importlib import import_module
 
 
 def main() -> None:
     """Send so many batches of 500."""
-    from apprise.plugins.octopush import NotifyOctopush
-
+    kind = import_module("apprise.plugins.octopush").NotifyOctopush
     url, batches = sys.argv[1], int(sys.argv[2])
-    NotifyOctopush.notify_url = f"{url}/v1/public/sms-campaign/send"
+    kind.notify_url = f"{url}/v1/public/sms-campaign/send"
     targets = [f"+336{10_000_000 + number}" for number in range(batches * 500)]
-    plugin = NotifyOctopush(
+    plugin = kind(
         api_login="someone@example.org", api_key="a-key-of-a-benchmark", targets=targets, batch=True
     )
     started = time.monotonic()

@@ -1,8 +1,8 @@
 """
 A gateway that does nothing but answer, at once or after a while: what it costs to send is then the client's.
 
-A process of its own, ``python -m benchmarks.gateway``. It counts sends and recipients, and notes when the first came, on
-the machine's monotonic clock, which all processes share.
+A process of its own, ``python -m benchmarks.gateway``. It counts sends and recipients, and notes when the first came,
+on the machine's monotonic clock, which all processes share.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 from urllib.request import ProxyHandler, build_opener
+
+from benchmarks.environment import PROJECT
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _TAG = re.compile(rb'"tag": *"([^"]+)"')
@@ -144,7 +146,7 @@ class Gateway:
 def running_gateway() -> Iterator[Gateway]:
     """Start the gateway, and stop it behind the block."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.gateway"], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "benchmarks.gateway"], cwd=PROJECT, stdout=subprocess.PIPE, text=True
     )
     try:
         assert process.stdout is not None

@@ -22,7 +22,7 @@ HEAVY = ("requests", "phonenumbers", "holidays", "sqlalchemy", "fastapi")
 
 def measure(child: Child, rounds: int) -> dict[str, Any]:
     """Return the median milliseconds of each module, and the heavy modules that ours brings along."""
-    names = [OURS, *(name for name in OTHERS if _is_installed(name))]
+    names = [OURS, *(name for name in OTHERS if rounds > 1 and _is_installed(name))]
     took: dict[str, list[float]] = {name: [] for name in names}
     heavy: set[str] = set()
     for _ in range(rounds):

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from benchmarks.environment import PROJECT
 from benchmarks.memory import peak_megabytes, resident_megabytes
 
 GOAL_RATIO, GOAL_MEGABYTES = 20, 150
@@ -143,7 +144,7 @@ def run_pass(path: Path, what: str, sample: int) -> dict[str, Any]:
         str(sample),
         str(path),
     ]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=PROJECT)
     found: dict[str, Any] = json.loads(done.stdout)
     return found
 

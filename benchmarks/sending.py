@@ -19,6 +19,7 @@ from benchmarks.environment import TEXT
 from benchmarks.memory import resident_megabytes
 
 _LOOK_EVERY = 10
+_UNPOOLED = 300
 
 
 @dataclass
@@ -69,6 +70,19 @@ def bare_loop(url: str, bodies: list[bytes]) -> float:
     return time.monotonic() - started
 
 
+def unpooled_loop(url: str, bodies: list[bytes]) -> float:
+    """Return the seconds that the same takes with a connection for each body, as in most examples."""
+    import requests
+
+    started = time.monotonic()
+    for body in bodies:
+        answer = requests.post(
+            f"{url}/v1/send", data=body, headers={"Content-Type": "application/json"}, timeout=30
+        )
+        answer.raise_for_status()
+    return time.monotonic() - started
+
+
 def measure(path: Path, url: str) -> dict[str, Any]:
     """Run the campaign between two halves of the loop; return seconds of each, and the growth of memory in MB."""
     from airflow_provider_voicepartner.operators.sending import campaign_of, plan_of, send_campaign
@@ -104,6 +118,7 @@ def measure(path: Path, url: str) -> dict[str, Any]:
         "sending_cpu": cpu,
         "bare": first_half + second_half,
         "bare_cpu": bare_cpu * 2,
+        "unpooled": unpooled_loop(url, bodies[:_UNPOOLED]) / min(_UNPOOLED, len(bodies)) * len(bodies),
         "megabytes": max(store.megabytes) - store.megabytes[0],
     }
 

@@ -61,11 +61,15 @@ def airflow_home() -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _fresh_store() -> Iterator[None]:
-    """Forget between tests what the shared store knows: a 429 in one makes all later requests of the account wait."""
-    yield
-    for left in _home.glob("voicepartner.db*"):
-        left.unlink(missing_ok=True)
+def _own_store(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Give each test a store of its own: what one learns of a rate limit must not make another wait."""
+    monkeypatch.setenv("AIRFLOW__VOICEPARTNER__STORE_URL", f"sqlite:///{tmp_path / 'store.db'}")
+
+
+@pytest.fixture
+def one_look_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Look a batch in doubt up once and at once, where the gateway is not slow to know it."""
+    monkeypatch.setattr("airflow_provider_voicepartner.sending.doubt.LOOK_UP_AFTER", (0.0,))
 
 
 @pytest.fixture

@@ -57,4 +57,4 @@ def test_random_trouble(stage: Stage, part: int) -> None:
             for _ in range(random.choice((1, 1, 2, 2, 3)))
         ]
         print(f"seed {seed}: {trial.way}, {trial.in_flight} in flight, {orders}, {faults}")
-        trial.finish(resolve=random.choice(("assume_sent", "resend")), orders=orders)
+        trial.finish(resolve=random.choice(("assume_sent", "resend")), orders=orders, trouble=bool(faults))

@@ -35,14 +35,14 @@ def drop(**arguments: Any) -> SendingOperator:
 
 
 OCTO = {"conn_id": "octopush_default"}
-MANY = [f"+336{index:08}" for index in range(501)]
 
 # What it is: the operator, and what its error must say: the argument, and the fix.
 TABLE: dict[str, tuple[Callable[[], SendingOperator], str]] = {
     "empty to": (lambda: sms(to=""), r"^to: has no recipients; give a number"),
     "empty list": (lambda: call(to=[]), r"^to: has no recipients; give a number"),
-    "501 numbers": (lambda: sms(to=MANY), r"^to: has 501 recipients; one task takes up to 500 .*split"),
-    "501 numbers to call": (lambda: call(to=MANY, **OCTO), r"^to: has 501 recipients"),
+    "a budget of nothing": (lambda: sms(max_cost=0), r"^max_cost: 0 allows nothing.*leave it out"),
+    "no lane": (lambda: sms(max_in_flight=0), r"^max_in_flight: 0 is not a whole number of at least 1"),
+    "a file of an unknown kind": (lambda: sms(to="file:///people.xls"), r"^to: the file .*rename it"),
     "a number with letters": (lambda: sms(to=[NUMBER, "06998877AB"]), r"^to\[2\]: .*on_invalid='skip'"),
     "a number with an extension": (lambda: call(to=f"{NUMBER} ext. 12"), r"^to\[1\]: .*on_invalid='skip'"),
     "a landline for SMS": (lambda: sms(to="0198876655"), r"^to\[1\]: .*landline.*call it instead"),

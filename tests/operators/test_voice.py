@@ -66,6 +66,11 @@ def test_a_lost_answer_is_in_doubt_and_nobody_is_called_again(sandbox: Any, way:
     make, gateway, _ = WAYS[way]
     store = FakeStore()
     fault(sandbox, "drop_after")
+    if gateway == "octopush":
+        # It refuses the repeat of a request that it took, and that proves it.
+        assert make().execute(context(store))["counts"]["accepted"] == 2
+        assert sent(sandbox, gateway) == {ANNA: 1, LANDLINE: 1}
+        return
     for number in (1, 2, 3):
         with pytest.raises(SendOutcomeUnknownError):
             make().execute(context(store, try_number=number))
@@ -171,6 +176,6 @@ def test_a_call_can_be_planned(sandbox: Any) -> None:
 def test_a_budget_for_calls_needs_the_price_of_one(sandbox: Any) -> None:
     with pytest.raises(BudgetExceededError):
         call(max_cost="0.5", unit_price="0.3").execute(context(FakeStore()))
-    assert requests(sandbox) == 0
+    assert sent(sandbox, "voicepartner") == {}
     call(max_cost="0.6", unit_price="0.3").execute(context(FakeStore()))
     assert sent(sandbox, "voicepartner") == {ANNA: 1, LANDLINE: 1}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -14,12 +15,14 @@ from hypothesis import strategies as st
 from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.gateways.model import Receipt, RefusedRecipient
 from airflow_provider_voicepartner.sending.ledger import (
+    BATCHES_PER_KEY,
     PLAN_KEY,
     BatchRecord,
     Ledger,
     Phase,
-    batch_key,
+    key_of,
 )
+from tests.support.messenger import CountingStore
 from tests.support.tasks import CALM, FakeStore, assert_plain
 
 CLAIM = BatchRecord(phase=Phase.CLAIMED, reference="k3v9x0q2w7ha", size=3, at="2031-05-06T12:00:00+00:00")
@@ -76,9 +79,9 @@ def test_a_record_of_a_later_version_is_read_without_its_new_names() -> None:
 @CALM
 @given(JSON)
 def test_a_record_changed_by_hand_is_read_or_refused_and_nothing_else(data: Any) -> None:
-    store = FakeStore({PLAN_KEY: {"fingerprint": "f1", "batches": 2}, batch_key(0): data})
-    if data:
-        with pytest.raises(ConfigurationError, match="voicepartner/batch/0"):  # says where to look
+    store = FakeStore({PLAN_KEY: {"fingerprint": "f1", "batches": 2}, key_of(0): {"0": data}})
+    if data is not None:
+        with pytest.raises(ConfigurationError, match=r"voicepartner/\*"):  # says where to look
             opened(store).find(0, 3)
     else:
         assert opened(store).find(0, 3) is None
@@ -103,7 +106,7 @@ def test_a_plan_changed_by_hand_is_read_or_refused_and_nothing_else(data: Any) -
         opened(store)
         assert store.values[PLAN_KEY] == {"fingerprint": "f1", "batches": 2}
     else:
-        with pytest.raises(ConfigurationError, match=PLAN_KEY):
+        with pytest.raises(ConfigurationError, match=r"a plan that cannot be read.*voicepartner/\*"):
             opened(store)
 
 
@@ -128,8 +131,8 @@ def test_a_receipt_is_recorded_without_the_numbers_that_it_names() -> None:
 def test_a_second_attempt_finds_what_the_first_one_wrote() -> None:
     store = FakeStore()
     first = opened(store)
-    first.write(0, SENT)
-    first.write(1, CLAIM)
+    first.write({0: SENT})
+    first.write({1: CLAIM})
     second = opened(store, try_number=2)
     assert second.is_durable
     assert (second.find(0, 3), second.find(1, 3)) == (SENT, CLAIM)
@@ -144,7 +147,7 @@ def test_nothing_is_known_of_a_batch_that_was_never_claimed() -> None:
 )
 def test_changed_input_is_refused_once_anything_may_have_left(left: BatchRecord) -> None:
     store = FakeStore()
-    opened(store).write(1, left)
+    opened(store).write({1: left})
     before = dict(store.values)
     with pytest.raises(ConfigurationError) as caught:
         opened(store, fingerprint="f2", try_number=2)
@@ -156,7 +159,7 @@ def test_changed_input_is_refused_once_anything_may_have_left(left: BatchRecord)
 
 def test_another_number_of_batches_is_changed_input_too() -> None:
     store = FakeStore()
-    opened(store).write(0, SENT)
+    opened(store).write({0: SENT})
     with pytest.raises(ConfigurationError, match="has changed"):
         opened(store, batches=1)
 
@@ -166,68 +169,162 @@ def test_changed_input_is_taken_as_long_as_provably_nothing_left(left: BatchReco
     store = FakeStore()
     first = opened(store)
     if left is not None:
-        first.write(0, left)
+        first.write({0: left})
     second = opened(store, fingerprint="f2", batches=1)
     assert second.find(0, 3) is None
     assert opened(store, fingerprint="f2", batches=1).find(0, 3) is None
-    assert store.values[PLAN_KEY]["fingerprint"] == "f2"
+    assert store.values[PLAN_KEY] == {"fingerprint": "f2", "batches": 1}
 
 
 def test_resend_begins_anew_with_changed_input_and_forgets_every_old_record() -> None:
     store = FakeStore()
     first = opened(store, batches=3)
     for index in range(3):
-        first.write(index, SENT)
+        first.write({index: SENT})
     second = opened(store, fingerprint="f2", batches=2, on_unknown="resend")
     assert [second.find(index, 3) for index in range(2)] == [None, None]
-    second.write(0, SENT)
+    second.write({0: SENT})
     # The attempt after that goes on and does not begin anew once more, though resend is still set.
     third = opened(store, fingerprint="f2", batches=2, on_unknown="resend")
     assert (third.find(0, 3), third.find(1, 3)) == (SENT, None)
 
 
 def test_a_crash_while_beginning_anew_leaves_nothing_that_looks_sent() -> None:
-    """The store is wiped before the new plan is written, so a crash in between can only mean to begin anew again."""
-    for allowed in range(4):
-        store = FakeStore()
-        first = opened(store)
-        first.write(0, SENT)
-        first.write(1, SENT)
+    """The old pages are emptied before the new plan is written, so a crash in between can only mean: begin anew."""
 
-        class Dying(FakeStore):
-            left = allowed
+    class Dying(FakeStore):
+        left = 0
 
-            def set(self, key: str, value: Any) -> None:
-                if self.left == 0:
-                    raise ConnectionError("crash")
-                self.left -= 1
-                super().set(key, value)
+        def set(self, key: str, value: Any) -> None:
+            if self.left == 0:
+                raise ConnectionError("crash")
+            self.left -= 1
+            super().set(key, value)
 
-        dying = Dying(store.values)
-        if allowed < 3:  # two records and the plan
-            with pytest.raises(ConnectionError):
-                opened(dying, fingerprint="f2", on_unknown="resend")
-        else:
-            opened(dying, fingerprint="f2", on_unknown="resend")
-        again = opened(FakeStore(dying.values), fingerprint="f2", on_unknown="resend")
-        assert (again.find(0, 3), again.find(1, 3)) == (None, None)
+    old = FakeStore()
+    opened(old, batches=60).write({0: SENT, 1: SENT, 55: SENT})
+    for allowed in range(4):  # two pages and the plan
+        dying = Dying(json.loads(json.dumps(old.values)))
+        dying.left = allowed
+        with pytest.raises(ConnectionError) if allowed < 3 else nullcontext():
+            opened(dying, fingerprint="f2", batches=60, on_unknown="resend")
+        again = opened(FakeStore(dying.values), fingerprint="f2", batches=60, on_unknown="resend")
+        assert [again.find(index, 3) for index in (0, 1, 55)] == [None, None, None]
 
 
-def test_records_without_a_plan_are_not_trusted() -> None:
+@pytest.mark.parametrize("on_unknown", ["fail", "assume_sent", "resend"])
+def test_records_without_a_plan_are_refused_whatever_the_choice(on_unknown: Any) -> None:
     """A clean-up of old state may drop the plan first; then nobody knows what the records stand for."""
     store = FakeStore()
-    opened(store).write(1, SENT)
+    opened(store).write({1: SENT})
     del store.values[PLAN_KEY]
-    with pytest.raises(ConfigurationError, match="without a plan"):
-        opened(store, try_number=2)
-    assert opened(store, try_number=2, on_unknown="resend").find(1, 3) is None
+    before = dict(store.values)
+    with pytest.raises(ConfigurationError, match="records without their plan"):
+        opened(store, try_number=2, on_unknown=on_unknown)
+    assert store.values == before
+
+
+@pytest.mark.parametrize("page", [[1], "text", 3, True])
+def test_a_page_that_is_no_object_is_refused(page: Any) -> None:
+    store = FakeStore({PLAN_KEY: {"fingerprint": "f1", "batches": 2}, key_of(0): page})
+    with pytest.raises(ConfigurationError, match="batch records that cannot be read"):
+        opened(store).find(0, 3)
+
+
+@pytest.mark.parametrize("page", [[1], {"0": {"phase": "whatever"}}, {"1": 5}])
+def test_what_cannot_be_read_also_stops_a_changed_input(page: Any) -> None:
+    store = FakeStore({PLAN_KEY: {"fingerprint": "f1", "batches": 2}, key_of(0): page})
+    for choice in ("fail", "resend"):
+        with pytest.raises(ConfigurationError, match="nobody knows what was sent"):
+            opened(store, fingerprint="f2", on_unknown=choice)
+
+
+# Pages
+
+
+def test_fifty_batches_share_a_key() -> None:
+    assert BATCHES_PER_KEY == 50
+    keys = {index: key_of(index) for index in range(101)}
+    assert len(set(keys.values())) == 3
+    assert keys[0] == keys[49] == "voicepartner/batches/0"
+    assert keys[50] == keys[99] == "voicepartner/batches/1"
+    assert keys[100] == "voicepartner/batches/2"
+
+
+def test_records_of_one_key_travel_in_one_write_and_others_in_one_each() -> None:
+    store = CountingStore()
+    ledger = opened(store, batches=120)
+    store.writes.clear()
+    ledger.write({3: SENT, 4: CLAIM, 5: CLAIM})
+    assert store.writes == [key_of(0)]
+    store.writes.clear()
+    ledger.write({49: SENT, 50: CLAIM})
+    assert store.writes == [key_of(49), key_of(50)]
+    again = opened(store, batches=120, try_number=2)
+    assert [again.find(index, 3) for index in (3, 4, 5, 6, 49, 50, 51)] == [
+        SENT, CLAIM, CLAIM, None, SENT, CLAIM, None,
+    ]  # fmt: skip
+
+
+def test_a_campaign_that_begins_reads_no_page_but_the_first() -> None:
+    store = CountingStore()
+    ledger = opened(store, batches=2000)
+    for index in range(2000):
+        assert ledger.find(index, 500) is None
+        ledger.write({index: CLAIM})
+    assert store.reads == [PLAN_KEY, key_of(0)]
+
+
+def test_a_retry_reads_each_page_once() -> None:
+    store = CountingStore()
+    opened(store, batches=2000).write(dict.fromkeys(range(1900), SENT))
+    store.reads.clear()
+    ledger = opened(store, batches=2000, try_number=2)
+    found = [ledger.find(index, 500) for index in range(2000)]
+    ledger.write({1900: CLAIM})
+    assert found == [SENT] * 1900 + [None] * 100
+    assert store.reads == [PLAN_KEY, *(key_of(page * 50) for page in range(40))]
+
+
+def test_no_value_comes_near_the_size_that_the_store_warns_of() -> None:
+    """The longest record: in doubt once, with a user's tag, a long gateway id and a price."""
+    longest = replace(
+        SENT, reference="k" * 20, size=500, accepted=500, opted_out=500, gateway_id="9" * 36, segments=5000,
+        cost=Decimal("12345.678901"), tag="t" * 20,
+    )  # fmt: skip
+    store = FakeStore()
+    opened(store, batches=2000).write(dict.fromkeys(range(2000), longest))
+    assert len(store.values) == 41
+    assert max(len(json.dumps(value)) for value in store.values.values()) < 20_000 < 65_535
+
+
+def test_a_write_that_failed_leaves_no_trace_in_the_next_one() -> None:
+    store = FakeStore()
+    ledger = opened(store)
+    ledger.write({0: CLAIM})
+    store.fenced = True
+    with pytest.raises(PermissionError):
+        ledger.write({0: SENT, 1: CLAIM})
+    store.fenced = False
+    ledger.write({0: SENT})
+    assert list(store.values[key_of(0)]) == ["0"]  # what never left is not claimed by a later record
+
+
+def test_a_phase_is_kept_as_plain_text() -> None:
+    store = FakeStore()
+    opened(store).write({0: SENT, 1: replace(CLAIM, phase=Phase.ASSUMED_SENT)})
+    assert_plain(store.values)
+    assert [record["phase"] for record in store.values[key_of(0)].values()] == ["sent", "assumed_sent"]
+
+
+# Without a store, and with one that says no
 
 
 def test_without_a_store_the_first_attempt_knows_its_own_records() -> None:
     ledger = Ledger(None, fingerprint="f1", try_number=1)
     ledger.open(1, on_unknown="fail")
     assert ledger.find(0, 3) is None
-    ledger.write(0, SENT)
+    ledger.write({0: SENT})
     assert ledger.find(0, 3) == SENT
     assert not ledger.is_durable
 
@@ -245,4 +342,4 @@ def test_an_attempt_that_lost_its_right_to_write_is_told() -> None:
     ledger = opened(store)
     store.fenced = True
     with pytest.raises(PermissionError):
-        ledger.write(0, CLAIM)
+        ledger.write({0: CLAIM})

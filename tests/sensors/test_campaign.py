@@ -243,23 +243,28 @@ def test_a_wrong_key_ends_the_wait_at_once(sandbox: Any) -> None:
     assert KEYS["smspartner"] not in str(caught.value)
 
 
-def test_what_was_only_assumed_sent_is_unconfirmed_and_never_delivered(sandbox: Any) -> None:
+@pytest.mark.usefixtures("one_look_up")
+def test_what_was_only_assumed_sent_is_unconfirmed_and_never_delivered(
+    sandbox: Any, later: Callable[[float], None]
+) -> None:
     store, arguments = FakeStore(), {"task_id": "send", "to": [ANNA, BEN], "message": "Bonjour"}
-    fault(sandbox, "drop_after")
+    fault(sandbox, "drop_before")
     with pytest.raises(AirflowFailException):
         SendSmsOperator(**arguments).execute(context(store))
     report = SendSmsOperator(**arguments, on_unknown="assume_sent").execute(context(store, try_number=2))
-    before = requests(sandbox)
+    later(DAY)
     counts = poke(report).xcom_value
-    assert (counts["expected"], counts["unconfirmed"], counts["delivered"], counts["delivery_rate"]) == (
-        2,
-        2,
-        0,
-        0,
-    )
-    assert requests(sandbox) == before
+    assert (counts["expected"], counts["unconfirmed"], counts["delivered"]) == (2, 2, 0)
     with pytest.raises(DeliveryFailedError):
         poke(report, min_delivery_rate=0.1)
+
+
+def test_a_batch_whose_answer_was_lost_is_asked_about_by_its_tag(sandbox: Any) -> None:
+    fault(sandbox, "drop_after")
+    report = SendSmsOperator(task_id="send", to=[ANNA, BEN], message="Bonjour").execute(context(FakeStore()))
+    assert report["batches"][0]["gateway_id"] is None
+    sandbox.advance(DAY)
+    assert poke(report).xcom_value["delivered"] == 2
 
 
 @pytest.mark.parametrize("conn_id", ["voicepartner_default", "octopush_default"])

@@ -9,6 +9,7 @@ own supervisor (``supervise_task``), which forks the task process as everywhere;
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import gc
 import importlib
 import json
@@ -16,6 +17,7 @@ import os
 import pkgutil
 import shutil
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -189,17 +191,31 @@ class Stage:
         return self.look(dag_id, run_id)
 
 
+def _die_with_parent() -> None:
+    """Leave nobody behind, however the tests end: Linux kills this process when its parent ends."""
+    set_parent_death_signal = 1
+    ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
+
+
+def _start_sandbox() -> str:
+    """Start the sandbox as a process of its own; return its URL."""
+    command = [sys.executable, "-m", "airflow_provider_voicepartner.sandbox"]
+    process = subprocess.Popen(
+        [*command, "--port", "0", "--speed", "0", "--quiet"],
+        stdout=subprocess.PIPE, text=True, preexec_fn=_die_with_parent,
+    )  # fmt: skip
+    assert process.stdout is not None
+    return process.stdout.readline().split(" on ")[1].split()[0]
+
+
 def _import_everything() -> None:
     """Import what workers and tasks import when they need it: a fork then has it for nothing."""
-    import a2wsgi  # noqa: F401
-    import airflow.sdk._shared.logging.remote
-    import airflow.sdk.bases.hook
-    import airflow.sdk.execution_time.cache
-    import jinja2.ext  # noqa: F401
     import phonenumbers
 
     import airflow_provider_voicepartner as provider
 
+    for name in ("a2wsgi", "jinja2.ext", "airflow.sdk.bases.hook", "airflow.sdk.execution_time.cache"):
+        importlib.import_module(name)
     for module in pkgutil.walk_packages(provider.__path__, f"{provider.__name__}."):
         if "sandbox" not in module.name:
             importlib.import_module(module.name)
@@ -268,6 +284,7 @@ def _work(work: Any, trace: str, orders: dict[str, str], variables: dict[str, st
     """Be a worker: run one task under Airflow's supervisor; never returns."""
     code = 70
     try:
+        _die_with_parent()
         out = os.open(HOME / "workers.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         for stream in (1, 2):
             os.dup2(out, stream)
@@ -282,6 +299,7 @@ def _work(work: Any, trace: str, orders: dict[str, str], variables: dict[str, st
         main = task_runner.main
 
         def watched_main() -> None:
+            _die_with_parent()
             Points(trace, orders).set()
             main()
 
@@ -310,9 +328,10 @@ def main() -> None:
     """Obey orders until there are no more."""
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
+    url = _start_sandbox()
     stage = Stage(sys.argv[1])
     stage.prepare()
-    answers.write(json.dumps({"ready": True}) + "\n")
+    answers.write(json.dumps({"sandbox": url}) + "\n")
     for line in sys.stdin:
         order = json.loads(line)
         act: Callable[..., dict[str, Any]] = getattr(stage, order.pop("do"))
