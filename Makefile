@@ -1,5 +1,5 @@
 # Two commands matter: `make demo` shows it, `make test` proves it. Both set up what they need.
-.PHONY: help demo test test-all slow lint types contracts unit test-airflow2 sandbox format constraints clean
+.PHONY: help demo test test-all slow lint types contracts unit test-airflow2 bench sandbox format constraints clean
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
@@ -56,6 +56,9 @@ unit: $(AIRFLOW3)/.installed ## Tests on the newest Airflow, whole DAGs included
 
 test-airflow2: $(AIRFLOW2)/.installed ## Operators, hooks and sensor on Airflow 2.11
 	$(AIRFLOW2)/bin/python -m pytest $(ON_AIRFLOW2) -m "not airflow3 and not slow" -n 2 --dist loadfile
+
+bench: $(AIRFLOW3)/.installed ## Speed and memory, as ratios within one run, into docs/benchmarks.md
+	$(BIN)/python -m benchmarks
 
 sandbox: $(AIRFLOW3)/.installed ## Start the sandbox on http://127.0.0.1:8025
 	$(BIN)/python -m airflow_provider_voicepartner.sandbox

@@ -202,7 +202,7 @@ COMMANDS = {
     "migrate": ["db", "migrate"],
     "providers": ["providers", "get", NAME, "--output", "json"],
     "add": [
-        "connections", "add", "from_cli", "--conn-type", "smspartner", "--conn-password", "planted-key",
+        "connections", "add", "from_cli", "--conn-type", "smspartner", "--conn-password", "a-key-for-the-cli",
         "--conn-host", "http://127.0.0.1:8025/smspartner/v1", "--conn-extra", '{"read_timeout": 7}',
     ],
     "get": ["connections", "get", "from_cli", "--output", "json"],

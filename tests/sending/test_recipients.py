@@ -233,7 +233,7 @@ def test_501_recipients_are_refused_and_500_with_duplicates_are_not() -> None:
     with pytest.raises(InvalidArgumentError) as caught:
         plan_recipients(many, line="mobile")
     assert str(caught.value) == (
-        "to: has 501 recipients; one task takes up to 500 for now; split the list over mapped tasks"
+        "to: has 501 recipients; one call takes up to 500; split the list over mapped tasks"
     )
     plan = plan_recipients(many[:500] + many[:100], line="mobile")
     assert (len(plan.recipients), plan.duplicates) == (500, 100)

@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
@@ -134,6 +134,8 @@ def test_any_csv_is_read_as_python_reads_it(
     people: list[tuple[str, str, str]], delimiter: str, end: str, quoting: Any, block: int, bom: bool
 ) -> None:
     """However small the blocks are: a row, a quoted value, a line end or a letter may lie across two of them."""
+    # Python's own writer leaves a lone carriage return unquoted, and its own reader then sees a line end there.
+    assume(not any("\r" in value.replace("\r\n", "") for row in people for value in row))
     file = io.StringIO(newline="")
     writer = csv.writer(file, delimiter=delimiter, lineterminator=end, quoting=quoting)
     writer.writerows([("name", "phone_number", "city"), *people])
@@ -231,7 +233,7 @@ SECRET = "0698765432"
         (f'[{{"phone_number": "{SECRET}"}}]', "p.jsonl", "the file 'p.jsonl' is one JSON array"),
         (f"phone_number\n{SECRET}\n", "p.parquet", "is no Parquet file, or is damaged"),
         (b"PK\x03\x04" + SECRET.encode(), "p.csv", "is a spreadsheet or a ZIP file"),
-        (gzip.compress(b"phone_number\n"), "p.csv", "is compressed; give its name the ending .gz"),
+        (gzip.compress(b"phone_number\n", mtime=0), "p.csv", "is compressed; give its name the ending .gz"),
         (parquet(phone_number=[SECRET]), "p.csv", "is a Parquet file; give its name the ending .parquet"),
         (parquet(number=[SECRET]), "p.parquet", "has no column 'phone_number'; add it"),
         (parquet(phone_number=[SECRET])[:-6], "p.parquet", "is no Parquet file, or is damaged"),

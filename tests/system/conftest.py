@@ -40,11 +40,15 @@ class Run:
 
 
 @pytest.fixture
-def run_dag(dags: Any, sandbox: Any, capfd: pytest.CaptureFixture[str]) -> Callable[..., Run]:
+def run_dag(
+    dags: Any, sandbox: Any, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> Callable[..., Run]:
     """Run a DAG to its end against the sandbox; keywords are the run's params."""
 
     def run(dag_id: str, **conf: Any) -> Run:
         capfd.readouterr()
+        # Airflow's own handlers are not always there, when other tests ran before in this process.
+        caplog.set_level("INFO", logger="airflow_provider_voicepartner")
         dag_run = dags[dag_id].test(run_conf=conf or None)
         out, err = capfd.readouterr()
         tasks, xcoms = {}, {}
@@ -52,7 +56,7 @@ def run_dag(dags: Any, sandbox: Any, capfd: pytest.CaptureFixture[str]) -> Calla
             name = ti.task_id if ti.map_index < 0 else f"{ti.task_id}[{ti.map_index}]"
             tasks[name] = str(ti.state)
             xcoms[name] = ti.xcom_pull(ti.task_id, map_indexes=ti.map_index)
-        return Run(state=str(dag_run.state), tasks=tasks, xcoms=xcoms, log=out + err)
+        return Run(state=str(dag_run.state), tasks=tasks, xcoms=xcoms, log=out + err + caplog.text)
 
     return run
 
