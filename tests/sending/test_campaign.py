@@ -448,7 +448,8 @@ def test_what_was_provably_not_sent_is_sent_by_the_next_attempt(failure: Excepti
 class TellingStore(CountingStore):
     """Says when the refusal of the second batch has landed and is written."""
 
-    def __post_init__(self) -> None:
+    def __init__(self) -> None:
+        super().__init__()
         self.refused = threading.Event()
 
     def set(self, key: str, value: Any) -> None:
