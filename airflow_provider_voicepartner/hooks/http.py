@@ -207,6 +207,8 @@ class HttpSender:
     :param now: the present, aware; injected by tests.
     :param random: jitter; injected by tests.
     :param watch: is shown every answer with its request, for what it says of rate limits; must not raise.
+    :param turn: waits until a request to an endpoint may leave, as the rate limit has it; raises
+        ``RetryableNotSentError`` where that takes too long. None keeps no limit.
     """
 
     gateway: str
@@ -222,13 +224,16 @@ class HttpSender:
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     random: Random | None = None
     watch: Callable[[ApiRequest, ApiResponse], None] | None = None
+    turn: Callable[[str], None] | None = None
 
-    def send(self, request: ApiRequest) -> ApiResponse:
+    def send(self, request: ApiRequest, *, has_turn: bool = False) -> ApiResponse:
         """
         Send one request and return the answer, whatever its status, but for what the errors below say.
 
         :param request: with its key.
-        :raises RetryableNotSentError: no connection; still 429 after the repeats; or a read that keeps failing.
+        :param has_turn: the caller has waited for the rate limit; repeats wait for turns of their own.
+        :raises RetryableNotSentError: no connection; still 429 after the repeats; a read that keeps failing; or a turn
+            that is too far away.
         :raises SendOutcomeUnknownError: it left, it is not safe to repeat, and no answer came.
         :raises ConfigurationError: it cannot be put on the wire; nothing was sent.
         """
@@ -240,7 +245,7 @@ class HttpSender:
             reraise=True,
         )
         try:
-            return retrying(self._attempt, request)
+            return retrying(self._attempt, request, iter((has_turn,)))
         except _RepeatError as last:
             failure = last.failure
         # Outside the except block: a chained requests exception would carry the URL, and the key with it.
@@ -263,7 +268,9 @@ class HttpSender:
         jitter: float = (self.random or Random()).uniform(0.75, 1.25)
         return min(jitter * 2.0 ** (state.attempt_number - 1), self.longest_wait)
 
-    def _attempt(self, request: ApiRequest) -> ApiResponse:
+    def _attempt(self, request: ApiRequest, turns_taken: Iterator[bool]) -> ApiResponse:
+        if not next(turns_taken, False) and self.turn is not None:
+            self.turn(request.endpoint)
         response, failure = self._exchange(request)
         if response is not None and self.watch is not None:
             self.watch(request, response)

@@ -181,6 +181,7 @@ class _Run:
     leaving: int = 0
     put_back: tuple[int, tuple[Recipient, ...]] | None = None
     failure: BaseException | None = None
+    stopped_at: float | None = None
 
     def __post_init__(self) -> None:
         self.batches = enumerate(self.campaign.batches)
@@ -198,7 +199,7 @@ class _Run:
             send_at=self.campaign.send_at,
             on_unknown=self.campaign.on_unknown,
             now=self.sender.now,
-            sleep=self.sender.sleep,
+            sleep=self.sender.stop.sleeper(self.sender.sleep),
         )
         self.finished = False
 
@@ -211,15 +212,25 @@ class _Run:
                 self.under_way[pool.submit(self._fly, flight)] = flight
             if not self.under_way and not self.ready:
                 break
+            if self._has_waited_enough():
+                break
             self._wait()
         if self.failure is not None:
             raise self.failure
-        if not self.finished:
+        if len(self.records) < len(self.campaign.batches):
             raise CampaignInterruptedError(
                 f"stopped as asked, after {len(self.records)} of {len(self.campaign.batches)} batches; "
                 "what was sent is recorded, and a retry goes on with the rest"
             )
         return [self.records[index] for index in sorted(self.records)]
+
+    def _has_waited_enough(self) -> bool:
+        """Say whether what is under way had its time, after somebody asked to stop."""
+        if not self.sender.stop.is_up:
+            return False
+        if self.stopped_at is None:
+            self.stopped_at = self.sender.clock()
+        return self.sender.clock() - self.stopped_at >= GRACE_SECONDS
 
     def _next_flights(self) -> Iterator[_Flight]:
         """Yield what may leave now: as many as there are free lanes, each with its turn."""
@@ -352,8 +363,11 @@ class _Run:
     def _fly(self, flight: _Flight) -> _Landing:
         """Send one batch; runs in a thread of its own, and raises nothing that says what to record."""
         try:
-            receipt = self.sender.messenger.deliver(flight.request, self.campaign.message, flight.recipients)
-        except (NotSentError, ConfigurationError) as error:
+            receipt = self.sender.messenger.deliver(
+                flight.request, self.campaign.message, flight.recipients, has_turn=True
+            )
+        except (NotSentError, ConfigurationError, CampaignInterruptedError) as error:
+            # Interrupted: in a wait before the request left, or between two tries of which the first was refused.
             if getattr(error, "kind", None) is ErrorKind.DUPLICATE:
                 # "Taken before", said of an id that was made for this very request, proves that it was taken.
                 doubt = self._doubt_about(flight.index, flight.claim, flight.recipients)
@@ -423,7 +437,15 @@ class _Run:
         except BaseException:
             for flight in flights:
                 self._release(flight)
+            self._withdraw(flights)
             raise
+
+    def _withdraw(self, flights: Sequence[_Flight]) -> None:
+        """Take back claims of which some may have been written: these batches never left, so they are not in doubt."""
+        try:
+            self._write({flight.index: replace(flight.claim, phase=Phase.REFUSED) for flight in flights})
+        except Exception as error:
+            log.warning("Claims that never left stay in doubt: %s", type(error).__name__)
 
     def _write(self, claims: Mapping[int, BatchRecord]) -> None:
         """Write what has landed and what is about to leave, together."""
