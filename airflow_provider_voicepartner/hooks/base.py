@@ -174,9 +174,7 @@ class GatewayHook(BaseHook):
         :raises SendOutcomeUnknownError: it left, and no answer came.
         """
         sender = self.sender
-        return sender.send(
-            checked(self.gateway.authenticate, request, self.credentials), has_turn=has_turn
-        )
+        return sender.send(checked(self.gateway.authenticate, request, self.credentials), has_turn=has_turn)
 
     def call(
         self, request: ApiRequest, parse: Callable[[ApiResponse], Answer], *, has_turn: bool = False

@@ -56,7 +56,7 @@ class PlannedBatches:
         """How many batches."""
         return self.plan.batch_count
 
-    def __iter__(self) -> Iterator[tuple[Recipient, ...]]:
+    def __iter__(self) -> Iterator[Sequence[Recipient]]:
         """Batch by batch, from the first."""
         return (batch.recipients for batch in self.plan.batches())
 
@@ -250,7 +250,9 @@ class _TaskState:
 
     def set(self, key: str, value: Any) -> None:
         """Write durably. By default Airflow's clean-up drops each key 30 days after its own last write."""
-        self._store.set(key, value, retention=timedelta.max)  # airflow.sdk's NEVER_EXPIRE, compared by identity
+        self._store.set(
+            key, value, retention=timedelta.max
+        )  # airflow.sdk's NEVER_EXPIRE, compared by identity
 
 
 def task_state(context: Context) -> StateStore | None:

@@ -102,5 +102,7 @@ class Pricing:
             raise RetryableNotSentError(
                 f"the price could not be asked for, and nothing was sent: {unanswered}"
             )
-        log.warning("The price could not be asked for, so the balance is not compared with it: %s", unanswered)
+        log.warning(
+            "The price could not be asked for, so the balance is not compared with it: %s", unanswered
+        )
         return None

@@ -216,6 +216,12 @@ class TestTurns:
         with pytest.raises(ConfigurationError, match=r"'smspartner_default'.*rate_limits"):
             hook_of(set_connection, rate_limits={"send": text}).check_connection()
 
+    def test_of_an_endpoint_that_does_not_exist_are_refused(self, set_connection: Any) -> None:
+        with pytest.raises(
+            ConfigurationError, match=r"rate_limits.*no endpoint 'tts-send'; there are audio.*tts/send"
+        ):
+            hook_of(set_connection, "voicepartner", rate_limits={"tts-send": "1/1"}).check_connection()
+
     def test_are_shared_by_all_who_use_the_store(self, shop: Shop, set_connection: Any) -> None:
         hook = hook_of(set_connection, "voicepartner")
         first, second = shop.turnstile(hook), shop.turnstile(VoicePartnerHook())

@@ -796,7 +796,9 @@ def test_claims_of_which_one_could_not_be_written_are_taken_back_and_not_in_doub
     """Two claims on two pages are two writes, of which the second may fail; neither batch has left then."""
     store, messenger = FullStore(), FakeMessenger()
     with pytest.raises(ConnectionError):
-        attempt(messenger, store, campaign(52, max_in_flight=7))  # 7 times 7 is 49: the eighth claim spans pages
+        attempt(
+            messenger, store, campaign(52, max_in_flight=7)
+        )  # 7 times 7 is 49: the eighth claim spans pages
     assert set(phases(store).values()) == {"sent", "refused"}
     assert phases(store)[49] == "refused"
     attempt(messenger, store, campaign(52), try_number=2)
