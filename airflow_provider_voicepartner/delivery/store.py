@@ -1,7 +1,7 @@
 """
 The delivery store: what came back from the gateways, kept so that it can be asked for by campaign.
 
-A group of arrivals is one transaction, and durable when :meth:`DeliveryStore.write` returns. Whatever order arrivals come
+A group of arrivals is one transaction, durable when :meth:`DeliveryStore.write` returns. Whatever order arrivals come
 in, and however often, the same rows are left.
 """
 

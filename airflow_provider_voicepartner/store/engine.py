@@ -140,6 +140,16 @@ def open_store(
     :raises StoreUrlError: the URL or what is installed must change, or (``StoreVersionError``) the tables' version.
     :raises StoreUnavailableError: it cannot be reached now.
     """
+    # Here, because that module imports this one for its errors.
+    from airflow_provider_voicepartner.store.versions import bring_up_to_date
+
+    store = connect_store(url, purpose=purpose, clock=clock)
+    bring_up_to_date(store, upgrade=upgrade)
+    return store
+
+
+def connect_store(url: str, *, purpose: str = PURPOSE, clock: Callable[[], float] | None = None) -> Store:
+    """Open the store as :func:`open_store` does, but leave its tables as they are, if there are any."""
     parsed = _parse(url, purpose)
     name = _name(parsed)
     if parsed.get_backend_name() == "sqlite":
@@ -150,10 +160,6 @@ def open_store(
     store = Store(engine, name=name, purpose=purpose, clock=clock)
     if parsed.get_backend_name() == "sqlite" and not _in_memory(parsed):
         _use_wal(store)
-    # Here, because that module imports this one for its errors.
-    from airflow_provider_voicepartner.store.versions import bring_up_to_date
-
-    bring_up_to_date(store, upgrade=upgrade)
     return store
 
 

@@ -26,7 +26,7 @@ VERSION_TABLE: Final = "voicepartner_alembic_version"
 UPGRADE: Final = "'airflow voicepartner db upgrade'"
 UPGRADE_BEFORE_3_2: Final = "'python -m airflow_provider_voicepartner db upgrade'"
 
-_UNVERSIONED: Final = "none"
+UNVERSIONED: Final = "none"
 _LOCK: Final = 4_863_107_221_904_511_377
 
 # Alembic keeps what it works on in its modules, where a second thread would find it.
@@ -95,11 +95,11 @@ def _revision(connection: Connection) -> str | None:
         found = connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar()
         if found is not None:
             return str(found)
-    return _UNVERSIONED if any(inspector.has_table(name) for name in metadata.tables) else None
+    return UNVERSIONED if any(inspector.has_table(name) for name in metadata.tables) else None
 
 
 def _check(store: Store, found: str | None, *, upgrade: bool) -> None:
-    if found is not None and found not in (_UNVERSIONED, *REVISIONS):
+    if found is not None and found not in (UNVERSIONED, *REVISIONS):
         raise StoreVersionError(
             f"the store {store.name} was upgraded by a newer version of this provider (its tables are of revision "
             f"{found[:32]!r}, and this version knows them up to {REVISIONS[-1]!r}). Upgrade "
