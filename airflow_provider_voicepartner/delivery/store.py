@@ -155,10 +155,9 @@ class DeliveryStore:
             connection.execute(self._sql.advance)
             seq = int(connection.execute(self._sql.cursor).scalar_one())
             self._write_reports(connection, rows, seq)
-            if rows.events:
-                connection.execute(self._sql.add_event, [{**row, "seq": seq} for row in rows.events])
+            self._sql.add_event(connection, [{**row, "seq": seq} for row in rows.events])
             if rows.dead_letters:
-                connection.execute(self._sql.add_dead_letter, rows.dead_letters[-KEPT_DEAD_LETTERS:])
+                self._sql.add_dead_letter(connection, rows.dead_letters[-KEPT_DEAD_LETTERS:])
                 connection.execute(self._sql.forget_dead_letters, {"kept": KEPT_DEAD_LETTERS})
         return seq
 
@@ -168,16 +167,13 @@ class DeliveryStore:
             places = rows_as_json(list(rows.delivery_reports))
             found = connection.execute(self._sql.known_reports, {"keys": places}).all()
             known = {tuple(row[:3]): dict(zip(DELIVERY_REPORT, row, strict=True)) for row in found}
-            changed = _joined(rows.delivery_reports, known, merge_reports, seq)
-            if changed:
-                connection.execute(self._sql.put_report, changed)
+            self._sql.put_report(connection, _joined(rows.delivery_reports, known, merge_reports, seq))
         if rows.campaign_reports:
             places = rows_as_json(list(rows.campaign_reports))
             found = connection.execute(self._sql.known_campaigns, {"keys": places}).all()
             known = {tuple(row[:2]): dict(zip(CAMPAIGN_REPORT, row, strict=True)) for row in found}
-            changed = _joined(rows.campaign_reports, known, merge_campaign_reports, seq)
-            if changed:
-                connection.execute(self._sql.put_campaign, changed)
+            joined = _joined(rows.campaign_reports, known, merge_campaign_reports, seq)
+            self._sql.put_campaign(connection, joined)
 
     def counts(self, keys: Collection[CampaignKey]) -> dict[CampaignKey, dict[DeliveryStatus, int]]:
         """
