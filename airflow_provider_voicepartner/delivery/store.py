@@ -34,7 +34,12 @@ from airflow_provider_voicepartner.delivery.arrivals import (
     rows_as_json,
     to_rows,
 )
-from airflow_provider_voicepartner.delivery.statements import CAMPAIGN_REPORT, DELIVERY_REPORT, Statements
+from airflow_provider_voicepartner.delivery.statements import (
+    CAMPAIGN_REPORT,
+    DELIVERY_REPORT,
+    Old,
+    Statements,
+)
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.model import CampaignDeliveryReport, DeliveryReport
 from airflow_provider_voicepartner.gateways.status import DeliveryStatus
@@ -275,24 +280,23 @@ class DeliveryStore:
         """
         deleted: dict[str, int] = {}
         for name, old, before in self._old(older_than):
-            deleted[name] = 0
-            while True:
-                with self._store.write() as connection:
-                    if self._store.is_postgres:
-                        connection.execute(
-                            self._sql.lock
-                        )  # in the order of writers, or both could wait for ever
-                    else:
-                        # SQLite would leave the numbers and texts in the file until it needs the room.
-                        connection.exec_driver_sql("PRAGMA secure_delete=ON")
-                    parameters = {"before": before, "limit": _ROWS_A_PURGE}
-                    count = connection.execute(old.delete, parameters).rowcount
+            deleted[name] = count = self._delete_some(old, before)
+            while count == _ROWS_A_PURGE:
+                count = self._delete_some(old, before)
                 deleted[name] += count
-                if count < _ROWS_A_PURGE:
-                    break
         return deleted
 
-    def _old(self, older_than: timedelta) -> Iterator[tuple[str, Any, float]]:
+    def _delete_some(self, old: Old, before: float) -> int:
+        with self._store.write() as connection:
+            if self._store.is_postgres:
+                # Writers take this lock first; if we did not, each could come to hold a row that the other waits for.
+                connection.execute(self._sql.lock)
+            else:
+                # SQLite would leave the numbers and texts in the file until it needs the room.
+                connection.exec_driver_sql("PRAGMA secure_delete=ON")
+            return connection.execute(old.delete, {"before": before, "limit": _ROWS_A_PURGE}).rowcount
+
+    def _old(self, older_than: timedelta) -> Iterator[tuple[str, Old, float]]:
         if older_than <= timedelta(0):
             raise InvalidArgumentError("older_than", "must be above zero")
         now = self._now()

@@ -140,18 +140,23 @@ def test_two_processes_write_and_a_reader_misses_nothing(store: Store) -> None:
         assert [text for text in said if text.startswith(writer)] == [f"{writer} {n}" for n in range(COMMITS)]
 
 
-def test_a_writer_waits_for_the_one_before_and_shows_later(store: Store) -> None:
+def test_a_writer_and_a_purge_wait_for_the_writer_before(store: Store) -> None:
     delivery = DeliveryStore(store)
     follower = Follower(store)
-    later = threading.Thread(target=lambda: delivery.write(commit("two", 1)))
+    later = [
+        threading.Thread(target=lambda: delivery.write(commit("two", 1))),
+        threading.Thread(target=lambda: delivery.purge(older_than=timedelta(days=36_500))),
+    ]
     with store.write() as connection:
         connection.execute(delivery._sql.advance)
-        later.start()
-        later.join(0.3)
+        for thread in later:
+            thread.start()
+        later[0].join(0.3)
         follower.look()
-        assert later.is_alive(), "two writers were under way at once"
+        assert [thread.is_alive() for thread in later] == [True, True], "two writers were under way at once"
         assert follower.seen == []
-    later.join()
+    for thread in later:
+        thread.join()
     follower.look()
     assert [told.seq for told in follower.seen] == [2]
 
