@@ -48,7 +48,7 @@ def get_provider_info() -> dict[str, Any]:
                 "options": {
                     "store_url": {
                         "description": "Database in which all processes that send keep to the gateways' rate limits "
-                        "together: sqlite:////absolute/path for one machine, "
+                        "together, and of delivery reports: sqlite:////absolute/path for one machine, "
                         "postgresql://user:password@host/database for several. When empty, a SQLite file "
                         "voicepartner.db under AIRFLOW_HOME.\n",
                         "version_added": "0.1.0",
@@ -79,6 +79,8 @@ def get_provider_info() -> dict[str, Any]:
         "triggers": [
             {"integration-name": label, "python-modules": [f"{PACKAGE}.triggers.pacing"]} for label in _ALL
         ],
+        # Since Airflow 3.2; before it: python -m airflow_provider_voicepartner.
+        "cli": [f"{PACKAGE}.cli.definition.get_commands"],
         "notifications": [
             f"{PACKAGE}.notifications.sms.SmsNotifier",
             f"{PACKAGE}.notifications.voice.TtsCallNotifier",
