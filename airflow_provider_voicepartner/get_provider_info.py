@@ -58,8 +58,8 @@ def get_provider_info() -> dict[str, Any]:
                         "default": "",
                     },
                     "public_url": {
-                        "description": "The address under which gateways reach the receiver of their reports: https, with "
-                        "/voicepartner below it. Without it and callback_secret no report can come.\n",
+                        "description": "The address under which gateways reach the receiver of their reports: https, "
+                        "with /voicepartner below it. Without it and callback_secret no report can come.\n",
                         "version_added": "0.1.0",
                         "type": "string",
                         "example": "https://hooks.example.org",
@@ -75,8 +75,8 @@ def get_provider_info() -> dict[str, Any]:
                         "default": "",
                     },
                     "receiver_enabled": {
-                        "description": "Take reports in Airflow's API server, at /voicepartner (Airflow 3). The receiver can "
-                        "also run alone, as airflow voicepartner receiver.\n",
+                        "description": "Take reports in Airflow's API server, at /voicepartner (Airflow 3). It "
+                        "can also run alone, as airflow voicepartner receiver.\n",
                         "version_added": "0.1.0",
                         "type": "boolean",
                         "example": None,

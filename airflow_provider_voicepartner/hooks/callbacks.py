@@ -1,4 +1,4 @@
-"""Where gateways report to, as ``[voicepartner] public_url`` and ``callback_secret`` say; the one place that reads them."""
+"""Where gateways report to: the one place that reads ``[voicepartner] public_url`` and ``callback_secret``."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def receiver_tokens() -> CallbackTokens:
     secrets = _secrets()
     if not secrets:
         raise ConfigurationError(
-            f"[{SECTION}] callback_secret is not set: the receiver believes only URLs that are signed with it. Make one "
+            f"[{SECTION}] callback_secret is not set: only URLs that are signed with it are believed. Make one "
             'with: python -c "import secrets; print(secrets.token_urlsafe(32))"'
         )
     return _tokens(secrets)
@@ -138,11 +138,13 @@ def can_report(gateway: str) -> bool:
 def why_not() -> str:
     """Say what is missing for gateways to report, for errors; empty when nothing is."""
     missing = [
-        name
-        for name, value in (("public_url", _public_url()), ("callback_secret", _secrets()))
-        if not value
+        name for name, value in (("public_url", _public_url()), ("callback_secret", _secrets())) if not value
     ]
-    return f"[{SECTION}] {' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not set" if missing else ""
+    return (
+        f"[{SECTION}] {' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not set"
+        if missing
+        else ""
+    )
 
 
 def receiver_is_enabled() -> bool:
