@@ -104,6 +104,8 @@ def get_provider_info() -> dict[str, Any]:
         "triggers": [
             {"integration-name": label, "python-modules": [f"{PACKAGE}.triggers.pacing"]} for label in _ALL
         ],
+        # Since Airflow 3.2; before it: python -m airflow_provider_voicepartner.
+        "cli": [f"{PACKAGE}.cli.definition.get_commands"],
         "notifications": [
             f"{PACKAGE}.notifications.sms.SmsNotifier",
             f"{PACKAGE}.notifications.voice.TtsCallNotifier",

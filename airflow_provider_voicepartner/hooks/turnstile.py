@@ -75,7 +75,7 @@ def open_shared_store(hook: GatewayHook, kind: Kind) -> Store:
         )
     problem: StoreUnavailableError
     try:
-        return open_store(url or default_store_url(), purpose=PURPOSE)
+        return open_store(url or default_store_url(), purpose=PURPOSE, upgrade=url is None)
     except StoreUnavailableError as error:
         problem = error
     if url is None:

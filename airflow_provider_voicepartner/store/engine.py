@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sys
 import threading
 import time
@@ -23,6 +24,7 @@ PURPOSE: Final = "keeping to the gateways' rate limits across workers"
 _BUSY_SECONDS: Final = 30
 _CONNECT_SECONDS: Final = 10
 _WRITE: Final = "voicepartner_write"
+_VALUES: Final = re.compile(r"^(?:DETAIL|CONTEXT|LINE \d+|QUERY):", re.MULTILINE)
 _POSTGRES_DRIVERS: Final = ("psycopg", "psycopg2")
 _EXAMPLES: Final = (
     "'sqlite:////var/lib/airflow/voicepartner.db' or 'postgresql://user:password@host/database'"
@@ -121,20 +123,33 @@ class Store:
 
 
 def open_store(
-    url: str, *, purpose: str = PURPOSE, clock: Callable[[], float] | None = None, create: bool = True
+    url: str, *, purpose: str = PURPOSE, clock: Callable[[], float] | None = None, upgrade: bool = False
 ) -> Store:
     """
     Open the store, and create its file, folder and tables where they are missing.
+
+    Tables of an older version are refused, unless ``upgrade`` is set: a database that several machines share is
+    upgraded when its owner says so (``airflow voicepartner db upgrade``), a file of our own by itself.
 
     :param url: ``sqlite:////absolute/path``, ``sqlite://`` (in memory, one process) or
         ``postgresql://user:password@host/database``; PostgreSQL is reached with psycopg or psycopg2, whichever of them
         is installed and known to SQLAlchemy.
     :param purpose: what it is needed for, in a few words, for errors.
     :param clock: Unix seconds, injected by tests; None uses the database's.
-    :param create: False leaves the tables to whoever migrates them.
-    :raises StoreUrlError: the URL or what is installed must change.
+    :param upgrade: True brings older tables up to date.
+    :raises StoreUrlError: the URL or what is installed must change, or (``StoreVersionError``) the tables' version.
     :raises StoreUnavailableError: it cannot be reached now.
     """
+    # Here, because that module imports this one for its errors.
+    from airflow_provider_voicepartner.store.versions import bring_up_to_date
+
+    store = connect_store(url, purpose=purpose, clock=clock)
+    bring_up_to_date(store, upgrade=upgrade)
+    return store
+
+
+def connect_store(url: str, *, purpose: str = PURPOSE, clock: Callable[[], float] | None = None) -> Store:
+    """Open the store as :func:`open_store` does, but leave its tables as they are, if there are any."""
     parsed = _parse(url, purpose)
     name = _name(parsed)
     if parsed.get_backend_name() == "sqlite":
@@ -145,11 +160,6 @@ def open_store(
     store = Store(engine, name=name, purpose=purpose, clock=clock)
     if parsed.get_backend_name() == "sqlite" and not _in_memory(parsed):
         _use_wal(store)
-    if create:
-        from airflow_provider_voicepartner.store.schema import create_tables
-
-        with store.write() as connection:
-            create_tables(connection)
     return store
 
 
@@ -202,7 +212,9 @@ def _secrets(url: URL) -> tuple[str, ...]:
 def _reason(error: BaseException, secrets: tuple[str, ...] = ()) -> str:
     """Say in one line what a driver complained about, without secrets."""
     inner = getattr(error, "orig", None) or error
-    text = " ".join(str(inner).split()) or type(inner).__name__
+    # What PostgreSQL says behind these words are the values, and those are numbers and texts.
+    said = _VALUES.split(str(inner), maxsplit=1)[0]
+    text = " ".join(said.split()) or type(inner).__name__
     for secret in secrets:
         text = text.replace(secret, "***")
     return text[:300]
@@ -237,11 +249,15 @@ def _sqlite(url: URL) -> Engine:
 
     if _in_memory(url):
         engine = create_engine(
-            url, future=True, poolclass=StaticPool, connect_args={"check_same_thread": False}
+            url,
+            future=True,
+            hide_parameters=True,
+            poolclass=StaticPool,
+            connect_args={"check_same_thread": False},
         )
     else:
         # No connection outlives its transaction: SQLite's locks do not survive a fork, and Airflow forks.
-        engine = create_engine(url, future=True, poolclass=NullPool)
+        engine = create_engine(url, future=True, hide_parameters=True, poolclass=NullPool)
 
     @event.listens_for(engine, "connect")
     def connect(raw: Any, _: Any) -> None:
@@ -308,6 +324,7 @@ def _postgres(url: URL, name: str, purpose: str) -> Engine:
             engine = create_engine(
                 url.set(drivername=f"postgresql+{driver}"),
                 future=True,
+                hide_parameters=True,  # they are numbers and texts, and no error may show them
                 # At any other level the statement after the lock would not see what the lock's last holder wrote.
                 isolation_level="READ COMMITTED",
                 pool_size=2,

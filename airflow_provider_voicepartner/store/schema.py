@@ -1,27 +1,27 @@
-"""The store's tables, and how they come into being."""
+"""
+The store's tables as this version of the code knows them.
+
+How a database comes to have them is in :mod:`airflow_provider_voicepartner.store.versions`.
+"""
 
 from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import (
-    BigInteger,
-    Column,
-    Float,
-    Index,
-    Integer,
-    MetaData,
-    String,
-    Table,
-    text,
-)
-from sqlalchemy.engine import Connection
+from sqlalchemy import BigInteger, Boolean, Column, Float, Index, Integer, MetaData, String, Table, Text
 
 metadata: Final = MetaData()
 
 # A float of 53 bits is a double everywhere: Unix seconds to a fraction of a microsecond. Not a timestamp column, which
 # means another instant for a session in another time zone.
 _Seconds = Float(53)
+
+# SQLite numbers rows by itself only where the key's type is INTEGER.
+_Number = BigInteger().with_variant(Integer(), "sqlite")
+
+_Gateway = String(40)
+_Campaign = String(255)
+_PhoneNumber = String(64)
 
 rate_limit: Final = Table(
     "voicepartner_rate_limit",
@@ -34,8 +34,7 @@ rate_limit: Final = Table(
 rate_slot: Final = Table(
     "voicepartner_rate_slot",
     metadata,
-    # SQLite numbers rows by itself only where the key's type is INTEGER.
-    Column("id", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True, autoincrement=True),
+    Column("id", _Number, primary_key=True, autoincrement=True),
     Column("name", String(120), nullable=False),
     Column("at", _Seconds, nullable=False),
     Index("voicepartner_rate_slot_name_at", "name", "at"),
@@ -44,16 +43,93 @@ rate_slot: Final = Table(
 )
 """One row a reserved request: when it may leave, in Unix seconds."""
 
-_CREATION_LOCK: Final = 4_863_107_221_904_511_377
+sequence: Final = Table(
+    "voicepartner_sequence",
+    metadata,
+    Column("name", String(40), primary_key=True),
+    Column("value", BigInteger, nullable=False),
+)
+"""
+The number of the last commit of delivery data.
 
+Every such transaction locks the row first. So they are made one after the other, and become visible in the order of
+their numbers: a reader that has seen one number misses nothing below it.
+"""
 
-def create_tables(connection: Connection) -> None:
-    """
-    Create what is missing.
+delivery_report: Final = Table(
+    "voicepartner_delivery_report",
+    metadata,
+    Column("gateway", _Gateway, primary_key=True),
+    Column("campaign", _Campaign, primary_key=True),
+    Column("phone_number", _PhoneNumber, primary_key=True),
+    Column("status", String(20), nullable=False),
+    Column("gateway_status", Text, nullable=False),
+    Column("detail", Text),
+    Column("at", _Seconds),
+    Column("duration", BigInteger),
+    Column("cost", Text),
+    Column("pressed_keys", Text),
+    Column("opted_out", Boolean, nullable=False),
+    Column("gateway_campaign", Text),
+    Column("received_at", _Seconds, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Index("voicepartner_delivery_report_seq", "seq"),
+    Index("voicepartner_delivery_report_received_at", "received_at"),
+    # In the order of the key: the rows of a campaign lie together, which makes counting them one read.
+    sqlite_with_rowid=False,
+)
+"""One row a recipient of a campaign: what became of the message. ``cost`` is text, because money is exact."""
 
-    :param connection: in a write transaction. On SQLite that is already the lock; on PostgreSQL an advisory lock keeps
-        another process from creating the same table between our look and our act, which ``IF NOT EXISTS`` does not.
-    """
-    if connection.dialect.name == "postgresql":
-        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _CREATION_LOCK})
-    metadata.create_all(connection, checkfirst=True)
+campaign_report: Final = Table(
+    "voicepartner_campaign_report",
+    metadata,
+    Column("gateway", _Gateway, primary_key=True),
+    Column("campaign", _Campaign, primary_key=True),
+    Column("delivered", BigInteger, nullable=False),
+    Column("total", BigInteger, nullable=False),
+    Column("gateway_campaign", Text),
+    Column("received_at", _Seconds, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Index("voicepartner_campaign_report_seq", "seq"),
+)
+"""One row a campaign of which only totals are told (voicemail)."""
+
+event: Final = Table(
+    "voicepartner_event",
+    metadata,
+    Column("id", _Number, primary_key=True, autoincrement=True),
+    Column("seq", BigInteger, nullable=False),
+    Column("kind", String(20), nullable=False),
+    Column("gateway", _Gateway, nullable=False),
+    Column("campaign", _Campaign),
+    Column("phone_number", _PhoneNumber),
+    Column("text", Text, nullable=False),
+    Column("sent_to", Text),
+    Column("at", _Seconds),
+    Column("part", Integer, nullable=False),
+    Column("parts", Integer, nullable=False),
+    Column("parts_reference", Text),
+    Column("received_at", _Seconds, nullable=False),
+    Column("digest", String(32), nullable=False),
+    Index("voicepartner_event_seq", "seq"),
+    Index("voicepartner_event_received_at", "received_at"),
+    Index("voicepartner_event_digest", "digest", unique=True),
+    sqlite_autoincrement=True,  # readers keep an id as their cursor: a purge must not give it to another event
+)
+"""One row a reply, a STOP, pressed keys or a finished campaign. The digest makes a repeat harmless."""
+
+dead_letter: Final = Table(
+    "voicepartner_dead_letter",
+    metadata,
+    Column("id", _Number, primary_key=True, autoincrement=True),
+    Column("gateway", _Gateway, nullable=False),
+    Column("campaign", _Campaign),
+    Column("method", String(10), nullable=False),
+    Column("content_type", Text, nullable=False),
+    Column("query", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("received_at", _Seconds, nullable=False),
+    sqlite_autoincrement=True,
+)
+"""One row a callback that nobody understood, as it came."""

@@ -1,0 +1,86 @@
+"""
+All commands, as plain data: Airflow reads them at the start of every command line, whatever it runs.
+
+To add one, write a function that takes the parsed arguments, and name it here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+_CLI: Final = "airflow_provider_voicepartner.cli"
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """
+    One argument of a command.
+
+    :param flags: such as ``("--host",)``.
+    :param options: what ``argparse`` takes beside them.
+    """
+
+    flags: tuple[str, ...]
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """
+    One command.
+
+    :param function: its path, ``package.module.name``. It takes the parsed arguments; an error of ours that it raises
+        is shown in one line, and the exit code is 1.
+    """
+
+    name: str
+    help: str
+    function: str
+    arguments: tuple[Argument, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Commands under one word."""
+
+    name: str
+    help: str
+    commands: tuple[Command | Group, ...]
+
+
+DB: Final = Group(
+    "db",
+    "The store: the database of delivery reports and rate limits",
+    (
+        Command(
+            "upgrade",
+            "Create the store's tables, or bring them up to date",
+            f"{_CLI}.db.upgrade",
+        ),
+        Command(
+            "purge",
+            "Delete old delivery reports, replies and dead letters, which are personal data",
+            f"{_CLI}.db.purge",
+            (
+                Argument(
+                    ("--older-than",),
+                    {
+                        "required": True,
+                        "metavar": "AGE",
+                        "help": "what was received longer ago goes: a number and s, m, h, d or w, such as 30d",
+                    },
+                ),
+                Argument(("--dry-run",), {"action": "store_true", "help": "only count what would go"}),
+            ),
+        ),
+    ),
+)
+
+COMMANDS: Final = Group(
+    "voicepartner",
+    "SMS and voice through SMS Partner, Voice Partner and Octopush",
+    (DB,),
+)
+"""All commands, in groups."""

@@ -1,0 +1,68 @@
+"""``db upgrade`` and ``db purge``: looking after the store."""
+
+from __future__ import annotations
+
+import re
+from argparse import Namespace
+from datetime import timedelta
+from typing import Final
+
+from airflow_provider_voicepartner.cli.running import CommandError, say
+from airflow_provider_voicepartner.delivery.store import DeliveryStore
+from airflow_provider_voicepartner.hooks.turnstile import default_store_url, store_url
+from airflow_provider_voicepartner.store.engine import connect_store, open_store
+from airflow_provider_voicepartner.store.versions import UNVERSIONED, bring_up_to_date
+
+_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_AGE: Final = re.compile(r"([0-9]{1,9})\s*([smhdw])", re.IGNORECASE)
+_OLDEST: Final = timedelta(days=36_500)
+
+
+def upgrade(_: Namespace) -> None:
+    """Create the store's tables, or bring them up to date."""
+    store = connect_store(store_url() or default_store_url(), purpose="upgrading its tables")
+    try:
+        before, after = bring_up_to_date(store, upgrade=True)
+    finally:
+        store.close()
+    if before is None:
+        say(f"The store {store.name} was empty and has its tables now (revision {after}).")
+    elif before == after:
+        say(f"The store {store.name} is up to date (revision {after}).")
+    else:
+        told = "tables without a revision" if before == UNVERSIONED else f"revision {before}"
+        say(f"The store {store.name} was upgraded from {told} to revision {after}.")
+
+
+def purge(arguments: Namespace) -> None:
+    """Delete what was received longer ago than ``--older-than``, or count it."""
+    age = read_age(arguments.older_than)
+    configured = store_url()
+    store = open_store(
+        configured or default_store_url(), purpose="deleting old reports", upgrade=configured is None
+    )
+    try:
+        reports = DeliveryStore(store)
+        done = reports.count_old(older_than=age) if arguments.dry_run else reports.purge(older_than=age)
+    finally:
+        store.close()
+    told = ", ".join(f"{count} {name}" for name, count in done.items())
+    say(f"{'Would delete' if arguments.dry_run else 'Deleted'} from the store {store.name}: {told}.")
+
+
+def read_age(text: str) -> timedelta:
+    """
+    Read an age such as ``30d``.
+
+    :raises CommandError: for anything that is not a whole number and a unit, above zero, up to a hundred years.
+    """
+    found = _AGE.fullmatch(text.strip())
+    age = timedelta(0)
+    if found:
+        age = min(timedelta(**{_UNITS[found[2].lower()]: int(found[1])}), _OLDEST + timedelta(seconds=1))
+    if not timedelta(0) < age <= _OLDEST:
+        raise CommandError(
+            "--older-than must be a whole number above zero and one of s, m, h, d and w, such as 30d or 12h, "
+            "and at most a hundred years"
+        )
+    return age

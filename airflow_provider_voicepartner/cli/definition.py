@@ -1,0 +1,34 @@
+"""The commands as Airflow's command line takes them; Airflow calls this at the start of every one of its commands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from airflow.cli.cli_config import ActionCommand, Arg, GroupCommand
+
+from airflow_provider_voicepartner.cli.commands import COMMANDS, Command, Group
+from airflow_provider_voicepartner.cli.running import runner
+
+if TYPE_CHECKING:
+    from airflow.cli.cli_config import CLICommand
+
+_argument: Callable[..., Arg] = Arg  # Airflow's class has no types
+
+
+def get_commands() -> list[CLICommand]:
+    """Return ``airflow voicepartner`` with all that is under it."""
+    return [_of_airflow(COMMANDS)]
+
+
+def _of_airflow(entry: Command | Group) -> CLICommand:
+    if isinstance(entry, Group):
+        return GroupCommand(
+            name=entry.name, help=entry.help, subcommands=[_of_airflow(command) for command in entry.commands]
+        )
+    return ActionCommand(
+        name=entry.name,
+        help=entry.help,
+        func=runner(entry),
+        args=[_argument(argument.flags, **argument.options) for argument in entry.arguments],
+    )

@@ -1,0 +1,142 @@
+"""
+The delivery store's SQL, for SQLite and PostgreSQL.
+
+Any number of keys reaches a statement as one parameter, a list of lists in JSON: ten thousand parameters are more than
+some databases take, and a statement that looks different each time is planned anew each time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+DELIVERY_REPORT: Final = (
+    "gateway", "campaign", "phone_number", "status", "gateway_status", "detail", "at", "duration", "cost",
+    "pressed_keys", "opted_out", "gateway_campaign", "received_at", "seq",
+)  # fmt: skip
+CAMPAIGN_REPORT: Final = (
+    "gateway", "campaign", "delivered", "total", "gateway_campaign", "received_at", "seq",
+)  # fmt: skip
+
+_EVENT: Final = (
+    "id", "seq", "kind", "gateway", "campaign", "phone_number", "text", "sent_to", "at", "part", "parts",
+    "parts_reference", "received_at",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Old:
+    """
+    Statements about rows older than ``before``, of one table.
+
+    :param count: how many there are.
+    :param delete: at most ``limit`` of them.
+    """
+
+    count: Any
+    delete: Any
+
+
+class Statements:
+    """The statements, built once; SQLAlchemy is imported here."""
+
+    def __init__(self, *, is_postgres: bool) -> None:
+        from sqlalchemy import text
+        from sqlalchemy.dialects import postgresql, sqlite
+
+        from airflow_provider_voicepartner.store import schema
+
+        # Both have the same ON CONFLICT, from two modules.
+        insert: Any = postgresql.insert if is_postgres else sqlite.insert
+        reports, campaigns = schema.delivery_report.name, schema.campaign_report.name
+        events, letters = schema.event.name, schema.dead_letter.name
+        keys = _keys(2, is_postgres=is_postgres)
+        mine = "r.gateway = k.c0 AND r.campaign = k.c1"
+
+        self.advance = text(
+            f"INSERT INTO {schema.sequence.name} (name, value) VALUES ('delivery', 1) "
+            f"ON CONFLICT (name) DO UPDATE SET value = {schema.sequence.name}.value + 1"
+        )
+        self.cursor = text(f"SELECT value FROM {schema.sequence.name} WHERE name = 'delivery'")
+        self.lock = text(f"{self.cursor.text} FOR UPDATE")
+        self.known_reports = text(
+            f"SELECT {_columns(DELIVERY_REPORT)} FROM {_keys(3, is_postgres=is_postgres)} JOIN {reports} r "
+            f"ON {mine} AND r.phone_number = k.c2"
+        ).columns(*(schema.delivery_report.c[name] for name in DELIVERY_REPORT))
+        self.known_campaigns = text(
+            f"SELECT {_columns(CAMPAIGN_REPORT)} FROM {keys} JOIN {campaigns} r ON {mine}"
+        )
+        self.put_report = _upsert(insert, schema.delivery_report)
+        self.put_campaign = _upsert(insert, schema.campaign_report)
+        self.add_event = insert(schema.event).on_conflict_do_nothing(index_elements=["digest"])
+        self.add_dead_letter = insert(schema.dead_letter)
+        self.forget_dead_letters = text(
+            f"DELETE FROM {letters} WHERE id <= (SELECT max(id) FROM {letters}) - :kept"
+        )
+        self.counts = text(
+            f"SELECT r.gateway, r.campaign, r.status, count(*) FROM {keys} JOIN {reports} r ON {mine} "
+            "GROUP BY r.gateway, r.campaign, r.status"
+        )
+        self.totals = text(
+            "SELECT r.gateway, r.campaign, r.delivered, r.total, r.gateway_campaign "
+            f"FROM {keys} JOIN {campaigns} r ON {mine}"
+        )
+        self.reports = text(f"SELECT {_columns(DELIVERY_REPORT)} FROM {keys} JOIN {reports} r ON {mine}")
+        self.any_report = text(
+            f"SELECT k.c0 FROM {keys} WHERE EXISTS (SELECT 1 FROM {reports} r WHERE {mine}) "
+            f"OR EXISTS (SELECT 1 FROM {campaigns} r WHERE {mine})"
+        )
+        # One statement sees one moment: the cursor and the rows are of the same commit.
+        self.changes = text(
+            f"WITH wanted (gateway, campaign) AS (SELECT gateway, campaign FROM {reports} WHERE seq > :since "
+            f"UNION SELECT gateway, campaign FROM {campaigns} WHERE seq > :since UNION SELECT k.c0, k.c1 FROM {keys}) "
+            "SELECT 'cursor' AS what, '' AS gateway, '' AS campaign, '' AS said, value AS number, 0 AS total "
+            f"FROM {schema.sequence.name} WHERE name = 'delivery' "
+            "UNION ALL SELECT 'count', r.gateway, r.campaign, r.status, count(*), 0 FROM wanted w "
+            f"JOIN {reports} r ON r.gateway = w.gateway AND r.campaign = w.campaign "
+            "GROUP BY r.gateway, r.campaign, r.status "
+            "UNION ALL SELECT 'total', r.gateway, r.campaign, r.gateway_campaign, r.delivered, r.total FROM wanted w "
+            f"JOIN {campaigns} r ON r.gateway = w.gateway AND r.campaign = w.campaign"
+        )
+        self.events = text(
+            f"SELECT {', '.join(_EVENT)} FROM {events} WHERE id > :since AND kind IN "
+            f"(SELECT k.c0 FROM {_keys(1, is_postgres=is_postgres)}) ORDER BY id LIMIT :limit"
+        )
+        self.last_event = text(f"SELECT max(id) FROM {events}")
+        self.old = {
+            "delivery reports": _old(text, reports, "gateway, campaign, phone_number", "received_at"),
+            "campaign reports": _old(text, campaigns, "gateway, campaign", "received_at"),
+            "events": _old(text, events, "id", "received_at"),
+            "dead letters": _old(text, letters, "id", "received_at"),
+            "reservations": _old(text, schema.rate_slot.name, "id", "at"),
+        }
+
+
+def _keys(width: int, *, is_postgres: bool) -> str:
+    """Return what stands in FROM for the parameter ``keys``: a table ``k`` with columns ``c0``, ``c1`` …"""
+    if is_postgres:
+        columns = ", ".join(f"v ->> {place} AS c{place}" for place in range(width))
+        return f"(SELECT {columns} FROM json_array_elements(CAST(:keys AS json)) AS t (v)) AS k"
+    columns = ", ".join(f"json_extract(value, '$[{place}]') AS c{place}" for place in range(width))
+    return f"(SELECT {columns} FROM json_each(:keys)) AS k"
+
+
+def _columns(names: tuple[str, ...]) -> str:
+    return ", ".join(f"r.{name}" for name in names)
+
+
+def _upsert(insert: Any, table: Any) -> Any:
+    statement = insert(table)
+    key = [column.name for column in table.primary_key]
+    rest = {
+        column.name: statement.excluded[column.name] for column in table.columns if column.name not in key
+    }
+    return statement.on_conflict_do_update(index_elements=key, set_=rest)
+
+
+def _old(text: Any, table: str, key: str, time: str) -> Old:
+    some = f"SELECT {key} FROM {table} WHERE {time} < :before LIMIT :limit"
+    return Old(
+        count=text(f"SELECT count(*) FROM {table} WHERE {time} < :before"),
+        delete=text(f"DELETE FROM {table} WHERE ({key}) IN ({some})"),
+    )

@@ -1,0 +1,373 @@
+"""
+The delivery store: what came back from the gateways, kept so that it can be asked for by campaign.
+
+A group of arrivals is one transaction, durable when :meth:`DeliveryStore.write` returns. Whatever order arrivals come
+in, and however often, the same rows are left.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final
+
+import pendulum
+
+from airflow_provider_voicepartner.delivery.arrivals import (
+    KINDS,
+    Arrival,
+    CampaignKey,
+    Completion,
+    DeadLetter,
+    Item,
+    Row,
+    Rows,
+    fit_keys,
+    merge_campaign_reports,
+    merge_reports,
+    of_gateway_id,
+    of_reference,
+    rows_as_json,
+    to_rows,
+)
+from airflow_provider_voicepartner.delivery.statements import CAMPAIGN_REPORT, DELIVERY_REPORT, Statements
+from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
+from airflow_provider_voicepartner.gateways.model import CampaignDeliveryReport, DeliveryReport
+from airflow_provider_voicepartner.gateways.status import DeliveryStatus
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
+
+    from airflow_provider_voicepartner.store.engine import Store
+
+__all__ = [
+    "FROM_NOW",
+    "PURPOSE",
+    "Arrival",
+    "CampaignKey",
+    "Changes",
+    "Completion",
+    "DeadLetter",
+    "DeliveryStore",
+    "KnownCampaign",
+    "StoredEvent",
+    "of_gateway_id",
+    "of_reference",
+]
+
+PURPOSE: Final = "keeping delivery reports"
+
+FROM_NOW: Final = 2**62
+"""A cursor behind every change: :meth:`DeliveryStore.changes` then tells where we are, and what is asked for."""
+
+KEPT_DEAD_LETTERS: Final = 1_000
+
+_CAMPAIGNS_A_READ: Final = 20
+_ROWS_A_PURGE: Final = 2_000
+_PACING_DAYS: Final = timedelta(days=3)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownCampaign:
+    """
+    What is known of a campaign.
+
+    :param counts: recipients by status, of those that were reported.
+    :param report: the totals of a campaign of which only these are told.
+    """
+
+    counts: Mapping[DeliveryStatus, int] = field(default_factory=dict)
+    report: CampaignDeliveryReport | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """
+    What happened after a cursor.
+
+    :param seq: the cursor for the next question.
+    :param campaigns: those that changed, and those that were asked for and of which anything is known.
+    """
+
+    seq: int
+    campaigns: Mapping[CampaignKey, KnownCampaign]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredEvent:
+    """
+    A reply, an opt-out, pressed keys or a finished campaign.
+
+    :param id: the cursor for the next question.
+    :param kind: ``reply``, ``opt_out``, ``pressed_keys`` or ``completion``.
+    :param key: the campaign, where it is known.
+    :param text: what was written, or the keys.
+    :param sent_to: the number that was written to.
+    :param at: when it happened, in UTC, where told.
+    :param part: position in a long answer that comes in several calls, from 1.
+    :param parts_reference: what the calls of one answer have in common.
+    :param counts: recipients by status, of a finished campaign.
+    :param received_at: Unix seconds.
+    """
+
+    id: int
+    seq: int
+    kind: str
+    gateway: str
+    key: CampaignKey | None
+    phone_number: str | None = field(repr=False)
+    text: str = field(repr=False)
+    sent_to: str | None = field(repr=False)
+    at: pendulum.DateTime | None
+    part: int
+    parts: int
+    parts_reference: str | None
+    counts: Mapping[str, int]
+    received_at: float
+
+
+class DeliveryStore:
+    """
+    Delivery reports, replies and opt-outs in an open store. May be used by many threads.
+
+    :param store: of :func:`~airflow_provider_voicepartner.store.engine.open_store`.
+    :param now: Unix seconds, injected by tests.
+    """
+
+    def __init__(self, store: Store, *, now: Callable[[], float] = time.time) -> None:
+        self._store = store
+        self._now = now
+        self._sql = Statements(is_postgres=store.is_postgres)
+
+    def write(self, items: Sequence[Item]) -> int:
+        """
+        Keep what came in, in one transaction: when this returns it is durable, when it raises nothing of it is kept.
+
+        :returns: the number of the commit; readers whose cursor is below see what it changed.
+        :raises StoreUnavailableError: nothing was kept.
+        """
+        rows = to_rows(items, now=self._now())
+        with self._store.write() as connection:
+            connection.execute(self._sql.advance)
+            seq = int(connection.execute(self._sql.cursor).scalar_one())
+            self._write_reports(connection, rows, seq)
+            if rows.events:
+                connection.execute(self._sql.add_event, [{**row, "seq": seq} for row in rows.events])
+            if rows.dead_letters:
+                connection.execute(self._sql.add_dead_letter, rows.dead_letters[-KEPT_DEAD_LETTERS:])
+                connection.execute(self._sql.forget_dead_letters, {"kept": KEPT_DEAD_LETTERS})
+        return seq
+
+    def _write_reports(self, connection: Connection, rows: Rows, seq: int) -> None:
+        """Write what differs from what is known. Nobody else writes meanwhile: the sequence's row is ours."""
+        if rows.delivery_reports:
+            places = rows_as_json(list(rows.delivery_reports))
+            found = connection.execute(self._sql.known_reports, {"keys": places}).all()
+            known = {tuple(row[:3]): dict(zip(DELIVERY_REPORT, row, strict=True)) for row in found}
+            changed = _joined(rows.delivery_reports, known, merge_reports, seq)
+            if changed:
+                connection.execute(self._sql.put_report, changed)
+        if rows.campaign_reports:
+            places = rows_as_json(list(rows.campaign_reports))
+            found = connection.execute(self._sql.known_campaigns, {"keys": places}).all()
+            known = {tuple(row[:2]): dict(zip(CAMPAIGN_REPORT, row, strict=True)) for row in found}
+            changed = _joined(rows.campaign_reports, known, merge_campaign_reports, seq)
+            if changed:
+                connection.execute(self._sql.put_campaign, changed)
+
+    def counts(self, keys: Collection[CampaignKey]) -> dict[CampaignKey, dict[DeliveryStatus, int]]:
+        """
+        Count the recipients of campaigns by status.
+
+        :returns: campaigns of which a report is known, and statuses that at least one recipient has.
+        """
+        found: dict[CampaignKey, dict[DeliveryStatus, int]] = {}
+        for gateway, campaign, status, count in self._read(self._sql.counts, keys):
+            found.setdefault(CampaignKey(gateway, campaign), {})[DeliveryStatus(status)] = count
+        return found
+
+    def campaign_reports(self, keys: Collection[CampaignKey]) -> dict[CampaignKey, CampaignDeliveryReport]:
+        """Return the totals of campaigns of which only these are told (voicemail)."""
+        return {
+            CampaignKey(gateway, campaign): _totals(gateway, delivered, total, gateway_campaign)
+            for gateway, campaign, delivered, total, gateway_campaign in self._read(self._sql.totals, keys)
+        }
+
+    def reports(self, keys: Collection[CampaignKey]) -> Iterator[DeliveryReport]:
+        """Return what became of each recipient, ordered by campaign and number; a few campaigns at a time."""
+        wanted = fit_keys(keys)
+        for start in range(0, len(wanted), _CAMPAIGNS_A_READ):
+            found = self._read(self._sql.reports, wanted[start : start + _CAMPAIGNS_A_READ])
+            for row in sorted(found, key=lambda row: tuple(row[:3])):
+                yield _report(dict(zip(DELIVERY_REPORT, row, strict=True)))
+
+    def has_report(self, key: CampaignKey) -> bool:
+        """Tell whether the gateway ever reported about a campaign, which proves that it took it."""
+        return bool(self._read(self._sql.any_report, [key]))
+
+    def changes(self, *, since: int, also: Collection[CampaignKey] = ()) -> Changes:
+        """
+        Return what is known now of all campaigns that changed after a cursor. One query, whatever it is asked for.
+
+        A reader that goes on from the cursor it was given sees every change, and the last state of each campaign.
+
+        :param since: the last answer's ``seq``; 0 for everything, :data:`FROM_NOW` for nothing but ``also``.
+        :param also: campaigns to tell of even if they did not change.
+        """
+        parameters = {"since": since, "keys": rows_as_json(fit_keys(also))}
+        with self._store.read() as connection:
+            rows = connection.execute(self._sql.changes, parameters).all()
+        cursor = 0
+        counts: dict[CampaignKey, dict[DeliveryStatus, int]] = {}
+        totals: dict[CampaignKey, CampaignDeliveryReport] = {}
+        for what, gateway, campaign, status, number, total in rows:
+            key = CampaignKey(gateway, campaign)
+            if what == "cursor":
+                cursor = number
+            elif what == "count":
+                counts.setdefault(key, {})[DeliveryStatus(status)] = number
+            else:
+                totals[key] = _totals(gateway, number, total, status)
+        campaigns = {
+            key: KnownCampaign(counts=counts.get(key, {}), report=totals.get(key))
+            for key in {**counts, **totals}
+        }
+        return Changes(seq=int(cursor), campaigns=campaigns)
+
+    def events(self, *, since: int, kinds: Collection[str] = KINDS, limit: int = 1_000) -> list[StoredEvent]:
+        """
+        Return the events after a cursor, in the order in which they were kept.
+
+        A reader that goes on from the last one's ``id`` sees each event once, whoever writes meanwhile.
+
+        :param since: the ``id`` of the last event that was seen; 0 for all.
+        :param kinds: of ``reply``, ``opt_out``, ``pressed_keys``, ``completion``.
+        :param limit: at most so many; fewer means that these were all.
+        :raises InvalidArgumentError: for a kind that does not exist.
+        """
+        if unknown := sorted(set(kinds) - set(KINDS)):
+            raise InvalidArgumentError("kinds", f"must be among {', '.join(KINDS)}; {unknown[0]!r} is not")
+        parameters = {"since": since, "limit": limit, "keys": rows_as_json([[kind] for kind in set(kinds)])}
+        with self._store.read() as connection:
+            return [_event(dict(row)) for row in connection.execute(self._sql.events, parameters).mappings()]
+
+    def last_event(self) -> int:
+        """Return the ``id`` of the newest event, for a reader that begins now; 0 when there is none."""
+        with self._store.read() as connection:
+            return int(connection.execute(self._sql.last_event).scalar() or 0)
+
+    def count_old(self, *, older_than: timedelta) -> dict[str, int]:
+        """Count what :meth:`purge` would delete, by table."""
+        with self._store.read() as connection:
+            return {
+                name: int(connection.execute(old.count, {"before": before}).scalar_one())
+                for name, old, before in self._old(older_than)
+            }
+
+    def purge(self, *, older_than: timedelta) -> dict[str, int]:
+        """
+        Delete what was received longer ago, a little at a time, so that writers wait only for moments.
+
+        Reservations of the rate limits stay for three days at least: the limits look back at them.
+
+        :returns: rows deleted, by table.
+        :raises InvalidArgumentError: an age that is not above zero.
+        """
+        deleted: dict[str, int] = {}
+        for name, old, before in self._old(older_than):
+            deleted[name] = 0
+            while True:
+                with self._store.write() as connection:
+                    if self._store.is_postgres:
+                        connection.execute(
+                            self._sql.lock
+                        )  # in the order of writers, or both could wait for ever
+                    else:
+                        # SQLite would leave the numbers and texts in the file until it needs the room.
+                        connection.exec_driver_sql("PRAGMA secure_delete=ON")
+                    parameters = {"before": before, "limit": _ROWS_A_PURGE}
+                    count = connection.execute(old.delete, parameters).rowcount
+                deleted[name] += count
+                if count < _ROWS_A_PURGE:
+                    break
+        return deleted
+
+    def _old(self, older_than: timedelta) -> Iterator[tuple[str, Any, float]]:
+        if older_than <= timedelta(0):
+            raise InvalidArgumentError("older_than", "must be above zero")
+        now = self._now()
+        for name, old in self._sql.old.items():
+            age = max(older_than, _PACING_DAYS) if name == "reservations" else older_than
+            yield name, old, now - age.total_seconds()
+
+    def _read(self, statement: Any, keys: Collection[CampaignKey]) -> list[Any]:
+        if not keys:
+            return []
+        with self._store.read() as connection:
+            return list(connection.execute(statement, {"keys": rows_as_json(fit_keys(keys))}).all())
+
+
+def _joined(
+    new: Mapping[Any, Row], known: Mapping[Any, Row], merge: Callable[[Row, Row], Row], seq: int
+) -> list[Row]:
+    """Return the rows to be written; a row that only was received at another time keeps its number."""
+    changed = []
+    for place, row in new.items():
+        before = known.get(place)
+        if before is None:
+            changed.append({**row, "seq": seq})
+            continue
+        number = before.pop("seq")
+        after = merge(before, row)
+        if after != before:
+            only_later = {**after, "received_at": before["received_at"]} == before
+            changed.append({**after, "seq": number if only_later else seq})
+    return changed
+
+
+def _time(seconds: float | None) -> pendulum.DateTime | None:
+    return None if seconds is None else pendulum.from_timestamp(seconds)
+
+
+def _report(row: Row) -> DeliveryReport:
+    return DeliveryReport(
+        gateway=row["gateway"],
+        campaign_id=row["gateway_campaign"] or _without_prefix(row["campaign"], "id:"),
+        phone_number=row["phone_number"],
+        status=DeliveryStatus(row["status"]),
+        gateway_status=row["gateway_status"],
+        detail=row["detail"],
+        at=_time(row["at"]),
+        duration=row["duration"],
+        cost=None if row["cost"] is None else Decimal(row["cost"]),
+        pressed_keys=row["pressed_keys"],
+        reference=_without_prefix(row["campaign"], "ref:"),
+        opted_out=bool(row["opted_out"]),
+    )
+
+
+def _without_prefix(campaign: str, prefix: str) -> str | None:
+    return campaign.removeprefix(prefix) if campaign.startswith(prefix) else None
+
+
+def _totals(gateway: str, delivered: int, total: int, gateway_campaign: str | None) -> CampaignDeliveryReport:
+    return CampaignDeliveryReport(
+        gateway=gateway,
+        campaign_ids=() if gateway_campaign is None else (gateway_campaign,),
+        delivered=delivered,
+        total=total,
+    )
+
+
+def _event(row: Row) -> StoredEvent:
+    is_completion = row["kind"] == "completion"
+    campaign = row.pop("campaign")
+    row["key"] = None if campaign is None else CampaignKey(row["gateway"], campaign)
+    row["counts"] = json.loads(row["text"]) if is_completion else {}
+    row["text"] = "" if is_completion else row["text"]
+    row["at"] = _time(row["at"])
+    return StoredEvent(**row)
