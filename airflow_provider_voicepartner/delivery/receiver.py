@@ -11,12 +11,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import FastAPI
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
@@ -27,6 +27,7 @@ from airflow_provider_voicepartner.delivery.arrivals import (
     of_gateway_id,
     of_reference,
 )
+from airflow_provider_voicepartner.delivery.deadlines import Deadlines
 from airflow_provider_voicepartner.delivery.openapi import describe
 from airflow_provider_voicepartner.delivery.receiver_log import CountedLog, ReceiverCounts
 from airflow_provider_voicepartner.delivery.tokens import (
@@ -62,10 +63,24 @@ _GATEWAYS: Final[Mapping[str, Gateway]] = {
     gateway.NAME: gateway for gateway in (smspartner, voicepartner, octopush)
 }
 _METHODS: Final = ("GET", "POST")
+_NO_ANSWER: Final = "the store does not answer in time"
 
 
-class TooLargeError(Exception):
-    """The body has more than 64 kB."""
+Answer = tuple[int, Iterable[tuple[bytes, bytes]]]
+"""A status and headers; the body is always empty, as Octopush demands."""
+
+
+class BodyError(Exception):
+    """
+    A body that is not read.
+
+    :param status: of the answer.
+    :param what: the counter's name.
+    """
+
+    def __init__(self, status: int, what: str) -> None:
+        super().__init__(what)
+        self.status, self.what = status, what
 
 
 class Receiver:
@@ -81,62 +96,67 @@ class Receiver:
         self.counts = ReceiverCounts(tuple(_GATEWAYS))
         self._tokens = tokens
         self._log = CountedLog(log)
+        self._deadlines = Deadlines()
         self._health: tuple[float, str] = (-_HEALTH_SECONDS, "")
 
     async def callback(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Take one call of a gateway; plain ASGI, as pydantic and dependencies would cost more than the rest."""
-        response = await self._answer(Request(scope, receive))
-        await response(scope, receive, send)
+        status, headers = await self._answer(scope, receive)
+        await send(
+            {
+                "type": "http.response.start",
+                "status": status,
+                "headers": [(b"content-length", b"0"), *headers],
+            }
+        )
+        await send({"type": "http.response.body"})
 
-    async def _answer(self, request: Request) -> Response:
-        gateway_name = request.path_params["gateway"]
-        token_text = request.path_params["token"]
-        query = request.url.query
-        _hide(request)
-        if request.method not in _METHODS:
-            return Response(status_code=405, headers={"allow": ", ".join(_METHODS)})
+    async def _answer(self, scope: Scope, receive: Receive) -> Answer:
+        gateway_name, token_text = scope["path_params"]["gateway"], scope["path_params"]["token"]
+        query: bytes = scope["query_string"]
+        _hide(scope)
+        if scope["method"] not in _METHODS:
+            return 405, [(b"allow", ", ".join(_METHODS).encode())]
         try:
             token = self._tokens.read(gateway_name, token_text, now=utc_now())
             gateway = _GATEWAYS[gateway_name]
         except (InvalidTokenError, KeyError):
             self.counts.refused += 1
             self._log.warning("calls to addresses that are not ours, or have ended, were refused")
-            return Response(status_code=404)
-        return await self._take(gateway, token, request, query)
-
-    async def _take(self, gateway: Gateway, token: CallbackToken, request: Request, query: str) -> Response:
-        name = gateway.NAME
+            return 404, ()
+        headers = dict(scope["headers"])
         try:
-            async with asyncio.timeout(READ_SECONDS):
-                body = await read_body(request)
-        except TooLargeError:
-            self.counts.add("too_large", name)
-            self._log.warning(f"bodies over {LARGEST_BODY} bytes to addresses of {name} were refused")
-            return Response(status_code=413, headers={"connection": "close"})
+            body = await self._deadlines.within(READ_SECONDS, read_body(headers, receive))
+        except BodyError as error:
+            return self._refuse_body(gateway.NAME, error)
         except TimeoutError:
-            self.counts.add("too_slow", name)
-            return Response(status_code=408, headers={"connection": "close"})
-        except ClientDisconnect:
-            self.counts.add("gone", name)
-            return Response(status_code=400)
+            return self._refuse_body(gateway.NAME, BodyError(408, "too_slow"))
         call = CallbackRequest(
-            method=request.method,
-            query=query,
+            method=scope["method"],
+            query=query.decode("latin-1"),
             body=body,
-            content_type=request.headers.get("content-type", ""),
+            content_type=headers.get(b"content-type", b"").decode("latin-1"),
         )
-        items = self.read(gateway, token, call)
+        return await self._keep(gateway.NAME, self.read(gateway, token, call))
+
+    def _refuse_body(self, gateway: str, error: BodyError) -> Answer:
+        self.counts.add(error.what, gateway)
+        self._log.warning(
+            f"bodies that are too large, too slow or cut off were refused, at addresses of {gateway}"
+        )
+        return error.status, [(b"connection", b"close")]
+
+    async def _keep(self, gateway: str, items: Sequence[Arrival | DeadLetter]) -> Answer:
         try:
-            async with asyncio.timeout(KEEP_SECONDS):
-                await self.writer.keep(items)
+            await self._deadlines.within(KEEP_SECONDS, self.writer.keep(items))
         except (NotKeptError, TimeoutError) as error:
-            self.counts.add("not_kept", name)
+            self.counts.add("not_kept", gateway)
             self._log.error(
-                "reports were answered with 503, because they could not be stored", str(error) or "no answer"
+                "calls were answered with 503, as they could not be stored", str(error) or _NO_ANSWER
             )
-            return Response(status_code=503, headers={"retry-after": "5"})
-        self.counts.add("kept", name)
-        return Response()
+            return 503, [(b"retry-after", b"5")]
+        self.counts.add("kept", gateway)
+        return 200, ()
 
     def read(
         self, gateway: Gateway, token: CallbackToken, call: CallbackRequest
@@ -169,11 +189,10 @@ class Receiver:
         asked, problem = self._health
         if time.monotonic() - asked >= _HEALTH_SECONDS:
             try:
-                async with asyncio.timeout(KEEP_SECONDS):
-                    await self.writer.keep(())
+                await self._deadlines.within(KEEP_SECONDS, self.writer.keep(()))
                 problem = ""
             except (NotKeptError, TimeoutError) as error:
-                problem = str(error) or "no answer"
+                problem = str(error) or _NO_ANSWER
                 self._log.error("the store cannot be written", problem)
             self._health = (time.monotonic(), problem)
         # What is wrong stands in the log: the answer may be read by anybody.
@@ -234,29 +253,29 @@ async def _not_found(request: Request, error: Exception) -> Response:
     return Response(status_code=404)
 
 
-async def read_body(request: Request, *, limit: int = LARGEST_BODY) -> bytes:
+async def read_body(headers: Mapping[bytes, bytes], receive: Receive, *, limit: int = LARGEST_BODY) -> bytes:
     """
     Read a body, holding no more of it than the limit.
 
     A little more is read and thrown away, because a client that is cut off while it writes does not see the answer.
 
-    :raises TooLargeError: with more than ``limit`` bytes, said or come.
+    :raises BodyError: with more than ``limit`` bytes, said or come, and when the client goes away.
     """
-    said = request.headers.get("content-length", "")
-    size, kept = 0, []
-    if said.isdecimal() and int(said[:20]) > limit + _MOST_DISCARDED:
-        raise TooLargeError
-    async for chunk in request.stream():
+    said = headers.get(b"content-length", b"")[:20]
+    if said.isdigit() and int(said) > limit + _MOST_DISCARDED:
+        raise BodyError(413, "too_large")
+    body, size, more = b"", 0, True
+    while more and size <= limit + _MOST_DISCARDED:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise BodyError(400, "gone")
+        chunk = message.get("body", b"")
         size += len(chunk)
-        if size <= limit:
-            kept.append(chunk)
-        else:
-            kept.clear()
-            if size > limit + _MOST_DISCARDED:
-                break
+        body = body + chunk if size <= limit else b""
+        more = message.get("more_body", False)
     if size > limit:
-        raise TooLargeError
-    return b"".join(kept)
+        raise BodyError(413, "too_large")
+    return body
 
 
 def key_of(gateway: str, token: CallbackToken, event: CallbackEvent) -> CampaignKey | None:
@@ -301,13 +320,12 @@ def in_place_of(item: Arrival | DeadLetter) -> DeadLetter | None:
     )
 
 
-def _hide(request: Request) -> None:
+def _hide(scope: Scope) -> None:
     """
-    Take the token and the query out of what whoever wrote the access log sees afterwards.
+    Take the token and the query out of what whoever writes an access log sees afterwards.
 
-    Airflow's API server and uvicorn read the path out of the scope once the answer is there.
+    Airflow's API server and uvicorn read them out of the scope once the answer is there.
     """
-    scope = request.scope
     before, _, _ = scope["path"].rpartition("/")
     scope["path"] = f"{before}/***"
     scope["raw_path"] = scope["path"].encode("utf-8", "replace")
