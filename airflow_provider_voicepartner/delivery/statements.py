@@ -66,8 +66,13 @@ class Statements:
         self.known_campaigns = text(
             f"SELECT {_columns(CAMPAIGN_REPORT)} FROM {keys} JOIN {campaigns} r ON {mine}"
         )
-        self.put_report = _upsert(insert, schema.delivery_report)
-        self.put_campaign = _upsert(insert, schema.campaign_report)
+        # All rows as one parameter: a driver that executes row by row lets another thread in after each.
+        self.put_report = text(
+            _upsert(schema.delivery_report, DELIVERY_REPORT, is_postgres=is_postgres)
+        )
+        self.put_campaign = text(
+            _upsert(schema.campaign_report, CAMPAIGN_REPORT, is_postgres=is_postgres)
+        )
         self.add_event = insert(schema.event).on_conflict_do_nothing(index_elements=["digest"])
         self.add_dead_letter = insert(schema.dead_letter)
         self.forget_dead_letters = text(
@@ -125,13 +130,29 @@ def _columns(names: tuple[str, ...]) -> str:
     return ", ".join(f"r.{name}" for name in names)
 
 
-def _upsert(insert: Any, table: Any) -> Any:
-    statement = insert(table)
+def _upsert(table: Any, columns: tuple[str, ...], *, is_postgres: bool) -> str:
+    """Return what writes any number of rows, the parameter ``rows``, over those that are there."""
     key = [column.name for column in table.primary_key]
-    rest = {
-        column.name: statement.excluded[column.name] for column in table.columns if column.name not in key
-    }
-    return statement.on_conflict_do_update(index_elements=key, set_=rest)
+    rest = ", ".join(f"{name} = excluded.{name}" for name in columns if name not in key)
+    if is_postgres:
+        values = ", ".join(
+            f"CAST(v ->> {place} AS {_postgres_type(table.c[name])})" for place, name in enumerate(columns)
+        )
+        source = f"SELECT {values} FROM jsonb_array_elements(CAST(:rows AS jsonb)) AS t (v)"
+    else:
+        values = ", ".join(f"json_extract(value, '$[{place}]')" for place in range(len(columns)))
+        # Without a WHERE, SQLite would take ON for a join's.
+        source = f"SELECT {values} FROM json_each(:rows) WHERE true"
+    return (
+        f"INSERT INTO {table.name} ({', '.join(columns)}) {source} "
+        f"ON CONFLICT ({', '.join(key)}) DO UPDATE SET {rest}"
+    )
+
+
+def _postgres_type(column: Any) -> str:
+    from sqlalchemy.dialects import postgresql
+
+    return str(column.type.compile(dialect=postgresql.dialect()))
 
 
 def _old(text: Any, table: str, key: str, time: str) -> Old:

@@ -170,14 +170,14 @@ class DeliveryStore:
             known = {tuple(row[:3]): dict(zip(DELIVERY_REPORT, row, strict=True)) for row in found}
             changed = _joined(rows.delivery_reports, known, merge_reports, seq)
             if changed:
-                connection.execute(self._sql.put_report, changed)
+                connection.execute(self._sql.put_report, {"rows": _as_rows(changed, DELIVERY_REPORT)})
         if rows.campaign_reports:
             places = rows_as_json(list(rows.campaign_reports))
             found = connection.execute(self._sql.known_campaigns, {"keys": places}).all()
             known = {tuple(row[:2]): dict(zip(CAMPAIGN_REPORT, row, strict=True)) for row in found}
             changed = _joined(rows.campaign_reports, known, merge_campaign_reports, seq)
             if changed:
-                connection.execute(self._sql.put_campaign, changed)
+                connection.execute(self._sql.put_campaign, {"rows": _as_rows(changed, CAMPAIGN_REPORT)})
 
     def counts(self, keys: Collection[CampaignKey]) -> dict[CampaignKey, dict[DeliveryStatus, int]]:
         """
@@ -327,6 +327,10 @@ def _joined(
             only_later = {**after, "received_at": before["received_at"]} == before
             changed.append({**after, "seq": number if only_later else seq})
     return changed
+
+
+def _as_rows(rows: Sequence[Row], columns: Sequence[str]) -> str:
+    return rows_as_json([[row[name] for name in columns] for row in rows])
 
 
 def _time(seconds: float | None) -> pendulum.DateTime | None:

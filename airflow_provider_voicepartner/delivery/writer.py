@@ -149,6 +149,7 @@ class GroupWriter:
             from airflow_provider_voicepartner.delivery.store import DeliveryStore
 
             self._store = self._open_store()
+            self._store.hold()
             self._deliveries = DeliveryStore(self._store)
         return self._deliveries
 
