@@ -105,6 +105,12 @@ def get_provider_info() -> dict[str, Any]:
             {"integration-name": label, "python-modules": [f"{PACKAGE}.triggers.pacing"]} for label in _ALL
         ],
         # Since Airflow 3.2; before it: python -m airflow_provider_voicepartner.
+        "plugins": [
+            {
+                "name": "voicepartner_receiver",
+                "plugin-class": f"{PACKAGE}.plugins.receiver.VoicePartnerReceiverPlugin",
+            },
+        ],
         "cli": [f"{PACKAGE}.cli.definition.get_commands"],
         "notifications": [
             f"{PACKAGE}.notifications.sms.SmsNotifier",

@@ -82,8 +82,8 @@ def requests(count: int) -> list[bytes]:
             "doneAt": "2031-05-06 14:15:31", "duration": 6,
         }  # fmt: skip
         body = json.dumps(report).encode()
-        head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-        made.append(head.encode() + body)
+        head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        made.append(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
     return made
 
 
@@ -146,7 +146,10 @@ async def _load(port: int, todo: Sequence[bytes], connections: int) -> dict[str,
 def running(kind: str, url: str = "") -> Iterator[int]:
     """Run a server in a process of its own, and return its port."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.receiver", kind, url], cwd=PROJECT, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "benchmarks.receiver", kind, url],
+        cwd=PROJECT,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     assert process.stdout is not None
     try:

@@ -67,12 +67,8 @@ class Statements:
             f"SELECT {_columns(CAMPAIGN_REPORT)} FROM {keys} JOIN {campaigns} r ON {mine}"
         )
         # All rows as one parameter: a driver that executes row by row lets another thread in after each.
-        self.put_report = text(
-            _upsert(schema.delivery_report, DELIVERY_REPORT, is_postgres=is_postgres)
-        )
-        self.put_campaign = text(
-            _upsert(schema.campaign_report, CAMPAIGN_REPORT, is_postgres=is_postgres)
-        )
+        self.put_report = text(_upsert(schema.delivery_report, DELIVERY_REPORT, is_postgres=is_postgres))
+        self.put_campaign = text(_upsert(schema.campaign_report, CAMPAIGN_REPORT, is_postgres=is_postgres))
         self.add_event = insert(schema.event).on_conflict_do_nothing(index_elements=["digest"])
         self.add_dead_letter = insert(schema.dead_letter)
         self.forget_dead_letters = text(
@@ -152,7 +148,8 @@ def _upsert(table: Any, columns: tuple[str, ...], *, is_postgres: bool) -> str:
 def _postgres_type(column: Any) -> str:
     from sqlalchemy.dialects import postgresql
 
-    return str(column.type.compile(dialect=postgresql.dialect()))
+    dialect: Any = postgresql.dialect  # has no types
+    return str(column.type.compile(dialect=dialect()))
 
 
 def _old(text: Any, table: str, key: str, time: str) -> Old:

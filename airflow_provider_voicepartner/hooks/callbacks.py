@@ -154,7 +154,7 @@ def receiver_is_enabled() -> bool:
     :raises ConfigurationError: the option is neither true nor false.
     """
     try:
-        return conf.getboolean(SECTION, "receiver_enabled", fallback=False)
+        return bool(conf.getboolean(SECTION, "receiver_enabled", fallback=False))
     except Exception:  # Airflow's own error shows the value, whatever it is
         pass
     raise ConfigurationError(f"[{SECTION}] receiver_enabled must be True or False")
@@ -169,7 +169,8 @@ def open_receiver_store() -> Store:
     from airflow_provider_voicepartner.hooks.turnstile import default_store_url, store_url
     from airflow_provider_voicepartner.store.engine import open_store
 
-    return open_store(store_url() or default_store_url(), purpose=PURPOSE)
+    configured = store_url()
+    return open_store(configured or default_store_url(), purpose=PURPOSE, upgrade=configured is None)
 
 
 def _public_url() -> str:

@@ -102,8 +102,8 @@ class Store:
         """
         Keep one idle connection to SQLite open until the store is closed; nothing to be done for others.
 
-        Whenever the last connection of all processes is closed, SQLite writes its log back into the file and removes it,
-        and a process that writes all the time would wait for that each time. Only for one that does not fork.
+        Whenever the last connection of all processes is closed, SQLite writes its log back into the file and removes
+        it, and a process that writes all the time would wait for that each time. Only for one that does not fork.
         """
         if not self.is_postgres and self._held is None:
             self._held = self._engine.raw_connection()
