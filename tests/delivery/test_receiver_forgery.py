@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_voicepartner.delivery.tokens import CallbackTokens
@@ -69,7 +69,7 @@ def test_an_ended_a_foreign_and_an_unknown_gateways_token_are_refused_alike(shar
     forge(shared, "nobody", CallbackTokens([SECRET]).for_batch("nobody", "k3v9x0q2w7ha", expires=ends))
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None)
 @given(gateway=st.sampled_from(GATEWAYS) | st.text(min_size=1), token=st.text(min_size=1, max_size=200))
 def test_any_text_is_refused(gateway: str, token: str, shared: RunningReceiver) -> None:
     usable = all(not "\ud800" <= letter <= "\udfff" for letter in gateway + token)

@@ -174,7 +174,8 @@ def test_no_secret_number_or_text_is_logged(
         path = receiver.batch_path(gateway)
         tokens.append(path.rpartition("/")[2])
         for body in (
-            {"phone": NUMBER, "phoneNumber": NUMBER, "status": "delivered"}, {"text": TEXT}, {"text": TEXT, "phone": "x"},
+            {"phone": NUMBER, "phoneNumber": NUMBER, "status": "delivered"}, {"text": TEXT},
+            {"text": TEXT, "phone": "x"},
             {"type": "response", "phone_number": NUMBER, "text": TEXT}, {"mccMnc": TEXT}, [TEXT], TEXT,
         ):  # fmt: skip
             assert receiver.post(path, body).status == 200
@@ -207,11 +208,11 @@ def test_a_flood_does_not_fill_the_log(receiver: RunningReceiver, caplog: pytest
 
 def test_the_log_says_how_often_it_kept_silent(caplog: pytest.LogCaptureFixture) -> None:
     now = [1_000.0]
-    log = CountedLog(logging.getLogger("counted"), clock=lambda: now[0])
+    counted = CountedLog(logging.getLogger("counted"), clock=lambda: now[0])
     for _ in range(10):
-        log.warning("something happened", "once")
+        counted.warning("something happened", "once")
     now[0] += LOG_SECONDS
-    log.warning("something happened")
+    counted.warning("something happened")
     assert [record.getMessage() for record in caplog.records] == [
         "Receiver: something happened (1 since the last such line): once",
         "Receiver: something happened (10 since the last such line)",
