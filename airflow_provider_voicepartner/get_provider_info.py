@@ -48,7 +48,7 @@ def get_provider_info() -> dict[str, Any]:
                 "options": {
                     "store_url": {
                         "description": "Database in which all processes that send keep to the gateways' rate limits "
-                        "together: sqlite:////absolute/path for one machine, "
+                        "together, and of delivery reports: sqlite:////absolute/path for one machine, "
                         "postgresql://user:password@host/database for several. When empty, a SQLite file "
                         "voicepartner.db under AIRFLOW_HOME.\n",
                         "version_added": "0.1.0",

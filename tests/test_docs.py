@@ -332,10 +332,10 @@ class TestReference:
 
     def test_every_table_of_the_store(self) -> None:
         from airflow_provider_voicepartner.store.schema import metadata
+        from airflow_provider_voicepartner.store.versions import VERSION_TABLE
 
-        assert {f"`{name}`" for name in metadata.tables} <= set(
-            re.findall(r"`\w+`", read("docs/connections.md"))
-        )
+        named = first_cells(section(read("docs/store.md"), "Tables"))
+        assert named == {*metadata.tables, VERSION_TABLE}
 
     def test_every_key_of_the_sensors_result(self) -> None:
         from airflow_provider_voicepartner.delivery.completion import Progress

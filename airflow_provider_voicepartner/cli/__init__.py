@@ -1,5 +1,5 @@
 """
-The provider's commands: ``airflow voicepartner …`` since Airflow 3.2, ``python -m airflow_provider_voicepartner …`` before.
+The provider's commands: ``airflow voicepartner``, and before Airflow 3.2 ``python -m airflow_provider_voicepartner``.
 
 What there is stands in ``commands.py``; each command is a function that is imported when it is run.
 """

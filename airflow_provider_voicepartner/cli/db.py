@@ -13,9 +13,9 @@ from airflow_provider_voicepartner.hooks.turnstile import default_store_url, sto
 from airflow_provider_voicepartner.store.engine import connect_store, open_store
 from airflow_provider_voicepartner.store.versions import UNVERSIONED, bring_up_to_date
 
-_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_SECONDS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _AGE: Final = re.compile(r"([0-9]{1,9})\s*([smhdw])", re.IGNORECASE)
-_OLDEST: Final = timedelta(days=36_500)
+_OLDEST: Final = 36_500 * 86_400
 
 
 def upgrade(_: Namespace) -> None:
@@ -57,12 +57,10 @@ def read_age(text: str) -> timedelta:
     :raises CommandError: for anything that is not a whole number and a unit, above zero, up to a hundred years.
     """
     found = _AGE.fullmatch(text.strip())
-    age = timedelta(0)
-    if found:
-        age = min(timedelta(**{_UNITS[found[2].lower()]: int(found[1])}), _OLDEST + timedelta(seconds=1))
-    if not timedelta(0) < age <= _OLDEST:
+    seconds = int(found[1]) * _SECONDS[found[2].lower()] if found else 0
+    if not 0 < seconds <= _OLDEST:
         raise CommandError(
             "--older-than must be a whole number above zero and one of s, m, h, d and w, such as 30d or 12h, "
             "and at most a hundred years"
         )
-    return age
+    return timedelta(seconds=seconds)

@@ -34,7 +34,12 @@ from airflow_provider_voicepartner.delivery.arrivals import (
     rows_as_json,
     to_rows,
 )
-from airflow_provider_voicepartner.delivery.statements import CAMPAIGN_REPORT, DELIVERY_REPORT, Statements
+from airflow_provider_voicepartner.delivery.statements import (
+    CAMPAIGN_REPORT,
+    DELIVERY_REPORT,
+    Old,
+    Statements,
+)
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.model import CampaignDeliveryReport, DeliveryReport
 from airflow_provider_voicepartner.gateways.status import DeliveryStatus
@@ -155,10 +160,9 @@ class DeliveryStore:
             connection.execute(self._sql.advance)
             seq = int(connection.execute(self._sql.cursor).scalar_one())
             self._write_reports(connection, rows, seq)
-            if rows.events:
-                connection.execute(self._sql.add_event, [{**row, "seq": seq} for row in rows.events])
+            self._sql.add_event(connection, [{**row, "seq": seq} for row in rows.events])
             if rows.dead_letters:
-                connection.execute(self._sql.add_dead_letter, rows.dead_letters[-KEPT_DEAD_LETTERS:])
+                self._sql.add_dead_letter(connection, rows.dead_letters[-KEPT_DEAD_LETTERS:])
                 connection.execute(self._sql.forget_dead_letters, {"kept": KEPT_DEAD_LETTERS})
         return seq
 
@@ -168,16 +172,13 @@ class DeliveryStore:
             places = rows_as_json(list(rows.delivery_reports))
             found = connection.execute(self._sql.known_reports, {"keys": places}).all()
             known = {tuple(row[:3]): dict(zip(DELIVERY_REPORT, row, strict=True)) for row in found}
-            changed = _joined(rows.delivery_reports, known, merge_reports, seq)
-            if changed:
-                connection.execute(self._sql.put_report, {"rows": _as_rows(changed, DELIVERY_REPORT)})
+            self._sql.put_report(connection, _joined(rows.delivery_reports, known, merge_reports, seq))
         if rows.campaign_reports:
             places = rows_as_json(list(rows.campaign_reports))
             found = connection.execute(self._sql.known_campaigns, {"keys": places}).all()
             known = {tuple(row[:2]): dict(zip(CAMPAIGN_REPORT, row, strict=True)) for row in found}
-            changed = _joined(rows.campaign_reports, known, merge_campaign_reports, seq)
-            if changed:
-                connection.execute(self._sql.put_campaign, {"rows": _as_rows(changed, CAMPAIGN_REPORT)})
+            joined = _joined(rows.campaign_reports, known, merge_campaign_reports, seq)
+            self._sql.put_campaign(connection, joined)
 
     def counts(self, keys: Collection[CampaignKey]) -> dict[CampaignKey, dict[DeliveryStatus, int]]:
         """
@@ -279,24 +280,23 @@ class DeliveryStore:
         """
         deleted: dict[str, int] = {}
         for name, old, before in self._old(older_than):
-            deleted[name] = 0
-            while True:
-                with self._store.write() as connection:
-                    if self._store.is_postgres:
-                        connection.execute(
-                            self._sql.lock
-                        )  # in the order of writers, or both could wait for ever
-                    else:
-                        # SQLite would leave the numbers and texts in the file until it needs the room.
-                        connection.exec_driver_sql("PRAGMA secure_delete=ON")
-                    parameters = {"before": before, "limit": _ROWS_A_PURGE}
-                    count = connection.execute(old.delete, parameters).rowcount
+            deleted[name] = count = self._delete_some(old, before)
+            while count == _ROWS_A_PURGE:
+                count = self._delete_some(old, before)
                 deleted[name] += count
-                if count < _ROWS_A_PURGE:
-                    break
         return deleted
 
-    def _old(self, older_than: timedelta) -> Iterator[tuple[str, Any, float]]:
+    def _delete_some(self, old: Old, before: float) -> int:
+        with self._store.write() as connection:
+            if self._store.is_postgres:
+                # Writers take this lock first; if we did not, each could come to hold a row that the other waits for.
+                connection.execute(self._sql.lock)
+            else:
+                # SQLite would leave the numbers and texts in the file until it needs the room.
+                connection.exec_driver_sql("PRAGMA secure_delete=ON")
+            return connection.execute(old.delete, {"before": before, "limit": _ROWS_A_PURGE}).rowcount
+
+    def _old(self, older_than: timedelta) -> Iterator[tuple[str, Old, float]]:
         if older_than <= timedelta(0):
             raise InvalidArgumentError("older_than", "must be above zero")
         now = self._now()
@@ -327,10 +327,6 @@ def _joined(
             only_later = {**after, "received_at": before["received_at"]} == before
             changed.append({**after, "seq": number if only_later else seq})
     return changed
-
-
-def _as_rows(rows: Sequence[Row], columns: Sequence[str]) -> str:
-    return rows_as_json([[row[name] for name in columns] for row in rows])
 
 
 def _time(seconds: float | None) -> pendulum.DateTime | None:

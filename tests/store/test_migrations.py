@@ -1,0 +1,91 @@
+"""The migrations lead to the tables that the code knows, from wherever a database is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import inspect, text
+
+from airflow_provider_voicepartner.store.engine import Store, connect_store, open_store
+from airflow_provider_voicepartner.store.schema import metadata, rate_limit, rate_slot
+from airflow_provider_voicepartner.store.versions import REVISIONS, VERSION_TABLE, alembic_config
+from airflow_provider_voicepartner.store.versions import _migrate as migrate
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "postgres":
+        return str(request.getfixturevalue("postgres_url"))
+    return f"sqlite:///{tmp_path}/store.db"
+
+
+def is_ours(name: str | None, kind: str, _: Any) -> bool:
+    # SQLAlchemy 1.4 shows SQLite's own tables too.
+    return kind != "table" or str(name).startswith("voicepartner_")
+
+
+def differences(store: Store) -> list[Any]:
+    """Return what Alembic would change to make the database look like the code."""
+    with store.read() as connection:
+        options = {"version_table": VERSION_TABLE, "compare_type": True, "include_name": is_ours}
+        return compare_metadata(MigrationContext.configure(connection, opts=options), metadata)
+
+
+def details(store: Store) -> dict[str, Any]:
+    """Return what Alembic does not compare: keys, and what SQLite alone knows of a table."""
+    with store.read() as connection:
+        found: dict[str, Any] = {
+            name: inspect(connection).get_pk_constraint(name)["constrained_columns"]
+            for name in metadata.tables
+        }
+        if not store.is_postgres:
+            sql = connection.execute(
+                text(
+                    "SELECT name, sql FROM sqlite_master WHERE type = 'table' AND name LIKE 'voicepartner_%'"
+                )
+            )
+            found |= {f"sql of {name}": " ".join(told.split()) for name, told in sql}
+    return found
+
+
+def test_all_revisions_have_a_file_and_stand_in_their_order() -> None:
+    scripts = ScriptDirectory.from_config(alembic_config())
+    assert tuple(script.revision for script in reversed(list(scripts.walk_revisions()))) == REVISIONS
+    assert scripts.get_current_head() == REVISIONS[-1]
+
+
+def test_a_database_made_at_once_is_what_the_code_knows(url: str) -> None:
+    store = open_store(url)
+    assert differences(store) == []
+    store.close()
+
+
+@pytest.mark.parametrize("state", ["empty", "old"])
+def test_migrations_lead_to_what_the_code_knows(url: str, state: str, tmp_path: Path) -> None:
+    store = connect_store(url)
+    with store.write() as connection:
+        if state == "old":
+            metadata.create_all(connection, tables=[rate_limit, rate_slot])
+        migrate(connection)
+    assert differences(store) == []
+    if not store.is_postgres:
+        at_once = details(open_store(f"sqlite:///{tmp_path}/another.db"))
+        assert details(store).keys() == at_once.keys()
+        assert {name: told for name, told in details(store).items() if "version" not in name} == {
+            name: told for name, told in at_once.items() if "version" not in name
+        }
+    store.close()
+
+
+def test_a_difference_would_be_seen(url: str) -> None:
+    store = open_store(url)
+    with store.write() as connection:
+        connection.exec_driver_sql("DROP INDEX voicepartner_event_digest")
+        connection.exec_driver_sql("ALTER TABLE voicepartner_sequence ADD COLUMN more INTEGER")
+    assert sorted(change[0] for change in differences(store)) == ["add_index", "remove_column"]
+    store.close()
