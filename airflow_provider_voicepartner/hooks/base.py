@@ -162,30 +162,34 @@ class GatewayHook(BaseHook):
         """
         _ = self.sender
 
-    def run(self, request: ApiRequest) -> ApiResponse:
+    def run(self, request: ApiRequest, *, has_turn: bool = False) -> ApiResponse:
         """
         Authenticate and send a request of the gateway, also one that has no method here yet.
 
         It is repeated only if ``request.safe_to_repeat``, or when it provably was not taken (no connection, HTTP 429).
 
         :param request: without the key.
+        :param has_turn: the caller has waited for the rate limit already.
         :returns: the answer, unread, whatever its status.
         :raises ConfigurationError: nothing was sent, and would not be: the key, the login or the request is unusable.
         :raises RetryableNotSentError: nothing was sent.
         :raises SendOutcomeUnknownError: it left, and no answer came.
         """
         sender = self.sender
-        return sender.send(checked(self.gateway.authenticate, request, self.credentials))
+        return sender.send(checked(self.gateway.authenticate, request, self.credentials), has_turn=has_turn)
 
-    def call(self, request: ApiRequest, parse: Callable[[ApiResponse], Answer]) -> Answer:
+    def call(
+        self, request: ApiRequest, parse: Callable[[ApiResponse], Answer], *, has_turn: bool = False
+    ) -> Answer:
         """
         Run a request and read its answer.
 
         :param request: without the key.
         :param parse: one of the gateway's ``parse_*`` functions.
+        :param has_turn: the caller has waited for the rate limit already.
         :raises VoicePartnerProviderError: what the answer proves, see ``exceptions``.
         """
-        response = self.run(request)
+        response = self.run(request, has_turn=has_turn)
         failure: VoicePartnerProviderError
         try:
             return parse(response)
@@ -221,15 +225,27 @@ class GatewayHook(BaseHook):
         )
         return self.deliver(request, message, recipients)
 
-    def deliver(self, request: ApiRequest, message: Message, recipients: Sequence[Recipient]) -> Receipt:
+    def deliver(
+        self,
+        request: ApiRequest,
+        message: Message,
+        recipients: Sequence[Recipient],
+        *,
+        has_turn: bool = False,
+    ) -> Receipt:
         """
         Send a request of :meth:`build_batch` and read the answer; errors as there.
 
         :param request: as built.
         :param message: the same as for building.
         :param recipients: the same as for building.
+        :param has_turn: the caller has waited for the rate limit already.
         """
-        return self.call(request, lambda response: self.gateway.parse_batch(response, message, recipients))
+        return self.call(
+            request,
+            lambda response: self.gateway.parse_batch(response, message, recipients),
+            has_turn=has_turn,
+        )
 
     def money_left(self) -> Decimal | None:
         """Return the account's balance in money; None where the gateway counts something else."""

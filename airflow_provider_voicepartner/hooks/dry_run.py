@@ -50,12 +50,19 @@ class DryRun:
             simulate=simulate or self._hook.simulates,
         )
 
-    def deliver(self, request: ApiRequest, message: Message, recipients: Sequence[Recipient]) -> Receipt:
+    def deliver(
+        self,
+        request: ApiRequest,
+        message: Message,
+        recipients: Sequence[Recipient],
+        *,
+        has_turn: bool = False,
+    ) -> Receipt:
         """Let the gateway simulate, or make up the receipt of a send that did not happen."""
         if not self._hook.simulates:
             return Receipt(gateway_id="dry-run", accepted=len(recipients))
         try:
-            return self._hook.deliver(request, message, recipients)
+            return self._hook.deliver(request, message, recipients, has_turn=has_turn)
         except SendOutcomeUnknownError as error:
             unanswered = error
         raise RetryableNotSentError(
