@@ -46,7 +46,7 @@ class DryRun:
             recipients,
             reference=reference,
             send_at=send_at,
-            callbacks=callbacks,
+            callbacks=callbacks or CallbackUrls(),  # none of ours: nobody will report of what is not sent
             simulate=simulate or self._hook.simulates,
         )
 
