@@ -128,6 +128,19 @@ def _read_kind(value: Any) -> ErrorKind:
     return next((kind for kind in ErrorKind if kind.value == value), ErrorKind.REJECTED)
 
 
+def check_that_anybody_tells(hook: type[GatewayHook]) -> None:
+    """
+    Make sure that a gateway can be asked, or can call us.
+
+    :raises DeliveryUnconfirmedError: it only calls a URL, and there is none.
+    """
+    if not hook.polls_delivery and not can_report(hook.conn_type):
+        raise DeliveryUnconfirmedError(
+            f"{hook.gateway.LABEL} tells delivery results only by calling a URL, and {why_not()}; without one, nobody "
+            "can know more than that it accepted a campaign"
+        )
+
+
 class CampaignWatch:
     """
     Waits for one campaign. Used by one thread at a time.
@@ -218,11 +231,7 @@ class CampaignWatch:
         :raises DeliveryUnconfirmedError: the gateway only calls a URL, and there is none.
         """
         self.report.check_gateway(self.hook.conn_type)
-        if not self.asks and not can_report(self.report.gateway):
-            raise DeliveryUnconfirmedError(
-                f"campaign: {self.hook.gateway.LABEL} tells delivery results only by calling a URL, and {why_not()}; "
-                "what is known is that it accepted the campaign"
-            )
+        check_that_anybody_tells(type(self.hook))
 
     def look(self) -> Progress:
         """
