@@ -104,10 +104,7 @@ class Statements:
         keys = _keys(2, is_postgres=is_postgres)
         mine = "r.gateway = k.c0 AND r.campaign = k.c1"
 
-        self.advance = text(
-            f"INSERT INTO {schema.sequence.name} (name, value) VALUES ('delivery', 1) "
-            f"ON CONFLICT (name) DO UPDATE SET value = {schema.sequence.name}.value + 1"
-        )
+        self.advance = text(f"UPDATE {schema.sequence.name} SET value = value + 1 WHERE name = 'delivery'")
         self.cursor = text(f"SELECT value FROM {schema.sequence.name} WHERE name = 'delivery'")
         self.lock = text(f"{self.cursor.text} FOR UPDATE")
         self.known_reports = text(
