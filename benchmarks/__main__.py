@@ -50,7 +50,7 @@ class Sizes:
 
 FULL = Sizes(
     planned=1_000_000, sample=100_000, planning_runs=3, sent=1_000_000, sending_runs=3, slow_batches=200,
-    slow_runs=2, crash_at=1900, crash_of=2000, import_rounds=5, peer_batches=20, single_requests=30, installs=True,
+    slow_runs=2, crash_at=1900, crash_of=2000, import_rounds=3, peer_batches=20, single_requests=30, installs=True,
 )  # fmt: skip
 QUICK = Sizes(
     planned=50_000, sample=2_000, planning_runs=1, sent=50_000, sending_runs=1, slow_batches=12, slow_runs=1,

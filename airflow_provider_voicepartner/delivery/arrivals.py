@@ -169,13 +169,13 @@ def _add_delivery_report(rows: Rows, arrival: Arrival, report: DeliveryReport) -
         "status": report.status.value,
         "gateway_status": _text(report.gateway_status) or "",
         "detail": _text(report.detail),
-        "at": None if report.at is None else _seconds(report.at.timestamp()),
+        "at": None if report.at is None else report.at.timestamp(),
         "duration": _whole(report.duration),
         "cost": None if report.cost is None else _text(str(report.cost)),
         "pressed_keys": keys,
         "opted_out": report.opted_out,
         "gateway_campaign": _text(report.campaign_id),
-        "received_at": _seconds(arrival.received_at),
+        "received_at": float(arrival.received_at),
     }
     place = (gateway, campaign, number)
     known = rows.delivery_reports.get(place)
@@ -198,7 +198,7 @@ def _add_campaign_report(rows: Rows, arrival: Arrival, report: CampaignDeliveryR
             "delivered": _whole(report.delivered),
             "total": _whole(report.total),
             "gateway_campaign": _text(next(iter(report.campaign_ids), None)),
-            "received_at": _seconds(arrival.received_at),
+            "received_at": float(arrival.received_at),
         }
         known = rows.campaign_reports.get(place)
         rows.campaign_reports[place] = row if known is None else merge_campaign_reports(known, row)
@@ -280,8 +280,8 @@ def _completion(completion: Completion, now: float) -> Row:
         key.gateway,
         key.campaign,
         text=json.dumps(dict(completion.counts)),
-        at=_seconds(completion.at),
-        received_at=_seconds(now),
+        at=float(completion.at),
+        received_at=now,
         digest=_digest(COMPLETION, *key),
     )
 
@@ -297,7 +297,7 @@ def _event(kind: str, arrival: Arrival, number: str, *, text: str, at: Any, told
         gateway, campaign = _fit(arrival.event.gateway, _GATEWAY_LENGTH), None
     else:
         gateway, campaign = _fit_key(arrival.key)
-    text, seconds = _clip(text, LONGEST_BODY), None if at is None else _seconds(at.timestamp())
+    text, seconds = _clip(text, LONGEST_BODY), None if at is None else at.timestamp()
     when = "" if told_by == "report" else repr(seconds)
     return _event_row(
         kind,
@@ -306,7 +306,7 @@ def _event(kind: str, arrival: Arrival, number: str, *, text: str, at: Any, told
         number=number,
         text=text,
         at=seconds,
-        received_at=_seconds(arrival.received_at),
+        received_at=float(arrival.received_at),
         digest=_digest(kind, gateway, campaign, number, text, when, told_by),
     )
 
@@ -347,7 +347,7 @@ def _dead_letter(letter: DeadLetter) -> Row:
         "query": _clip(letter.query, _LONGEST_QUERY),
         "body": _clip(letter.body, LONGEST_BODY),
         "why": _clip(letter.why, _WORD_LENGTH),
-        "received_at": _seconds(letter.received_at),
+        "received_at": float(letter.received_at),
     }
 
 
@@ -403,11 +403,6 @@ def _fit(text: str, length: int) -> str:
     if len(text) <= length:
         return text
     return f"{text[: length - 17]}#{hashlib.blake2b(text.encode(), digest_size=8).hexdigest()}"
-
-
-def _seconds(time: float) -> float:
-    """Round to microseconds, in which times come out of a database as they went in."""
-    return round(time * 1e6) / 1e6
 
 
 def _whole(number: int | None) -> int | None:

@@ -99,6 +99,28 @@ def _table(limits: Mapping[str, Mapping[str, str]]) -> Mapping[str, Mapping[str,
     )
 
 
+ENDPOINTS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
+    {
+        "smspartner": frozenset(
+            {
+                "send", "bulk-send", "vn/send", "me", "message-cancel", "message-status", "multi-status",
+                "bulk-status", "bulk-status-by-tag", "stop-sms/list", "stop-sms/add", "stop-sms/delete",
+                "hlr/notify", "lookup", "statistics/cost-resume",
+            }
+        ),
+        "voicepartner": frozenset(
+            {"tts/send", "campaign/send", "campaign/cancel", "audios", "audio-file/rename", "me"}
+        ),
+        "octopush": frozenset(
+            {
+                "sms-campaign/send", "voice-campaign/send", "sms-campaign/cancel", "voice-campaign/cancel",
+                "wallet/check-balance", "user/campaign-parameters", "user/campaign-parameters/edit",
+            }
+        ),
+    }
+)  # fmt: skip
+"""Gateway -> the names of its endpoints, as :class:`~.wire.ApiRequest` names them."""
+
 LIMITS: Final = _table(
     {
         # The hourly limit of campaign/send is on the vendor's older pages only.

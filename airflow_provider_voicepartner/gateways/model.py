@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, overload
 
 import pendulum
 
@@ -33,6 +33,61 @@ class Recipient:
     def __repr__(self) -> str:
         """Show the number masked: a recipient ends up in logs sooner or later."""
         return f"Recipient({mask_number(self.phone_number)})"
+
+
+class PlainRecipients(Sequence[Recipient]):
+    """
+    People without personal fields, as light as their numbers: of a million, most are never looked at one by one.
+
+    :param phone_numbers: in E.164.
+    """
+
+    __slots__ = ("phone_numbers",)
+
+    def __init__(self, phone_numbers: Sequence[str]) -> None:
+        self.phone_numbers = phone_numbers
+
+    def __len__(self) -> int:
+        """How many."""
+        return len(self.phone_numbers)
+
+    @overload
+    def __getitem__(self, at: int) -> Recipient: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> PlainRecipients: ...
+
+    def __getitem__(self, at: int | slice) -> Recipient | PlainRecipients:
+        """Return one of them, or some."""
+        if isinstance(at, slice):
+            return PlainRecipients(self.phone_numbers[at])
+        return Recipient(self.phone_numbers[at])
+
+    def __eq__(self, other: object) -> bool:
+        """Compare one by one, with any other sequence of recipients."""
+        return tuple(self) == tuple(other) if isinstance(other, Sequence) else NotImplemented
+
+    def __hash__(self) -> int:
+        """As the tuple of them."""
+        return hash(tuple(self.phone_numbers))
+
+    def __repr__(self) -> str:
+        """Show how many, and no number."""
+        return f"PlainRecipients({len(self)})"
+
+
+def have_fields(recipients: Iterable[Recipient]) -> bool:
+    """Say whether any of the recipients has personal fields."""
+    if isinstance(recipients, PlainRecipients):
+        return False
+    return any(recipient.fields for recipient in recipients)
+
+
+def phone_numbers_of(recipients: Iterable[Recipient]) -> Sequence[str]:
+    """Return the numbers of recipients, in order."""
+    if isinstance(recipients, PlainRecipients):
+        return recipients.phone_numbers
+    return [recipient.phone_number for recipient in recipients]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

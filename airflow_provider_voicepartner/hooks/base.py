@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
@@ -33,6 +34,7 @@ from airflow_provider_voicepartner.gateways.model import (
     Recipient,
 )
 from airflow_provider_voicepartner.gateways.wire import ApiRequest, ApiResponse, Credentials, scrub
+from airflow_provider_voicepartner.hooks.callbacks import CallbackConfig, callback_config
 from airflow_provider_voicepartner.hooks.connection import (
     ConnectionExtra,
     read_base_url,
@@ -160,30 +162,34 @@ class GatewayHook(BaseHook):
         """
         _ = self.sender
 
-    def run(self, request: ApiRequest) -> ApiResponse:
+    def run(self, request: ApiRequest, *, has_turn: bool = False) -> ApiResponse:
         """
         Authenticate and send a request of the gateway, also one that has no method here yet.
 
         It is repeated only if ``request.safe_to_repeat``, or when it provably was not taken (no connection, HTTP 429).
 
         :param request: without the key.
+        :param has_turn: the caller has waited for the rate limit already.
         :returns: the answer, unread, whatever its status.
         :raises ConfigurationError: nothing was sent, and would not be: the key, the login or the request is unusable.
         :raises RetryableNotSentError: nothing was sent.
         :raises SendOutcomeUnknownError: it left, and no answer came.
         """
         sender = self.sender
-        return sender.send(checked(self.gateway.authenticate, request, self.credentials))
+        return sender.send(checked(self.gateway.authenticate, request, self.credentials), has_turn=has_turn)
 
-    def call(self, request: ApiRequest, parse: Callable[[ApiResponse], Answer]) -> Answer:
+    def call(
+        self, request: ApiRequest, parse: Callable[[ApiResponse], Answer], *, has_turn: bool = False
+    ) -> Answer:
         """
         Run a request and read its answer.
 
         :param request: without the key.
         :param parse: one of the gateway's ``parse_*`` functions.
+        :param has_turn: the caller has waited for the rate limit already.
         :raises VoicePartnerProviderError: what the answer proves, see ``exceptions``.
         """
-        response = self.run(request)
+        response = self.run(request, has_turn=has_turn)
         failure: VoicePartnerProviderError
         try:
             return parse(response)
@@ -219,15 +225,27 @@ class GatewayHook(BaseHook):
         )
         return self.deliver(request, message, recipients)
 
-    def deliver(self, request: ApiRequest, message: Message, recipients: Sequence[Recipient]) -> Receipt:
+    def deliver(
+        self,
+        request: ApiRequest,
+        message: Message,
+        recipients: Sequence[Recipient],
+        *,
+        has_turn: bool = False,
+    ) -> Receipt:
         """
         Send a request of :meth:`build_batch` and read the answer; errors as there.
 
         :param request: as built.
         :param message: the same as for building.
         :param recipients: the same as for building.
+        :param has_turn: the caller has waited for the rate limit already.
         """
-        return self.call(request, lambda response: self.gateway.parse_batch(response, message, recipients))
+        return self.call(
+            request,
+            lambda response: self.gateway.parse_batch(response, message, recipients),
+            has_turn=has_turn,
+        )
 
     def money_left(self) -> Decimal | None:
         """Return the account's balance in money; None where the gateway counts something else."""
@@ -260,17 +278,35 @@ class GatewayHook(BaseHook):
         callbacks: CallbackUrls | None = None,
         simulate: bool = False,
     ) -> ApiRequest:
-        """Build the request of :meth:`send_batch` without sending it: every check of arguments happens here."""
-        return checked(
+        """
+        Build the request of :meth:`send_batch` without sending it: every check of arguments happens here.
+
+        Without ``callbacks`` the gateway is given the receiver's URLs, where one is configured.
+        """
+        now = pendulum.instance(self.sender.now())
+        if callbacks is None and not simulate and self._callback_config is not None:
+            callbacks = self._callback_config.for_batch(
+                self.gateway.NAME, reference, now=now, send_at=send_at
+            )
+        callbacks = callbacks or CallbackUrls()
+        request = checked(
             self.gateway.build_batch,
             self.with_defaults(message),
             recipients,
             reference=reference,
-            now=pendulum.instance(self.sender.now()),
+            now=now,
             send_at=send_at,
-            callbacks=callbacks or CallbackUrls(),
+            callbacks=callbacks,
             simulate=simulate,
         )
+        # Whoever knows such a URL may report through it, so an answer that quotes it is not shown as it is.
+        urls = {url for url in (callbacks.delivery, callbacks.replies) if url}
+        return replace(request, private=(*request.private, *urls)) if urls else request
+
+    @cached_property
+    def _callback_config(self) -> CallbackConfig | None:
+        """Where gateways report to, read once: the secret may come from a command or a secrets backend."""
+        return callback_config()
 
     def with_defaults(self, message: Message) -> Message:
         """Fill in what the message leaves open from the connection's fields; subclasses say what."""

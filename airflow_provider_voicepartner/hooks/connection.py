@@ -5,13 +5,14 @@ from __future__ import annotations
 import ipaddress
 import json
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from airflow_provider_voicepartner.exceptions import ConfigurationError
-from airflow_provider_voicepartner.gateways.limits import parse_windows
+from airflow_provider_voicepartner.gateways.limits import ENDPOINTS, parse_windows
 from airflow_provider_voicepartner.gateways.wire import Credentials
 
 if TYPE_CHECKING:
@@ -71,11 +72,25 @@ def read_extra(connection: Connection, model: type[AnyExtra]) -> AnyExtra:
     # The connection form stores a field that was left empty as null or as an empty text.
     filled = {name: value for name, value in data.items() if value is not None and value != ""}
     try:
-        return model.model_validate(filled)
+        extra = model.model_validate(filled)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+    else:
+        _check_endpoints(connection, extra.rate_limits)
+        return extra
     name = ".".join(str(part) for part in first["loc"])
     raise ConfigurationError(f"connection {connection.conn_id!r}: extra field {name!r}: {first['msg']}")
+
+
+def _check_endpoints(connection: Connection, limits: Mapping[str, str]) -> None:
+    """Refuse a limit that would silently limit nothing."""
+    known = ENDPOINTS.get(connection.conn_type or "", frozenset())
+    for endpoint in limits:
+        if endpoint not in known:
+            raise ConfigurationError(
+                f"connection {connection.conn_id!r}: extra field 'rate_limits': there is no endpoint {endpoint!r}; "
+                f"there are {', '.join(sorted(known))}"
+            )
 
 
 def read_base_url(connection: Connection, default: str) -> str:

@@ -46,16 +46,23 @@ class DryRun:
             recipients,
             reference=reference,
             send_at=send_at,
-            callbacks=callbacks,
+            callbacks=callbacks or CallbackUrls(),  # none of ours: nobody will report of what is not sent
             simulate=simulate or self._hook.simulates,
         )
 
-    def deliver(self, request: ApiRequest, message: Message, recipients: Sequence[Recipient]) -> Receipt:
+    def deliver(
+        self,
+        request: ApiRequest,
+        message: Message,
+        recipients: Sequence[Recipient],
+        *,
+        has_turn: bool = False,
+    ) -> Receipt:
         """Let the gateway simulate, or make up the receipt of a send that did not happen."""
         if not self._hook.simulates:
             return Receipt(gateway_id="dry-run", accepted=len(recipients))
         try:
-            return self._hook.deliver(request, message, recipients)
+            return self._hook.deliver(request, message, recipients, has_turn=has_turn)
         except SendOutcomeUnknownError as error:
             unanswered = error
         raise RetryableNotSentError(

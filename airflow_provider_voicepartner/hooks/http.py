@@ -9,10 +9,12 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import cached_property
 from random import Random
+from typing import Any
 
 import requests
 import tenacity
@@ -33,6 +35,7 @@ ATTEMPTS = 4
 LONGEST_WAIT = 60.0
 MAX_BODY = 32 * 1024 * 1024
 _LONGEST_ASKED = 86_400
+_TEMPLATES = 8
 
 # Should a later urllib3 name them otherwise, such an error is in doubt: the safe side.
 _CONNECTING = frozenset({"_validate_conn", "_prepare_proxy"})
@@ -84,17 +87,21 @@ def hide_from_http_logs(secrets: Iterable[str]) -> None:
         logging.getLogger(name).addFilter(_filter)
 
 
-class _Session(requests.Session):
-    """A session that does not look at redirects."""
+class _Adapter(HTTPAdapter):
+    """An adapter that remembers the pool of the one gateway that it talks to; to find it again takes a while."""
 
-    def get_redirect_target(self, resp: requests.Response) -> str | None:
-        """
-        See no redirect in any answer.
+    _last: tuple[Any, Any] = None, None
 
-        Even when told not to follow one, requests reads the whole answer and prepares the next request, and fails on a
-        malformed address, although the first request may have been taken.
-        """
-        return None
+    def get_connection_with_tls_context(
+        self, request: Any, verify: Any, proxies: Any = None, cert: Any = None
+    ) -> Any:
+        """Return the pool that a request goes through."""
+        wanted = request.url.split("/", 3)[:3], verify, proxies, cert
+        known, pool = self._last
+        if known != wanted:
+            pool = super().get_connection_with_tls_context(request, verify, proxies, cert)
+            self._last = wanted, pool
+        return pool
 
 
 def new_session() -> requests.Session:
@@ -103,8 +110,8 @@ def new_session() -> requests.Session:
 
     urllib3's usual retry recipe would post a message up to five times on a read timeout.
     """
-    session = _Session()
-    adapter = HTTPAdapter(pool_connections=2, pool_maxsize=16, max_retries=0)
+    session = requests.Session()
+    adapter = _Adapter(pool_connections=2, pool_maxsize=16, max_retries=0)
     session.mount("https://", adapter)
     session.mount("http://", adapter)
     session.headers["User-Agent"] = f"airflow-provider-voicepartner/{__version__}"
@@ -207,6 +214,8 @@ class HttpSender:
     :param now: the present, aware; injected by tests.
     :param random: jitter; injected by tests.
     :param watch: is shown every answer with its request, for what it says of rate limits; must not raise.
+    :param turn: waits until a request to an endpoint may leave, as the rate limit has it; raises
+        ``RetryableNotSentError`` where that takes too long. None keeps no limit.
     """
 
     gateway: str
@@ -222,25 +231,42 @@ class HttpSender:
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     random: Random | None = None
     watch: Callable[[ApiRequest, ApiResponse], None] | None = None
+    turn: Callable[[str], None] | None = None
+    _templates: dict[object, requests.PreparedRequest] = field(default_factory=dict, init=False, repr=False)
 
-    def send(self, request: ApiRequest) -> ApiResponse:
+    @cached_property
+    def _retrying(self) -> tenacity.Retrying:
+        # Its state is kept by thread, so that all lanes may share it.
+        return tenacity.Retrying(
+            stop=self._stop,
+            wait=self._wait,
+            retry=tenacity.retry_if_exception_type(_RepeatError),
+            sleep=lambda seconds: self.sleep(seconds),
+            reraise=True,
+        )
+
+    @cached_property
+    def _environment(self) -> dict[str, Any]:
+        """Proxies, certificates and the like, read once: the environment of a task does not change."""
+        return dict(self.session.merge_environment_settings(self.base_url, {}, True, None, None))
+
+    def send(self, request: ApiRequest, *, has_turn: bool = False) -> ApiResponse:
         """
         Send one request and return the answer, whatever its status, but for what the errors below say.
 
         :param request: with its key.
-        :raises RetryableNotSentError: no connection; still 429 after the repeats; or a read that keeps failing.
+        :param has_turn: the caller has waited for the rate limit; repeats wait for turns of their own.
+        :raises RetryableNotSentError: no connection; still 429 after the repeats; a read that keeps failing; or a turn
+            that is too far away.
         :raises SendOutcomeUnknownError: it left, it is not safe to repeat, and no answer came.
         :raises ConfigurationError: it cannot be put on the wire; nothing was sent.
         """
-        retrying = tenacity.Retrying(
-            stop=self._stop,
-            wait=self._wait,
-            retry=tenacity.retry_if_exception_type(_RepeatError),
-            sleep=self.sleep,
-            reraise=True,
-        )
         try:
-            return retrying(self._attempt, request)
+            return self._attempt(request, has_turn=has_turn)
+        except _RepeatError as error:
+            first = error
+        try:
+            return self._retrying(self._repeat, request, [first])
         except _RepeatError as last:
             failure = last.failure
         # Outside the except block: a chained requests exception would carry the URL, and the key with it.
@@ -263,7 +289,15 @@ class HttpSender:
         jitter: float = (self.random or Random()).uniform(0.75, 1.25)
         return min(jitter * 2.0 ** (state.attempt_number - 1), self.longest_wait)
 
-    def _attempt(self, request: ApiRequest) -> ApiResponse:
+    def _repeat(self, request: ApiRequest, failed: list[_RepeatError]) -> ApiResponse:
+        """Fail once more as the first attempt did, which began without all this; then attempt again."""
+        if failed:
+            raise failed.pop()
+        return self._attempt(request)
+
+    def _attempt(self, request: ApiRequest, *, has_turn: bool = False) -> ApiResponse:
+        if not has_turn and self.turn is not None:
+            self.turn(request.endpoint)
         response, failure = self._exchange(request)
         if response is not None and self.watch is not None:
             self.watch(request, response)
@@ -302,13 +336,11 @@ class HttpSender:
             )
         private = (*self.secrets, *request.private)
         try:
-            settings = self.session.merge_environment_settings(prepared.url, {}, True, None, None)
-            with self.session.send(
-                prepared,
-                timeout=(self.connect_timeout, self.read_timeout),
-                allow_redirects=False,
-                **settings,
-            ) as answer:
+            # The session's own send would look for redirects and cookies too, at half of the cost of a request, and
+            # would fail on a malformed redirect although the request may have been taken.
+            adapter = self.session.get_adapter(self.base_url)
+            timeout = self.connect_timeout, self.read_timeout
+            with adapter.send(prepared, timeout=timeout, **self._environment) as answer:
                 body = _read_body(answer, timedelta(seconds=self.read_timeout * 4))
                 headers = {name.lower(): value for name, value in answer.headers.items()}
                 return ApiResponse(
@@ -321,17 +353,30 @@ class HttpSender:
     def _prepare(self, request: ApiRequest) -> requests.PreparedRequest | None:
         """Put a request together, or return None for one that HTTP has no way to write."""
         try:
-            return self.session.prepare_request(
+            prepared = self._template(request).copy()
+            if request.body is not None:
+                prepared.prepare_body(json.dumps(request.body).encode(), None)
+            return prepared
+        except (requests.RequestException, HTTPError, ValueError, TypeError):
+            return None
+
+    def _template(self, request: ApiRequest) -> requests.PreparedRequest:
+        """Return a request without its body, from which all that go to the same address are copied."""
+        key = request.method, request.path, tuple(request.params.items()), tuple(request.headers.items())
+        template = self._templates.get(key)
+        if template is None:
+            template = self.session.prepare_request(
                 requests.Request(
                     request.method,
                     f"{self.base_url}/{request.path}",
                     params=dict(request.params),
-                    data=None if request.body is None else json.dumps(request.body).encode(),
                     headers=_headers(request),
                 )
             )
-        except (requests.RequestException, HTTPError, ValueError, TypeError):
-            return None
+            if len(self._templates) >= _TEMPLATES:
+                self._templates.clear()
+            self._templates[key] = template
+        return template
 
     def _failure(self, request: ApiRequest, error: Exception) -> Exception:
         """Judge a request without an answer. The message names kinds of errors only: their texts hold URLs."""

@@ -144,6 +144,37 @@ class StoreTurnstile:
         _, reservation = cast(tuple[str, Reservation], turn.ticket)
         self._pacer.give_back(reservation)
 
+    def waiting(self, sleep: Callable[[float], None], longest_wait: float | None) -> Callable[[str], None]:
+        """
+        Return what waits for a turn, for requests that the batch loop took none for: a repeat, a simulation, a read.
+
+        :param sleep: waits; may raise to end the wait.
+        :param longest_wait: seconds; None waits for as long as it takes.
+        """
+
+        def wait(endpoint: str) -> None:
+            far: TurnTooFarError | StoreUnavailableError
+            try:
+                turn = self.take_turn(endpoint, longest_wait)
+                while True:
+                    try:
+                        if turn.wait > 0:
+                            sleep(turn.wait)
+                        turn = self.confirm(turn)
+                    except BaseException:
+                        self.give_back(turn)
+                        raise
+                    if turn.wait <= 0:
+                        return
+            except (TurnTooFarError, StoreUnavailableError) as error:
+                far = error
+            raise RetryableNotSentError(
+                f"{self._gateway} {endpoint}: the rate limit: {far}; nothing was sent",
+                retry_after=far.wait if isinstance(far, TurnTooFarError) else None,
+            )
+
+        return wait
+
     def watch(self, request: ApiRequest, response: ApiResponse) -> None:
         """Teach every worker what an answer says of the limit. Never raises: the answer itself matters more."""
         try:

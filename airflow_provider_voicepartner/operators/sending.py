@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 from airflow_provider_voicepartner.exceptions import ConfigurationError
@@ -55,7 +56,7 @@ class PlannedBatches:
         """How many batches."""
         return self.plan.batch_count
 
-    def __iter__(self) -> Iterator[tuple[Recipient, ...]]:
+    def __iter__(self) -> Iterator[Sequence[Recipient]]:
         """Batch by batch, from the first."""
         return (batch.recipients for batch in self.plan.batches())
 
@@ -203,21 +204,22 @@ def send_campaign(
     :param stop: raised when the task is killed.
     :param dry_run: go the whole way and send nothing; the ledger is then a forgetful one.
     """
-    # The context is read as a plain mapping, whose type knows no keys.
-    store: StateStore | None = cast(Mapping[str, Any], context).get("task_state_store")
     ledger = Ledger(
-        None if dry_run else store,
+        None if dry_run else task_state(context),
         fingerprint=plan.fingerprint,
         try_number=1 if dry_run else context["ti"].try_number,
     )
     turnstile = StoreTurnstile(open_shared_store(hook, campaign.message.kind), hook)
     hook.sender.watch = turnstile.watch
+    sleep = hook.sender.sleep
+    hook.sender.sleep = stop.sleeper(sleep)
+    hook.sender.turn = turnstile.waiting(hook.sender.sleep, campaign.longest_wait)
     sender = CampaignSender(
         messenger=DryRun(hook) if dry_run else hook,
         ledger=ledger,
         turnstile=turnstile,
         now=hook.sender.now,
-        sleep=hook.sender.sleep,
+        sleep=sleep,
         stop=stop,
     )
     try:
@@ -234,6 +236,30 @@ def send_campaign(
         scheduled_for=campaign.send_at.isoformat() if campaign.send_at else None,
         dry_run=_end_of(hook) if dry_run else None,
     )
+
+
+class _TaskState:
+    """Airflow's task state store, with keys that last as long as the run of the task."""
+
+    def __init__(self, store: Any) -> None:
+        self._store = store
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Return the value, or the default."""
+        return self._store.get(key, default)
+
+    def set(self, key: str, value: Any) -> None:
+        """Write durably. By default Airflow's clean-up drops each key 30 days after its own last write."""
+        self._store.set(
+            key, value, retention=timedelta.max
+        )  # airflow.sdk's NEVER_EXPIRE, compared by identity
+
+
+def task_state(context: Context) -> StateStore | None:
+    """Return what outlives an attempt of the task; None before Airflow 3.3."""
+    # The context is read as a plain mapping, whose type knows no keys.
+    store = cast(Mapping[str, Any], context).get("task_state_store")
+    return None if store is None else _TaskState(store)
 
 
 def _end_of(hook: GatewayHook) -> DryRunEnd:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from typing import Protocol
 
 from airflow_provider_voicepartner.exceptions import (
@@ -29,6 +30,7 @@ from airflow_provider_voicepartner.gateways.wire import ApiRequest
 from airflow_provider_voicepartner.sending.budget import Budget
 from airflow_provider_voicepartner.sending.doubt import Doubt, DoubtSettler
 from airflow_provider_voicepartner.sending.fingerprint import new_reference
+from airflow_provider_voicepartner.sending.lanes import Lanes, Task
 from airflow_provider_voicepartner.sending.ledger import BatchRecord, Ledger, OnUnknown, Phase
 from airflow_provider_voicepartner.sending.messenger import (
     Messenger,
@@ -38,6 +40,7 @@ from airflow_provider_voicepartner.sending.messenger import (
     TurnTooFarError,
 )
 from airflow_provider_voicepartner.sending.pricing import Pricing
+from airflow_provider_voicepartner.sending.progress import ProgressLog
 from airflow_provider_voicepartner.sending.stop import StopSign
 
 log = logging.getLogger(__name__)
@@ -54,7 +57,7 @@ class Batches(Protocol):
     def __len__(self) -> int:
         """How many batches."""
 
-    def __iter__(self) -> Iterator[tuple[Recipient, ...]]:
+    def __iter__(self) -> Iterator[Sequence[Recipient]]:
         """Batch by batch, from the first."""
 
 
@@ -91,12 +94,12 @@ class Campaign:
     longest_wait: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class _Flight:
     """A batch that is ready to leave, or under way."""
 
     index: int
-    recipients: tuple[Recipient, ...]
+    recipients: Sequence[Recipient]
     request: ApiRequest
     claim: BatchRecord
     turn: Turn
@@ -151,21 +154,14 @@ class CampaignSender:
         :raises CampaignInterruptedError: ``stop`` was raised; what was sent is recorded.
         """
         self.ledger.open(len(campaign.batches), on_unknown=campaign.on_unknown)
-        run = _Run(sender=self, campaign=campaign)
-        with _Lanes(campaign.max_in_flight) as pool:
+        with closing(Lanes()) as lanes:
+            run = _Run(sender=self, campaign=campaign, lanes=lanes)
             try:
-                return run.to_the_end(pool)
+                return run.to_the_end()
             except BaseException:
                 # A time-out, a kill, a bug: let what is under way land and be recorded, then go on falling.
                 run.land_all(GRACE_SECONDS)
                 raise
-
-
-class _Lanes(ThreadPoolExecutor):
-    """A pool that is left without waiting for threads that hang in a request."""
-
-    def __exit__(self, *error: object) -> None:
-        self.shutdown(wait=False, cancel_futures=True)
 
 
 @dataclass(kw_only=True)
@@ -174,13 +170,15 @@ class _Run:
 
     sender: CampaignSender
     campaign: Campaign
+    lanes: Lanes
     records: dict[int, BatchRecord] = field(default_factory=dict)
-    under_way: dict[Future[_Landing], _Flight] = field(default_factory=dict)
+    under_way: dict[int, Task[_Landing]] = field(default_factory=dict)
     landed: dict[int, BatchRecord] = field(default_factory=dict)
     ready: _Flight | None = None
     leaving: int = 0
-    put_back: tuple[int, tuple[Recipient, ...]] | None = None
+    put_back: tuple[int, Sequence[Recipient]] | None = None
     failure: BaseException | None = None
+    stopped_at: float | None = None
 
     def __post_init__(self) -> None:
         self.batches = enumerate(self.campaign.batches)
@@ -198,28 +196,37 @@ class _Run:
             send_at=self.campaign.send_at,
             on_unknown=self.campaign.on_unknown,
             now=self.sender.now,
-            sleep=self.sender.sleep,
+            sleep=self.sender.stop.sleeper(self.sender.sleep),
         )
+        self.progress = ProgressLog(len(self.campaign.batches))
         self.finished = False
 
-    def to_the_end(self, pool: ThreadPoolExecutor) -> list[BatchRecord]:
+    def to_the_end(self) -> list[BatchRecord]:
         """Send batch by batch until nothing is left, then raise the first failure there was."""
         while True:
             leaving = list(self._next_flights())
             self._claim(leaving)
             for flight in leaving:
-                self.under_way[pool.submit(self._fly, flight)] = flight
-            if not self.under_way and not self.ready:
+                task = self.under_way[flight.index] = Task(partial(self._fly, flight))
+                self.lanes.start(task)
+            if not (self.under_way or self.ready) or self._has_waited_enough():
                 break
             self._wait()
         if self.failure is not None:
             raise self.failure
-        if not self.finished:
+        if len(self.records) < len(self.campaign.batches):
             raise CampaignInterruptedError(
                 f"stopped as asked, after {len(self.records)} of {len(self.campaign.batches)} batches; "
                 "what was sent is recorded, and a retry goes on with the rest"
             )
         return [self.records[index] for index in sorted(self.records)]
+
+    def _has_waited_enough(self) -> bool:
+        """Say whether what is under way had its time, after somebody asked to stop."""
+        if not self.sender.stop.is_up:
+            return False
+        self.stopped_at = self.stopped_at or self.sender.clock()
+        return self.sender.clock() - self.stopped_at >= GRACE_SECONDS
 
     def _next_flights(self) -> Iterator[_Flight]:
         """Yield what may leave now: as many as there are free lanes, each with its turn."""
@@ -233,7 +240,8 @@ class _Run:
             self.ready = None
             free -= 1
             self.leaving += 1
-            yield replace(flight, claim=replace(flight.claim, at=self.sender.now().isoformat()))
+            flight.claim = replace(flight.claim, at=self.sender.now().isoformat())
+            yield flight
 
     def _ready_now(self, flight: _Flight) -> _Flight | None:
         """Confirm the turn of a flight whose time has come; it may have to wait again."""
@@ -290,14 +298,12 @@ class _Run:
         self.finished = True
         return None
 
-    def _rest(self) -> Iterator[tuple[int, tuple[Recipient, ...]]]:
+    def _rest(self) -> Iterator[tuple[int, Sequence[Recipient]]]:
         while (batch := self.put_back or next(self.batches, None)) is not None:
             self.put_back = None
             yield batch
 
-    def _make_ready(
-        self, index: int, recipients: tuple[Recipient, ...], known: BatchRecord | None
-    ) -> _Flight:
+    def _make_ready(self, index: int, recipients: Sequence[Recipient], known: BatchRecord | None) -> _Flight:
         # One that was in doubt keeps its reference: a repeat is then recognised where the gateway can.
         keeps = known is not None and known.phase is Phase.CLAIMED and known.reference
         reference = known.reference if known is not None and keeps else self.sender.reference()
@@ -320,7 +326,7 @@ class _Run:
     def _left(self) -> int:
         return self.campaign.recipients - self.sender.ledger.recipients_done(len(self.campaign.batches))
 
-    def _is_settled(self, index: int, known: BatchRecord, recipients: tuple[Recipient, ...]) -> bool:
+    def _is_settled(self, index: int, known: BatchRecord, recipients: Sequence[Recipient]) -> bool:
         """Decide what an earlier attempt's record means: True when the batch is done."""
         if known.phase is Phase.REFUSED:
             return False
@@ -330,18 +336,12 @@ class _Run:
                 return False
             self.landed[index] = known = settled
         else:
-            log.info(
-                "Batch %d (%s) was %s by an earlier attempt; it is not sent again",
-                index + 1, known.reference, known.phase.replace("_", " "),
-            )  # fmt: skip
+            self.progress.known(index, known)
         self.budget.settle(index, known)
-        self._keep(index, known)
+        self.records[index] = known
         return True
 
-    def _keep(self, index: int, record: BatchRecord) -> None:
-        self.records[index] = record
-
-    def _doubt_about(self, index: int, claim: BatchRecord, recipients: tuple[Recipient, ...]) -> Doubt:
+    def _doubt_about(self, index: int, claim: BatchRecord, recipients: Sequence[Recipient]) -> Doubt:
         why = (
             "an earlier attempt stopped between sending it and reading the answer"
             if self.sender.ledger.is_durable
@@ -352,8 +352,11 @@ class _Run:
     def _fly(self, flight: _Flight) -> _Landing:
         """Send one batch; runs in a thread of its own, and raises nothing that says what to record."""
         try:
-            receipt = self.sender.messenger.deliver(flight.request, self.campaign.message, flight.recipients)
-        except (NotSentError, ConfigurationError) as error:
+            receipt = self.sender.messenger.deliver(
+                flight.request, self.campaign.message, flight.recipients, has_turn=True
+            )
+        except (NotSentError, ConfigurationError, CampaignInterruptedError) as error:
+            # Interrupted: in a wait before the request left, or between two tries of which the first was refused.
             if getattr(error, "kind", None) is ErrorKind.DUPLICATE:
                 # "Taken before", said of an id that was made for this very request, proves that it was taken.
                 doubt = self._doubt_about(flight.index, flight.claim, flight.recipients)
@@ -362,10 +365,6 @@ class _Run:
             return _Landing(index=flight.index, record=refused, error=error)
         except SendOutcomeUnknownError as error:
             return self._settle_at_once(flight, error)
-        log.info(
-            "Batch %d (%s): %d of %d recipients accepted as %s",
-            flight.index + 1, flight.claim.reference, receipt.accepted, flight.claim.size, receipt.gateway_id,
-        )  # fmt: skip
         return _Landing(index=flight.index, record=self._record_of(flight, receipt))
 
     def _record_of(self, flight: _Flight, receipt: Receipt) -> BatchRecord:
@@ -398,23 +397,24 @@ class _Run:
         if not self.under_way:
             self.sender.sleep(timeout)
             return
-        done, _ = wait(self.under_way, timeout=timeout, return_when=FIRST_COMPLETED)
-        self._land(done)
+        self.lanes.wait(timeout)
+        self._land()
 
-    def _land(self, done: Iterable[Future[_Landing]]) -> None:
-        for future in done:
-            flight = self.under_way.pop(future)
-            error = future.exception()
-            landing = (
-                future.result() if error is None else _Landing(index=flight.index, record=None, error=error)
-            )
+    def _land(self) -> None:
+        for index, task in list(self.under_way.items()):
+            if not task.is_done:
+                continue
+            landing = task.result or _Landing(index=index, record=None, error=task.error)
             sent = landing.record if landing.error is None else None
-            self.budget.settle(flight.index, sent)
+            self.budget.settle(index, sent)
             if landing.record is not None:
-                self.landed[flight.index] = landing.record
+                self.landed[index] = landing.record
             if sent is not None:
-                self._keep(flight.index, sent)
+                self.records[index] = sent
+                self.progress.sent(index, sent)
             self.failure = self.failure or landing.error
+            del self.under_way[index]
+            self.lanes.free()
 
     def _claim(self, flights: Sequence[_Flight]) -> None:
         """Record that flights are about to leave, and with it what has landed."""
@@ -423,7 +423,15 @@ class _Run:
         except BaseException:
             for flight in flights:
                 self._release(flight)
+            self._withdraw(flights)
             raise
+
+    def _withdraw(self, flights: Sequence[_Flight]) -> None:
+        """Take back claims of which some may have been written: these batches never left, so they are not in doubt."""
+        try:
+            self._write({flight.index: replace(flight.claim, phase=Phase.REFUSED) for flight in flights})
+        except Exception as error:
+            log.warning("Claims that never left stay in doubt: %s", type(error).__name__)
 
     def _write(self, claims: Mapping[int, BatchRecord]) -> None:
         """Write what has landed and what is about to leave, together."""
@@ -433,8 +441,8 @@ class _Run:
 
     def land_all(self, seconds: float) -> None:
         """Wait for everything under way, for a limited time, and record what is known; claim nothing more."""
-        done, _ = wait(self.under_way, timeout=seconds)
-        self._land(done)
+        self.lanes.wait_for_all(list(self.under_way.values()), seconds)
+        self._land()
         try:
             self._give_back()
             self._write({})

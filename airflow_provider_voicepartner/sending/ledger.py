@@ -35,7 +35,12 @@ class StateStore(Protocol):
         """Return the value, or the default."""
 
     def set(self, key: str, value: Any) -> None:
-        """Write durably, or raise. An attempt that lost its right to write must get an error here."""
+        """
+        Write durably, for as long as the task itself is kept, or raise.
+
+        An attempt that lost its right to write must get an error here. No key may expire before another: a plan that is
+        gone while its batches stay, or the other way round, would let a retry send what was sent.
+        """
 
 
 _TYPES = {"size": int, "accepted": int, "opted_out": int, "segments": int}
@@ -181,8 +186,8 @@ class Ledger:
             return
         if plan is None:
             before = 0
-            if self._store.get(key_of(0)):
-                # A clean-up of old state may drop the plan first.
+            # Somebody may have deleted keys by hand, and not all of them.
+            if any(self._store.get(key_of(index)) for index in range(0, max(batches, 1), BATCHES_PER_KEY)):
                 raise unreadable("batch records without their plan")
         else:
             before = _batches_of(plan)

@@ -31,8 +31,19 @@ class Messenger(Protocol):
     ) -> ApiRequest:
         """Build and check a batch's request, without sending it."""
 
-    def deliver(self, request: ApiRequest, message: Message, recipients: Sequence[Recipient]) -> Receipt:
-        """Send a built batch and read the answer. It arrives at most once."""
+    def deliver(
+        self,
+        request: ApiRequest,
+        message: Message,
+        recipients: Sequence[Recipient],
+        *,
+        has_turn: bool = False,
+    ) -> Receipt:
+        """
+        Send a built batch and read the answer. It arrives at most once.
+
+        :param has_turn: its turn at the rate limit was taken and confirmed; else it waits for one.
+        """
 
     def money_left(self) -> Decimal | None:
         """Return what the account holds, in money; None where the gateway counts something else."""

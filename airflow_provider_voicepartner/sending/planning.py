@@ -1,23 +1,25 @@
 """
 A campaign of any size, planned before it is sent: everything is checked and counted, almost nothing is kept.
 
-The planning pass streams the source once. The sending pass streams it again, batch by batch, and compares each batch
-with what was planned before it gives it out.
+The planning pass streams the source once, and keeps the numbers, at 8 bytes each. Where there is more to a recipient
+(personal fields), or too many of them, it keeps none: the sending pass then streams the source again, batch by batch,
+and compares each batch with what was planned before it gives it out.
 """
 
 from __future__ import annotations
 
 import hashlib
 from array import array
-from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import repeat
-from types import MappingProxyType
-from typing import IO, Any, Final, TypeVar
+from typing import IO, Final, TypeVar
 
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
-from airflow_provider_voicepartner.gateways.model import MAX_RECIPIENTS_PER_BATCH, Recipient
+from airflow_provider_voicepartner.gateways.model import (
+    MAX_RECIPIENTS_PER_BATCH,
+    PlainRecipients,
+    Recipient,
+)
 from airflow_provider_voicepartner.gateways.number_keys import UNREAD
 from airflow_provider_voicepartner.sending.chunk_reader import ChunkReader, RecipientCheck
 from airflow_provider_voicepartner.sending.fingerprint import CampaignFingerprint, pack_recipients
@@ -27,9 +29,10 @@ from airflow_provider_voicepartner.sending.rows import NUMBER_FIELD, Chunk, Line
 from airflow_provider_voicepartner.sending.source import Source
 
 SHOWN_REJECTS: Final = 10
+KEPT_NUMBERS: Final = 4_000_000
+"""So many numbers a plan holds, in 32 MB; of a longer list it holds none."""
 _NAMED_REJECTS: Final = 5
 _MARK: Final = 8
-_NO_FIELDS: Final[Mapping[str, str]] = MappingProxyType({})
 
 Item = TypeVar("Item")
 
@@ -44,13 +47,13 @@ class Batch:
     """
 
     index: int
-    recipients: tuple[Recipient, ...]
+    recipients: Sequence[Recipient]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CampaignPlan:
     """
-    What one task would send. Holds no number but those of the rows that ``rejected`` shows.
+    What one task would send.
 
     :param rows: read from the source.
     :param recipients: different numbers to send to.
@@ -77,6 +80,7 @@ class CampaignPlan:
     _version: object = field(repr=False)
     _left_out: array[int] = field(repr=False)
     _marks: bytes = field(repr=False)
+    _numbers: array[int] | None = field(repr=False)
 
     @property
     def batch_count(self) -> int:
@@ -93,13 +97,17 @@ class CampaignPlan:
 
     def batches(self, first: int = 0) -> Iterator[Batch]:
         """
-        Read the source again and give out its batches: at each call and in each attempt the same ones.
+        Give out the batches: at each call and in each attempt the same ones.
 
-        A batch is given out after it was found to be what was planned; the last one after the whole source was.
+        Where the source has to be read again, a batch is given out after it was found to be what was planned; the last
+        one after the whole source was.
 
         :param first: the batch to begin with, from 0.
         :raises ConfigurationError: when the source is not what was planned, or cannot be read any more.
         """
+        if self._numbers is not None:
+            yield from self._kept(self._numbers, first)
+            return
         problem = ""
         try:
             yield from self._batches(first)
@@ -109,6 +117,12 @@ class CampaignPlan:
             from airflow_provider_voicepartner.exceptions import ConfigurationError
 
             raise ConfigurationError(problem)
+
+    def _kept(self, numbers: array[int], first: int) -> Iterator[Batch]:
+        for index in range(first, self.batch_count):
+            start = index * self.batch_size
+            chosen = numbers[start : start + self.batch_size]
+            yield Batch(index, PlainRecipients([f"+{number}" for number in chosen]))
 
     def _batches(self, first: int) -> Iterator[Batch]:
         _check_version(self._source, self._version)
@@ -152,7 +166,7 @@ class CampaignPlan:
         if len(numbers) != self.size_of(index) or _mark(pack_recipients(numbers, fields or None)) != mark:
             raise self._changed(index)
         if not fields:
-            return Batch(index, _plain_recipients([f"+{number}" for number in numbers]))
+            return Batch(index, PlainRecipients([f"+{number}" for number in numbers]))
         pairs = zip(numbers, fields, strict=True)
         return Batch(index, tuple([Recipient(f"+{number}", told) for number, told in pairs]))
 
@@ -175,6 +189,7 @@ def plan_campaign(
     check: RecipientCheck | None = None,
     rejects: IO[str] | None = None,
     fingerprint: CampaignFingerprint | None = None,
+    keep: int = KEPT_NUMBERS,
 ) -> CampaignPlan:
     """
     Check all recipients of a source in one pass, before anything is sent.
@@ -189,6 +204,7 @@ def plan_campaign(
     :param check: a further check of each row, duplicates included.
     :param rejects: file to write all bad rows to, whole; opened for text with ``newline=""``.
     :param fingerprint: of account, message and time; it is copied, and the recipients added.
+    :param keep: how many numbers without fields the plan may hold; of more, the source is read again.
     :returns: the plan; without recipients when there are no rows, or when ``skip`` has skipped them all.
     :raises InvalidArgumentError: when the source cannot be read, or does not fit the message.
     :raises InvalidRecipientError: naming the first five bad rows, their numbers masked.
@@ -210,6 +226,7 @@ def plan_campaign(
         batch_size=batch_size,
         fingerprint=fingerprint.copy() if fingerprint else None,
         rejects=RejectsWriter(rejects) if rejects else None,
+        keep=0 if has_fields else keep,
     )
     for chunk in source.chunks(kept):
         planner.take(chunk)
@@ -234,6 +251,7 @@ def plan_campaign(
         _version=version,
         _left_out=planner.left_out,
         _marks=bytes(planner.marks),
+        _numbers=planner.kept,
     )
 
 
@@ -247,6 +265,7 @@ class _Planner:
         batch_size: int,
         fingerprint: CampaignFingerprint | None,
         rejects: RejectsWriter | None,
+        keep: int,
     ) -> None:
         self.rows = self.recipients = self.duplicates = self.invalid = 0
         self.rejected: list[RejectedRow] = []
@@ -256,6 +275,8 @@ class _Planner:
         self._reader = reader
         self._batch_size = batch_size
         self._rejects = rejects
+        self._keep = keep
+        self.kept: array[int] | None = array("Q") if keep else None
         self._seen = {UNREAD}
         self._numbers: list[int] = []
         self._fields: list[Mapping[str, str]] = []
@@ -315,6 +336,10 @@ class _Planner:
             self.fingerprint.feed(packed)
         self.marks += _mark(packed)
         self.recipients += len(numbers)
+        if self.kept is not None:
+            self.kept.extend(numbers)
+            if len(self.kept) > self._keep:
+                self.kept = None
 
     def _reject(self, line: int, item: object, reason: str) -> None:
         self.invalid += 1
@@ -336,19 +361,6 @@ def _without(items: Sequence[Item], places: Sequence[int]) -> list[Item]:
         start = place + 1
     kept += items[start:]
     return kept
-
-
-def _plain_recipients(numbers: list[str]) -> tuple[Recipient, ...]:
-    """
-    Return recipients without fields.
-
-    A frozen dataclass is slow to make: one by one, it would be nearly half of the time that a million takes.
-    """
-    kind: Any = Recipient
-    made: list[Recipient] = list(map(kind.__new__, repeat(Recipient, len(numbers))))
-    deque(map(kind.phone_number.__set__, made, numbers), maxlen=0)
-    deque(map(kind.fields.__set__, made, repeat(_NO_FIELDS)), maxlen=0)
-    return tuple(made)
 
 
 def _mark(packed: bytes) -> bytes:

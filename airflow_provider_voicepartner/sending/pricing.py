@@ -14,7 +14,7 @@ from airflow_provider_voicepartner.exceptions import (
     VoicePartnerProviderError,
 )
 from airflow_provider_voicepartner.gateways.errors import ErrorKind
-from airflow_provider_voicepartner.gateways.model import Message, Receipt, Recipient
+from airflow_provider_voicepartner.gateways.model import Message, Recipient
 from airflow_provider_voicepartner.sending.budget import Budget
 from airflow_provider_voicepartner.sending.messenger import Messenger
 
@@ -57,12 +57,13 @@ class Pricing:
         :param left: counts the recipients that are still to be sent to.
         :param batches: of the whole campaign.
         :raises ConfigurationError: a limit for one batch whose price nobody knows.
+        :raises RetryableNotSentError: a limit, and a gateway that does not answer what it costs.
         :raises RejectedError: the account has too little; nothing was sent.
         """
         if self._is_done or (batches == 1 and not self._budget.is_limited):
             return
         if self._budget.unit_price is None and self._messenger.simulation_tells_price:
-            cost = self._simulate(recipients).cost
+            cost = self._simulated_cost(recipients)
             if cost is not None:
                 self._budget.learn(cost / len(recipients))
         self._budget.require_price(batches)
@@ -89,12 +90,19 @@ class Pricing:
                 kind=ErrorKind.CREDIT,
             )
 
-    def _simulate(self, recipients: Sequence[Recipient]) -> Receipt:
+    def _simulated_cost(self, recipients: Sequence[Recipient]) -> Decimal | None:
         request = self._messenger.build_batch(
             self._message, recipients, reference=self._reference(), send_at=self._send_at, simulate=True
         )
         try:
-            return self._messenger.deliver(request, self._message, recipients)
+            return self._messenger.deliver(request, self._message, recipients).cost
         except SendOutcomeUnknownError as error:
-            unanswered: Decimal | SendOutcomeUnknownError = error
-        raise RetryableNotSentError(f"the price could not be asked for, and nothing was sent: {unanswered}")
+            unanswered = error
+        if self._budget.is_limited:
+            raise RetryableNotSentError(
+                f"the price could not be asked for, and nothing was sent: {unanswered}"
+            )
+        log.warning(
+            "The price could not be asked for, so the balance is not compared with it: %s", unanswered
+        )
+        return None

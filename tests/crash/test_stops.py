@@ -13,7 +13,7 @@ from tests.support.crash import WAYS, Stage, Trial, Way, until
 
 pytestmark = [pytest.mark.airflow3, pytest.mark.slow]
 
-SMS, _, OCTOPUSH_CALL, CALL, _ = WAYS
+SMS, _, _, CALL, _ = WAYS
 
 
 def slow_answer(stage: Stage, way: Way, seconds: float, batch: int) -> None:
@@ -32,8 +32,7 @@ def finish_undisturbed(trial: Trial) -> None:
     assert trial.reached_by_batch() == [1, 1, 1], trial.story()
 
 
-@pytest.mark.parametrize("in_flight", [1, 3])
-@pytest.mark.parametrize("way", [SMS, OCTOPUSH_CALL, CALL], ids=str)
+@pytest.mark.parametrize(("way", "in_flight"), [(SMS, 3), (CALL, 1)], ids=str)
 def test_sigterm_at_every_instant_leaves_no_doubt(stage: Stage, way: Way, in_flight: int) -> None:
     undisturbed = Trial(stage, way, in_flight=in_flight)
     points = undisturbed.attempt().points

@@ -224,13 +224,14 @@ def test_an_error_of_a_kind_that_nobody_foresaw_is_in_doubt(
     send: Send, sandbox: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hook = hook_of(send.conn_type)
-    post = hook.get_conn().send
+    adapter = hook.get_conn().get_adapter(hook.sender.base_url)
+    post = adapter.send
 
     def post_and_fail(*args: Any, **kwargs: Any) -> Any:
         post(*args, **kwargs)
         raise LookupError("unknown encoding")
 
-    monkeypatch.setattr(hook.get_conn(), "send", post_and_fail)
+    monkeypatch.setattr(adapter, "send", post_and_fail)
     with pytest.raises(SendOutcomeUnknownError):
         send.by_method(hook, NUMBER)
     assert times_sent(sandbox, send.conn_type) == 1

@@ -191,6 +191,29 @@ def test_429_for_ever_gives_up_as_provably_not_sent() -> None:
         assert len(server.received) == 4
 
 
+@pytest.mark.parametrize("has_turn", [False, True])
+def test_every_request_on_the_wire_has_a_turn_at_the_rate_limit(has_turn: bool) -> None:
+    turns: list[str] = []
+    with counting_server(answer(429, "", Retry_After="1"), answer(429, "", Retry_After="1"), GOOD) as server:
+        sender = sender_for(server.url, FakeTime())
+        sender.turn = turns.append
+        assert sender.send(SEND, has_turn=has_turn).status == 200
+        assert len(server.received) == 3
+    assert turns == ["send"] * (2 if has_turn else 3)
+
+
+def test_without_a_turn_nothing_leaves() -> None:
+    def too_far(endpoint: str) -> None:
+        raise RetryableNotSentError("too far", retry_after=90)
+
+    with counting_server(GOOD) as server:
+        sender = sender_for(server.url, FakeTime())
+        sender.turn = too_far
+        with pytest.raises(RetryableNotSentError, match="too far"):
+            sender.send(SEND)
+        assert not server.received
+
+
 def test_no_connection_is_provably_not_sent_and_repeated() -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]

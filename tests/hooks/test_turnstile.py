@@ -7,13 +7,18 @@ import logging
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from airflow_provider_voicepartner.exceptions import ConfigurationError, RetryableNotSentError
+from airflow_provider_voicepartner.exceptions import (
+    CampaignInterruptedError,
+    ConfigurationError,
+    RetryableNotSentError,
+)
 from airflow_provider_voicepartner.gateways.model import Recipient, Voicemail
 from airflow_provider_voicepartner.gateways.wire import ApiRequest, ApiResponse
 from airflow_provider_voicepartner.hooks.smspartner import SmsPartnerHook
@@ -28,11 +33,12 @@ from airflow_provider_voicepartner.hooks.turnstile import (
 )
 from airflow_provider_voicepartner.hooks.voicepartner import VoicePartnerHook
 from airflow_provider_voicepartner.operators.sms import SendSmsOperator
+from airflow_provider_voicepartner.operators.voice import TtsCallOperator
 from airflow_provider_voicepartner.sending.campaign import Campaign, CampaignSender
 from airflow_provider_voicepartner.sending.ledger import Ledger
 from airflow_provider_voicepartner.sending.messenger import TurnTooFarError
 from airflow_provider_voicepartner.store.engine import open_store
-from tests.support.gateways import requests
+from tests.support.gateways import fault, requests
 from tests.support.servers import FakeTime
 from tests.support.tasks import FakeStore, context
 
@@ -209,6 +215,12 @@ class TestTurns:
     ) -> None:
         with pytest.raises(ConfigurationError, match=r"'smspartner_default'.*rate_limits"):
             hook_of(set_connection, rate_limits={"send": text}).check_connection()
+
+    def test_of_an_endpoint_that_does_not_exist_are_refused(self, set_connection: Any) -> None:
+        with pytest.raises(
+            ConfigurationError, match=r"rate_limits.*no endpoint 'tts-send'; there are audio.*tts/send"
+        ):
+            hook_of(set_connection, "voicepartner", rate_limits={"tts-send": "1/1"}).check_connection()
 
     def test_are_shared_by_all_who_use_the_store(self, shop: Shop, set_connection: Any) -> None:
         hook = hook_of(set_connection, "voicepartner")
@@ -407,3 +419,60 @@ def test_a_campaign_at_the_documented_kind_of_limit_is_never_refused(
         assert set(sandbox.world.tallies["voicepartner"].numbers.values()) == {1}
         turnstile.close()
         hook.close()
+
+
+class TestWaiting:
+    """For requests that the batch loop took no turn for."""
+
+    def test_keeps_the_limit_together_with_the_turns_of_the_loop(
+        self, shop: Shop, set_connection: Any
+    ) -> None:
+        hook = hook_of(set_connection, rate_limits={"send": "2/10"})
+        turnstile = shop.turnstile(hook)
+        left: list[float] = []
+        wait = turnstile.waiting(shop.time.sleep, None)
+        for _ in range(3):
+            assert turnstile.take_turn("send", None).wait == 0 or left
+            left.append(shop.time.moment)
+            wait("send")
+            left.append(shop.time.moment)
+            shop.time.sleep(10)
+        for first, third in zip(left, left[2:], strict=False):
+            assert third - first >= 10
+
+    def test_that_is_too_long_is_a_request_that_did_not_leave(self, shop: Shop, set_connection: Any) -> None:
+        turnstile = shop.turnstile(hook_of(set_connection, rate_limits={"send": "1/100"}))
+        wait = turnstile.waiting(shop.time.sleep, 30.0)
+        wait("send")
+        with pytest.raises(RetryableNotSentError, match="smspartner send: the rate limit") as caught:
+            wait("send")
+        assert caught.value.retry_after == pytest.approx(100 + MARGIN, abs=1)
+        assert shop.time.slept == []
+
+    def test_that_is_stopped_gives_its_turn_back(self, shop: Shop, set_connection: Any) -> None:
+        turnstile = shop.turnstile(hook_of(set_connection, rate_limits={"send": "1/100"}))
+
+        def stopped(seconds: float) -> None:
+            raise CampaignInterruptedError("stopped")
+
+        turnstile.take_turn("send", None)
+        with pytest.raises(CampaignInterruptedError):
+            turnstile.waiting(stopped, None)("send")
+        # The turn of the one that was stopped is the next one's: 100 s away and not 200.
+        assert turnstile.take_turn("send", None).wait < 102
+
+    def test_a_repeat_after_a_429_and_the_reads_of_a_campaign_are_paced(
+        self, sandbox: Any, set_connection: Any
+    ) -> None:
+        """The balance may be read five times a minute: the sixth campaign in that minute does without."""
+        fault(sandbox, "429", gateway="voicepartner", retry_after=0, path="tts/send")
+        for number in range(7):
+            TtsCallOperator(
+                task_id=f"call_{number}", to=[f"+3361234567{number}"], text="Bonjour",
+                conn_id="voicepartner_default", max_cost=1000, unit_price="0.1", deferrable=True,
+            ).execute(context(FakeStore()))  # fmt: skip
+        paths = Counter(request.path.rsplit("/", 1)[-1] for request in sandbox.world.requests)
+        assert 429 not in [request.status for request in sandbox.world.requests if "/me/" in request.path]
+        assert sum(sandbox.world.tallies["voicepartner"].numbers.values()) == 7
+        assert paths["send"] == 8
+        assert sum("/me" in request.path for request in sandbox.world.requests) == 5

@@ -488,3 +488,15 @@ def test_a_gateway_that_never_answers_is_in_doubt(
             sms().execute(context(FakeStore()))
         # Look-ups are reads and may be repeated; the send is not.
         assert sum(request.startswith(b"POST") for request in server.received) == 1
+
+
+@pytest.mark.airflow3
+@pytest.mark.usefixtures("sandbox")
+def test_no_part_of_the_ledger_expires_before_another() -> None:
+    """Airflow's clean-up drops a key 30 days after its last write; a plan without its batches would be sent again."""
+    from airflow.sdk import NEVER_EXPIRE
+
+    store = FakeStore()
+    sms().execute(context(store))
+    assert len(store.retention) >= 2
+    assert all(kept is NEVER_EXPIRE for kept in store.retention.values())

@@ -576,6 +576,57 @@ def test_a_stop_sign_lets_land_what_is_under_way_and_claims_nothing_more(lanes: 
     assert len(messenger.messaged) == 9 * SIZE
 
 
+def test_a_stop_sign_while_the_last_batch_is_under_way_changes_nothing() -> None:
+    store, stop = FakeStore(), StopSign()
+    records = attempt(FakeMessenger(check=_stopping(stop, 2)), store, campaign(3), stop=stop)
+    assert stop.is_up
+    assert [record.phase for record in records] == [Phase.SENT] * 3
+
+
+def test_a_stop_sign_gives_what_is_under_way_its_time_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Airflow kills a task a minute after it asked it to stop."""
+    monkeypatch.setattr("airflow_provider_voicepartner.sending.campaign.GRACE_SECONDS", 0.01)
+    store, stop, answers = FakeStore(), StopSign(), threading.Event()
+
+    def check(first: str) -> None:
+        stop.raise_()
+        assert answers.wait(10)
+
+    with pytest.raises(CampaignInterruptedError, match="0 of 3 batches"):
+        attempt(FakeMessenger(check=check), store, campaign(3), stop=stop)
+    assert phases(store) == {0: "claimed"}
+    answers.set()
+
+
+def test_a_stop_sign_ends_the_settling_of_a_doubt_and_leaves_it_in_doubt() -> None:
+    store, stop = FakeStore(), StopSign()
+    with pytest.raises(SendOutcomeUnknownError):
+        attempt(FakeMessenger(failures=[SendOutcomeUnknownError("lost")]), store, campaign(2))
+    messenger = FakeMessenger(finds=True, recognises=True)
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        stop.raise_()
+
+    with pytest.raises(CampaignInterruptedError):
+        attempt(messenger, store, campaign(2), try_number=2, stop=stop, sleep=sleep)
+    assert len(slept) == 1
+    assert slept[0] <= 0.5
+    assert phases(store) == {0: "claimed"}
+    assert not messenger.messaged
+
+
+def test_a_batch_that_is_stopped_before_it_left_is_not_in_doubt() -> None:
+    store = FakeStore()
+    messenger = FakeMessenger(failures=[CampaignInterruptedError("stopped in a wait for the rate limit")])
+    with pytest.raises(CampaignInterruptedError):
+        attempt(messenger, store, campaign(2))
+    assert phases(store) == {0: "refused"}
+    attempt(messenger, store, campaign(2), try_number=2)
+    assert set(messenger.messaged.values()) == {1}
+
+
 def test_a_stop_sign_ends_a_wait_for_the_rate_limit_and_gives_the_turn_back() -> None:
     time, stop, store = FakeTime(), StopSign(), FakeStore()
     turnstile = FakeTurnstile(time, gap=3600)
@@ -725,6 +776,34 @@ def test_a_claim_that_cannot_be_written_gives_its_turn_back_and_sends_nothing() 
     assert turnstile.given_back == turnstile.taken
     assert len(turnstile.taken) == 3
     assert not messenger.messaged
+
+
+class FullStore(FakeStore):
+    """Loses one write: that of the second page, the first time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.failures = 1
+
+    def set(self, key: str, value: Any, **more: Any) -> None:
+        if key == key_of(50) and self.failures:
+            self.failures -= 1
+            raise ConnectionError("the state store is gone")
+        super().set(key, value, **more)
+
+
+def test_claims_of_which_one_could_not_be_written_are_taken_back_and_not_in_doubt() -> None:
+    """Two claims on two pages are two writes, of which the second may fail; neither batch has left then."""
+    store, messenger = FullStore(), FakeMessenger()
+    with pytest.raises(ConnectionError):
+        attempt(
+            messenger, store, campaign(52, max_in_flight=7)
+        )  # 7 times 7 is 49: the eighth claim spans pages
+    assert set(phases(store).values()) == {"sent", "refused"}
+    assert phases(store)[49] == "refused"
+    attempt(messenger, store, campaign(52), try_number=2)
+    assert set(messenger.messaged.values()) == {1}
+    assert len(messenger.messaged) == 52 * SIZE
 
 
 def test_a_turnstile_that_breaks_does_not_hide_why_the_campaign_stopped() -> None:
@@ -946,6 +1025,13 @@ def test_a_price_that_nobody_answered_is_not_a_send_in_doubt() -> None:
         attempt(messenger, store, campaign(3, max_cost=Decimal(1)))
     attempt(messenger, store, campaign(3, max_cost=Decimal(1)), try_number=2)
     assert messenger.messaged.total() == 3 * SIZE
+
+
+def test_without_a_limit_a_price_that_nobody_answered_stops_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    messenger = FakeMessenger(tells_price=True, failures=[SendOutcomeUnknownError("read timeout")])
+    attempt(messenger, FakeStore(), campaign(3))
+    assert messenger.messaged.total() == 3 * SIZE
+    assert "the balance is not compared" in caplog.text
 
 
 # The same with a real hook, over HTTP

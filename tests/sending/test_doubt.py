@@ -42,7 +42,8 @@ class Gateway(FakeMessenger):
             raise answer
         return answer
 
-    def deliver(self, request: Any, message: Any, recipients: Any) -> Any:
+    def deliver(self, request: Any, message: Any, recipients: Any, *, has_turn: bool = False) -> Any:
+        assert not has_turn
         self.steps.append("repeat")
         return super().deliver(request, message, recipients)
 

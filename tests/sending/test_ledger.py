@@ -266,13 +266,22 @@ def test_records_of_one_key_travel_in_one_write_and_others_in_one_each() -> None
     ]  # fmt: skip
 
 
-def test_a_campaign_that_begins_reads_no_page_but_the_first() -> None:
+@pytest.mark.parametrize("kept", [50, 100, 1950])
+def test_records_of_a_later_page_without_a_plan_are_refused_too(kept: int) -> None:
+    store = FakeStore()
+    opened(store, batches=2000).write({0: SENT, kept: SENT})
+    del store.values[PLAN_KEY], store.values[key_of(0)]
+    with pytest.raises(ConfigurationError, match="records without their plan"):
+        opened(store, batches=2000, try_number=2, on_unknown="resend")
+
+
+def test_a_campaign_that_begins_reads_each_page_once() -> None:
     store = CountingStore()
     ledger = opened(store, batches=2000)
     for index in range(2000):
         assert ledger.find(index, 500) is None
         ledger.write({index: CLAIM})
-    assert store.reads == [PLAN_KEY, key_of(0)]
+    assert store.reads == [PLAN_KEY, *(key_of(page * 50) for page in range(40))]
 
 
 def test_a_retry_reads_each_page_once() -> None:

@@ -109,6 +109,7 @@ def test_every_format_gives_the_plan_of_the_list(
     assert expected["fingerprint"] == fingerprint("smspartner", ACCOUNT, MESSAGE, kept, WHEN)
     for source in (as_csv(rows), as_json(rows), as_parquet(rows)):
         assert facts(plan_campaign(source, **options)) == expected, source.name
+        assert facts(plan_campaign(source, keep=0, **options)) == expected, source.name
 
 
 @settings(max_examples=60, deadline=None)
@@ -315,7 +316,7 @@ def test_a_changed_file_is_noticed_before_a_changed_batch_leaves(
     change: Callable[[list[str]], list[str]], sent: int
 ) -> None:
     changing = Changing(csv_of(*ROWS), csv_of(*change(ROWS)))
-    plan = plan_campaign(FileSource(open=changing.open, name="p.csv"), line="mobile", fields=NOTHING)
+    plan = plan_campaign(FileSource(open=changing.open, name="p.csv"), line="mobile", fields=NOTHING, keep=0)
     given_out = 0
     batches = plan.batches()
     with pytest.raises(ConfigurationError) as caught:  # noqa: PT012 - all of them, up to the one that is refused
@@ -331,7 +332,7 @@ def test_a_changed_file_is_noticed_before_a_changed_batch_leaves(
 def test_the_last_batch_waits_for_the_end_of_the_file() -> None:
     rows = many(1_000)
     changing = Changing(csv_of(*rows), csv_of(*rows, "0756781234"))
-    plan = plan_campaign(FileSource(open=changing.open, name="p.csv"), line="mobile", fields=NOTHING)
+    plan = plan_campaign(FileSource(open=changing.open, name="p.csv"), line="mobile", fields=NOTHING, keep=0)
     batches = plan.batches()
     assert next(batches).index == 0
     with pytest.raises(ConfigurationError, match="batch 2 of 2 is not what it was"):
@@ -348,7 +349,9 @@ def test_a_file_that_grew_without_end_is_not_read_to_its_end() -> None:
             return super().read(size) or "".join(f"{row}\n" for row in many(1_000, begin=9_000)).encode()
 
     files = iter([io.BytesIO(csv_of(A, B)), Endless(csv_of(A, B))])
-    plan = plan_campaign(FileSource(open=lambda: next(files), name="p.csv"), line="mobile", fields=NOTHING)
+    plan = plan_campaign(
+        FileSource(open=lambda: next(files), name="p.csv"), line="mobile", fields=NOTHING, keep=0
+    )
     with pytest.raises(ConfigurationError, match="batch 1 of 1"):
         next(plan.batches())
 
@@ -368,7 +371,7 @@ def test_a_changed_field_is_noticed() -> None:
 
 def test_a_row_that_became_bad_is_noticed() -> None:
     changing = Changing(csv_of(A, B), csv_of(A, "nonsense"))
-    plan = plan_campaign(FileSource(open=changing.open, name="p.csv"), line="mobile", fields=NOTHING)
+    plan = plan_campaign(FileSource(open=changing.open, name="p.csv"), line="mobile", fields=NOTHING, keep=0)
     with pytest.raises(ConfigurationError, match="batch 1 of 1"):
         list(plan.batches())
 
@@ -377,8 +380,10 @@ def test_a_file_that_vanished_or_has_another_date_is_noticed_at_once(tmp_path: P
     path = tmp_path / "people.csv"
     path.write_bytes(csv_of(A, B))
     source = FileSource(open=lambda: path.open("rb"), name="people.csv")
-    plan = plan_campaign(source, line="mobile")
-    versioned = plan_campaign(replace(source, read_version=lambda: path.stat().st_mtime_ns), line="mobile")
+    plan = plan_campaign(source, line="mobile", keep=0)
+    versioned = plan_campaign(
+        replace(source, read_version=lambda: path.stat().st_mtime_ns), line="mobile", keep=0
+    )
     assert len(people(versioned)) == 2
     path.write_bytes(csv_of(A, B, C))
     with pytest.raises(ConfigurationError, match=r"to: the file 'people\.csv' was changed while it was read"):
@@ -386,6 +391,28 @@ def test_a_file_that_vanished_or_has_another_date_is_noticed_at_once(tmp_path: P
     path.unlink()
     with pytest.raises(ConfigurationError, match=r"to: the file 'people\.csv' does not exist"):
         next(plan.batches())
+
+
+def test_numbers_alone_are_kept_and_sent_as_planned_whatever_becomes_of_the_file() -> None:
+    changing = Changing(csv_of(*ROWS), b"")
+    plan = plan_campaign(FileSource(open=changing.open, name="p.csv"), line="mobile", fields=NOTHING)
+    assert [person.phone_number[3:] for person in people(plan)] == [row[1:] for row in ROWS]
+    later = [person for batch in plan.batches(4) for person in batch.recipients]
+    assert later == people(plan)[2_000:]
+
+
+@pytest.mark.parametrize(("keep", "reads"), [(2_600, 1), (2_599, 2)])
+def test_of_too_many_numbers_none_are_kept(keep: int, reads: int) -> None:
+    opened: list[int] = []
+
+    def open_() -> io.BytesIO:
+        opened.append(1)
+        return io.BytesIO(csv_of(*ROWS))
+
+    plan = plan_campaign(FileSource(open=open_, name="p.csv"), line="mobile", fields=NOTHING, keep=keep)
+    before = len(opened)
+    assert len(people(plan)) == 2_600
+    assert len(opened) - before == reads - 1
 
 
 def test_a_file_that_is_still_written_is_not_planned() -> None:

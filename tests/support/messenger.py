@@ -161,7 +161,14 @@ class FakeMessenger:
             body={"simulate": simulate, "reference": reference},
         )
 
-    def deliver(self, request: ApiRequest, message: Message, recipients: Sequence[Recipient]) -> Receipt:
+    def deliver(
+        self,
+        request: ApiRequest,
+        message: Message,
+        recipients: Sequence[Recipient],
+        *,
+        has_turn: bool = False,
+    ) -> Receipt:
         """Take a batch and count everybody in it."""
         assert request.body is not None
         if request.body["simulate"]:

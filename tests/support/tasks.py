@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from dataclasses import dataclass, field
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -40,18 +41,20 @@ class FakeStore:
 
     values: dict[str, Any] = field(default_factory=dict)
     fenced: bool = False
+    retention: dict[str, timedelta | None] = field(default_factory=dict)
 
     def get(self, key: str, default: Any = None) -> Any:
         """Return a copy of the value."""
         return json.loads(json.dumps(self.values[key])) if key in self.values else default
 
-    def set(self, key: str, value: Any) -> None:
+    def set(self, key: str, value: Any, *, retention: timedelta | None = None) -> None:
         """Keep a copy of the value."""
         if self.fenced:
             raise PermissionError("this attempt may no longer write")
         assert value is not None
         assert_plain(value)
         self.values[key] = json.loads(json.dumps(value))
+        self.retention[key] = retention
 
 
 def context(store: FakeStore | None = None, try_number: int = 1, **more: Any) -> Any:

@@ -16,6 +16,8 @@ from airflow_provider_voicepartner.gateways.model import (
     Recipient,
     SmsMessage,
     Voicemail,
+    have_fields,
+    phone_numbers_of,
 )
 from airflow_provider_voicepartner.gateways.octopush.languages import read_language
 from airflow_provider_voicepartner.gateways.octopush.options import SmsOptions, VoiceOptions
@@ -113,8 +115,8 @@ def build_batch(
         gets an id of its own, since it is not documented whether a simulated request uses up its id.
     :raises InvalidArgumentError: naming the argument and the fix.
     """
-    check_numbers([recipient.phone_number for recipient in recipients])
-    with_fields = any(recipient.fields for recipient in recipients)
+    check_numbers(phone_numbers_of(recipients))
+    with_fields = have_fields(recipients)
     check_message(message, with_fields)
     text = _text(message)
     personal = personalise(text, with_fields, argument=_text_argument(message))

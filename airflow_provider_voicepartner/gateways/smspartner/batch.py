@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from airflow_provider_voicepartner.gateways.callback_urls import check_callback_url
-from airflow_provider_voicepartner.gateways.checks import check_count, check_numbers, check_sender
+from airflow_provider_voicepartner.gateways.checks import check_count, check_sender
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.model import (
     NO_CALLBACKS,
@@ -19,6 +19,8 @@ from airflow_provider_voicepartner.gateways.model import (
     Receipt,
     Recipient,
     SmsMessage,
+    have_fields,
+    phone_numbers_of,
 )
 from airflow_provider_voicepartner.gateways.options import read_options
 from airflow_provider_voicepartner.gateways.placeholders import fill_in, placeholders
@@ -136,10 +138,9 @@ def build_batch(
     """
     sms = _as_sms(message)
     check_count(len(recipients))
-    personal = any(recipient.fields for recipient in recipients)
+    personal = have_fields(recipients)
     check_message(sms, personal)
-    numbers = [recipient.phone_number for recipient in recipients]
-    check_numbers(numbers)
+    numbers = phone_numbers_of(recipients)
     check_callback_url(callbacks.delivery, argument="callbacks.delivery")
     check_callback_url(callbacks.replies, argument="callbacks.replies")
     options = read_options(SmsOptions, sms.options)
@@ -172,7 +173,7 @@ def build_batch(
 
 
 def _is_personal(text: str, recipients: Sequence[Recipient]) -> bool:
-    return bool(placeholders(text)) and any(recipient.fields for recipient in recipients)
+    return bool(placeholders(text)) and have_fields(recipients)
 
 
 def _texts(text: str, recipients: Sequence[Recipient]) -> list[str]:
@@ -207,7 +208,7 @@ def parse_batch(response: ApiResponse, message: Message, recipients: Sequence[Re
     :param recipients: likewise, in that order.
     :raises GatewayError: for anything but a success with an id; its kind says whether the batch may have been taken.
     """
-    numbers = [recipient.phone_number for recipient in recipients]
+    numbers = phone_numbers_of(recipients)
     if isinstance(message, SmsMessage):
         if message.options.get("virtual_number") is not None and len(numbers) == 1:
             return parse_vn_send(response, phone_number=numbers[0])

@@ -18,6 +18,8 @@ from airflow_provider_voicepartner.gateways.model import (
     Recipient,
     Voicemail,
     VoiceMessage,
+    have_fields,
+    phone_numbers_of,
 )
 from airflow_provider_voicepartner.gateways.numbers import InvalidNumberError, LineType, parse_number
 from airflow_provider_voicepartner.gateways.options import read_options
@@ -157,13 +159,13 @@ def build_batch(
     :param simulate: refused, since Voice Partner has no simulation.
     :raises InvalidArgumentError: naming the argument and the fix.
     """
-    check_message(message, any(recipient.fields for recipient in recipients))
+    check_message(message, have_fields(recipients))
     if simulate:
         raise InvalidArgumentError(
             "simulate", "Voice Partner has no simulation; point the connection's host at the sandbox instead"
         )
     endpoint, fields = _fields(message)
-    numbers = [recipient.phone_number for recipient in recipients]
+    numbers = phone_numbers_of(recipients)
     check_numbers(numbers)
     check_callback_url(callbacks.delivery, argument="callbacks.delivery")
     body: dict[str, Any] = {"phoneNumbers": ",".join(numbers), **fields}

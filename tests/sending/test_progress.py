@@ -1,0 +1,50 @@
+"""What the log says of a campaign on its way."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from airflow_provider_voicepartner.sending.ledger import BatchRecord, Phase
+from airflow_provider_voicepartner.sending.progress import EACH_UP_TO, SECONDS_BETWEEN, ProgressLog
+from tests.support.servers import FakeTime
+
+SENT = BatchRecord(phase=Phase.SENT, reference="k3v9x0q2w7ha", size=500, accepted=499, gateway_id="812")
+
+
+@pytest.fixture
+def told(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    caplog.set_level(logging.INFO)
+    return caplog
+
+
+def test_of_a_short_campaign_every_batch_is_told(told: pytest.LogCaptureFixture) -> None:
+    log = ProgressLog(EACH_UP_TO)
+    log.known(0, SENT)
+    log.sent(1, SENT)
+    assert told.messages == [
+        "Batch 1 (k3v9x0q2w7ha) was sent by an earlier attempt; it is not sent again",
+        "Batch 2 (k3v9x0q2w7ha): 499 of 500 recipients accepted as 812",
+    ]
+
+
+def test_of_a_long_campaign_it_is_told_now_and_then_how_far_it_is(told: pytest.LogCaptureFixture) -> None:
+    time = FakeTime()
+    log = ProgressLog(2_000, clock=lambda: time.moment)
+    for index in range(1_900):
+        log.known(index, SENT)
+    for index in range(1_900, 2_000):
+        time.moment += SECONDS_BETWEEN / 50
+        log.sent(index, SENT)
+    assert told.messages == [
+        "1900 of 2000 batches were sent by earlier attempts; they are not sent again",
+        "50 of 2000 batches sent now, 24950 recipients accepted",
+        "100 of 2000 batches sent now, 49900 recipients accepted",
+    ]
+
+
+def test_on_demand_every_batch_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    ProgressLog(2_000).sent(7, SENT)
+    assert caplog.messages == ["Batch 8 (k3v9x0q2w7ha): 499 of 500 recipients accepted as 812"]
