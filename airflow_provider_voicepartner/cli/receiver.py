@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import sys
 from argparse import Namespace
 from importlib.util import find_spec
 from typing import Final
@@ -50,6 +51,7 @@ def run(arguments: Namespace) -> None:
 
     def started() -> None:
         say(f"Listening on http://{arguments.host}:{port}{PREFIX}; health at {PREFIX}/health.")
+        sys.stdout.flush()  # it may go to a file, which would show it when the process ends
 
     with contextlib.suppress(KeyboardInterrupt):
         make_server(app, started).run(sockets=[listening])
