@@ -33,7 +33,7 @@ def run(arguments: Namespace) -> None:
     open_receiver_store().close()
 
     from airflow_provider_voicepartner.delivery.receiver import create_app
-    from airflow_provider_voicepartner.delivery.serving import listen, make_server
+    from airflow_provider_voicepartner.delivery.serving import listen, make_server, share_the_interpreter
 
     problem = ""
     try:
@@ -44,6 +44,7 @@ def run(arguments: Namespace) -> None:
         raise CommandError(f"cannot listen on {arguments.host}, port {arguments.port}: {problem}")
     if not logging.getLogger().handlers:
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    share_the_interpreter()
     app = create_app(open_receiver_store, tokens, prefix=PREFIX)
     port = listening.getsockname()[1]
     if config is None:
