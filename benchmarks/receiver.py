@@ -21,7 +21,7 @@ from typing import Any
 from benchmarks.environment import PROJECT
 from benchmarks.results import Row
 
-SECRET = "a-secret-of-the-benchmark"  # noqa: S105
+SIGNED_WITH = "what signs the benchmark's URLs"
 CONNECTIONS = 64
 GOAL_OF_EMPTY = 0.5
 GOAL_OF_SINGLE = 5
@@ -36,8 +36,9 @@ def serve(kind: str, url: str) -> None:
     :param kind: ``empty``, ``grouped`` or ``single``.
     :param url: of the store.
     """
-    from airflow_provider_voicepartner.delivery.serving import listen, make_server
+    from airflow_provider_voicepartner.delivery.serving import listen, make_server, share_the_interpreter
 
+    share_the_interpreter()
     app = _empty() if kind == "empty" else _receiver(url, grouped=kind == "grouped")
     listening = listen("127.0.0.1", 0)
     port = listening.getsockname()[1]
@@ -57,20 +58,21 @@ def _empty() -> Any:
 
 
 def _receiver(url: str, *, grouped: bool) -> Any:
-    from airflow_provider_voicepartner.delivery import receiver, writer
+    from airflow_provider_voicepartner.delivery.receiver import create_app
     from airflow_provider_voicepartner.delivery.tokens import CallbackTokens
     from airflow_provider_voicepartner.store.engine import open_store
 
+    app = create_app(lambda: open_store(url), CallbackTokens([SIGNED_WITH]), prefix="/voicepartner")
     if not grouped:
-        writer._LARGEST_GROUP = 1  # type: ignore[misc]
-    return receiver.create_app(lambda: open_store(url), CallbackTokens([SECRET]), prefix="/voicepartner")
+        app.state.receiver.writer.largest_group = 1
+    return app
 
 
 def requests(count: int) -> list[bytes]:
     """Return whole HTTP requests, as Voice Partner reports calls: 500 to a batch, each number once."""
     from airflow_provider_voicepartner.delivery.tokens import CallbackTokens
 
-    tokens, ends = CallbackTokens([SECRET]), datetime.now(UTC) + timedelta(days=1)
+    tokens, ends = CallbackTokens([SIGNED_WITH]), datetime.now(UTC) + timedelta(days=1)
     made, path = [], ""
     for place in range(count):
         if place % 500 == 0:
@@ -202,7 +204,7 @@ def rows(folder: Path, *, reports: int, runs: int) -> list[Row]:
     """
     from tests.support.postgres import PostgresServer
 
-    server = PostgresServer(sync=True)
+    server = PostgresServer()
     try:
         databases = {
             "SQLite": lambda place: f"sqlite:///{folder / f'{place}.db'}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import sys
 from argparse import Namespace
 from importlib.util import find_spec
 from typing import Final
@@ -32,7 +33,7 @@ def run(arguments: Namespace) -> None:
     open_receiver_store().close()
 
     from airflow_provider_voicepartner.delivery.receiver import create_app
-    from airflow_provider_voicepartner.delivery.serving import listen, make_server
+    from airflow_provider_voicepartner.delivery.serving import listen, make_server, share_the_interpreter
 
     problem = ""
     try:
@@ -43,6 +44,7 @@ def run(arguments: Namespace) -> None:
         raise CommandError(f"cannot listen on {arguments.host}, port {arguments.port}: {problem}")
     if not logging.getLogger().handlers:
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    share_the_interpreter()
     app = create_app(open_receiver_store, tokens, prefix=PREFIX)
     port = listening.getsockname()[1]
     if config is None:
@@ -50,6 +52,7 @@ def run(arguments: Namespace) -> None:
 
     def started() -> None:
         say(f"Listening on http://{arguments.host}:{port}{PREFIX}; health at {PREFIX}/health.")
+        sys.stdout.flush()  # it may go to a file, which would show it when the process ends
 
     with contextlib.suppress(KeyboardInterrupt):
         make_server(app, started).run(sockets=[listening])

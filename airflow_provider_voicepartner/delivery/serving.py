@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 PREFIX: Final = "/voicepartner"
 _BACKLOG: Final = 2_048
 _STOP_SECONDS: Final = 15
+_SWITCH_SECONDS: Final = 0.0005
 
 
 class _Server(uvicorn.Server):
@@ -27,6 +29,16 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._on_start()
+
+
+def share_the_interpreter() -> None:
+    """
+    Let the writer's thread have the interpreter ten times as soon as usual; for a process that does nothing else.
+
+    The writer asks for it after each answer of the database, while the event loop reads reports. It then waits for half
+    a millisecond and not five, several times a commit.
+    """
+    sys.setswitchinterval(_SWITCH_SECONDS)
 
 
 def make_server(app: FastAPI, on_start: Callable[[], None] = lambda: None) -> uvicorn.Server:

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 MOST_WAITING: Final = 5_000
 """Requests that may wait for a commit; more are refused at once, since a gateway would not wait that long."""
-_LARGEST_GROUP: Final = 1_000
+LARGEST_GROUP: Final = 1_000
+"""Requests whose reports share one transaction at most."""
 _REFUSED: Final = (
     "the store takes others but refused this one"  # not its own words: they may quote what it was given
 )
@@ -67,6 +68,7 @@ class GroupWriter:
         on_refused: Callable[[Item], Item | None] = lambda item: None,
     ) -> None:
         self.counts = WriterCounts()
+        self.largest_group = LARGEST_GROUP
         self._open_store = open_store
         self._on_refused = on_refused
         self._store: Store | None = None
@@ -118,8 +120,8 @@ class GroupWriter:
                 while not self._waiting and not self._stopping:
                     self._changed.wait()
                 self._idle = False
-                group = self._waiting[:_LARGEST_GROUP]
-                del self._waiting[:_LARGEST_GROUP]
+                group = self._waiting[: self.largest_group]
+                del self._waiting[: self.largest_group]
             if not group:
                 break
             failures = self._write(group)
