@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_AT_A_TIME: Final = 200
-"""Campaigns that are told of a change before the loop may do something else: about a millisecond."""
+_AT_A_TIME: Final = 50
+"""Campaigns that are told of a change before the loop may do something else: a few milliseconds, when all go on."""
 
 
 class Watched:
