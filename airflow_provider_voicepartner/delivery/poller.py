@@ -141,9 +141,10 @@ class StorePoller:
         self.failures, self.problem = 0, ""
         self._cursor = changes.seq
         await self._tell(changes.campaigns)
-        for watched in new:
+        for number, watched in enumerate(new):
             watched.is_answered = True
             watched.changed.set()
+            await _breathe(number)
 
     def _question(self, keys: list[CampaignKey]) -> Changes:
         from airflow_provider_voicepartner.delivery.store import FROM_NOW
@@ -159,8 +160,13 @@ class StorePoller:
                 if watched.known.get(key) != known:
                     watched.known[key] = known
                     watched.changed.set()
-            if number % _AT_A_TIME == _AT_A_TIME - 1:
-                await asyncio.sleep(0)
+            await _breathe(number)
+
+
+async def _breathe(number: int) -> None:
+    """Let the loop do something else, every now and then."""
+    if number % _AT_A_TIME == _AT_A_TIME - 1:
+        await asyncio.sleep(0)
 
 
 def _is_ours(error: Exception) -> bool:
