@@ -135,6 +135,11 @@ def can_report(gateway: str) -> bool:
     return (gateway in _PER_BATCH or gateway in _PER_ACCOUNT) and callback_config() is not None
 
 
+def reports_by_batch(gateway: str) -> bool:
+    """Say whether a gateway is given a URL for each batch, so that its calls name a batch whose id we do not know."""
+    return gateway in _PER_BATCH
+
+
 def why_not() -> str:
     """Say what is missing for gateways to report, for errors; empty when nothing is."""
     missing = [
