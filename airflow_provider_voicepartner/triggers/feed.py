@@ -59,7 +59,7 @@ class Feed:
         self.sleep = sleep
         self._open_reader = open_reader
         self._reader: NoticeReader | None = None
-        self._lock = asyncio.Lock()
+        self._looking: asyncio.Future[None] | None = None
         self._last = Look(-math.inf, None)
         self._pages: dict[int, asyncio.Task[list[Notice] | None]] = {}
         self._logged_at = -math.inf
@@ -76,13 +76,18 @@ class Feed:
             if wait > 0:
                 await self.sleep(wait)
                 continue
-            async with self._lock:
-                if self._last.at <= since:
-                    head = await self.ask(NoticeReader.head)
-                    if head is not None and head != self._last.head:
-                        self._pages.clear()
-                    self._last = Look(self.clock(), head)
+            if self._looking is None:
+                self._looking = asyncio.ensure_future(self._look())
+            # Shielded, because the trigger that is cancelled is not the only one that waits for it.
+            await asyncio.shield(self._looking)
         return self._last
+
+    async def _look(self) -> None:
+        head = await self.ask(NoticeReader.head)
+        if head is not None and head != self._last.head:
+            self._pages.clear()
+        self._last = Look(self.clock(), head)
+        self._looking = None
 
     async def after(self, cursor: int) -> list[Notice] | None:
         """Return the next notices after a cursor; all who ask for the same share one query. None: not readable."""
@@ -90,7 +95,6 @@ class Feed:
         if task is None:
             task = asyncio.ensure_future(self.ask(lambda reader: reader.after(cursor)))
             self._pages[cursor] = task
-        # Shielded, because the trigger that is cancelled is not the only one that waits for it.
         page = await asyncio.shield(task)
         if page is None:
             self._pages.pop(cursor, None)
