@@ -6,6 +6,7 @@ Whoever waits for events reads these, so that numbers and texts never come into 
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -62,6 +63,29 @@ class Notice:
         }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """
+    Which events somebody wants to be told of.
+
+    :param gateway: one gateway's only; None for all.
+    :param campaign: one campaign's only, with its prefix; None for all.
+    """
+
+    kinds: Collection[str]
+    gateway: str | None
+    campaign: str | None
+
+    def __contains__(self, notice: object) -> bool:
+        """Say whether an event is among them."""
+        return (
+            isinstance(notice, Notice)
+            and notice.kind in self.kinds
+            and self.gateway in (None, notice.gateway)
+            and self.campaign in (None, notice.campaign)
+        )
+
+
 def iso_time(seconds: float) -> str:
     """Return Unix seconds as ISO 8601, in UTC."""
     return pendulum.from_timestamp(seconds).isoformat()
@@ -107,6 +131,18 @@ class NoticeReader:
         with self._store.read() as connection:
             rows = connection.execute(self._after, {"since": since, "limit": limit}).mappings()
             return [Notice(**row) for row in rows]
+
+    def ids(self, wanted: Collection[Wanted], *, since: int, until: int) -> list[int]:
+        """Return which events are wanted of those after one ``id`` and up to another, in order."""
+        found: list[int] = []
+        while since < until and (page := self.after(since)):
+            found += [
+                notice.id
+                for notice in page
+                if notice.id <= until and any(notice in choice for choice in wanted)
+            ]
+            since = page[-1].id
+        return found
 
     def last_received(self, until: float) -> int:
         """

@@ -6,15 +6,18 @@ A DAG that an event started gets numbers and texts from here. They are never par
 
 from __future__ import annotations
 
+import hashlib
 import logging
-from collections.abc import Collection, Iterable, Mapping
-from datetime import datetime, timedelta
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_voicepartner.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
+    from airflow_provider_voicepartner.delivery.notices import Head, Wanted
     from airflow_provider_voicepartner.delivery.store import DeliveryStore, StoredEvent
     from airflow_provider_voicepartner.store.engine import Store
 
@@ -22,8 +25,8 @@ log = logging.getLogger(__name__)
 
 PURPOSE: Final = "reading replies and delivery reports"
 
-CLOCKS_APART: Final = timedelta(minutes=10)
-"""How far the clocks of the receiver and of Airflow's database may be apart."""
+RUNS_REMEMBERED: Final = 50
+"""Runs whose share of events is remembered, so that a retry, or a person who clears the task, gets the same again."""
 
 
 def open_configured_store() -> Store:
@@ -53,11 +56,41 @@ class DeliveryHook:
     """
 
     @cached_property
-    def store(self) -> DeliveryStore:
-        """The delivery store, opened when it is first asked."""
+    def _store(self) -> Store:
+        return open_configured_store()
+
+    @cached_property
+    def _delivery(self) -> DeliveryStore:
         from airflow_provider_voicepartner.delivery.store import DeliveryStore
 
-        return DeliveryStore(open_configured_store())
+        return DeliveryStore(self._store)
+
+    def take_events(self, asset: Any, *, context: Mapping[str, Any] | None = None) -> list[StoredEvent]:
+        """
+        Return the events that this task has to work on: all that came in and that no earlier run has taken.
+
+        Each event is taken by one run. A retry, or a run that is cleared, gets the events that it had. An asset event
+        only wakes the DAG: Airflow may tell one twice, or attach it to a later run than the one it belongs to.
+
+        :param asset: with the watchers that chose the events, as in the DAG's ``schedule``. The task must name it in
+            its ``inlets``, and the DAG must have ``max_active_runs=1``.
+        :param context: of the task; None takes that of the task that runs.
+        :returns: in the order in which they came in; empty where an earlier run has them all.
+        :raises ConfigurationError: naming what the DAG lacks.
+        """
+        from airflow_provider_voicepartner.delivery.notices import NoticeReader
+
+        if context is None:
+            from airflow.providers.common.compat.sdk import get_current_context
+
+            context = get_current_context()
+        wanted = _wanted_of(asset)
+        shares = _Shares.of(asset, context)
+        reader = NoticeReader(self._store)
+        since, until = shares.share_of(
+            context["run_id"], head=reader.head(), first=_first_told(asset, context, wanted)
+        )
+        return self.get_events(reader.ids(wanted, since=since, until=until))
 
     def get_events(self, ids: Collection[int]) -> list[StoredEvent]:
         """
@@ -67,42 +100,10 @@ class DeliveryHook:
             :class:`~airflow_provider_voicepartner.triggers.events.DeliveryEventTrigger`.
         :returns: each once; those that were purged are missing, and the log says how many.
         """
-        found = self.store.events_by_id(ids)
+        found = self._delivery.events_by_id(ids)
         if missing := len(set(ids)) - len(found):
             log.warning("%d events are no longer in the store; they were purged", missing)
         return found
-
-    def get_run_events(self, asset: Any, *, context: Mapping[str, Any] | None = None) -> list[StoredEvent]:
-        """
-        Read the events that started this DAG run, in the order in which they came in.
-
-        An event is in one run only. A triggerer that is killed may tell Airflow once more what it told last; the
-        asset's history shows what was told before, and such an event is left out.
-
-        :param asset: on which the ``DeliveryEventTrigger`` is; the task must name it in its ``inlets``.
-        :param context: of the task; None takes that of the task that runs.
-        :raises ConfigurationError: the task does not name the asset in its ``inlets``.
-        """
-        if context is None:
-            from airflow.providers.common.compat.sdk import get_current_context
-
-            context = get_current_context()
-        triggering = context["triggering_asset_events"]
-        events = [event for event in triggering.get(asset, ()) if _id_of(event)]
-        if not events:
-            return []
-        try:
-            history = context["inlet_events"][asset]
-        except KeyError:
-            name = getattr(asset, "name", "the asset")
-            raise ConfigurationError(
-                f"the task must name the asset {name!r} in its inlets, as in @task(inlets=[…]): its history tells "
-                "which events another run has had"
-            ) from None
-        oldest = min(datetime.fromisoformat(event.extra["payload"]["received_at"]) for event in events)
-        newest = max(event.timestamp for event in events)
-        told = history.after((oldest - CLOCKS_APART).isoformat()).before(newest.isoformat())
-        return self.get_events(told_first(events, told))
 
     def get_opt_outs(self, *, since: datetime | None = None) -> list[str]:
         """
@@ -112,32 +113,89 @@ class DeliveryHook:
 
         :param since: aware; leaves out what was received before. None reads all.
         """
-        return self.store.opt_outs(since=0.0 if since is None else since.timestamp())
+        return self._delivery.opt_outs(since=0.0 if since is None else since.timestamp())
 
 
-def told_first(events: Iterable[Any], history: Iterable[Any]) -> list[int]:
+@dataclass(frozen=True, slots=True)
+class _Shares:
     """
-    Return the ids of what asset events tell for the first time.
+    Which run of a task has taken which events, in the asset's state store.
 
-    :param events: asset events with a ``timestamp`` and our payload.
-    :param history: all asset events of the same asset that may have told the same.
+    Written by one run at a time, since the DAG has one at a time. One value, so that it changes as a whole; and not the
+    task's own state, which some versions of Airflow forget when a task is cleared.
     """
-    first: dict[int, datetime] = {}
-    for event in history:
-        if number := _id_of(event):
-            first[number] = min(event.timestamp, first.get(number, event.timestamp))
-    return sorted(
-        {
-            number
-            for event in events
-            if (number := _id_of(event)) and event.timestamp <= first.get(number, event.timestamp)
-        }
-    )
+
+    state: Any
+    key: str
+    task: str
+
+    @classmethod
+    def of(cls, asset: Any, context: Mapping[str, Any]) -> _Shares:
+        dag, task = context["dag"], context["task"]
+        if dag.max_active_runs != 1:
+            raise ConfigurationError(
+                f"the DAG {dag.dag_id!r} must have max_active_runs=1: two runs at once could take the same events"
+            )
+        try:
+            state = context["asset_state_store"][asset]
+        except KeyError:
+            raise ConfigurationError(
+                f"the task {task.task_id!r} must name the asset {asset.name!r} in its inlets, as in @task(inlets=[…]), "
+                "and needs Airflow 3.3: which events were taken is kept with the asset"
+            ) from None
+        name = f"{dag.dag_id}.{task.task_id}"
+        return cls(state, f"voicepartner.taken.{hashlib.sha256(name.encode()).hexdigest()[:12]}", name)
+
+    def share_of(self, run_id: str, *, head: Head, first: int | None) -> tuple[int, int]:
+        """
+        Return what a run may take: after one ``id``, up to another.
+
+        :param head: of the store, now.
+        :param first: the first event that Airflow told this run of.
+        """
+        record = self.state.get(self.key)
+        try:
+            runs = [] if record is None else [(str(run), int(a), int(b)) for run, a, b in record["runs"]]
+            is_known = record is not None and head.seq >= int(record["seq"])  # else it is another store
+            until = int(record["until"]) if record is not None else 0
+        except (TypeError, KeyError, ValueError):
+            raise ConfigurationError(
+                f"the asset's state {self.key!r} cannot be read; delete it to begin with the next event"
+            ) from None
+        for run, since, last in runs:
+            if run == run_id:
+                return since, last
+        begin = head.event if first is None else first - 1
+        since = until if is_known else begin
+        share = (since, max(since, head.event))
+        runs = [*runs, (run_id, *share)][-RUNS_REMEMBERED:]
+        self.state.set(
+            self.key,
+            {"task": self.task, "seq": head.seq, "until": share[1], "runs": [list(run) for run in runs]},
+        )
+        return share
 
 
-def _id_of(event: Any) -> int | None:
-    """Return the id of our event; None for an asset event that is not ours, such as one made in the UI."""
-    payload = (event.extra or {}).get("payload")
-    if not isinstance(payload, dict) or not {"id", "kind", "received_at"} <= payload.keys():
-        return None
-    return payload["id"] if isinstance(payload["id"], int) else None
+def _wanted_of(asset: Any) -> list[Wanted]:
+    triggers = [watcher.trigger for watcher in getattr(asset, "watchers", ())]
+    wanted = [trigger.wanted for trigger in triggers if hasattr(trigger, "wanted")]
+    if not wanted:
+        raise ConfigurationError(
+            "take_events needs the asset with its watcher: Asset(…, watchers=[AssetWatcher(…, "
+            "trigger=DeliveryEventTrigger(…))])"
+        )
+    return wanted
+
+
+def _first_told(asset: Any, context: Mapping[str, Any], wanted: Collection[Wanted]) -> int | None:
+    """Return the lowest ``id`` that the run's asset events tell; they may also be others', or made in the UI."""
+    payloads = [
+        (event.extra or {}).get("payload") for event in context["triggering_asset_events"].get(asset, ())
+    ]
+    kinds = {kind for choice in wanted for kind in choice.kinds}
+    ids = [
+        payload["id"]
+        for payload in payloads
+        if isinstance(payload, dict) and payload.get("kind") in kinds and isinstance(payload.get("id"), int)
+    ]
+    return min(ids, default=None)

@@ -11,13 +11,13 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from airflow.triggers.shared_stream import AdvanceItem, SharedStreamProducer
 
-from airflow_provider_voicepartner.delivery.notices import Head, Notice, NoticeReader
+from airflow_provider_voicepartner.delivery.notices import Head, Notice, NoticeReader, Wanted
 from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.triggers.feed import Feed
 
@@ -74,29 +74,6 @@ class Cursor:
             return cls(id=int(value["id"]), seq=int(value["seq"]), received_at=float(value["received_at"]))
         except (TypeError, KeyError, ValueError, OverflowError):
             raise ValueError("it is no cursor of ours") from None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """
-    Which events a trigger tells.
-
-    :param gateway: one gateway's only; None for all.
-    :param campaign: one campaign's only, with its prefix; None for all.
-    """
-
-    kinds: Collection[str]
-    gateway: str | None
-    campaign: str | None
-
-    def __contains__(self, notice: object) -> bool:
-        """Say whether an event is among them."""
-        return (
-            isinstance(notice, Notice)
-            and notice.kind in self.kinds
-            and self.gateway in (None, notice.gateway)
-            and self.campaign in (None, notice.campaign)
-        )
 
 
 class EventStream(SharedStreamProducer):

@@ -12,6 +12,7 @@ from airflow.providers.common.compat.triggers import BaseEventTrigger
 from airflow.triggers.base import TriggerEvent
 
 from airflow_provider_voicepartner.delivery.arrivals import KINDS
+from airflow_provider_voicepartner.delivery.notices import Wanted
 from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.hooks.registry import HOOKS
 
@@ -31,9 +32,9 @@ class DeliveryEventTrigger(BaseEventTrigger):
     Turn what comes back from the gateways into asset events, for an ``AssetWatcher``. Needs Airflow 3.3.
 
     Each event is told once per asset, in the order in which events came in, whoever restarts in between. What a kill
-    at the wrong moment may repeat,
-    :meth:`~airflow_provider_voicepartner.hooks.delivery.DeliveryHook.get_run_events` leaves out. The payload is
-    ``{"id", "kind", "gateway", "campaign", "at", "received_at"}``: never a number or a text.
+    at the wrong moment may repeat does no harm to a task that reads its events with
+    :meth:`~airflow_provider_voicepartner.hooks.delivery.DeliveryHook.take_events`. The payload is ``{"id",
+    "kind", "gateway", "campaign", "at", "received_at"}``: never a number or a text.
 
     :param kinds: of ``reply``, ``opt_out``, ``pressed_keys``, ``completion``; one or several. Default: all.
     :param gateway: ``smspartner``, ``voicepartner`` or ``octopush``; None for all.
@@ -85,6 +86,11 @@ class DeliveryEventTrigger(BaseEventTrigger):
         }
 
     @property
+    def wanted(self) -> Wanted:
+        """Which events it tells."""
+        return Wanted(kinds=self.kinds, gateway=self.gateway, campaign=self.campaign)
+
+    @property
     def cursor_key(self) -> str:
         """The key of the cursor in the asset's state store: the same for the same choice of events."""
         chosen = json.dumps([list(self.kinds), self.gateway, self.campaign])
@@ -106,7 +112,7 @@ class DeliveryEventTrigger(BaseEventTrigger):
     @classmethod
     def create_shared_stream_producer(cls, kwargs: dict[str, Any]) -> SharedStreamProducer:
         """Return the stream of the trigger with these arguments."""
-        from airflow_provider_voicepartner.triggers.event_stream import EventStream, Wanted
+        from airflow_provider_voicepartner.triggers.event_stream import EventStream
         from airflow_provider_voicepartner.triggers.feed import shared_feed
 
         trigger = cls._alive[_as_text(kwargs)]
@@ -114,7 +120,7 @@ class DeliveryEventTrigger(BaseEventTrigger):
             shared_feed(),
             _states_of(trigger.asset_state_store),
             key=trigger.cursor_key,
-            wanted=Wanted(kinds=trigger.kinds, gateway=trigger.gateway, campaign=trigger.campaign),
+            wanted=trigger.wanted,
             poll_interval=trigger.poll_interval,
             from_oldest=trigger.start == "oldest",
         )

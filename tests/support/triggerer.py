@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import json
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pendulum
@@ -279,3 +281,39 @@ class Triggerer:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         with contextlib.suppress(asyncio.CancelledError):
             await self._streams.stop_all()
+
+
+class SyncState:
+    """The same for a task, which does not wait."""
+
+    def __init__(self, database: Database, asset: str) -> None:
+        self._database = database
+        self._asset = asset
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Return a value."""
+        return self._database.states.get((self._asset, key), default)
+
+    def set(self, key: str, value: Any) -> None:
+        """Keep a value, as JSON does."""
+        self._database.states[self._asset, key] = json.loads(json.dumps(value))
+
+
+def task_context(
+    database: Database,
+    asset: Any,
+    run_id: str,
+    attached: Sequence[AssetEvent] = (),
+    *,
+    task_id: str = "read",
+    max_active_runs: int = 1,
+    inlets: bool = True,
+) -> dict[str, Any]:
+    """Return what a task sees of a run that asset events started."""
+    return {
+        "run_id": run_id,
+        "dag": SimpleNamespace(dag_id="on_reply", max_active_runs=max_active_runs),
+        "task": SimpleNamespace(task_id=task_id),
+        "triggering_asset_events": {asset: list(attached)} if attached else {},
+        "asset_state_store": {asset: SyncState(database, asset.name)} if inlets else {},
+    }
