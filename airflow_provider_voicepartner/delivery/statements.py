@@ -157,6 +157,14 @@ class Statements:
             f"SELECT {', '.join(_EVENT)} FROM {events} WHERE id > :since AND kind IN "
             f"(SELECT k.c0 FROM {_keys(1, is_postgres=is_postgres)}) ORDER BY id LIMIT :limit"
         )
+        self.events_by_id = text(
+            f"SELECT {', '.join(f'e.{name}' for name in _EVENT)} FROM {_keys(1, is_postgres=is_postgres)} "
+            f"JOIN {events} e ON e.id = CAST(k.c0 AS BIGINT) ORDER BY e.id"
+        )
+        self.opt_outs = text(
+            f"SELECT DISTINCT phone_number FROM {events} WHERE kind = 'opt_out' AND received_at >= :since "
+            "ORDER BY phone_number"
+        )
         self.last_event = text(f"SELECT max(id) FROM {events}")
         self.old = {
             "delivery reports": _old(text, reports, "gateway, campaign, phone_number", "received_at"),

@@ -260,6 +260,27 @@ class DeliveryStore:
         with self._store.read() as connection:
             return [_event(dict(row)) for row in connection.execute(self._sql.events, parameters).mappings()]
 
+    def events_by_id(self, ids: Collection[int]) -> list[StoredEvent]:
+        """Return events by their ``id``, in order, each once; those that were purged are missing."""
+        if not ids:
+            return []
+        with self._store.read() as connection:
+            rows = connection.execute(
+                self._sql.events_by_id, {"keys": rows_as_json([[number] for number in sorted(set(ids))])}
+            )
+            return [_event(dict(row)) for row in rows.mappings()]
+
+    def opt_outs(self, *, since: float = 0.0) -> list[str]:
+        """
+        Return the numbers that said STOP, in E.164, each once, in order; a purge forgets them.
+
+        :param since: Unix seconds; leaves out what was received before.
+        """
+        with self._store.read() as connection:
+            return [
+                str(number) for number in connection.execute(self._sql.opt_outs, {"since": since}).scalars()
+            ]
+
     def last_event(self) -> int:
         """Return the ``id`` of the newest event, for a reader that begins now; 0 when there is none."""
         with self._store.read() as connection:

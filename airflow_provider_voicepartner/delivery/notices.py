@@ -1,0 +1,158 @@
+"""
+Notices: what may be told of an event to anybody, which is neither the number nor the text.
+
+Whoever waits for events reads these, so that numbers and texts never come into its process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pendulum
+
+from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
+
+if TYPE_CHECKING:
+    from airflow_provider_voicepartner.store.engine import Store
+
+
+class Head(NamedTuple):
+    """
+    How far a store has come.
+
+    :param seq: number of the last commit; never goes back in one and the same database.
+    :param event: ``id`` of the newest event; 0 when there is none, perhaps because they were purged.
+    """
+
+    seq: int
+    event: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """
+    Tells that there is an event.
+
+    :param id: of the event; ascending in the order in which events were kept.
+    :param seq: number of the commit that brought it.
+    :param kind: ``reply``, ``opt_out``, ``pressed_keys`` or ``completion``.
+    :param campaign: ``ref:`` and our reference, or ``id:`` and the gateway's id; None where nobody knows.
+    :param at: when it happened, in Unix seconds, where told.
+    :param received_at: Unix seconds.
+    """
+
+    id: int
+    seq: int
+    kind: str
+    gateway: str
+    campaign: str | None
+    at: float | None
+    received_at: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON; times are ISO 8601, in UTC."""
+        return {
+            "id": self.id,
+            "kind": self.kind,
+            "gateway": self.gateway,
+            "campaign": self.campaign,
+            "at": None if self.at is None else iso_time(self.at),
+            "received_at": iso_time(self.received_at),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """
+    Which events somebody wants to be told of.
+
+    :param gateway: one gateway's only; None for all.
+    :param campaign: one campaign's only, with its prefix; None for all.
+    """
+
+    kinds: Collection[str]
+    gateway: str | None
+    campaign: str | None
+
+    def __contains__(self, notice: object) -> bool:
+        """Say whether an event is among them."""
+        return (
+            isinstance(notice, Notice)
+            and notice.kind in self.kinds
+            and self.gateway in (None, notice.gateway)
+            and self.campaign in (None, notice.campaign)
+        )
+
+
+def iso_time(seconds: float) -> str:
+    """Return Unix seconds as ISO 8601, in UTC."""
+    return pendulum.from_timestamp(seconds).isoformat()
+
+
+class NoticeReader:
+    """
+    Reads notices from an open store. May be used by many threads.
+
+    :param store: of :func:`~airflow_provider_voicepartner.store.engine.open_store`.
+    """
+
+    def __init__(self, store: Store) -> None:
+        from sqlalchemy import text
+
+        from airflow_provider_voicepartner.store.schema import event, sequence
+
+        self._store = store
+        self._head = text(
+            f"SELECT (SELECT value FROM {sequence.name} WHERE name = 'delivery'), (SELECT max(id) FROM {event.name})"
+        )
+        self._after = text(
+            f"SELECT id, seq, kind, gateway, campaign, at, received_at FROM {event.name} "
+            "WHERE id > :since ORDER BY id LIMIT :limit"
+        )
+        self._until = text(f"SELECT max(id) FROM {event.name} WHERE received_at <= :until")
+
+    def head(self) -> Head:
+        """Return how far the store has come. One query of two rows, cheap enough for every few seconds."""
+        with self._store.read() as connection:
+            seq, event = connection.execute(self._head).one()
+        return Head(int(seq or 0), int(event or 0))
+
+    def after(self, since: int, *, limit: int = 1_000) -> list[Notice]:
+        """
+        Return the notices of the events after a cursor, of all kinds, in the order in which they were kept.
+
+        :param since: the ``id`` of the last event that was seen; 0 for all.
+        :param limit: at most so many, from 1.
+        """
+        if limit < 1:
+            raise InvalidArgumentError("limit", "must be above zero")
+        with self._store.read() as connection:
+            rows = connection.execute(self._after, {"since": since, "limit": limit}).mappings()
+            return [Notice(**row) for row in rows]
+
+    def ids(self, wanted: Collection[Wanted], *, since: int, until: int) -> list[int]:
+        """Return which events are wanted of those after one ``id`` and up to another, in order."""
+        found: list[int] = []
+        while since < until and (page := self.after(since)):
+            found += [
+                notice.id
+                for notice in page
+                if notice.id <= until and any(notice in choice for choice in wanted)
+            ]
+            since = page[-1].id
+        return found
+
+    def last_received(self, until: float) -> int:
+        """
+        Return the ``id`` of the newest event that was received until a moment; 0 when there is none.
+
+        :param until: Unix seconds.
+        """
+        with self._store.read() as connection:
+            return int(connection.execute(self._until, {"until": until}).scalar() or 0)
+
+    def close(self) -> None:
+        """Close the store's connections."""
+        self._store.close()

@@ -1,0 +1,201 @@
+"""
+What people answered, for tasks: the reading side of the delivery store.
+
+A DAG that an event started gets numbers and texts from here. They are never part of the event, nor of XCom.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final
+
+from airflow_provider_voicepartner.exceptions import ConfigurationError
+
+if TYPE_CHECKING:
+    from airflow_provider_voicepartner.delivery.notices import Head, Wanted
+    from airflow_provider_voicepartner.delivery.store import DeliveryStore, StoredEvent
+    from airflow_provider_voicepartner.store.engine import Store
+
+log = logging.getLogger(__name__)
+
+PURPOSE: Final = "reading replies and delivery reports"
+
+RUNS_REMEMBERED: Final = 50
+"""Runs whose share of events is remembered, so that a retry, or a person who clears the task, gets the same again."""
+
+
+def open_configured_store() -> Store:
+    """
+    Open the store of ``[voicepartner] store_url``, else the SQLite file under ``AIRFLOW_HOME``.
+
+    :raises ConfigurationError: its address, what is installed, or the version of its tables has to change.
+    :raises StoreUnavailableError: it cannot be reached now.
+    """
+    # Inside, because DAG files import this module, and these bring SQLAlchemy and requests along.
+    from airflow_provider_voicepartner.hooks.turnstile import default_store_url, store_url
+    from airflow_provider_voicepartner.store.engine import StoreUrlError, open_store
+
+    url = store_url()
+    try:
+        return open_store(url or default_store_url(), purpose=PURPOSE, upgrade=url is None)
+    except StoreUrlError as error:
+        raise ConfigurationError(f"[voicepartner] store_url: {error}") from None
+
+
+class DeliveryHook:
+    """
+    Reads what came back: replies, opt-outs, pressed keys and finished campaigns, with numbers and texts.
+
+    It needs no Airflow connection: the store is that of ``[voicepartner] store_url``. What it returns does not show
+    numbers and texts when it is logged; keep them out of XCom and of your own log lines.
+    """
+
+    @cached_property
+    def _store(self) -> Store:
+        return open_configured_store()
+
+    @cached_property
+    def _delivery(self) -> DeliveryStore:
+        from airflow_provider_voicepartner.delivery.store import DeliveryStore
+
+        return DeliveryStore(self._store)
+
+    def take_events(self, asset: Any, *, context: Mapping[str, Any] | None = None) -> list[StoredEvent]:
+        """
+        Return the events that this task has to work on: all that came in and that no earlier run has taken.
+
+        Each event is taken by one run. A retry, or a run that is cleared, gets the events that it had. An asset event
+        only wakes the DAG: Airflow may tell one twice, or attach it to a later run than the one it belongs to.
+
+        :param asset: with the watchers that chose the events, as in the DAG's ``schedule``. The task must name it in
+            its ``inlets``, and the DAG must have ``max_active_runs=1``.
+        :param context: of the task; None takes that of the task that runs.
+        :returns: in the order in which they came in; empty where an earlier run has them all.
+        :raises ConfigurationError: naming what the DAG lacks.
+        """
+        from airflow_provider_voicepartner.delivery.notices import NoticeReader
+
+        if context is None:
+            from airflow.providers.common.compat.sdk import get_current_context
+
+            context = get_current_context()
+        wanted = _wanted_of(asset)
+        shares = _Shares.of(asset, context)
+        reader = NoticeReader(self._store)
+        since, until = shares.share_of(
+            context["run_id"], head=reader.head(), first=_first_told(asset, context, wanted)
+        )
+        return self.get_events(reader.ids(wanted, since=since, until=until))
+
+    def get_events(self, ids: Collection[int]) -> list[StoredEvent]:
+        """
+        Read events, in the order in which they came in.
+
+        :param ids: ``id`` of the payloads of
+            :class:`~airflow_provider_voicepartner.triggers.events.DeliveryEventTrigger`.
+        :returns: each once; those that were purged are missing, and the log says how many.
+        """
+        found = self._delivery.events_by_id(ids)
+        if missing := len(set(ids)) - len(found):
+            log.warning("%d events are no longer in the store; they were purged", missing)
+        return found
+
+    def get_opt_outs(self, *, since: datetime | None = None) -> list[str]:
+        """
+        Read who said STOP, whichever gateway told, in E.164.
+
+        A purge of the store forgets them, so carry them into a list of your own.
+
+        :param since: aware; leaves out what was received before. None reads all.
+        """
+        return self._delivery.opt_outs(since=0.0 if since is None else since.timestamp())
+
+
+@dataclass(frozen=True, slots=True)
+class _Shares:
+    """
+    Which run of a task has taken which events, in the asset's state store.
+
+    Written by one run at a time, since the DAG has one at a time. One value, so that it changes as a whole; and not the
+    task's own state, which some versions of Airflow forget when a task is cleared.
+    """
+
+    state: Any
+    key: str
+    task: str
+
+    @classmethod
+    def of(cls, asset: Any, context: Mapping[str, Any]) -> _Shares:
+        dag, task = context["dag"], context["task"]
+        if dag.max_active_runs != 1:
+            raise ConfigurationError(
+                f"the DAG {dag.dag_id!r} must have max_active_runs=1: two runs at once could take the same events"
+            )
+        try:
+            state = context["asset_state_store"][asset]
+        except KeyError:
+            raise ConfigurationError(
+                f"the task {task.task_id!r} must name the asset {asset.name!r} in its inlets, as in @task(inlets=[…]), "
+                "and needs Airflow 3.3: which events were taken is kept with the asset"
+            ) from None
+        name = f"{dag.dag_id}.{task.task_id}"
+        return cls(state, f"voicepartner.taken.{hashlib.sha256(name.encode()).hexdigest()[:12]}", name)
+
+    def share_of(self, run_id: str, *, head: Head, first: int | None) -> tuple[int, int]:
+        """
+        Return what a run may take: after one ``id``, up to another.
+
+        :param head: of the store, now.
+        :param first: the first event that Airflow told this run of.
+        """
+        record = self.state.get(self.key)
+        try:
+            runs = [] if record is None else [(str(run), int(a), int(b)) for run, a, b in record["runs"]]
+            is_known = record is not None and head.seq >= int(record["seq"])  # else it is another store
+            until = int(record["until"]) if record is not None else 0
+        except (TypeError, KeyError, ValueError):
+            raise ConfigurationError(
+                f"the asset's state {self.key!r} cannot be read; delete it to begin with the next event"
+            ) from None
+        for run, since, last in runs:
+            if run == run_id:
+                return since, last
+        begin = head.event if first is None else first - 1
+        since = until if is_known else begin
+        share = (since, max(since, head.event))
+        runs = [*runs, (run_id, *share)][-RUNS_REMEMBERED:]
+        self.state.set(
+            self.key,
+            {"task": self.task, "seq": head.seq, "until": share[1], "runs": [list(run) for run in runs]},
+        )
+        return share
+
+
+def _wanted_of(asset: Any) -> list[Wanted]:
+    triggers = [watcher.trigger for watcher in getattr(asset, "watchers", ())]
+    wanted = [trigger.wanted for trigger in triggers if hasattr(trigger, "wanted")]
+    if not wanted:
+        raise ConfigurationError(
+            "take_events needs the asset with its watcher: Asset(…, watchers=[AssetWatcher(…, "
+            "trigger=DeliveryEventTrigger(…))])"
+        )
+    return wanted
+
+
+def _first_told(asset: Any, context: Mapping[str, Any], wanted: Collection[Wanted]) -> int | None:
+    """Return the lowest ``id`` that the run's asset events tell; they may also be others', or made in the UI."""
+    payloads = [
+        (event.extra or {}).get("payload") for event in context["triggering_asset_events"].get(asset, ())
+    ]
+    kinds = {kind for choice in wanted for kind in choice.kinds}
+    ids = [
+        payload["id"]
+        for payload in payloads
+        if isinstance(payload, dict) and payload.get("kind") in kinds and isinstance(payload.get("id"), int)
+    ]
+    return min(ids, default=None)

@@ -1,0 +1,164 @@
+"""Start DAGs when people answer: replies, opt-outs, pressed keys and finished campaigns become asset events."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import AsyncIterator, Collection, Hashable
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
+from weakref import WeakValueDictionary
+
+from airflow.providers.common.compat.triggers import BaseEventTrigger
+from airflow.triggers.base import TriggerEvent
+
+from airflow_provider_voicepartner.delivery.arrivals import KINDS
+from airflow_provider_voicepartner.delivery.notices import Wanted
+from airflow_provider_voicepartner.exceptions import ConfigurationError
+from airflow_provider_voicepartner.hooks.registry import HOOKS
+
+if TYPE_CHECKING:
+    from airflow.triggers.shared_stream import SharedStreamProducer
+
+CLASSPATH: Final = "airflow_provider_voicepartner.triggers.events.DeliveryEventTrigger"
+SHORTEST_INTERVAL: Final = 0.1
+
+_TOO_OLD: Final = (
+    "DeliveryEventTrigger needs Airflow 3.3 or later, whose shared streams say when an event is safely kept"
+)
+
+
+class DeliveryEventTrigger(BaseEventTrigger):
+    """
+    Turn what comes back from the gateways into asset events, for an ``AssetWatcher``. Needs Airflow 3.3.
+
+    Each event is told once per asset, in the order in which events came in, whoever restarts in between. What a kill
+    at the wrong moment may repeat does no harm to a task that reads its events with
+    :meth:`~airflow_provider_voicepartner.hooks.delivery.DeliveryHook.take_events`. The payload is ``{"id",
+    "kind", "gateway", "campaign", "at", "received_at"}``: never a number or a text.
+
+    :param kinds: of ``reply``, ``opt_out``, ``pressed_keys``, ``completion``; one or several. Default: all.
+    :param gateway: ``smspartner``, ``voicepartner`` or ``octopush``; None for all.
+    :param campaign: one campaign only: ``ref:`` and a batch's reference, or ``id:`` and its id at the gateway.
+    :param poll_interval: seconds between two looks at the store, at least 0.1; default 5.
+    :param start: where the very first start begins: ``now``, with what comes in next, or ``oldest``, with all that the
+        store holds. A later start goes on where the last ended.
+    :raises ConfigurationError: for an argument that cannot be, and on Airflow before 3.3.
+    """
+
+    _alive: ClassVar[WeakValueDictionary[str, DeliveryEventTrigger]] = WeakValueDictionary()
+
+    def __init__(
+        self,
+        *,
+        kinds: str | Collection[str] = KINDS,
+        gateway: str | None = None,
+        campaign: str | None = None,
+        poll_interval: float = 5.0,
+        start: Literal["now", "oldest"] = "now",
+    ) -> None:
+        if not hasattr(BaseEventTrigger, "create_shared_stream_producer"):
+            raise ConfigurationError(_TOO_OLD)
+        super().__init__()
+        self.kinds = _checked_kinds(kinds)
+        self.gateway = gateway
+        self.campaign = campaign
+        self.poll_interval = poll_interval
+        self.start = start
+        if gateway is not None and gateway not in HOOKS:
+            raise ConfigurationError(f"gateway must be one of {', '.join(HOOKS)}, or None for all")
+        if campaign is not None and not campaign.startswith(("ref:", "id:")):
+            raise ConfigurationError(
+                "campaign must be 'ref:' and a batch's reference, or 'id:' and its gateway_id"
+            )
+        if not poll_interval >= SHORTEST_INTERVAL:
+            raise ConfigurationError(f"poll_interval must be at least {SHORTEST_INTERVAL} seconds")
+        if start not in ("now", "oldest"):
+            raise ConfigurationError("start must be 'now' or 'oldest'")
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return the class path and what ``__init__`` needs."""
+        return CLASSPATH, {
+            "kinds": list(self.kinds),
+            "gateway": self.gateway,
+            "campaign": self.campaign,
+            "poll_interval": self.poll_interval,
+            "start": self.start,
+        }
+
+    @property
+    def wanted(self) -> Wanted:
+        """Which events it tells."""
+        return Wanted(kinds=self.kinds, gateway=self.gateway, campaign=self.campaign)
+
+    @property
+    def cursor_key(self) -> str:
+        """The key of the cursor in the asset's state store: the same for the same choice of events."""
+        chosen = json.dumps([list(self.kinds), self.gateway, self.campaign])
+        return f"voicepartner.events.{hashlib.sha256(chosen.encode()).hexdigest()[:12]}"
+
+    def shared_stream_key(self) -> Hashable:
+        """
+        Return a key of this trigger's own.
+
+        A stream that is shared has one cursor, and whoever joins it late misses what was told before. So each trigger
+        has its own stream and cursor, for the sake of what Airflow says of a stream's events: which of them it has
+        kept. What is shared is the reading of the store.
+        """
+        arguments = _as_text(self.serialize()[1])
+        # Airflow makes the stream from the arguments alone, and it needs the asset's state store, which we were given.
+        self._alive[arguments] = self
+        return CLASSPATH, arguments, self.trigger_id
+
+    @classmethod
+    def create_shared_stream_producer(cls, kwargs: dict[str, Any]) -> SharedStreamProducer:
+        """Return the stream of the trigger with these arguments."""
+        from airflow_provider_voicepartner.triggers.event_stream import EventStream
+        from airflow_provider_voicepartner.triggers.feed import shared_feed
+
+        trigger = cls._alive[_as_text(kwargs)]
+        return EventStream(
+            shared_feed(),
+            _states_of(trigger.asset_state_store),
+            key=trigger.cursor_key,
+            wanted=trigger.wanted,
+            poll_interval=trigger.poll_interval,
+            from_oldest=trigger.start == "oldest",
+        )
+
+    async def filter_shared_stream(self, shared_stream: AsyncIterator[Any]) -> AsyncIterator[TriggerEvent]:
+        """Turn each notice into the event that Airflow keeps."""
+        async for notice in shared_stream:
+            yield TriggerEvent(notice.to_json())
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Refuse: Airflow runs this where it has no shared streams."""
+        raise ConfigurationError(_TOO_OLD)
+        yield  # makes it the generator that Airflow expects
+
+
+def _checked_kinds(kinds: str | Collection[str]) -> tuple[str, ...]:
+    chosen = {kinds} if isinstance(kinds, str) else set(kinds)
+    if not chosen or chosen - set(KINDS):
+        raise ConfigurationError(f"kinds must be among {', '.join(KINDS)}, and at least one of them")
+    # In one order, because Airflow tells triggers apart by their arguments.
+    return tuple(kind for kind in KINDS if kind in chosen)
+
+
+def _as_text(arguments: dict[str, Any]) -> str:
+    return json.dumps(arguments, sort_keys=True)
+
+
+def _states_of(accessors: Any) -> list[Any]:
+    """
+    Return the state store of each asset that the trigger is on.
+
+    Two watchers with equal triggers share one, which then has two assets, and Airflow does not tell it their names.
+    """
+    found = [*getattr(accessors, "_by_name", {}).values(), *getattr(accessors, "_by_uri", {}).values()]
+    if accessors is not None and not found:
+        found = [accessors]
+    if not found:
+        raise ConfigurationError(
+            "DeliveryEventTrigger works on an AssetWatcher only: AssetWatcher(trigger=…)"
+        )
+    return found
