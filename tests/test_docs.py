@@ -341,7 +341,7 @@ class TestReference:
         from airflow_provider_voicepartner.delivery.completion import Progress
 
         text = section(read("docs/sensor.md"), "What it returns")
-        assert all(f'"{name}"' in text for name in Progress.of_reports([], expected=0).to_json())
+        assert all(f'"{name}"' in text for name in Progress.of_batches([], {}).to_json())
 
     def test_every_choice(self) -> None:
         from airflow_provider_voicepartner.sending.ledger import OnUnknown

@@ -56,9 +56,14 @@ class AwaitedBatch:
                 told[DeliveryStatus.DELIVERED] += delivered
                 # Of the rest, the call tells only that the campaign ended without them.
                 told[DeliveryStatus.FAILED] += self.accepted - delivered
+        was_cancelled = told.pop(DeliveryStatus.CANCELLED, 0) > 0
         del told[DeliveryStatus.PENDING]
         left = max(0, self.accepted - told.total())
-        told[DeliveryStatus.UNCONFIRMED if is_over else DeliveryStatus.PENDING] += left
+        if was_cancelled:
+            # A campaign is taken back as a whole, which is told once.
+            told[DeliveryStatus.CANCELLED] += left
+        else:
+            told[DeliveryStatus.UNCONFIRMED if is_over else DeliveryStatus.PENDING] += left
         return told
 
     def is_complete(self, known: Mapping[CampaignKey, KnownCampaign]) -> bool:

@@ -34,7 +34,12 @@ from airflow_provider_voicepartner.gateways.model import (
     Recipient,
 )
 from airflow_provider_voicepartner.gateways.wire import ApiRequest, ApiResponse, Credentials, scrub
-from airflow_provider_voicepartner.hooks.callbacks import CallbackConfig, callback_config
+from airflow_provider_voicepartner.hooks.callbacks import (
+    CallbackConfig,
+    callback_config,
+    reports_by_batch,
+    was_reported,
+)
 from airflow_provider_voicepartner.hooks.connection import (
     ConnectionExtra,
     read_base_url,
@@ -252,13 +257,21 @@ class GatewayHook(BaseHook):
         balance = self.get_balance()
         return balance.amount if len(balance.unit) == 3 and balance.unit.isupper() else None
 
+    def can_look_up(self, message: Message, reference: str) -> bool:
+        """Say whether there is anywhere to look whether a batch was sent: at the gateway, or in what it called back."""
+        return self.tag_of(message, reference) is not None or self._is_called_back
+
     def was_sent(self, message: Message, reference: str) -> bool:
         """
-        Ask the gateway whether it knows a batch by our reference; only where :meth:`tag_of` gives something to ask by.
+        Look whether a batch was sent: here, whether the gateway called back about it; gateways that know it are asked.
 
         :returns: True proves that it was sent. False proves nothing.
         """
-        return False
+        return self._is_called_back and was_reported(self.gateway.NAME, reference)
+
+    @property
+    def _is_called_back(self) -> bool:
+        return self._callback_config is not None and reports_by_batch(self.gateway.NAME)
 
     def tag_of(self, message: Message, reference: str) -> str | None:
         """Return what the gateway can be asked by about a batch whose id is not known; None where there is no such."""

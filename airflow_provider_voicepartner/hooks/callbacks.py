@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -22,6 +23,8 @@ from airflow_provider_voicepartner.gateways.model import CallbackUrls
 
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.store.engine import Store
+
+log = logging.getLogger(__name__)
 
 SECTION: Final = "voicepartner"
 PREFIX: Final = "/voicepartner"
@@ -138,6 +141,27 @@ def can_report(gateway: str) -> bool:
 def reports_by_batch(gateway: str) -> bool:
     """Say whether a gateway is given a URL for each batch, so that its calls name a batch whose id we do not know."""
     return gateway in _PER_BATCH
+
+
+def was_reported(gateway: str, reference: str) -> bool:
+    """
+    Say whether a gateway called back about a batch, which proves that it took it.
+
+    :returns: False also where the store cannot be asked, with a word in the log.
+    """
+    from airflow_provider_voicepartner.delivery.arrivals import of_reference
+    from airflow_provider_voicepartner.delivery.store import DeliveryStore
+    from airflow_provider_voicepartner.store.engine import StoreUnavailableError
+
+    try:
+        store = DeliveryStore(open_receiver_store())
+        try:
+            return store.has_report(of_reference(gateway, reference))
+        finally:
+            store.close()
+    except StoreUnavailableError as error:
+        log.warning("Whether the gateway called back cannot be looked up: %s", error)
+    return False
 
 
 def why_not() -> str:

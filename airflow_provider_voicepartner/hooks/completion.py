@@ -389,7 +389,9 @@ class CampaignWatch:
         if self.options.report_path:
             from airflow_provider_voicepartner.hooks.storage import write_delivery_reports
 
-            write_delivery_reports(self.options.report_path, self.store.reports(self.keys))
+            # One without a number says that a whole batch was cancelled.
+            people = [report for report in self.store.reports(self.keys) if report.phone_number]
+            write_delivery_reports(self.options.report_path, people)
 
     def _tell_everybody(self, progress: Progress) -> None:
         """Leave an event for whoever waits for the end of campaigns. What it is about has been decided without it."""

@@ -69,6 +69,10 @@ class DryRun:
             f"dry_run: the simulation was not answered, and nothing was sent: {unanswered}"
         )
 
+    def can_look_up(self, message: Message, reference: str) -> bool:
+        """There is nowhere to look."""
+        return False
+
     def was_sent(self, message: Message, reference: str) -> bool:
         """Nothing was."""
         return False

@@ -205,16 +205,23 @@ def test_a_planned_campaign_is_not_asked_about_before_its_time(
     assert poke(report).xcom_value["delivered"] == 2
 
 
-def test_a_cancelled_campaign_ends_the_wait_with_the_gateways_reason(
-    sandbox: Any, later: Callable[[float], None]
+@pytest.mark.parametrize("conn_id", ["smspartner_default", "octopush_default"])
+def test_a_cancelled_campaign_ends_the_wait_and_is_delivered_to_nobody(
+    sandbox: Any, later: Callable[[float], None], conn_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from airflow_provider_voicepartner.operators.campaign import CancelCampaignOperator
 
-    report = send(send_at=datetime.now(UTC) + timedelta(hours=2))
+    monkeypatch.setenv("AIRFLOW__VOICEPARTNER__PUBLIC_URL", "https://hooks.example.org")
+    monkeypatch.setenv("AIRFLOW__VOICEPARTNER__CALLBACK_SECRET", "a-planted-secret-of-32-characters")
+    report = send(send_at=datetime.now(UTC) + timedelta(hours=2), conn_id=conn_id)
+    assert poke(report) is False
     CancelCampaignOperator(task_id="cancel", campaign=report).execute(context())
-    later(3 * 3600)
-    with pytest.raises(RejectedError, match="not found"):
-        poke(report)
+    before = requests(sandbox)
+    counts = poke(report).xcom_value
+    assert (counts["cancelled"], counts["delivered"], counts["pending"]) == (2, 0, 0)
+    assert requests(sandbox) == before
+    with pytest.raises(DeliveryFailedError):
+        poke(report, min_delivery_rate=0.1)
 
 
 def test_a_gateway_that_cannot_be_reached_is_asked_again(
