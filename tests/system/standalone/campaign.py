@@ -26,7 +26,7 @@ with DAG("send_and_wait", schedule=None, start_date=START, catchup=False):
         params={"to": os.environ.get("STANDALONE_TO", "-")},
     )
     CampaignCompletionSensor(
-        task_id="wait", campaign=call.output, deferrable=True, poke_interval=2, min_delivery_rate=0.5
+        task_id="wait", campaign=call.output, deferrable=True, poke_interval=8, min_delivery_rate=0.5
     )
     TtsCallOperator(
         task_id="call_and_wait",
@@ -35,7 +35,7 @@ with DAG("send_and_wait", schedule=None, start_date=START, catchup=False):
         text=os.environ.get("STANDALONE_TEXT", "-"),
         wait_for_completion=True,
         deferrable=True,
-        completion={"poke_interval": 2},
+        completion={"poke_interval": 8},
     )
 
 completions = Asset(
