@@ -57,6 +57,31 @@ def get_provider_info() -> dict[str, Any]:
                         "example": "postgresql://user:password@host/voicepartner",
                         "default": "",
                     },
+                    "public_url": {
+                        "description": "The address under which gateways reach the receiver of their reports: https, "
+                        "with /voicepartner below it. Without it and callback_secret no report can come.\n",
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "https://hooks.example.org",
+                        "default": "",
+                    },
+                    "callback_secret": {
+                        "description": "Signs the URLs that gateways report to; at least 16 characters. Several are "
+                        "separated by blanks or commas, the newest first: all are believed, the first signs.\n",
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "sensitive": True,
+                        "example": "a-long-random-text",
+                        "default": "",
+                    },
+                    "receiver_enabled": {
+                        "description": "Take reports in Airflow's API server, at /voicepartner (Airflow 3). It "
+                        "can also run alone, as airflow voicepartner receiver.\n",
+                        "version_added": "0.1.0",
+                        "type": "boolean",
+                        "example": None,
+                        "default": "False",
+                    },
                 },
             },
         },
@@ -80,6 +105,12 @@ def get_provider_info() -> dict[str, Any]:
             {"integration-name": label, "python-modules": [f"{PACKAGE}.triggers.pacing"]} for label in _ALL
         ],
         # Since Airflow 3.2; before it: python -m airflow_provider_voicepartner.
+        "plugins": [
+            {
+                "name": "voicepartner_receiver",
+                "plugin-class": f"{PACKAGE}.plugins.receiver.VoicePartnerReceiverPlugin",
+            },
+        ],
         "cli": [f"{PACKAGE}.cli.definition.get_commands"],
         "notifications": [
             f"{PACKAGE}.notifications.sms.SmsNotifier",

@@ -17,7 +17,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from benchmarks import imports, peers, planning, resume
+from benchmarks import imports, peers, planning, receiver, resume, waiting
 from benchmarks.chart import write_chart
 from benchmarks.environment import Child, environment
 from benchmarks.gateway import Gateway, running_gateway
@@ -46,15 +46,20 @@ class Sizes:
     peer_batches: int
     single_requests: int
     installs: bool
+    reports: int
+    receiver_runs: int
+    waiting: int
 
 
 FULL = Sizes(
     planned=1_000_000, sample=100_000, planning_runs=3, sent=1_000_000, sending_runs=3, slow_batches=200,
     slow_runs=2, crash_at=1900, crash_of=2000, import_rounds=3, peer_batches=20, single_requests=30, installs=True,
+    reports=20_000, receiver_runs=3, waiting=10_000,
 )  # fmt: skip
 QUICK = Sizes(
     planned=50_000, sample=2_000, planning_runs=1, sent=50_000, sending_runs=1, slow_batches=12, slow_runs=1,
     crash_at=40, crash_of=60, import_rounds=1, peer_batches=4, single_requests=3, installs=False,
+    reports=1_000, receiver_runs=1, waiting=500,
 )  # fmt: skip
 
 
@@ -214,11 +219,15 @@ class Bench:
             resumed = self.resuming()
         with _said("imports"):
             imported, about_imports = self.importing()
+        with _said("receiver"):
+            received = receiver.rows(self.folder, reports=self.sizes.reports, runs=self.sizes.receiver_runs)
+        with _said("waiting"):
+            waited = waiting.row(self.child, self.folder, self.sizes.waiting)
         with _said("peers"):
             ways += self.peers()
         batches = self.sizes.peer_batches
         return Results(
-            rows=[planned, sent, slow, resumed, imported],
+            rows=[planned, sent, slow, resumed, imported, *received, waited],
             ways=ways,
             campaign=f"{batches * BATCH:,} recipients ({batches} batches), gateway answers in 300 ms",
             notes=[about_sending, about_imports, *_NOTES],

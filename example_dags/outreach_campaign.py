@@ -18,6 +18,7 @@ from airflow_provider_voicepartner.operators.sms import SendSmsOperator
 from airflow_provider_voicepartner.operators.voice import TtsCallOperator, VoicemailDropOperator
 from airflow_provider_voicepartner.sensors.campaign import CampaignCompletionSensor
 
+WAIT = {"wait_for_completion": "{{ params.wait_for_calls }}", "completion": {"poke_interval": 2}}
 FOLDER = "{{ params.folder }}/{{ run_id | replace(':', '-') }}"
 
 with DAG(
@@ -28,6 +29,7 @@ with DAG(
     params={
         "people": str(Path(__file__).parent / "data" / "people.csv"),
         "folder": "/tmp/outreach",  # readable by every task; a bucket's mount on several machines
+        "wait_for_calls": False,  # needs the receiver, see docs/callbacks.md
     },
     tags=["voicepartner", "example"],
 ) as dag:
@@ -82,6 +84,7 @@ with DAG(
         on_invalid="skip",
         text="Bonjour,, la collecte de sang a lieu samedi, de neuf heures à dix-sept heures, salle des fêtes.",
         on_empty="skip",
+        **WAIT,
     )
 
     call_landlines = TtsCallOperator(
@@ -90,6 +93,7 @@ with DAG(
         to=f"{FOLDER}/call_landlines.csv",
         text="Bonjour {first_name}, la collecte de sang a lieu samedi, de neuf heures à dix-sept heures.",
         on_empty="skip",
+        **WAIT,
     )
 
     @task
@@ -105,6 +109,7 @@ with DAG(
         to=f"{FOLDER}/voicemail.csv",
         audio_token=pick_audio_file(),
         on_empty="skip",
+        **WAIT,
     )
 
     split = split_unreached("{{ params.people }}", FOLDER)

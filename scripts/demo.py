@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import re
+import secrets
 import shutil
 import signal
 import subprocess
@@ -51,11 +52,18 @@ def main() -> int:
             say(f"The sandbox listens on {url}, its clock {SPEED} times as fast as ours.")
             call(url, "/_sandbox/outcomes", OUTCOMES)
             set_environment(url)
-            say("Airflow runs the DAG outreach_campaign (its log: .demo/airflow.log) ...")
-            state, reports = run_dag()
-            call(url, "/_sandbox/clock/advance", {"seconds": 3600})
-            call(url, "/_sandbox/callbacks/wait?timeout=10", {})
-            show(state, reports, call(url, "/_sandbox/messages"))
+            with receiver() as public_url:
+                say(
+                    f"The receiver listens on {public_url}: gateways call it to tell what became of a message."
+                )
+                os.environ["AIRFLOW__VOICEPARTNER__PUBLIC_URL"] = public_url
+                command("callbacks", "register", "--conn-id", "octopush_default")
+                say(
+                    "Octopush's account was given the receiver's address; the others get one with each batch."
+                )
+                say("Airflow runs the DAG outreach_campaign (its log: .demo/airflow.log) ...")
+                state, reports = run_dag()
+            show(state, reports)
             say(f"Took {time.monotonic() - began:.0f} s.")
             return 0 if state == "success" else 1
     except KeyboardInterrupt:
@@ -109,6 +117,41 @@ def sandbox() -> Iterator[str]:
                 process.wait()
 
 
+@contextlib.contextmanager
+def receiver() -> Iterator[str]:
+    """Start the receiver as a process of its own on a free port; stop it whatever happens."""
+    with open(DEMO / "receiver.log", "w", encoding="utf-8") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "airflow_provider_voicepartner", "receiver", "--port", "0"],
+            stdout=subprocess.PIPE, stderr=log, text=True, cwd=PROJECT, start_new_session=True,
+        )  # fmt: skip
+        try:
+            assert process.stdout is not None
+            found = None
+            while found is None and (line := process.stdout.readline()):
+                log.write(line)
+                found = re.search(r"http://\S+?:\d+", line)
+            if found is None:
+                raise RuntimeError("the receiver did not start, see .demo/receiver.log")
+            yield found.group()
+        finally:
+            process.terminate()
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def command(*words: str) -> None:
+    """Run one of the provider's own commands, its output going to a log."""
+    with open(DEMO / "commands.log", "a", encoding="utf-8") as log:
+        subprocess.run(
+            [sys.executable, "-m", "airflow_provider_voicepartner", *words],
+            stdout=log, stderr=log, cwd=PROJECT, check=True, timeout=120,
+        )  # fmt: skip
+
+
 def call(url: str, path: str, body: Any = None) -> Any:
     """Ask the sandbox's control API."""
     import requests
@@ -127,6 +170,8 @@ def set_environment(url: str) -> None:
         "AIRFLOW_HOME": str(DEMO / "airflow"),
         "AIRFLOW__CORE__DAGS_FOLDER": str(DEMO / "dags"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__VOICEPARTNER__STORE_URL": f"sqlite:///{DEMO / 'voicepartner.db'}",
+        "AIRFLOW__VOICEPARTNER__CALLBACK_SECRET": secrets.token_urlsafe(32),
         "NO_PROXY": "127.0.0.1",
     }
     for gateway, (_, path) in GATEWAYS.items():
@@ -144,7 +189,9 @@ def run_dag() -> tuple[str, dict[str, Any]]:
 
         initdb()
         bag = DagBag(dag_folder=str(DEMO / "dags"), bundle_name="dags-folder")
-        run = bag.dags["outreach_campaign"].test(run_conf={"folder": str(DEMO / "out")})
+        run = bag.dags["outreach_campaign"].test(
+            run_conf={"folder": str(DEMO / "out"), "wait_for_calls": True}
+        )
         reports = {ti.task_id: ti.xcom_pull(ti.task_id) for ti in run.get_task_instances()}
     return str(run.state), reports
 
@@ -167,11 +214,9 @@ def _output_to(log: Any) -> Iterator[None]:
             os.close(copy)
 
 
-def show(state: str, reports: dict[str, Any], messages: Any) -> None:
-    """Print who was reached, by gateway: what Airflow knows, and what the sandbox saw."""
-    entries = messages["messages"] if isinstance(messages, dict) else messages
+def show(state: str, reports: dict[str, Any]) -> None:
+    """Print who was reached, by gateway, as Airflow knows it."""
     rows = [("TASK", "GATEWAY", "SENT", "LEFT OUT", "DELIVERED", "FAILED", "COST", "RESULT KNOWN BY")]
-    progress = reports.get("wait_for_sms") or {}
     for task_id, title in (
         ("send_sms", "SMS"),
         ("call_mobiles", "call to mobiles"),
@@ -183,14 +228,10 @@ def show(state: str, reports: dict[str, Any], messages: Any) -> None:
             rows.append((title, "-", "0", "", "", "", "", "skipped: nobody was left"))
             continue
         counts = report["counts"]
-        if task_id == "send_sms":
-            delivered, by = progress.get("delivered", 0), "polling"
-            failed = progress.get("expected", 0) - delivered
-        else:
-            ids = {batch["gateway_id"] for batch in report["batches"]}
-            mine = [entry for entry in entries if entry["campaign"] in ids]
-            delivered = sum(entry["status"].lower() == "delivered" for entry in mine)
-            failed, by = len(mine) - delivered, "the sandbox *"
+        known = report.get("delivery") or reports.get("wait_for_sms") or {}
+        by = "asking and calls" if task_id == "send_sms" else "calls to the receiver"
+        delivered = known.get("delivered", 0)
+        failed = known.get("expected", 0) - delivered
         left_out = counts["recipients"] - counts["accepted"]
         rows.append(
             (title, GATEWAYS[report["gateway"]][0], str(counts["accepted"]), str(left_out), str(delivered), str(failed),
@@ -200,12 +241,10 @@ def show(state: str, reports: dict[str, Any], messages: Any) -> None:
     say(f"\nDAG run: {state}\n")
     for row in rows:
         say("  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-    say(
-        "\n  * Voice Partner and Octopush tell results only by calling a URL; here the sandbox was asked instead."
-    )
     say("\nLook closer:")
     say("  .demo/out/                  the run's files: delivery reports, people who got no SMS and why")
     say("  .demo/airflow.log           what Airflow said; its home and database are in .demo/airflow")
+    say("  .demo/voicepartner.db       what the gateways told, by recipient (docs/store.md)")
     say("  example_dags/outreach_campaign.py   the DAG; change the connections and it sends for real")
     say("  make sandbox                a sandbox for your own DAGs, see docs/sandbox.md\n")
 

@@ -20,6 +20,8 @@ ROWS = (
     "| 12 batches, gateway answers in 300 ms, Airflow's state store |",
     "| resume after a kill at batch 40 of 60 |",
     "| import of operators.sms after airflow.sdk |",
+    "| receiver on SQLite, 64 connections |",
+    "| group commit on PostgreSQL |",
     "| SendSmsOperator, one task |",
     "| one mapped task per batch (HttpOperator) |",
     "| one request per recipient (requests.post) |",

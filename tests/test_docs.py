@@ -171,7 +171,7 @@ class TestLinks:
             assert word not in text, word
         hosts = set(re.findall(r"https?://([\w.-]+)", text))
         known = {
-            "127.0.0.1", "airflow.apache.org", "keepachangelog.com", "semver.org",
+            "127.0.0.1", "hooks.example.org", "airflow.apache.org", "keepachangelog.com", "semver.org",
             *(gateway.BASE_URL.split("/")[2] for gateway in gateways().values()),
         }  # fmt: skip
         assert hosts <= known
@@ -341,7 +341,7 @@ class TestReference:
         from airflow_provider_voicepartner.delivery.completion import Progress
 
         text = section(read("docs/sensor.md"), "What it returns")
-        assert all(f'"{name}"' in text for name in Progress.of_reports([], expected=0).to_json())
+        assert all(f'"{name}"' in text for name in Progress.of_batches([], {}).to_json())
 
     def test_every_choice(self) -> None:
         from airflow_provider_voicepartner.sending.ledger import OnUnknown

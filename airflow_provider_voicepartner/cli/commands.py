@@ -78,9 +78,42 @@ DB: Final = Group(
     ),
 )
 
+RECEIVER: Final = Command(
+    "receiver",
+    "Take what gateways report, in a process of its own",
+    f"{_CLI}.receiver.run",
+    (
+        Argument(
+            ("--host",), {"default": "127.0.0.1", "help": "where to listen; 127.0.0.1 is for a proxy here"}
+        ),
+        Argument(("--port",), {"default": 8793, "type": int, "help": "where to listen; 8793 unless given"}),
+    ),
+)
+
+CALLBACKS: Final = Group(
+    "callbacks",
+    "The addresses that gateways report to",
+    (
+        Command(
+            "register",
+            "Set the callback URLs of an Octopush account, and show what was there before",
+            f"{_CLI}.callbacks.register",
+            (
+                Argument(("--conn-id",), {"default": "octopush_default", "help": "of type octopush"}),
+                Argument(("--dry-run",), {"action": "store_true", "help": "only show what is there"}),
+            ),
+        ),
+        Command(
+            "check",
+            "See that a call to the public URL arrives in the store",
+            f"{_CLI}.callbacks.check",
+        ),
+    ),
+)
+
 COMMANDS: Final = Group(
     "voicepartner",
     "SMS and voice through SMS Partner, Voice Partner and Octopush",
-    (DB,),
+    (DB, RECEIVER, CALLBACKS),
 )
 """All commands, in groups."""

@@ -76,6 +76,18 @@ class Arrival:
     received_at: float
 
 
+def cancelled(key: CampaignKey, *, received_at: float) -> Arrival:
+    """
+    Say that a whole campaign was taken back: a report that is about nobody in particular, without a number.
+
+    Gateways answer a cancel, and tell nobody else of it.
+    """
+    event = DeliveryReport(
+        gateway=key.gateway, campaign_id=None, phone_number="", status=DeliveryStatus.CANCELLED
+    )
+    return Arrival(key=key, event=event, received_at=received_at)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetter:
     """

@@ -1,14 +1,74 @@
-"""When a campaign is complete, and what became of it: one place decides, from delivery reports and the number sent."""
+"""When a campaign is complete, and what became of it: one place decides, from what is known and the number sent."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from airflow_provider_voicepartner.gateways.model import DeliveryReport
+from airflow_provider_voicepartner.delivery.arrivals import CampaignKey, of_gateway_id, of_reference
+from airflow_provider_voicepartner.delivery.store import KnownCampaign
 from airflow_provider_voicepartner.gateways.status import DeliveryStatus
+
+NOTHING_KNOWN = KnownCampaign()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AwaitedBatch:
+    """
+    A batch whose recipients are waited for.
+
+    :param gateway: the connection type.
+    :param reference: our own id of it.
+    :param gateway_id: the gateway's, None where its answer was lost.
+    :param accepted: recipients that the gateway took.
+    """
+
+    gateway: str
+    reference: str
+    gateway_id: str | None
+    accepted: int
+
+    @property
+    def keys(self) -> tuple[CampaignKey, ...]:
+        """Under which names reports about it are kept: ours where a URL is made for each batch, else the gateway's."""
+        keys = [of_reference(self.gateway, self.reference)] if self.reference else []
+        return (*keys, *([of_gateway_id(self.gateway, self.gateway_id)] if self.gateway_id else []))
+
+    def count(
+        self, known: Mapping[CampaignKey, KnownCampaign], *, is_over: bool = False
+    ) -> Counter[DeliveryStatus]:
+        """
+        Count its recipients by status.
+
+        :param known: what is known of each campaign.
+        :param is_over: nobody will tell any more: whoever is left is unconfirmed, never delivered.
+        :returns: counts that add up to ``accepted``, or more where a gateway reports about more people.
+        """
+        told: Counter[DeliveryStatus] = Counter()
+        for key in self.keys:
+            campaign = known.get(key, NOTHING_KNOWN)
+            told.update(campaign.counts)
+            if campaign.report is not None:
+                total = min(campaign.report.total, self.accepted)
+                delivered = min(campaign.report.delivered, total)
+                told[DeliveryStatus.DELIVERED] += delivered
+                # Of the rest, the call tells only that the campaign ended without them.
+                told[DeliveryStatus.FAILED] += self.accepted - delivered
+        was_cancelled = told.pop(DeliveryStatus.CANCELLED, 0) > 0
+        del told[DeliveryStatus.PENDING]
+        left = max(0, self.accepted - told.total())
+        if was_cancelled:
+            # A campaign is taken back as a whole, which is told once.
+            told[DeliveryStatus.CANCELLED] += left
+        else:
+            told[DeliveryStatus.UNCONFIRMED if is_over else DeliveryStatus.PENDING] += left
+        return told
+
+    def is_complete(self, known: Mapping[CampaignKey, KnownCampaign]) -> bool:
+        """Say whether everybody in it has a final status."""
+        return not self.count(known)[DeliveryStatus.PENDING]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,30 +84,51 @@ class Progress:
     counts: Mapping[DeliveryStatus, int]
 
     @classmethod
-    def of_reports(
-        cls, reports: Iterable[DeliveryReport], *, expected: int, unconfirmed: int = 0
+    def of_batches(
+        cls,
+        batches: Iterable[AwaitedBatch],
+        known: Mapping[CampaignKey, KnownCampaign],
+        *,
+        settled: Collection[str] = (),
+        is_over: bool = False,
     ) -> Progress:
         """
-        Count reports, one a recipient of a batch: a terminal one wins over a pending one, else the last.
+        Count the recipients of all batches.
 
-        :param reports: polled or called back, in any order, with repeats.
-        :param expected: recipients accepted.
-        :param unconfirmed: recipients of whom nobody will ever tell (a batch without an id).
+        :param batches: of the campaign.
+        :param known: what is known of each, from the store.
+        :param settled: references of batches of which nobody will tell more.
+        :param is_over: nobody will tell more of any.
         """
-        latest: dict[tuple[str | None, str], DeliveryStatus] = {}
-        for report in reports:
-            person = (report.campaign_id, report.phone_number)
-            if not (person in latest and latest[person].is_terminal):
-                latest[person] = report.status
-        counts = Counter(latest.values())
-        counts[DeliveryStatus.UNCONFIRMED] += unconfirmed
-        counts[DeliveryStatus.PENDING] += max(0, expected - counts.total())
+        counts: Counter[DeliveryStatus] = Counter()
+        expected = 0
+        for batch in batches:
+            counts.update(batch.count(known, is_over=is_over or batch.reference in settled))
+            expected += batch.accepted
         return cls(expected=expected, counts={status: counts[status] for status in DeliveryStatus})
+
+    @classmethod
+    def from_json(cls, data: Any) -> Progress:
+        """
+        Read :meth:`to_json` back.
+
+        :raises ValueError: for anything else.
+        """
+        try:
+            counts = {status: int(data[status.value]) for status in DeliveryStatus}
+            return cls(expected=int(data["expected"]), counts=counts)
+        except (KeyError, TypeError, ValueError):
+            raise ValueError("not the counts of a campaign") from None
 
     @property
     def delivered(self) -> int:
         """People who got it."""
         return self.counts[DeliveryStatus.DELIVERED]
+
+    @property
+    def unconfirmed(self) -> int:
+        """People of whom nobody told, and nobody will."""
+        return self.counts[DeliveryStatus.UNCONFIRMED]
 
     @property
     def pending(self) -> int:

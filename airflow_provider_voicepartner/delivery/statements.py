@@ -75,12 +75,13 @@ class Put:
             rows = "json_array_elements(CAST(:rows AS json)) WITH ORDINALITY AS t (v, n)"
             source = f"SELECT {values} FROM {rows} ORDER BY n"
         else:
-            source = f"VALUES ({', '.join(f':{name}' for name in columns)})"
+            source = f"VALUES ({', '.join('?' for _ in columns)})"
         self._columns = columns
         self._in_one = is_postgres
-        self._statement = text(
+        self._sql = (
             f"INSERT INTO {table.name} ({names}) {source} {conflict.format(key=', '.join(key), rest=rest)}"
         )
+        self._statement = text(self._sql)
 
     def __call__(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
         """Add the rows; none is fine."""
@@ -88,7 +89,10 @@ class Put:
             told = rows_as_json([[row[name] for name in self._columns] for row in rows])
             connection.execute(self._statement, {"rows": told})
         elif rows:
-            connection.execute(self._statement, list(rows))
+            # To the driver as they are: SQLAlchemy would look at each value of each row first.
+            connection.exec_driver_sql(
+                self._sql, [tuple(row[name] for name in self._columns) for row in rows]
+            )
 
 
 class Statements:

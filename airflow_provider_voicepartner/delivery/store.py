@@ -148,6 +148,10 @@ class DeliveryStore:
         self._now = now
         self._sql = Statements(is_postgres=store.is_postgres)
 
+    def close(self) -> None:
+        """Close idle connections."""
+        self._store.close()
+
     def write(self, items: Sequence[Item]) -> int:
         """
         Keep what came in, in one transaction: when this returns it is durable, when it raises nothing of it is kept.

@@ -24,6 +24,7 @@ _MAX_DIGITS = 40
 _FEWEST_DIGITS_OF_A_NUMBER = 6
 _LONGEST_WORDS = 200
 _EUROS = frozenset({"euros", "euro", "eur", "€"})
+_DIGIT = re.compile(r"\d")
 _CODE = re.compile(r"[A-Za-z0-9_.\-]{1,40}")
 
 
@@ -33,8 +34,12 @@ def loads(text: str | bytes) -> Any:
 
     :raises ValueError: for anything that is not JSON, including nesting too deep to follow.
     """
+    if isinstance(text, bytes):
+        text = text.decode(json.detect_encoding(text), "surrogatepass")
+    if text.startswith("\ufeff"):
+        raise ValueError("JSON that begins with a byte order mark")
     try:
-        return json.loads(text, parse_float=_exact, parse_constant=_refuse_constant)
+        return _DECODER.decode(text)
     except RecursionError:
         raise ValueError("JSON nested too deep") from None
 
@@ -48,6 +53,10 @@ def _exact(number: str) -> Decimal:
 
 def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
+
+
+_DECODER = json.JSONDecoder(parse_float=_exact, parse_constant=_refuse_constant)
+"""Made once: ``json.loads`` with these would make one for each text."""
 
 
 def pick(data: Mapping[str, Any], *names: str) -> Any:
@@ -243,7 +252,7 @@ def read_callback_number(value: Any) -> str:
     :raises InvalidCallbackError: for what has fewer than 6 digits, and so reaches nobody.
     """
     number = as_text(value)
-    if number is None or sum(letter.isdigit() for letter in number) < _FEWEST_DIGITS_OF_A_NUMBER:
+    if number is None or len(_DIGIT.findall(number)) < _FEWEST_DIGITS_OF_A_NUMBER:
         raise InvalidCallbackError("the callback names no phone number")
     return read_wire_number(number)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
@@ -33,6 +34,12 @@ from airflow_provider_voicepartner.gateways.model import (
     Recipient,
 )
 from airflow_provider_voicepartner.gateways.wire import ApiRequest, ApiResponse, Credentials, scrub
+from airflow_provider_voicepartner.hooks.callbacks import (
+    CallbackConfig,
+    callback_config,
+    reports_by_batch,
+    was_reported,
+)
 from airflow_provider_voicepartner.hooks.connection import (
     ConnectionExtra,
     read_base_url,
@@ -250,13 +257,21 @@ class GatewayHook(BaseHook):
         balance = self.get_balance()
         return balance.amount if len(balance.unit) == 3 and balance.unit.isupper() else None
 
+    def can_look_up(self, message: Message, reference: str) -> bool:
+        """Say whether there is anywhere to look whether a batch was sent: at the gateway, or in what it called back."""
+        return self.tag_of(message, reference) is not None or self._is_called_back
+
     def was_sent(self, message: Message, reference: str) -> bool:
         """
-        Ask the gateway whether it knows a batch by our reference; only where :meth:`tag_of` gives something to ask by.
+        Look whether a batch was sent: here, whether the gateway called back about it; gateways that know it are asked.
 
         :returns: True proves that it was sent. False proves nothing.
         """
-        return False
+        return self._is_called_back and was_reported(self.gateway.NAME, reference)
+
+    @property
+    def _is_called_back(self) -> bool:
+        return self._callback_config is not None and reports_by_batch(self.gateway.NAME)
 
     def tag_of(self, message: Message, reference: str) -> str | None:
         """Return what the gateway can be asked by about a batch whose id is not known; None where there is no such."""
@@ -276,17 +291,35 @@ class GatewayHook(BaseHook):
         callbacks: CallbackUrls | None = None,
         simulate: bool = False,
     ) -> ApiRequest:
-        """Build the request of :meth:`send_batch` without sending it: every check of arguments happens here."""
-        return checked(
+        """
+        Build the request of :meth:`send_batch` without sending it: every check of arguments happens here.
+
+        Without ``callbacks`` the gateway is given the receiver's URLs, where one is configured.
+        """
+        now = pendulum.instance(self.sender.now())
+        if callbacks is None and not simulate and self._callback_config is not None:
+            callbacks = self._callback_config.for_batch(
+                self.gateway.NAME, reference, now=now, send_at=send_at
+            )
+        callbacks = callbacks or CallbackUrls()
+        request = checked(
             self.gateway.build_batch,
             self.with_defaults(message),
             recipients,
             reference=reference,
-            now=pendulum.instance(self.sender.now()),
+            now=now,
             send_at=send_at,
-            callbacks=callbacks or CallbackUrls(),
+            callbacks=callbacks,
             simulate=simulate,
         )
+        # Whoever knows such a URL may report through it, so an answer that quotes it is not shown as it is.
+        urls = {url for url in (callbacks.delivery, callbacks.replies) if url}
+        return replace(request, private=(*request.private, *urls)) if urls else request
+
+    @cached_property
+    def _callback_config(self) -> CallbackConfig | None:
+        """Where gateways report to, read once: the secret may come from a command or a secrets backend."""
+        return callback_config()
 
     def with_defaults(self, message: Message) -> Message:
         """Fill in what the message leaves open from the connection's fields; subclasses say what."""

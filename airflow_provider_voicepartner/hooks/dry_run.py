@@ -46,7 +46,7 @@ class DryRun:
             recipients,
             reference=reference,
             send_at=send_at,
-            callbacks=callbacks,
+            callbacks=callbacks or CallbackUrls(),  # none of ours: nobody will report of what is not sent
             simulate=simulate or self._hook.simulates,
         )
 
@@ -68,6 +68,10 @@ class DryRun:
         raise RetryableNotSentError(
             f"dry_run: the simulation was not answered, and nothing was sent: {unanswered}"
         )
+
+    def can_look_up(self, message: Message, reference: str) -> bool:
+        """There is nowhere to look."""
+        return False
 
     def was_sent(self, message: Message, reference: str) -> bool:
         """Nothing was."""

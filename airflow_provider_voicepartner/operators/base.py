@@ -57,6 +57,11 @@ class SendingOperator(BaseOperator):
         30 s (Airflow 3.3 and later, whose task state tells the resumed task what it sent); default
         ``[operators] default_deferrable``.
     :param region: where national numbers belong, as ISO 3166 code.
+    :param wait_for_completion: when all is sent, wait until everybody has a final status, and add the counts to the
+        report as ``delivery``; in the triggerer with ``deferrable``.
+    :param completion: what the wait is to demand, as the sensor's arguments of the same names: ``min_delivery_rate``,
+        ``fail_fast``, ``report_path``, ``on_unconfirmed``, ``unconfirmed_after``, ``not_found_grace``,
+        ``unlisted_grace``, ``poke_interval``.
     """
 
     kind: ClassVar[Kind]
@@ -65,7 +70,8 @@ class SendingOperator(BaseOperator):
     template_fields: Sequence[str] = (
         "conn_id", "to", "column", "header", "sender", "send_at", "purpose", "options",
         "on_invalid", "rejects_path", "on_empty",
-        "on_unknown", "max_cost", "unit_price", "is_dry_run", "max_in_flight", "region",
+        "on_unknown", "max_cost", "unit_price", "is_dry_run", "max_in_flight", "region", "wait_for_completion",
+        "completion",
     )  # fmt: skip
     private_fields: ClassVar[frozenset[str]] = frozenset({"to", "options"})
     ui_color = "#d8f0ea"
@@ -91,6 +97,8 @@ class SendingOperator(BaseOperator):
         max_in_flight: int | str = 4,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         region: str = "FR",
+        wait_for_completion: bool | str = False,
+        completion: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -112,6 +120,8 @@ class SendingOperator(BaseOperator):
         self.max_in_flight = max_in_flight
         self.deferrable = deferrable
         self.region = region
+        self.wait_for_completion = wait_for_completion
+        self.completion = completion
         self._stop = StopSign()
 
     def _do_render_template_fields(
@@ -141,22 +151,37 @@ class SendingOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """
-        Send the campaign, or what an earlier attempt left of it.
+        Send the campaign, or what an earlier attempt left of it; wait for its end where that is asked for.
 
         :returns: the report, see :class:`~airflow_provider_voicepartner.sending.report.CampaignReport`.
         """
+        report = self._send(context)
+        if self._waits and not report.dry_run:
+            return self._wait(report, context)
+        return report.to_json()
+
+    @property
+    def _waits(self) -> bool:
+        from airflow_provider_voicepartner.sending.arguments import read_flag
+
+        return read_flag("wait_for_completion", self.wait_for_completion)
+
+    def _send(self, context: Context) -> CampaignReport:
         from airflow_provider_voicepartner.operators.sending import (
             campaign_of,
             plan_of,
             send_campaign,
             warn_of_a_long_campaign,
         )
+        from airflow_provider_voicepartner.operators.waiting import check_that_results_can_come
         from airflow_provider_voicepartner.sending.arguments import read_flag
 
         hook = self._hook()
         longest_wait = DEFER_FROM_SECONDS if self._may_wait_in_triggerer(context) else None
         try:
             hook.check_connection()
+            if self._waits:
+                check_that_results_can_come(hook, self.completion)
             hook.sender.longest_wait = longest_wait or hook.sender.longest_wait
             message = hook.with_defaults(self.message_to_send())
             plan = plan_of(self, hook, message)
@@ -174,7 +199,50 @@ class SendingOperator(BaseOperator):
         finally:
             hook.close()
         self._log_report(report, hook.gateway.LABEL)
-        return report.to_json()
+        return report
+
+    def _wait(self, report: CampaignReport, context: Context) -> dict[str, Any]:
+        """Wait until the campaign is complete; first the ids of what was sent are kept where a person can find them."""
+        from airflow_provider_voicepartner.hooks.completion import CampaignWatch
+        from airflow_provider_voicepartner.operators.waiting import (
+            REPORT_KEY,
+            read_completion,
+            wait_here,
+            with_delivery,
+        )
+
+        options, interval = read_completion(self.completion)
+        context["ti"].xcom_push(key=REPORT_KEY, value=report.to_json())
+        watch = CampaignWatch(report, options)
+        try:
+            if self.deferrable:
+                from airflow_provider_voicepartner.triggers.campaign import CampaignCompletionTrigger
+
+                trigger = CampaignCompletionTrigger.of_watch(watch, poke_interval=interval)
+                return self.defer(trigger=trigger, method_name="complete")
+            return with_delivery(report, wait_here(watch, interval, self._stop))
+        finally:
+            watch.close()
+
+    def complete(self, context: Context, event: dict[str, Any] | None = None) -> dict[str, Any]:
+        """
+        Judge what the trigger found out about the campaign that was sent before.
+
+        :raises ValueError: for any other event than the trigger's.
+        """
+        from airflow_provider_voicepartner.hooks.completion import CampaignWatch
+        from airflow_provider_voicepartner.operators.waiting import (
+            pushed_report,
+            read_completion,
+            with_delivery,
+        )
+
+        report = pushed_report(context["ti"])
+        watch = CampaignWatch(report, read_completion(self.completion)[0])
+        try:
+            return with_delivery(report, watch.judge_event(event))
+        finally:
+            watch.close()
 
     def on_kill(self) -> None:
         """Claim nothing more; what is under way is recorded if it is answered in time."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+import time
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +19,9 @@ from airflow_provider_voicepartner.gateways.errors import ErrorKind
 
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.hooks.base import GatewayHook
-    from airflow_provider_voicepartner.sending.report import CampaignReport
+    from airflow_provider_voicepartner.sending.report import CampaignReport, SentBatch
+
+log = logging.getLogger(__name__)
 
 
 def cancel_batches(report: CampaignReport, hook: GatewayHook, *, ignore_too_late: bool) -> dict[str, Any]:
@@ -31,6 +36,7 @@ def cancel_batches(report: CampaignReport, hook: GatewayHook, *, ignore_too_late
         return {**counts, "refunded": None}
     refunds: list[Decimal] = []
     failures: list[VoicePartnerProviderError] = []
+    taken_back: list[SentBatch] = []
     nameless = sum(batch.gateway_id is None for batch in report.batches)
     for batch in report.batches:
         if batch.gateway_id is None:
@@ -44,8 +50,10 @@ def cancel_batches(report: CampaignReport, hook: GatewayHook, *, ignore_too_late
                 failures.append(error)
             continue
         counts["already_cancelled" if answer.already else "cancelled"] += 1
+        taken_back.append(batch)
         if answer.refunded is not None:
             refunds.append(answer.refunded)
+    _tell_those_who_wait(report.gateway, taken_back)
     if failures:
         raise next((error for error in failures if isinstance(error, RetryableNotSentError)), failures[0])
     if nameless:
@@ -53,3 +61,28 @@ def cancel_batches(report: CampaignReport, hook: GatewayHook, *, ignore_too_late
             f"campaign: {nameless} batches have no id of the gateway (their answers were lost); cancel them there"
         )
     return {**counts, "refunded": str(sum(refunds, Decimal(0))) if refunds else None}
+
+
+def _tell_those_who_wait(gateway: str, batches: Sequence[SentBatch]) -> None:
+    """Keep that batches were cancelled: gateways tell nobody, and somebody may wait for what became of them."""
+    from airflow_provider_voicepartner.delivery.arrivals import cancelled, of_gateway_id, of_reference
+    from airflow_provider_voicepartner.hooks.stores import open_delivery_store
+    from airflow_provider_voicepartner.store.engine import StoreUnavailableError
+
+    now = time.time()
+    keys = [
+        of_reference(gateway, batch.reference)
+        if batch.reference
+        else of_gateway_id(gateway, str(batch.gateway_id))
+        for batch in batches
+    ]
+    if not keys:
+        return
+    try:
+        store = open_delivery_store()
+        try:
+            store.write([cancelled(key, received_at=now) for key in keys])
+        finally:
+            store.close()
+    except (ConfigurationError, StoreUnavailableError) as error:
+        log.warning("A sensor that waits for the campaign will not be told that it was cancelled: %s", error)

@@ -93,7 +93,7 @@ class DoubtSettler:
     def _look_up(self, doubt: Doubt) -> BatchRecord | None:
         """Ask by our reference. An answer that does not know it proves nothing."""
         reference = doubt.claim.reference
-        if not reference or self._tag(doubt) is None:
+        if not reference or not self.messenger.can_look_up(self.message, reference):
             return None
         for pause in LOOK_UP_AFTER:
             self.sleep(pause)

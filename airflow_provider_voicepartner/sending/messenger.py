@@ -48,9 +48,12 @@ class Messenger(Protocol):
     def money_left(self) -> Decimal | None:
         """Return what the account holds, in money; None where the gateway counts something else."""
 
+    def can_look_up(self, message: Message, reference: str) -> bool:
+        """Say whether there is anywhere to look whether a batch was sent."""
+
     def was_sent(self, message: Message, reference: str) -> bool:
         """
-        Ask the gateway whether it knows a batch by our reference.
+        Look whether a batch was sent: ask the gateway by our reference, or look for what it called back.
 
         :returns: True proves that it was sent. False proves nothing.
         """

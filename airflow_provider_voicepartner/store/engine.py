@@ -69,6 +69,7 @@ class Store:
             threading.RLock() if _in_memory(engine.url) else contextlib.nullcontext()
         )
         self._process = os.getpid()
+        self._held: Any = None
 
     @contextlib.contextmanager
     def write(self) -> Iterator[Connection]:
@@ -97,8 +98,23 @@ class Store:
         # Not now(), which is when the transaction began: before it waited for its lock.
         return float(connection.exec_driver_sql("SELECT extract(epoch FROM clock_timestamp())").scalar_one())
 
+    def hold(self) -> None:
+        """
+        Keep one idle connection to SQLite open until the store is closed; nothing to be done for others.
+
+        Whenever the last connection of all processes is closed, SQLite writes its log back into the file and removes
+        it, and a process that writes all the time would wait for that each time. Only for one that does not fork.
+        """
+        if not self.is_postgres and self._held is None:
+            self._held = self._engine.raw_connection()
+            # Without a look into the file, SQLite has not opened it yet.
+            self._held.cursor().execute("PRAGMA user_version").fetchall()
+
     def close(self) -> None:
         """Close idle connections. The store opens new ones if it is used again."""
+        if self._held is not None:
+            self._held.close()
+            self._held = None
         self._engine.dispose()
 
     @contextlib.contextmanager

@@ -61,14 +61,14 @@ def bring_up_to_date(store: Store, *, upgrade: bool) -> Upgrade:
     from sqlalchemy.exc import ProgrammingError
 
     with store.read() as connection:
-        found = _revision(connection)
-    _check(store, found, upgrade=upgrade)
+        found = _written_revision(connection)
     if found == REVISIONS[-1]:
         return Upgrade(found, found)
     try:
         with _one_at_a_time, store.write() as connection:
             _lock(connection)
-            found = _revision(connection)  # another process may have been first
+            # Only now nobody makes tables between two looks, and another process may have been first.
+            found = _written_revision(connection) or _unwritten_revision(connection)
             _check(store, found, upgrade=upgrade)
             if found is None:
                 _create(connection)
@@ -84,17 +84,23 @@ def bring_up_to_date(store: Store, *, upgrade: bool) -> Upgrade:
     )
 
 
-def _revision(connection: Connection) -> str | None:
-    """Return a database's revision, ``none`` for tables without one, None where no table of ours is."""
+def _written_revision(connection: Connection) -> str | None:
+    """Return the revision that stands in a database, None where none does."""
     from sqlalchemy import inspect, text
+
+    if not inspect(connection).has_table(VERSION_TABLE):
+        return None
+    found = connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar()
+    return None if found is None else str(found)
+
+
+def _unwritten_revision(connection: Connection) -> str | None:
+    """Return ``none`` where tables of ours are, None where not one is."""
+    from sqlalchemy import inspect
 
     from airflow_provider_voicepartner.store.schema import metadata
 
     inspector = inspect(connection)
-    if inspector.has_table(VERSION_TABLE):
-        found = connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar()
-        if found is not None:
-            return str(found)
     return UNVERSIONED if any(inspector.has_table(name) for name in metadata.tables) else None
 
 
@@ -124,12 +130,13 @@ def _create(connection: Connection) -> None:
     """Make all tables as they are now, as the migrations would one after the other, but without Alembic."""
     from sqlalchemy import text
 
-    from airflow_provider_voicepartner.store.schema import metadata
+    from airflow_provider_voicepartner.store.schema import metadata, sequence
 
     metadata.create_all(connection, checkfirst=True)
     connection.execute(
         text(f"CREATE TABLE IF NOT EXISTS {VERSION_TABLE} (version_num VARCHAR(32) NOT NULL PRIMARY KEY)")
     )
+    connection.execute(sequence.insert(), {"name": "delivery", "value": 0})
     connection.execute(
         text(f"INSERT INTO {VERSION_TABLE} (version_num) VALUES (:revision)"), {"revision": REVISIONS[-1]}
     )

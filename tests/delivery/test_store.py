@@ -135,6 +135,19 @@ class TestReports:
         assert (first.reference, second.reference) == ("a", "b")
         assert (by_id.campaign_id, by_id.reference, by_id.raw) == ("9", None, {})
 
+    def test_keep_their_times_to_the_microsecond(self, store: Store, delivery: DeliveryStore) -> None:
+        chance = random.Random(7)
+        told = [round(chance.uniform(1.7e9, 1.9e9), 6) for _ in range(500)]
+        delivery.write(
+            [report(n, received_at=told[n], at=pendulum.from_timestamp(told[n])) for n in range(500)]
+        )
+        found = rows(store, "delivery_report", "phone_number, at, received_at")
+        expected = {number(n): told[n] for n in range(500)}
+        assert {row["phone_number"]: row["received_at"] for row in found} == expected
+        assert {row["phone_number"]: row["at"] for row in found} == expected
+        times = [found.at.timestamp() for found in delivery.reports([A]) if found.at]
+        assert times == told
+
     def test_of_many_campaigns_are_read_a_few_at_a_time(
         self, delivery: DeliveryStore, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -8,13 +8,18 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_voicepartner.delivery.store import Arrival, of_reference
 from airflow_provider_voicepartner.exceptions import (
     BudgetExceededError,
     RejectedError,
     SendOutcomeUnknownError,
 )
+from airflow_provider_voicepartner.gateways.model import DeliveryReport
+from airflow_provider_voicepartner.gateways.status import DeliveryStatus
+from airflow_provider_voicepartner.hooks.stores import open_delivery_store
 from airflow_provider_voicepartner.operators.base import SendingOperator
 from airflow_provider_voicepartner.operators.voice import TtsCallOperator, VoicemailDropOperator
+from airflow_provider_voicepartner.store.engine import StoreUnavailableError
 from tests.conftest import KEYS, LOGIN
 from tests.support.gateways import fault, last_body, requests, sent
 from tests.support.tasks import FakeStore, Logs, assert_plain, chain, context
@@ -179,3 +184,58 @@ def test_a_budget_for_calls_needs_the_price_of_one(sandbox: Any) -> None:
     assert sent(sandbox, "voicepartner") == {}
     call(max_cost="0.6", unit_price="0.3").execute(context(FakeStore()))
     assert sent(sandbox, "voicepartner") == {ANNA: 1, LANDLINE: 1}
+
+
+class TestCallsAsEvidence:
+    """Voice Partner cannot be asked about a send; what it calls back proves that it took it."""
+
+    @pytest.fixture(autouse=True)
+    def _public(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("AIRFLOW__VOICEPARTNER__PUBLIC_URL", "https://hooks.example.org")
+        monkeypatch.setenv("AIRFLOW__VOICEPARTNER__CALLBACK_SECRET", "a-planted-secret-of-32-characters")
+
+    def attempt(self, store: FakeStore, number: int) -> Any:
+        return call(conn_id="voicepartner_default").execute(context(store, try_number=number))
+
+    def call_back(self, reference: str) -> None:
+        delivery = open_delivery_store()
+        event = DeliveryReport(
+            gateway="voicepartner", campaign_id="77", phone_number=ANNA, status=DeliveryStatus.PENDING
+        )
+        key = of_reference("voicepartner", reference)
+        delivery.write([Arrival(key=key, event=event, received_at=1.9e9)])
+        delivery.close()
+
+    @pytest.mark.usefixtures("one_look_up")
+    def test_a_call_settles_a_doubt_and_nobody_is_called_again(self, sandbox: Any) -> None:
+        store = FakeStore()
+        fault(sandbox, "drop_after")
+        with pytest.raises(SendOutcomeUnknownError):
+            self.attempt(store, 1)
+        with pytest.raises(SendOutcomeUnknownError):  # no call yet: still in doubt
+            self.attempt(store, 2)
+        (record,) = store.values["voicepartner/batches/0"].values()
+        self.call_back("another12345")
+        with pytest.raises(SendOutcomeUnknownError):
+            self.attempt(store, 3)
+        self.call_back(record["reference"])
+        report = self.attempt(store, 4)
+        assert (report["counts"]["accepted"], report["batches"][0]["state"]) == (2, "sent")
+        assert set(sent(sandbox, "voicepartner").values()) == {1}
+
+    @pytest.mark.usefixtures("one_look_up")
+    def test_a_store_that_cannot_be_asked_proves_nothing(
+        self, sandbox: Any, monkeypatch: pytest.MonkeyPatch, logs: Logs
+    ) -> None:
+        store = FakeStore()
+        fault(sandbox, "drop_after")
+        monkeypatch.setattr(
+            "airflow_provider_voicepartner.delivery.store.DeliveryStore.has_report", _unavailable
+        )
+        with pytest.raises(SendOutcomeUnknownError):
+            self.attempt(store, 1)
+        assert "cannot be looked up" in logs.text
+
+
+def _unavailable(*_: Any) -> bool:
+    raise StoreUnavailableError("gone")

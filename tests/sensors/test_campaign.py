@@ -68,7 +68,7 @@ def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
         nonlocal shift
         shift += seconds
 
-    monkeypatch.setattr("airflow_provider_voicepartner.sensors.polling.hook_for", shifted)
+    monkeypatch.setattr("airflow_provider_voicepartner.hooks.completion.hook_for", shifted)
     return move
 
 
@@ -130,11 +130,16 @@ def test_an_empty_list_is_not_done_not_even_long_after(
     sandbox: Any, set_connection: Any, later: Callable[[float], None], body: str
 ) -> None:
     report = send()
-    later(10 * DAY)
+    later(2 * DAY)
     with counting_server(answer(200, body)) as server:
         set_connection("smspartner", host=server.url)
         assert poke(report) is False
         assert len(server.received) == 1
+        later(2 * DAY)
+        with pytest.raises(DeliveryUnconfirmedError, match="2 unconfirmed of 2"):
+            poke(report)
+        counts = poke(report, on_unconfirmed="succeed").xcom_value
+        assert (counts["unconfirmed"], counts["delivered"]) == (2, 0)
 
 
 def test_people_whom_the_gateway_left_out_without_a_word_are_unconfirmed_in_the_end(
@@ -147,7 +152,7 @@ def test_people_whom_the_gateway_left_out_without_a_word_are_unconfirmed_in_the_
     sandbox.advance(DAY)
     assert poke(report) is False
     later(3700)
-    counts = poke(report).xcom_value
+    counts = poke(report, on_unconfirmed="succeed").xcom_value
     assert (counts["expected"], counts["delivered"], counts["unconfirmed"], counts["delivery_rate"]) == (
         2,
         1,
@@ -200,16 +205,23 @@ def test_a_planned_campaign_is_not_asked_about_before_its_time(
     assert poke(report).xcom_value["delivered"] == 2
 
 
-def test_a_cancelled_campaign_ends_the_wait_with_the_gateways_reason(
-    sandbox: Any, later: Callable[[float], None]
+@pytest.mark.parametrize("conn_id", ["smspartner_default", "octopush_default"])
+def test_a_cancelled_campaign_ends_the_wait_and_is_delivered_to_nobody(
+    sandbox: Any, later: Callable[[float], None], conn_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from airflow_provider_voicepartner.operators.campaign import CancelCampaignOperator
 
-    report = send(send_at=datetime.now(UTC) + timedelta(hours=2))
+    monkeypatch.setenv("AIRFLOW__VOICEPARTNER__PUBLIC_URL", "https://hooks.example.org")
+    monkeypatch.setenv("AIRFLOW__VOICEPARTNER__CALLBACK_SECRET", "a-planted-secret-of-32-characters")
+    report = send(send_at=datetime.now(UTC) + timedelta(hours=2), conn_id=conn_id)
+    assert poke(report) is False
     CancelCampaignOperator(task_id="cancel", campaign=report).execute(context())
-    later(3 * 3600)
-    with pytest.raises(RejectedError, match="not found"):
-        poke(report)
+    before = requests(sandbox)
+    counts = poke(report).xcom_value
+    assert (counts["cancelled"], counts["delivered"], counts["pending"]) == (2, 0, 0)
+    assert requests(sandbox) == before
+    with pytest.raises(DeliveryFailedError):
+        poke(report, min_delivery_rate=0.1)
 
 
 def test_a_gateway_that_cannot_be_reached_is_asked_again(
@@ -253,7 +265,7 @@ def test_what_was_only_assumed_sent_is_unconfirmed_and_never_delivered(
         SendSmsOperator(**arguments).execute(context(store))
     report = SendSmsOperator(**arguments, on_unknown="assume_sent").execute(context(store, try_number=2))
     later(DAY)
-    counts = poke(report).xcom_value
+    counts = poke(report, on_unconfirmed="succeed").xcom_value
     assert (counts["expected"], counts["unconfirmed"], counts["delivered"]) == (2, 2, 0)
     with pytest.raises(DeliveryFailedError):
         poke(report, min_delivery_rate=0.1)
@@ -272,7 +284,8 @@ def test_results_that_only_come_by_callback_fail_at_once_and_say_so(sandbox: Any
     operator = TtsCallOperator(task_id="call", to=ANNA, text="Bonjour", conn_id=conn_id)
     report = operator.execute(context(FakeStore()))
     with pytest.raises(
-        DeliveryUnconfirmedError, match="only by calling a URL, so they cannot be polled"
+        DeliveryUnconfirmedError,
+        match=r"only by calling a URL, and .* public_url and callback_secret are not set",
     ) as caught:
         sensor(report, poke_interval=3600, timeout=DAY).execute(context())
     assert isinstance(caught.value, AirflowFailException)
@@ -398,6 +411,7 @@ def test_what_a_user_may_want_from_a_template_is_one() -> None:
         "conn_id",
         "min_delivery_rate",
         "report_path",
+        "on_unconfirmed",
     }
 
 

@@ -1,4 +1,4 @@
-"""What a sender finds after an upgrade of the provider: its own file is brought up to date, a shared database is not."""
+"""What a sender finds after an upgrade: its own file is brought up to date, a shared database is not."""
 
 from __future__ import annotations
 

@@ -218,6 +218,10 @@ class FakeMessenger:
         """As the test says."""
         return self.money
 
+    def can_look_up(self, message: Message, reference: str) -> bool:
+        """As the test says."""
+        return self.finds
+
     def was_sent(self, message: Message, reference: str) -> bool:
         """Say whether a batch was taken."""
         self.asked.append(reference)

@@ -37,7 +37,7 @@ def demo() -> Iterator[subprocess.Popen[str]]:
     process.stdout.close()
 
 
-def sandbox_url(process: subprocess.Popen[str]) -> str:
+def url_in_next_line(process: subprocess.Popen[str]) -> str:
     assert process.stdout is not None
     found = re.search(r"http://\S+?:\d+", process.stdout.readline())
     assert found
@@ -45,14 +45,16 @@ def sandbox_url(process: subprocess.Popen[str]) -> str:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_demo_leaves_no_sandbox_behind(
+def test_an_interrupted_demo_leaves_no_sandbox_and_no_receiver_behind(
     demo: subprocess.Popen[str], number: signal.Signals
 ) -> None:
-    url = sandbox_url(demo)
-    assert requests.get(f"{url}/_sandbox", timeout=10).status_code == 200
+    urls = [f"{url_in_next_line(demo)}/_sandbox", f"{url_in_next_line(demo)}/voicepartner/health"]
+    assert [requests.get(url, timeout=10).status_code for url in urls] == [200, 200]
     assert demo.stdout is not None
+    assert "Octopush's account" in demo.stdout.readline()
     assert "Airflow runs the DAG" in demo.stdout.readline()
     demo.send_signal(number)
     assert demo.wait(30) == 130
-    with pytest.raises(requests.ConnectionError):
-        requests.get(f"{url}/_sandbox", timeout=10)
+    for url in urls:
+        with pytest.raises(requests.ConnectionError):
+            requests.get(url, timeout=10)

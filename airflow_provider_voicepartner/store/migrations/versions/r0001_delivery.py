@@ -37,11 +37,14 @@ def upgrade() -> None:
             sqlite_autoincrement=True,
         )
         op.create_index("voicepartner_rate_slot_name_at", "voicepartner_rate_slot", ["name", "at"])
-    op.create_table(
+    sequence = op.create_table(
         "voicepartner_sequence",
         sa.Column("name", sa.String(40), primary_key=True),
         sa.Column("value", sa.BigInteger(), nullable=False),
     )
+    op.bulk_insert(
+        sequence, [{"name": "delivery", "value": 0}]
+    )  # there from the start, so that it can be locked
     _create_reports()
     _create_events()
 

@@ -1,0 +1,58 @@
+"""``receiver``: takes what gateways report, in a process of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+from argparse import Namespace
+from importlib.util import find_spec
+from typing import Final
+
+from airflow_provider_voicepartner.cli.running import CommandError, say
+from airflow_provider_voicepartner.hooks.callbacks import (
+    PREFIX,
+    callback_config,
+    open_receiver_store,
+    receiver_tokens,
+    why_not,
+)
+
+_NEEDED: Final = ("fastapi", "uvicorn")
+
+
+def run(arguments: Namespace) -> None:
+    """Listen until the process is told to end."""
+    missing = [name for name in _NEEDED if find_spec(name) is None]
+    if missing:
+        raise CommandError(
+            f"the receiver needs {' and '.join(missing)}: pip install 'airflow-provider-voicepartner[receiver]'"
+        )
+    tokens, config = receiver_tokens(), callback_config()
+    # Better now than with the first report: a wrong address, or tables that have to be upgraded.
+    open_receiver_store().close()
+
+    from airflow_provider_voicepartner.delivery.receiver import create_app
+    from airflow_provider_voicepartner.delivery.serving import listen, make_server, share_the_interpreter
+
+    problem = ""
+    try:
+        listening = listen(arguments.host, arguments.port)
+    except OSError as error:
+        problem = error.strerror or type(error).__name__
+    if problem:
+        raise CommandError(f"cannot listen on {arguments.host}, port {arguments.port}: {problem}")
+    if not logging.getLogger().handlers:
+        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    share_the_interpreter()
+    app = create_app(open_receiver_store, tokens, prefix=PREFIX)
+    port = listening.getsockname()[1]
+    if config is None:
+        say(f"{why_not()}, so gateways are not given any address to report to.")
+
+    def started() -> None:
+        say(f"Listening on http://{arguments.host}:{port}{PREFIX}; health at {PREFIX}/health.")
+        sys.stdout.flush()  # it may go to a file, which would show it when the process ends
+
+    with contextlib.suppress(KeyboardInterrupt):
+        make_server(app, started).run(sockets=[listening])

@@ -1,0 +1,332 @@
+"""
+What gateways call: an application that keeps what they report, and answers 200 only once it is durable.
+
+It may be reached by anybody. A URL that we did not sign gets the same empty 404 whatever is wrong with it, before its
+body is read; a body that nobody understands is kept as a dead letter and answered with 200, because Octopush switches
+off addresses that refuse.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from airflow_provider_voicepartner.delivery.arrivals import (
+    Arrival,
+    CampaignKey,
+    DeadLetter,
+    of_gateway_id,
+    of_reference,
+)
+from airflow_provider_voicepartner.delivery.deadlines import Deadlines
+from airflow_provider_voicepartner.delivery.openapi import describe
+from airflow_provider_voicepartner.delivery.receiver_log import CountedLog, ReceiverCounts
+from airflow_provider_voicepartner.delivery.tokens import (
+    BatchToken,
+    CallbackToken,
+    CallbackTokens,
+    InvalidTokenError,
+    utc_now,
+)
+from airflow_provider_voicepartner.delivery.writer import GroupWriter, NotKeptError
+from airflow_provider_voicepartner.gateways import octopush, smspartner, voicepartner
+from airflow_provider_voicepartner.gateways.errors import InvalidCallbackError
+from airflow_provider_voicepartner.gateways.gateway import Gateway
+from airflow_provider_voicepartner.gateways.model import CallbackEvent, CampaignDeliveryReport
+from airflow_provider_voicepartner.gateways.wire import CallbackRequest
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
+
+    from airflow_provider_voicepartner.store.engine import Store
+
+log = logging.getLogger(__name__)
+
+LARGEST_BODY: Final = 64 * 1024
+_MOST_DISCARDED: Final = 1024 * 1024
+READ_SECONDS: Final = 10.0
+"""How long a body may take to come."""
+KEEP_SECONDS: Final = 20.0
+"""How long a request waits for its commit; then the gateway is told to try again."""
+_HEALTH_SECONDS: Final = 1.0
+
+_GATEWAYS: Final[Mapping[str, Gateway]] = {
+    gateway.NAME: gateway for gateway in (smspartner, voicepartner, octopush)
+}
+_METHODS: Final = ("GET", "POST")
+_NO_ANSWER: Final = "the store does not answer in time"
+
+
+Answer = tuple[int, Iterable[tuple[bytes, bytes]]]
+"""A status and headers; the body is always empty, as Octopush demands."""
+
+
+class BodyError(Exception):
+    """
+    A body that is not read.
+
+    :param status: of the answer.
+    :param what: the counter's name.
+    """
+
+    def __init__(self, status: int, what: str) -> None:
+        super().__init__(what)
+        self.status, self.what = status, what
+
+
+class Receiver:
+    """
+    The receiver's work, one for each process.
+
+    :param writer: what makes reports durable.
+    :param tokens: what says which URLs are ours.
+    """
+
+    def __init__(self, writer: GroupWriter, tokens: CallbackTokens) -> None:
+        self.writer = writer
+        self.counts = ReceiverCounts(tuple(_GATEWAYS))
+        self._tokens = tokens
+        self._log = CountedLog(log)
+        self._deadlines = Deadlines()
+        self._health: tuple[float, str] = (-_HEALTH_SECONDS, "")
+
+    async def callback(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Take one call of a gateway; plain ASGI, as pydantic and dependencies would cost more than the rest."""
+        status, headers = await self._answer(scope, receive)
+        await send(
+            {
+                "type": "http.response.start",
+                "status": status,
+                "headers": [(b"content-length", b"0"), *headers],
+            }
+        )
+        await send({"type": "http.response.body"})
+
+    async def _answer(self, scope: Scope, receive: Receive) -> Answer:
+        gateway_name, token_text = scope["path_params"]["gateway"], scope["path_params"]["token"]
+        query: bytes = scope["query_string"]
+        _hide(scope)
+        if scope["method"] not in _METHODS:
+            return 405, [(b"allow", ", ".join(_METHODS).encode())]
+        try:
+            token = self._tokens.read(gateway_name, token_text, now=utc_now())
+            gateway = _GATEWAYS[gateway_name]
+        except (InvalidTokenError, KeyError):
+            self.counts.refused += 1
+            self._log.warning("calls to addresses that are not ours, or have ended, were refused")
+            return 404, ()
+        headers = dict(scope["headers"])
+        try:
+            body = await self._deadlines.within(READ_SECONDS, read_body(headers, receive))
+        except BodyError as error:
+            return self._refuse_body(gateway.NAME, error)
+        except TimeoutError:
+            return self._refuse_body(gateway.NAME, BodyError(408, "too_slow"))
+        call = CallbackRequest(
+            method=scope["method"],
+            query=query.decode("latin-1"),
+            body=body,
+            content_type=headers.get(b"content-type", b"").decode("latin-1"),
+        )
+        return await self._keep(gateway.NAME, self.read(gateway, token, call))
+
+    def _refuse_body(self, gateway: str, error: BodyError) -> Answer:
+        self.counts.add(error.what, gateway)
+        self._log.warning(
+            f"bodies that are too large, too slow or cut off were refused, at addresses of {gateway}"
+        )
+        return error.status, [(b"connection", b"close")]
+
+    async def _keep(self, gateway: str, items: Sequence[Arrival | DeadLetter]) -> Answer:
+        try:
+            await self._deadlines.within(KEEP_SECONDS, self.writer.keep(items))
+        except (NotKeptError, TimeoutError) as error:
+            self.counts.add("not_kept", gateway)
+            self._log.error(
+                "calls were answered with 503, as they could not be stored", str(error) or _NO_ANSWER
+            )
+            return 503, [(b"retry-after", b"5")]
+        self.counts.add("kept", gateway)
+        return 200, ()
+
+    def read(
+        self, gateway: Gateway, token: CallbackToken, call: CallbackRequest
+    ) -> Sequence[Arrival | DeadLetter]:
+        """
+        Return what a call is to leave in the store: its events, or itself where it cannot be read.
+
+        :param gateway: whose call it is.
+        :param token: out of its URL.
+        :param call: as it came.
+        """
+        received_at = time.time()
+        try:
+            events = gateway.parse_callback(call)
+        except InvalidCallbackError as error:
+            why = str(error)
+        except Exception as error:  # a mistake of ours must not lose what the gateway says only once
+            why = f"reading it failed with {type(error).__name__}"
+        else:
+            return [
+                Arrival(key=key_of(gateway.NAME, token, event), event=event, received_at=received_at)
+                for event in events
+            ]
+        self.counts.add("dead_letters", gateway.NAME)
+        self._log.warning(f"calls of {gateway.NAME} could not be read and are kept as dead letters", why)
+        return [dead_letter(gateway.NAME, token, call, why, received_at)]
+
+    async def health(self, request: Request) -> Response:
+        """Say whether the store can be written; asked of it once a second at most."""
+        asked, problem = self._health
+        if time.monotonic() - asked >= _HEALTH_SECONDS:
+            try:
+                await self._deadlines.within(KEEP_SECONDS, self.writer.keep(()))
+                problem = ""
+            except (NotKeptError, TimeoutError) as error:
+                problem = str(error) or _NO_ANSWER
+                self._log.error("the store cannot be written", problem)
+            self._health = (time.monotonic(), problem)
+        # What is wrong stands in the log: the answer may be read by anybody.
+        if problem:
+            return JSONResponse({"status": "unavailable"}, status_code=503)
+        return JSONResponse({"status": "ok"})
+
+    async def metrics(self, request: Request) -> Response:
+        """Return the counters as Prometheus reads them."""
+        return PlainTextResponse(self.counts.exposition(self.writer), media_type="text/plain; version=0.0.4")
+
+
+def create_app(open_store: Callable[[], Store], tokens: CallbackTokens, *, prefix: str = "") -> FastAPI:
+    """
+    Make the application: ``{prefix}/callbacks/{gateway}/{token}``, ``{prefix}/health`` and ``{prefix}/metrics``.
+
+    :param open_store: opens the store, called with the first request and again as long as it fails.
+    :param tokens: what says which URLs are ours.
+    :param prefix: ``/voicepartner`` where nothing else puts the application there.
+    """
+    receiver = Receiver(GroupWriter(open_store, on_refused=in_place_of), tokens)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        await asyncio.to_thread(receiver.writer.close)
+
+    app = FastAPI(
+        title="Voice Partner provider: receiver of gateways' reports",
+        lifespan=lifespan,
+        redirect_slashes=False,  # the redirect would repeat the token
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=f"{prefix}/openapi.json",
+    )
+    app.state.receiver = receiver
+    app.router.routes += [
+        # An instance and no function, so that Starlette takes it for an application and adds nothing of its own.
+        Route(f"{prefix}/callbacks/{{gateway}}/{{token}}", _Application(receiver.callback)),
+        Route(f"{prefix}/health", receiver.health, methods=["GET"]),
+        Route(f"{prefix}/metrics", receiver.metrics, methods=["GET"]),
+    ]
+    app.add_exception_handler(404, _not_found)
+    page = describe(app.title, prefix, tuple(_GATEWAYS), LARGEST_BODY)
+    app.openapi = lambda: page  # type: ignore[method-assign]
+    return app
+
+
+class _Application:
+    def __init__(self, call: Callable[[Scope, Receive, Send], Any]) -> None:
+        self._call = call
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._call(scope, receive, send)
+
+
+async def _not_found(request: Request, error: Exception) -> Response:
+    return Response(status_code=404)
+
+
+async def read_body(headers: Mapping[bytes, bytes], receive: Receive, *, limit: int = LARGEST_BODY) -> bytes:
+    """
+    Read a body, holding no more of it than the limit.
+
+    A little more is read and thrown away, because a client that is cut off while it writes does not see the answer.
+
+    :raises BodyError: with more than ``limit`` bytes, said or come, and when the client goes away.
+    """
+    said = headers.get(b"content-length", b"")[:20]
+    if said.isdigit() and int(said) > limit + _MOST_DISCARDED:
+        raise BodyError(413, "too_large")
+    body, size, more = b"", 0, True
+    while more and size <= limit + _MOST_DISCARDED:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise BodyError(400, "gone")
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        body = body + chunk if size <= limit else b""
+        more = message.get("more_body", False)
+    if size > limit:
+        raise BodyError(413, "too_large")
+    return body
+
+
+def key_of(gateway: str, token: CallbackToken, event: CallbackEvent) -> CampaignKey | None:
+    """Return the campaign of an event: the batch that the URL was made for, else the one that the gateway names."""
+    if isinstance(token, BatchToken):
+        return of_reference(gateway, token.reference)
+    if isinstance(event, CampaignDeliveryReport) or not event.campaign_id:
+        return None  # of a whole campaign's report the store keeps every id
+    return of_gateway_id(gateway, event.campaign_id)
+
+
+def dead_letter(
+    gateway: str, token: CallbackToken, call: CallbackRequest, why: str, received_at: float
+) -> DeadLetter:
+    """Keep a call that could not be read as it came."""
+    return DeadLetter(
+        gateway=gateway,
+        campaign=of_reference(gateway, token.reference).campaign if isinstance(token, BatchToken) else None,
+        method=call.method,
+        content_type=call.content_type[:200],
+        query=call.query[:LARGEST_BODY],
+        body=call.body.decode("utf-8", "replace"),
+        why=why,
+        received_at=received_at,
+    )
+
+
+def in_place_of(item: Arrival | DeadLetter) -> DeadLetter | None:
+    """Make the dead letter of an event that the store refuses, so that a person can look at it."""
+    if isinstance(item, DeadLetter):
+        return None
+    event = item.event
+    return DeadLetter(
+        gateway=event.gateway,
+        campaign=item.key.campaign if item.key else None,
+        method="",
+        content_type="",
+        query="",
+        body=ascii(dict(event.raw))[:LARGEST_BODY],
+        why="the store refused the event that was read from it",
+        received_at=item.received_at,
+    )
+
+
+def _hide(scope: Scope) -> None:
+    """
+    Take the token and the query out of what whoever writes an access log sees afterwards.
+
+    Airflow's API server and uvicorn read them out of the scope once the answer is there.
+    """
+    before, _, _ = scope["path"].rpartition("/")
+    scope["path"] = f"{before}/***"
+    scope["raw_path"] = scope["path"].encode("utf-8", "replace")
+    scope["query_string"] = b""

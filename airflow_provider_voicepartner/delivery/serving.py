@@ -1,0 +1,79 @@
+"""The receiver run alone: one process that listens, writes no access log, and ends after what it has begun."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+import uvicorn
+
+from airflow_provider_voicepartner.delivery.receiver_log import OncePerMinute
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+PREFIX: Final = "/voicepartner"
+_BACKLOG: Final = 2_048
+_STOP_SECONDS: Final = 15
+_SWITCH_SECONDS: Final = 0.0005
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, on_start: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_start = on_start
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._on_start()
+
+
+def share_the_interpreter() -> None:
+    """
+    Let the writer's thread have the interpreter ten times as soon as usual; for a process that does nothing else.
+
+    The writer asks for it after each answer of the database, while the event loop reads reports. It then waits for half
+    a millisecond and not five, several times a commit.
+    """
+    sys.setswitchinterval(_SWITCH_SECONDS)
+
+
+def make_server(app: FastAPI, on_start: Callable[[], None] = lambda: None) -> uvicorn.Server:
+    """
+    Return a server for the receiver's application.
+
+    :param app: as ``create_app`` made it.
+    :param on_start: called once it listens.
+    """
+    # Whoever sends what is not HTTP gets a line each time from uvicorn.
+    quiet = logging.getLogger("uvicorn.error")
+    if not any(isinstance(known, OncePerMinute) for known in quiet.filters):
+        quiet.addFilter(OncePerMinute())
+    config = uvicorn.Config(
+        app, access_log=False, log_config=None, server_header=False, proxy_headers=False, ws="none", lifespan="on",
+        timeout_keep_alive=30, timeout_graceful_shutdown=_STOP_SECONDS,
+    )  # fmt: skip
+    return _Server(config, on_start)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """
+    Listen on an address.
+
+    :param port: 0 takes a free one.
+    :raises OSError: it is taken, or not ours.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # The protocol is named because asyncio only switches delays off (TCP_NODELAY) for sockets that say they are TCP.
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+        listening.listen(_BACKLOG)
+    except OSError:
+        listening.close()
+        raise
+    return listening

@@ -1,0 +1,171 @@
+"""
+The signed last part of a callback's URL: it says which batch or connection a call is about, and that we made it.
+
+Gateways sign nothing, so whoever knows a callback's URL may report through it. A token is therefore made for one batch
+of one gateway and ends, and one that was altered, or is another gateway's, opens nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from itsdangerous import Signer
+from itsdangerous.encoding import base64_decode, base64_encode
+
+LIFETIME: Final = timedelta(days=30)
+"""How long after a batch is due its gateway may report about it."""
+
+SHORTEST_SECRET: Final = 16
+_LONGEST_TOKEN: Final = 1_024
+_MOST_KNOWN: Final = 4_096
+_SEPARATOR: Final = b"."
+_BATCH, _CONNECTION = "b", "c"
+
+
+class InvalidTokenError(Exception):
+    """The token is not one of ours, is another gateway's, or has ended: which of these is not told."""
+
+
+class WeakSecretError(ValueError):
+    """The secrets cannot be used; the text says why, and holds none of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchToken:
+    """
+    A batch of which a gateway may report.
+
+    :param reference: our own id of it.
+    """
+
+    reference: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionToken:
+    """
+    A connection whose account may report of all its campaigns.
+
+    :param conn_id: of the Airflow connection.
+    """
+
+    conn_id: str
+
+
+CallbackToken = BatchToken | ConnectionToken
+
+
+def expiry(*, now: datetime, send_at: datetime | None = None, lifetime: timedelta = LIFETIME) -> datetime:
+    """
+    Return until when a batch may be reported about.
+
+    :param now: the present, aware.
+    :param send_at: when the batch is due, aware; None is now.
+    :param lifetime: counted from when it is due.
+    """
+    return max(now, send_at or now) + lifetime
+
+
+class CallbackTokens:
+    """
+    Makes and reads tokens.
+
+    :param secrets: newest first. The first one signs; all of them are believed, so that a secret can be changed while
+        gateways still hold URLs of the last one.
+    :raises WeakSecretError: for none, or one of fewer than 16 characters.
+    """
+
+    def __init__(self, secrets: Sequence[str]) -> None:
+        if not secrets:
+            raise WeakSecretError("no secret is given; callbacks cannot be signed without one")
+        if any(len(secret) < SHORTEST_SECRET for secret in secrets):
+            raise WeakSecretError(
+                f"a secret has fewer than {SHORTEST_SECRET} characters; whoever guesses it can forge delivery reports. "
+                'Make one with: python -c "import secrets; print(secrets.token_urlsafe(32))"'
+            )
+        self._secrets = [secret.encode("utf-8", "surrogatepass") for secret in reversed(secrets)]
+        self._signers: dict[str, Signer] = {}
+        # A batch is reported about up to 500 times through one URL. Only good tokens are in here, so how long a bad
+        # one takes tells nothing.
+        self._known: dict[tuple[str, str], tuple[CallbackToken, float]] = {}
+
+    def for_batch(self, gateway: str, reference: str, *, expires: datetime) -> str:
+        """
+        Make the token of one batch.
+
+        :param gateway: the connection type.
+        :param reference: our own id of the batch.
+        :param expires: until when it opens anything, aware; see :func:`expiry`.
+        """
+        return self._sign(gateway, f"{_BATCH}:{int(expires.timestamp())}:{reference}")
+
+    def for_connection(self, gateway: str, conn_id: str) -> str:
+        """
+        Make the token of an account that has one URL for all its campaigns. It does not end by itself.
+
+        :param gateway: the connection type.
+        :param conn_id: of the Airflow connection.
+        """
+        return self._sign(gateway, f"{_CONNECTION}::{conn_id}")
+
+    def read(self, gateway: str, token: str, *, now: datetime) -> CallbackToken:
+        """
+        Read a token out of a URL; any text may be given.
+
+        :param gateway: that the URL names.
+        :param now: the present, aware.
+        :raises InvalidTokenError: with the same words whatever is wrong.
+        """
+        known = self._known.get((gateway, token)) or self._verified(gateway, token)
+        if known is None or now.timestamp() >= known[1]:
+            raise InvalidTokenError("the token is not valid")
+        return known[0]
+
+    def _sign(self, gateway: str, payload: str) -> str:
+        signed: bytes = self._signer(gateway).sign(base64_encode(payload))
+        return signed.decode("ascii")
+
+    def _verified(self, gateway: str, token: str) -> tuple[CallbackToken, float] | None:
+        """
+        Return what was signed and when that ends, or None.
+
+        A token without any signature costs as much as one with a wrong one.
+        """
+        raw = token[:_LONGEST_TOKEN].encode("utf-8", "replace")
+        payload, _, signature = raw.rpartition(_SEPARATOR)
+        is_ours = self._signer(gateway).verify_signature(payload, signature)
+        # Base64 has several spellings of the same bytes; only the one that we wrote is ours.
+        if not is_ours or base64_encode(base64_decode(signature)) != signature or len(token) > _LONGEST_TOKEN:
+            return None
+        kind, expires, name = base64_decode(payload).decode("utf-8", "replace").split(":", 2)
+        found = (
+            (ConnectionToken(name), math.inf) if kind == _CONNECTION else (BatchToken(name), float(expires))
+        )
+        if len(self._known) >= _MOST_KNOWN:
+            self._known.clear()
+        self._known[gateway, token] = found
+        return found
+
+    def _signer(self, gateway: str) -> Signer:
+        signer = self._signers.get(gateway)
+        if signer is None:
+            signer = Signer(
+                self._secrets,
+                salt=f"voicepartner.callbacks.{gateway}".encode("utf-8", "replace"),
+                sep=_SEPARATOR,
+                key_derivation="hmac",
+                digest_method=hashlib.sha256,
+            )
+            if len(self._signers) < 16:  # names come out of URLs that anybody may write
+                self._signers[gateway] = signer
+        return signer
+
+
+def utc_now() -> datetime:
+    """Return the present, aware."""
+    return datetime.now(UTC)

@@ -1,0 +1,196 @@
+"""
+Group commit: one thread writes all that arrived while its last transaction ran, and then wakes who waits for it.
+
+A transaction waits for the disk, so one for each report would cap what a receiver can take. Nobody is told "kept"
+before the commit that kept it has returned.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from airflow_provider_voicepartner.store.engine import StoreUnavailableError
+
+if TYPE_CHECKING:
+    from airflow_provider_voicepartner.delivery.store import Arrival, DeadLetter, DeliveryStore
+    from airflow_provider_voicepartner.store.engine import Store
+
+    Item = Arrival | DeadLetter
+
+MOST_WAITING: Final = 5_000
+"""Requests that may wait for a commit; more are refused at once, since a gateway would not wait that long."""
+LARGEST_GROUP: Final = 1_000
+"""Requests whose reports share one transaction at most."""
+_REFUSED: Final = (
+    "the store takes others but refused this one"  # not its own words: they may quote what it was given
+)
+
+
+class NotKeptError(Exception):
+    """What was given could not be made durable now; the text says why, without numbers and texts."""
+
+
+class _Waiter(NamedTuple):
+    items: Sequence[Item]
+    done: asyncio.Future[None]
+    loop: asyncio.AbstractEventLoop
+
+
+@dataclass(slots=True)
+class WriterCounts:
+    """What the writer has done since it began."""
+
+    commits: int = 0
+    failed_commits: int = 0
+    written: int = 0
+    seconds: float = 0.0
+    last_error: str = field(default="", repr=False)
+
+
+class GroupWriter:
+    """
+    Writes for any number of requests of one event loop. Its thread begins with the first of them.
+
+    :param open_store: opens the store; called in the writer's thread, and again after it failed.
+    :param on_refused: makes what is kept in place of an item that the store refuses by itself; None loses it, and then
+        its request is told so.
+    """
+
+    def __init__(
+        self,
+        open_store: Callable[[], Store],
+        *,
+        on_refused: Callable[[Item], Item | None] = lambda item: None,
+    ) -> None:
+        self.counts = WriterCounts()
+        self.largest_group = LARGEST_GROUP
+        self._open_store = open_store
+        self._on_refused = on_refused
+        self._store: Store | None = None
+        self._deliveries: DeliveryStore | None = None
+        self._waiting: list[_Waiter] = []
+        self._changed = threading.Condition(threading.Lock())
+        self._thread: threading.Thread | None = None
+        self._idle = True
+        self._stopping = False
+
+    @property
+    def waiting(self) -> int:
+        """How many requests wait for the next commit."""
+        return len(self._waiting)
+
+    async def keep(self, items: Sequence[Item]) -> None:
+        """
+        Return once the items are committed; none at all asks whether the store can be written.
+
+        :raises NotKeptError: they are not, or nobody knows; giving them again does no harm.
+        """
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[None] = loop.create_future()
+        with self._changed:
+            if self._stopping:
+                raise NotKeptError("the receiver is being stopped")
+            if len(self._waiting) >= MOST_WAITING:
+                raise NotKeptError(f"{MOST_WAITING} requests wait for the store already")
+            self._waiting.append(_Waiter(items, done, loop))
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name="voicepartner-writer", daemon=True)
+                self._thread.start()
+            elif self._idle:
+                self._changed.notify()
+        await done
+
+    def close(self, timeout: float = 10.0) -> None:
+        """Write what waits and end the thread; the writer takes nothing more."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify()
+        if self._thread is not None:
+            self._thread.join(timeout)
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                self._idle = True
+                while not self._waiting and not self._stopping:
+                    self._changed.wait()
+                self._idle = False
+                group = self._waiting[: self.largest_group]
+                del self._waiting[: self.largest_group]
+            if not group:
+                break
+            failures = self._write(group)
+            _wake(group, failures)
+        if self._store is not None:
+            self._store.close()
+
+    def _write(self, group: Sequence[_Waiter]) -> dict[int, str]:
+        """Write a group; return why not, for those of it that are not kept, by their places."""
+        if self._commit([item for waiter in group for item in waiter.items]) is None:
+            return {}
+        # Either the store is away, or something in the group cannot be stored and must not take the others with it.
+        problem = self._commit([])
+        if problem is not None:
+            return dict.fromkeys(range(len(group)), problem)
+        return {place: _REFUSED for place, waiter in enumerate(group) if not self._write_alone(waiter.items)}
+
+    def _write_alone(self, items: Sequence[Item]) -> bool:
+        """Write what one request brought, or what stands for it; say whether either is kept."""
+        if self._commit(items) is None:
+            return True
+        instead = [stand_in for item in items if (stand_in := self._on_refused(item)) is not None]
+        return len(instead) == len(items) and self._commit(instead) is None
+
+    def _delivery_store(self) -> DeliveryStore:
+        if self._deliveries is None:
+            from airflow_provider_voicepartner.delivery.store import DeliveryStore
+
+            self._store = self._open_store()
+            self._store.hold()
+            self._deliveries = DeliveryStore(self._store)
+        return self._deliveries
+
+    def _commit(self, items: Sequence[Item]) -> str | None:
+        """Write in one transaction; return why that failed, in words that may be logged."""
+        started = time.perf_counter()
+        try:
+            self._delivery_store().write(items)
+        except StoreUnavailableError as error:
+            problem = str(error)
+        except Exception as error:  # a driver's own error shows what it was given
+            problem = f"the store failed with {type(error).__name__}"
+        else:
+            self.counts.commits += 1
+            self.counts.written += len(items)
+            self.counts.seconds += time.perf_counter() - started
+            return None
+        self.counts.failed_commits += 1
+        self.counts.last_error = problem
+        return problem
+
+
+def _wake(group: Sequence[_Waiter], failures: dict[int, str]) -> None:
+    """Tell each event loop once about all its requests."""
+    loops: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[None], str | None]]] = {}
+    for place, waiter in enumerate(group):
+        loops.setdefault(waiter.loop, []).append((waiter.done, failures.get(place)))
+    for loop, results in loops.items():
+        try:
+            loop.call_soon_threadsafe(_settle, results)
+        except RuntimeError:
+            continue  # the loop has ended, and with it everybody who waited
+
+
+def _settle(results: Sequence[tuple[asyncio.Future[None], str | None]]) -> None:
+    for done, problem in results:
+        if done.done():  # the caller went away
+            continue
+        if problem is None:
+            done.set_result(None)
+        else:
+            done.set_exception(NotKeptError(problem))

@@ -1,0 +1,237 @@
+"""Where gateways report to: the one place that reads ``[voicepartner] public_url`` and ``callback_secret``."""
+
+from __future__ import annotations
+
+import logging
+import re
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote, urlsplit
+
+from airflow.providers.common.compat.sdk import conf
+
+from airflow_provider_voicepartner.delivery.tokens import (
+    LIFETIME,
+    CallbackTokens,
+    WeakSecretError,
+    expiry,
+)
+from airflow_provider_voicepartner.exceptions import ConfigurationError
+from airflow_provider_voicepartner.gateways.callback_urls import URL_RULE, is_callback_url
+from airflow_provider_voicepartner.gateways.model import CallbackUrls
+
+if TYPE_CHECKING:
+    from airflow_provider_voicepartner.store.engine import Store
+
+log = logging.getLogger(__name__)
+
+SECTION: Final = "voicepartner"
+PREFIX: Final = "/voicepartner"
+PURPOSE: Final = "keeping what gateways report"
+
+_DELIVERY, _REPLIES = "delivery", "replies"
+_PER_BATCH: Final = {
+    "smspartner": frozenset({_DELIVERY, _REPLIES}),
+    "voicepartner": frozenset({_DELIVERY}),
+}
+"""What a gateway reports to URLs that come with each batch."""
+_PER_ACCOUNT: Final = frozenset({"octopush"})
+"""Who has one URL for the whole account."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackConfig:
+    """
+    A receiver that gateways can reach.
+
+    :param public_url: what is in front of ``/voicepartner`` on the internet, without a slash at its end.
+    :param tokens: made of the secrets.
+    """
+
+    public_url: str
+    tokens: CallbackTokens = field(repr=False)
+
+    @property
+    def health_url(self) -> str:
+        """Where the receiver says whether it can store anything."""
+        return f"{self.public_url}{PREFIX}/health"
+
+    def for_batch(
+        self,
+        gateway: str,
+        reference: str,
+        *,
+        now: datetime,
+        send_at: datetime | None = None,
+        lifetime: timedelta = LIFETIME,
+    ) -> CallbackUrls:
+        """
+        Make the URLs to which a gateway reports about one batch; none where it takes no URL with a batch.
+
+        :param gateway: the connection type.
+        :param reference: our own id of the batch.
+        :param now: the present, aware.
+        :param send_at: when the batch is due; None is now.
+        :param lifetime: of the URLs, from when the batch is due; 30 days.
+        """
+        takes = _PER_BATCH.get(gateway, frozenset())
+        if not takes:
+            return CallbackUrls()
+        ends = expiry(now=now, send_at=send_at, lifetime=lifetime)
+        url = self.url(gateway, self.tokens.for_batch(gateway, reference, expires=ends))
+        return CallbackUrls(
+            delivery=url if _DELIVERY in takes else None, replies=url if _REPLIES in takes else None
+        )
+
+    def for_connection(self, gateway: str, conn_id: str) -> str:
+        """
+        Make the URL of an account that reports about all its campaigns to one place.
+
+        :param gateway: the connection type.
+        :param conn_id: of the Airflow connection.
+        """
+        return self.url(gateway, self.tokens.for_connection(gateway, conn_id))
+
+    def url(self, gateway: str, token: str) -> str:
+        """Return the URL that a token stands in."""
+        return f"{self.public_url}{PREFIX}/callbacks/{quote(gateway, safe='')}/{quote(token, safe='')}"
+
+
+def callback_config() -> CallbackConfig | None:
+    """
+    Read the configuration.
+
+    :returns: None where ``public_url`` or ``callback_secret`` is not set, so that nobody can report.
+    :raises ConfigurationError: one of them is set and cannot be used.
+    """
+    public_url, secrets = _public_url(), _secrets()
+    if not public_url or not secrets:
+        return None
+    return CallbackConfig(public_url, _tokens(secrets))
+
+
+def receiver_tokens() -> CallbackTokens:
+    """
+    Return what the receiver reads tokens with; it need not know its public address.
+
+    :raises ConfigurationError: without a secret that can be used.
+    """
+    secrets = _secrets()
+    if not secrets:
+        raise ConfigurationError(
+            f"[{SECTION}] callback_secret is not set: only URLs that are signed with it are believed. Make one "
+            'with: python -c "import secrets; print(secrets.token_urlsafe(32))"'
+        )
+    return _tokens(secrets)
+
+
+def can_report(gateway: str) -> bool:
+    """
+    Say whether calls of a gateway can reach us.
+
+    For Octopush it means that they could: that its account knows our URL is set once, by ``callbacks register``.
+
+    :param gateway: the connection type.
+    :raises ConfigurationError: the configuration cannot be used.
+    """
+    return (gateway in _PER_BATCH or gateway in _PER_ACCOUNT) and callback_config() is not None
+
+
+def reports_by_batch(gateway: str) -> bool:
+    """Say whether a gateway is given a URL for each batch, so that its calls name a batch whose id we do not know."""
+    return gateway in _PER_BATCH
+
+
+def was_reported(gateway: str, reference: str) -> bool:
+    """
+    Say whether a gateway called back about a batch, which proves that it took it.
+
+    :returns: False also where the store cannot be asked, with a word in the log.
+    """
+    from airflow_provider_voicepartner.delivery.arrivals import of_reference
+    from airflow_provider_voicepartner.delivery.store import DeliveryStore
+    from airflow_provider_voicepartner.store.engine import StoreUnavailableError
+
+    try:
+        store = DeliveryStore(open_receiver_store())
+        try:
+            return store.has_report(of_reference(gateway, reference))
+        finally:
+            store.close()
+    except StoreUnavailableError as error:
+        log.warning("Whether the gateway called back cannot be looked up: %s", error)
+    return False
+
+
+def why_not() -> str:
+    """Say what is missing for gateways to report, for errors; empty when nothing is."""
+    missing = [
+        name for name, value in (("public_url", _public_url()), ("callback_secret", _secrets())) if not value
+    ]
+    return (
+        f"[{SECTION}] {' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not set"
+        if missing
+        else ""
+    )
+
+
+def receiver_is_enabled() -> bool:
+    """
+    Say whether the receiver is to be a part of Airflow's API server.
+
+    :raises ConfigurationError: the option is neither true nor false.
+    """
+    try:
+        return bool(conf.getboolean(SECTION, "receiver_enabled", fallback=False))
+    except Exception:  # Airflow's own error shows the value, whatever it is
+        pass
+    raise ConfigurationError(f"[{SECTION}] receiver_enabled must be True or False")
+
+
+def open_receiver_store() -> Store:
+    """
+    Open the store that reports go to: the configured one, else the file under ``AIRFLOW_HOME``.
+
+    :raises StoreUnavailableError: it cannot be used.
+    """
+    from airflow_provider_voicepartner.hooks.turnstile import default_store_url, store_url
+    from airflow_provider_voicepartner.store.engine import open_store
+
+    configured = store_url()
+    return open_store(configured or default_store_url(), purpose=PURPOSE, upgrade=configured is None)
+
+
+def _public_url() -> str:
+    """Return the address without a slash at its end; empty when it is not set."""
+    url = (conf.get(SECTION, "public_url", fallback="") or "").strip().rstrip("/")
+    if not url:
+        return ""
+    wrong = f"[{SECTION}] public_url"
+    if not is_callback_url(url):
+        raise ConfigurationError(f"{wrong} {URL_RULE}")
+    parts = urlsplit(url)
+    if parts.query or parts.fragment or parts.username or parts.password:
+        raise ConfigurationError(
+            f"{wrong} must be a host and at most a path, such as https://hooks.example.org; gateways add to it"
+        )
+    return url
+
+
+def _secrets() -> tuple[str, ...]:
+    text = conf.get(SECTION, "callback_secret", fallback="") or ""
+    secrets = tuple(secret for secret in re.split(r"[\s,]+", text) if secret)
+    if secrets:
+        from airflow.providers.common.compat.sdk import mask_secret
+
+        for secret in secrets:
+            mask_secret(secret)
+    return secrets
+
+
+def _tokens(secrets: tuple[str, ...]) -> CallbackTokens:
+    try:
+        return CallbackTokens(secrets)
+    except WeakSecretError as error:
+        problem = str(error)
+    raise ConfigurationError(f"[{SECTION}] callback_secret: {problem}")

@@ -1,0 +1,64 @@
+"""The receiver as a part of Airflow's API server, where ``[voicepartner] receiver_enabled`` says so (Airflow 3)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any, overload
+
+from airflow.providers.common.compat.sdk import AirflowPlugin
+
+log = logging.getLogger(__name__)
+
+
+class _MountedApps(Sequence[dict[str, Any]]):
+    """
+    The list of applications, made when somebody looks into it: that is the API server alone.
+
+    Every Airflow process imports this module, and most of them need neither FastAPI nor the store.
+    """
+
+    def __init__(self) -> None:
+        self._made: list[dict[str, Any]] | None = None
+
+    @overload
+    def __getitem__(self, place: int) -> dict[str, Any]: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[dict[str, Any]]: ...
+    def __getitem__(self, place: int | slice) -> dict[str, Any] | list[dict[str, Any]]:
+        return self._apps()[place]
+
+    def __len__(self) -> int:
+        return len(self._apps())
+
+    def _apps(self) -> list[dict[str, Any]]:
+        if self._made is None:
+            self._made = _make_apps()
+        return self._made
+
+
+class VoicePartnerReceiverPlugin(AirflowPlugin):
+    """Puts the receiver at ``/voicepartner``. Its routes are open to everybody: their tokens protect them."""
+
+    name = "voicepartner_receiver"
+    fastapi_apps: Any = _MountedApps()
+
+
+def _make_apps() -> list[dict[str, Any]]:
+    """Return the application, or none where it is not wanted or cannot be made: Airflow has to start all the same."""
+    try:
+        from airflow_provider_voicepartner.hooks import callbacks
+
+        if not callbacks.receiver_is_enabled():
+            return []
+        from airflow_provider_voicepartner.delivery.receiver import create_app
+
+        app = create_app(callbacks.open_receiver_store, callbacks.receiver_tokens())
+        return [{"app": app, "url_prefix": callbacks.PREFIX, "name": "Voice Partner receiver"}]
+    except Exception as error:
+        is_ours = type(error).__module__.startswith("airflow_provider_voicepartner.")
+        log.error(
+            "The receiver of gateways' reports is not there: %s",
+            " ".join(str(error).split()) if is_ours else type(error).__name__,
+        )
+        return []

@@ -1,0 +1,237 @@
+"""What the receiver refuses, what it does while the store fails, and what it never writes into a log."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import logging
+import socket
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_voicepartner.delivery import deadlines
+from airflow_provider_voicepartner.delivery import receiver as module
+from airflow_provider_voicepartner.delivery.receiver_log import LOG_SECONDS, CountedLog, OncePerMinute
+from airflow_provider_voicepartner.delivery.store import DeliveryStore
+from airflow_provider_voicepartner.store.engine import Store, StoreUnavailableError, open_store
+from tests.support.receiver import SECRET, RunningReceiver, running_receiver
+
+REPORT = {"status": "delivered", "campaignId": "1", "phoneNumber": "+33600000001", "duration": 1}
+NUMBER, TEXT = "+33699999942", "planted words of a reply"
+
+
+def test_64_kilobytes_are_taken_and_one_byte_more_is_not(receiver: RunningReceiver) -> None:
+    path, report = receiver.batch_path("voicepartner"), json.dumps(REPORT).encode()
+    assert receiver.send("POST", path, report + b" " * (65_536 - len(report))).status == 200
+    answer = receiver.send("POST", path, report + b" " * (65_537 - len(report)))
+    assert (answer.status, answer.body) == (413, b"")
+    assert receiver.receiver.counts.of("too_large") == 1
+    assert receiver.stored() == 1
+
+
+def test_a_body_that_does_not_say_how_large_it_is_is_refused_while_it_comes(
+    receiver: RunningReceiver,
+) -> None:
+    head = f"POST {receiver.batch_path('voicepartner')} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    chunk = b"186a0\r\n" + b"x" * 100_000 + b"\r\n"
+    sent = 0
+    with socket.create_connection(("127.0.0.1", receiver.port), timeout=30) as connection:
+        connection.sendall(head.encode())
+        try:
+            while sent < 100_000_000:
+                connection.sendall(chunk)
+                sent += 100_000
+        except OSError:
+            pass
+    assert sent < 50_000_000  # it hung up long before the end; what was under way stood in buffers
+    assert receiver.receiver.counts.of("too_large") == 1
+    assert receiver.stored() == 0
+
+
+def test_a_chunked_body_of_the_right_size_is_taken(receiver: RunningReceiver) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", receiver.port, timeout=30)
+    parts = [part.encode() for part in json.dumps(REPORT)]
+    connection.request("POST", receiver.batch_path("voicepartner"), body=iter(parts), encode_chunked=True,
+                       headers={"Transfer-Encoding": "chunked"})  # fmt: skip
+    assert connection.getresponse().status == 200
+    connection.close()
+    assert receiver.stored() == 1
+
+
+def test_a_body_that_does_not_come_is_not_waited_for(
+    receiver: RunningReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "READ_SECONDS", 0.1)
+    monkeypatch.setattr(deadlines, "_EVERY", 0.05)
+    with socket.create_connection(("127.0.0.1", receiver.port), timeout=30) as connection:
+        head = f"POST {receiver.batch_path('voicepartner')} HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n"
+        connection.sendall(head.encode() + b"{")
+        assert connection.recv(100).startswith(b"HTTP/1.1 408")
+    assert receiver.receiver.counts.of("too_slow") == 1
+    assert receiver.stored() == 0
+
+
+def test_a_client_that_goes_away_leaves_nothing(receiver: RunningReceiver) -> None:
+    with socket.create_connection(("127.0.0.1", receiver.port), timeout=30) as connection:
+        head = f"POST {receiver.batch_path('voicepartner')} HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\n"
+        connection.sendall(head.encode() + json.dumps(REPORT).encode())
+    assert receiver.post(receiver.batch_path("voicepartner"), REPORT).status == 200
+    assert receiver.stored() == 1
+
+
+@pytest.mark.parametrize("method", ["HEAD", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"])
+def test_other_methods_are_refused_with_any_token(method: str, receiver: RunningReceiver) -> None:
+    for path in (receiver.batch_path("smspartner"), "/voicepartner/callbacks/smspartner/wrong"):
+        answer = receiver.send(method, path)
+        assert (answer.status, answer.body, answer.headers["allow"]) == (405, b"", "GET, POST")
+    assert receiver.stored() == 0
+
+
+class Moods:
+    """A store that fails when it is told to."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.mood: Exception | None = None
+        self.poison = ""
+        real = DeliveryStore.write
+
+        def write(store: DeliveryStore, items: Any) -> int:
+            if self.mood is not None:
+                raise self.mood
+            if self.poison and any(self.poison in repr(getattr(item, "event", "")) for item in items):
+                raise ValueError(f"cannot store {TEXT}")
+            return real(store, items)
+
+        monkeypatch.setattr(DeliveryStore, "write", write)
+
+
+@pytest.mark.parametrize("mood", [StoreUnavailableError("the disk is full"), ValueError(TEXT), MemoryError()])
+def test_a_store_that_fails_is_a_503_and_the_next_try_is_kept(
+    mood: Exception,
+    receiver: RunningReceiver,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    moods, path = Moods(monkeypatch), receiver.batch_path("voicepartner")
+    moods.mood = mood
+    answer = receiver.post(path, REPORT)
+    assert (answer.status, answer.body) == (503, b"")
+    assert receiver.send("GET", "/voicepartner/health").status == 503
+    moods.mood = None
+    assert receiver.post(path, REPORT).status == 200
+    assert receiver.stored() == 1
+    assert receiver.receiver.counts.of("not_kept", "voicepartner") == 1
+    assert TEXT not in caplog.text
+
+
+def test_a_report_that_the_store_refuses_takes_no_other_with_it(
+    receiver: RunningReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moods, path = Moods(monkeypatch), receiver.batch_path("voicepartner")
+    moods.poison = "poisonous"
+    reports = [REPORT | {"phoneNumber": f"+3360000{place:04d}"} for place in range(20)]
+    reports[7]["status"] = "poisonous"
+    answers: list[int] = []
+    threads = [
+        threading.Thread(target=lambda report=report: answers.append(receiver.post(path, report).status))
+        for report in reports
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert answers == [200] * 20
+    assert len(receiver.rows("delivery_report")) == 19
+    (letter,) = receiver.rows("dead_letter")
+    assert "poisonous" in letter["body"]
+
+
+def test_a_store_that_cannot_be_opened_is_tried_again(tmp_path: Path) -> None:
+    url, missing = f"sqlite:///{tmp_path / 'store.db'}", [StoreUnavailableError("not there yet")]
+
+    def opened() -> Store:
+        if missing:
+            raise missing.pop()
+        return open_store(url)
+
+    with running_receiver(url, opened=opened) as receiver:
+        path = receiver.batch_path("voicepartner")
+        missing *= 2
+        assert receiver.post(path, REPORT).status in (200, 503)
+        assert receiver.post(path, REPORT).status == 200
+        assert receiver.stored() == 1
+
+
+def test_no_secret_number_or_text_is_logged(
+    receiver: RunningReceiver, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    tokens = []
+    for gateway in ("smspartner", "voicepartner"):
+        path = receiver.batch_path(gateway)
+        tokens.append(path.rpartition("/")[2])
+        for body in (
+            {"phone": NUMBER, "phoneNumber": NUMBER, "status": "delivered"}, {"text": TEXT},
+            {"text": TEXT, "phone": "x"},
+            {"type": "response", "phone_number": NUMBER, "text": TEXT}, {"mccMnc": TEXT}, [TEXT], TEXT,
+        ):  # fmt: skip
+            assert receiver.post(path, body).status == 200
+        assert receiver.send("GET", f"{path}?phone={NUMBER}&text={TEXT.replace(' ', '+')}").status == 200
+        receiver.send("POST", path[:-1], b"{}")
+    moods = Moods(monkeypatch)
+    moods.mood = ValueError(TEXT + NUMBER)
+    assert receiver.post(path, {"text": TEXT}).status == 503
+    assert "Receiver: calls of smspartner could not be read" in caplog.text
+    for planted in (
+        SECRET,
+        NUMBER,
+        NUMBER[1:],
+        TEXT,
+        TEXT.replace(" ", "+"),
+        *tokens,
+        *(t[:-1] for t in tokens),
+    ):
+        assert planted not in caplog.text
+
+
+def test_a_flood_does_not_fill_the_log(receiver: RunningReceiver, caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(50):
+        receiver.send("POST", "/voicepartner/callbacks/smspartner/wrong", b"{}")
+        with socket.create_connection(("127.0.0.1", receiver.port), timeout=30) as connection:
+            connection.sendall(b"this is not HTTP\r\n\r\n")
+            connection.recv(1_000)
+    assert len([record for record in caplog.records if record.levelno >= logging.WARNING]) <= 2
+
+
+def test_the_log_says_how_often_it_kept_silent(caplog: pytest.LogCaptureFixture) -> None:
+    now = [1_000.0]
+    counted = CountedLog(logging.getLogger("counted"), clock=lambda: now[0])
+    for _ in range(10):
+        counted.warning("something happened", "once")
+    now[0] += LOG_SECONDS
+    counted.warning("something happened")
+    assert [record.getMessage() for record in caplog.records] == [
+        "Receiver: something happened (1 since the last such line): once",
+        "Receiver: something happened (10 since the last such line)",
+    ]
+
+
+def test_another_librarys_lines_come_once_a_minute_and_without_tracebacks() -> None:
+    now = [1_000.0]
+    quiet = OncePerMinute(clock=lambda: now[0])
+
+    def record(text: str, level: int = logging.ERROR) -> logging.LogRecord:
+        error = ValueError(TEXT)
+        return logging.LogRecord("x", level, "x", 1, text, (), (ValueError, error, None))
+
+    first = record("failed")
+    assert quiet.filter(first)
+    assert first.exc_info is None
+    assert not quiet.filter(record("failed"))
+    assert quiet.filter(record("failed otherwise"))
+    assert quiet.filter(record("failed", logging.INFO))
+    now[0] += LOG_SECONDS
+    assert quiet.filter(record("failed"))
