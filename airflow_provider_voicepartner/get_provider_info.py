@@ -102,7 +102,11 @@ def get_provider_info() -> dict[str, Any]:
             {"integration-name": "SMS Partner", "python-modules": [f"{PACKAGE}.sensors.campaign"]},
         ],
         "triggers": [
-            {"integration-name": label, "python-modules": [f"{PACKAGE}.triggers.pacing"]} for label in _ALL
+            {
+                "integration-name": label,
+                "python-modules": [f"{PACKAGE}.triggers.{module}" for module in ("events", "pacing")],
+            }
+            for label in _ALL
         ],
         # Since Airflow 3.2; before it: python -m airflow_provider_voicepartner.
         "plugins": [

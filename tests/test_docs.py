@@ -266,6 +266,25 @@ class TestReference:
         for notifier in (SmsNotifier, TtsCallNotifier):
             assert arguments(notifier) <= first_cells(section(read("docs/notifiers.md"), notifier.__name__))
 
+    def test_every_argument_and_payload_key_of_the_event_trigger(self) -> None:
+        from airflow_provider_voicepartner.delivery.arrivals import KINDS
+        from airflow_provider_voicepartner.delivery.notices import Notice
+        from airflow_provider_voicepartner.hooks.delivery import DeliveryHook
+        from airflow_provider_voicepartner.triggers.event_stream import MOST_UNDER_WAY
+        from airflow_provider_voicepartner.triggers.events import DeliveryEventTrigger
+
+        page = read("docs/events.md")
+        assert arguments(DeliveryEventTrigger) <= first_cells(page)
+        assert set(KINDS) <= set(_CODE.findall(page))
+        told = Notice(
+            id=1, seq=1, kind="reply", gateway="g", campaign=None, at=None, received_at=0.0
+        ).to_json()
+        assert all(f'"{key}"' in page for key in told)
+        methods = {cell.partition("(")[0] for cell in first_cells(page)}
+        assert {name for name in vars(DeliveryHook) if not name.startswith("_")} <= methods
+        assert f"up to {MOST_UNDER_WAY} events" in page
+        assert f"At most {MOST_UNDER_WAY} events" in read("docs/architecture.md")
+
     def test_every_key_of_the_report(self) -> None:
         from airflow_provider_voicepartner.sending.ledger import BatchRecord, Phase
         from airflow_provider_voicepartner.sending.report import CampaignReport

@@ -19,6 +19,8 @@ PARSED = (
     "airflow_provider_voicepartner.sensors.campaign",
     "airflow_provider_voicepartner.notifications.sms",
     "airflow_provider_voicepartner.notifications.voice",
+    "airflow_provider_voicepartner.triggers.events",
+    "airflow_provider_voicepartner.hooks.delivery",
 )
 """What DAG files import."""
 

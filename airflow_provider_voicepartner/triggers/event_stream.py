@@ -23,8 +23,11 @@ from airflow_provider_voicepartner.triggers.feed import Feed
 
 log = logging.getLogger(__name__)
 
-MOST_UNDER_WAY: Final = 100
-"""Events that are told and not yet known to be kept: as many as a kill may repeat."""
+MOST_UNDER_WAY: Final = 25
+"""
+Events that are told and not yet known to be kept: as many as a kill may repeat. Airflow needs one to two seconds for
+each lot, most of it until it next exchanges state with its child.
+"""
 
 PATIENCE: Final = 600.0
 """Seconds for which a store that cannot be read is waited for before the trigger fails, which starts it anew."""
