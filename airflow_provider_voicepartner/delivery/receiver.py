@@ -237,7 +237,7 @@ def create_app(open_store: Callable[[], Store], tokens: CallbackTokens, *, prefi
     ]
     app.add_exception_handler(404, _not_found)
     page = describe(app.title, prefix, tuple(_GATEWAYS), LARGEST_BODY)
-    app.openapi = lambda: page  # type: ignore[method-assign]
+    app.openapi_schema = page  # which FastAPI would make of its routes, and then keeps
     return app
 
 

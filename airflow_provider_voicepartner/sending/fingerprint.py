@@ -129,4 +129,4 @@ def _line(value: object) -> bytes:
 
 
 def _plain(value: object) -> object:
-    return dict(value) if hasattr(value, "keys") else value  # type: ignore[call-overload]
+    return dict(value) if isinstance(value, Mapping) else value

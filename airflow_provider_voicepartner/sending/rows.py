@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, time
 from decimal import Decimal
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.line_type import LineType
@@ -98,7 +98,7 @@ class RowReader:
             raise InvalidRowError(item.reason)
         if is_blank(item):
             raise InvalidRowError("is empty")
-        return Recipient(self._check(self._read_number(item)))  # type: ignore[arg-type]  # it says why not
+        return Recipient(self._check(self._read_number(cast(Any, item))))  # it says why not
 
     def _read_mapping(self, item: Mapping[object, object]) -> Recipient:
         if NUMBER_FIELD not in item:
@@ -106,7 +106,7 @@ class RowReader:
         written = item[NUMBER_FIELD]
         if is_blank(written):
             raise InvalidRowError("is empty")
-        number = self._check(self._read_number(written))  # type: ignore[arg-type]
+        number = self._check(self._read_number(cast(Any, written)))
         return Recipient(number, self.fields_of(item))
 
     def fields_of(self, item: object) -> Mapping[str, str]:

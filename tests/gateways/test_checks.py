@@ -6,8 +6,11 @@ import re
 from collections.abc import Callable
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from airflow_provider_voicepartner.gateways.checks import (
+    E164,
     EMAIL,
     check_count,
     check_encodable,
@@ -18,6 +21,7 @@ from airflow_provider_voicepartner.gateways.checks import (
     check_sender,
 )
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
+from tests.support.tasks import CALM
 
 NUMBER = "+33612345678"
 
@@ -122,3 +126,25 @@ def test_what_is_no_language(written: str) -> None:
 )
 def test_email_addresses(address: str, taken: bool) -> None:
     assert bool(re.fullmatch(EMAIL, address)) is taken
+
+
+@CALM
+@given(
+    st.lists(
+        st.one_of(
+            st.from_regex(E164, fullmatch=True),
+            st.text(alphabet="+,0123456789 ٠", max_size=18),
+            st.just("+33612345678,+33612345679"),
+        ),
+        min_size=1,
+        max_size=8,
+    )
+)
+def test_numbers_are_checked_together_as_they_are_one_by_one(numbers: list[str]) -> None:
+    """They are checked in one go, which must let no two of them pass as one, and none as two."""
+    bad = [place for place, number in enumerate(numbers, start=1) if not E164.fullmatch(number)]
+    if bad:
+        with pytest.raises(InvalidArgumentError, match=rf"^to: recipient {bad[0]} is not in E\.164"):
+            check_numbers(numbers)
+    else:
+        check_numbers(numbers)

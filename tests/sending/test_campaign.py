@@ -153,7 +153,7 @@ def test_no_more_batches_are_claimed_than_may_be_under_way(lanes: int) -> None:
 def test_as_many_batches_as_allowed_are_really_under_way_at_once_and_never_more() -> None:
     messenger = FakeMessenger()
     together = threading.Barrier(4, timeout=10)
-    messenger.check = lambda first: together.wait() and None  # type: ignore[func-returns-value]
+    messenger.check = lambda first: together.wait() and None
     attempt(messenger, FakeStore(), campaign(12, max_in_flight=4))
     assert messenger.most_under_way == 4
     assert len(messenger.messaged) == 12 * SIZE
@@ -678,7 +678,7 @@ def test_an_interrupt_in_the_middle_lets_land_what_is_under_way(error: type[Base
 def test_what_is_still_unanswered_after_the_grace_stays_in_doubt(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("airflow_provider_voicepartner.sending.campaign.GRACE_SECONDS", 0.01)
     store, answers = FakeStore(), threading.Event()
-    messenger = FakeMessenger(check=lambda first: answers.wait(10) and None)  # type: ignore[func-returns-value]
+    messenger = FakeMessenger(check=lambda first: answers.wait(10) and None)
     turnstile = FakeTurnstile(FakeTime())
 
     def clock() -> float:
@@ -754,7 +754,7 @@ def test_a_turn_that_is_too_far_hands_the_campaign_back_with_the_time_to_wait() 
 def test_a_turn_of_a_batch_that_cannot_leave_is_given_back() -> None:
     time, store, answers = FakeTime(), FakeStore(), threading.Event()
     failure = RejectedError("no credit")
-    messenger = FakeMessenger(trouble={first_of(0): [failure]}, check=lambda first: answers.wait(10) and None)  # type: ignore[func-returns-value]
+    messenger = FakeMessenger(trouble={first_of(0): [failure]}, check=lambda first: answers.wait(10) and None)
     turnstile = FakeTurnstile(time)
 
     def clock() -> float:
@@ -810,7 +810,7 @@ def test_a_turnstile_that_breaks_does_not_hide_why_the_campaign_stopped() -> Non
     store, answers = FakeStore(), threading.Event()
     messenger = FakeMessenger(
         trouble={first_of(0): [RejectedError("no credit")]},
-        check=lambda first: answers.wait(10) and None,  # type: ignore[func-returns-value]
+        check=lambda first: answers.wait(10) and None,
     )
 
     class Broken(FakeTurnstile):

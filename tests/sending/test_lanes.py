@@ -18,7 +18,7 @@ def test_tasks_run_at_the_same_time_and_keep_their_results() -> None:
         together.wait()
         return name
 
-    tasks: list[Task[Any]] = [Task(lambda name=name: work(name)) for name in range(3)]  # type: ignore[misc]
+    tasks: list[Task[Any]] = [Task(lambda name=name: work(name)) for name in range(3)]
     for task in tasks:
         lanes.start(task)
     lanes.wait_for_all(tasks, 10)

@@ -274,4 +274,4 @@ class FakeTurnstile:
 
     def give_back(self, turn: Turn) -> None:
         """Note it."""
-        self.given_back.append(turn.ticket)  # type: ignore[arg-type]
+        self.given_back.append(turn.ticket)

@@ -82,8 +82,8 @@ class Calls:
 class RunningReceiver(Calls):
     """A receiver in a thread, and its store."""
 
-    store: Store = None  # type: ignore[assignment]
-    receiver: Receiver = None  # type: ignore[assignment]
+    store: Store = None
+    receiver: Receiver = None
 
     def rows(self, table: str) -> list[dict[str, Any]]:
         """Return the rows of a table, by its short name."""

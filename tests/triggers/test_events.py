@@ -61,7 +61,7 @@ def stage(store: Store, monkeypatch: pytest.MonkeyPatch) -> Stage:
 
 
 def run(test: Callable[[], Awaitable[None]]) -> None:
-    asyncio.run(asyncio.wait_for(test(), 60))  # type: ignore[arg-type]
+    asyncio.run(asyncio.wait_for(test(), 60))
 
 
 # The trigger as a value.
