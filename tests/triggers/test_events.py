@@ -7,6 +7,7 @@ import json
 import logging
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,12 +16,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_voicepartner.delivery.arrivals import KINDS
-from airflow_provider_voicepartner.delivery.notices import NoticeReader
+from airflow_provider_voicepartner.delivery.notices import Head, NoticeReader
 from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.hooks.delivery import DeliveryHook
 from airflow_provider_voicepartner.store.engine import Store, StoreUnavailableError, StoreUrlError, open_store
 from airflow_provider_voicepartner.triggers import events
 from airflow_provider_voicepartner.triggers.events import DeliveryEventTrigger
+from airflow_provider_voicepartner.triggers.feed import Look
 from tests.support.triggerer import LONG_AGO, NUMBER, TEXT, Clock, Database, Gateways, Triggerer, task_context
 
 airflow3 = pytest.mark.airflow3
@@ -606,3 +608,110 @@ def test_a_store_that_is_away_is_waited_for_and_told_once_a_minute(
     assert all(told in line for line in lines)
     assert NUMBER not in caplog.text
     assert "can be read again" in caplog.text
+
+
+@airflow3
+def test_after_ten_minutes_the_trigger_fails_with_what_is_wrong(stage: Stage) -> None:
+    async def test() -> None:
+        error = StoreUrlError("run airflow voicepartner db upgrade")
+
+        def refuse() -> NoticeReader:
+            raise error
+
+        triggerer = stage.start(open_reader=refuse)
+        for _ in range(120):
+            await triggerer.poll(5)
+        assert triggerer.errors == []
+        await triggerer.poll(5)
+        await triggerer.poll(5)
+        assert triggerer.errors == [error]
+        await triggerer.stop()
+
+    run(test)
+
+
+@airflow3
+def test_a_trigger_that_is_taken_away_while_it_asks_does_not_disturb_the_others(
+    stage: Stage, gateways: Gateways
+) -> None:
+    async def test() -> None:
+        watchers = {(name,): DeliveryEventTrigger for name in ("one", "two")}
+        # Two rows with equal arguments do not exist; their pace makes them two.
+        watchers["two",] = partial(DeliveryEventTrigger, poll_interval=5.0, start="oldest")  # type: ignore[assignment]
+        triggerer = stage.start(watchers)
+        await triggerer.work(1)
+        gateways.tell("reply")
+        triggerer.clock.move(5)
+        while not triggerer.feed.asking:
+            await asyncio.sleep(0)
+        triggerer._tasks[0].cancel()
+        await triggerer.settle()
+        await triggerer.work()
+        assert stage.database.ids("two") == [1]
+        assert triggerer.errors == []
+        await triggerer.stop()
+
+    run(test)
+
+
+@airflow3
+def test_a_look_from_before_the_last_event_is_no_other_store(
+    stage: Stage, gateways: Gateways, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def test() -> None:
+        triggerer = stage.start()
+        await triggerer.work(1)
+        gateways.tell("reply", "reply")
+        await triggerer.work()
+        look = triggerer.feed.look
+
+        async def stale(**how: Any) -> Look:
+            # As another trigger had it, that looked before our last event was committed.
+            return (await look(**how))._replace(head=Head(0, 0))
+
+        triggerer.feed.look = stale  # type: ignore[method-assign]
+        await triggerer.work()
+        triggerer.feed.look = look  # type: ignore[method-assign]
+        gateways.tell("reply")
+        await triggerer.work()
+        assert stage.database.ids("answers") == [1, 2, 3]
+        await triggerer.stop()
+
+    run(test)
+    assert "not the one" not in caplog.text
+
+
+@airflow3
+def test_a_store_that_goes_away_between_two_questions_is_asked_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    store = open_store(f"sqlite:///{tmp_path / 'store.db'}")  # in memory it would be gone when it is closed
+    stage, gateways = Stage(store, monkeypatch), Gateways(store)
+
+    async def test() -> None:
+        triggerer = stage.start()
+        await triggerer.work(1)
+        gateways.tell("reply")
+        with monkeypatch.context() as patch:
+            patch.setattr(NoticeReader, "after", lambda reader, since: 1 / 0)
+            await triggerer.work(1)
+        assert stage.database.ids("answers") == []
+        await triggerer.work()  # nothing else came in meanwhile
+        assert stage.database.ids("answers") == [1]
+        await triggerer.stop()
+
+    run(test)
+
+
+@airflow3
+def test_what_was_read_is_not_kept_for_ever(stage: Stage, gateways: Gateways) -> None:
+    async def test() -> None:
+        triggerer = stage.start()
+        await triggerer.work(1)
+        for _ in range(20):
+            gateways.tell("reply")
+            await triggerer.work(1)
+        assert len(triggerer.feed._pages) <= 1
+        await triggerer.stop()
+
+    run(test)
