@@ -34,7 +34,7 @@ class MemoryStore:
         """Return the value."""
         return self.values.get(key, default)
 
-    def set(self, key: str, value: Any) -> None:
+    def set(self, key: str, value: Any, *, retention: Any = None) -> None:
         """Keep a copy of the value."""
         self.values[key] = dict(value)
         self.writes += 1

@@ -111,7 +111,10 @@ class Statements:
         self.advance = text(
             f"INSERT INTO {schema.sequence.name} (name, value) VALUES ('delivery', 1) "
             f"ON CONFLICT (name) DO UPDATE SET value = {schema.sequence.name}.value + 1"
+            # One way to the server less; SQLite has none, and knows RETURNING only since 3.35.
+            + (" RETURNING value" if is_postgres else "")
         )
+        self._returns_number = is_postgres
         self.cursor = text(f"SELECT value FROM {schema.sequence.name} WHERE name = 'delivery'")
         self.lock = text(f"{self.cursor.text} FOR UPDATE")
         self.known_reports = text(
@@ -173,6 +176,12 @@ class Statements:
             "dead letters": _old(text, letters, "id", "received_at"),
             "reservations": _old(text, schema.rate_slot.name, "id", "at"),
         }
+
+    def next_number(self, connection: Connection) -> int:
+        """Take the number of this commit, and with it the turn of all who write."""
+        advanced = connection.execute(self.advance)
+        found = advanced if self._returns_number else connection.execute(self.cursor)
+        return int(found.scalar_one())
 
 
 def _keys(width: int, *, is_postgres: bool) -> str:

@@ -161,8 +161,7 @@ class DeliveryStore:
         """
         rows = to_rows(items, now=self._now())
         with self._store.write() as connection:
-            connection.execute(self._sql.advance)
-            seq = int(connection.execute(self._sql.cursor).scalar_one())
+            seq = self._sql.next_number(connection)
             self._write_reports(connection, rows, seq)
             self._sql.add_event(connection, [{**row, "seq": seq} for row in rows.events])
             if rows.dead_letters:

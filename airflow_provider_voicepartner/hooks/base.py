@@ -293,14 +293,12 @@ class GatewayHook(BaseHook):
     ) -> ApiRequest:
         """
         Build the request of :meth:`send_batch` without sending it: every check of arguments happens here.
-
         Without ``callbacks`` the gateway is given the receiver's URLs, where one is configured.
         """
         now = pendulum.instance(self.sender.now())
-        if callbacks is None and not simulate and self._callback_config is not None:
-            callbacks = self._callback_config.for_batch(
-                self.gateway.NAME, reference, now=now, send_at=send_at
-            )
+        config = None if simulate else self._callback_config
+        if callbacks is None and config is not None:
+            callbacks = config.for_batch(self.gateway.NAME, reference, now=now, send_at=send_at)
         callbacks = callbacks or CallbackUrls()
         request = checked(
             self.gateway.build_batch,

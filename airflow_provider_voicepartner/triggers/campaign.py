@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 LONGEST_NAP: Final = 60.0
 MAX_FAILURES: Final = 100
 """Questions to the store that may fail one after another, before the wait is given up."""
+SHORTEST_WAIT: Final = 5.0
+"""
+Seconds. When a task goes on sooner than the scheduler has taken note that it was deferred, the scheduler takes the one
+for the other, and fails a task that is running.
+"""
 _THREADS: Final = 8
 
 
@@ -75,13 +80,15 @@ class CampaignCompletionTrigger(BaseTrigger):
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Yield one event: a final one, whatever happens."""
+        """Yield one event: a final one, whatever happens, and never at once."""
+        started = time.monotonic()
         try:
             event = await self._wait()
         except Exception as error:
             # An exception would fail the task without the sensor having its say.
             self.log.exception("The wait for a campaign failed")
             event = {"status": "error", "message": type(error).__name__}
+        await asyncio.sleep(min(self.poke_interval, SHORTEST_WAIT) - (time.monotonic() - started))
         yield TriggerEvent(event)
 
     async def _wait(self) -> dict[str, Any]:
