@@ -79,7 +79,8 @@ def until(what: Callable[[], Any], seconds: float, why: str) -> Any:
 
 def noted(home: Path) -> list[dict[str, Any]]:
     """Return what the DAG noted that events start."""
-    return [json.loads(path.read_text(encoding="utf-8")) for path in (home / "out").glob("*.json")]
+    files = sorted((home / "out").glob("*.json"))
+    return [json.loads(line) for path in files for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 @contextlib.contextmanager
@@ -137,8 +138,8 @@ def environment(home: Path, port: int, sandbox: Any) -> dict[str, str]:
         **{f"AIRFLOW_CONN_{name.upper()}_DEFAULT": json.dumps(value) for name, value in connections.items()},
         "NO_PROXY": "127.0.0.1,localhost",
         "PYTHONPATH": str(PROJECT),
-        "STANDALONE_TO": ",".join(NUMBERS),
-        "STANDALONE_TEXT": TEXT,
+        "AIRFLOW_VAR_STANDALONE_TO": ",".join(NUMBERS),
+        "AIRFLOW_VAR_STANDALONE_TEXT": TEXT,
         "STANDALONE_OUT": str(home / "out"),
     }
 
@@ -173,6 +174,7 @@ def test_send_defer_call_back_resume_and_start_a_dag(home: Path) -> None:
         assert sorted(sandbox.world.tallies["voicepartner"].numbers.values()) == [1, 1]
         assert sorted(sandbox.world.tallies["octopush"].numbers.values()) == [1, 1]
     assert sorted(event["gateway"] for event in noted(home)) == ["octopush", "voicepartner"]
+    assert all(event["counts"]["delivered"] == 2 for event in noted(home))
     _assert_nothing_planted(home)
 
 
@@ -205,7 +207,7 @@ def _assert_delivered(airflow: Airflow, run: str) -> None:
 
 def _assert_nothing_planted(home: Path) -> None:
     """Look through everything that Airflow wrote, but for our own store, which is where numbers belong."""
-    planted = [*KEYS.values(), SECRET, TEXT, "planté", *(number[3:] for number in NUMBERS)]
+    planted = [*KEYS.values(), SECRET, TEXT, "plant\\u00e9", *(number[3:] for number in NUMBERS)]
     for path in home.rglob("*"):
         ours = path.name.startswith("voicepartner.db") or path.parent == home / "dags"
         if path.is_file() and not ours:
