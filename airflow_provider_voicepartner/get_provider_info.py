@@ -104,11 +104,10 @@ def get_provider_info() -> dict[str, Any]:
         "triggers": [
             {
                 "integration-name": label,
-                "python-modules": [f"{PACKAGE}.triggers.{module}" for module in ("events", "pacing")],
+                "python-modules": [f"{PACKAGE}.triggers.{module}" for module in ("campaign", "events", "pacing")],
             }
             for label in _ALL
         ],
-        # Since Airflow 3.2; before it: python -m airflow_provider_voicepartner.
         "plugins": [
             {
                 "name": "voicepartner_receiver",

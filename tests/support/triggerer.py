@@ -7,7 +7,7 @@ import contextlib
 import itertools
 import json
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -24,6 +24,7 @@ from airflow_provider_voicepartner.triggers.feed import Feed
 
 NUMBER = "+33698765432"
 TEXT = "planted words of an answer"
+ASSET = ("answers",)
 LONG_AGO = 1_700_000_000.0
 
 
@@ -281,6 +282,28 @@ class Triggerer:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         with contextlib.suppress(asyncio.CancelledError):
             await self._streams.stop_all()
+
+
+class Stage:
+    """A store, Airflow's database, and triggerers one after the other."""
+
+    def __init__(self, store: Store, monkeypatch: Any) -> None:
+        self.store = store
+        self.clock = Clock()
+        self.database = Database()
+        self.monkeypatch = monkeypatch
+
+    def start(self, watchers: Any = None, **more: Any) -> Triggerer:
+        """Start a triggerer; None gives it one watcher, for all kinds of events."""
+        from airflow_provider_voicepartner.triggers.events import DeliveryEventTrigger
+
+        chosen = watchers or {ASSET: DeliveryEventTrigger}
+        return Triggerer(self.database, chosen, self.store, self.clock, self.monkeypatch, **more)
+
+
+def run(test: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run a test in an event loop of its own."""
+    asyncio.run(asyncio.wait_for(test(), 60))
 
 
 class SyncState:
