@@ -104,7 +104,9 @@ def get_provider_info() -> dict[str, Any]:
         "triggers": [
             {
                 "integration-name": label,
-                "python-modules": [f"{PACKAGE}.triggers.{module}" for module in ("campaign", "events", "pacing")],
+                "python-modules": [
+                    f"{PACKAGE}.triggers.{module}" for module in ("campaign", "events", "pacing")
+                ],
             }
             for label in _ALL
         ],
