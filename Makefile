@@ -1,5 +1,5 @@
 # Two commands matter: `make demo` shows it, `make test` proves it. Both set up what they need.
-.PHONY: help demo test test-all slow lint types contracts unit test-airflow2 bench sandbox format constraints clean
+.PHONY: help demo test test-all slow standalone lint types contracts unit test-airflow2 bench sandbox format constraints clean
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
@@ -40,6 +40,9 @@ test-all: test slow ## `make test`, and what takes minutes: kills at every insta
 
 slow: $(AIRFLOW3)/.installed ## The slow tests alone
 	$(BIN)/python -m pytest tests -m slow
+
+standalone: $(AIRFLOW3)/.installed ## One run of a whole Airflow: send, defer, call back, resume, start a DAG
+	$(BIN)/python -m pytest tests/system/test_standalone.py
 
 lint: $(AIRFLOW3)/.installed ## Style (ruff)
 	$(BIN)/ruff check .
