@@ -92,6 +92,7 @@ class TestCheck:
         configure(monkeypatch, public_url=url)
         assert said in fails(capsys, "callbacks", "check")
 
+    @pytest.mark.slow
     def test_tells_a_certificate_that_is_none(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:

@@ -184,6 +184,7 @@ def run(command: list[str], *words: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("command", [MODULE, pytest.param(AIRFLOW, marks=pytest.mark.airflow3)])
+@pytest.mark.slow
 def test_as_a_process(command: list[str], url: str) -> None:
     make_old(url)
     done = run(command, "db", "upgrade")
@@ -200,6 +201,7 @@ def test_as_a_process(command: list[str], url: str) -> None:
     assert "error: --older-than must be" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_url_that_a_command_tells_is_found(url: str) -> None:
     # Airflow 2 asks such a command only where it knows from our metadata that the option is secret.
     environment = {name: value for name, value in os.environ.items() if not name.endswith("STORE_URL")}

@@ -94,6 +94,7 @@ def test_both_ways_to_be_found_lead_to_it() -> None:
 
 
 @pytest.mark.airflow3
+@pytest.mark.slow
 def test_importing_it_costs_next_to_nothing(tmp_path: Path) -> None:
     found = [
         json.loads(run(IMPORTED, tmp_path, receiver_enabled="True")[0].splitlines()[-1]) for _ in range(3)
@@ -155,6 +156,7 @@ def test_a_broken_configuration_leaves_airflow_alone(
 
 
 @pytest.mark.airflow3
+@pytest.mark.slow
 def test_a_store_that_is_away_does_not_keep_the_api_server_from_starting(tmp_path: Path) -> None:
     found, _ = mounted(
         tmp_path, receiver_enabled="True", callback_secret=SECRET,

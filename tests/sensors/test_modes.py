@@ -370,3 +370,42 @@ def test_a_store_that_stays_away_ends_the_wait_with_a_word(
     assert event["status"] == "error"
     with pytest.raises(VoicePartnerProviderError, match="the store could not be asked"):
         sensor.execute_complete(context(), event)
+
+
+@pytest.mark.usefixtures("sandbox")
+def test_a_triggerer_that_is_started_anew_goes_on_with_the_same_wait_and_counts_nobody_twice() -> None:
+    report = call()
+    report["sent_at"] = datetime.now(UTC).isoformat()
+    sent = time.monotonic()
+    sensor = CampaignCompletionSensor(task_id="wait", campaign=report, unconfirmed_after=2.5)
+    options = sensor._watch(sensor._report()).options.to_json()
+    stored = json.loads(json.dumps(CampaignCompletionTrigger(report, options, 0.05).serialize()[1]))
+
+    async def killed() -> None:
+        async def run() -> None:
+            async for event in CampaignCompletionTrigger(**stored).run():
+                raise AssertionError(event)
+
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(run(), 0.6)
+
+    asyncio.run(killed())
+    keep(report, DELIVERED)
+    keep(report, DELIVERED)  # the gateway may tell twice, too
+    asyncio.run(killed())
+    event = first_event(CampaignCompletionTrigger(**stored))
+    assert 2.4 <= time.monotonic() - sent < 8  # and not 2.5 s after the last start
+    assert event["status"] == "complete"
+    assert (event["progress"]["delivered"], event["progress"]["unconfirmed"]) == (1, 1)
+
+
+@pytest.mark.usefixtures("sandbox")
+def test_no_task_is_resumed_at_once() -> None:
+    """The scheduler would take a task that goes on too soon for one that ended by itself."""
+    report = call()
+    keep(report, DELIVERED, DELIVERED)
+    sensor = CampaignCompletionSensor(task_id="wait", campaign=report)
+    options = sensor._watch(sensor._report()).options.to_json()
+    started = time.monotonic()
+    assert first_event(CampaignCompletionTrigger(report, options, 0.7))["status"] == "complete"
+    assert time.monotonic() - started >= 0.7
