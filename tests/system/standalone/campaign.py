@@ -10,6 +10,7 @@ import pendulum
 from airflow.sdk import DAG, Asset, AssetWatcher, task
 
 from airflow_provider_voicepartner.hooks.delivery import DeliveryHook
+from airflow_provider_voicepartner.operators.sms import SendSmsOperator
 from airflow_provider_voicepartner.operators.voice import TtsCallOperator
 from airflow_provider_voicepartner.sensors.campaign import CampaignCompletionSensor
 from airflow_provider_voicepartner.triggers.events import DeliveryEventTrigger
@@ -22,6 +23,15 @@ with DAG("send_and_wait", schedule=None, start_date=START, catchup=False):
     call = TtsCallOperator(task_id="call", conn_id="voicepartner_default", to=TO, text=TEXT)
     CampaignCompletionSensor(
         task_id="wait", campaign=call.output, deferrable=True, poke_interval=8, min_delivery_rate=0.5
+    )
+    SendSmsOperator(
+        task_id="send_and_wait",
+        conn_id="smspartner_default",
+        to=TO,
+        message=TEXT,
+        wait_for_completion=True,
+        deferrable=True,
+        completion={"poke_interval": 8},
     )
     TtsCallOperator(
         task_id="call_and_wait",
