@@ -89,21 +89,19 @@ class Progress:
         batches: Iterable[AwaitedBatch],
         known: Mapping[CampaignKey, KnownCampaign],
         *,
-        settled: Collection[str] = (),
-        is_over: bool = False,
+        over: Collection[int] = (),
     ) -> Progress:
         """
         Count the recipients of all batches.
 
         :param batches: of the campaign.
         :param known: what is known of each, from the store.
-        :param settled: references of batches of which nobody will tell more.
-        :param is_over: nobody will tell more of any.
+        :param over: places of batches, from 0, of which nobody will tell more.
         """
         counts: Counter[DeliveryStatus] = Counter()
         expected = 0
-        for batch in batches:
-            counts.update(batch.count(known, is_over=is_over or batch.reference in settled))
+        for place, batch in enumerate(batches):
+            counts.update(batch.count(known, is_over=place in over))
             expected += batch.accepted
         return cls(expected=expected, counts={status: counts[status] for status in DeliveryStatus})
 

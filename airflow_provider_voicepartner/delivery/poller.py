@@ -26,17 +26,21 @@ class Watched:
     """
     What is known of one campaign that somebody waits for.
 
+    ``as_of`` is when the last question that was answered began, in Unix seconds: what is known now was true then.
+    ``failing_since`` is when the first of the questions since then failed, None when none did.
+
     :param keys: under which it is kept.
     :param interval: seconds that its news may be late.
     """
 
-    __slots__ = ("changed", "interval", "is_answered", "keys", "known")
+    __slots__ = ("as_of", "changed", "failing_since", "interval", "keys", "known")
 
     def __init__(self, keys: Collection[CampaignKey], interval: float) -> None:
         self.keys = tuple(keys)
         self.interval = interval
         self.known: dict[CampaignKey, KnownCampaign] = {}
-        self.is_answered = False
+        self.as_of: float | None = None
+        self.failing_since: float | None = None
         self.changed = asyncio.Event()
 
 
@@ -48,13 +52,19 @@ class StorePoller:
 
     :param open_store: opens the store; called in that thread, again after a failure.
     :param clock: seconds that only go forward; injected by tests.
+    :param now: Unix seconds; injected by tests.
     """
 
     def __init__(
-        self, open_store: Callable[[], DeliveryStore], *, clock: Callable[[], float] = time.monotonic
+        self,
+        open_store: Callable[[], DeliveryStore],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], float] = time.time,
     ) -> None:
         self._open_store = open_store
         self._clock = clock
+        self._now = now
         self._store: DeliveryStore | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="voicepartner-store")
         self._by_key: dict[CampaignKey, set[Watched]] = {}
@@ -89,6 +99,10 @@ class StorePoller:
         finally:
             self._forget(watched)
 
+    def has_failed_for(self, watched: Watched) -> float:
+        """Return for how many seconds the questions about a campaign have failed, one after another."""
+        return 0.0 if watched.failing_since is None else self._clock() - watched.failing_since
+
     def _forget(self, watched: Watched) -> None:
         self._watched.discard(watched)
         self._new.discard(watched)
@@ -102,12 +116,15 @@ class StorePoller:
     async def _run(self) -> None:
         """Ask again and again, until nobody waits any more."""
         while self._watched:
-            await self._until_due()
-            if self._watched:
-                await self._ask()
-        if self._store is not None:
-            store, self._store, self._cursor = self._store, None, None
-            await asyncio.get_running_loop().run_in_executor(self._thread, store.close)
+            while self._watched:
+                await self._until_due()
+                if self._watched:
+                    await self._ask()
+            if self._store is not None:
+                store, self._store, self._cursor = self._store, None, None
+                # Somebody may begin to wait meanwhile, and finds that this task is still there.
+                with contextlib.suppress(Exception):
+                    await asyncio.get_running_loop().run_in_executor(self._thread, store.close)
 
     async def _until_due(self) -> None:
         """Wait until an interval has passed since the last question; a shorter interval may join meanwhile."""
@@ -123,7 +140,7 @@ class StorePoller:
     async def _ask(self) -> None:
         new, self._new = self._new, set()
         keys = [key for watched in new for key in watched.keys]
-        self._asked_at = self._clock()
+        self._asked_at, as_of = self._clock(), self._now()
         try:
             changes = await asyncio.get_running_loop().run_in_executor(self._thread, self._question, keys)
         except Exception as error:
@@ -134,16 +151,24 @@ class StorePoller:
             if self.failures == 1:
                 log.warning("The store could not be asked, will ask again: %s", self.problem)
             for watched in self._watched:
+                if watched.failing_since is None:
+                    watched.failing_since = self._asked_at
                 watched.changed.set()
             return
         if self.failures:
             log.info("The store answers again, after %d failures", self.failures)
         self.failures, self.problem = 0, ""
+        if self._cursor is not None and changes.seq < self._cursor:
+            # Another store than before, or an older copy of it: what it knows is to be asked for from the beginning.
+            self._new |= self._watched
         self._cursor = changes.seq
         await self._tell(changes.campaigns)
-        for number, watched in enumerate(new):
-            watched.is_answered = True
-            watched.changed.set()
+        # Whoever came while the question was under way is asked for in the next one.
+        answered = (self._watched | new) - self._new
+        for number, watched in enumerate(answered):
+            if watched.as_of is None:
+                watched.changed.set()
+            watched.as_of, watched.failing_since = as_of, None
             await _breathe(number)
 
     def _question(self, keys: list[CampaignKey]) -> Changes:

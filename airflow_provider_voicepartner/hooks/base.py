@@ -20,7 +20,7 @@ from airflow_provider_voicepartner.exceptions import (
     VoicePartnerProviderError,
     from_gateway,
 )
-from airflow_provider_voicepartner.gateways.errors import GatewayError, InvalidArgumentError
+from airflow_provider_voicepartner.gateways.errors import GatewayError
 from airflow_provider_voicepartner.gateways.gateway import Gateway
 from airflow_provider_voicepartner.gateways.limits import Windows, limits_of, parse_windows
 from airflow_provider_voicepartner.gateways.model import (
@@ -40,6 +40,7 @@ from airflow_provider_voicepartner.hooks.callbacks import (
     reports_by_batch,
     was_reported,
 )
+from airflow_provider_voicepartner.hooks.checking import checked, plan_valid_recipients
 from airflow_provider_voicepartner.hooks.connection import (
     ConnectionExtra,
     read_base_url,
@@ -53,7 +54,6 @@ from airflow_provider_voicepartner.hooks.http import (
     new_session,
 )
 from airflow_provider_voicepartner.sending.fingerprint import new_reference
-from airflow_provider_voicepartner.sending.recipients import RecipientPlan, plan_recipients
 
 Answer = TypeVar("Answer")
 Built = TypeVar("Built")
@@ -83,6 +83,7 @@ class GatewayHook(BaseHook):
     needs_login: ClassVar[bool] = False
     rate_limit_wait: ClassVar[float | None] = None
     polls_delivery: ClassVar[bool] = False
+    most_people_a_poll: ClassVar[int] = 0
     simulates: ClassVar[bool] = False
     simulation_tells_price: ClassVar[bool] = False
 
@@ -360,6 +361,10 @@ class GatewayHook(BaseHook):
         """
         raise DeliveryUnconfirmedError(f"{self.gateway.LABEL} tells delivery results only by calling a URL")
 
+    def poll_people(self, people: Sequence[tuple[str, str]]) -> tuple[DeliveryReport, ...]:
+        """Ask what became of up to ``most_people_a_poll`` people of any batches; only where that is above 0."""
+        raise DeliveryUnconfirmedError(f"{self.gateway.LABEL} cannot be asked about people")
+
     def poll_by_tag(self, tag: str) -> tuple[DeliveryReport, ...]:
         """Ask what became of a batch whose id is not known; only where :meth:`tag_of` gives something to ask by."""
         raise DeliveryUnconfirmedError(f"{self.gateway.LABEL} cannot be asked by a tag")
@@ -408,34 +413,6 @@ class GatewayHook(BaseHook):
         # The same words as in the metadata, but here Airflow's schema spells them with underscores.
         behaviour = FORMS[cls.conn_type]["ui-field-behaviour"]
         return {name.replace("-", "_"): value for name, value in behaviour.items()}
-
-
-def plan_valid_recipients(to: Any, message: Message) -> RecipientPlan:
-    """
-    Read a list of recipients that must all be valid.
-
-    :raises ConfigurationError: for an empty list, one that is too long, or an invalid row.
-    """
-    problem: InvalidArgumentError
-    try:
-        return plan_recipients(to, line="mobile" if message.kind == "sms" else "any", on_invalid="fail")
-    except InvalidArgumentError as error:
-        problem = error
-    raise ConfigurationError(str(problem))
-
-
-def checked(build: Callable[..., Built], *args: Any, **kwargs: Any) -> Built:
-    """
-    Build a request; a bad argument is a configuration error that Airflow does not retry.
-
-    :raises ConfigurationError: naming the argument and the fix.
-    """
-    problem: InvalidArgumentError
-    try:
-        return build(*args, **kwargs)
-    except InvalidArgumentError as error:
-        problem = error
-    raise ConfigurationError(str(problem))
 
 
 def _secrets(credentials: Credentials) -> tuple[str, ...]:

@@ -9,14 +9,14 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, Literal
+from math import inf
+from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_voicepartner.delivery.completion import AwaitedBatch, Progress
 from airflow_provider_voicepartner.exceptions import (
-    ConfigurationError,
     DeliveryFailedError,
     DeliveryUnconfirmedError,
     RejectedError,
@@ -25,120 +25,73 @@ from airflow_provider_voicepartner.exceptions import (
     VoicePartnerProviderError,
 )
 from airflow_provider_voicepartner.gateways.errors import ErrorKind
-from airflow_provider_voicepartner.hooks.callbacks import can_report, reports_by_batch, why_not
+from airflow_provider_voicepartner.hooks.callbacks import can_report, reports_by_batch
+from airflow_provider_voicepartner.hooks.completion_options import (
+    UNCONFIRMED_AFTER,
+    CompletionOptions,
+    check_that_anybody_tells,
+)
 from airflow_provider_voicepartner.hooks.registry import hook_class, hook_for
-from airflow_provider_voicepartner.hooks.stores import open_delivery_store
-from airflow_provider_voicepartner.sending.arguments import literals, read_choice
+from airflow_provider_voicepartner.hooks.stores import open_configured_store
+from airflow_provider_voicepartner.hooks.turnstile import pace_questions
 from airflow_provider_voicepartner.sending.report import CampaignReport, SentBatch
 
 if TYPE_CHECKING:
-    from airflow_provider_voicepartner.delivery.arrivals import CampaignKey
+    from airflow_provider_voicepartner.delivery.arrivals import Arrival, CampaignKey
     from airflow_provider_voicepartner.delivery.store import DeliveryStore, KnownCampaign
     from airflow_provider_voicepartner.gateways.model import DeliveryReport
     from airflow_provider_voicepartner.hooks.base import GatewayHook
+    from airflow_provider_voicepartner.hooks.turnstile import StoreTurnstile
+    from airflow_provider_voicepartner.store.engine import Store
 
 log = logging.getLogger(__name__)
 
-OnUnconfirmed = Literal["fail", "succeed"]
-
-NOT_FOUND_GRACE: Final = 300.0
-UNLISTED_GRACE: Final = 3600.0
-UNCONFIRMED_AFTER: Final[Mapping[str, float]] = {
-    "sms": 72 * 3600.0,
-    "tts": 24 * 3600.0,
-    "voicemail": 24 * 3600.0,
-}
-"""Seconds: an SMS waits for its handset for two days, a call is over when it is over."""
+LAST_CHANCE: Final = 3_600.0
+"""Seconds after which silence counts even if the gateway could not be asked once more."""
+LONGEST_TURN: Final = 60.0
+"""Seconds that one question waits for the rate limit in a worker."""
+MOST_UNANSWERED: Final = 3
+"""Questions in a row without an answer, after which a look is over."""
+FEW: Final = 50
+"""So few people may be asked about one by one, together with those of other campaigns."""
+NOT_FOUND: Final = "not_found"
+"""Detail of a report that is none: the gateway does not know this person under this message."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CompletionOptions:
+class Question:
     """
-    What one who waits may choose.
+    One question to a gateway: what became of a batch.
 
-    :param conn_id: another connection than the report's.
-    :param min_delivery_rate: fail when a smaller share than this (0 to 1) of the accepted recipients got it.
-    :param fail_fast: fail as soon as ``min_delivery_rate`` can no longer be reached.
-    :param report_path: path or URI of a CSV file to write one line a recipient to, once complete.
-    :param on_unconfirmed: ``fail`` when anybody is unconfirmed in the end, or ``succeed``.
-    :param unconfirmed_after: seconds after sending from which those of whom nothing was told are unconfirmed; None is
-        72 hours for SMS, 24 for calls and voicemail.
-    :param not_found_grace: seconds after sending during which the gateway may not know the campaign yet.
-    :param unlisted_grace: seconds after sending from which recipients whom a gateway does not list, while all that it
-        lists are final, are unconfirmed.
+    :param place: of the batch in the campaign, from 0.
+    :param people: numbers of the few of whom nothing final was told, where everybody else was; none asks about all.
+    :param tolerates_not_found: the batch is so young that the gateway need not know it.
     """
 
-    conn_id: str | None = None
-    min_delivery_rate: float | None = None
-    fail_fast: bool = False
-    report_path: str | None = None
-    on_unconfirmed: OnUnconfirmed = "fail"
-    unconfirmed_after: float | None = None
-    not_found_grace: float = NOT_FOUND_GRACE
-    unlisted_grace: float = UNLISTED_GRACE
+    place: int
+    sent: SentBatch
+    people: tuple[str, ...] = field(default=(), repr=False)
+    tolerates_not_found: bool = False
 
-    @classmethod
-    def read(
-        cls, *, min_delivery_rate: Any = None, on_unconfirmed: Any = "fail", **others: Any
-    ) -> CompletionOptions:
-        """
-        Read what a user gave, texts from templates included.
-
-        :raises ConfigurationError: naming the argument and the fix.
-        """
-        read: dict[str, Any] = {
-            name: _read_seconds(name, value) if name in _SECONDS and value is not None else value
-            for name, value in others.items()
-        }
-        read["min_delivery_rate"] = _read_rate(min_delivery_rate)
-        read["on_unconfirmed"] = read_choice("on_unconfirmed", on_unconfirmed, literals(OnUnconfirmed))
-        return cls(**read)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain JSON, for a trigger."""
-        return asdict(self)
+    @property
+    def name(self) -> str | None:
+        """What the gateway knows the batch by."""
+        return self.sent.gateway_id or self.sent.tag
 
 
-_SECONDS: Final = frozenset({"unconfirmed_after", "not_found_grace", "unlisted_grace"})
-
-
-def _read_rate(value: Any) -> float | None:
-    if value in (None, "", "None"):
-        return None
-    try:
-        rate = float(value)
-    except (TypeError, ValueError):
-        rate = -1.0
-    if not 0 <= rate <= 1:
-        raise ConfigurationError(f"min_delivery_rate: {value!r} is not a share from 0 to 1, such as 0.95")
-    return rate
-
-
-def _read_seconds(name: str, value: Any) -> float:
-    try:
-        seconds = float(value)
-    except (TypeError, ValueError):
-        seconds = -1.0
-    if not 0 <= seconds < float("inf"):
-        raise ConfigurationError(f"{name}: {value!r} is not a number of seconds, such as 3600")
-    return seconds
-
-
-def _read_kind(value: Any) -> ErrorKind:
-    return next((kind for kind in ErrorKind if kind.value == value), ErrorKind.REJECTED)
-
-
-def check_that_anybody_tells(hook: type[GatewayHook]) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
     """
-    Make sure that a gateway can be asked, or can call us.
+    What a gateway told.
 
-    :raises DeliveryUnconfirmedError: it only calls a URL, and there is none.
+    :param question: what it was asked.
+    :param told: may be of nobody.
+    :param is_last: it will never tell more.
     """
-    if not hook.polls_delivery and not can_report(hook.conn_type):
-        raise DeliveryUnconfirmedError(
-            f"{hook.gateway.LABEL} tells delivery results only by calling a URL, and {why_not()}; without one, nobody "
-            "can know more than that it accepted a campaign"
-        )
+
+    question: Question
+    told: Sequence[DeliveryReport] = ()
+    is_last: bool = False
 
 
 class CampaignWatch:
@@ -147,8 +100,7 @@ class CampaignWatch:
 
     :param report: of the campaign.
     :param options: of whoever waits.
-    :param hook: where the connection was looked up already (triggers).
-    :param store: where somebody has opened it already.
+    :param hook: one that others use too, where there is one (triggers).
     :param now: Unix seconds, injected by tests; None is the hook's clock.
     """
 
@@ -158,29 +110,37 @@ class CampaignWatch:
         options: CompletionOptions,
         *,
         hook: GatewayHook | None = None,
-        store: DeliveryStore | None = None,
         now: Callable[[], float] | None = None,
     ) -> None:
         self.report = report
         self.options = options
         self._now = now
+        self._owns_hook = hook is None
         if hook is not None:
             self.hook = hook
-        if store is not None:
-            self.store = store
-        self._owns_hook, self._owns_store = hook is None, store is None
-        self.settled: set[str] = set()
+        self._turnstile: StoreTurnstile | None = None
+        self._asked_at: dict[int, float] = {}
+        self._over_since: dict[int, float] = {}
+        self._kept: dict[int, int] = {}
+        self._left: dict[int, tuple[str, ...]] = {}
+        """By place: when the batch was asked about, since when nobody tells more, what was told, and who is left."""
 
     @cached_property
     def hook(self) -> GatewayHook:
-        """The gateway's hook."""
+        """The gateway's hook, which keeps to the rate limit."""
         conn_id = self.options.conn_id or self.report.conn_id
         return hook_for(conn_id, kind=self.report.kind, who="CampaignCompletionSensor")
 
     @cached_property
+    def _opened(self) -> Store:
+        return open_configured_store()
+
+    @cached_property
     def store(self) -> DeliveryStore:
         """Where reports are kept."""
-        return open_delivery_store()
+        from airflow_provider_voicepartner.delivery.store import DeliveryStore
+
+        return DeliveryStore(self._opened)
 
     @cached_property
     def batches(self) -> tuple[AwaitedBatch, ...]:
@@ -214,7 +174,7 @@ class CampaignWatch:
         after = self.options.unconfirmed_after
         return self.since + (UNCONFIRMED_AFTER[self.report.kind] if after is None else after)
 
-    @property
+    @cached_property
     def asks(self) -> bool:
         """True where the gateway can be asked."""
         return hook_class(self.report.gateway).polls_delivery
@@ -244,7 +204,8 @@ class CampaignWatch:
         :raises StoreUnavailableError: the store cannot be used.
         """
         self.ask()
-        return self.progress(self.known())
+        as_of = self.now()
+        return self.progress(self.known(), as_of)
 
     def known(self) -> Mapping[CampaignKey, KnownCampaign]:
         """Return what the store knows of it."""
@@ -252,78 +213,139 @@ class CampaignWatch:
 
         return self.store.changes(since=FROM_NOW, also=self.keys).campaigns
 
-    def progress(self, known: Mapping[CampaignKey, KnownCampaign]) -> Progress:
-        """Decide from what is known how far it is."""
-        return Progress.of_batches(
-            self.batches,
-            known,
-            settled=self.settled | self._nameless,
-            is_over=self.now() >= self.unconfirmed_at,
-        )
-
-    def ask(self, known: Mapping[CampaignKey, KnownCampaign] | None = None) -> None:
+    def progress(self, known: Mapping[CampaignKey, KnownCampaign], as_of: float) -> Progress:
         """
-        Ask the gateway about every batch that is not complete, and keep what it tells in the store.
+        Decide from what is known how far it is.
 
-        :param known: what is known already; None looks into the store.
-        :raises RejectedError: the gateway refuses to tell.
-        :raises StoreUnavailableError: the store cannot be used.
+        :param known: of its keys, from the store.
+        :param as_of: when that was read, in Unix seconds. Silence up to then may be final, and no later silence.
         """
-        age = self.now() - self.since
-        if age < 0 or not self.asks:
-            return
-        known = self.known() if known is None else known
-        for sent, batch in zip(self.report.batches, self.batches, strict=True):
-            if batch.reference in self.settled or batch.is_complete(known):
-                continue
-            told = self._ask(sent, tolerate_not_found=age < self.options.not_found_grace)
-            if told is None:
-                if sent.tag is not None or not can_report(self.report.gateway):
-                    self.settled.add(batch.reference)
-                continue
-            self._keep(batch, told)
-            if age >= self.options.unlisted_grace and told and all(one.status.is_terminal for one in told):
-                # SMS Partner leaves out people on its STOP list without a word, and never lists them.
-                self.settled.add(batch.reference)
+        over = {place for place in range(len(self.batches)) if self._is_over(place, as_of)}
+        return Progress.of_batches(self.batches, known, over=over)
+
+    def _is_over(self, place: int, as_of: float) -> bool:
+        """Say whether nobody will tell more of a batch than was known at a moment."""
+        if place in self._nameless or self._over_since.get(place, inf) <= as_of:
+            return True
+        if as_of < self.unconfirmed_at:
+            return False
+        if not self.asks or as_of >= self.unconfirmed_at + LAST_CHANCE:
+            return True
+        return self.unconfirmed_at <= self._asked_at.get(place, -inf) <= as_of
 
     @cached_property
-    def _nameless(self) -> frozenset[str]:
+    def _nameless(self) -> frozenset[int]:
         """Batches that neither a question nor a call can name: Octopush's, when the answer with the id was lost."""
         if self.asks or reports_by_batch(self.report.gateway):
             return frozenset()
-        return frozenset(batch.reference for batch in self.batches if batch.gateway_id is None)
+        return frozenset(place for place, batch in enumerate(self.batches) if batch.gateway_id is None)
 
-    def _keep(self, batch: AwaitedBatch, told: Sequence[DeliveryReport]) -> None:
-        from airflow_provider_voicepartner.delivery.arrivals import Arrival
+    def ask(self) -> None:
+        """
+        Ask the gateway about every batch that is not complete, and keep what it tells in the store.
 
-        if told and batch.keys:
-            now = time.time()
-            self.store.write([Arrival(key=batch.keys[0], event=report, received_at=now) for report in told])
+        :raises RejectedError: the gateway refuses to tell.
+        :raises StoreUnavailableError: the store cannot be used.
+        """
+        questions = self.questions(self.known()) if self.asks else []
+        if questions and self._turnstile is None and self._owns_hook:
+            self._turnstile = pace_questions(self.hook, self._opened, longest_wait=LONGEST_TURN)
+        unanswered = 0
+        for question in questions:
+            answer = self.answer(question)
+            unanswered = 0 if answer else unanswered + 1
+            if unanswered == MOST_UNANSWERED:
+                break
+            if answer is not None:
+                self.store.write(self.arrivals(answer))
+                self.take(answer)
 
-    def _ask(self, batch: SentBatch, *, tolerate_not_found: bool) -> Sequence[DeliveryReport] | None:
-        """Ask about one batch; None when the gateway will never tell about it."""
-        name = batch.gateway_id or batch.tag
+    def questions(self, known: Mapping[CampaignKey, KnownCampaign]) -> list[Question]:
+        """Return what is to be asked now: about every batch that is not complete, once its time has come."""
+        age = self.now() - self.since
+        if age < 0:
+            return []
+        return [
+            Question(
+                place=place,
+                sent=sent,
+                people=self._left.get(place, ()),
+                tolerates_not_found=age < self.options.not_found_grace,
+            )
+            for place, (sent, batch) in enumerate(zip(self.report.batches, self.batches, strict=True))
+            if place not in self._over_since and not batch.is_complete(known)
+        ]
+
+    def answer(
+        self, question: Question, poll: Callable[[], Sequence[DeliveryReport]] | None = None
+    ) -> Answer | None:
+        """
+        Ask one question.
+
+        :param poll: what brings the reports; None asks the hook about the whole batch.
+        :returns: None when the gateway cannot be asked now.
+        :raises RejectedError: the gateway refuses to tell.
+        """
+        if question.name is None:
+            return Answer(question=question, is_last=True)
         try:
-            if batch.gateway_id is not None:
-                return self.hook.poll_delivery(batch.gateway_id)
-            return self.hook.poll_by_tag(batch.tag) if batch.tag is not None else None
+            return Answer(question=question, told=poll() if poll else self._poll(question.sent))
         except RetryableNotSentError as error:
             log.warning("Could not ask now, will ask again: %s", error)
-            return ()
+            return None
         except SendOutcomeUnknownError:
             # The hook's word for an answer that cannot be read. This was a question, so it may be asked again.
-            log.warning("The answer about %s cannot be read, will ask again", name)
-            return ()
+            log.warning("The answer about %s cannot be read, will ask again", question.name)
+            return None
         except RejectedError as error:
             if error.kind is not ErrorKind.NOT_FOUND:
                 raise
-            if tolerate_not_found:
-                log.info("The gateway does not know %s yet", name)
-                return ()
-            if batch.state == "assumed_sent":
-                log.warning("The gateway does not know %s, which was only assumed sent", name)
-                return None
+            if question.tolerates_not_found:
+                log.info("The gateway does not know %s yet", question.name)
+                return Answer(question=question)
+            if question.sent.state == "assumed_sent":
+                log.warning("The gateway does not know %s, which was only assumed sent", question.name)
+                return Answer(question=question, is_last=True)
             raise
+
+    def _poll(self, sent: SentBatch) -> Sequence[DeliveryReport]:
+        if sent.gateway_id is not None:
+            return self.hook.poll_delivery(sent.gateway_id)
+        return self.hook.poll_by_tag(sent.tag or "")
+
+    def arrivals(self, answer: Answer) -> list[Arrival]:
+        """Return what an answer is to leave in the store: nothing, where it tells no more than the last one."""
+        from airflow_provider_voicepartner.delivery.arrivals import Arrival
+
+        keys = self.batches[answer.question.place].keys
+        if not keys or self._kept.get(answer.question.place) == _digest(answer.told):
+            return []
+        now = time.time()
+        return [
+            Arrival(key=keys[0], event=report, received_at=now)
+            for report in answer.told
+            if report.detail != NOT_FOUND
+        ]
+
+    def take(self, answer: Answer) -> None:
+        """Take note of an answer whose reports are in the store now."""
+        place, told, now = answer.question.place, answer.told, self.now()
+        self._asked_at[place] = now
+        self._kept[place] = _digest(told)
+        left = tuple(report.phone_number for report in told if not report.status.is_terminal)
+        is_odd = any(report.detail == NOT_FOUND for report in told)
+        self._left.pop(place, None)
+        if answer.is_last:
+            if answer.question.sent.tag is not None or not can_report(self.report.gateway):
+                self._over_since[place] = now
+        elif answer.question.people:
+            if left and not is_odd:
+                self._left[place] = left
+        elif left and not is_odd and len(told) >= self.batches[place].accepted and len(left) <= FEW:
+            self._left[place] = left
+        elif told and not left and now - self.since >= self.options.unlisted_grace:
+            # SMS Partner leaves out people on its STOP list without a word, and never lists them.
+            self._over_since[place] = now
 
     def is_hopeless(self, progress: Progress) -> bool:
         """Say whether waiting on makes no sense, because the demanded rate can no longer be reached."""
@@ -410,5 +432,14 @@ class CampaignWatch:
         """Close what was opened here."""
         if self._owns_hook and "hook" in self.__dict__:
             self.hook.close()
-        if self._owns_store and "store" in self.__dict__:
-            self.store.close()
+        if "_opened" in self.__dict__:
+            self._opened.close()
+
+
+def _digest(told: Sequence[DeliveryReport]) -> int:
+    """Return a number that tells two answers apart."""
+    return hash(tuple((one.phone_number, one.gateway_status, one.detail, one.at, one.cost) for one in told))
+
+
+def _read_kind(value: Any) -> ErrorKind:
+    return next((kind for kind in ErrorKind if kind.value == value), ErrorKind.REJECTED)

@@ -21,7 +21,8 @@ from airflow_provider_voicepartner.gateways.model import (
     Receipt,
     SmsMessage,
 )
-from airflow_provider_voicepartner.hooks.base import GatewayHook, checked
+from airflow_provider_voicepartner.hooks.base import GatewayHook
+from airflow_provider_voicepartner.hooks.checking import checked
 from airflow_provider_voicepartner.hooks.connection import ConnectionExtra
 
 
@@ -49,6 +50,7 @@ class SmsPartnerHook(GatewayHook):
     send_endpoints: ClassVar[Mapping[Kind, str]] = {"sms": "send"}
     extra_model: ClassVar[type[ConnectionExtra]] = SmsPartnerExtra
     polls_delivery: ClassVar[bool] = True
+    most_people_a_poll: ClassVar[int] = 500
     simulates: ClassVar[bool] = True
     simulation_tells_price: ClassVar[bool] = True
 
@@ -152,6 +154,10 @@ class SmsPartnerHook(GatewayHook):
     def poll_delivery(self, gateway_id: str) -> tuple[DeliveryReport, ...]:
         """Ask what became of every recipient of a batch: :meth:`get_bulk_status`."""
         return self.get_bulk_status(gateway_id)
+
+    def poll_people(self, people: Sequence[tuple[str, str]]) -> tuple[DeliveryReport, ...]:
+        """Ask what became of up to 500 recipients of any batches: :meth:`get_statuses`."""
+        return self.get_statuses(people)
 
     def get_status_by_tag(
         self, tag: str, *, page: int | None = None, page_parameter: str = "page"

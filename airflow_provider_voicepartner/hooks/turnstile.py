@@ -86,6 +86,19 @@ def open_shared_store(hook: GatewayHook, kind: Kind) -> Store:
     raise RetryableNotSentError(f"[voicepartner] store_url: {problem}. Nothing was sent")
 
 
+def pace_questions(hook: GatewayHook, store: Store, *, longest_wait: float) -> StoreTurnstile:
+    """
+    Let a hook that only asks keep to the rate limits, too, and share with everybody what it is told of them.
+
+    :param store: where turns are kept.
+    :param longest_wait: seconds that a question may wait for its turn; one that would take longer is refused.
+    """
+    turnstile = StoreTurnstile(store, hook)
+    hook.sender.watch = turnstile.watch
+    hook.sender.turn = turnstile.waiting(hook.sender.sleep, longest_wait)
+    return turnstile
+
+
 class StoreTurnstile:
     """
     Takes turns in the store's reservation log, and tells the log what the gateway's answers say.

@@ -19,7 +19,8 @@ from airflow_provider_voicepartner.gateways.model import (
     Voicemail,
     VoiceMessage,
 )
-from airflow_provider_voicepartner.hooks.base import GatewayHook, checked
+from airflow_provider_voicepartner.hooks.base import GatewayHook
+from airflow_provider_voicepartner.hooks.checking import checked
 from airflow_provider_voicepartner.hooks.connection import ConnectionExtra
 
 

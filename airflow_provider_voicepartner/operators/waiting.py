@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_voicepartner.exceptions import ConfigurationError
-from airflow_provider_voicepartner.hooks.completion import (
-    CampaignWatch,
+from airflow_provider_voicepartner.hooks.completion import CampaignWatch
+from airflow_provider_voicepartner.hooks.completion_options import (
     CompletionOptions,
     check_that_anybody_tells,
 )
@@ -19,7 +20,10 @@ if TYPE_CHECKING:
     from airflow_provider_voicepartner.hooks.base import GatewayHook
     from airflow_provider_voicepartner.sending.stop import StopSign
 
+log = logging.getLogger(__name__)
+
 POKE_INTERVAL: Final = 60.0
+MOST_FAILURES: Final = 100
 REPORT_KEY: Final = "campaign"
 """Under which XCom key the ids of what was sent are kept while the operator waits."""
 _NAMES: Final = tuple(field.name for field in fields(CompletionOptions) if field.name != "conn_id")
@@ -72,14 +76,21 @@ def wait_here(watch: CampaignWatch, interval: float, stop: StopSign) -> dict[str
     Look again and again until the campaign is complete, and return the counts.
 
     :raises CampaignInterruptedError: ``stop`` was raised.
+    :raises StoreUnavailableError: the store failed ``MOST_FAILURES`` times, one after another.
     """
     from airflow_provider_voicepartner.store.engine import StoreUnavailableError
 
     sleep = stop.sleeper(time.sleep)
+    failures = 0
     while True:
         try:
             result = watch.judge(watch.look())
-        except StoreUnavailableError:
+            failures = 0
+        except StoreUnavailableError as error:
+            failures += 1
+            if failures == MOST_FAILURES:
+                raise
+            log.warning("Could not look now, will look again: %s", error)
             result = None
         if result is not None:
             return result

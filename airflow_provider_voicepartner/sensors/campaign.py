@@ -160,7 +160,8 @@ class CampaignCompletionSensor(BaseSensorOperator):
         return read_report(self.campaign)
 
     def _watch(self, report: CampaignReport) -> CampaignWatch:
-        from airflow_provider_voicepartner.hooks.completion import CampaignWatch, CompletionOptions
+        from airflow_provider_voicepartner.hooks.completion import CampaignWatch
+        from airflow_provider_voicepartner.hooks.completion_options import CompletionOptions
 
         options = CompletionOptions.read(
             conn_id=self.conn_id,

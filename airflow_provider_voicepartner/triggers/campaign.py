@@ -6,8 +6,6 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
@@ -16,24 +14,22 @@ if TYPE_CHECKING:
     from airflow_provider_voicepartner.delivery.completion import Progress
     from airflow_provider_voicepartner.delivery.poller import StorePoller, Watched
     from airflow_provider_voicepartner.gateways.errors import ErrorKind
+    from airflow_provider_voicepartner.hooks.asking import GatewayAsker
     from airflow_provider_voicepartner.hooks.base import GatewayHook
     from airflow_provider_voicepartner.hooks.completion import CampaignWatch
 
 LONGEST_NAP: Final = 60.0
 MAX_FAILURES: Final = 100
-"""Questions to the store that may fail one after another, before the wait is given up."""
+"""Intervals for which the questions to the store may fail one after another, before the wait is given up."""
 SHORTEST_WAIT: Final = 5.0
 """
 Seconds. When a task goes on sooner than the scheduler has taken note that it was deferred, the scheduler takes the one
 for the other, and fails a task that is running.
 """
-_THREADS: Final = 8
 
 
-@cache
-def _pool() -> ThreadPoolExecutor:
-    """Return the threads in which gateways are asked: a few for all triggers of the process."""
-    return ThreadPoolExecutor(_THREADS, thread_name_prefix="voicepartner-asks")
+PATIENCE: Final = 0.1
+"""Share of an interval that a question about few people waits for others to be asked with."""
 
 
 class CampaignCompletionTrigger(BaseTrigger):
@@ -44,9 +40,9 @@ class CampaignCompletionTrigger(BaseTrigger):
     with the same wait. Ends with one event, whose ``status`` is ``complete``, ``hopeless``, ``rejected`` or ``error``.
 
     :param campaign: the report of the operator that sent it.
-    :param options: of :class:`~airflow_provider_voicepartner.hooks.completion.CompletionOptions`, as JSON.
+    :param options: of :class:`~airflow_provider_voicepartner.hooks.completion_options.CompletionOptions`, as JSON.
     :param poke_interval: seconds between two questions; those to the store are asked for all triggers together.
-    :param max_failures: failures of the store, one after another, after which the wait is given up.
+    :param max_failures: intervals for which the store may fail, one after another, before the wait is given up.
     """
 
     def __init__(
@@ -93,26 +89,26 @@ class CampaignCompletionTrigger(BaseTrigger):
 
     async def _wait(self) -> dict[str, Any]:
         from airflow_provider_voicepartner.delivery.poller import shared_poller
-        from airflow_provider_voicepartner.hooks.completion import CampaignWatch, CompletionOptions
+        from airflow_provider_voicepartner.hooks.completion import CampaignWatch
+        from airflow_provider_voicepartner.hooks.completion_options import CompletionOptions
         from airflow_provider_voicepartner.hooks.stores import open_delivery_store
         from airflow_provider_voicepartner.hooks.turnstile import store_url
         from airflow_provider_voicepartner.sending.report import read_report
 
-        watch = CampaignWatch(read_report(self.campaign), CompletionOptions(**self.options), now=time.time)
+        report, options = read_report(self.campaign), CompletionOptions(**self.options)
+        watch = CampaignWatch(report, options, now=time.time)
         poller = shared_poller(store_url() or "", open_delivery_store)
-        asking: asyncio.Task[dict[str, Any]] | None = None
-        with poller.watch(watch.keys, interval=self.poke_interval) as watched:
-            try:
-                if watch.asks:
-                    watch.hook = await self._hook(watch)
-                    asking = asyncio.create_task(self._ask_again_and_again(watch, watched))
-                return await self._until_final(watch, watched, poller, asking)
-            finally:
-                if asking is not None:
-                    asking.cancel()
-                    with contextlib.suppress(asyncio.CancelledError):
-                        await asking
-                watch.close()
+        async with contextlib.AsyncExitStack() as stack:
+            watched = stack.enter_context(poller.watch(watch.keys, interval=self.poke_interval))
+            asking: asyncio.Task[dict[str, Any]] | None = None
+            if watch.asks:
+                from airflow_provider_voicepartner.hooks.asking import shared_asker
+
+                asker = await stack.enter_async_context(shared_asker(await self._hook(watch)))
+                watch.hook = asker.hook
+                asking = asyncio.create_task(self._ask_again_and_again(asker, watch, watched))
+                stack.push_async_callback(_end, asking)
+            return await self._until_final(watch, watched, poller, asking)
 
     async def _hook(self, watch: CampaignWatch) -> GatewayHook:
         """Look the connection up without blocking the loop, and make the hook of it."""
@@ -134,34 +130,41 @@ class CampaignCompletionTrigger(BaseTrigger):
     ) -> dict[str, Any]:
         while True:
             watched.changed.clear()
-            progress = watch.progress(watched.known)
             # Before the store's first answer, silence means nothing.
-            if watched.is_answered and progress.is_complete:
-                return _event("complete", progress)
-            if watched.is_answered and watch.is_hopeless(progress):
-                return _event("hopeless", progress)
+            if watched.as_of is not None:
+                progress = watch.progress(watched.known, watched.as_of)
+                if progress.is_complete:
+                    return _event("complete", progress)
+                if watch.is_hopeless(progress):
+                    return _event("hopeless", progress)
             if asking is not None and asking.done():
                 return asking.result()
-            if poller.failures >= self.max_failures:
+            if poller.has_failed_for(watched) >= self.max_failures * self.poke_interval:
                 return {"status": "error", "message": f"the store could not be asked: {poller.problem}"}
-            # In naps, since the machine's clock may be set while we wait.
-            left = watch.unconfirmed_at - watch.now() if watched.is_answered else LONGEST_NAP
+            # Once silence counts, the store and the gateway are asked once more before it does. And in naps, since the
+            # machine's clock may be set while we wait.
+            left = watch.unconfirmed_at - watch.now()
+            nap = min(left if left > 0 else self.poke_interval, LONGEST_NAP)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(watched.changed.wait(), min(max(left, 0.01), LONGEST_NAP))
+                await asyncio.wait_for(watched.changed.wait(), max(nap, 0.01))
 
-    async def _ask_again_and_again(self, watch: CampaignWatch, watched: Watched) -> dict[str, Any]:
-        """Ask the gateway, in a thread; what it tells goes to the store, from which all are told."""
+    async def _ask_again_and_again(
+        self, asker: GatewayAsker, watch: CampaignWatch, watched: Watched
+    ) -> dict[str, Any]:
+        """Ask the gateway; what it tells goes to the store, from which all are told."""
+        from airflow_provider_voicepartner.delivery.writer import NotKeptError
         from airflow_provider_voicepartner.exceptions import RejectedError
         from airflow_provider_voicepartner.store.engine import StoreUnavailableError
 
         try:
             while True:
                 try:
-                    await asyncio.get_running_loop().run_in_executor(_pool(), watch.ask, dict(watched.known))
-                except StoreUnavailableError as error:
+                    await asker.ask(watch, watched.known, patience=self.poke_interval * PATIENCE)
+                except (StoreUnavailableError, NotKeptError) as error:
                     self.log.warning("What the gateway tells could not be kept, will ask again: %s", error)
                 watched.changed.set()
-                await asyncio.sleep(self.poke_interval)
+                left = watch.unconfirmed_at - watch.now()
+                await asyncio.sleep(min(left, self.poke_interval) if left > 0 else self.poke_interval)
         except RejectedError as error:
             told = {
                 "status": "rejected",
@@ -174,6 +177,13 @@ class CampaignCompletionTrigger(BaseTrigger):
             told = {"status": "error", "message": type(error).__name__}
         watched.changed.set()
         return told
+
+
+async def _end(task: asyncio.Task[Any]) -> None:
+    """Cancel a task and wait until it has ended."""
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
 
 
 def _value(kind: ErrorKind | None) -> str | None:

@@ -94,9 +94,9 @@ def test_one_call_about_a_whole_voicemail_campaign_ends_it(
 
 def test_those_of_whom_nobody_will_tell_are_unconfirmed_and_never_delivered() -> None:
     batches = [batch(3), batch(2, TWO, None)]
-    settled = Progress.of_batches(batches, told(delivered=1), settled={TWO})
+    settled = Progress.of_batches(batches, told(delivered=1), over={1})
     assert (settled.counts[UNCONFIRMED], settled.pending, settled.is_complete) == (2, 2, False)
-    over = Progress.of_batches(batches, told(delivered=1, pending=1), is_over=True)
+    over = Progress.of_batches(batches, told(delivered=1, pending=1), over={0, 1})
     assert (over.unconfirmed, over.delivered, over.is_complete) == (4, 1, True)
     assert over.delivery_rate == 0.2
 
@@ -140,7 +140,7 @@ def test_counts_always_add_up_and_rates_stay_between_0_and_1(
         of_reference("voicepartner", f"r{index}"): KnownCampaign(counts=counts)
         for index, (_, counts) in enumerate(batches)
     }
-    progress = Progress.of_batches(awaited, known, is_over=is_over)
+    progress = Progress.of_batches(awaited, known, over=range(len(batches)) if is_over else ())
     assert sum(progress.counts.values()) >= progress.expected == sum(accepted for accepted, _ in batches)
     assert 0 <= progress.delivery_rate <= progress.best_possible_rate <= 1
     assert progress.is_complete == (progress.pending == 0)

@@ -75,7 +75,7 @@ def test_what_was_known_before_and_what_comes_later_is_told(store: Telling) -> N
             await until(lambda: one.known)
             assert one.known[key(1)].counts == {DELIVERED: 1}
             assert not two.known
-            await until(lambda: two.is_answered)
+            await until(lambda: two.as_of is not None)
             two.changed.clear()
             store.write([report(2)])
             await until(two.changed.is_set)
@@ -142,6 +142,112 @@ def test_a_store_that_fails_is_asked_again_and_whoever_is_new_is_not_forgotten(s
 
     asyncio.run(wait())
     assert store.also[:4] == [1, 1, 1, 1]
+
+
+def test_whoever_comes_while_the_store_is_being_closed_is_told_too(store: Telling) -> None:
+    store.write([report(1)])
+    close, closing, go_on = store.close, threading.Event(), threading.Event()
+
+    def slow_close() -> None:
+        closing.set()
+        assert go_on.wait(10)
+        close()
+
+    store.close = slow_close
+
+    async def wait() -> None:
+        poller = StorePoller(lambda: store)
+        with poller.watch([key(2)], interval=SOON) as first:
+            await until(lambda: first.as_of is not None)
+        await until(closing.is_set)
+        with poller.watch([key(1)], interval=SOON) as late:
+            go_on.set()
+            await until(lambda: late.known)
+
+    asyncio.run(wait())
+
+
+def test_failures_are_counted_by_time_and_for_each_who_waits(store: Telling) -> None:
+    clock = [0.0]
+
+    async def wait() -> None:
+        poller = StorePoller(lambda: store, clock=lambda: clock[0])
+        with poller.watch([key(1)], interval=SOON) as early:
+            await until(lambda: early.as_of is not None)
+            store.failures = 10**6
+            clock[0] = 100.0
+            await until(lambda: early.failing_since is not None)
+            clock[0] = 130.0
+            with poller.watch([key(2)], interval=SOON) as late:
+                assert poller.has_failed_for(late) == 0
+                await until(lambda: late.failing_since is not None)
+                assert (poller.has_failed_for(early), poller.has_failed_for(late)) == (30.0, 0.0)
+                store.failures, clock[0] = 0, 200.0
+                await until(lambda: late.as_of is not None)
+                assert (early.failing_since, late.failing_since) == (None, None)
+
+    asyncio.run(wait())
+
+
+def test_trouble_that_is_over_is_not_held_against_who_comes_later(store: Telling) -> None:
+    store.failures = 2
+
+    async def wait() -> None:
+        poller = StorePoller(lambda: store)
+        with poller.watch([key(1)], interval=SOON):
+            await until(lambda: poller.failures == 2)
+        await until(lambda: poller._task is not None and poller._task.done())
+        with poller.watch([key(1)], interval=SOON) as later:
+            assert poller.has_failed_for(later) == 0
+            await until(lambda: later.as_of is not None)
+
+    asyncio.run(wait())
+
+
+def test_what_is_known_was_true_when_the_question_began(store: Telling) -> None:
+    now = [1_000.0]
+    ask, asked, go_on = store.changes, threading.Event(), threading.Event()
+
+    def slow(**arguments: Any) -> Changes:
+        asked.set()
+        assert go_on.wait(10)
+        return ask(**arguments)
+
+    store.changes = slow
+
+    async def wait() -> None:
+        poller = StorePoller(lambda: store, now=lambda: now[0])
+        with poller.watch([key(1)], interval=60.0) as first:
+            await until(asked.is_set)
+            with poller.watch([key(2)], interval=60.0) as second:
+                now[0] = 2_000.0
+                go_on.set()
+                await until(lambda: first.as_of is not None)
+                assert (first.as_of, second.as_of) == (1_000.0, None)
+
+    asyncio.run(wait())
+
+
+def test_another_store_in_its_place_is_asked_from_the_beginning(store: Telling, tmp_path: Path) -> None:
+    for number in range(3):
+        store.write([report(9, number)])
+    other = DeliveryStore(open_store(f"sqlite:///{tmp_path / 'restored.db'}"))
+    other.write([report(1)])
+    here: list[DeliveryStore] = [store]
+
+    class Swapped(Telling):
+        def changes(self, **arguments: Any) -> Changes:
+            return here[0].changes(**arguments)
+
+    async def wait() -> None:
+        poller = StorePoller(lambda: Swapped(store._store))
+        with poller.watch([key(1)], interval=SOON) as waiting:
+            await until(lambda: waiting.as_of is not None)
+            here[0] = other
+            await until(lambda: waiting.known)
+
+    asyncio.run(wait())
+    other.close()
 
 
 def test_of_an_error_that_is_not_ours_only_the_kind_is_told(store: Telling) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import AirflowSkipException, TaskDeferred
 
-from airflow_provider_voicepartner.delivery.store import Arrival, of_gateway_id, of_reference
+from airflow_provider_voicepartner.delivery.store import Arrival, DeliveryStore, of_gateway_id, of_reference
 from airflow_provider_voicepartner.exceptions import (
     DeliveryFailedError,
     DeliveryUnconfirmedError,
@@ -23,11 +24,13 @@ from airflow_provider_voicepartner.exceptions import (
 from airflow_provider_voicepartner.gateways.model import CampaignDeliveryReport, DeliveryReport
 from airflow_provider_voicepartner.gateways.status import DeliveryStatus
 from airflow_provider_voicepartner.hooks.stores import open_delivery_store
+from airflow_provider_voicepartner.operators.campaign import CancelCampaignOperator
 from airflow_provider_voicepartner.operators.sms import SendSmsOperator
 from airflow_provider_voicepartner.operators.voice import TtsCallOperator, VoicemailDropOperator
 from airflow_provider_voicepartner.sensors.campaign import CampaignCompletionSensor
+from airflow_provider_voicepartner.store.engine import StoreUnavailableError
 from airflow_provider_voicepartner.triggers.campaign import CampaignCompletionTrigger
-from tests.support.gateways import outcome, requests
+from tests.support.gateways import fault, outcome, requests
 from tests.support.tasks import FakeStore, assert_plain, context
 
 ANNA, BEN = "+33612345678", "+33612345679"
@@ -293,7 +296,138 @@ def test_a_planned_campaign_is_not_asked_about_before_its_time(wait: Any, sandbo
     assert requests(sandbox) == before + 1
 
 
+@MODES
+def test_somebody_whom_the_gateway_does_not_list_is_given_up_after_a_while(wait: Any, sandbox: Any) -> None:
+    outcome(sandbox, BEN, "opted_out")
+    report = sms()
+    report["counts"]["accepted"] = report["batches"][0]["accepted"] = 2
+    sandbox.advance(86_400)
+    status, counts = wait(report, unlisted_grace=0, on_unconfirmed="succeed")
+    assert (status, counts["delivered"], counts["unconfirmed"]) == ("done", 1, 1)
+
+
+@MODES
+def test_silence_of_a_gateway_that_is_asked_is_no_success_either(wait: Any, sandbox: Any) -> None:
+    outcome(sandbox, BEN, "silent")
+    report = sms()
+    sandbox.advance(86_400)
+    error, text = wait(report, unconfirmed_after=0)
+    assert error is DeliveryUnconfirmedError
+    assert "1 delivered, 1 unconfirmed of 2" in text
+
+
+@MODES
+@pytest.mark.parametrize("conn_id", ["smspartner_default", "octopush_default", "voicepartner_default"])
+def test_a_cancelled_campaign_ends_the_wait(wait: Any, sandbox: Any, conn_id: str) -> None:
+    send_at = datetime.now(UTC) + timedelta(hours=2)
+    if conn_id == "voicepartner_default":
+        operator: Any = TtsCallOperator(
+            task_id="call", to=[ANNA, BEN], text="Bonjour", conn_id=conn_id, send_at=send_at
+        )
+    else:
+        operator = SendSmsOperator(
+            task_id="send", to=[ANNA, BEN], message="Bonjour", conn_id=conn_id, send_at=send_at
+        )
+    report = operator.execute(context(FakeStore()))
+    CancelCampaignOperator(task_id="cancel", campaign=report).execute(context())
+    status, counts = wait(report)
+    assert (status, counts["cancelled"], counts["delivered"]) == ("done", 2, 0)
+
+
+@MODES
+@pytest.mark.usefixtures("sandbox")
+def test_several_batches_are_one_campaign(wait: Any) -> None:
+    first, second = call(), call()
+    both = {**first, "batches": first["batches"] + second["batches"]}
+    keep(first, DELIVERED, DELIVERED)
+    keep(second, DELIVERED, FAILED)
+    status, counts = wait(both)
+    assert (status, counts["expected"], counts["delivered"], counts["failed"]) == ("done", 4, 3, 1)
+
+
+@MODES
+@pytest.mark.usefixtures("sandbox")
+def test_only_those_whom_the_gateway_accepted_are_waited_for(wait: Any) -> None:
+    report = call()
+    report["batches"][0]["accepted"] = 1
+    keep(report, DELIVERED)
+    status, counts = wait(report)
+    assert (status, counts["expected"], counts["delivered"]) == ("done", 1, 1)
+
+
+@MODES
+def test_whoever_looks_for_the_first_time_when_silence_counts_already_asks_before(
+    wait: Any, sandbox: Any
+) -> None:
+    asked, called = sms(), call()
+    sandbox.advance(86_400)
+    keep(called, DELIVERED, DELIVERED)
+    for report in (asked, called):
+        status, counts = wait(report, unconfirmed_after=0)
+        assert (status, counts["delivered"], counts["unconfirmed"]) == ("done", 2, 0)
+
+
+@MODES
+def test_a_gateway_that_is_away_when_silence_counts_is_asked_later(
+    wait: Any, sandbox: Any, set_connection: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report = sms()
+    sandbox.advance(86_400)
+    fault(sandbox, "503", times=3, path="bulk-status")
+    status, counts = wait(report, unconfirmed_after=0, poke_interval=0.05)
+    assert (status, counts["delivered"]) == ("done", 2)
+
+
+@MODES
+def test_but_not_for_ever(
+    wait: Any, sandbox: Any, set_connection: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report = sms()
+    sandbox.advance(86_400)
+    set_connection("smspartner", host="http://127.0.0.1:1")
+    monkeypatch.setattr("airflow_provider_voicepartner.hooks.completion.LAST_CHANCE", 1.0)
+    started = time.monotonic()
+    error, text = wait(report, unconfirmed_after=0, poke_interval=0.05)
+    assert error is DeliveryUnconfirmedError
+    assert "2 unconfirmed of 2" in text
+    assert time.monotonic() - started < 15
+
+
 # The hand-over
+
+
+@pytest.mark.usefixtures("sandbox")
+def test_a_store_that_is_away_when_silence_counts_is_asked_once_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    report = call()
+    report["sent_at"] = datetime.now(UTC).isoformat()
+    sensor = CampaignCompletionSensor(task_id="wait", campaign=report, unconfirmed_after=0.8)
+    trigger = CampaignCompletionTrigger.of_watch(sensor._watch(sensor._report()), poke_interval=0.05)
+    ask, began = DeliveryStore.changes, time.monotonic()
+
+    def changes(self: DeliveryStore, **arguments: Any) -> Any:
+        if 0.3 < time.monotonic() - began < 1.5:
+            raise StoreUnavailableError("away")
+        return ask(self, **arguments)
+
+    monkeypatch.setattr(DeliveryStore, "changes", changes)
+    telling = threading.Timer(0.6, keep, (report, DELIVERED, DELIVERED))
+    telling.start()
+    event = first_event(trigger)
+    telling.join()
+    assert (event["status"], event["progress"]["delivered"]) == ("complete", 2)
+
+
+@pytest.mark.usefixtures("sandbox")
+def test_what_came_just_before_silence_counts_is_looked_for_however_long_the_interval() -> None:
+    report = call()
+    report["sent_at"] = datetime.now(UTC).isoformat()
+    sensor = CampaignCompletionSensor(task_id="wait", campaign=report, unconfirmed_after=1.0)
+    trigger = CampaignCompletionTrigger.of_watch(sensor._watch(sensor._report()), poke_interval=2.0)
+    telling = threading.Timer(0.6, keep, (report, DELIVERED, DELIVERED))
+    telling.start()
+    event = first_event(trigger)
+    telling.join()
+    assert (event["status"], event["progress"]["delivered"]) == ("complete", 2)
 
 
 def test_what_is_done_at_the_first_look_is_not_handed_over(sandbox: Any) -> None:

@@ -1,0 +1,229 @@
+"""
+Asks a gateway about all the campaigns that wait in one event loop, as in a triggerer: few threads, few requests.
+
+An account has one hook, whoever waits, and keeps to its rate limit. Campaigns of which few people are left are asked
+about together. What is told goes to the store in groups, from where all learn it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakKeyDictionary
+
+from airflow_provider_voicepartner.delivery.writer import GroupWriter
+from airflow_provider_voicepartner.exceptions import RetryableNotSentError, SendOutcomeUnknownError
+from airflow_provider_voicepartner.hooks.completion import (
+    MOST_UNANSWERED,
+    Answer,
+    CampaignWatch,
+    Question,
+)
+from airflow_provider_voicepartner.hooks.stores import open_configured_store
+from airflow_provider_voicepartner.hooks.turnstile import StoreTurnstile, pace_questions
+
+if TYPE_CHECKING:
+    from airflow_provider_voicepartner.delivery.arrivals import CampaignKey
+    from airflow_provider_voicepartner.delivery.store import KnownCampaign
+    from airflow_provider_voicepartner.gateways.model import DeliveryReport
+    from airflow_provider_voicepartner.hooks.base import GatewayHook
+
+    Reports = Sequence[DeliveryReport]
+
+THREADS: Final = 8
+LONGEST_TURN: Final = 1.0
+"""Seconds that a question waits for the rate limit in one of the threads; it comes again in the next round."""
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    """Return the threads in which gateways are asked: a few for all triggers of the process."""
+    return ThreadPoolExecutor(THREADS, thread_name_prefix="voicepartner-asks")
+
+
+async def _in_a_thread(work: Callable[..., Any], *arguments: Any) -> Any:
+    return await asyncio.get_running_loop().run_in_executor(_pool(), work, *arguments)
+
+
+class _RefusedTogetherError(Exception):
+    """The gateway minds one of several questions; which one is not known."""
+
+
+@dataclass(slots=True)
+class _Group:
+    """Questions about a few people each, on their way into one request."""
+
+    questions: list[Question] = field(default_factory=list)
+    people: int = 0
+    reports: asyncio.Future[Mapping[int, Reports]] = field(
+        default_factory=lambda: asyncio.get_running_loop().create_future()
+    )
+    timer: asyncio.TimerHandle | None = None
+
+
+class GatewayAsker:
+    """
+    Asks one account. Belongs to one event loop.
+
+    :param hook: the account's.
+    """
+
+    def __init__(self, hook: GatewayHook) -> None:
+        self.hook = hook
+        # A failed request is asked again with the next round: nobody is to wait for it in a thread that others need.
+        hook.sender.attempts = 1
+        self._writer = GroupWriter(open_configured_store)
+        self._turnstile: StoreTurnstile | None = None
+        self._preparing = asyncio.Lock()
+        self._group = _Group()
+
+    async def ask(
+        self, watch: CampaignWatch, known: Mapping[CampaignKey, KnownCampaign], *, patience: float
+    ) -> None:
+        """
+        Ask about every batch of a campaign that is not complete. What is told is in the store when this returns.
+
+        :param watch: made with this asker's hook.
+        :param known: of the campaign.
+        :param patience: seconds that a question about few people may wait for others.
+        :raises RejectedError: the gateway refuses to tell.
+        :raises StoreUnavailableError: turns cannot be taken.
+        :raises NotKeptError: what was told could not be kept.
+        """
+        await self._prepare()
+        unanswered = 0
+        for question in watch.questions(known):
+            answer = await self._answer(watch, question, patience)
+            if answer is None:
+                unanswered += 1
+                if unanswered == MOST_UNANSWERED:
+                    return
+                continue
+            unanswered = 0
+            if arrivals := watch.arrivals(answer):
+                await self._writer.keep(arrivals)
+            watch.take(answer)
+
+    async def close(self) -> None:
+        """Close what was opened; whoever still waits is not answered."""
+        await _in_a_thread(self._close)
+
+    def _close(self) -> None:
+        self._writer.close()
+        if self._turnstile is not None:
+            self._turnstile.close()
+        self.hook.close()
+
+    async def _prepare(self) -> None:
+        if self._turnstile is None:
+            async with self._preparing:
+                if self._turnstile is None:
+                    self._turnstile = await _in_a_thread(self._pace)
+
+    def _pace(self) -> StoreTurnstile:
+        return pace_questions(self.hook, open_configured_store(), longest_wait=LONGEST_TURN)
+
+    async def _answer(self, watch: CampaignWatch, question: Question, patience: float) -> Answer | None:
+        if question.people and self.hook.most_people_a_poll:
+            try:
+                return await self._answer_in_a_group(watch, question, patience)
+            except _RefusedTogetherError:
+                # One that the gateway minds must not end the wait of all who were asked about with it.
+                question = replace(question, people=())
+        found: Answer | None = await _in_a_thread(watch.answer, question)
+        return found
+
+    async def _answer_in_a_group(
+        self, watch: CampaignWatch, question: Question, patience: float
+    ) -> Answer | None:
+        group, place = self._join(question, patience)
+        await asyncio.wait([group.reports])
+        error = group.reports.exception()
+        if error is not None and not isinstance(error, RetryableNotSentError | SendOutcomeUnknownError):
+            raise _RefusedTogetherError
+        return watch.answer(question, lambda: group.reports.result()[place])
+
+    def _join(self, question: Question, patience: float) -> tuple[_Group, int]:
+        """Put a question into the next request, and let that leave when it is full or has waited for long enough."""
+        if self._group.people + len(question.people) > self.hook.most_people_a_poll:
+            self._leave(self._group)
+        group = self._group
+        group.questions.append(question)
+        group.people += len(question.people)
+        if group.people == self.hook.most_people_a_poll:
+            self._leave(group)
+        elif group.timer is None:
+            group.timer = asyncio.get_running_loop().call_later(patience, self._leave, group)
+        return group, len(group.questions) - 1
+
+    def _leave(self, group: _Group) -> None:
+        if group.timer is not None:
+            group.timer.cancel()
+        if group is self._group:
+            self._group = _Group()
+        asking = asyncio.get_running_loop().run_in_executor(_pool(), self._poll, group.questions)
+        asking.add_done_callback(lambda done: _settle(group.reports, done))
+
+    def _poll(self, questions: Sequence[Question]) -> dict[int, Reports]:
+        """Ask about the people of several questions at once, and sort what is told by question."""
+        places = {
+            (question.sent.gateway_id, number): place
+            for place, question in enumerate(questions)
+            for number in question.people
+        }
+        found: dict[int, list[DeliveryReport]] = {place: [] for place in range(len(questions))}
+        for report in self.hook.poll_people([(str(name), number) for name, number in places]):
+            place = places.get((report.campaign_id, report.phone_number))
+            if place is not None:
+                found[place].append(report)
+        return dict(found)
+
+
+def _settle(reports: asyncio.Future[Mapping[int, Reports]], done: asyncio.Future[dict[int, Reports]]) -> None:
+    if reports.done() or done.cancelled():
+        return
+    error = done.exception()
+    if error is None:
+        reports.set_result(done.result())
+    else:
+        reports.set_exception(error)
+        reports.exception()  # everybody may have left meanwhile; that is no reason for a warning
+
+
+@dataclass(slots=True)
+class _Shared:
+    asker: GatewayAsker
+    users: int = 0
+
+
+_askers: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Any, _Shared]] = WeakKeyDictionary()
+
+
+@asynccontextmanager
+async def shared_asker(hook: GatewayHook) -> AsyncIterator[GatewayAsker]:
+    """
+    Share an asker with all who ask the same account at the same time, within a block.
+
+    :param hook: is used by all of them if this is the first; its connection has been looked up.
+    """
+    connection = hook.connection
+    name = (
+        hook.conn_id, connection.conn_type, connection.host, connection.login, connection.password, connection.extra
+    )  # fmt: skip
+    askers = _askers.setdefault(asyncio.get_running_loop(), {})
+    shared = askers.get(name)
+    if shared is None:
+        shared = askers[name] = _Shared(GatewayAsker(hook))
+    shared.users += 1
+    try:
+        yield shared.asker
+    finally:
+        shared.users -= 1
+        if not shared.users:
+            del askers[name]
+            await shared.asker.close()

@@ -1,0 +1,111 @@
+"""What one who waits for a campaign may choose, read and checked; and whether anybody can ever tell its result."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from airflow_provider_voicepartner.exceptions import ConfigurationError, DeliveryUnconfirmedError
+from airflow_provider_voicepartner.hooks.callbacks import can_report, why_not
+from airflow_provider_voicepartner.sending.arguments import literals, read_choice
+
+if TYPE_CHECKING:
+    from airflow_provider_voicepartner.hooks.base import GatewayHook
+
+OnUnconfirmed = Literal["fail", "succeed"]
+
+NOT_FOUND_GRACE: Final = 300.0
+UNLISTED_GRACE: Final = 3600.0
+UNCONFIRMED_AFTER: Final[Mapping[str, float]] = {
+    "sms": 72 * 3600.0,
+    "tts": 24 * 3600.0,
+    "voicemail": 24 * 3600.0,
+}
+"""Seconds: an SMS waits for its handset for two days, a call is over when it is over."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompletionOptions:
+    """
+    What one who waits may choose.
+
+    :param conn_id: another connection than the report's.
+    :param min_delivery_rate: fail when a smaller share than this (0 to 1) of the accepted recipients got it.
+    :param fail_fast: fail as soon as ``min_delivery_rate`` can no longer be reached.
+    :param report_path: path or URI of a CSV file to write one line a recipient to, once complete.
+    :param on_unconfirmed: ``fail`` when anybody is unconfirmed in the end, or ``succeed``.
+    :param unconfirmed_after: seconds after sending from which those of whom nothing was told are unconfirmed; None is
+        72 hours for SMS, 24 for calls and voicemail.
+    :param not_found_grace: seconds after sending during which the gateway may not know the campaign yet.
+    :param unlisted_grace: seconds after sending from which recipients whom a gateway does not list, while all that it
+        lists are final, are unconfirmed.
+    """
+
+    conn_id: str | None = None
+    min_delivery_rate: float | None = None
+    fail_fast: bool = False
+    report_path: str | None = None
+    on_unconfirmed: OnUnconfirmed = "fail"
+    unconfirmed_after: float | None = None
+    not_found_grace: float = NOT_FOUND_GRACE
+    unlisted_grace: float = UNLISTED_GRACE
+
+    @classmethod
+    def read(
+        cls, *, min_delivery_rate: Any = None, on_unconfirmed: Any = "fail", **others: Any
+    ) -> CompletionOptions:
+        """
+        Read what a user gave, texts from templates included.
+
+        :raises ConfigurationError: naming the argument and the fix.
+        """
+        read: dict[str, Any] = {
+            name: _read_seconds(name, value) if name in _SECONDS and value is not None else value
+            for name, value in others.items()
+        }
+        read["min_delivery_rate"] = _read_rate(min_delivery_rate)
+        read["on_unconfirmed"] = read_choice("on_unconfirmed", on_unconfirmed, literals(OnUnconfirmed))
+        return cls(**read)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON, for a trigger."""
+        return asdict(self)
+
+
+_SECONDS: Final = frozenset({"unconfirmed_after", "not_found_grace", "unlisted_grace"})
+
+
+def _read_rate(value: Any) -> float | None:
+    if value in (None, "", "None"):
+        return None
+    try:
+        rate = float(value)
+    except (TypeError, ValueError):
+        rate = -1.0
+    if not 0 <= rate <= 1:
+        raise ConfigurationError(f"min_delivery_rate: {value!r} is not a share from 0 to 1, such as 0.95")
+    return rate
+
+
+def _read_seconds(name: str, value: Any) -> float:
+    try:
+        seconds = float(value)
+    except (TypeError, ValueError):
+        seconds = -1.0
+    if not 0 <= seconds < float("inf"):
+        raise ConfigurationError(f"{name}: {value!r} is not a number of seconds, such as 3600")
+    return seconds
+
+
+def check_that_anybody_tells(hook: type[GatewayHook]) -> None:
+    """
+    Make sure that a gateway can be asked, or can call us.
+
+    :raises DeliveryUnconfirmedError: it only calls a URL, and there is none.
+    """
+    if not hook.polls_delivery and not can_report(hook.conn_type):
+        raise DeliveryUnconfirmedError(
+            f"{hook.gateway.LABEL} tells delivery results only by calling a URL, and {why_not()}; without one, nobody "
+            "can know more than that it accepted a campaign"
+        )

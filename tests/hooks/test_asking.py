@@ -1,0 +1,351 @@
+"""Many campaigns ask one gateway: in few threads and requests, within its limits, and nobody suffers from another."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+from unittest.mock import Mock
+
+import pytest
+
+from airflow_provider_voicepartner.delivery.writer import NotKeptError
+from airflow_provider_voicepartner.exceptions import ConfigurationError, RejectedError, RetryableNotSentError
+from airflow_provider_voicepartner.gateways.errors import ErrorKind
+from airflow_provider_voicepartner.gateways.model import DeliveryReport
+from airflow_provider_voicepartner.gateways.status import DeliveryStatus
+from airflow_provider_voicepartner.hooks import asking
+from airflow_provider_voicepartner.hooks.asking import THREADS, GatewayAsker, shared_asker
+from airflow_provider_voicepartner.hooks.completion import CampaignWatch
+from airflow_provider_voicepartner.hooks.completion_options import CompletionOptions
+from airflow_provider_voicepartner.hooks.registry import hook_for
+from airflow_provider_voicepartner.hooks.stores import open_delivery_store
+from airflow_provider_voicepartner.sending.report import CampaignReport, SentBatch
+from tests.support.gateways import fault, outcome, requests
+
+DELIVERED, PENDING = DeliveryStatus.DELIVERED, DeliveryStatus.PENDING
+SOON = 0.02
+
+
+def number(place: int) -> str:
+    return f"+33612345{place:03d}"
+
+
+def report_of(*batches: SentBatch) -> CampaignReport:
+    return CampaignReport(
+        gateway="smspartner", conn_id="smspartner_default", kind="sms", counts={}, batches=batches,
+        sent_at=datetime.now(UTC).isoformat(),
+    )  # fmt: skip
+
+
+def sent(place: int, *people: int) -> CampaignReport:
+    """Send to some people, and return the report."""
+    hook = hook_for("smspartner_default")
+    receipt = hook.send_sms([number(person) for person in people], "Bonjour", reference=f"batch{place:07d}")
+    hook.close()
+    batch = SentBatch(
+        reference=f"batch{place:07d}", gateway_id=receipt.gateway_id, accepted=len(people), state="sent"
+    )
+    return report_of(batch)
+
+
+def watch_of(asker: GatewayAsker, report: CampaignReport, **options: Any) -> CampaignWatch:
+    return CampaignWatch(report, CompletionOptions(**options), hook=asker.hook, now=time.time)
+
+
+def known(watch: CampaignWatch) -> Any:
+    store = open_delivery_store()
+    try:
+        from airflow_provider_voicepartner.delivery.store import FROM_NOW
+
+        return store.changes(since=FROM_NOW, also=watch.keys).campaigns
+    finally:
+        store.close()
+
+
+def counts(watch: CampaignWatch) -> dict[DeliveryStatus, int]:
+    return {status: n for campaign in known(watch).values() for status, n in campaign.counts.items()}
+
+
+def run(work: Callable[[GatewayAsker], Any]) -> Any:
+    async def main() -> Any:
+        async with shared_asker(hook_for("smspartner_default")) as asker, asyncio.timeout(30):
+            return await work(asker)
+
+    return asyncio.run(main())
+
+
+def test_few_people_of_many_campaigns_are_asked_about_in_one_request(sandbox: Any) -> None:
+    for person in range(30):
+        outcome(sandbox, number(person), "delivered", after=10_000)
+    reports = [sent(place, place, place + 10, place + 20) for place in range(10)]
+
+    async def work(asker: GatewayAsker) -> None:
+        watches = [watch_of(asker, report) for report in reports]
+        for each in (10, 1, 1):
+            before = requests(sandbox)
+            await asyncio.gather(*(asker.ask(watch, known(watch), patience=0.3) for watch in watches))
+            assert requests(sandbox) - before == each
+        sandbox.advance(20_000)
+        await asyncio.gather(*(asker.ask(watch, known(watch), patience=0.3) for watch in watches))
+        assert [counts(watch) for watch in watches] == [{DELIVERED: 3}] * 10
+        before = requests(sandbox)
+        await asyncio.gather(*(asker.ask(watch, known(watch), patience=0.3) for watch in watches))
+        assert requests(sandbox) == before
+
+    run(work)
+
+
+def test_a_request_is_full_at_500(sandbox: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    async def work(asker: GatewayAsker) -> None:
+        monkeypatch.setattr(asker.hook, "poll_people", lambda people: asked.append(len(people)) or ())
+        watches = []
+        for place in range(30):
+            batch = SentBatch(reference=f"b{place}", gateway_id=str(place), accepted=40, state="sent")
+            watch = watch_of(asker, report_of(batch))
+            watch._left[0] = tuple(number(person) for person in range(40))
+            watches.append(watch)
+        await asyncio.gather(*(asker.ask(watch, {}, patience=0.2) for watch in watches))
+
+    run(work)
+    assert asked == [480, 480, 240]
+
+
+@pytest.mark.parametrize(
+    "mind",
+    [RejectedError("an entry is wrong", kind=ErrorKind.NOT_FOUND), ConfigurationError("an id is wrong")],
+)
+def test_one_that_the_gateway_minds_is_asked_about_alone(
+    sandbox: Any, monkeypatch: pytest.MonkeyPatch, mind: Exception
+) -> None:
+    for person in range(2):
+        outcome(sandbox, number(person), "delivered", after=10_000)
+    reports = [sent(place, place) for place in range(2)]
+
+    async def work(asker: GatewayAsker) -> None:
+        watches = [watch_of(asker, report) for report in reports]
+        for watch in watches:
+            await asker.ask(watch, {}, patience=0.0)
+            assert watch._left
+
+        monkeypatch.setattr(asker.hook, "poll_people", Mock(side_effect=mind))
+        sandbox.advance(20_000)
+        await asyncio.gather(*(asker.ask(watch, {}, patience=0.1) for watch in watches))
+        assert [counts(watch) for watch in watches] == [{DELIVERED: 1}] * 2
+
+    run(work)
+
+
+def test_trouble_with_a_request_for_many_passes(sandbox: Any) -> None:
+    outcome(sandbox, number(1), "delivered", after=10_000)
+    report = sent(1, 1)
+
+    async def work(asker: GatewayAsker) -> None:
+        watch = watch_of(asker, report)
+        await asker.ask(watch, {}, patience=0.0)
+        sandbox.advance(20_000)
+        fault(sandbox, "503", path="multi-status")
+        await asker.ask(watch, {}, patience=0.0)
+        assert counts(watch) == {PENDING: 1}
+        await asker.ask(watch, {}, patience=0.0)
+        assert counts(watch) == {DELIVERED: 1}
+
+    run(work)
+
+
+def test_somebody_whom_the_gateway_forgot_is_looked_for_among_all(sandbox: Any) -> None:
+    outcome(sandbox, number(1), "delivered", after=10_000)
+    report = sent(1, 1)
+
+    async def work(asker: GatewayAsker) -> None:
+        watch = watch_of(asker, report)
+        await asker.ask(watch, {}, patience=0.0)
+        watch._left[0] = (number(7),)
+        await asker.ask(watch, {}, patience=0.0)
+        assert not watch._left
+        assert counts(watch) == {PENDING: 1}
+        sandbox.advance(20_000)
+        await asker.ask(watch, {}, patience=0.0)
+        assert counts(watch) == {DELIVERED: 1}
+
+    run(work)
+
+
+def test_so_many_are_asked_at_once_and_no_more(sandbox: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    lock, at_once, most = threading.Lock(), [0], [0]
+
+    def slow(gateway_id: str) -> Any:
+        with lock:
+            at_once[0] += 1
+            most[0] = max(most[0], at_once[0])
+        time.sleep(0.05)
+        with lock:
+            at_once[0] -= 1
+        return ()
+
+    async def work(asker: GatewayAsker) -> None:
+        monkeypatch.setattr(asker.hook, "poll_delivery", slow)
+        batch = SentBatch(reference="b", gateway_id="1", accepted=1, state="sent")
+        watches = [watch_of(asker, report_of(batch)) for _ in range(50)]
+        await asyncio.gather(*(asker.ask(watch, {}, patience=0.0) for watch in watches))
+
+    run(work)
+    assert most == [THREADS]
+
+
+def test_questions_keep_to_the_rate_limit(
+    sandbox: Any, set_connection: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_connection(
+        "smspartner",
+        host=sandbox.gateway_url("smspartner"),
+        extra={"rate_limits": {"bulk-status": "1/60"}},
+    )
+    monkeypatch.setattr(asking, "LONGEST_TURN", 0.05)
+    reports = [sent(place, place) for place in range(5)]
+    before = requests(sandbox)
+
+    async def work(asker: GatewayAsker) -> None:
+        watches = [watch_of(asker, report) for report in reports]
+        await asyncio.gather(*(asker.ask(watch, {}, patience=0.0) for watch in watches))
+
+    run(work)
+    assert requests(sandbox) == before + 1
+
+
+def test_so_do_the_looks_of_a_worker(
+    sandbox: Any, set_connection: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_connection(
+        "smspartner",
+        host=sandbox.gateway_url("smspartner"),
+        extra={"rate_limits": {"bulk-status": "1/60"}},
+    )
+    monkeypatch.setattr("airflow_provider_voicepartner.hooks.completion.LONGEST_TURN", 0.05)
+    batches = [sent(place, place).batches[0] for place in range(5)]
+    before = requests(sandbox)
+    watch = CampaignWatch(report_of(*batches), CompletionOptions())
+    watch.ask()
+    watch.close()
+    assert requests(sandbox) == before + 1
+
+
+def test_a_gateway_that_is_away_is_not_tried_for_every_batch(sandbox: Any) -> None:
+    batches = [
+        SentBatch(reference=f"b{place}", gateway_id=str(place), accepted=1, state="sent")
+        for place in range(1, 51)
+    ]
+    fault(sandbox, "503", times=None, path="bulk-status")
+
+    async def work(asker: GatewayAsker) -> None:
+        before = requests(sandbox)
+        await asker.ask(watch_of(asker, report_of(*batches)), {}, patience=0.0)
+        assert requests(sandbox) == before + 3
+
+    run(work)
+
+
+def test_what_could_not_be_kept_is_told_again(sandbox: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    report = sent(1, 1)
+    sandbox.advance(86_400)
+
+    async def work(asker: GatewayAsker) -> None:
+        watch = watch_of(asker, report, unlisted_grace=0.0, unconfirmed_after=0.0)
+        keep = asker._writer.keep
+
+        async def refuse(items: Any) -> None:
+            raise NotKeptError("away")
+
+        monkeypatch.setattr(asker._writer, "keep", refuse)
+        with pytest.raises(NotKeptError):
+            await asker.ask(watch, {}, patience=0.0)
+        assert not watch.progress({}, time.time()).is_complete
+        monkeypatch.setattr(asker._writer, "keep", keep)
+        await asker.ask(watch, {}, patience=0.0)
+        assert counts(watch) == {DELIVERED: 1}
+
+    run(work)
+
+
+def test_what_is_no_news_is_not_written_again(sandbox: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    outcome(sandbox, number(1), "delivered", after=10_000)
+    report = sent(1, 1)
+
+    async def work(asker: GatewayAsker) -> None:
+        watch = watch_of(asker, report)
+        await asker.ask(watch, {}, patience=0.0)
+        before = asker._writer.counts.commits
+        for _ in range(3):
+            await asker.ask(watch, {}, patience=0.0)
+        assert asker._writer.counts.commits == before
+        sandbox.advance(20_000)
+        await asker.ask(watch, {}, patience=0.0)
+        assert asker._writer.counts.commits == before + 1
+
+    run(work)
+
+
+def test_an_account_has_one_asker_while_anybody_asks(sandbox: Any, set_connection: Any) -> None:
+    set_connection("smspartner", "other", host=sandbox.gateway_url("smspartner"))
+
+    async def main() -> None:
+        async with shared_asker(hook_for("smspartner_default")) as one:
+            async with (
+                shared_asker(hook_for("smspartner_default")) as two,
+                shared_asker(hook_for("other")) as other,
+            ):
+                assert one is two
+                assert one is not other
+            await one.ask(watch_of(one, sent(1, 1)), {}, patience=0.0)
+        async with shared_asker(hook_for("smspartner_default")) as later:
+            assert later is not one
+
+    asyncio.run(main())
+
+
+def test_a_silent_gateway_is_not_waited_for_in_a_thread(sandbox: Any) -> None:
+    """A 429 that asks for a minute ends the question; the next round asks again."""
+    fault(sandbox, "429", times=1, path="bulk-status", retry_after=60)
+
+    async def work(asker: GatewayAsker) -> None:
+        batch = SentBatch(reference="b", gateway_id="1", accepted=1, state="sent")
+        started = time.monotonic()
+        await asker.ask(watch_of(asker, report_of(batch)), {}, patience=0.0)
+        assert time.monotonic() - started < 5
+        with pytest.raises(RetryableNotSentError):
+            await asyncio.to_thread(asker.hook.poll_delivery, "1")
+
+    run(work)
+
+
+def test_reports_name_the_person_they_are_about(sandbox: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a request for many tells goes to the campaign that it names, whoever else has the same number."""
+
+    def told(people: Any) -> Any:
+        return tuple(
+            DeliveryReport(
+                gateway="smspartner",
+                campaign_id=name,
+                phone_number=phone,
+                status=DELIVERED if name == "1" else DeliveryStatus.FAILED,
+            )
+            for name, phone in people
+        )
+
+    async def work(asker: GatewayAsker) -> None:
+        monkeypatch.setattr(asker.hook, "poll_people", told)
+        watches = []
+        for place in (1, 2):
+            batch = SentBatch(reference=f"b{place}", gateway_id=str(place), accepted=1, state="sent")
+            watch = watch_of(asker, report_of(batch))
+            watch._left[0] = (number(5),)
+            watches.append(watch)
+        await asyncio.gather(*(asker.ask(watch, {}, patience=0.1) for watch in watches))
+        assert [counts(watch) for watch in watches] == [{DELIVERED: 1}, {DeliveryStatus.FAILED: 1}]
+
+    run(work)
