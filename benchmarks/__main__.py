@@ -31,7 +31,7 @@ SLOW = 0.3
 
 @dataclass(frozen=True, kw_only=True)
 class Sizes:
-    """How much is measured. Rows and batches of 500; ``slow_runs`` of each kind, one after the other in turn."""
+    """How much is measured: rows, batches of 500, seconds; ``slow_runs`` of each kind, one after the other in turn."""
 
     planned: int
     sample: int
@@ -49,17 +49,18 @@ class Sizes:
     reports: int
     receiver_runs: int
     waiting: int
+    asked_interval: float
 
 
 FULL = Sizes(
     planned=1_000_000, sample=100_000, planning_runs=3, sent=1_000_000, sending_runs=3, slow_batches=200,
     slow_runs=2, crash_at=1900, crash_of=2000, import_rounds=3, peer_batches=20, single_requests=30, installs=True,
-    reports=20_000, receiver_runs=3, waiting=10_000,
+    reports=20_000, receiver_runs=3, waiting=10_000, asked_interval=30.0,
 )  # fmt: skip
 QUICK = Sizes(
     planned=50_000, sample=2_000, planning_runs=1, sent=50_000, sending_runs=1, slow_batches=12, slow_runs=1,
     crash_at=40, crash_of=60, import_rounds=1, peer_batches=4, single_requests=3, installs=False,
-    reports=1_000, receiver_runs=1, waiting=500,
+    reports=1_000, receiver_runs=1, waiting=500, asked_interval=3.0,
 )  # fmt: skip
 
 
@@ -222,12 +223,14 @@ class Bench:
         with _said("receiver"):
             received = receiver.rows(self.folder, reports=self.sizes.reports, runs=self.sizes.receiver_runs)
         with _said("waiting"):
-            waited = waiting.row(self.child, self.folder, self.sizes.waiting)
+            waited = waiting.rows(
+                self.child, self.folder, self.sizes.waiting, asked_interval=self.sizes.asked_interval
+            )
         with _said("peers"):
             ways += self.peers()
         batches = self.sizes.peer_batches
         return Results(
-            rows=[planned, sent, slow, resumed, imported, *received, waited],
+            rows=[planned, sent, slow, resumed, imported, *received, *waited],
             ways=ways,
             campaign=f"{batches * BATCH:,} recipients ({batches} batches), gateway answers in 300 ms",
             notes=[about_sending, about_imports, *_NOTES],

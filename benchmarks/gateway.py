@@ -22,6 +22,9 @@ from urllib.request import ProxyHandler, build_opener
 
 from benchmarks.environment import PROJECT
 
+NUMBER = "+33612345678"
+"""Of whom a question about a whole send tells."""
+
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _TAG = re.compile(rb'"tag": *"([^"]+)"')
 
@@ -39,6 +42,7 @@ class _State:
     answers: int = sys.maxsize
     sends: int = 0
     recipients: int = 0
+    questions: int = 0
     first: float | None = None
     tags: set[str] = field(default_factory=set)
 
@@ -77,7 +81,11 @@ class _Client(asyncio.Protocol):
             )
             self._write(200, {})
         elif url.path == "/stats":
-            self._write(200, {"sends": state.sends, "recipients": state.recipients, "first": state.first})
+            seen = {"sends": state.sends, "recipients": state.recipients, "first": state.first}
+            self._write(200, seen | {"questions": state.questions})
+        elif url.path.endswith(("/bulk-status", "/multi-status")):
+            state.questions += 1
+            self._tell_waiting(query, body)
         elif url.path.endswith("bulk-status-by-tag"):
             self._tell_status(query["tag"])
         elif url.path.endswith("/me"):
@@ -104,6 +112,13 @@ class _Client(asyncio.Protocol):
             asyncio.get_running_loop().call_later(state.delay, self._write, status, told)
         else:
             self._write(status, told)
+
+    def _tell_waiting(self, query: dict[str, str], body: bytes) -> None:
+        """Tell of everybody who is asked about that nothing has happened."""
+        pairs = json.loads(body)["SMSStatut_List"] if body else [{"phoneNumber": NUMBER}]
+        entries = [{"success": True, "code": 200, **pair, "status": "Waiting"} for pair in pairs]
+        told = {"success": True, "code": 200, "StatutResponse_List": entries}
+        self._write(200, told | ({"message_id": query["messageId"]} if "messageId" in query else {}))
 
     def _tell_status(self, tag: str) -> None:
         known = tag in self._states[0].tags
@@ -133,7 +148,7 @@ class Gateway:
         self._ask(f"reset?delay={delay}&answers={answers}")
 
     def stats(self) -> dict[str, Any]:
-        """Return ``sends``, ``recipients`` and ``first``."""
+        """Return ``sends``, ``recipients``, ``first`` and ``questions``."""
         return self._ask("stats")
 
     def _ask(self, path: str) -> dict[str, Any]:

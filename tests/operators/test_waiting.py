@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import TaskDeferred
 
-from airflow_provider_voicepartner.delivery.store import Arrival, of_reference
+from airflow_provider_voicepartner.delivery.store import Arrival, DeliveryStore, of_reference
 from airflow_provider_voicepartner.exceptions import (
     CampaignInterruptedError,
     ConfigurationError,
@@ -23,6 +23,7 @@ from airflow_provider_voicepartner.gateways.status import DeliveryStatus
 from airflow_provider_voicepartner.hooks.stores import open_delivery_store
 from airflow_provider_voicepartner.operators.sms import SendSmsOperator
 from airflow_provider_voicepartner.operators.voice import TtsCallOperator
+from airflow_provider_voicepartner.store.engine import StoreUnavailableError
 from tests.support.gateways import outcome, requests, sent
 from tests.support.tasks import FakeStore, assert_plain, context
 
@@ -74,6 +75,27 @@ def test_it_waits_in_the_worker_and_adds_what_became_of_it(sandbox: Any, hours: 
     assert (report["delivery"]["delivered"], report["delivery"]["expected"]) == (1, 2)
     assert hours == [0.4]
     assert ti.xcoms["campaign"] == {name: value for name, value in report.items() if name != "delivery"}
+
+
+def test_a_store_that_is_away_is_looked_into_again_but_not_for_ever(
+    sandbox: Any, hours: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("airflow_provider_voicepartner.operators.waiting.MOST_FAILURES", 3)
+    ask, left = DeliveryStore.changes, [2]
+
+    def changes(self: DeliveryStore, **arguments: Any) -> Any:
+        left[0] -= 1
+        if left[0] >= 0:
+            raise StoreUnavailableError("away")
+        return ask(self, **arguments)
+
+    monkeypatch.setattr(DeliveryStore, "changes", changes)
+    store, ti = FakeStore(), FakeTi()
+    assert sms().execute(task(store, ti))["delivery"]["delivered"] == 2
+    left[0] = 3
+    with pytest.raises(StoreUnavailableError):
+        sms().execute(task(store, ti))
+    assert max(sent(sandbox, "smspartner").values()) == 1
 
 
 def test_what_is_demanded_is_judged(sandbox: Any, hours: list[float]) -> None:
