@@ -33,6 +33,7 @@ _DEAD_LETTER: Final = (
 )  # fmt: skip
 
 _KEEP: Final = "ON CONFLICT (digest) DO NOTHING"
+_ONLY_NEW: Final = "ON CONFLICT ({key}) DO NOTHING"
 _REPLACE: Final = "ON CONFLICT ({key}) DO UPDATE SET {rest}"
 
 
@@ -83,16 +84,16 @@ class Put:
         )
         self._statement = text(self._sql)
 
-    def __call__(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Add the rows; none is fine."""
-        if self._in_one and rows:
+    def __call__(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> int:
+        """Add the rows, none is fine; return how many were added or replaced."""
+        if not rows:
+            return 0
+        if self._in_one:
             told = rows_as_json([[row[name] for name in self._columns] for row in rows])
-            connection.execute(self._statement, {"rows": told})
-        elif rows:
-            # To the driver as they are: SQLAlchemy would look at each value of each row first.
-            connection.exec_driver_sql(
-                self._sql, [tuple(row[name] for name in self._columns) for row in rows]
-            )
+            return connection.execute(self._statement, {"rows": told}).rowcount
+        # To the driver as they are: SQLAlchemy would look at each value of each row first.
+        values = [tuple(row[name] for name in self._columns) for row in rows]
+        return connection.exec_driver_sql(self._sql, values).rowcount
 
 
 class Statements:
@@ -124,6 +125,7 @@ class Statements:
         self.known_campaigns = text(
             f"SELECT {_columns(CAMPAIGN_REPORT)} FROM {keys} JOIN {campaigns} r ON {mine}"
         )
+        self.add_report = Put(schema.delivery_report, DELIVERY_REPORT, _ONLY_NEW, is_postgres=is_postgres)
         self.put_report = Put(schema.delivery_report, DELIVERY_REPORT, _REPLACE, is_postgres=is_postgres)
         self.put_campaign = Put(schema.campaign_report, CAMPAIGN_REPORT, _REPLACE, is_postgres=is_postgres)
         self.add_event = Put(schema.event, (*_EVENT[1:], "digest"), _KEEP, is_postgres=is_postgres)

@@ -171,7 +171,9 @@ class DeliveryStore:
 
     def _write_reports(self, connection: Connection, rows: Rows, seq: int) -> None:
         """Write what differs from what is known. Nobody else writes meanwhile: the sequence's row is ours."""
-        if rows.delivery_reports:
+        reports = [{**row, "seq": seq} for row in rows.delivery_reports.values()]
+        # Most reports are the first about a person, and then that was all.
+        if self._sql.add_report(connection, reports) < len(reports):
             places = rows_as_json(list(rows.delivery_reports))
             found = connection.execute(self._sql.known_reports, {"keys": places}).all()
             known = {tuple(row[:3]): dict(zip(DELIVERY_REPORT, row, strict=True)) for row in found}
