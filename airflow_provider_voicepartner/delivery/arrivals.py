@@ -31,6 +31,12 @@ KINDS: Final = (REPLY, OPT_OUT, PRESSED_KEYS, COMPLETION)
 LONGEST_BODY: Final = 65_536
 """Characters kept of a dead letter's body, and of a reply."""
 
+REPEAT_SECONDS: Final = 600
+"""
+How long the same words of the same person are a repeat, where nobody tells when they were written. The stretches lie
+on the clock, so a repeat across the edge of two is a second event: better that than an answer that is lost.
+"""
+
 _GATEWAY_LENGTH: Final = 40
 _CAMPAIGN_LENGTH: Final = 255
 _NUMBER_LENGTH: Final = 64
@@ -302,15 +308,16 @@ def _event(kind: str, arrival: Arrival, number: str, *, text: str, at: Any, told
     """
     Make an event's row.
 
-    :param told_by: what else tells two events apart. What a delivery report says is the same event whenever it says so;
-        a person may write the same words twice, at two times.
+    :param told_by: what else tells two events apart. What the reports on a message say is the same event whenever they
+        say so; a person may write the same words twice, at two times.
     """
     if arrival.key is None:
         gateway, campaign = _fit(arrival.event.gateway, _GATEWAY_LENGTH), None
     else:
         gateway, campaign = _fit_key(arrival.key)
     text, seconds = _clip(text, LONGEST_BODY), None if at is None else at.timestamp()
-    when = "" if told_by == "report" else repr(seconds)
+    is_said_once = told_by == "report" and campaign is not None
+    when = "" if is_said_once else moment(seconds, arrival.received_at)
     return _event_row(
         kind,
         gateway,
@@ -321,6 +328,11 @@ def _event(kind: str, arrival: Arrival, number: str, *, text: str, at: Any, told
         received_at=float(arrival.received_at),
         digest=_digest(kind, gateway, campaign, number, text, when, told_by),
     )
+
+
+def moment(at: float | None, received_at: float) -> str:
+    """Name the time by which two events that say the same are told apart."""
+    return repr(at) if at is not None else f"received {int(received_at // REPEAT_SECONDS)}"
 
 
 def _event_row(
