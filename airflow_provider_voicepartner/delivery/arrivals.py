@@ -175,7 +175,8 @@ def _add_delivery_report(rows: Rows, arrival: Arrival, report: DeliveryReport) -
     if keys:
         rows.events.append(_event(PRESSED_KEYS, arrival, number, text=keys, at=report.at, told_by="report"))
     if report.opted_out:
-        rows.events.append(_event(OPT_OUT, arrival, number, text="", at=report.at, told_by="report"))
+        told = _event(OPT_OUT, arrival, number, text="", at=report.at, told_by="report")
+        rows.events.append(_of_message(told) if arrival.key else told)
     if arrival.key is None:
         rows.dead_letters.append(_homeless(arrival))
         return
@@ -277,7 +278,8 @@ def _length(keys: str) -> tuple[int, str]:
 def _message(arrival: Arrival, event: Reply | OptOut) -> Row:
     number = _fit(event.phone_number, _NUMBER_LENGTH)
     if isinstance(event, OptOut):
-        return _event(OPT_OUT, arrival, number, text=event.text, at=event.at, told_by="person")
+        said = _event(OPT_OUT, arrival, number, text=event.text, at=event.at, told_by="person")
+        return _of_message({**said, "digest_of_words": said["digest"]}) if arrival.key else said
     row = _event(
         REPLY,
         arrival,
@@ -328,6 +330,12 @@ def _event(kind: str, arrival: Arrival, number: str, *, text: str, at: Any, told
         received_at=float(arrival.received_at),
         digest=_digest(kind, gateway, campaign, number, text, when, told_by),
     )
+
+
+def _of_message(opt_out: Row) -> Row:
+    """Name an opt-out by its person and campaign, since it may be told by the person and by a report."""
+    place = opt_out["gateway"], opt_out["campaign"], opt_out["phone_number"]
+    return {**opt_out, "digest": _digest(OPT_OUT, *place)}
 
 
 def moment(at: float | None, received_at: float) -> str:

@@ -127,6 +127,13 @@ class Statements:
         self.put_report = Put(schema.delivery_report, DELIVERY_REPORT, _REPLACE, is_postgres=is_postgres)
         self.put_campaign = Put(schema.campaign_report, CAMPAIGN_REPORT, _REPLACE, is_postgres=is_postgres)
         self.add_event = Put(schema.event, (*_EVENT[1:], "digest"), _KEEP, is_postgres=is_postgres)
+        self.events_by_digest = text(
+            f"SELECT digest, text, at, received_at FROM {_keys(1, is_postgres=is_postgres)} "
+            f"JOIN {events} ON digest = k.c0"
+        )
+        self.complete_event = text(
+            f"UPDATE {events} SET text = :text, at = :at, received_at = :received_at WHERE digest = :digest"
+        )
         self.add_dead_letter = Put(schema.dead_letter, _DEAD_LETTER, "", is_postgres=is_postgres)
         self.forget_dead_letters = text(
             f"DELETE FROM {letters} WHERE id <= (SELECT max(id) FROM {letters}) - :kept"
