@@ -8,6 +8,7 @@ before the commit that kept it has returned.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -56,7 +57,7 @@ class GroupWriter:
     """
     Writes for any number of requests of one event loop. Its thread begins with the first of them.
 
-    :param open_store: opens the store; called in the writer's thread, and again after it failed.
+    :param open_store: opens the store; called in the writer's thread, and again once it could not be written.
     :param on_refused: makes what is kept in place of an item that the store refuses by itself; None loses it, and then
         its request is told so.
     """
@@ -126,8 +127,7 @@ class GroupWriter:
                 break
             failures = self._write(group)
             _wake(group, failures)
-        if self._store is not None:
-            self._store.close()
+        self._close_store()
 
     def _write(self, group: Sequence[_Waiter]) -> dict[int, str]:
         """Write a group; return why not, for those of it that are not kept, by their places."""
@@ -136,6 +136,8 @@ class GroupWriter:
         # Either the store is away, or something in the group cannot be stored and must not take the others with it.
         problem = self._commit([])
         if problem is not None:
+            # Opened anew by the next group: its file may have been removed, and its tables with it.
+            self._close_store()
             return dict.fromkeys(range(len(group)), problem)
         return {place: _REFUSED for place, waiter in enumerate(group) if not self._write_alone(waiter.items)}
 
@@ -145,6 +147,12 @@ class GroupWriter:
             return True
         instead = [stand_in for item in items if (stand_in := self._on_refused(item)) is not None]
         return len(instead) == len(items) and self._commit(instead) is None
+
+    def _close_store(self) -> None:
+        store, self._store, self._deliveries = self._store, None, None
+        if store is not None:
+            with contextlib.suppress(Exception):  # it may be as broken as what was asked of it
+                store.close()
 
     def _delivery_store(self) -> DeliveryStore:
         if self._deliveries is None:

@@ -165,6 +165,16 @@ def test_a_store_that_cannot_be_opened_is_tried_again(tmp_path: Path) -> None:
         assert receiver.stored() == 1
 
 
+def test_a_file_that_was_removed_under_it_is_made_anew(receiver: RunningReceiver, tmp_path: Path) -> None:
+    path = receiver.batch_path("voicepartner")
+    assert receiver.post(path, REPORT).status == 200
+    for file in tmp_path.glob("received.db*"):
+        file.unlink()
+    answers = [receiver.post(path, REPORT).status for _ in range(3)]
+    assert answers == [503, 200, 200]  # the gateway is told to call again
+    assert receiver.stored() == 1
+
+
 def test_no_secret_number_or_text_is_logged(
     receiver: RunningReceiver, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
