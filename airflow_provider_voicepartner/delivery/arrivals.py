@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -80,6 +80,13 @@ class Arrival:
     key: CampaignKey | None
     event: CallbackEvent
     received_at: float
+
+    @property
+    def is_homeless(self) -> bool:
+        """True for a report that nobody can ask for, since it names no campaign; it is kept as a dead letter."""
+        if isinstance(self.event, CampaignDeliveryReport):
+            return self.key is None and not self.event.campaign_ids
+        return self.key is None and isinstance(self.event, DeliveryReport)
 
 
 def cancelled(key: CampaignKey, *, received_at: float) -> Arrival:
@@ -384,7 +391,7 @@ def _dead_letter(letter: DeadLetter) -> Row:
 
 
 def _homeless(arrival: Arrival) -> Row:
-    """Keep a report that nobody can ask for, since it names no campaign, where a person may find it."""
+    """Keep a report without a campaign where a person may find it."""
     return _dead_letter(
         DeadLetter(
             gateway=arrival.event.gateway,
@@ -439,8 +446,3 @@ def _fit(text: str, length: int) -> str:
 
 def _whole(number: int | None) -> int | None:
     return None if number is None else max(-_BIGGEST, min(int(number), _BIGGEST))
-
-
-def rows_as_json(rows: Sequence[Sequence[Any]]) -> str:
-    """Return rows as the one parameter in which any number of them reaches a statement."""
-    return json.dumps(rows, separators=(",", ":"))

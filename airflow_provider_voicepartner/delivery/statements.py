@@ -7,11 +7,10 @@ some databases take, and a statement that looks different each time is planned a
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
-
-from airflow_provider_voicepartner.delivery.arrivals import rows_as_json
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
@@ -210,3 +209,8 @@ def _old(text: Any, table: str, key: str, time: str) -> Old:
         count=text(f"SELECT count(*) FROM {table} WHERE {time} < :before"),
         delete=text(f"DELETE FROM {table} WHERE ({key}) IN ({some})"),
     )
+
+
+def rows_as_json(rows: Sequence[Sequence[Any]]) -> str:
+    """Return rows as the one parameter in which any number of them reaches a statement."""
+    return json.dumps(rows, separators=(",", ":"))

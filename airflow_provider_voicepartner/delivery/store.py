@@ -31,7 +31,6 @@ from airflow_provider_voicepartner.delivery.arrivals import (
     merge_reports,
     of_gateway_id,
     of_reference,
-    rows_as_json,
     to_rows,
 )
 from airflow_provider_voicepartner.delivery.opt_outs import digests_to_ask_for, settle
@@ -40,6 +39,7 @@ from airflow_provider_voicepartner.delivery.statements import (
     DELIVERY_REPORT,
     Old,
     Statements,
+    rows_as_json,
 )
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.model import CampaignDeliveryReport, DeliveryReport

@@ -180,9 +180,31 @@ def test_a_store_that_could_not_be_written_is_closed_and_opened_anew(
             with pytest.raises(NotKeptError, match="it is away"):
                 await writer.keep([letter()])
         for _ in range(3):
-            await writer.keep([letter()])
+            assert not await writer.keep([letter()])
 
     asyncio.run(scenario())
     assert opened.closed == [1, 1, 0]
     writer.close()
     assert opened.closed == [1, 1, 1]
+
+
+def test_a_store_that_refuses_single_items_stays_open(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    opened, real = Opened(tmp_path), DeliveryStore.write
+
+    def write(store: DeliveryStore, items: Sequence[Any]) -> int:
+        if any(item.why == "poison" for item in items):
+            raise ValueError("no")
+        return real(store, items)
+
+    monkeypatch.setattr(DeliveryStore, "write", write)
+    writer = GroupWriter(opened.open, on_refused=lambda item: letter("instead"))
+
+    async def scenario() -> list[bool]:
+        whys = ["poison", "fine"] * 10
+        return await asyncio.gather(*[writer.keep([letter(why)]) for why in whys])
+
+    assert asyncio.run(scenario()) == [True, False] * 10
+    assert opened.closed == [0]
+    writer.close()
