@@ -8,6 +8,7 @@ numbers are kept in a file too, and a campaign is sent to the people who are not
 from __future__ import annotations
 
 import csv
+import logging
 from pathlib import Path
 
 import pendulum
@@ -17,6 +18,7 @@ from airflow_provider_voicepartner.hooks.delivery import DeliveryHook
 from airflow_provider_voicepartner.operators.sms import SendSmsOperator
 from airflow_provider_voicepartner.triggers.events import DeliveryEventTrigger
 
+log = logging.getLogger(__name__)
 START = pendulum.datetime(2026, 1, 1, tz="Europe/Paris")
 FOLDER = "/tmp/outreach"  # readable by every task; a bucket's mount on several machines
 
@@ -39,14 +41,21 @@ with DAG(
     @task(inlets=[opt_outs], retries=5)
     def record(folder: str) -> int:
         """Add the numbers to our own list and to SMS Partner's; both may be done again."""
+        from airflow_provider_voicepartner.exceptions import VoicePartnerProviderError
         from airflow_provider_voicepartner.hooks.smspartner import SmsPartnerHook
 
         numbers = {event.phone_number for event in DeliveryHook().take_events(opt_outs)}
         with open(f"{folder}/opted_out.csv", "a", encoding="utf-8") as file:
             file.writelines(f"{number}\n" for number in sorted(numbers))
-        smspartner = SmsPartnerHook("smspartner_default")
+        smspartner, failed = SmsPartnerHook("smspartner_default"), 0
         for number in sorted(numbers):
-            smspartner.add_stop(number)
+            try:
+                smspartner.add_stop(number)
+            except VoicePartnerProviderError as error:
+                log.warning("SMS Partner did not take a STOP: %s", error)
+                failed += 1  # the others shall not wait for this one
+        if failed:
+            raise RuntimeError(f"{failed} of {len(numbers)} are on our own list, and not on SMS Partner's")
         return len(numbers)
 
     record("{{ params.folder }}")

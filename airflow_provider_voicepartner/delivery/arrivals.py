@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -30,6 +30,12 @@ KINDS: Final = (REPLY, OPT_OUT, PRESSED_KEYS, COMPLETION)
 
 LONGEST_BODY: Final = 65_536
 """Characters kept of a dead letter's body, and of a reply."""
+
+REPEAT_SECONDS: Final = 600
+"""
+How long the same words of the same person are a repeat, where nobody tells when they were written. The stretches lie
+on the clock, so a repeat across the edge of two is a second event: better that than an answer that is lost.
+"""
 
 _GATEWAY_LENGTH: Final = 40
 _CAMPAIGN_LENGTH: Final = 255
@@ -74,6 +80,13 @@ class Arrival:
     key: CampaignKey | None
     event: CallbackEvent
     received_at: float
+
+    @property
+    def is_homeless(self) -> bool:
+        """True for a report that nobody can ask for, since it names no campaign; it is kept as a dead letter."""
+        if isinstance(self.event, CampaignDeliveryReport):
+            return self.key is None and not self.event.campaign_ids
+        return self.key is None and isinstance(self.event, DeliveryReport)
 
 
 def cancelled(key: CampaignKey, *, received_at: float) -> Arrival:
@@ -169,7 +182,8 @@ def _add_delivery_report(rows: Rows, arrival: Arrival, report: DeliveryReport) -
     if keys:
         rows.events.append(_event(PRESSED_KEYS, arrival, number, text=keys, at=report.at, told_by="report"))
     if report.opted_out:
-        rows.events.append(_event(OPT_OUT, arrival, number, text="", at=report.at, told_by="report"))
+        told = _event(OPT_OUT, arrival, number, text="", at=report.at, told_by="report")
+        rows.events.append(_of_message(told) if arrival.key else told)
     if arrival.key is None:
         rows.dead_letters.append(_homeless(arrival))
         return
@@ -271,7 +285,8 @@ def _length(keys: str) -> tuple[int, str]:
 def _message(arrival: Arrival, event: Reply | OptOut) -> Row:
     number = _fit(event.phone_number, _NUMBER_LENGTH)
     if isinstance(event, OptOut):
-        return _event(OPT_OUT, arrival, number, text=event.text, at=event.at, told_by="person")
+        said = _event(OPT_OUT, arrival, number, text=event.text, at=event.at, told_by="person")
+        return _of_message({**said, "digest_of_words": said["digest"]}) if arrival.key else said
     row = _event(
         REPLY,
         arrival,
@@ -302,15 +317,16 @@ def _event(kind: str, arrival: Arrival, number: str, *, text: str, at: Any, told
     """
     Make an event's row.
 
-    :param told_by: what else tells two events apart. What a delivery report says is the same event whenever it says so;
-        a person may write the same words twice, at two times.
+    :param told_by: what else tells two events apart. What the reports on a message say is the same event whenever they
+        say so; a person may write the same words twice, at two times.
     """
     if arrival.key is None:
         gateway, campaign = _fit(arrival.event.gateway, _GATEWAY_LENGTH), None
     else:
         gateway, campaign = _fit_key(arrival.key)
     text, seconds = _clip(text, LONGEST_BODY), None if at is None else at.timestamp()
-    when = "" if told_by == "report" else repr(seconds)
+    is_said_once = told_by == "report" and campaign is not None
+    when = "" if is_said_once else moment(seconds, arrival.received_at)
     return _event_row(
         kind,
         gateway,
@@ -321,6 +337,17 @@ def _event(kind: str, arrival: Arrival, number: str, *, text: str, at: Any, told
         received_at=float(arrival.received_at),
         digest=_digest(kind, gateway, campaign, number, text, when, told_by),
     )
+
+
+def _of_message(opt_out: Row) -> Row:
+    """Name an opt-out by its person and campaign, since it may be told by the person and by a report."""
+    place = opt_out["gateway"], opt_out["campaign"], opt_out["phone_number"]
+    return {**opt_out, "digest": _digest(OPT_OUT, *place)}
+
+
+def moment(at: float | None, received_at: float) -> str:
+    """Name the time by which two events that say the same are told apart."""
+    return repr(at) if at is not None else f"received {int(received_at // REPEAT_SECONDS)}"
 
 
 def _event_row(
@@ -364,7 +391,7 @@ def _dead_letter(letter: DeadLetter) -> Row:
 
 
 def _homeless(arrival: Arrival) -> Row:
-    """Keep a report that nobody can ask for, since it names no campaign, where a person may find it."""
+    """Keep a report without a campaign where a person may find it."""
     return _dead_letter(
         DeadLetter(
             gateway=arrival.event.gateway,
@@ -419,8 +446,3 @@ def _fit(text: str, length: int) -> str:
 
 def _whole(number: int | None) -> int | None:
     return None if number is None else max(-_BIGGEST, min(int(number), _BIGGEST))
-
-
-def rows_as_json(rows: Sequence[Sequence[Any]]) -> str:
-    """Return rows as the one parameter in which any number of them reaches a statement."""
-    return json.dumps(rows, separators=(",", ":"))

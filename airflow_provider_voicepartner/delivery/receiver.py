@@ -148,7 +148,7 @@ class Receiver:
 
     async def _keep(self, gateway: str, items: Sequence[Arrival | DeadLetter]) -> Answer:
         try:
-            await self._deadlines.within(KEEP_SECONDS, self.writer.keep(items))
+            is_replaced = await self._deadlines.within(KEEP_SECONDS, self.writer.keep(items))
         except (NotKeptError, TimeoutError) as error:
             self.counts.add("not_kept", gateway)
             self._log.error(
@@ -156,7 +156,13 @@ class Receiver:
             )
             return 503, [(b"retry-after", b"5")]
         self.counts.add("kept", gateway)
+        if is_replaced:
+            self._count_dead_letter(gateway, "were refused by the store")
         return 200, ()
+
+    def _count_dead_letter(self, gateway: str, what: str, why: str = "") -> None:
+        self.counts.add("dead_letters", gateway)
+        self._log.warning(f"calls of {gateway} {what} and are kept as dead letters", why)
 
     def read(
         self, gateway: Gateway, token: CallbackToken, call: CallbackRequest
@@ -176,12 +182,14 @@ class Receiver:
         except Exception as error:  # a mistake of ours must not lose what the gateway says only once
             why = f"reading it failed with {type(error).__name__}"
         else:
-            return [
+            arrivals = [
                 Arrival(key=key_of(gateway.NAME, token, event), event=event, received_at=received_at)
                 for event in events
             ]
-        self.counts.add("dead_letters", gateway.NAME)
-        self._log.warning(f"calls of {gateway.NAME} could not be read and are kept as dead letters", why)
+            if any(arrival.is_homeless for arrival in arrivals):
+                self._count_dead_letter(gateway.NAME, "name no campaign")
+            return arrivals
+        self._count_dead_letter(gateway.NAME, "could not be read", why)
         return [dead_letter(gateway.NAME, token, call, why, received_at)]
 
     async def health(self, request: Request) -> Response:

@@ -15,7 +15,7 @@ LOG_SECONDS: Final = 60.0
 
 _HELP: Final = {
     "kept": "Calls of gateways that were stored and answered with 200",
-    "dead_letters": "Of these, calls that nobody could read",
+    "dead_letters": "Of these, calls that are kept as dead letters",
     "not_kept": "Calls answered with 503 because the store failed",
     "too_large": "Calls with a body over 64 kB",
     "too_slow": "Calls whose body did not come in time",

@@ -7,11 +7,10 @@ some databases take, and a statement that looks different each time is planned a
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
-
-from airflow_provider_voicepartner.delivery.arrivals import rows_as_json
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
@@ -129,6 +128,13 @@ class Statements:
         self.put_report = Put(schema.delivery_report, DELIVERY_REPORT, _REPLACE, is_postgres=is_postgres)
         self.put_campaign = Put(schema.campaign_report, CAMPAIGN_REPORT, _REPLACE, is_postgres=is_postgres)
         self.add_event = Put(schema.event, (*_EVENT[1:], "digest"), _KEEP, is_postgres=is_postgres)
+        self.events_by_digest = text(
+            f"SELECT digest, text, at, received_at FROM {_keys(1, is_postgres=is_postgres)} "
+            f"JOIN {events} ON digest = k.c0"
+        )
+        self.complete_event = text(
+            f"UPDATE {events} SET text = :text, at = :at, received_at = :received_at WHERE digest = :digest"
+        )
         self.add_dead_letter = Put(schema.dead_letter, _DEAD_LETTER, "", is_postgres=is_postgres)
         self.forget_dead_letters = text(
             f"DELETE FROM {letters} WHERE id <= (SELECT max(id) FROM {letters}) - :kept"
@@ -205,3 +211,8 @@ def _old(text: Any, table: str, key: str, time: str) -> Old:
         count=text(f"SELECT count(*) FROM {table} WHERE {time} < :before"),
         delete=text(f"DELETE FROM {table} WHERE ({key}) IN ({some})"),
     )
+
+
+def rows_as_json(rows: Sequence[Sequence[Any]]) -> str:
+    """Return rows as the one parameter in which any number of them reaches a statement."""
+    return json.dumps(rows, separators=(",", ":"))

@@ -31,14 +31,15 @@ from airflow_provider_voicepartner.delivery.arrivals import (
     merge_reports,
     of_gateway_id,
     of_reference,
-    rows_as_json,
     to_rows,
 )
+from airflow_provider_voicepartner.delivery.opt_outs import digests_to_ask_for, settle
 from airflow_provider_voicepartner.delivery.statements import (
     CAMPAIGN_REPORT,
     DELIVERY_REPORT,
     Old,
     Statements,
+    rows_as_json,
 )
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.model import CampaignDeliveryReport, DeliveryReport
@@ -163,7 +164,7 @@ class DeliveryStore:
         with self._store.write() as connection:
             seq = self._sql.next_number(connection)
             self._write_reports(connection, rows, seq)
-            self._sql.add_event(connection, [{**row, "seq": seq} for row in rows.events])
+            self._write_events(connection, [{**row, "seq": seq} for row in rows.events])
             if rows.dead_letters:
                 self._sql.add_dead_letter(connection, rows.dead_letters[-KEPT_DEAD_LETTERS:])
                 connection.execute(self._sql.forget_dead_letters, {"kept": KEPT_DEAD_LETTERS})
@@ -184,6 +185,19 @@ class DeliveryStore:
             known = {tuple(row[:2]): dict(zip(CAMPAIGN_REPORT, row, strict=True)) for row in found}
             joined = _joined(rows.campaign_reports, known, merge_campaign_reports, seq)
             self._sql.put_campaign(connection, joined)
+
+    def _write_events(self, connection: Connection, events: Sequence[Row]) -> None:
+        """Add those that are new; a STOP that a report told of already gets the person's words."""
+        known: dict[str, Row] = {}
+        if asked := digests_to_ask_for(events):
+            keys = rows_as_json([[digest] for digest in asked])
+            found = connection.execute(self._sql.events_by_digest, {"keys": keys}).mappings()
+            known = {row["digest"]: dict(row) for row in found}
+        settled = settle(events, known)
+        self._sql.add_event(connection, settled.events)
+        for row in settled.words:
+            told = {name: row[name] for name in ("digest", "text", "at", "received_at")}
+            connection.execute(self._sql.complete_event, told)
 
     def counts(self, keys: Collection[CampaignKey]) -> dict[CampaignKey, dict[DeliveryStatus, int]]:
         """

@@ -8,6 +8,7 @@ before the commit that kept it has returned.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -37,8 +38,18 @@ class NotKeptError(Exception):
 
 class _Waiter(NamedTuple):
     items: Sequence[Item]
-    done: asyncio.Future[None]
+    done: asyncio.Future[bool]
     loop: asyncio.AbstractEventLoop
+
+
+class _Outcome(NamedTuple):
+    """What became of one request's items; the defaults are the good case."""
+
+    problem: str | None = None
+    is_replaced: bool = False
+
+
+_KEPT: Final = _Outcome()
 
 
 @dataclass(slots=True)
@@ -56,7 +67,7 @@ class GroupWriter:
     """
     Writes for any number of requests of one event loop. Its thread begins with the first of them.
 
-    :param open_store: opens the store; called in the writer's thread, and again after it failed.
+    :param open_store: opens the store; called in the writer's thread, and again once it could not be written.
     :param on_refused: makes what is kept in place of an item that the store refuses by itself; None loses it, and then
         its request is told so.
     """
@@ -84,14 +95,15 @@ class GroupWriter:
         """How many requests wait for the next commit."""
         return len(self._waiting)
 
-    async def keep(self, items: Sequence[Item]) -> None:
+    async def keep(self, items: Sequence[Item]) -> bool:
         """
         Return once the items are committed; none at all asks whether the store can be written.
 
+        :returns: True where the store refused them, and what ``on_refused`` made was committed in their place.
         :raises NotKeptError: they are not, or nobody knows; giving them again does no harm.
         """
         loop = asyncio.get_running_loop()
-        done: asyncio.Future[None] = loop.create_future()
+        done: asyncio.Future[bool] = loop.create_future()
         with self._changed:
             if self._stopping:
                 raise NotKeptError("the receiver is being stopped")
@@ -103,7 +115,7 @@ class GroupWriter:
                 self._thread.start()
             elif self._idle:
                 self._changed.notify()
-        await done
+        return await done
 
     def close(self, timeout: float = 10.0) -> None:
         """Write what waits and end the thread; the writer takes nothing more."""
@@ -124,27 +136,35 @@ class GroupWriter:
                 del self._waiting[: self.largest_group]
             if not group:
                 break
-            failures = self._write(group)
-            _wake(group, failures)
-        if self._store is not None:
-            self._store.close()
+            _wake(group, self._write(group))
+        self._close_store()
 
-    def _write(self, group: Sequence[_Waiter]) -> dict[int, str]:
-        """Write a group; return why not, for those of it that are not kept, by their places."""
+    def _write(self, group: Sequence[_Waiter]) -> dict[int, _Outcome]:
+        """Write a group; return what became of those of it that are not simply kept, by their places."""
         if self._commit([item for waiter in group for item in waiter.items]) is None:
             return {}
         # Either the store is away, or something in the group cannot be stored and must not take the others with it.
         problem = self._commit([])
         if problem is not None:
-            return dict.fromkeys(range(len(group)), problem)
-        return {place: _REFUSED for place, waiter in enumerate(group) if not self._write_alone(waiter.items)}
+            # Opened anew by the next group: its file may have been removed, and its tables with it.
+            self._close_store()
+            return dict.fromkeys(range(len(group)), _Outcome(problem))
+        return {place: self._write_alone(waiter.items) for place, waiter in enumerate(group)}
 
-    def _write_alone(self, items: Sequence[Item]) -> bool:
-        """Write what one request brought, or what stands for it; say whether either is kept."""
+    def _write_alone(self, items: Sequence[Item]) -> _Outcome:
+        """Write what one request brought, or what stands for it."""
         if self._commit(items) is None:
-            return True
+            return _KEPT
         instead = [stand_in for item in items if (stand_in := self._on_refused(item)) is not None]
-        return len(instead) == len(items) and self._commit(instead) is None
+        if len(instead) == len(items) and self._commit(instead) is None:
+            return _Outcome(is_replaced=True)
+        return _Outcome(_REFUSED)
+
+    def _close_store(self) -> None:
+        store, self._store, self._deliveries = self._store, None, None
+        if store is not None:
+            with contextlib.suppress(Exception):  # it may be as broken as what was asked of it
+                store.close()
 
     def _delivery_store(self) -> DeliveryStore:
         if self._deliveries is None:
@@ -174,11 +194,11 @@ class GroupWriter:
         return problem
 
 
-def _wake(group: Sequence[_Waiter], failures: dict[int, str]) -> None:
+def _wake(group: Sequence[_Waiter], outcomes: dict[int, _Outcome]) -> None:
     """Tell each event loop once about all its requests."""
-    loops: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[None], str | None]]] = {}
+    loops: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[bool], _Outcome]]] = {}
     for place, waiter in enumerate(group):
-        loops.setdefault(waiter.loop, []).append((waiter.done, failures.get(place)))
+        loops.setdefault(waiter.loop, []).append((waiter.done, outcomes.get(place, _KEPT)))
     for loop, results in loops.items():
         try:
             loop.call_soon_threadsafe(_settle, results)
@@ -186,11 +206,11 @@ def _wake(group: Sequence[_Waiter], failures: dict[int, str]) -> None:
             continue  # the loop has ended, and with it everybody who waited
 
 
-def _settle(results: Sequence[tuple[asyncio.Future[None], str | None]]) -> None:
-    for done, problem in results:
+def _settle(results: Sequence[tuple[asyncio.Future[bool], _Outcome]]) -> None:
+    for done, outcome in results:
         if done.done():  # the caller went away
             continue
-        if problem is None:
-            done.set_result(None)
+        if outcome.problem is None:
+            done.set_result(outcome.is_replaced)
         else:
-            done.set_exception(NotKeptError(problem))
+            done.set_exception(NotKeptError(outcome.problem))

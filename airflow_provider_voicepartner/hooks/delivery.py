@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -87,10 +87,12 @@ class DeliveryHook:
         wanted = _wanted_of(asset)
         shares = _Shares.of(asset, context)
         reader = NoticeReader(self._store)
-        since, until = shares.share_of(
+        stretches = shares.share_of(
             context["run_id"], head=reader.head(), first=_first_told(asset, context, wanted)
         )
-        return self.get_events(reader.ids(wanted, since=since, until=until))
+        return self.get_events(
+            [number for since, until in stretches for number in reader.ids(wanted, since=since, until=until)]
+        )
 
     def get_events(self, ids: Collection[int]) -> list[StoredEvent]:
         """
@@ -146,34 +148,69 @@ class _Shares:
         name = f"{dag.dag_id}.{task.task_id}"
         return cls(state, f"voicepartner.taken.{hashlib.sha256(name.encode()).hexdigest()[:12]}", name)
 
-    def share_of(self, run_id: str, *, head: Head, first: int | None) -> tuple[int, int]:
+    def share_of(self, run_id: str, *, head: Head, first: int | None) -> list[tuple[int, int]]:
         """
-        Return what a run may take: after one ``id``, up to another.
+        Return what a run may take, in stretches: after one ``id``, up to another.
+
+        All that came in since the last run. One that Airflow told of events which are older than what the first run
+        began with gets these too: it waited, or failed, while a person or a later event started that one.
 
         :param head: of the store, now.
         :param first: the first event that Airflow told this run of.
         """
-        record = self.state.get(self.key)
         try:
-            runs = [] if record is None else [(str(run), int(a), int(b)) for run, a, b in record["runs"]]
-            is_known = record is not None and head.seq >= int(record["seq"])  # else it is another store
-            until = int(record["until"]) if record is not None else 0
+            taken = _Taken.from_json(self.state.get(self.key))
         except (TypeError, KeyError, ValueError):
             raise ConfigurationError(
                 f"the asset's state {self.key!r} cannot be read; delete it to begin with the next event"
             ) from None
-        for run, since, last in runs:
-            if run == run_id:
-                return since, last
-        begin = head.event if first is None else first - 1
-        since = until if is_known else begin
-        share = (since, max(since, head.event))
-        runs = [*runs, (run_id, *share)][-RUNS_REMEMBERED:]
-        self.state.set(
-            self.key,
-            {"task": self.task, "seq": head.seq, "until": share[1], "runs": [list(run) for run in runs]},
-        )
+        if had := [(since, until) for run, since, until in taken.runs if run == run_id]:
+            return had
+        begin, until = taken.begin, taken.until
+        if taken.seq is None or head.seq < taken.seq:  # the very first run, or another store
+            begin = until = head.event if first is None else first - 1
+        share = [(until, max(until, head.event))]
+        if first is not None and first <= begin:
+            share.insert(0, (first - 1, begin))
+            begin = first - 1
+        runs = [*taken.runs, *((run_id, *stretch) for stretch in share)][-RUNS_REMEMBERED:]
+        now = _Taken(seq=head.seq, begin=begin, until=share[-1][1], runs=runs)
+        self.state.set(self.key, {"task": self.task, **now.to_json()})
         return share
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Taken:
+    """
+    What the runs of a task have taken.
+
+    :param seq: how far the store was; None before the first run.
+    :param begin: nobody has taken an event up to this ``id``.
+    :param until: all between have been given to some run.
+    :param runs: the last of them, each with a stretch of what it has; one run may have two.
+    """
+
+    seq: int | None
+    begin: int
+    until: int
+    runs: Sequence[tuple[str, int, int]]
+
+    @classmethod
+    def from_json(cls, record: Any) -> _Taken:
+        """
+        Read what :meth:`to_json` made; None is before the first run.
+
+        :raises KeyError, TypeError, ValueError: it did not.
+        """
+        if record is None:
+            return cls(seq=None, begin=0, until=0, runs=())
+        runs = [(str(run), int(since), int(until)) for run, since, until in record["runs"]]
+        return cls(seq=int(record["seq"]), begin=int(record["begin"]), until=int(record["until"]), runs=runs)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as it is kept."""
+        runs = [list(run) for run in self.runs]
+        return {"seq": self.seq, "begin": self.begin, "until": self.until, "runs": runs}
 
 
 def _wanted_of(asset: Any) -> list[Wanted]:

@@ -48,7 +48,7 @@ class CampaignReport:
     :param cost: total price, None where the gateway does not tell.
     :param currency: ISO 4217 code.
     :param scheduled_for: ISO 8601, None when sent at once.
-    :param sent_at: when the last batch was taken, ISO 8601.
+    :param sent_at: when the last batch was taken, or was assumed to be, ISO 8601: since when the sensor waits.
     :param dry_run: how a dry run ended: ``simulated`` by the gateway or ``would_send``; None for a real one.
     """
 
@@ -111,7 +111,7 @@ class CampaignReport:
             cost=sum(costs, Decimal(0)) if costs else None,
             currency=next((record.currency for record in sent if record.currency), None),
             scheduled_for=scheduled_for,
-            sent_at=max((record.at for record in sent if record.at), default=None),
+            sent_at=max((record.at for record in records if record.at), default=None),
             dry_run=dry_run,
         )
 

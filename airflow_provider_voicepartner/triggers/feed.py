@@ -23,6 +23,9 @@ log = logging.getLogger(__name__)
 LOG_EVERY: Final = 60.0
 """Seconds between two lines of log about a store that cannot be read."""
 
+MOST_PAGES: Final = 4
+"""Pages of notices kept for others who are as far; of 200,000 events to catch up with, all would take 70 MB."""
+
 T = TypeVar("T")
 
 
@@ -95,6 +98,9 @@ class Feed:
         if task is None:
             task = asyncio.ensure_future(self.ask(lambda reader: reader.after(cursor)))
             self._pages[cursor] = task
+            if len(self._pages) > MOST_PAGES:
+                # The oldest; whoever waits for it has it all the same.
+                del self._pages[next(iter(self._pages))]
         page = await asyncio.shield(task)
         if page is None:
             self._pages.pop(cursor, None)

@@ -139,9 +139,9 @@ class TestEvents:
     def digests(self, *items: Any) -> list[str]:
         return [event["digest"] for event in rows_of(*items).events]
 
-    def reply(self, text: str, **fields: Any) -> Arrival:
+    def reply(self, text: str, *, received_at: float = 1.0, **fields: Any) -> Arrival:
         told: dict[str, Any] = {"gateway": "octopush", "campaign_id": None, "phone_number": NUMBER, **fields}
-        return Arrival(key=KEY, event=Reply(text=text, **told), received_at=1.0)
+        return Arrival(key=KEY, event=Reply(text=text, **told), received_at=received_at)
 
     def test_a_repeat_is_the_same_event_and_another_time_or_part_is_not(self) -> None:
         noon = pendulum.datetime(2026, 5, 1, 12)
@@ -155,6 +155,25 @@ class TestEvents:
         digests = self.digests(*replies, *replies)
         assert len(set(digests)) == 5
         assert digests[:5] == digests[5:]
+
+    @pytest.mark.parametrize(
+        ("seconds", "events"),
+        [((0.0, 1.0, 599.0), 1), ((0.0, 86_400.0), 2), ((0.0, 1_200.0), 2), ((599.0, 601.0), 2)],
+        ids=["a repeat", "a day later", "soon after", "across the edge"],
+    )
+    def test_the_same_words_without_a_time_are_a_repeat_for_ten_minutes(
+        self, seconds: tuple[float, ...], events: int
+    ) -> None:
+        """SMS Partner does not say when an answer to a short number was written."""
+        assert len(set(self.digests(*[self.reply("OK", received_at=at) for at in seconds]))) == events
+        stop = OptOut(gateway="smspartner", campaign_id=None, phone_number=NUMBER, text="STOP")
+        stops = [Arrival(key=None, event=stop, received_at=at) for at in seconds]
+        assert len(set(self.digests(*stops))) == events
+
+    def test_keys_that_were_pressed_in_calls_without_a_campaign_are_told_apart_by_their_time(self) -> None:
+        noon = pendulum.datetime(2026, 5, 1, 12)
+        calls = [report(key=None, pressed_keys="1", at=at) for at in (noon, noon, noon.add(days=1))]
+        assert len(set(self.digests(*calls))) == 2
 
     def test_what_a_report_says_is_one_event_however_often_it_says_so(self) -> None:
         one, other = report(pressed_keys="1"), report(pressed_keys="1", at=pendulum.datetime(2026, 1, 1))

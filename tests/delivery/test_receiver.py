@@ -205,11 +205,25 @@ def test_what_nobody_understands_is_kept_as_it_came(
     assert receiver.stored() == 1
 
 
-def test_a_report_without_a_campaign_is_kept_as_a_dead_letter(receiver: RunningReceiver) -> None:
-    answer = receiver.post(receiver.account_path(), NEW_CALL | {"message_id": ""})
-    assert answer.status == 200
+def test_a_report_without_a_campaign_is_kept_as_a_dead_letter_which_is_counted_and_told(
+    receiver: RunningReceiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(3):
+        assert receiver.post(receiver.account_path(), NEW_CALL | {"message_id": ""}).status == 200
     assert not receiver.rows("delivery_report")
-    assert len(receiver.rows("dead_letter")) == 1
+    assert len(receiver.rows("dead_letter")) == 3
+    assert receiver.receiver.counts.of("dead_letters", "octopush") == 3
+    assert receiver.receiver.counts.of("kept", "octopush") == 3
+    assert caplog.text.count("calls of octopush name no campaign and are kept as dead letters") == 1
+    assert NUMBER not in caplog.text
+
+
+def test_a_stop_without_a_campaign_is_no_dead_letter(receiver: RunningReceiver) -> None:
+    receiver.post(
+        receiver.account_path(), {"message_id": "", "number": NUMBER, "text": "STOP", "stop_date": ""}
+    )
+    assert len(receiver.rows("event")) == 1
+    assert receiver.receiver.counts.of("dead_letters") == 0
 
 
 def test_health_and_counters_have_paths_of_their_own(receiver: RunningReceiver) -> None:

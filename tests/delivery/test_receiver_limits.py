@@ -128,7 +128,7 @@ def test_a_store_that_fails_is_a_503_and_the_next_try_is_kept(
 
 
 def test_a_report_that_the_store_refuses_takes_no_other_with_it(
-    receiver: RunningReceiver, monkeypatch: pytest.MonkeyPatch
+    receiver: RunningReceiver, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     moods, path = Moods(monkeypatch), receiver.batch_path("voicepartner")
     moods.poison = "poisonous"
@@ -147,6 +147,10 @@ def test_a_report_that_the_store_refuses_takes_no_other_with_it(
     assert len(receiver.rows("delivery_report")) == 19
     (letter,) = receiver.rows("dead_letter")
     assert "poisonous" in letter["body"]
+    assert receiver.receiver.counts.of("dead_letters", "voicepartner") == 1
+    assert receiver.receiver.counts.of("kept", "voicepartner") == 20
+    assert "calls of voicepartner were refused by the store and are kept as dead letters" in caplog.text
+    assert TEXT not in caplog.text
 
 
 def test_a_store_that_cannot_be_opened_is_tried_again(tmp_path: Path) -> None:
@@ -163,6 +167,16 @@ def test_a_store_that_cannot_be_opened_is_tried_again(tmp_path: Path) -> None:
         assert receiver.post(path, REPORT).status in (200, 503)
         assert receiver.post(path, REPORT).status == 200
         assert receiver.stored() == 1
+
+
+def test_a_file_that_was_removed_under_it_is_made_anew(receiver: RunningReceiver, tmp_path: Path) -> None:
+    path = receiver.batch_path("voicepartner")
+    assert receiver.post(path, REPORT).status == 200
+    for file in tmp_path.glob("received.db*"):
+        file.unlink()
+    answers = [receiver.post(path, REPORT).status for _ in range(3)]
+    assert answers == [503, 200, 200]  # the gateway is told to call again
+    assert receiver.stored() == 1
 
 
 def test_no_secret_number_or_text_is_logged(

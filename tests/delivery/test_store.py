@@ -90,6 +90,10 @@ def reply(words: str, *, received_at: float = 1.0, **fields: Any) -> Arrival:
     return Arrival(key=A, event=Reply(text=words, **told), received_at=received_at)
 
 
+def stop(at: pendulum.DateTime | None) -> OptOut:
+    return dataclasses.replace(STOP, phone_number=number(1), at=at)
+
+
 def dead_letter(why: str = "no status", received_at: float = 1.0) -> DeadLetter:
     return DeadLetter(
         gateway="octopush", campaign=A.campaign, method="POST", content_type="text/plain", query="a=b",
@@ -215,14 +219,18 @@ OTHERS = st.one_of(
     st.builds(reply, st.sampled_from(["oui", "non"]), at=st.sampled_from([None, NOON])),
     st.builds(totals, st.integers(0, 3), st.integers(3, 4)),
     st.builds(lambda at: Completion(key=A, at=at, counts={}), st.sampled_from([1.0, 2.0])),
-    st.just(Arrival(key=None, event=STOP, received_at=1.0)),
+    st.builds(
+        lambda key, at: Arrival(key=key, event=stop(at), received_at=1.0),
+        st.sampled_from([None, A]),
+        st.sampled_from([None, NOON]),
+    ),
 )
 SETS = st.lists(st.one_of(ARRIVALS, ARRIVALS, OTHERS), min_size=1, max_size=8)
 FINAL = {
     "delivery_report": "gateway, campaign, phone_number, status, gateway_status, detail, at, duration, cost, "
     "pressed_keys, opted_out, gateway_campaign, received_at",
     "campaign_report": "gateway, campaign, delivered, total, gateway_campaign, received_at",
-    "event": "digest, kind, gateway, campaign, phone_number",
+    "event": "kind, gateway, campaign, phone_number, text",
 }
 
 

@@ -138,3 +138,73 @@ def test_a_loop_that_has_ended_does_not_stop_the_writer(commits: Commits) -> Non
     commits.go.release(5)
     asyncio.run(commits.writer.keep([letter("later")]))
     assert [why for group in commits.groups for why in group] == ["left", "later"]
+
+
+class Opened:
+    """Stores that are opened one after the other, and how often each was closed."""
+
+    def __init__(self, path: Path) -> None:
+        self.url = f"sqlite:///{path / 'store.db'}"
+        self.closed: list[int] = []
+
+    def open(self) -> Any:
+        store, place = open_store(self.url), len(self.closed)
+        self.closed.append(0)
+        close = store.close
+
+        def count() -> None:
+            self.closed[place] += 1
+            close()
+            raise RuntimeError("it is broken")
+
+        store.close = count  # type: ignore[method-assign]
+        return store
+
+
+def test_a_store_that_could_not_be_written_is_closed_and_opened_anew(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    opened, mood = Opened(tmp_path), [StoreUnavailableError("it is away")] * 4
+    real = DeliveryStore.write
+
+    def write(store: DeliveryStore, items: Sequence[Any]) -> int:
+        if mood:
+            raise mood.pop()
+        return real(store, items)
+
+    monkeypatch.setattr(DeliveryStore, "write", write)
+    writer = GroupWriter(opened.open)
+
+    async def scenario() -> None:
+        for _ in range(2):
+            with pytest.raises(NotKeptError, match="it is away"):
+                await writer.keep([letter()])
+        for _ in range(3):
+            assert not await writer.keep([letter()])
+
+    asyncio.run(scenario())
+    assert opened.closed == [1, 1, 0]
+    writer.close()
+    assert opened.closed == [1, 1, 1]
+
+
+def test_a_store_that_refuses_single_items_stays_open(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    opened, real = Opened(tmp_path), DeliveryStore.write
+
+    def write(store: DeliveryStore, items: Sequence[Any]) -> int:
+        if any(item.why == "poison" for item in items):
+            raise ValueError("no")
+        return real(store, items)
+
+    monkeypatch.setattr(DeliveryStore, "write", write)
+    writer = GroupWriter(opened.open, on_refused=lambda item: letter("instead"))
+
+    async def scenario() -> list[bool]:
+        whys = ["poison", "fine"] * 10
+        return await asyncio.gather(*[writer.keep([letter(why)]) for why in whys])
+
+    assert asyncio.run(scenario()) == [True, False] * 10
+    assert opened.closed == [0]
+    writer.close()

@@ -201,3 +201,20 @@ def test_what_is_no_callback(callback):
     with pytest.raises(InvalidCallbackError) as caught:
         smspartner.parse_callback(callback)
     assert "600000001" not in str(caught.value)
+
+
+@pytest.mark.parametrize("word", ["unknown", "", "0", "12345", None, ["+33600000001"]])
+@pytest.mark.parametrize(
+    ("fields", "name"),
+    [
+        (REPORT, "phone"),
+        (REPLY, "phone_number"),
+        (REPLY | {"type": "stop"}, "phone_number"),
+        (LONG_REPLY, "msisdn"),
+    ],
+    ids=["report", "reply", "STOP", "long number"],
+)
+def test_a_word_in_place_of_the_number_is_nobody(fields, name, word):
+    """It would fill the place of a recipient of whom nothing is known."""
+    with pytest.raises(InvalidCallbackError):
+        parse(fields | {name: word})

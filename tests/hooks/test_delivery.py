@@ -147,6 +147,30 @@ def test_a_run_that_a_person_started_takes_what_is_there(consumer: Consumer, gat
 
 
 @airflow3
+def test_a_run_that_a_person_started_first_leaves_what_is_there_to_the_runs_that_were_told(
+    consumer: Consumer, gateways: Gateways
+) -> None:
+    gateways.tell(*["reply"] * 5)
+    assert consumer.run("manual") == []
+    gateways.tell("reply")
+    assert consumer.run("manual again") == [6]
+    gateways.tell("reply")
+    assert consumer.run("a", told=(3, 4)) == [3, 4, 5, 7]
+    assert consumer.run("b", told=(5, 6, 7)) == []
+    assert consumer.run("a", told=(3, 4)) == [3, 4, 5, 7]
+    assert consumer.run("manual") == []
+
+
+@airflow3
+def test_a_run_that_failed_before_it_took_anything_gets_its_events_when_it_is_cleared(
+    consumer: Consumer, gateways: Gateways
+) -> None:
+    gateways.tell(*["reply"] * 5)
+    assert consumer.run("second", told=(4,)) == [4, 5]
+    assert consumer.run("first", told=(2,)) == [2, 3]
+
+
+@airflow3
 def test_only_what_the_assets_watchers_choose(gateways: Gateways) -> None:
     from airflow_provider_voicepartner.triggers.events import DeliveryEventTrigger
 
@@ -183,6 +207,7 @@ def test_a_store_that_was_replaced_begins_with_what_was_told(
     url = f"sqlite:///{tmp_path / 'another.db'}"
     monkeypatch.setenv("AIRFLOW__VOICEPARTNER__STORE_URL", url)
     Gateways(open_store(url)).tell("reply", "reply")
+    assert consumer.run("manual") == []
     assert consumer.run("b", told=(1, 2)) == [1, 2]
 
 

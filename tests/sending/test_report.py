@@ -105,6 +105,12 @@ def test_sums_run_over_all_batches_and_no_digit_of_money_is_lost() -> None:
     assert report.to_json()["cost"] == "22.375"
 
 
+def test_the_wait_for_what_was_assumed_sent_begins_when_that_was_assumed() -> None:
+    assumed = BatchRecord(phase=Phase.ASSUMED_SENT, reference="abc", size=3, at=LATE)
+    assert report_of([assumed]).sent_at == LATE
+    assert report_of([replace(SENT, at=EARLY), assumed]).sent_at == LATE
+
+
 def test_what_no_gateway_told_is_none_and_not_zero() -> None:
     report = report_of([replace(SENT, cost=None, segments=None, currency=None)])
     assert (report.cost, report.segments, report.currency) == (None, None, None)

@@ -271,6 +271,27 @@ def test_what_was_only_assumed_sent_is_unconfirmed_and_never_delivered(
         poke(report, min_delivery_rate=0.1)
 
 
+@pytest.mark.usefixtures("one_look_up")
+@pytest.mark.parametrize("make_store", [FakeStore, lambda: None], ids=["ledger", "before Airflow 3.3"])
+def test_what_was_only_assumed_sent_is_waited_for_like_anything_else(
+    sandbox: Any, later: Callable[[float], None], monkeypatch: pytest.MonkeyPatch, make_store: Any
+) -> None:
+    monkeypatch.setenv("AIRFLOW__VOICEPARTNER__PUBLIC_URL", "https://hooks.example.org")
+    monkeypatch.setenv("AIRFLOW__VOICEPARTNER__CALLBACK_SECRET", "a-planted-secret-of-32-characters")
+    arguments = {"task_id": "call", "to": ANNA, "text": "Bonjour", "conn_id": "voicepartner_default"}
+    store = make_store()
+    fault(sandbox, "drop_before")
+    with pytest.raises(AirflowFailException):
+        TtsCallOperator(**arguments).execute(context(store))
+    report = TtsCallOperator(**arguments, on_unknown="assume_sent").execute(context(store, try_number=2))
+    assert report["batches"][0]["state"] == "assumed_sent"
+    later(23 * 3600)
+    assert poke(report) is False
+    later(3600)
+    with pytest.raises(DeliveryUnconfirmedError, match="1 unconfirmed of 1"):
+        poke(report)
+
+
 def test_a_batch_whose_answer_was_lost_is_asked_about_by_its_tag(sandbox: Any) -> None:
     fault(sandbox, "drop_after")
     report = SendSmsOperator(task_id="send", to=[ANNA, BEN], message="Bonjour").execute(context(FakeStore()))

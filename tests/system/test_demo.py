@@ -1,4 +1,4 @@
-"""The demo stops what it started, also when it is interrupted."""
+"""The demo shows what became of every message, and stops what it started, also when it is interrupted."""
 
 from __future__ import annotations
 
@@ -58,3 +58,24 @@ def test_an_interrupted_demo_leaves_no_sandbox_and_no_receiver_behind(
     for url in urls:
         with pytest.raises(requests.ConnectionError):
             requests.get(url, timeout=10)
+
+
+@pytest.mark.slow
+def test_the_demo_shows_what_became_of_the_sms_the_calls_and_the_voicemails(
+    demo: subprocess.Popen[str],
+) -> None:
+    shown, _ = demo.communicate(timeout=300)
+    assert demo.returncode == 0, shown
+    assert "DAG run: success" in shown
+    table = [re.split(r"\s{2,}", line.strip()) for line in shown.splitlines() if line.startswith("  ")]
+    head, *rows = table[:5]
+    told = [dict(zip(head, row, strict=True)) for row in rows]
+    by_task = {row["TASK"]: (row["SENT"], row["DELIVERED"], row["FAILED"]) for row in told}
+    assert by_task == {
+        "SMS": ("7", "5", "2"),
+        "call to mobiles": ("1", "1", "0"),
+        "call to landlines": ("1", "0", "1"),
+        "voicemail drop": ("2", "2", "0"),
+    }
+    assert {row["RESULT KNOWN BY"] for row in told[1:]} == {"calls to the receiver"}
+    assert not re.search(r"\+33\d|06\d{8}", shown)  # numbers are in the files alone

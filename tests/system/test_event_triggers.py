@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -239,3 +240,21 @@ def test_who_said_stop_to_one_gateway_is_left_out_by_all(
     assert run.xcoms["leave_out"] == 2  # twice in the list of people
     assert A not in reached("octopush")
     assert reached("octopush")[B] == 1
+
+
+def test_a_number_that_is_refused_keeps_no_other_off_the_stop_list(
+    dags: Any, sandbox: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from airflow_provider_voicepartner.hooks.delivery import DeliveryHook
+    from airflow_provider_voicepartner.hooks.smspartner import SmsPartnerHook
+
+    landline, no_number = "+33142685308", "33612"
+    events = [SimpleNamespace(phone_number=number) for number in (landline, no_number, B, A)]
+    monkeypatch.setattr(DeliveryHook, "take_events", lambda *arguments: events)
+    with pytest.raises(RuntimeError, match=r"^2 of 4 are on our own list, and not on SMS Partner's$"):
+        dags["opt_out"].get_task("record").python_callable(str(tmp_path))
+    assert {entry.phone_number for entry in SmsPartnerHook().list_stops().entries} == {A, B}
+    assert len((tmp_path / "opted_out.csv").read_text().split()) == 4
+    assert "SMS Partner did not take a STOP" in caplog.text
+    for number in (landline, A, B):
+        assert number[1:] not in caplog.text

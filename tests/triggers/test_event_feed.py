@@ -13,6 +13,7 @@ import pytest
 from airflow_provider_voicepartner.delivery.notices import NoticeReader
 from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.store.engine import Store, StoreUnavailableError, StoreUrlError, open_store
+from airflow_provider_voicepartner.triggers import feed
 from airflow_provider_voicepartner.triggers.events import DeliveryEventTrigger
 from tests.support.triggerer import NUMBER, Gateways, Stage, run
 
@@ -165,6 +166,25 @@ def test_what_was_read_is_not_kept_for_ever(stage: Stage, gateways: Gateways) ->
             gateways.tell("reply")
             await triggerer.work(1)
         assert len(triggerer.feed._pages) <= 1
+        await triggerer.stop()
+
+    run(test)
+
+
+@airflow3
+def test_of_what_is_caught_up_with_only_a_few_pages_are_kept(stage: Stage, gateways: Gateways) -> None:
+    """Two triggers that are as far share each page, and both get every event."""
+    wanted = partial(DeliveryEventTrigger, kinds="opt_out", start="oldest")
+    paced = partial(wanted, poll_interval=4.0)  # two rows with equal arguments do not exist
+    for _ in range(9):
+        gateways.tell(*["reply"] * 1_000)
+    gateways.tell("opt_out")
+
+    async def test() -> None:
+        triggerer = stage.start({("one",): wanted, ("two",): paced})
+        await triggerer.work(3)
+        assert stage.database.ids("one") == stage.database.ids("two") == [9_001]
+        assert len(triggerer.feed._pages) <= feed.MOST_PAGES
         await triggerer.stop()
 
     run(test)

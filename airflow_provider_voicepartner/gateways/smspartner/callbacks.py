@@ -22,6 +22,7 @@ from airflow_provider_voicepartner.gateways.reading import (
     as_text,
     pick,
     read_callback,
+    read_callback_number,
 )
 from airflow_provider_voicepartner.gateways.smspartner.answers import read_id
 from airflow_provider_voicepartner.gateways.smspartner.codes import STATUS_WORDS
@@ -63,10 +64,7 @@ def parse_callback(callback: CallbackRequest) -> tuple[CallbackEvent, ...]:
 
 
 def _number(fields: Mapping[str, Any]) -> str:
-    number = as_text(pick(fields, "phone", "phone_number", "phoneNumber", "number"))
-    if number is None:
-        raise InvalidCallbackError("the callback names no phone number")
-    return read_wire_number(number)
+    return read_callback_number(pick(fields, "phone", "phone_number", "phoneNumber", "number"))
 
 
 def _campaign_id(fields: Mapping[str, Any]) -> str | None:
@@ -101,7 +99,7 @@ def _reply(fields: Mapping[str, Any], *, is_stop: bool) -> Reply | OptOut:
 
 def _long_number_reply(fields: Mapping[str, Any]) -> Reply | OptOut:
     """Read an answer to a long number. Its ``messageId`` is the answer's own, so it names no campaign."""
-    number, text = _with_plus(fields.get("msisdn")), as_text(fields.get("text")) or ""
+    number, text = read_callback_number(_with_plus(fields.get("msisdn"))), as_text(fields.get("text")) or ""
     at = read_date(fields.get("message-timestamp"))
     if _ONLY_STOP.fullmatch(text):
         return OptOut(gateway=NAME, campaign_id=None, phone_number=number, text=text, at=at, raw=fields)
@@ -119,7 +117,7 @@ def _long_number_reply(fields: Mapping[str, Any]) -> Reply | OptOut:
         campaign_id=None,
         phone_number=number,
         text=text,
-        to=_with_plus(to) if to else None,
+        to=read_wire_number(_with_plus(to)) if to else None,
         at=at,
         part=part,
         parts=parts,
@@ -129,6 +127,6 @@ def _long_number_reply(fields: Mapping[str, Any]) -> Reply | OptOut:
 
 
 def _with_plus(value: Any) -> str:
-    """Read a number that the gateway writes with its country code but without a plus."""
+    """Put a plus before a number that the gateway writes with its country code but without one."""
     text = as_text(value) or ""
-    return read_wire_number(f"+{text}" if text.isdigit() and not text.startswith("0") else text)
+    return f"+{text}" if text.isdigit() and not text.startswith("0") else text
