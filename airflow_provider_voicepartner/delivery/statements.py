@@ -182,6 +182,9 @@ class Statements:
             "campaign reports": _old(text, campaigns, "gateway, campaign", "received_at"),
             "events": _old(text, events, "id", "received_at"),
             "dead letters": _old(text, letters, "id", "received_at"),
+            "lists of mapped tasks": _old(
+                text, schema.mapped_list.name, "task, map_index, fingerprint", "at"
+            ),
             "reservations": _old(text, schema.rate_slot.name, "id", "at"),
         }
 

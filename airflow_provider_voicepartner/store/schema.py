@@ -8,7 +8,19 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import BigInteger, Boolean, Column, Float, Index, Integer, MetaData, String, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
 
 metadata: Final = MetaData()
 
@@ -133,3 +145,21 @@ dead_letter: Final = Table(
     sqlite_autoincrement=True,
 )
 """One row a callback that nobody understood, as it came."""
+
+mapped_list: Final = Table(
+    "voicepartner_mapped_list",
+    metadata,
+    Column("task", String(32), primary_key=True),
+    Column("map_index", Integer, primary_key=True, autoincrement=False),
+    Column("fingerprint", String(32), primary_key=True),
+    Column("expansion", String(32), nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("people", LargeBinary),
+    Column("at", _Seconds, nullable=False),
+    Index("voicepartner_mapped_list_at", "at"),
+)
+"""
+One row a list that an instance of a mapped task began to send. ``task`` is a hash of DAG, run and task.
+
+``people`` holds 8 bytes of a keyed hash for each recipient; without it, certainly nothing of the list was sent.
+"""

@@ -40,12 +40,14 @@ from airflow_provider_voicepartner.gateways.model import (
 from airflow_provider_voicepartner.gateways.status import DeliveryStatus
 from airflow_provider_voicepartner.sending.pacing import Pacer
 from airflow_provider_voicepartner.store.engine import Store, open_store
+from airflow_provider_voicepartner.store.schema import mapped_list
 
 A, B, C = (of_reference("octopush", name) for name in "abc")
 VOICEMAIL = of_reference("voicepartner", "v")
 NOON = pendulum.datetime(2026, 5, 1, 12, 30, 15)
 STOP = OptOut(gateway="octopush", campaign_id=None, phone_number="+33612345678", text="STOP", at=NOON)
 DAY = 86_400.0
+A_LIST = {"task": "t", "fingerprint": "f", "expansion": "0", "attempt": 1, "people": b"12345678"}
 DELIVERED, FAILED, PENDING = DeliveryStatus.DELIVERED, DeliveryStatus.FAILED, DeliveryStatus.PENDING
 
 
@@ -364,18 +366,21 @@ class TestPurge:
         monkeypatch.setattr(delivery_store, "_ROWS_A_PURGE", 2)
         for age in (1, 29, 31, 90):
             self.fill(delivery, age)
+            with store.write() as connection:
+                connection.execute(mapped_list.insert().values(**A_LIST, map_index=age, at=(100 - age) * DAY))
         expected = {
             "delivery reports": 6,
             "campaign reports": 2,
             "events": 6,
             "dead letters": 6,
+            "lists of mapped tasks": 2,
             "reservations": 0,
         }
         age = timedelta(days=30)
         assert delivery.count_old(older_than=age) == expected
         assert delivery.purge(older_than=age) == expected
         assert set(delivery.purge(older_than=age).values()) == {0}
-        left = {"delivery_report": 6, "campaign_report": 2, "event": 6, "dead_letter": 6}
+        left = {"delivery_report": 6, "campaign_report": 2, "event": 6, "dead_letter": 6, "mapped_list": 2}
         assert {table: len(rows(store, table)) for table in left} == left
 
     def test_never_touches_reservations_that_limits_look_at(self, store: Store) -> None:

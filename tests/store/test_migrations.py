@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
@@ -97,6 +98,21 @@ def test_migrations_lead_to_what_the_code_knows(url: str, another_url: str, stat
     )
     assert migrated == expected
     at_once.close()
+    store.close()
+
+
+@pytest.mark.parametrize("revision", REVISIONS[:-1])
+def test_an_older_revision_is_upgraded_and_keeps_its_rows(url: str, revision: str) -> None:
+    store = connect_store(url)
+    with store.write() as connection:
+        config = alembic_config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+        connection.execute(rate_limit.insert(), {"name": "limit", "blocked_until": 4.5})
+    assert bring_up_to_date(store, upgrade=True) == (revision, REVISIONS[-1])
+    assert differences(store) == []
+    with store.read() as connection:
+        assert connection.execute(rate_limit.select()).all() == [("limit", 4.5)]
     store.close()
 
 
