@@ -39,6 +39,16 @@ def new_reference() -> str:
     return "".join(letters)
 
 
+def account_key(gateway: str, credentials: Credentials) -> bytes:
+    """
+    Return a key that only those have who know the account's own, for hashes of what must not be guessed.
+
+    :param gateway: the connection type.
+    :param credentials: the account.
+    """
+    return hashlib.sha256(f"{gateway}\0{credentials.login or ''}\0{credentials.api_key}".encode()).digest()
+
+
 class CampaignFingerprint:
     """
     Tells whether two attempts of a task would send the same thing: account, message, recipients, time.
@@ -54,9 +64,8 @@ class CampaignFingerprint:
     def __init__(
         self, gateway: str, credentials: Credentials, message: Message, send_at: datetime | None
     ) -> None:
-        key = f"{gateway}\0{credentials.login or ''}\0{credentials.api_key}".encode()
         said = {part.name: _plain(getattr(message, part.name)) for part in fields(message)}
-        self._digest = hmac.new(hashlib.sha256(key).digest(), digestmod=hashlib.sha256)
+        self._digest = hmac.new(account_key(gateway, credentials), digestmod=hashlib.sha256)
         self._digest.update(_line([said, send_at.astimezone(UTC).isoformat() if send_at else None]))
 
     def copy(self) -> CampaignFingerprint:

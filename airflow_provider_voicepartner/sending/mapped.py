@@ -1,0 +1,215 @@
+"""
+What the instances of one mapped task know of each other's lists, so that none sends what another one has sent.
+
+Airflow tells them apart by position alone. When what they are mapped over is made anew, in another order or with one
+person more at its front, people move to another instance, whose own ledger knows nothing of them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from airflow_provider_voicepartner.exceptions import ConfigurationError, RetryableNotSentError
+from airflow_provider_voicepartner.gateways.model import Recipient
+from airflow_provider_voicepartner.sending.ledger import Ledger, OnUnknown, Phase, StateStore
+from airflow_provider_voicepartner.store.engine import StoreUnavailableError
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
+
+    from airflow_provider_voicepartner.store.engine import Store
+
+log = logging.getLogger(__name__)
+
+ALONE: Final = ""
+"""The expansion of a list of which nobody can say that another one was made together with it."""
+
+_MARK: Final = 8
+
+
+def task_name(*parts: str) -> str:
+    """Return the name that all instances of a mapped task share, 32 hexadecimal digits; the parts are not in it."""
+    lengths = "".join(f"{len(part)}:{part}" for part in parts)
+    return hashlib.sha256(lengths.encode(errors="surrogatepass")).hexdigest()[:32]
+
+
+def mark_people(key: bytes, batches: Iterable[Sequence[Recipient]]) -> bytes:
+    """
+    Return 8 bytes for each person, which tell that it is the same one and do not tell who.
+
+    :param key: of the account, so that nobody else can try out numbers.
+    :param batches: whose people to mark.
+    """
+    marks = bytearray()
+    for batch in batches:
+        for recipient in batch:
+            number = recipient.phone_number.encode()
+            marks += hashlib.blake2b(number, digest_size=_MARK, key=key, person=b"mapped list").digest()
+    return bytes(marks)
+
+
+def _split(marks: bytes) -> Iterable[bytes]:
+    return (marks[at : at + _MARK] for at in range(0, len(marks), _MARK))
+
+
+@dataclass(frozen=True, kw_only=True)
+class MappedList:
+    """
+    The list of one instance of a mapped task, among those that the others had.
+
+    :param store: where all instances look.
+    :param task: see :func:`task_name`.
+    :param map_index: which instance.
+    :param fingerprint: of what it would send.
+    :param people: see :func:`mark_people`.
+    :param expansion: the same for lists that were made together, at most 32 characters; :data:`ALONE` where unknown.
+    :param attempt: of this instance, from 1.
+    """
+
+    store: Store
+    task: str
+    map_index: int
+    fingerprint: str
+    people: bytes
+    expansion: str
+    attempt: int
+
+    def take(self) -> None:
+        """
+        Record that this list is about to be sent, unless somebody in it may have been sent the message by another one.
+
+        Lists that were made together may name the same people: that is what the user wanted. One that this instance
+        took before needs no second look.
+
+        :raises ConfigurationError: somebody was in a list that another instance had before all were made anew.
+        :raises RetryableNotSentError: the store cannot be reached now.
+        """
+        problem: StoreUnavailableError
+        try:
+            with self.store.write() as connection:
+                self._take(connection)
+            return
+        except StoreUnavailableError as error:
+            problem = error
+        raise RetryableNotSentError(
+            f"it cannot be known whether another mapped instance had these recipients: {problem}. Nothing was sent"
+        )
+
+    def give_back(self) -> None:
+        """Record that nothing of this list was sent, so that any instance may send it; a later attempt's take stays."""
+        from sqlalchemy import update
+
+        from airflow_provider_voicepartner.store.schema import mapped_list
+
+        table = mapped_list.c
+        with self.store.write() as connection:
+            connection.execute(
+                update(mapped_list)
+                .where(self._is_mine(), table.fingerprint == self.fingerprint, table.attempt == self.attempt)
+                .values(people=None)
+            )
+
+    def _take(self, connection: Connection) -> None:
+        from sqlalchemy import insert, select, update
+
+        from airflow_provider_voicepartner.store.schema import mapped_list
+
+        self._wait_for_the_others(connection)
+        table = mapped_list.c
+        columns = table.fingerprint, table.expansion, table.attempt, table.people.is_not(None)
+        rows = connection.execute(select(*columns).where(self._is_mine())).all()
+        known = {fingerprint: (expansion, attempt, taken) for fingerprint, expansion, attempt, taken in rows}
+        expansion, attempt, taken = known.get(
+            self.fingerprint, (self._new_expansion(known.values()), 0, False)
+        )
+        if not taken:
+            self._refuse_moved_people(connection, expansion)
+        values = {
+            "attempt": max(attempt, self.attempt),
+            "people": self.people,
+            "at": self.store.now(connection),
+        }
+        if self.fingerprint in known:
+            same = self._is_mine(), table.fingerprint == self.fingerprint
+            connection.execute(update(mapped_list).where(*same).values(**values))
+            return
+        place = {"task": self.task, "map_index": self.map_index, "fingerprint": self.fingerprint}
+        connection.execute(insert(mapped_list).values(**place, expansion=expansion, **values))
+
+    def _wait_for_the_others(self, connection: Connection) -> None:
+        """Let instances look and record one after the other; on SQLite a write transaction is alone anyhow."""
+        from sqlalchemy import text
+
+        if self.store.is_postgres:
+            number = int.from_bytes(bytes.fromhex(self.task)[:8], signed=True)
+            connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": number})
+
+    def _new_expansion(self, known: Iterable[tuple[str, int, bool]]) -> str:
+        """Return what a list that is new here was made with: nothing known, if this instance had one of the same."""
+        had = {expansion for expansion, _, _ in known}
+        return ALONE if self.expansion in had else self.expansion
+
+    def _refuse_moved_people(self, connection: Connection, expansion: str) -> None:
+        from sqlalchemy import select
+
+        from airflow_provider_voicepartner.store.schema import mapped_list
+
+        table = mapped_list.c
+        others = select(table.map_index, table.people).where(
+            table.task == self.task, table.map_index != self.map_index, table.people.is_not(None)
+        )
+        if expansion != ALONE:
+            others = others.where(table.expansion != expansion)
+        mine: set[bytes] = set()
+        for map_index, people in connection.execute(others.order_by(table.map_index)):
+            mine = mine or set(_split(self.people))
+            moved = mine.intersection(_split(people))
+            if moved:
+                raise ConfigurationError(
+                    f"{len(moved)} of the {len(mine)} recipients of map_index {self.map_index} were in the list of "
+                    f"map_index {map_index} before what the task is mapped over was made anew, and may have got the "
+                    "message from there. Nothing was sent now. Restore the earlier lists in their order and clear the "
+                    "task to go on, or start a new run to send everything"
+                )
+
+    def _is_mine(self) -> Any:
+        from sqlalchemy import and_
+
+        from airflow_provider_voicepartner.store.schema import mapped_list
+
+        return and_(mapped_list.c.task == self.task, mapped_list.c.map_index == self.map_index)
+
+
+class MappedLedger(Ledger):
+    """
+    The ledger of one instance of a mapped task, which also asks what the others had.
+
+    :param mapped: its list.
+    """
+
+    def __init__(self, store: StateStore | None, mapped: MappedList) -> None:
+        super().__init__(store, fingerprint=mapped.fingerprint, try_number=mapped.attempt)
+        self._mapped = mapped
+        self._batches: int | None = None
+
+    def open(self, batches: int, *, on_unknown: OnUnknown) -> None:
+        """Begin, or go on, as any ledger; then make sure that nobody is sent what another instance has sent."""
+        super().open(batches, on_unknown=on_unknown)
+        self._mapped.take()
+        self._batches = batches
+
+    def give_up(self) -> None:
+        """Let others have the list, if the attempt ends and nothing of it went. Never raises."""
+        try:
+            if self._batches is not None and not self._may_have_sent(self._batches):
+                self._mapped.give_back()
+        except Exception as error:
+            log.warning("The list of this mapped instance stays its own: %s", type(error).__name__)
+
+    def _may_have_sent(self, batches: int) -> bool:
+        known = (self.find(index, 0) for index in range(batches))
+        return any(record is not None and record.phase is not Phase.REFUSED for record in known)
