@@ -79,7 +79,10 @@ def open_shared_store(hook: GatewayHook, kind: Kind) -> Store:
     except StoreUnavailableError as error:
         problem = error
     if url is None:
-        log.warning("%s. Rate limits are kept within this process only", problem)
+        log.warning(
+            "%s. Rate limits are kept within this process only, and mapped instances do not know of each other's lists",
+            problem,
+        )
         return open_store("sqlite://", purpose=PURPOSE)
     if isinstance(problem, StoreUrlError):
         raise ConfigurationError(f"[voicepartner] store_url: {problem}")

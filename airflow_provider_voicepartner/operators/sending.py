@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing, nullcontext
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
@@ -16,6 +16,7 @@ from airflow_provider_voicepartner.gateways.placeholders import fill_in, placeho
 from airflow_provider_voicepartner.hooks.dry_run import DryRun
 from airflow_provider_voicepartner.hooks.storage import file_source, is_file, writing
 from airflow_provider_voicepartner.hooks.turnstile import MARGIN, StoreTurnstile, open_shared_store
+from airflow_provider_voicepartner.operators.mapping import task_ledger
 from airflow_provider_voicepartner.sending.arguments import (
     literals,
     read_choice,
@@ -204,28 +205,24 @@ def send_campaign(
     :param stop: raised when the task is killed.
     :param dry_run: go the whole way and send nothing; the ledger is then a forgetful one.
     """
-    ledger = Ledger(
-        None if dry_run else task_state(context),
-        fingerprint=plan.fingerprint,
-        try_number=1 if dry_run else context["ti"].try_number,
-    )
-    turnstile = StoreTurnstile(open_shared_store(hook, campaign.message.kind), hook)
+    store = open_shared_store(hook, campaign.message.kind)
+    turnstile = StoreTurnstile(store, hook)
     hook.sender.watch = turnstile.watch
     sleep = hook.sender.sleep
     hook.sender.sleep = stop.sleeper(sleep)
     hook.sender.turn = turnstile.waiting(hook.sender.sleep, campaign.longest_wait)
-    sender = CampaignSender(
-        messenger=DryRun(hook) if dry_run else hook,
-        ledger=ledger,
-        turnstile=turnstile,
-        now=hook.sender.now,
-        sleep=sleep,
-        stop=stop,
-    )
-    try:
+    forgetful = nullcontext(Ledger(None, fingerprint=plan.fingerprint, try_number=1))
+    durable = task_ledger(context, task_state(context), store, plan, hook)
+    with closing(turnstile), forgetful if dry_run else durable as ledger:
+        sender = CampaignSender(
+            messenger=DryRun(hook) if dry_run else hook,
+            ledger=ledger,
+            turnstile=turnstile,
+            now=hook.sender.now,
+            sleep=sleep,
+            stop=stop,
+        )
         records = sender.send(campaign)
-    finally:
-        turnstile.close()
     return CampaignReport.of_records(
         records,
         gateway=hook.conn_type,

@@ -66,6 +66,7 @@ def clear_and_run(dags: Any, capfd: pytest.CaptureFixture[str]) -> Callable[[str
     """Clear every task of a DAG's last run, as a person does in the UI, and run them again."""
 
     def again(dag_id: str) -> Run:
+        from airflow.models.dagbag import DBDagBag
         from airflow.models.dagrun import DagRun
         from airflow.models.taskinstance import TaskInstance, clear_task_instances
         from airflow.sdk.definitions.dag import _run_task
@@ -79,12 +80,20 @@ def clear_and_run(dags: Any, capfd: pytest.CaptureFixture[str]) -> Callable[[str
         capfd.readouterr()
         tasks: dict[str, str] = {}
         xcoms: dict[str, Any] = {}
-        for task_id in dags[dag_id].topological_sort():
+        for task in dags[dag_id].topological_sort():
             with create_session() as session:
+                # As the scheduler does: a longer list has more instances than there were.
+                run = session.query(DagRun).filter_by(dag_id=dag_id, run_id=run_id).one()
+                run.dag = DBDagBag().get_dag_for_run(run, session=session)
+                run.task_instance_scheduling_decisions(session=session)
+                session.flush()
                 query = session.query(TaskInstance).filter_by(
-                    dag_id=dag_id, run_id=run_id, task_id=task_id.task_id
+                    dag_id=dag_id, run_id=run_id, task_id=task.task_id, state=None
                 )
                 tis = query.order_by(TaskInstance.map_index).all()
+                for ti in tis:
+                    ti.try_number += 1
+                session.flush()
                 session.expunge_all()
             for ti in tis:
                 _run_task(ti=ti, task=dags[dag_id].get_task(ti.task_id))

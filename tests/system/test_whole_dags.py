@@ -227,17 +227,93 @@ def test_a_task_that_is_cleared_after_success_sends_nothing_again(
     assert second.xcoms["send[0]"] == first.xcoms["send[0]"]
 
 
+def write_lists(folder: Path, *lists: str) -> str:
+    """Write what the DAG ``mapped_over_a_file`` is mapped over: a list for each instance."""
+    path = folder / "lists.txt"
+    path.write_text("\n".join(lists), encoding="utf-8")
+    return str(path)
+
+
 def test_mapped_tasks_whose_list_comes_in_another_order_send_nothing_again(
     run_dag: RunDag, clear_and_run: Callable[[str], Any], reached: Reached, tmp_path: Path
 ) -> None:
-    path = tmp_path / "numbers.txt"
-    path.write_text(f"{A}\n{B}\n", encoding="utf-8")
-    assert run_dag("mapped_over_a_file", file=str(path)).state == "success"
-    path.write_text(f"{B}\n{A}\n", encoding="utf-8")
+    assert run_dag("mapped_over_a_file", file=write_lists(tmp_path, A, B)).state == "success"
+    write_lists(tmp_path, B, A)
     again = clear_and_run("mapped_over_a_file")
     assert again.tasks == {"listed": "success", "send[0]": "failed", "send[1]": "failed"}
     assert "has changed since an earlier attempt" in again.log
     assert reached("smspartner") == {A: 1, B: 1}
+
+
+def refuse_the_second_batch(sandbox: Any) -> None:
+    # All four arrivals of it, so that its task fails; which instance comes second is Airflow's choice.
+    sandbox.world.faults.add(Fault(kind="429", path="/send", skip=1, times=4, retry_after=0))
+
+
+def test_a_mapped_task_that_sent_nothing_does_not_send_what_another_one_sent(
+    run_dag: RunDag, clear_and_run: Callable[[str], Any], sandbox: Any, reached: Reached, tmp_path: Path
+) -> None:
+    refuse_the_second_batch(sandbox)
+    first = run_dag("mapped_over_a_file", file=write_lists(tmp_path, A, B))
+    assert sorted(first.tasks.values()) == ["failed", "success", "success"]
+    (once,) = reached("smspartner")
+    write_lists(tmp_path, B, A)
+    again = clear_and_run("mapped_over_a_file")
+    assert again.tasks == {"listed": "success", "send[0]": "failed", "send[1]": "failed"}
+    assert "before what the task is mapped over was made anew" in again.log
+    assert reached("smspartner") == {once: 1}
+    write_lists(tmp_path, A, B)
+    restored = clear_and_run("mapped_over_a_file")
+    assert set(restored.tasks.values()) == {"success"}
+    assert reached("smspartner") == {A: 1, B: 1}
+
+
+def test_a_mapped_task_that_sent_nothing_goes_on_when_it_is_cleared(
+    run_dag: RunDag, clear_and_run: Callable[[str], Any], sandbox: Any, reached: Reached, tmp_path: Path
+) -> None:
+    refuse_the_second_batch(sandbox)
+    first = run_dag("mapped_over_a_file", file=write_lists(tmp_path, f"{A},{B}", f"{C},{D}"))
+    assert sorted(first.tasks.values()) == ["failed", "success", "success"]
+    again = clear_and_run("mapped_over_a_file")
+    assert set(again.tasks.values()) == {"success"}
+    assert reached("smspartner") == {A: 1, B: 1, C: 1, D: 1}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "state"),
+    [
+        ((A, B), (E, A, B), "failed"),
+        ((f"{A},{B}", f"{C},{D}"), (f"{E},{A}", f"{B},{C}", D), "failed"),
+        ((A, B), (A, B, E), "success"),
+    ],
+    ids=["in front", "in front, of groups", "behind"],
+)
+def test_one_more_in_what_a_task_is_mapped_over(
+    run_dag: RunDag,
+    clear_and_run: Callable[[str], Any],
+    reached: Reached,
+    tmp_path: Path,
+    before: tuple[str, ...],
+    after: tuple[str, ...],
+    state: str,
+) -> None:
+    assert run_dag("mapped_over_a_file", file=write_lists(tmp_path, *before)).state == "success"
+    counts = reached("smspartner")
+    write_lists(tmp_path, *after)
+    again = clear_and_run("mapped_over_a_file")
+    assert again.tasks["send[2]"] == state
+    assert reached("smspartner") == counts | ({E: 1} if state == "success" else {})
+
+
+def test_equal_lists_of_one_mapped_task_are_all_sent_once(
+    run_dag: RunDag, clear_and_run: Callable[[str], Any], sandbox: Any, reached: Reached, tmp_path: Path
+) -> None:
+    refuse_the_second_batch(sandbox)
+    run_dag("mapped_over_a_file", file=write_lists(tmp_path, A, A, A))
+    assert reached("smspartner") == {A: 2}
+    for _ in range(2):
+        assert set(clear_and_run("mapped_over_a_file").tasks.values()) == {"success"}
+        assert reached("smspartner") == {A: 3}
 
 
 def people_file(folder: Path, count: int) -> tuple[str, set[str]]:

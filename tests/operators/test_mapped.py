@@ -1,0 +1,211 @@
+"""A mapped task whose list was made anew: nobody is sent to twice, and what failed before is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from airflow_provider_voicepartner.exceptions import (
+    ConfigurationError,
+    RetryableNotSentError,
+    SendOutcomeUnknownError,
+)
+from airflow_provider_voicepartner.hooks import turnstile
+from airflow_provider_voicepartner.operators.sms import SendSmsOperator
+from airflow_provider_voicepartner.sending.mapped import MappedLedger, MappedList
+from airflow_provider_voicepartner.store.engine import Store, open_store
+from tests.support.gateways import fault, requests, sent
+from tests.support.tasks import FakeStore, Logs, context
+
+ANNA, BEN, CLEO = "+33612345678", "+33612345679", "+33612345680"
+MOVED = "before what the task is mapped over was made anew"
+
+
+class Mapped:
+    """A mapped task and the state of its instances; ``state`` is False for Airflow before 3.3."""
+
+    def __init__(self, *, state: bool = True, **arguments: Any) -> None:
+        self.states = [FakeStore() if state else None for _ in range(4)]
+        self.arguments = {"task_id": "send", "message": "Bonjour", **arguments}
+        self.dag_run: Any = SimpleNamespace(clear_number=0)
+
+    def run(self, map_index: int, to: Any, *, try_number: int = 1, **arguments: Any) -> Any:
+        """Run one instance once."""
+        ti = SimpleNamespace(
+            try_number=try_number, map_index=map_index, dag_id="d", run_id="r", task_id="send"
+        )
+        operator = SendSmsOperator(**{**self.arguments, "to": to, **arguments})
+        return operator.execute(context(self.states[map_index], ti=ti, dag_run=self.dag_run))
+
+    def fail(self, sandbox: Any, map_index: int, to: Any, **more: Any) -> None:
+        """Run one instance that the gateway refuses to the end."""
+        fault(sandbox, "429", path="/send", times=4, retry_after=0)
+        with pytest.raises(RetryableNotSentError):
+            self.run(map_index, to, **more)
+
+    def clear(self) -> None:
+        """Do what a clearing does to the run."""
+        self.dag_run.clear_number += 1
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return open_store(f"sqlite:///{tmp_path / 'store.db'}")
+
+
+def lists(store: Store) -> int:
+    with store.read() as connection:
+        return int(connection.execute(text("SELECT count(*) FROM voicepartner_mapped_list")).scalar_one())
+
+
+def test_another_order_after_a_failure_sends_to_nobody_again(sandbox: Any) -> None:
+    task = Mapped()
+    task.run(0, ANNA)
+    task.fail(sandbox, 1, BEN)
+    task.clear()
+    with pytest.raises(ConfigurationError, match="has changed since an earlier attempt"):
+        task.run(0, BEN, try_number=2)
+    with pytest.raises(ConfigurationError, match=f"map_index 1 were in the list of map_index 0 {MOVED}"):
+        task.run(1, ANNA, try_number=2)
+    assert sent(sandbox, "smspartner") == {ANNA: 1}
+    task.clear()
+    task.run(0, ANNA, try_number=3)
+    task.run(1, BEN, try_number=3)
+    assert sent(sandbox, "smspartner") == {ANNA: 1, BEN: 1}
+
+
+@pytest.mark.parametrize("state", [True, False], ids=["Airflow 3.3", "before"])
+def test_one_more_at_the_front_sends_to_nobody_again(sandbox: Any, state: bool) -> None:
+    task = Mapped(state=state)
+    task.run(0, [ANNA])
+    task.run(1, [BEN])
+    task.clear()
+    before = requests(sandbox)
+    with pytest.raises(ConfigurationError, match=MOVED):
+        task.run(2, [BEN])
+    assert requests(sandbox) == before, "it asked the gateway for a price or a balance first"
+    assert sent(sandbox, "smspartner") == {ANNA: 1, BEN: 1}
+
+
+def test_groups_that_are_cut_otherwise_send_to_nobody_again(sandbox: Any) -> None:
+    task = Mapped()
+    task.run(0, [ANNA, BEN])
+    task.clear()
+    with pytest.raises(ConfigurationError, match="1 of the 2 recipients"):
+        task.run(1, [BEN, CLEO])
+    task.run(1, [CLEO])
+    assert sent(sandbox, "smspartner") == {ANNA: 1, BEN: 1, CLEO: 1}
+
+
+def test_equal_lists_that_were_made_together_are_all_sent(sandbox: Any) -> None:
+    task = Mapped()
+    task.run(0, ANNA)
+    task.fail(sandbox, 1, ANNA)
+    task.run(1, ANNA, try_number=2)
+    task.run(2, ANNA)
+    assert sent(sandbox, "smspartner") == {ANNA: 3}
+
+
+@pytest.mark.parametrize("clear", [True, False], ids=["cleared", "retried"])
+def test_what_sent_nothing_goes_on_with_its_list(sandbox: Any, clear: bool) -> None:
+    task = Mapped()
+    task.run(0, ANNA)
+    task.fail(sandbox, 1, BEN)
+    if clear:
+        task.clear()
+    task.run(1, BEN, try_number=2)
+    task.run(0, ANNA, try_number=2)
+    assert sent(sandbox, "smspartner") == {ANNA: 1, BEN: 1}
+
+
+def test_where_nothing_was_sent_at_all_any_order_will_do(sandbox: Any) -> None:
+    task = Mapped()
+    task.fail(sandbox, 0, ANNA)
+    task.fail(sandbox, 1, BEN)
+    task.clear()
+    task.run(0, BEN, try_number=2)
+    task.run(1, ANNA, try_number=2)
+    assert sent(sandbox, "smspartner") == {ANNA: 1, BEN: 1}
+
+
+def test_people_with_fields_of_their_own_are_known_again(sandbox: Any) -> None:
+    task = Mapped(message="Bonjour {first_name}")
+    task.run(0, [{"phone_number": ANNA, "first_name": "Anna"}])
+    task.clear()
+    with pytest.raises(ConfigurationError, match=MOVED):
+        task.run(1, [{"phone_number": ANNA, "first_name": "A."}])
+    assert sent(sandbox, "smspartner") == {ANNA: 1}
+
+
+def test_what_is_in_doubt_is_nobody_elses(sandbox: Any) -> None:
+    task = Mapped(conn_id="octopush_default")
+    fault(sandbox, "drop_before", gateway="octopush", path="/send", times=9)
+    with pytest.raises(SendOutcomeUnknownError):
+        task.run(0, ANNA)
+    sandbox.world.faults.clear()
+    task.clear()
+    with pytest.raises(ConfigurationError, match=MOVED):
+        task.run(1, ANNA)
+
+
+def test_a_run_that_does_not_tell_how_often_it_was_cleared_has_its_lists_compared(sandbox: Any) -> None:
+    task = Mapped()
+    task.dag_run = None
+    task.run(0, ANNA)
+    task.run(1, BEN)
+    with pytest.raises(ConfigurationError, match=MOVED):
+        task.run(2, ANNA)
+
+
+def test_other_tasks_and_dry_runs_leave_no_trace(sandbox: Any, store: Store) -> None:
+    SendSmsOperator(task_id="send", to=ANNA, message="Bonjour").execute(context(FakeStore()))
+    task = Mapped()
+    task.run(-1, ANNA)
+    task.run(0, BEN, dry_run=True)
+    assert lists(store) == 0
+    task.run(0, BEN)
+    assert lists(store) == 1
+
+
+def test_a_configured_store_that_fails_sends_nothing(
+    sandbox: Any, set_connection: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW__VOICEPARTNER__STORE_URL", "postgresql://x@127.0.0.1:1/x")
+    with pytest.raises(RetryableNotSentError, match="Nothing was sent"):
+        Mapped().run(0, ANNA)
+    assert requests(sandbox) == 0
+
+
+def test_without_a_configured_store_a_home_that_cannot_be_written_to_is_no_reason_not_to_send(
+    sandbox: Any, monkeypatch: pytest.MonkeyPatch, logs: Logs, tmp_path: Path
+) -> None:
+    (tmp_path / "home").write_text("a file")
+    monkeypatch.setenv("AIRFLOW__VOICEPARTNER__STORE_URL", "")
+    monkeypatch.setattr(turnstile, "default_store_url", lambda: f"sqlite:///{tmp_path}/home/voicepartner.db")
+    Mapped().run(0, ANNA)
+    assert sent(sandbox, "smspartner") == {ANNA: 1}
+    assert "mapped instances do not know of each other's lists" in logs.text
+
+
+def test_a_kill_before_the_first_claim_keeps_the_list(sandbox: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    task, take = Mapped(), MappedList.take
+
+    def take_and_die(mapped: MappedList) -> None:
+        take(mapped)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as killed:
+        killed.setattr(MappedList, "take", take_and_die)
+        killed.setattr(MappedLedger, "give_up", lambda _: None)  # which a kill leaves no time for
+        with pytest.raises(KeyboardInterrupt):
+            task.run(0, ANNA)
+    task.clear()
+    with pytest.raises(ConfigurationError, match=MOVED):
+        task.run(1, ANNA)
+    task.run(0, ANNA, try_number=2)
+    assert sent(sandbox, "smspartner") == {ANNA: 1}
