@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import NamedTuple
 
@@ -260,6 +260,27 @@ def parse_number(text: str, *, region: str = "FR") -> PhoneNumber:
     :raises InvalidArgumentError: when there is no such region.
     """
     return _reader(region).read(text)
+
+
+def shared_country_code(numbers: Sequence[str]) -> str | None:
+    """
+    Return the country code that all numbers share, such as ``+33``.
+
+    :param numbers: in E.164, at least one.
+    :returns: None when they are of several countries, or of a code that several countries share, such as ``+1``.
+    """
+    code = "+33" if numbers[0].startswith("+33") else _country_code_of(numbers[0])
+    return code if code and all(number.startswith(code) for number in numbers) else None
+
+
+def _country_code_of(number: str) -> str | None:
+    import phonenumbers
+
+    for end in (2, 3, 4):
+        regions = phonenumbers.COUNTRY_CODE_TO_REGION_CODE.get(int(number[1:end]), ())
+        if regions:
+            return number[:end] if len(regions) == 1 else None
+    return None
 
 
 def read_wire_number(value: object) -> str:

@@ -77,7 +77,8 @@ class Campaign:
     :param recipients: how many there are in all batches together.
     :param send_at: aware; None sends at once.
     :param max_cost: stop before this price is passed; None has no limit.
-    :param unit_price: price of one recipient, for gateways that cannot tell before sending.
+    :param unit_price: price of one SMS segment or one call, for gateways that cannot tell before sending.
+    :param weigh: returns a batch's SMS segments, which it is priced by; None prices each recipient as one.
     :param on_unknown: what to do with a batch that is in doubt.
     :param max_in_flight: batches under way at once.
     :param longest_wait: seconds to wait for the rate limit; beyond it the campaign is handed back. None always waits.
@@ -89,9 +90,14 @@ class Campaign:
     send_at: datetime | None = None
     max_cost: Decimal | None = None
     unit_price: Decimal | None = None
+    weigh: Callable[[int], int] | None = None
     on_unknown: OnUnknown = "fail"
     max_in_flight: int = MAX_IN_FLIGHT
     longest_wait: float | None = None
+
+    def weight_of(self, index: int, size: int) -> int:
+        """Return what a batch is priced by."""
+        return self.weigh(index) if self.weigh else size
 
 
 @dataclass(slots=True, kw_only=True)
@@ -182,14 +188,9 @@ class _Run:
 
     def __post_init__(self) -> None:
         self.batches = enumerate(self.campaign.batches)
-        self.budget = Budget(self.campaign.max_cost, self.campaign.unit_price)
-        self.pricing = Pricing(
-            self.sender.messenger,
-            self.campaign.message,
-            self.campaign.send_at,
-            self.budget,
-            self.sender.reference,
-        )
+        sender, campaign = self.sender, self.campaign
+        self.budget = Budget(campaign.max_cost, campaign.unit_price, campaign.weight_of)
+        self.pricing = Pricing(sender.messenger, campaign, self.budget, sender.ledger, sender.reference)
         self.settler = DoubtSettler(
             messenger=self.sender.messenger,
             message=self.campaign.message,
@@ -310,8 +311,7 @@ class _Run:
         request = self.sender.messenger.build_batch(
             self.campaign.message, recipients, reference=reference, send_at=self.campaign.send_at
         )
-        self.pricing.ask_once(recipients, left=self._left, batches=len(self.campaign.batches))
-        self.budget.reserve(index, len(recipients))
+        self.pricing.approve(index, recipients, self.campaign.send_at)
         turn = self.sender.turnstile.take_turn(request.endpoint, self.campaign.longest_wait)
         claim = BatchRecord(phase=Phase.CLAIMED, reference=reference, size=len(recipients))
         return _Flight(
@@ -322,9 +322,6 @@ class _Run:
             turn=turn,
             due=self.sender.clock() + turn.wait,
         )
-
-    def _left(self) -> int:
-        return self.campaign.recipients - self.sender.ledger.recipients_done(len(self.campaign.batches))
 
     def _is_settled(self, index: int, known: BatchRecord, recipients: Sequence[Recipient]) -> bool:
         """Decide what an earlier attempt's record means: True when the batch is done."""
