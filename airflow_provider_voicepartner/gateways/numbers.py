@@ -8,6 +8,7 @@ from functools import cache
 from typing import NamedTuple
 
 from airflow_provider_voicepartner.gateways import french_plan
+from airflow_provider_voicepartner.gateways.checks import E164
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.line_type import LineType, read_line_type
 from airflow_provider_voicepartner.gateways.wire import mask_number
@@ -190,8 +191,11 @@ def _parse(digits: str, region: str) -> PhoneNumber | None:
         return None
     if not phonenumbers.is_valid_number(number):
         return None
+    e164 = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    if not E164.fullmatch(e164):
+        return None  # The library knows a few of 6 and of 16 digits and more, which no gateway takes.
     return PhoneNumber(
-        phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164),
+        e164,
         phonenumbers.region_code_for_number(number) or "",
         read_line_type(phonenumbers.number_type(number)),
     )

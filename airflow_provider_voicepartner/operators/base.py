@@ -49,7 +49,8 @@ class SendingOperator(BaseOperator):
     :param on_unknown: what to do with a batch of which nobody knows whether it was sent: ``fail``, ``assume_sent``
         (never twice, perhaps not at all) or ``resend`` (perhaps twice).
     :param max_cost: refuse to send what would cost more, in the account's currency.
-    :param unit_price: price of one recipient, for ``max_cost`` with a gateway that cannot tell a price before sending.
+    :param unit_price: price of one recipient: of one call, or of an SMS of one segment (a longer SMS counts each of its
+        segments). For gateways that cannot tell a price before sending; where one does, its own price is taken.
     :param dry_run: go the whole way (planning, rate limit, budget) and send nothing: it ends with the gateway's
         simulation where there is one (SMS Partner, Octopush), else with words; the report says which.
     :param max_in_flight: batches of up to 500 recipients that are under way at once; each is recorded on its own.

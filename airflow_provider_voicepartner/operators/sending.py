@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, nullcontext
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
-from airflow_provider_voicepartner.gateways.model import Recipient, Voicemail
+from airflow_provider_voicepartner.gateways.model import Recipient, SmsMessage, Voicemail
 from airflow_provider_voicepartner.gateways.placeholders import fill_in, placeholders
 from airflow_provider_voicepartner.hooks.dry_run import DryRun
 from airflow_provider_voicepartner.hooks.storage import file_source, is_file, writing
@@ -33,6 +33,7 @@ from airflow_provider_voicepartner.sending.planning import CampaignPlan, plan_ca
 from airflow_provider_voicepartner.sending.recipients import OnInvalid
 from airflow_provider_voicepartner.sending.report import CampaignReport, DryRunEnd
 from airflow_provider_voicepartner.sending.rows import is_blank
+from airflow_provider_voicepartner.sending.segments import count_segments
 from airflow_provider_voicepartner.sending.source import ListSource, Source
 from airflow_provider_voicepartner.sending.stop import StopSign
 
@@ -96,7 +97,8 @@ def plan_of(operator: SendingOperator, hook: GatewayHook, message: Message) -> C
                 on_invalid=on_invalid,
                 region=operator.region,
                 fields=names,
-                check=_check_of(hook, message, text) if has_fields else None,
+                check=_check_of(hook, message) if has_fields else None,
+                weigh=_weigher(hook, message, text, has_fields),
                 rejects=stack.enter_context(writing(path)) if path else None,
                 fingerprint=CampaignFingerprint(
                     hook.conn_type, hook.credentials, message, read_send_at(operator.send_at)
@@ -132,20 +134,32 @@ def _text_of(message: Message) -> str:
     return message.text or ""
 
 
-def _check_of(hook: GatewayHook, message: Message, text: str) -> RecipientCheck:
-    """Check each person's own text as the gateway would: a name may be longer than an SMS has room for."""
+def _check_of(hook: GatewayHook, message: Message) -> RecipientCheck:
+    """Check each person as the gateway would: a name may be longer than a field, or an SMS, has room for."""
 
     def check(recipient: Recipient) -> str | None:
-        if isinstance(message, Voicemail):
-            return None
-        own = fill_in(text, recipient.fields)
         try:
-            hook.gateway.check_message(replace(message, text=own), False)
+            hook.gateway.check_recipient(message, recipient)
         except InvalidArgumentError as error:
-            return f"gets a text that cannot be sent: {error.problem}"
+            return error.problem
         return None
 
     return check
+
+
+def _weigher(
+    hook: GatewayHook, message: Message, text: str, has_fields: bool
+) -> Callable[[Mapping[str, str]], int] | None:
+    """Return what counts the SMS segments of one person's own text; None for calls, which count as one."""
+    if not isinstance(message, SmsMessage):
+        return None
+
+    def weigh(fields: Mapping[str, str]) -> int:
+        own = fill_in(text, fields) if has_fields else text
+        told = hook.gateway.segments_of(replace(message, text=own))
+        return max(1, count_segments(own).segments) if told is None else told
+
+    return weigh
 
 
 def _somebody(plan: CampaignPlan, on_empty: str) -> CampaignPlan | None:
@@ -180,6 +194,7 @@ def campaign_of(
         send_at=read_send_at(operator.send_at),
         max_cost=max_cost,
         unit_price=read_money("unit_price", operator.unit_price),
+        weigh=plan.segments_of,
         on_unknown=read_choice("on_unknown", operator.on_unknown, literals(OnUnknown)),
         max_in_flight=read_count("max_in_flight", operator.max_in_flight),
         longest_wait=longest_wait,

@@ -151,7 +151,6 @@ class TestSend:
     def test_a_clear_no(self, flag):
         assert failure(send, {"success": flag, "code": 10}).kind is ErrorKind.CONFIGURATION
 
-
     @pytest.mark.parametrize("status", [200, 400, 401, 500])
     @pytest.mark.parametrize("flag", [False, 0, "false", None])
     @pytest.mark.parametrize(
