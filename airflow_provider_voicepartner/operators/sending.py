@@ -14,7 +14,7 @@ from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.model import Recipient, SmsMessage, Voicemail
 from airflow_provider_voicepartner.gateways.placeholders import fill_in, placeholders
 from airflow_provider_voicepartner.hooks.dry_run import DryRun
-from airflow_provider_voicepartner.hooks.storage import file_source, is_file, writing
+from airflow_provider_voicepartner.hooks.storage import file_source, is_file, is_same_file, writing
 from airflow_provider_voicepartner.hooks.turnstile import MARGIN, StoreTurnstile, open_shared_store
 from airflow_provider_voicepartner.operators.mapping import task_ledger
 from airflow_provider_voicepartner.sending.arguments import (
@@ -76,6 +76,7 @@ def plan_of(operator: SendingOperator, hook: GatewayHook, message: Message) -> C
     to = read_recipients(operator.given("to"))
     if on_empty == "skip" and _is_empty(to):
         return None
+    _check_paths(operator, to)
     text = _text_of(message)
     names = frozenset(placeholders(text))
     problem: InvalidArgumentError
@@ -109,6 +110,23 @@ def plan_of(operator: SendingOperator, hook: GatewayHook, message: Message) -> C
     else:
         return _somebody(plan, on_empty)
     raise ConfigurationError(str(problem))
+
+
+def _check_paths(operator: SendingOperator, to: Any) -> None:
+    """Refuse to write over the file of recipients, or one of our files over the other."""
+    completion = operator.completion
+    report = completion.get("report_path") if isinstance(completion, Mapping) else None
+    taken = {"to": to} if is_file(to) else {}
+    for name, path in (("rejects_path", operator.rejects_path), ("completion: report_path", report)):
+        if not path:
+            continue
+        for other, given in taken.items():
+            if is_same_file(path, given):
+                raise ConfigurationError(
+                    f"{name}: is the same file as {other}, and would overwrite it; give another path. "
+                    "Nothing was read, written or sent"
+                )
+        taken[name] = path
 
 
 def _source_of(operator: SendingOperator, to: Any) -> Source:

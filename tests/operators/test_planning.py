@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -16,6 +17,8 @@ from airflow_provider_voicepartner.exceptions import (
     BudgetExceededError,
     ConfigurationError,
     InvalidRecipientError,
+    RetryableNotSentError,
+    VoicePartnerProviderError,
 )
 from airflow_provider_voicepartner.hooks.base import GatewayHook
 from airflow_provider_voicepartner.hooks.octopush import OctopushHook
@@ -27,7 +30,7 @@ from airflow_provider_voicepartner.operators.sms import SendSmsOperator
 from airflow_provider_voicepartner.operators.voice import TtsCallOperator, VoicemailDropOperator
 from airflow_provider_voicepartner.sending import planning
 from tests.support.gateways import requests, sent
-from tests.support.tasks import CALM, FakeStore, context
+from tests.support.tasks import CALM, FakeStore, chain, context
 
 NOW = datetime(2031, 5, 6, 12, 0, tzinfo=UTC)
 LATER = NOW + timedelta(hours=2)
@@ -236,3 +239,104 @@ def test_a_campaign_that_cannot_finish_in_time_says_so_before_it_begins(
     assert "cannot finish within execution_timeout" not in caplog.text
     SendSmsOperator(**arguments, execution_timeout=timedelta(seconds=0.1)).execute(context(FakeStore()))
     assert "This campaign cannot finish within execution_timeout: 2 batches take at least 1 s" in caplog.text
+
+
+# What would be overwritten, and what must not be shown
+
+
+def spellings(path: Path) -> list[Any]:
+    from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+    linked = path.parent / "linked.csv"
+    linked.symlink_to(path)
+    hard = path.parent / "hard.csv"
+    hard.hardlink_to(path)
+    folder = path.parent / "folder"
+    folder.symlink_to(path.parent, target_is_directory=True)
+    return [
+        str(path), path, f"file://{path}", f"FILE://{path}", ObjectStoragePath(f"file://{path}"),
+        str(path.parent / "x" / ".." / path.name), path.name, f"./{path.name}", str(linked), str(hard),
+        str(folder / path.name), f"file://{linked}",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("which", range(12))
+@pytest.mark.parametrize("argument", ["rejects_path", "report_path"])
+def test_the_file_of_recipients_is_never_written_over(
+    sandbox: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, which: int, argument: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    people = tmp_path / "people.csv"
+    people.write_text("phone_number\n0612345678\nnobody\n")
+    before = people.read_bytes()
+    (tmp_path / "x").mkdir()
+    path = spellings(people)[which]
+    target = {"rejects_path": path} if argument == "rejects_path" else {"completion": {"report_path": path}}
+    for to, written in ((str(people), target), (f"file://{people}", target)):
+        task = SendSmsOperator(task_id="t", to=to, message="Bonjour", on_invalid="skip", **written)
+        with pytest.raises(ConfigurationError, match=rf"{argument}: is the same file as to, and would overw"):
+            task.execute(context(FakeStore()))
+        assert people.read_bytes() == before
+    assert requests(sandbox) == 0
+
+
+def test_a_file_on_another_storage_is_the_same_however_it_is_reached() -> None:
+    from airflow_provider_voicepartner.hooks.storage import is_same_file
+
+    assert is_same_file("s3://conn@bucket/a/x.csv", "s3://bucket/a/./x.csv")
+    assert is_same_file("s3a://bucket/x.csv", "s3://bucket/x.csv?versionId=3")
+    assert not is_same_file("s3://bucket/x.csv", "s3://bucket/y.csv")
+    assert not is_same_file("s3://bucket/x.csv", "/bucket/x.csv")
+
+
+def test_what_was_left_out_is_not_written_over_by_what_was_delivered(sandbox: Any, tmp_path: Path) -> None:
+    path = str(tmp_path / "out.csv")
+    task = SendSmsOperator(
+        task_id="t", to=NUMBERS, message="Bonjour", rejects_path=path, completion={"report_path": path}
+    )
+    with pytest.raises(ConfigurationError, match="report_path: is the same file as rejects_path"):
+        task.execute(context(FakeStore()))
+
+
+@pytest.mark.parametrize(
+    "to",
+    [
+        "https://b.invalid/x.csv?X-Amz-Signature=planted-secret",
+        "s3://planted-secret:planted-secret@bucket/x.csv",
+        "+33612345678 s3://x",
+        "no-such-storage://planted-secret@x/people.csv",
+        "+33612345678 s3://x.csv?planted-secret",
+        "/nowhere/33612345678.csv",
+    ],
+)
+def test_a_file_that_cannot_be_read_is_named_without_its_secrets(
+    sandbox: Any, caplog: pytest.LogCaptureFixture, to: str
+) -> None:
+    caplog.set_level(logging.INFO)
+    task = SendSmsOperator(task_id="t", to=to, message="Bonjour {name}", rejects_path="/tmp/unused.csv")
+    with pytest.raises(VoicePartnerProviderError) as error:
+        task.execute(context(FakeStore()))
+    told = chain(error.value) + caplog.text
+    assert "planted-secret" not in told
+    assert "612345678" not in told
+
+
+def test_what_a_storage_says_of_a_signed_uri_is_not_repeated(
+    sandbox: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri = "https://b.invalid/x.csv?X-Amz-Signature=planted-secret"
+
+    class Storage:
+        path, protocol = "/x.csv", "https"
+
+        def open(self, mode: str = "rb") -> Any:
+            raise LookupError(f"403, url={uri}")
+
+        stat = open
+
+    monkeypatch.setattr("airflow_provider_voicepartner.hooks.storage.storage_path", lambda path: Storage())
+    with pytest.raises(
+        RetryableNotSentError, match=r"b\.invalid/x\.csv\?…' could not be read \(LookupError\)"
+    ) as error:
+        SendSmsOperator(task_id="t", to=uri, message="Bonjour").execute(context(FakeStore()))
+    assert "planted-secret" not in str(error.value)
