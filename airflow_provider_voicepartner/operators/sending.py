@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, nullcontext
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 from airflow_provider_voicepartner.exceptions import ConfigurationError
@@ -33,6 +33,7 @@ from airflow_provider_voicepartner.sending.planning import CampaignPlan, plan_ca
 from airflow_provider_voicepartner.sending.recipients import OnInvalid
 from airflow_provider_voicepartner.sending.report import CampaignReport, DryRunEnd
 from airflow_provider_voicepartner.sending.rows import is_blank
+from airflow_provider_voicepartner.sending.schedule import OnLate
 from airflow_provider_voicepartner.sending.segments import count_segments
 from airflow_provider_voicepartner.sending.source import ListSource, Source
 from airflow_provider_voicepartner.sending.stop import StopSign
@@ -210,6 +211,7 @@ def campaign_of(
         batches=PlannedBatches(plan),
         recipients=plan.recipients,
         send_at=read_send_at(operator.send_at),
+        on_late=read_choice("on_late", operator.on_late, literals(OnLate)),
         max_cost=max_cost,
         unit_price=read_money("unit_price", operator.unit_price),
         weigh=plan.segments_of,
@@ -297,12 +299,17 @@ def _end_of(hook: GatewayHook) -> DryRunEnd:
 
 
 def warn_of_a_long_campaign(
-    plan: CampaignPlan, hook: GatewayHook, message: Message, limit: float | None
+    plan: CampaignPlan,
+    hook: GatewayHook,
+    message: Message,
+    limit: float | None,
+    send_at: datetime | None,
 ) -> None:
     """
     Say at planning when the rate limit alone makes a campaign longer than it may take.
 
     :param limit: ``execution_timeout`` in seconds, None for none.
+    :param send_at: when it is to reach people; all batches must have left before.
     """
     from airflow_provider_voicepartner.sending.pacing import estimate
 
@@ -320,4 +327,10 @@ def warn_of_a_long_campaign(
             "This campaign cannot finish within execution_timeout: %d batches take at least %.0f s at the rate limit "
             "of %s, and %.0f s are allowed. It goes on with each retry; raise execution_timeout, or leave it out",
             plan.batch_count, seconds, endpoint, limit,
+        )  # fmt: skip
+    if send_at is not None and hook.sender.now() + timedelta(seconds=seconds) >= send_at > hook.sender.now():
+        log.warning(
+            "This campaign cannot be handed over before send_at: %d batches take at least %.0f s at the rate limit of "
+            "%s. Start it earlier, or set on_late='send_now' to send the rest at once when send_at has passed",
+            plan.batch_count, seconds, endpoint,
         )  # fmt: skip

@@ -40,18 +40,18 @@ class Budget:
 
     :param max_cost: the limit; None forbids nothing.
     :param unit_price: price of a weight of 1; None until somebody tells it.
-    :param weigh: returns a batch's weight, from its index and its number of recipients; None counts recipients.
+    :param weigh: returns a batch's weight, from its index; None counts its recipients.
     """
 
     def __init__(
         self,
         max_cost: Decimal | None,
         unit_price: Decimal | None,
-        weigh: Callable[[int, int], int] | None = None,
+        weigh: Callable[[int], int] | None = None,
     ) -> None:
         self._max_cost = max_cost
         self._unit_price = unit_price
-        self._weigh = weigh or (lambda index, size: size)
+        self._weigh = weigh
         self._spent = Decimal(0)
         self._unpriced = 0
         self._under_way: dict[int, _Share] = {}
@@ -89,6 +89,10 @@ class Budget:
         )
         return self._spent + price * self._unpriced + sum(under_way, Decimal(0))
 
+    def weight_of(self, index: int, size: int) -> int:
+        """Return what a batch is priced by; ``size`` is its number of recipients."""
+        return size if self._weigh is None else self._weigh(index)
+
     def would_pass(self, price: Decimal) -> bool:
         """Say whether so much more would pass the limit."""
         return self._max_cost is not None and self.committed + price > self._max_cost
@@ -122,7 +126,7 @@ class Budget:
             if record.phase in (Phase.SENT, Phase.ASSUMED_SENT):
                 self.settle(index, record)
             elif record.phase is Phase.CLAIMED and index not in self._settled:
-                self._under_way[index] = _Share(self._weigh(index, record.size), None)
+                self._under_way[index] = _Share(self.weight_of(index, record.size), None)
 
     def reserve(self, index: int, weight: int, told: Decimal | None = None) -> None:
         """
@@ -160,7 +164,7 @@ class Budget:
         share = self._under_way.pop(index, None)
         if record is None or index in self._settled:
             return
-        weight = self._weigh(index, record.size)
+        weight = self.weight_of(index, record.size)
         self._settled.add(index)
         self._settled_weight += weight
         if record.cost is not None:

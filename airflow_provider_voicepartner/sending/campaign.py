@@ -41,6 +41,7 @@ from airflow_provider_voicepartner.sending.messenger import (
 )
 from airflow_provider_voicepartner.sending.pricing import Pricing
 from airflow_provider_voicepartner.sending.progress import ProgressLog
+from airflow_provider_voicepartner.sending.schedule import OnLate, Schedule
 from airflow_provider_voicepartner.sending.stop import StopSign
 
 log = logging.getLogger(__name__)
@@ -76,6 +77,7 @@ class Campaign:
     :param batches: 1 to 500 recipients each, all different.
     :param recipients: how many there are in all batches together.
     :param send_at: aware; None sends at once.
+    :param on_late: what to do with batches that have not left when ``send_at`` passes: ``fail``, or ``send_now``.
     :param max_cost: stop before this price is passed; None has no limit.
     :param unit_price: price of one SMS segment or one call, for gateways that cannot tell before sending.
     :param weigh: returns a batch's SMS segments, which it is priced by; None prices each recipient as one.
@@ -88,16 +90,13 @@ class Campaign:
     batches: Batches
     recipients: int
     send_at: datetime | None = None
+    on_late: OnLate = "fail"
     max_cost: Decimal | None = None
     unit_price: Decimal | None = None
     weigh: Callable[[int], int] | None = None
     on_unknown: OnUnknown = "fail"
     max_in_flight: int = MAX_IN_FLIGHT
     longest_wait: float | None = None
-
-    def weight_of(self, index: int, size: int) -> int:
-        """Return what a batch is priced by."""
-        return self.weigh(index) if self.weigh else size
 
 
 @dataclass(slots=True, kw_only=True)
@@ -189,12 +188,13 @@ class _Run:
     def __post_init__(self) -> None:
         self.batches = enumerate(self.campaign.batches)
         sender, campaign = self.sender, self.campaign
-        self.budget = Budget(campaign.max_cost, campaign.unit_price, campaign.weight_of)
+        self.budget = Budget(campaign.max_cost, campaign.unit_price, campaign.weigh)
         self.pricing = Pricing(sender.messenger, campaign, self.budget, sender.ledger, sender.reference)
+        self.schedule = Schedule(campaign, sender.ledger, sender.now)
         self.settler = DoubtSettler(
             messenger=self.sender.messenger,
             message=self.campaign.message,
-            send_at=self.campaign.send_at,
+            send_at=self.schedule.for_repeats,
             on_unknown=self.campaign.on_unknown,
             now=self.sender.now,
             sleep=self.sender.stop.sleeper(self.sender.sleep),
@@ -308,10 +308,11 @@ class _Run:
         # One that was in doubt keeps its reference: a repeat is then recognised where the gateway can.
         keeps = known is not None and known.phase is Phase.CLAIMED and known.reference
         reference = known.reference if known is not None and keeps else self.sender.reference()
+        send_at = self.schedule.for_next()
         request = self.sender.messenger.build_batch(
-            self.campaign.message, recipients, reference=reference, send_at=self.campaign.send_at
+            self.campaign.message, recipients, reference=reference, send_at=send_at
         )
-        self.pricing.approve(index, recipients, self.campaign.send_at)
+        self.pricing.approve(index, recipients, send_at)
         turn = self.sender.turnstile.take_turn(request.endpoint, self.campaign.longest_wait)
         claim = BatchRecord(phase=Phase.CLAIMED, reference=reference, size=len(recipients))
         return _Flight(

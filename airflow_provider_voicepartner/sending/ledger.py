@@ -239,12 +239,10 @@ class Ledger:
 
     def known(self, batches: int) -> Iterator[tuple[int, BatchRecord]]:
         """
-        Return what earlier attempts wrote of all batches, by index; nothing where they left no record.
+        Return what this attempt and earlier ones wrote of all batches, by index; nothing where there is no record.
 
         :param batches: how many there are.
         """
-        if self._is_new:
-            return
         for index in range(batches):
             record = self._find(index)
             if record is not None:

@@ -70,7 +70,7 @@ class Pricing:
         :raises RetryableNotSentError: a limit, and a gateway that does not answer what it costs.
         :raises RejectedError: the account has too little; nothing was sent.
         """
-        batches, weight = len(self._campaign.batches), self._campaign.weight_of(index, len(recipients))
+        batches, weight = len(self._campaign.batches), self._budget.weight_of(index, len(recipients))
         told = None
         self._budget.settle(index, None)  # It was in doubt, and is sent again.
         if batches > 1 or self._budget.is_limited:

@@ -340,3 +340,24 @@ def test_what_a_storage_says_of_a_signed_uri_is_not_repeated(
     ) as error:
         SendSmsOperator(task_id="t", to=uri, message="Bonjour").execute(context(FakeStore()))
     assert "planted-secret" not in str(error.value)
+
+
+def test_a_campaign_that_cannot_be_handed_over_before_its_time_says_so(
+    sandbox: Any, small_batches: None, set_connection: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    set_connection(
+        "smspartner", host=sandbox.gateway_url("smspartner"), extra={"rate_limits": {"send": "1/0.2"}}
+    )
+    now = SmsPartnerHook().sender.now
+    arguments = {"task_id": "t", "to": NUMBERS[:2], "message": "Bonjour"}
+    SendSmsOperator(**arguments, send_at=now() + timedelta(hours=1)).execute(context(FakeStore()))
+    assert "before send_at" not in caplog.text
+    soon = SendSmsOperator(**arguments, send_at=now() + timedelta(seconds=0.5), on_late="send_now")
+    soon.execute(context(FakeStore()))
+    assert "This campaign cannot be handed over before send_at: 2 batches take at least 1 s" in caplog.text
+
+
+def test_what_to_do_when_late_is_one_of_two_words(sandbox: Any) -> None:
+    task = SendSmsOperator(task_id="t", to=NUMBERS, message="Bonjour", on_late="send")  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match="on_late: 'send' is not one of 'fail', 'send_now'"):
+        task.execute(context(FakeStore()))

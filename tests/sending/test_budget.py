@@ -161,7 +161,7 @@ def test_an_earlier_batch_whose_price_nobody_told_lets_no_second_one_leave(phase
 
 def test_batches_are_priced_by_their_weight() -> None:
     weights = [10, 30, 10]
-    budget = Budget(Decimal(5), None, lambda index, size: weights[index])
+    budget = Budget(Decimal(5), None, weights.__getitem__)
     budget.reserve(0, 10)
     budget.settle(0, sent(size=10, cost="1"))
     assert budget.unit_price == Decimal("0.1")

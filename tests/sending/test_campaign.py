@@ -8,7 +8,7 @@ import logging
 import threading
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -1268,3 +1268,80 @@ def test_over_http_batches_go_on_where_the_first_attempt_was_refused(sandbox: An
     assert set(sandbox.world.tallies["smspartner"].numbers.values()) == {1}
     assert sandbox.world.tallies["smspartner"].messages == 6 * SIZE
     hook.close()
+
+
+# A planned time that passes on the way
+
+
+class StrictMessenger(FakeMessenger):
+    """Takes no time that has passed, as every gateway's builder, and notes for when each batch was built."""
+
+    def __init__(self, time: FakeTime, **more: Any) -> None:
+        super().__init__(**more)
+        self.time, self.planned = time, []
+
+    def build_batch(self, *args: Any, send_at: datetime | None = None, **more: Any) -> Any:
+        if send_at is not None and send_at <= self.time.now():
+            raise ConfigurationError("send_at: is in the past")
+        self.planned.append(send_at)
+        return super().build_batch(*args, send_at=send_at, **more)
+
+
+def test_a_time_that_passes_on_the_way_strands_nobody_without_a_word() -> None:
+    time, store = FakeTime(), FakeStore()
+    messenger, turnstile = StrictMessenger(time, recognises=True), FakeTurnstile(time, gap=40)
+    planned = campaign(5, send_at=time.now() + timedelta(seconds=100))
+    with pytest.raises(ConfigurationError, match=r"has passed, and 1 of 5 batches.*on_late='send_now'"):
+        paced(turnstile, messenger, store, planned)
+    assert messenger.messaged.total() == 4 * SIZE  # the fourth was built in time
+    with pytest.raises(ConfigurationError, match=r"1 of 5 batches had not left.*Leave send_at as it is"):
+        paced(turnstile, messenger, store, planned, try_number=2)
+    with pytest.raises(ConfigurationError, match="has changed since"):
+        paced(turnstile, messenger, store, replace(planned, send_at=None), try_number=3)
+    records = paced(turnstile, messenger, store, replace(planned, on_late="send_now"), try_number=4)
+    assert [record.phase for record in records] == [Phase.SENT] * 5
+    assert messenger.messaged.total() == 5 * SIZE
+    assert set(messenger.messaged.values()) == {1}
+    assert messenger.planned == [planned.send_at] * 4 + [None]
+
+
+def test_what_is_late_may_leave_at_once_without_a_second_attempt(caplog: pytest.LogCaptureFixture) -> None:
+    time = FakeTime()
+    messenger, turnstile = StrictMessenger(time), FakeTurnstile(time, gap=40)
+    planned = campaign(6, send_at=time.now() + timedelta(seconds=100), on_late="send_now")
+    paced(turnstile, messenger, FakeStore(), planned)
+    assert messenger.messaged.total() == 6 * SIZE
+    assert messenger.planned == [planned.send_at] * 4 + [None] * 2
+    assert caplog.text.count("send_at has passed; what is left is sent at once") == 1
+
+
+def test_a_time_that_had_passed_before_anything_was_sent_may_be_changed() -> None:
+    time, store = FakeTime(), FakeStore()
+    planned = campaign(2, send_at=time.now())
+    messenger = StrictMessenger(time)
+    with pytest.raises(
+        ConfigurationError, match=r"^send_at: .* is in the past, and nothing was sent; give a later"
+    ):
+        paced(FakeTurnstile(time), messenger, store, planned)
+    later = replace(planned, send_at=time.now() + timedelta(hours=1))
+    paced(FakeTurnstile(time), messenger, store, later, try_number=2)
+    assert messenger.messaged.total() == 2 * SIZE
+
+
+@pytest.mark.parametrize(("on_late", "settled"), [("send_now", True), ("fail", False)])
+def test_a_doubt_of_which_the_time_has_passed_is_settled_by_a_repeat_only_if_it_may_leave_now(
+    on_late: Any, settled: bool
+) -> None:
+    time, store = FakeTime(), FakeStore()
+    messenger = StrictMessenger(time, trouble={first_of(0): [SendOutcomeUnknownError("lost")] * 2})
+    planned = campaign(1, send_at=time.now() + timedelta(seconds=100), on_late=on_late)
+    with pytest.raises(SendOutcomeUnknownError):
+        paced(FakeTurnstile(time), messenger, store, planned)
+    time.sleep(200)
+    messenger.recognises, messenger.trouble = True, {}
+    if settled:
+        paced(FakeTurnstile(time), messenger, store, planned, try_number=2)
+    else:
+        with pytest.raises(SendOutcomeUnknownError):
+            paced(FakeTurnstile(time), messenger, store, planned, try_number=2)
+    assert messenger.messaged.total() == (SIZE if settled else 0)
