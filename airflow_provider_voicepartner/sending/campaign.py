@@ -189,7 +189,7 @@ class _Run:
         self.batches = enumerate(self.campaign.batches)
         sender, campaign = self.sender, self.campaign
         self.budget = Budget(campaign.max_cost, campaign.unit_price, campaign.weigh)
-        self.pricing = Pricing(sender.messenger, campaign, self.budget, sender.ledger, sender.reference)
+        self.pricing = Pricing(sender, campaign, self.budget, before_asking=partial(self._write, {}))
         self.schedule = Schedule(campaign, sender.ledger, sender.now)
         self.settler = DoubtSettler(
             messenger=self.sender.messenger,
@@ -281,8 +281,9 @@ class _Run:
         try:
             for index, recipients in self._rest():
                 known = self.sender.ledger.find(index, len(recipients))
-                if self.leaving and known is not None and known.phase is Phase.CLAIMED and known.reference:
-                    # Settling it takes seconds, and those that have their turn must not wait for that.
+                in_doubt = known is not None and known.phase is Phase.CLAIMED and known.reference
+                if self.leaving and (in_doubt or (known is None and self.pricing.must_ask(recipients))):
+                    # To ask a gateway takes seconds, and those that have their turn must not wait for that.
                     self.put_back = index, recipients
                     return None
                 if known is None or not self._is_settled(index, known, recipients):

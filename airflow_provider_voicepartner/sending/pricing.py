@@ -19,11 +19,9 @@ from airflow_provider_voicepartner.gateways.model import Receipt, Recipient, hav
 from airflow_provider_voicepartner.gateways.numbers import shared_country_code
 from airflow_provider_voicepartner.gateways.placeholders import placeholders
 from airflow_provider_voicepartner.sending.budget import Budget, unit_price_of
-from airflow_provider_voicepartner.sending.ledger import Ledger
-from airflow_provider_voicepartner.sending.messenger import Messenger
 
 if TYPE_CHECKING:
-    from airflow_provider_voicepartner.sending.campaign import Campaign
+    from airflow_provider_voicepartner.sending.campaign import Campaign, CampaignSender
 
 log = logging.getLogger(__name__)
 
@@ -34,29 +32,29 @@ class Pricing:
 
     The gateway's own price comes first where it tells one without sending, then the user's, then that of the receipts.
 
-    :param messenger: the hook.
+    :param sender: has the hook, the ledger that knows what earlier attempts sent, and makes ids for simulated sends.
     :param campaign: what is sent.
     :param budget: is told the price.
-    :param ledger: knows what earlier attempts sent.
-    :param reference: makes ids for simulated sends.
+    :param before_asking: called before each request, which takes time: what has landed must be recorded first.
     """
 
     def __init__(
         self,
-        messenger: Messenger,
+        sender: CampaignSender,
         campaign: Campaign,
         budget: Budget,
-        ledger: Ledger,
-        reference: Callable[[], str],
+        *,
+        before_asking: Callable[[], None],
     ) -> None:
-        self._messenger = messenger
+        self._messenger = sender.messenger
         self._campaign = campaign
         self._budget = budget
-        self._ledger = ledger
-        self._reference = reference
+        self._ledger = sender.ledger
+        self._reference = sender.reference
+        self._before_asking = before_asking
         self._group_prices: dict[str, Decimal] = {}
         self._is_counted = self._is_asked = self._is_compared = False
-        self._is_told = messenger.simulation_tells_price
+        self._is_told = sender.messenger.simulation_tells_price
 
     def approve(self, index: int, recipients: Sequence[Recipient], send_at: datetime | None) -> None:
         """
@@ -73,7 +71,7 @@ class Pricing:
         batches, weight = len(self._campaign.batches), self._budget.weight_of(index, len(recipients))
         told = None
         self._budget.settle(index, None)  # It was in doubt, and is sent again.
-        if batches > 1 or self._budget.is_limited:
+        if self._is_worth_it:
             is_first, self._is_counted = not self._is_counted, True
             if is_first:
                 self._budget.count(self._ledger.known(batches))
@@ -83,20 +81,34 @@ class Pricing:
             self._look_ahead()
         self._budget.reserve(index, weight, told)
 
+    @property
+    def _is_worth_it(self) -> bool:
+        return len(self._campaign.batches) > 1 or self._budget.is_limited
+
+    def must_ask(self, recipients: Sequence[Recipient]) -> bool:
+        """Say whether the gateway has to be asked anything before a batch can be approved."""
+        compares = not self._is_compared and self._budget.unit_price is not None
+        return self._is_worth_it and (compares or self._asks_price(self._group_of(recipients)))
+
+    def _asks_price(self, group: str | None) -> bool:
+        """
+        Say whether a batch has to be simulated.
+
+        Without a limit one is, for the balance. With one, each batch is that is not like one before it: in which texts
+        differ, or countries.
+        """
+        if not self._is_told or (self._is_asked and not self._budget.is_limited):
+            return False
+        return group is None or group not in self._group_prices
+
     def _told_price(
         self, recipients: Sequence[Recipient], weight: int, send_at: datetime | None
     ) -> Decimal | None:
-        """
-        Return what the gateway says that a batch will cost, None where it is not asked, or does not tell.
-
-        Without a limit it is asked once, for the balance. With one, it is asked for each batch that is not like one
-        before it: in which texts differ, or countries.
-        """
-        if not self._is_told or (self._is_asked and not self._budget.is_limited):
-            return None
+        """Return what the gateway says that a batch will cost, None where it is not asked, or does not tell."""
         group = self._group_of(recipients)
-        if group is not None and group in self._group_prices:
-            return self._group_prices[group] * weight
+        if not self._asks_price(group):
+            known = self._group_prices.get(group or "")
+            return None if known is None else known * weight
         receipt = self._simulate(recipients, send_at)
         if receipt is None or not receipt.cost or not receipt.accepted:
             self._is_told = False
@@ -132,6 +144,7 @@ class Pricing:
                 "end",
                 needed,
             )
+        self._before_asking()
         try:
             money = self._messenger.money_left()
         except VoicePartnerProviderError as error:
@@ -152,6 +165,7 @@ class Pricing:
         request = self._messenger.build_batch(
             message, recipients, reference=self._reference(), send_at=send_at, simulate=True
         )
+        self._before_asking()
         try:
             return self._messenger.deliver(request, message, recipients)
         except SendOutcomeUnknownError as error:

@@ -126,7 +126,7 @@ def test_recipients_travel_in_batches_of_at_most_500_each_with_a_reference_of_it
 
 def test_the_record_of_one_batch_and_the_claim_of_the_next_are_one_write() -> None:
     store = CountingStore()
-    attempt(FakeMessenger(), store, campaign(6))
+    attempt(FakeMessenger(), store, campaign(6, unit_price=Decimal("0.045")))
     assert store.changed == [
         "claimed 0", "sent 0, claimed 1", "sent 1, claimed 2", "sent 2, claimed 3", "sent 3, claimed 4",
         "sent 4, claimed 5", "sent 5",
@@ -210,8 +210,10 @@ CRASHES = {
     "after claimed 0": (0, 0),
     "before deliver": (0, 0),
     "after deliver": (1, 0),
-    "before sent 0, claimed 1": (1, 0),
-    "after sent 0, claimed 1": (1, 1),
+    "before sent 0": (1, 0),  # alone: the first answer told a price, and the balance is asked for next
+    "after sent 0": (1, None),
+    "before claimed 1": (1, None),
+    "after claimed 1": (1, 1),
     "before deliver (2)": (1, 1),
     "after deliver (2)": (2, 1),
     "before sent 1, claimed 2": (2, 1),
@@ -998,7 +1000,8 @@ def test_with_an_unknown_price_the_first_batch_goes_alone_and_teaches_it() -> No
         attempt(messenger, store, campaign(9, max_cost=Decimal("0.9"), max_in_flight=4))
     assert len(messenger.messaged) == 4 * SIZE
     assert store.changed[0] == "claimed 0"
-    assert store.changed[1].startswith("sent 0, claimed 1")
+    assert store.changed[1] == "sent 0"  # what it cost is recorded before the balance is asked for
+    assert store.changed[2].startswith("claimed 1")
 
 
 def test_a_gateway_that_takes_a_batch_and_tells_no_price_stops_a_limited_campaign() -> None:
@@ -1126,6 +1129,47 @@ def test_a_campaign_that_its_limit_will_stop_says_so_before_it_begins(
     with pytest.raises(BudgetExceededError):
         attempt(messenger, FakeStore(), campaign(9, max_cost=Decimal(4)))
     assert "About 18 is needed for what is left, which max_cost does not allow" in caplog.text
+
+
+@pytest.mark.parametrize("tells", [True, False])
+def test_what_has_landed_is_recorded_before_the_gateway_is_asked_for_anything(tells: bool) -> None:
+    """A crash in a question that takes long must leave nothing in doubt that was answered."""
+    store = FakeStore()
+    asked: list[dict[int, str]] = []
+
+    class Asked(FakeMessenger):
+        def deliver(self, request: Any, message: Any, recipients: Any, *, has_turn: bool = False) -> Any:
+            if request.body["simulate"]:
+                asked.append(phases(store))
+            return super().deliver(request, message, recipients, has_turn=has_turn)
+
+        def money_left(self) -> Decimal | None:
+            asked.append(phases(store))
+            return None
+
+    wanted = campaign(3, max_cost=Decimal(100)) if tells else campaign(3)
+    wanted = replace(wanted, message=SmsMessage(text="Bonjour {name}"))
+    attempt(Asked(tells_price=tells), store, wanted)
+    sent: list[dict[int, str]] = [{}, {0: "sent"}, {0: "sent", 1: "sent"}]
+    assert asked == ([sent[0], *sent] if tells else sent[1:2])
+
+
+def test_nobody_with_a_turn_waits_while_the_price_of_another_batch_is_asked_for() -> None:
+    time = FakeTime()
+    turnstile, left = FakeTurnstile(time, gap=0), []
+
+    class Slow(FakeMessenger):
+        def deliver(self, request: Any, message: Any, recipients: Any, *, has_turn: bool = False) -> Any:
+            if request.body["simulate"]:
+                time.sleep(5)
+            return super().deliver(request, message, recipients, has_turn=has_turn)
+
+    messenger = Slow(tells_price=True)
+    messenger.check = lambda first: left.append(time.moment)
+    wanted = campaign(3, max_cost=Decimal(100), max_in_flight=3)
+    paced(turnstile, messenger, FakeStore(), replace(wanted, message=SmsMessage(text="Bonjour {name}")))
+    assert left == turnstile.taken
+    assert messenger.simulated == 3
 
 
 WEIGHTS = (2, 6, 2)
