@@ -260,7 +260,14 @@ def spellings(path: Path) -> list[Any]:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("which", range(12))
+# Before Airflow 3 a relative path begins at the root, and a scheme in capitals is unknown.
+ONLY_AIRFLOW_3 = (3, 6, 7)
+
+
+@pytest.mark.parametrize(
+    "which",
+    [pytest.param(n, marks=pytest.mark.airflow3) if n in ONLY_AIRFLOW_3 else n for n in range(12)],
+)
 @pytest.mark.parametrize("argument", ["rejects_path", "report_path"])
 def test_the_file_of_recipients_is_never_written_over(
     sandbox: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, which: int, argument: str
