@@ -245,7 +245,9 @@ def send_campaign(
     hook.sender.watch = turnstile.watch
     sleep = hook.sender.sleep
     hook.sender.sleep = stop.sleeper(sleep)
-    hook.sender.turn = turnstile.waiting(hook.sender.sleep, campaign.longest_wait)
+    hook.sender.turn = turnstile.waiting(
+        hook.sender.sleep, campaign.longest_wait, brief={hook.gateway.build_balance().endpoint}
+    )
     forgetful = nullcontext(Ledger(None, fingerprint=plan.fingerprint, try_number=1))
     durable = task_ledger(context, task_state(context), store, plan, hook)
     with closing(turnstile), forgetful if dry_run else durable as ledger:

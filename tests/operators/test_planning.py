@@ -368,3 +368,19 @@ def test_what_to_do_when_late_is_one_of_two_words(sandbox: Any) -> None:
     task = SendSmsOperator(task_id="t", to=NUMBERS, message="Bonjour", on_late="send")  # type: ignore[arg-type]
     with pytest.raises(ConfigurationError, match="on_late: 'send' is not one of 'fail', 'send_now'"):
         task.execute(context(FakeStore()))
+
+
+def test_nobody_waits_long_for_a_turn_to_read_the_balance(
+    sandbox: Any, small_batches: None, set_connection: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Voice Partner lets it be read five times a minute; a campaign must not stand still for that."""
+    limits = {"me": "1/3600", "tts/send": "none"}
+    set_connection("voicepartner", host=sandbox.gateway_url("voicepartner"), extra={"rate_limits": limits})
+    arguments = {
+        "task_id": "t", "to": NUMBERS[:2], "text": "Bonjour", "conn_id": "voicepartner_default", "max_in_flight": 1,
+    }  # fmt: skip
+    for _ in range(2):
+        assert "could not be read" not in caplog.text
+        TtsCallOperator(**arguments).execute(context(FakeStore()))
+    assert "The balance could not be read, so it is not compared with the price" in caplog.text
+    assert set(sent(sandbox, "voicepartner").values()) == {2}
