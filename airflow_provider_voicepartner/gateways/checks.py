@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
-from airflow_provider_voicepartner.gateways.model import MAX_RECIPIENTS_PER_BATCH
+from airflow_provider_voicepartner.gateways.model import MAX_RECIPIENTS_PER_BATCH, Message
 
 E164: Final = re.compile(r"\+[1-9][0-9]{6,14}")
 _ALL_E164 = re.compile(r"\+[1-9][0-9]{6,14}(?:,\+[1-9][0-9]{6,14})*+")
@@ -122,3 +122,20 @@ def check_language(language: str) -> str:
             "language", "is not a language code; write it like 'fr-FR', 'fr' or 'en-GB'"
         )
     return code.replace("_", "-")
+
+
+def check_own_text(check_message: Callable[[Message, bool], None], own: Message) -> None:
+    """
+    Check the text that one recipient gets.
+
+    :param check_message: the gateway's.
+    :param own: with nothing left to fill in.
+    :raises InvalidArgumentError: its problem is read after the recipient's number.
+    """
+    problem: InvalidArgumentError
+    try:
+        check_message(own, False)
+        return
+    except InvalidArgumentError as error:
+        problem = error
+    raise InvalidArgumentError(problem.argument, f"gets a text that cannot be sent: {problem.problem}")

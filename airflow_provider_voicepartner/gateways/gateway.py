@@ -54,6 +54,21 @@ class Gateway(Protocol):
         :raises InvalidArgumentError: naming the argument and the fix.
         """
 
+    def check_recipient(self, message: Message, recipient: Recipient) -> None:
+        """
+        Refuse a recipient with personal fields for whom ``build_batch`` would refuse the batch; planning asks.
+
+        :raises InvalidArgumentError: its problem is read after the number, such as ``has a field …``, and names no
+            position.
+        """
+
+    def segments_of(self, message: Message) -> int | None:
+        """
+        Return how many SMS a text takes, as this gateway counts them; no placeholder is left to fill in.
+
+        :returns: at least 1; None where the gateway documents no counting of its own.
+        """
+
     def build_batch(
         self,
         message: Message,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import NamedTuple
 
 from airflow_provider_voicepartner.gateways import french_plan
+from airflow_provider_voicepartner.gateways.checks import E164
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.line_type import LineType, read_line_type
 from airflow_provider_voicepartner.gateways.wire import mask_number
@@ -190,8 +191,11 @@ def _parse(digits: str, region: str) -> PhoneNumber | None:
         return None
     if not phonenumbers.is_valid_number(number):
         return None
+    e164 = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    if not E164.fullmatch(e164):
+        return None  # The library knows a few of 6 and of 16 digits and more, which no gateway takes.
     return PhoneNumber(
-        phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164),
+        e164,
         phonenumbers.region_code_for_number(number) or "",
         read_line_type(phonenumbers.number_type(number)),
     )
@@ -260,6 +264,27 @@ def parse_number(text: str, *, region: str = "FR") -> PhoneNumber:
     :raises InvalidArgumentError: when there is no such region.
     """
     return _reader(region).read(text)
+
+
+def shared_country_code(numbers: Sequence[str]) -> str | None:
+    """
+    Return the country code that all numbers share, such as ``+33``.
+
+    :param numbers: in E.164, at least one.
+    :returns: None when they are of several countries, or of a code that several countries share, such as ``+1``.
+    """
+    code = "+33" if numbers[0].startswith("+33") else _country_code_of(numbers[0])
+    return code if code and all(number.startswith(code) for number in numbers) else None
+
+
+def _country_code_of(number: str) -> str | None:
+    import phonenumbers
+
+    for end in (2, 3, 4):
+        regions = phonenumbers.COUNTRY_CODE_TO_REGION_CODE.get(int(number[1:end]), ())
+        if regions:
+            return number[:end] if len(regions) == 1 else None
+    return None
 
 
 def read_wire_number(value: object) -> str:

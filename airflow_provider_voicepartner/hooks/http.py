@@ -163,28 +163,33 @@ def asked_wait(headers: object, now: datetime) -> float | None:
 
     :param headers: the answer's headers, names in lower case.
     :param now: the present, aware.
-    :returns: seconds, 0 or more; None where nothing readable was said.
+    :returns: seconds, from 0 to a day; None where nothing readable was said.
     """
     if not hasattr(headers, "get"):
         return None
     text = (headers.get("retry-after") or "").strip()
     if text:
         try:
-            return float(max(0, min(int(text), _LONGEST_ASKED)))
+            return _bounded(int(text))
         except ValueError:
             pass
         try:
             date = parsedate_to_datetime(text)
             date = date if date.tzinfo else date.replace(tzinfo=UTC)
-            return max(0.0, (date - now).total_seconds())
+            return _bounded((date - now).total_seconds())
         except (ValueError, OverflowError):  # the second for a year of thirty digits
             pass
     reset = (headers.get("x-ratelimit-reset") or "").strip()
     if reset.isascii() and reset.isdigit() and len(reset) <= 12:
         # One client reads it as Unix seconds; a small value can only be a span.
         value = float(reset)
-        return max(0.0, value - now.timestamp()) if value > 1_000_000_000 else value
+        return _bounded(value - now.timestamp() if value > 1_000_000_000 else value)
     return None
+
+
+def _bounded(seconds: float) -> float:
+    """Bound a wait by a day: nobody means more, whatever a header says."""
+    return float(max(0, min(seconds, _LONGEST_ASKED)))
 
 
 class _RepeatError(Exception):

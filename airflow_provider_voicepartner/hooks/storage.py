@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import csv
+import os
+import posixpath
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from os import PathLike
 from typing import IO, TYPE_CHECKING, Any
 
+from airflow_provider_voicepartner.sending.paths import without_query
 from airflow_provider_voicepartner.sending.source import FileSource
 
 if TYPE_CHECKING:
@@ -55,11 +58,47 @@ def _version_of(path: Any) -> tuple[object, ...]:
     return tuple(getattr(told, name, None) for name in ("st_size", "st_mtime_ns", "st_mtime"))
 
 
+def is_same_file(one: Any, other: Any) -> bool:
+    """
+    Say whether two paths or URIs lead to the same file, however they are written.
+
+    :param one: a local path or a URI.
+    :param other: likewise; neither needs to exist.
+    """
+    first, second = _local_path(one), _local_path(other)
+    if first is None or second is None:
+        return first is second and _place_of(one) == _place_of(other)
+    try:
+        return os.path.samefile(first, second)
+    except OSError:
+        return os.path.realpath(first) == os.path.realpath(second)
+
+
+def _local_path(path: Any) -> str | None:
+    """Return where a file is on this machine; None for one that is elsewhere, or that nobody knows how to reach."""
+    try:
+        found = storage_path(path)
+    except (ImportError, ValueError):
+        return None
+    return str(found.path) if _is_local(found) else None
+
+
+def _is_local(path: Any) -> bool:
+    return str(path.protocol) in ("file", "local", "")
+
+
+def _place_of(uri: Any) -> str:
+    """Return a URI's place without what only says how to get there: scheme, user and signature."""
+    place = without_query(str(uri).strip()).partition("://")[2]
+    host, _, path = place.partition("/")
+    return f"{host.rpartition('@')[2]}{posixpath.normpath('/' + path)}"
+
+
 @contextmanager
 def writing(path: Any) -> Iterator[IO[str]]:
     """Write a text file, in UTF-8, on any storage; a local folder that is missing is made."""
     target = storage_path(path)
-    if target.protocol in ("file", ""):
+    if _is_local(target):
         target.parent.mkdir(parents=True, exist_ok=True)
     with target.open("w", encoding="utf-8", newline="") as handle:
         yield handle

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -34,6 +34,8 @@ and the first connection's handshake, which a later request on a warm connection
 """
 DEFAULT_PENALTY = 60.0
 """Seconds that everybody waits after a 429 that does not say how long."""
+BRIEF_WAIT = 5.0
+"""Seconds that a campaign waits for a turn to read the balance: it holds up everything else, and is only a comfort."""
 LOOK_EVERY = 0.1
 """
 Seconds between two looks for a penalty, where no limit is known: a look takes a millisecond, as long as a whole request
@@ -160,18 +162,25 @@ class StoreTurnstile:
         _, reservation = cast(tuple[str, Reservation], turn.ticket)
         self._pacer.give_back(reservation)
 
-    def waiting(self, sleep: Callable[[float], None], longest_wait: float | None) -> Callable[[str], None]:
+    def waiting(
+        self,
+        sleep: Callable[[float], None],
+        longest_wait: float | None,
+        *,
+        brief: Collection[str] = (),
+    ) -> Callable[[str], None]:
         """
         Return what waits for a turn, for requests that the batch loop took none for: a repeat, a simulation, a read.
 
         :param sleep: waits; may raise to end the wait.
         :param longest_wait: seconds; None waits for as long as it takes.
+        :param brief: endpoints for whose answer nobody is to wait longer than a few seconds.
         """
 
         def wait(endpoint: str) -> None:
             far: TurnTooFarError | StoreUnavailableError
             try:
-                turn = self.take_turn(endpoint, longest_wait)
+                turn = self.take_turn(endpoint, BRIEF_WAIT if endpoint in brief else longest_wait)
                 while True:
                     try:
                         if turn.wait > 0:

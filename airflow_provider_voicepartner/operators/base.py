@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 OnInvalid = Literal["fail", "skip"]
 OnEmpty = Literal["fail", "skip"]
+OnLate = Literal["fail", "send_now"]
 
 DEFER_FROM_SECONDS = 30.0
 
@@ -41,6 +42,8 @@ class SendingOperator(BaseOperator):
     :param header: of a CSV file: whether it begins with a line of names; None means yes when ``column`` is a name.
     :param sender: sender ID or caller ID, where the gateway allows one.
     :param send_at: when: an aware datetime, or ISO 8601 text with an offset. None sends at once.
+    :param on_late: what to do with batches that have not left when ``send_at`` passes: ``fail``, or ``send_now``, which
+        sends them at once.
     :param purpose: ``alert`` (transactional) or ``marketing``.
     :param options: gateway-specific settings under snake_case names; see the documentation of each gateway.
     :param on_invalid: ``fail`` refuses the whole list when one recipient is invalid; ``skip`` leaves it out, counted.
@@ -49,7 +52,8 @@ class SendingOperator(BaseOperator):
     :param on_unknown: what to do with a batch of which nobody knows whether it was sent: ``fail``, ``assume_sent``
         (never twice, perhaps not at all) or ``resend`` (perhaps twice).
     :param max_cost: refuse to send what would cost more, in the account's currency.
-    :param unit_price: price of one recipient, for ``max_cost`` with a gateway that cannot tell a price before sending.
+    :param unit_price: price of one recipient: of one call, or of an SMS of one segment (a longer SMS counts each of its
+        segments). For gateways that cannot tell a price before sending; where one does, its own price is taken.
     :param dry_run: go the whole way (planning, rate limit, budget) and send nothing: it ends with the gateway's
         simulation where there is one (SMS Partner, Octopush), else with words; the report says which.
     :param max_in_flight: batches of up to 500 recipients that are under way at once; each is recorded on its own.
@@ -68,7 +72,7 @@ class SendingOperator(BaseOperator):
     needs_mobile: ClassVar[bool] = False
 
     template_fields: Sequence[str] = (
-        "conn_id", "to", "column", "header", "sender", "send_at", "purpose", "options",
+        "conn_id", "to", "column", "header", "sender", "send_at", "on_late", "purpose", "options",
         "on_invalid", "rejects_path", "on_empty",
         "on_unknown", "max_cost", "unit_price", "is_dry_run", "max_in_flight", "region", "wait_for_completion",
         "completion",
@@ -85,6 +89,7 @@ class SendingOperator(BaseOperator):
         header: bool | str | None = None,
         sender: str | None = None,
         send_at: datetime | str | None = None,
+        on_late: OnLate = "fail",
         purpose: Purpose = "alert",
         options: dict[str, Any] | None = None,
         on_invalid: OnInvalid = "fail",
@@ -108,6 +113,7 @@ class SendingOperator(BaseOperator):
         self.header = header
         self.sender = sender
         self.send_at = send_at
+        self.on_late = on_late
         self.purpose = purpose
         self.options = options
         self.on_invalid = on_invalid
@@ -190,7 +196,7 @@ class SendingOperator(BaseOperator):
             self._log_left_out(plan)
             campaign = campaign_of(self, message, plan, longest_wait=longest_wait)
             limit = self.execution_timeout.total_seconds() if self.execution_timeout else None
-            warn_of_a_long_campaign(plan, hook, message, limit)
+            warn_of_a_long_campaign(plan, hook, message, limit, campaign.send_at)
             dry_run = read_flag("dry_run", self.is_dry_run)
             report = send_campaign(campaign, plan, hook, context, stop=self._stop, dry_run=dry_run)
         except RetryableNotSentError as error:

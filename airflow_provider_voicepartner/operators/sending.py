@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, nullcontext
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
-from airflow_provider_voicepartner.gateways.model import Recipient, Voicemail
+from airflow_provider_voicepartner.gateways.model import Recipient, SmsMessage, Voicemail
 from airflow_provider_voicepartner.gateways.placeholders import fill_in, placeholders
 from airflow_provider_voicepartner.hooks.dry_run import DryRun
-from airflow_provider_voicepartner.hooks.storage import file_source, is_file, writing
+from airflow_provider_voicepartner.hooks.storage import file_source, is_file, is_same_file, writing
 from airflow_provider_voicepartner.hooks.turnstile import MARGIN, StoreTurnstile, open_shared_store
 from airflow_provider_voicepartner.operators.mapping import task_ledger
 from airflow_provider_voicepartner.sending.arguments import (
@@ -33,6 +33,8 @@ from airflow_provider_voicepartner.sending.planning import CampaignPlan, plan_ca
 from airflow_provider_voicepartner.sending.recipients import OnInvalid
 from airflow_provider_voicepartner.sending.report import CampaignReport, DryRunEnd
 from airflow_provider_voicepartner.sending.rows import is_blank
+from airflow_provider_voicepartner.sending.schedule import OnLate
+from airflow_provider_voicepartner.sending.segments import count_segments
 from airflow_provider_voicepartner.sending.source import ListSource, Source
 from airflow_provider_voicepartner.sending.stop import StopSign
 
@@ -75,6 +77,7 @@ def plan_of(operator: SendingOperator, hook: GatewayHook, message: Message) -> C
     to = read_recipients(operator.given("to"))
     if on_empty == "skip" and _is_empty(to):
         return None
+    _check_paths(operator, to)
     text = _text_of(message)
     names = frozenset(placeholders(text))
     problem: InvalidArgumentError
@@ -96,7 +99,8 @@ def plan_of(operator: SendingOperator, hook: GatewayHook, message: Message) -> C
                 on_invalid=on_invalid,
                 region=operator.region,
                 fields=names,
-                check=_check_of(hook, message, text) if has_fields else None,
+                check=_check_of(hook, message) if has_fields else None,
+                weigh=_weigher(hook, message, text, has_fields),
                 rejects=stack.enter_context(writing(path)) if path else None,
                 fingerprint=CampaignFingerprint(
                     hook.conn_type, hook.credentials, message, read_send_at(operator.send_at)
@@ -107,6 +111,23 @@ def plan_of(operator: SendingOperator, hook: GatewayHook, message: Message) -> C
     else:
         return _somebody(plan, on_empty)
     raise ConfigurationError(str(problem))
+
+
+def _check_paths(operator: SendingOperator, to: Any) -> None:
+    """Refuse to write over the file of recipients, or one of our files over the other."""
+    completion = operator.completion
+    report = completion.get("report_path") if isinstance(completion, Mapping) else None
+    taken = {"to": to} if is_file(to) else {}
+    for name, path in (("rejects_path", operator.rejects_path), ("completion: report_path", report)):
+        if not path:
+            continue
+        for other, given in taken.items():
+            if is_same_file(path, given):
+                raise ConfigurationError(
+                    f"{name}: is the same file as {other}, and would overwrite it; give another path. "
+                    "Nothing was read, written or sent"
+                )
+        taken[name] = path
 
 
 def _source_of(operator: SendingOperator, to: Any) -> Source:
@@ -132,20 +153,32 @@ def _text_of(message: Message) -> str:
     return message.text or ""
 
 
-def _check_of(hook: GatewayHook, message: Message, text: str) -> RecipientCheck:
-    """Check each person's own text as the gateway would: a name may be longer than an SMS has room for."""
+def _check_of(hook: GatewayHook, message: Message) -> RecipientCheck:
+    """Check each person as the gateway would: a name may be longer than a field, or an SMS, has room for."""
 
     def check(recipient: Recipient) -> str | None:
-        if isinstance(message, Voicemail):
-            return None
-        own = fill_in(text, recipient.fields)
         try:
-            hook.gateway.check_message(replace(message, text=own), False)
+            hook.gateway.check_recipient(message, recipient)
         except InvalidArgumentError as error:
-            return f"gets a text that cannot be sent: {error.problem}"
+            return error.problem
         return None
 
     return check
+
+
+def _weigher(
+    hook: GatewayHook, message: Message, text: str, has_fields: bool
+) -> Callable[[Mapping[str, str]], int] | None:
+    """Return what counts the SMS segments of one person's own text; None for calls, which count as one."""
+    if not isinstance(message, SmsMessage):
+        return None
+
+    def weigh(fields: Mapping[str, str]) -> int:
+        own = fill_in(text, fields) if has_fields else text
+        told = hook.gateway.segments_of(replace(message, text=own))
+        return max(1, count_segments(own).segments) if told is None else told
+
+    return weigh
 
 
 def _somebody(plan: CampaignPlan, on_empty: str) -> CampaignPlan | None:
@@ -178,8 +211,10 @@ def campaign_of(
         batches=PlannedBatches(plan),
         recipients=plan.recipients,
         send_at=read_send_at(operator.send_at),
+        on_late=read_choice("on_late", operator.on_late, literals(OnLate)),
         max_cost=max_cost,
         unit_price=read_money("unit_price", operator.unit_price),
+        weigh=plan.segments_of,
         on_unknown=read_choice("on_unknown", operator.on_unknown, literals(OnUnknown)),
         max_in_flight=read_count("max_in_flight", operator.max_in_flight),
         longest_wait=longest_wait,
@@ -210,7 +245,9 @@ def send_campaign(
     hook.sender.watch = turnstile.watch
     sleep = hook.sender.sleep
     hook.sender.sleep = stop.sleeper(sleep)
-    hook.sender.turn = turnstile.waiting(hook.sender.sleep, campaign.longest_wait)
+    hook.sender.turn = turnstile.waiting(
+        hook.sender.sleep, campaign.longest_wait, brief={hook.gateway.build_balance().endpoint}
+    )
     forgetful = nullcontext(Ledger(None, fingerprint=plan.fingerprint, try_number=1))
     durable = task_ledger(context, task_state(context), store, plan, hook)
     with closing(turnstile), forgetful if dry_run else durable as ledger:
@@ -264,12 +301,17 @@ def _end_of(hook: GatewayHook) -> DryRunEnd:
 
 
 def warn_of_a_long_campaign(
-    plan: CampaignPlan, hook: GatewayHook, message: Message, limit: float | None
+    plan: CampaignPlan,
+    hook: GatewayHook,
+    message: Message,
+    limit: float | None,
+    send_at: datetime | None,
 ) -> None:
     """
     Say at planning when the rate limit alone makes a campaign longer than it may take.
 
     :param limit: ``execution_timeout`` in seconds, None for none.
+    :param send_at: when it is to reach people; all batches must have left before.
     """
     from airflow_provider_voicepartner.sending.pacing import estimate
 
@@ -287,4 +329,10 @@ def warn_of_a_long_campaign(
             "This campaign cannot finish within execution_timeout: %d batches take at least %.0f s at the rate limit "
             "of %s, and %.0f s are allowed. It goes on with each retry; raise execution_timeout, or leave it out",
             plan.batch_count, seconds, endpoint, limit,
+        )  # fmt: skip
+    if send_at is not None and hook.sender.now() + timedelta(seconds=seconds) >= send_at > hook.sender.now():
+        log.warning(
+            "This campaign cannot be handed over before send_at: %d batches take at least %.0f s at the rate limit of "
+            "%s. Start it earlier, or set on_late='send_now' to send the rest at once when send_at has passed",
+            plan.batch_count, seconds, endpoint,
         )  # fmt: skip

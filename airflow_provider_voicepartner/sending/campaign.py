@@ -41,6 +41,7 @@ from airflow_provider_voicepartner.sending.messenger import (
 )
 from airflow_provider_voicepartner.sending.pricing import Pricing
 from airflow_provider_voicepartner.sending.progress import ProgressLog
+from airflow_provider_voicepartner.sending.schedule import OnLate, Schedule
 from airflow_provider_voicepartner.sending.stop import StopSign
 
 log = logging.getLogger(__name__)
@@ -76,8 +77,10 @@ class Campaign:
     :param batches: 1 to 500 recipients each, all different.
     :param recipients: how many there are in all batches together.
     :param send_at: aware; None sends at once.
+    :param on_late: what to do with batches that have not left when ``send_at`` passes: ``fail``, or ``send_now``.
     :param max_cost: stop before this price is passed; None has no limit.
-    :param unit_price: price of one recipient, for gateways that cannot tell before sending.
+    :param unit_price: price of one SMS segment or one call, for gateways that cannot tell before sending.
+    :param weigh: returns a batch's SMS segments, which it is priced by; None prices each recipient as one.
     :param on_unknown: what to do with a batch that is in doubt.
     :param max_in_flight: batches under way at once.
     :param longest_wait: seconds to wait for the rate limit; beyond it the campaign is handed back. None always waits.
@@ -87,8 +90,10 @@ class Campaign:
     batches: Batches
     recipients: int
     send_at: datetime | None = None
+    on_late: OnLate = "fail"
     max_cost: Decimal | None = None
     unit_price: Decimal | None = None
+    weigh: Callable[[int], int] | None = None
     on_unknown: OnUnknown = "fail"
     max_in_flight: int = MAX_IN_FLIGHT
     longest_wait: float | None = None
@@ -182,18 +187,14 @@ class _Run:
 
     def __post_init__(self) -> None:
         self.batches = enumerate(self.campaign.batches)
-        self.budget = Budget(self.campaign.max_cost, self.campaign.unit_price)
-        self.pricing = Pricing(
-            self.sender.messenger,
-            self.campaign.message,
-            self.campaign.send_at,
-            self.budget,
-            self.sender.reference,
-        )
+        sender, campaign = self.sender, self.campaign
+        self.budget = Budget(campaign.max_cost, campaign.unit_price, campaign.weigh)
+        self.pricing = Pricing(sender, campaign, self.budget, before_asking=partial(self._write, {}))
+        self.schedule = Schedule(campaign, sender.ledger, sender.now)
         self.settler = DoubtSettler(
             messenger=self.sender.messenger,
             message=self.campaign.message,
-            send_at=self.campaign.send_at,
+            send_at=self.schedule.for_repeats,
             on_unknown=self.campaign.on_unknown,
             now=self.sender.now,
             sleep=self.sender.stop.sleeper(self.sender.sleep),
@@ -280,8 +281,9 @@ class _Run:
         try:
             for index, recipients in self._rest():
                 known = self.sender.ledger.find(index, len(recipients))
-                if self.leaving and known is not None and known.phase is Phase.CLAIMED and known.reference:
-                    # Settling it takes seconds, and those that have their turn must not wait for that.
+                in_doubt = known is not None and known.phase is Phase.CLAIMED and known.reference
+                if self.leaving and (in_doubt or (known is None and self.pricing.must_ask(recipients))):
+                    # To ask a gateway takes seconds, and those that have their turn must not wait for that.
                     self.put_back = index, recipients
                     return None
                 if known is None or not self._is_settled(index, known, recipients):
@@ -307,11 +309,11 @@ class _Run:
         # One that was in doubt keeps its reference: a repeat is then recognised where the gateway can.
         keeps = known is not None and known.phase is Phase.CLAIMED and known.reference
         reference = known.reference if known is not None and keeps else self.sender.reference()
+        send_at = self.schedule.for_next()
         request = self.sender.messenger.build_batch(
-            self.campaign.message, recipients, reference=reference, send_at=self.campaign.send_at
+            self.campaign.message, recipients, reference=reference, send_at=send_at
         )
-        self.pricing.ask_once(recipients, left=self._left, batches=len(self.campaign.batches))
-        self.budget.reserve(index, len(recipients))
+        self.pricing.approve(index, recipients, send_at)
         turn = self.sender.turnstile.take_turn(request.endpoint, self.campaign.longest_wait)
         claim = BatchRecord(phase=Phase.CLAIMED, reference=reference, size=len(recipients))
         return _Flight(
@@ -322,9 +324,6 @@ class _Run:
             turn=turn,
             due=self.sender.clock() + turn.wait,
         )
-
-    def _left(self) -> int:
-        return self.campaign.recipients - self.sender.ledger.recipients_done(len(self.campaign.batches))
 
     def _is_settled(self, index: int, known: BatchRecord, recipients: Sequence[Recipient]) -> bool:
         """Decide what an earlier attempt's record means: True when the batch is done."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
@@ -237,13 +237,16 @@ class Ledger:
             return BatchRecord(phase=Phase.CLAIMED, reference="", size=size)
         return record
 
-    def recipients_done(self, batches: int) -> int:
-        """Count the recipients of all batches that earlier attempts sent, or assumed sent."""
-        if self._is_new:
-            return 0
-        known = (self._find(index) for index in range(batches))
-        done = (Phase.SENT, Phase.ASSUMED_SENT)
-        return sum(record.size for record in known if record is not None and record.phase in done)
+    def known(self, batches: int) -> Iterator[tuple[int, BatchRecord]]:
+        """
+        Return what this attempt and earlier ones wrote of all batches, by index; nothing where there is no record.
+
+        :param batches: how many there are.
+        """
+        for index in range(batches):
+            record = self._find(index)
+            if record is not None:
+                yield index, record
 
     def write(self, records: Mapping[int, BatchRecord]) -> None:
         """

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import IO, Final, TypeVar
 
@@ -63,6 +63,7 @@ class CampaignPlan:
     :param has_fields: True when recipients carry personal fields, so that placeholders are filled in.
     :param fingerprint: of account, message, time and recipients in their order; empty where none was asked for.
     :param batch_size: recipients of a batch; the last one may have fewer.
+    :param segments: SMS segments of all recipients' own texts together; where nobody weighed them, the recipients.
     """
 
     rows: int
@@ -73,6 +74,7 @@ class CampaignPlan:
     has_fields: bool
     fingerprint: str
     batch_size: int
+    segments: int
 
     _source: Source = field(repr=False)
     _reader: ChunkReader = field(repr=False)
@@ -81,6 +83,7 @@ class CampaignPlan:
     _left_out: array[int] = field(repr=False)
     _marks: bytes = field(repr=False)
     _numbers: array[int] | None = field(repr=False)
+    _weights: array[int] = field(repr=False)
 
     @property
     def batch_count(self) -> int:
@@ -90,6 +93,12 @@ class CampaignPlan:
     def size_of(self, index: int) -> int:
         """Return how many recipients a batch has; ``index`` counts from 0."""
         return min(self.batch_size, self.recipients - index * self.batch_size)
+
+    def segments_of(self, index: int) -> int:
+        """Return how many SMS segments a batch has, which it is priced by; ``index`` counts from 0."""
+        if self._weights:
+            return self._weights[index]
+        return self.size_of(index) * (self.segments // self.recipients)
 
     def describe_rejected(self) -> list[str]:
         """Return the first ten rejected rows as a log may show them: position, masked number, reason."""
@@ -187,6 +196,7 @@ def plan_campaign(
     batch_size: int = MAX_RECIPIENTS_PER_BATCH,
     fields: frozenset[str] | None = None,
     check: RecipientCheck | None = None,
+    weigh: Callable[[Mapping[str, str]], int] | None = None,
     rejects: IO[str] | None = None,
     fingerprint: CampaignFingerprint | None = None,
     keep: int = KEPT_NUMBERS,
@@ -202,6 +212,8 @@ def plan_campaign(
     :param fields: the personal fields that the message uses. Nothing else is kept, and where rows carry fields at all,
         a row without one of these is bad. None keeps all and needs none.
     :param check: a further check of each row, duplicates included.
+    :param weigh: counts the SMS segments of one person's own text, from the fields; asked once where there are none.
+        None counts each recipient as one.
     :param rejects: file to write all bad rows to, whole; opened for text with ``newline=""``.
     :param fingerprint: of account, message and time; it is copied, and the recipients added.
     :param keep: how many numbers without fields the plan may hold; of more, the source is read again.
@@ -227,6 +239,7 @@ def plan_campaign(
         fingerprint=fingerprint.copy() if fingerprint else None,
         rejects=RejectsWriter(rejects) if rejects else None,
         keep=0 if has_fields else keep,
+        weigh=weigh if has_fields else None,
     )
     for chunk in source.chunks(kept):
         planner.take(chunk)
@@ -245,6 +258,7 @@ def plan_campaign(
         has_fields=has_fields,
         fingerprint=planner.fingerprint.hexdigest() if planner.fingerprint else "",
         batch_size=batch_size,
+        segments=sum(planner.weights) or planner.recipients * (weigh({}) if weigh and not has_fields else 1),
         _source=source,
         _reader=ChunkReader(line=line, region=region, fields=kept, needed=needed),
         _fields=kept,
@@ -252,6 +266,7 @@ def plan_campaign(
         _left_out=planner.left_out,
         _marks=bytes(planner.marks),
         _numbers=planner.kept,
+        _weights=planner.weights,
     )
 
 
@@ -266,6 +281,7 @@ class _Planner:
         fingerprint: CampaignFingerprint | None,
         rejects: RejectsWriter | None,
         keep: int,
+        weigh: Callable[[Mapping[str, str]], int] | None,
     ) -> None:
         self.rows = self.recipients = self.duplicates = self.invalid = 0
         self.rejected: list[RejectedRow] = []
@@ -277,6 +293,8 @@ class _Planner:
         self._rejects = rejects
         self._keep = keep
         self.kept: array[int] | None = array("Q") if keep else None
+        self._weigh = weigh
+        self.weights = array("Q")
         self._seen = {UNREAD}
         self._numbers: list[int] = []
         self._fields: list[Mapping[str, str]] = []
@@ -335,6 +353,8 @@ class _Planner:
         if self.fingerprint:
             self.fingerprint.feed(packed)
         self.marks += _mark(packed)
+        if self._weigh is not None:
+            self.weights.append(sum(map(self._weigh, fields)))
         self.recipients += len(numbers)
         if self.kept is not None:
             self.kept.extend(numbers)

@@ -1,4 +1,4 @@
-"""What a campaign will cost, and whether the account has enough: asked once, before the first batch leaves."""
+"""What a batch will cost, and whether the account has enough: asked before it leaves, as well as it can be known."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from airflow_provider_voicepartner.exceptions import (
     RejectedError,
@@ -14,9 +15,13 @@ from airflow_provider_voicepartner.exceptions import (
     VoicePartnerProviderError,
 )
 from airflow_provider_voicepartner.gateways.errors import ErrorKind
-from airflow_provider_voicepartner.gateways.model import Message, Recipient
-from airflow_provider_voicepartner.sending.budget import Budget
-from airflow_provider_voicepartner.sending.messenger import Messenger
+from airflow_provider_voicepartner.gateways.model import Receipt, Recipient, have_fields, phone_numbers_of
+from airflow_provider_voicepartner.gateways.numbers import shared_country_code
+from airflow_provider_voicepartner.gateways.placeholders import placeholders
+from airflow_provider_voicepartner.sending.budget import Budget, unit_price_of
+
+if TYPE_CHECKING:
+    from airflow_provider_voicepartner.sending.campaign import Campaign, CampaignSender
 
 log = logging.getLogger(__name__)
 
@@ -25,56 +30,121 @@ class Pricing:
     """
     Asks the gateway for prices and balance.
 
-    :param messenger: the hook.
-    :param message: what the campaign says.
-    :param send_at: when it is to be sent, None for at once.
+    The gateway's own price comes first where it tells one without sending, then the user's, then that of the receipts.
+
+    :param sender: has the hook, the ledger that knows what earlier attempts sent, and makes ids for simulated sends.
+    :param campaign: what is sent.
     :param budget: is told the price.
-    :param reference: makes ids for simulated sends.
+    :param before_asking: called before each request, which takes time: what has landed must be recorded first.
     """
 
     def __init__(
         self,
-        messenger: Messenger,
-        message: Message,
-        send_at: datetime | None,
+        sender: CampaignSender,
+        campaign: Campaign,
         budget: Budget,
-        reference: Callable[[], str],
+        *,
+        before_asking: Callable[[], None],
     ) -> None:
-        self._messenger = messenger
-        self._message = message
-        self._send_at = send_at
+        self._messenger = sender.messenger
+        self._campaign = campaign
         self._budget = budget
-        self._reference = reference
-        self._is_done = False
+        self._ledger = sender.ledger
+        self._reference = sender.reference
+        self._before_asking = before_asking
+        self._group_prices: dict[str, Decimal] = {}
+        self._is_counted = self._is_asked = self._is_compared = False
+        self._is_told = sender.messenger.simulation_tells_price
 
-    def ask_once(self, recipients: Sequence[Recipient], *, left: Callable[[], int], batches: int) -> None:
+    def approve(self, index: int, recipients: Sequence[Recipient], send_at: datetime | None) -> None:
         """
-        Learn the price and compare the balance with what is left to send. Later calls do nothing.
+        Set aside what a batch will cost, or refuse to send it.
 
         A single batch without a limit is not worth two more requests: the gateway itself refuses what is not paid for.
 
-        :param recipients: of the batch that leaves next.
-        :param left: counts the recipients that are still to be sent to.
-        :param batches: of the whole campaign.
+        :param send_at: when it is to be sent, None for at once.
+        :raises BudgetExceededError: it would pass the limit.
         :raises ConfigurationError: a limit for one batch whose price nobody knows.
         :raises RetryableNotSentError: a limit, and a gateway that does not answer what it costs.
         :raises RejectedError: the account has too little; nothing was sent.
         """
-        if self._is_done or (batches == 1 and not self._budget.is_limited):
-            return
-        if self._budget.unit_price is None and self._messenger.simulation_tells_price:
-            cost = self._simulated_cost(recipients)
-            if cost is not None:
-                self._budget.learn(cost / len(recipients))
-        self._budget.require_price(batches)
-        self._compare_balance(left)
-        self._is_done = True
+        batches, weight = len(self._campaign.batches), self._budget.weight_of(index, len(recipients))
+        told = None
+        self._budget.settle(index, None)  # It was in doubt, and is sent again.
+        if self._is_worth_it:
+            is_first, self._is_counted = not self._is_counted, True
+            if is_first:
+                self._budget.count(self._ledger.known(batches))
+            told = self._told_price(recipients, weight, send_at)
+            if is_first:
+                self._budget.require_price(batches)
+            self._look_ahead()
+        self._budget.reserve(index, weight, told)
 
-    def _compare_balance(self, count: Callable[[], int]) -> None:
-        if self._budget.unit_price is None:
+    @property
+    def _is_worth_it(self) -> bool:
+        return len(self._campaign.batches) > 1 or self._budget.is_limited
+
+    def must_ask(self, recipients: Sequence[Recipient]) -> bool:
+        """Say whether the gateway has to be asked anything before a batch can be approved."""
+        compares = not self._is_compared and self._budget.unit_price is not None
+        return self._is_worth_it and (compares or self._asks_price(self._group_of(recipients)))
+
+    def _asks_price(self, group: str | None) -> bool:
+        """
+        Say whether a batch has to be simulated.
+
+        Without a limit one is, for the balance. With one, each batch is that is not like one before it: in which texts
+        differ, or countries.
+        """
+        if not self._is_told or (self._is_asked and not self._budget.is_limited):
+            return False
+        return group is None or group not in self._group_prices
+
+    def _told_price(
+        self, recipients: Sequence[Recipient], weight: int, send_at: datetime | None
+    ) -> Decimal | None:
+        """Return what the gateway says that a batch will cost, None where it is not asked, or does not tell."""
+        group = self._group_of(recipients)
+        if not self._asks_price(group):
+            known = self._group_prices.get(group or "")
+            return None if known is None else known * weight
+        receipt = self._simulate(recipients, send_at)
+        if receipt is None or not receipt.cost or not receipt.accepted:
+            self._is_told = False
+            return None
+        price = unit_price_of(receipt.cost, weight, accepted=receipt.accepted, size=len(recipients))
+        if not self._is_asked:
+            self._budget.learn(price)
+        if group is not None:
+            self._group_prices[group] = price
+        self._is_asked = True
+        return receipt.cost
+
+    def _group_of(self, recipients: Sequence[Recipient]) -> str | None:
+        """Return what recipients have in common who all cost the same; None where they may not."""
+        text = getattr(self._campaign.message, "text", None)
+        if text and placeholders(text) and have_fields(recipients):
+            return None
+        return shared_country_code(phone_numbers_of(recipients))
+
+    def _look_ahead(self) -> None:
+        """Compare what is left with the balance, once, as soon as a price is known."""
+        price = self._budget.unit_price
+        if self._is_compared or price is None:
             return
-        left = count()
-        needed = self._budget.unit_price * left
+        self._is_compared = True
+        weigh, batches = self._campaign.weigh, range(len(self._campaign.batches))
+        whole = sum(map(weigh, batches)) if weigh else self._campaign.recipients
+        left = whole - self._budget.weight_gone
+        needed = price * left
+        if self._budget.would_pass(needed):
+            log.warning(
+                "About %s is needed for what is left, which max_cost does not allow; it stops the campaign before its "
+                "end",
+                needed,
+            )
+        self._before_asking()
         try:
             money = self._messenger.money_left()
         except VoicePartnerProviderError as error:
@@ -82,20 +152,22 @@ class Pricing:
             return
         if money is None:
             return
-        log.info("About %s is needed for %d recipients; the account has %s", needed, left, money)
+        log.info("About %s is needed for %d SMS segments or calls; the account has %s", needed, left, money)
         if money < needed:
             raise RejectedError(
-                f"the account has {money} and the campaign costs about {needed} for the {left} recipients that are "
-                "left; top the account up, nothing more was sent",
+                f"the account has {money} and the campaign costs about {needed} for the {left} SMS segments or calls "
+                "that are left; top the account up, nothing more was sent",
                 kind=ErrorKind.CREDIT,
             )
 
-    def _simulated_cost(self, recipients: Sequence[Recipient]) -> Decimal | None:
+    def _simulate(self, recipients: Sequence[Recipient], send_at: datetime | None) -> Receipt | None:
+        message = self._campaign.message
         request = self._messenger.build_batch(
-            self._message, recipients, reference=self._reference(), send_at=self._send_at, simulate=True
+            message, recipients, reference=self._reference(), send_at=send_at, simulate=True
         )
+        self._before_asking()
         try:
-            return self._messenger.deliver(request, self._message, recipients).cost
+            return self._messenger.deliver(request, message, recipients)
         except SendOutcomeUnknownError as error:
             unanswered = error
         if self._budget.is_limited:

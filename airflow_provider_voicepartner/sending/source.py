@@ -20,6 +20,7 @@ from airflow_provider_voicepartner.sending.formats import (
     parquet_chunks,
     parquet_has_fields,
 )
+from airflow_provider_voicepartner.sending.paths import shown_path, without_query
 from airflow_provider_voicepartner.sending.recipients import split_rows
 from airflow_provider_voicepartner.sending.rows import NUMBER_FIELD, Chunk
 from airflow_provider_voicepartner.sending.text_blocks import EmptyTextError, UnreadableFileError, text_blocks
@@ -148,8 +149,8 @@ class FileSource:
     A file of recipients: CSV, JSON lines or Parquet; read a little at a time, however long it is.
 
     :param open: opens it anew for bytes, at its beginning. Parquet needs it seekable.
-    :param name: what errors call it; its ending tells the format: ``.csv``, ``.tsv``, ``.txt``, ``.jsonl``,
-        ``.ndjson`` (each also with ``.gz``) or ``.parquet``.
+    :param name: its path or URI; errors show it without what is secret in it. Its ending, before a query, tells the
+        format: ``.csv``, ``.tsv``, ``.txt``, ``.jsonl``, ``.ndjson`` (each also with ``.gz``) or ``.parquet``.
     :param format: ``csv``, ``jsonl`` or ``parquet``, for other endings.
     :param column: what holds the number: a column's name, or in CSV its position from 0.
     :param header: whether a CSV file begins with a line of names; None means yes when ``column`` is a name.
@@ -160,7 +161,7 @@ class FileSource:
     """
 
     open: Callable[[], IO[bytes]] = field(repr=False)
-    name: str
+    name: str = field(repr=False)
     format: FileFormat | None = None
     column: str | int = NUMBER_FIELD
     header: bool | None = None
@@ -189,13 +190,17 @@ class FileSource:
     def _format(self) -> FileFormat | None:
         if self.format is not None:
             return self.format
-        name = self.name.strip().casefold().removesuffix(_COMPRESSED)
+        name = self._plain_name.removesuffix(_COMPRESSED)
         return next((kind for suffix, kind in _FORMATS.items() if name.endswith(suffix)), None)
 
     @property
+    def _plain_name(self) -> str:
+        return without_query(self.name.strip()).casefold()
+
+    @property
     def label(self) -> str:
-        """Return the file with its name."""
-        return f"the file {self.name!r}"
+        """Return the file with its name, as a log may show it."""
+        return f"the file {shown_path(self.name)!r}"
 
     @property
     def unit(self) -> str:
@@ -233,6 +238,8 @@ class FileSource:
             return self.read_version()
         except _EXPECTED as error:
             problem = error
+        except Exception as error:
+            problem = self._hidden(error)
         raise self._refused(problem)
 
     def _reading(self, read: Callable[[IO[bytes]], Iterator[Read]]) -> Iterator[Read]:
@@ -240,12 +247,14 @@ class FileSource:
         try:
             with ExitStack() as stack:
                 handle = stack.enter_context(closing(self._opened()))
-                if self.name.strip().casefold().endswith(_COMPRESSED):
+                if self._plain_name.endswith(_COMPRESSED):
                     handle = stack.enter_context(cast(IO[bytes], gzip.GzipFile(fileobj=handle, mode="rb")))
                 yield from read(handle)
             return
         except _EXPECTED as error:
             problem = error
+        except Exception as error:
+            problem = self._hidden(error)
         # Outside of the except clause: what a traceback shows as the cause may hold a part of the file.
         raise self._refused(problem)
 
@@ -258,7 +267,20 @@ class FileSource:
             "is on a storage that cannot be opened here; check its path, or install that storage's provider"
         )
 
-    def _refused(self, error: Exception) -> InvalidArgumentError:
+    def _hidden(self, error: Exception) -> Exception:
+        """Return a storage's own error, but for its text where that may quote a URI which holds secrets."""
+        if isinstance(error, InvalidArgumentError) or shown_path(self.name) == self.name:
+            raise error
+        from airflow_provider_voicepartner.exceptions import RetryableNotSentError
+
+        return RetryableNotSentError(
+            f"{self.argument}: {self.label} could not be read ({type(error).__name__}); what was sent before, if "
+            "anything, is recorded"
+        )
+
+    def _refused(self, error: Exception) -> Exception:
+        if not isinstance(error, _EXPECTED):
+            return error
         if isinstance(error, EmptyTextError):
             return EmptyFileError(self.argument, f"{self.label} {error.problem}")
         if isinstance(error, UnreadableFileError):

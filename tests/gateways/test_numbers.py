@@ -22,6 +22,7 @@ from airflow_provider_voicepartner.gateways.numbers import (
     NumberReader,
     parse_number,
     read_wire_number,
+    shared_country_code,
 )
 
 NBSP, NARROW, THIN = "\u00a0", "\u202f", "\u2009"
@@ -457,3 +458,19 @@ def test_a_wire_number_is_what_was_sent(text: str) -> None:
 
 def test_a_number_of_thousands_of_digits_is_unreadable() -> None:
     assert read_wire_number(10**5000) == ""
+
+
+@pytest.mark.parametrize(
+    ("numbers", "code"),
+    [
+        (["+33612345678", "+33712345678"], "+33"),
+        (["+32470123456"], "+32"),
+        (["+352621123456", "+352621123457"], "+352"),
+        (["+33612345678", "+32470123456"], None),
+        (["+32470123456", "+33612345678"], None),
+        (["+12025550123"], None),  # the United States, Canada and many islands
+        (["+262692123456"], None),  # Réunion and Mayotte
+    ],
+)
+def test_numbers_of_one_country_share_its_code(numbers: list[str], code: str | None) -> None:
+    assert shared_country_code(numbers) == code

@@ -151,6 +151,33 @@ class TestSend:
     def test_a_clear_no(self, flag):
         assert failure(send, {"success": flag, "code": 10}).kind is ErrorKind.CONFIGURATION
 
+    @pytest.mark.parametrize("status", [200, 400, 401, 500])
+    @pytest.mark.parametrize("flag", [False, 0, "false", None])
+    @pytest.mark.parametrize(
+        "named",
+        [
+            {"message_id": 8123456},
+            {"messageId": "8123456"},
+            {"SMSResponse_List": [{"success": False, "code": 4}, {"success": True, "code": 200, "nbSms": 1}]},
+        ],
+    )
+    @pytest.mark.parametrize("parse", ["send", "bulk-send", "vn/send"])
+    def test_a_no_that_names_what_was_taken_is_in_doubt(self, status, flag, named, parse):
+        """To take it for a refusal would send it once more."""
+        parsers = {
+            "send": lambda response: smspartner.parse_send(response, phone_numbers=NUMBERS),
+            "bulk-send": lambda response: smspartner.parse_bulk_send(response, phone_numbers=NUMBERS),
+            "vn/send": lambda response: smspartner.parse_vn_send(response, phone_number=NUMBERS[0]),
+        }
+        body = {"success": flag, "code": 11, "message": "no credit"} | named
+        error = failure(parsers[parse], answer(body, status))
+        assert error.kind is ErrorKind.UNKNOWN
+        assert "names a message that was taken" in error.summary
+
+    @pytest.mark.parametrize("named", [{"message_id": 0}, {"message_id": ""}, {"SMSResponse_List": []}])
+    def test_a_no_without_an_id_is_a_clear_no(self, named):
+        assert failure(send, {"success": False, "code": 11} | named).kind is ErrorKind.CREDIT
+
 
 CODES = {
     ErrorKind.CONFIGURATION: [1, 10, 20, 30, 40, 96, 992],

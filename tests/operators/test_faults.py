@@ -17,21 +17,31 @@ from airflow_provider_voicepartner.exceptions import (
 from airflow_provider_voicepartner.operators.sms import SendSmsOperator
 from airflow_provider_voicepartner.operators.voice import TtsCallOperator, VoicemailDropOperator
 from airflow_provider_voicepartner.sandbox.faults import Kind
+from airflow_provider_voicepartner.sending import planning
 from tests.support.gateways import fault, requests, sent
 from tests.support.tasks import FakeStore, context
 
 NUMBERS = [f"+3361234567{tail}" for tail in range(6)]
-BATCH_SIZE = 2
+NAMED = [{"phone_number": number, "name": f"Zoé {number[-1]}"} for number in NUMBERS]
 READ_TIMEOUT = 0.2
 """Of the connection, where the gateway lets it run out; elsewhere a busy machine must not."""
 
 WAYS: dict[str, tuple[str, Callable[..., Any], dict[str, Any]]] = {
     "smspartner sms": ("smspartner", SendSmsOperator, {"message": "Bonjour"}),
+    "smspartner personal sms": ("smspartner", SendSmsOperator, {"message": "Bonjour {name}", "to": NAMED}),
+    "smspartner long number": (
+        "smspartner", SendSmsOperator,
+        {"message": "Bonjour", "to": NUMBERS[:3], "options": {"virtual_number": "33644630000"}},
+    ),
     "octopush sms": ("octopush", SendSmsOperator, {"message": "Bonjour"}),
+    "octopush personal sms": ("octopush", SendSmsOperator, {"message": "Bonjour {name}", "to": NAMED}),
     "octopush call": ("octopush", TtsCallOperator, {"text": "Bonjour"}),
     "voicepartner call": ("voicepartner", TtsCallOperator, {"text": "Bonjour"}),
     "voicepartner voicemail": ("voicepartner", VoicemailDropOperator, {"audio_token": "a1b2c3d4"}),
-}
+}  # fmt: skip
+ENDPOINTS = {"smspartner personal sms": "bulk-send", "smspartner long number": "vn/send"}
+"""Where a way's sends go, for those that must not go elsewhere unnoticed."""
+BATCHES = 3
 
 # What a kind may be told besides; "slow" is slow, and not too late, so it is no trouble.
 VARIANTS: dict[str, list[dict[str, Any]]] = {
@@ -53,10 +63,7 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
 
 @pytest.fixture
 def campaigns(sandbox: Any, set_connection: Any, monkeypatch: pytest.MonkeyPatch, one_look_up: None) -> Any:
-    """Campaigns of three batches, which wait for nothing."""
-    from airflow_provider_voicepartner.sending import planning
-
-    monkeypatch.setitem(planning.plan_campaign.__kwdefaults__, "batch_size", BATCH_SIZE)
+    """Campaigns that wait for nothing."""
     monkeypatch.setattr("airflow_provider_voicepartner.hooks.http.HttpSender._wait", lambda *_: 0.0)
     # What was learnt from a 429 is tried elsewhere; here it would only make everybody wait.
     monkeypatch.setattr("airflow_provider_voicepartner.hooks.turnstile.StoreTurnstile.watch", lambda *_: None)
@@ -82,7 +89,9 @@ class Task:
     """One task that is tried until it ends, by a user who settles each doubt in the same way."""
 
     def __init__(self, sandbox: Any, way: str, choice: str) -> None:
-        self.gateway, self.operator, self.arguments = WAYS[way]
+        self.gateway, self.operator, arguments = WAYS[way]
+        self.arguments = {"to": NUMBERS, **arguments}
+        self.numbers = NUMBERS[: len(self.arguments["to"])]
         self.sandbox, self.choice, self.store = sandbox, choice, FakeStore()
         self.doubted = False
 
@@ -92,7 +101,7 @@ class Task:
     def run(self) -> dict[str, Any]:
         for number in range(1, 9):
             operator = self.operator(
-                task_id="send", to=NUMBERS, conn_id=f"{self.gateway}_default", max_in_flight=2,
+                task_id="send", conn_id=f"{self.gateway}_default", max_in_flight=2,
                 on_unknown=self.choice if self.doubted else "fail", **self.arguments,
             )  # fmt: skip
             try:
@@ -111,14 +120,15 @@ def assert_kept(task: Task, report: dict[str, Any], story: str) -> None:
     """Assert that nobody got it twice whom the user did not choose to send to again, and nobody was forgotten."""
     arrived = task.arrived()
     states = [batch["state"] for batch in report["batches"]]
-    assert len(states) == 3, story
+    assert len(states) == BATCHES, story
+    size = len(task.numbers) // BATCHES
     for index, state in enumerate(states):
-        times = {arrived[number] for number in NUMBERS[index * BATCH_SIZE : (index + 1) * BATCH_SIZE]}
+        times = {arrived[number] for number in task.numbers[index * size : (index + 1) * size]}
         assert len(times) == 1, story  # a batch arrives as a whole
         most = 2 if task.doubted and task.choice == "resend" else 1
         assert (0 if state == "assumed_sent" else 1) <= times.pop() <= most, story
-    assert report["counts"]["accepted"] == states.count("sent") * BATCH_SIZE, story
-    assert report["counts"]["in_doubt"] == states.count("assumed_sent") * BATCH_SIZE, story
+    assert report["counts"]["accepted"] == states.count("sent") * size, story
+    assert report["counts"]["in_doubt"] == states.count("assumed_sent") * size, story
 
 
 def test_the_table_names_every_fault_of_the_sandbox() -> None:
@@ -128,13 +138,17 @@ def test_the_table_names_every_fault_of_the_sandbox() -> None:
 @pytest.mark.parametrize("kind", sorted(VARIANTS))
 @pytest.mark.parametrize("way", WAYS)
 def test_a_fault_in_any_position_reaches_nobody_twice_and_forgets_nobody(
-    campaigns: Any, way: str, kind: str
+    campaigns: Any, monkeypatch: pytest.MonkeyPatch, way: str, kind: str
 ) -> None:
+    people = WAYS[way][2].get("to", NUMBERS)
+    monkeypatch.setitem(planning.plan_campaign.__kwdefaults__, "batch_size", len(people) // BATCHES)
     sandbox = campaigns(read_timeout=30)
     start_anew(sandbox)
     undisturbed = Task(sandbox, way, "assume_sent")
     assert_kept(undisturbed, undisturbed.run(), "undisturbed")
     assert not undisturbed.doubted
+    if way in ENDPOINTS:
+        assert list(sandbox.world.requests)[-1].path.endswith(ENDPOINTS[way])
     positions = requests(sandbox)
     assert positions >= 3
     doubts = 0

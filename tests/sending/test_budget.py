@@ -126,6 +126,75 @@ def test_a_gateway_that_tells_no_price_at_all_ends_a_limited_campaign_after_one_
         budget.reserve(1, 10)
 
 
+def test_what_stands_behind_a_hole_counts_before_the_hole_is_filled() -> None:
+    budget = Budget(Decimal(6), Decimal("0.1"))
+    budget.count([(1, sent(cost="2")), (2, sent(cost="2"))])
+    budget.settle(1, sent(cost="2"))  # the loop comes by: once is enough
+    budget.reserve(0, 10)
+    with pytest.raises(BudgetExceededError, match=r"6\.0 spent or under way"):
+        budget.reserve(3, 10)
+
+
+def test_what_is_in_doubt_counts_as_sent_until_it_is_settled() -> None:
+    budget = Budget(Decimal(2), Decimal("0.1"))
+    budget.count([(1, BatchRecord(phase=Phase.CLAIMED, reference="r", size=10))])
+    budget.reserve(0, 10)
+    with pytest.raises(BudgetExceededError):
+        budget.reserve(2, 10)
+    budget.settle(1, None)
+    budget.reserve(2, 10)
+
+
+def test_what_was_refused_costs_nothing() -> None:
+    budget = Budget(Decimal(1), Decimal("0.1"))
+    budget.count([(1, BatchRecord(phase=Phase.REFUSED, reference="r", size=10))])
+    budget.reserve(0, 10)
+
+
+@pytest.mark.parametrize("phase", [Phase.SENT, Phase.ASSUMED_SENT, Phase.CLAIMED])
+def test_an_earlier_batch_whose_price_nobody_told_lets_no_second_one_leave(phase: Phase) -> None:
+    budget = Budget(Decimal(5), None)
+    budget.count([(0, BatchRecord(phase=phase, reference="r", size=10))])
+    with pytest.raises(BudgetExceededError, match="give unit_price"):
+        budget.reserve(1, 10)
+
+
+def test_batches_are_priced_by_their_weight() -> None:
+    weights = [10, 30, 10]
+    budget = Budget(Decimal(5), None, weights.__getitem__)
+    budget.reserve(0, 10)
+    budget.settle(0, sent(size=10, cost="1"))
+    assert budget.unit_price == Decimal("0.1")
+    budget.reserve(1, 30)
+    budget.settle(1, sent(size=10, cost="3"))
+    assert budget.unit_price == Decimal("0.1")
+    budget.reserve(2, 10)
+    assert budget.committed == 5
+
+
+def test_of_several_prices_the_dearest_counts_for_what_follows() -> None:
+    budget = Budget(Decimal(5), Decimal("0.9"))
+    budget.settle(0, sent(cost="2"))
+    assert budget.unit_price == Decimal("0.2")  # told by an answer, so better than what the user gave
+    budget.settle(1, sent(cost="1"))
+    budget.reserve(2, 10)
+    assert budget.committed == 5
+
+
+def test_a_price_told_for_a_batch_is_believed_until_an_answer_tells_more(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    budget = Budget(Decimal(10), Decimal("0.1"))
+    budget.reserve(0, 10, Decimal(2))
+    assert budget.committed == 2
+    budget.settle(0, sent(cost="2"))
+    budget.reserve(1, 10, Decimal(1))
+    budget.settle(1, sent(cost="4"))
+    assert "cost 4 where 1 was told" in caplog.text
+    with pytest.raises(BudgetExceededError):
+        budget.reserve(2, 11, Decimal(1))
+
+
 @CALM
 @given(
     limit=st.decimals(1, 100, places=2),

@@ -7,7 +7,8 @@ import json
 import logging
 import threading
 from collections.abc import Callable
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -125,7 +126,7 @@ def test_recipients_travel_in_batches_of_at_most_500_each_with_a_reference_of_it
 
 def test_the_record_of_one_batch_and_the_claim_of_the_next_are_one_write() -> None:
     store = CountingStore()
-    attempt(FakeMessenger(), store, campaign(6))
+    attempt(FakeMessenger(), store, campaign(6, unit_price=Decimal("0.045")))
     assert store.changed == [
         "claimed 0", "sent 0, claimed 1", "sent 1, claimed 2", "sent 2, claimed 3", "sent 3, claimed 4",
         "sent 4, claimed 5", "sent 5",
@@ -209,8 +210,10 @@ CRASHES = {
     "after claimed 0": (0, 0),
     "before deliver": (0, 0),
     "after deliver": (1, 0),
-    "before sent 0, claimed 1": (1, 0),
-    "after sent 0, claimed 1": (1, 1),
+    "before sent 0": (1, 0),  # alone: the first answer told a price, and the balance is asked for next
+    "after sent 0": (1, None),
+    "before claimed 1": (1, None),
+    "after claimed 1": (1, 1),
     "before deliver (2)": (1, 1),
     "after deliver (2)": (2, 1),
     "before sent 1, claimed 2": (2, 1),
@@ -997,7 +1000,8 @@ def test_with_an_unknown_price_the_first_batch_goes_alone_and_teaches_it() -> No
         attempt(messenger, store, campaign(9, max_cost=Decimal("0.9"), max_in_flight=4))
     assert len(messenger.messaged) == 4 * SIZE
     assert store.changed[0] == "claimed 0"
-    assert store.changed[1].startswith("sent 0, claimed 1")
+    assert store.changed[1] == "sent 0"  # what it cost is recorded before the balance is asked for
+    assert store.changed[2].startswith("claimed 1")
 
 
 def test_a_gateway_that_takes_a_batch_and_tells_no_price_stops_a_limited_campaign() -> None:
@@ -1008,6 +1012,233 @@ def test_a_gateway_that_takes_a_batch_and_tells_no_price_stops_a_limited_campaig
     attempt(messenger, store, campaign(9, max_cost=Decimal(2), unit_price=Decimal("0.1")), try_number=2)
     assert set(messenger.messaged.values()) == {1}
     assert len(messenger.messaged) == 9 * SIZE
+
+
+def spent(store: Any) -> Decimal:
+    return sum(
+        (
+            Decimal(record.get("cost", 0))
+            for key, page in store.values.items()
+            if key != PLAN_KEY
+            for record in page.values()
+        ),
+        Decimal(0),
+    )
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_a_retry_knows_what_later_batches_cost_before_it_fills_a_hole(told: bool) -> None:
+    store = FakeStore()
+    messenger = FakeMessenger(price=Decimal("1.5"), trouble={first_of(0): [RetryableNotSentError("429")]})
+    limited = campaign(3, max_cost=Decimal(6), unit_price=Decimal(1), max_in_flight=3)
+    with pytest.raises(RetryableNotSentError):
+        attempt(messenger, store, limited)
+    assert spent(store) == 6
+    messenger.tells_price = told
+    with pytest.raises(BudgetExceededError, match=r"6\.0 spent or under way"):
+        attempt(messenger, store, limited, try_number=2)
+    assert spent(store) == 6
+    assert messenger.messaged.total() == 2 * SIZE
+
+
+def test_a_limit_that_is_set_for_a_retry_counts_what_was_sent_without_one() -> None:
+    store = FakeStore()
+    messenger = FakeMessenger(price=Decimal(1), trouble={first_of(0): [RetryableNotSentError("429")]})
+    with pytest.raises(RetryableNotSentError):
+        attempt(messenger, store, campaign(3, max_in_flight=3))
+    assert spent(store) == 4
+    with pytest.raises(BudgetExceededError):
+        attempt(messenger, store, campaign(3, max_cost=Decimal(4)), try_number=2)
+    assert spent(store) == 4
+    attempt(messenger, store, campaign(3, max_cost=Decimal(6)), try_number=3)
+    assert set(messenger.messaged.values()) == {1}
+    assert messenger.messaged.total() == 3 * SIZE
+
+
+def test_what_is_in_doubt_behind_a_hole_counts_against_the_limit() -> None:
+    store = FakeStore()
+    messenger = FakeMessenger(price=Decimal(1), trouble={first_of(0): [RetryableNotSentError("429")]})
+    messenger.lost[first_of(1)] = SendOutcomeUnknownError("lost")
+    with pytest.raises((RetryableNotSentError, SendOutcomeUnknownError)):
+        attempt(messenger, store, campaign(2, max_in_flight=2))
+    assert phases(store) == {0: "refused", 1: "claimed"}
+    limited = {"max_cost": Decimal(3), "unit_price": Decimal(1)}
+    with pytest.raises(BudgetExceededError, match="2 spent or under way"):
+        attempt(messenger, store, campaign(2, **limited), try_number=2)
+    assert messenger.messaged.total() == SIZE
+
+
+def test_a_campaign_of_2000_batches_is_counted_with_one_read_of_each_page() -> None:
+    store = CountingStore()
+    messenger = FakeMessenger(trouble={first_of(1999): [RetryableNotSentError("429")]})
+    with pytest.raises(RetryableNotSentError):
+        attempt(messenger, store, campaign(2000))
+    store.reads.clear()
+    attempt(messenger, store, campaign(2000, max_cost=Decimal(10_000)), try_number=2)
+    assert len(store.reads) == 1 + 2000 // 50  # the plan, and each page once
+    assert messenger.messaged.total() == 2000 * SIZE
+
+
+def test_without_any_price_no_retry_sends_one_more_batch() -> None:
+    messenger, store = FakeMessenger(price=None), FakeStore()
+    for number in (1, 2, 3, 4):
+        with pytest.raises(BudgetExceededError, match="give unit_price"):
+            attempt(messenger, store, campaign(9, max_cost=Decimal(1)), try_number=number)
+        assert messenger.messaged.total() == SIZE
+
+
+def test_the_gateways_own_price_goes_before_the_users() -> None:
+    messenger, store = FakeMessenger(price=Decimal(1), tells_price=True), FakeStore()
+    with pytest.raises(BudgetExceededError):
+        attempt(messenger, store, campaign(3, max_cost=Decimal(3), unit_price=Decimal("0.1")))
+    assert (messenger.simulated, messenger.messaged.total()) == (1, SIZE)
+
+
+@pytest.mark.parametrize("limit", [None, Decimal(1)])
+def test_the_users_price_counts_where_a_simulation_tells_none(limit: Decimal | None) -> None:
+    messenger = FakeMessenger(price=None, tells_price=True, money=Decimal("0.5"))
+    with pytest.raises(RejectedError, match=r"has 0\.5 and the campaign costs about 0\.6 for the 6"):
+        attempt(messenger, FakeStore(), campaign(3, max_cost=limit, unit_price=Decimal("0.1")))
+    assert not messenger.messaged
+
+
+def test_the_balance_is_compared_as_soon_as_the_first_answer_tells_a_price() -> None:
+    messenger, store = FakeMessenger(price=Decimal(1), money=Decimal(4)), FakeStore()
+    with pytest.raises(RejectedError, match="has 4 and the campaign costs about 16 for the 16") as caught:
+        attempt(messenger, store, campaign(9))
+    assert caught.value.kind is ErrorKind.CREDIT
+    assert messenger.messaged.total() == SIZE
+    assert phases(store) == {0: "sent"}
+    messenger.money = Decimal(16)
+    attempt(messenger, store, campaign(9), try_number=2)
+    assert messenger.messaged.total() == 9 * SIZE
+
+
+def test_a_balance_is_compared_with_what_is_left_and_not_with_what_is_under_way() -> None:
+    """What is under way may have been paid for already."""
+    messenger = FakeMessenger(price=Decimal(1))
+    messenger.check = lambda first: setattr(messenger, "money", Decimal(18) - messenger.under_way * SIZE)
+    attempt(messenger, FakeStore(), campaign(9, max_in_flight=3))
+    assert messenger.messaged.total() == 9 * SIZE
+
+
+def test_a_campaign_that_its_limit_will_stop_says_so_before_it_begins(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    messenger = FakeMessenger(price=Decimal(1), tells_price=True)
+    with pytest.raises(BudgetExceededError):
+        attempt(messenger, FakeStore(), campaign(9, max_cost=Decimal(4)))
+    assert "About 18 is needed for what is left, which max_cost does not allow" in caplog.text
+
+
+@pytest.mark.parametrize("tells", [True, False])
+def test_what_has_landed_is_recorded_before_the_gateway_is_asked_for_anything(tells: bool) -> None:
+    """A crash in a question that takes long must leave nothing in doubt that was answered."""
+    store = FakeStore()
+    asked: list[dict[int, str]] = []
+
+    class Asked(FakeMessenger):
+        def deliver(self, request: Any, message: Any, recipients: Any, *, has_turn: bool = False) -> Any:
+            if request.body["simulate"]:
+                asked.append(phases(store))
+            return super().deliver(request, message, recipients, has_turn=has_turn)
+
+        def money_left(self) -> Decimal | None:
+            asked.append(phases(store))
+            return None
+
+    wanted = campaign(3, max_cost=Decimal(100)) if tells else campaign(3)
+    wanted = replace(wanted, message=SmsMessage(text="Bonjour {name}"))
+    attempt(Asked(tells_price=tells), store, wanted)
+    sent: list[dict[int, str]] = [{}, {0: "sent"}, {0: "sent", 1: "sent"}]
+    assert asked == ([sent[0], *sent] if tells else sent[1:2])
+
+
+def test_nobody_with_a_turn_waits_while_the_price_of_another_batch_is_asked_for() -> None:
+    time = FakeTime()
+    turnstile, left = FakeTurnstile(time, gap=0), []
+
+    class Slow(FakeMessenger):
+        def deliver(self, request: Any, message: Any, recipients: Any, *, has_turn: bool = False) -> Any:
+            if request.body["simulate"]:
+                time.sleep(5)
+            return super().deliver(request, message, recipients, has_turn=has_turn)
+
+    messenger = Slow(tells_price=True)
+    messenger.check = lambda first: left.append(time.moment)
+    wanted = campaign(3, max_cost=Decimal(100), max_in_flight=3)
+    paced(turnstile, messenger, FakeStore(), replace(wanted, message=SmsMessage(text="Bonjour {name}")))
+    assert left == turnstile.taken
+    assert messenger.simulated == 3
+
+
+WEIGHTS = (2, 6, 2)
+"""Segments of three batches of two people: the second gets texts of three segments."""
+
+
+class Weighing(FakeMessenger):
+    """Charges by the segment, like every gateway of SMS."""
+
+    def deliver(self, request: Any, message: Any, recipients: Any, *, has_turn: bool = False) -> Any:
+        receipt = super().deliver(request, message, recipients, has_turn=has_turn)
+        assert self.price is not None
+        batch = (int(recipients[0].phone_number[4:]) - int(first_of(0)[4:])) // SIZE
+        return replace(receipt, cost=self.price * WEIGHTS[batch])
+
+
+@pytest.mark.parametrize("tells", [True, False])
+def test_batches_are_priced_by_their_segments(tells: bool) -> None:
+    messenger, store = Weighing(price=Decimal(1), tells_price=tells), FakeStore()
+    limited = campaign(3, max_cost=Decimal(7), unit_price=Decimal(1), weigh=WEIGHTS.__getitem__)
+    with pytest.raises(BudgetExceededError, match="2 spent or under way, and 6 for the next 6 SMS segments"):
+        attempt(messenger, store, limited)
+    assert spent(store) == 2
+    messenger.money = Decimal(7)
+    with pytest.raises(RejectedError, match="costs about 8 for the 8"):
+        attempt(messenger, store, replace(limited, max_cost=None), try_number=2)
+    messenger.money = None
+    attempt(messenger, store, replace(limited, max_cost=Decimal(10)), try_number=3)
+    assert spent(store) == 10
+
+
+@pytest.mark.parametrize("limited", [True, False])
+@pytest.mark.parametrize(
+    ("text", "countries", "asked"), [(TEXT, "+33", 1), ("Bonjour {name}", "+33", 3), (TEXT, "mixed", 3)]
+)
+def test_with_a_limit_each_batch_that_may_cost_another_price_is_asked_for(
+    limited: bool, text: str, countries: str, asked: int
+) -> None:
+    """One simulation tells for all batches of one text to one country."""
+    messenger = FakeMessenger(price=Decimal(1), tells_price=True)
+    wanted = campaign(3, max_cost=Decimal(6) if limited else None)
+    batches = [list(batch) for batch in wanted.batches]
+    if countries == "mixed":
+        for number, batch in enumerate(batches):
+            batch[1] = Recipient(f"+3247012345{number}")
+    wanted = replace(wanted, message=SmsMessage(text=text), batches=[tuple(batch) for batch in batches])
+    attempt(messenger, FakeStore(), wanted)
+    assert messenger.simulated == (asked if limited else 1)
+    assert messenger.messaged.total() == 3 * SIZE
+
+
+def test_no_batch_passes_the_limit_whose_price_the_gateway_tells() -> None:
+    """People of another country cost ten times as much, and only the gateway knows."""
+
+    class Abroad(FakeMessenger):
+        def deliver(self, request: Any, message: Any, recipients: Any, *, has_turn: bool = False) -> Any:
+            receipt = super().deliver(request, message, recipients, has_turn=has_turn)
+            abroad = sum(person.phone_number.startswith("+32") for person in recipients)
+            return replace(receipt, cost=Decimal(len(recipients) + 9 * abroad))
+
+    messenger, store = Abroad(tells_price=True), FakeStore()
+    wanted = campaign(3, max_cost=Decimal(13), unit_price=Decimal(1))
+    first, second, third = wanted.batches
+    batches = [first, (second[0], Recipient("+32470123456")), third]
+    with pytest.raises(BudgetExceededError, match="2 spent or under way, and 11 for"):
+        attempt(messenger, store, replace(wanted, batches=batches, max_cost=Decimal(12)))
+    assert spent(store) == 2
+    attempt(messenger, store, replace(wanted, batches=batches, max_cost=Decimal(15)), try_number=2)
+    assert spent(store) == 15
 
 
 @pytest.mark.parametrize("simulates", [True, False])
@@ -1081,3 +1312,80 @@ def test_over_http_batches_go_on_where_the_first_attempt_was_refused(sandbox: An
     assert set(sandbox.world.tallies["smspartner"].numbers.values()) == {1}
     assert sandbox.world.tallies["smspartner"].messages == 6 * SIZE
     hook.close()
+
+
+# A planned time that passes on the way
+
+
+class StrictMessenger(FakeMessenger):
+    """Takes no time that has passed, as every gateway's builder, and notes for when each batch was built."""
+
+    def __init__(self, time: FakeTime, **more: Any) -> None:
+        super().__init__(**more)
+        self.time, self.planned = time, []
+
+    def build_batch(self, *args: Any, send_at: datetime | None = None, **more: Any) -> Any:
+        if send_at is not None and send_at <= self.time.now():
+            raise ConfigurationError("send_at: is in the past")
+        self.planned.append(send_at)
+        return super().build_batch(*args, send_at=send_at, **more)
+
+
+def test_a_time_that_passes_on_the_way_strands_nobody_without_a_word() -> None:
+    time, store = FakeTime(), FakeStore()
+    messenger, turnstile = StrictMessenger(time, recognises=True), FakeTurnstile(time, gap=40)
+    planned = campaign(5, send_at=time.now() + timedelta(seconds=100))
+    with pytest.raises(ConfigurationError, match=r"has passed, and 1 of 5 batches.*on_late='send_now'"):
+        paced(turnstile, messenger, store, planned)
+    assert messenger.messaged.total() == 4 * SIZE  # the fourth was built in time
+    with pytest.raises(ConfigurationError, match=r"1 of 5 batches had not left.*Leave send_at as it is"):
+        paced(turnstile, messenger, store, planned, try_number=2)
+    with pytest.raises(ConfigurationError, match="has changed since"):
+        paced(turnstile, messenger, store, replace(planned, send_at=None), try_number=3)
+    records = paced(turnstile, messenger, store, replace(planned, on_late="send_now"), try_number=4)
+    assert [record.phase for record in records] == [Phase.SENT] * 5
+    assert messenger.messaged.total() == 5 * SIZE
+    assert set(messenger.messaged.values()) == {1}
+    assert messenger.planned == [planned.send_at] * 4 + [None]
+
+
+def test_what_is_late_may_leave_at_once_without_a_second_attempt(caplog: pytest.LogCaptureFixture) -> None:
+    time = FakeTime()
+    messenger, turnstile = StrictMessenger(time), FakeTurnstile(time, gap=40)
+    planned = campaign(6, send_at=time.now() + timedelta(seconds=100), on_late="send_now")
+    paced(turnstile, messenger, FakeStore(), planned)
+    assert messenger.messaged.total() == 6 * SIZE
+    assert messenger.planned == [planned.send_at] * 4 + [None] * 2
+    assert caplog.text.count("send_at has passed; what is left is sent at once") == 1
+
+
+def test_a_time_that_had_passed_before_anything_was_sent_may_be_changed() -> None:
+    time, store = FakeTime(), FakeStore()
+    planned = campaign(2, send_at=time.now())
+    messenger = StrictMessenger(time)
+    with pytest.raises(
+        ConfigurationError, match=r"^send_at: .* is in the past, and nothing was sent; give a later"
+    ):
+        paced(FakeTurnstile(time), messenger, store, planned)
+    later = replace(planned, send_at=time.now() + timedelta(hours=1))
+    paced(FakeTurnstile(time), messenger, store, later, try_number=2)
+    assert messenger.messaged.total() == 2 * SIZE
+
+
+@pytest.mark.parametrize(("on_late", "settled"), [("send_now", True), ("fail", False)])
+def test_a_doubt_of_which_the_time_has_passed_is_settled_by_a_repeat_only_if_it_may_leave_now(
+    on_late: Any, settled: bool
+) -> None:
+    time, store = FakeTime(), FakeStore()
+    messenger = StrictMessenger(time, trouble={first_of(0): [SendOutcomeUnknownError("lost")] * 2})
+    planned = campaign(1, send_at=time.now() + timedelta(seconds=100), on_late=on_late)
+    with pytest.raises(SendOutcomeUnknownError):
+        paced(FakeTurnstile(time), messenger, store, planned)
+    time.sleep(200)
+    messenger.recognises, messenger.trouble = True, {}
+    if settled:
+        paced(FakeTurnstile(time), messenger, store, planned, try_number=2)
+    else:
+        with pytest.raises(SendOutcomeUnknownError):
+            paced(FakeTurnstile(time), messenger, store, planned, try_number=2)
+    assert messenger.messaged.total() == (SIZE if settled else 0)

@@ -14,7 +14,12 @@ from airflow_provider_voicepartner.gateways.octopush.answers import (
 )
 from airflow_provider_voicepartner.gateways.octopush.callbacks import parse_callback
 from airflow_provider_voicepartner.gateways.octopush.identity import BASE_URL, KINDS, LABEL, NAME
-from airflow_provider_voicepartner.gateways.octopush.messages import build_batch, check_message
+from airflow_provider_voicepartner.gateways.octopush.messages import (
+    build_batch,
+    check_message,
+    check_recipient,
+    segments_of,
+)
 from airflow_provider_voicepartner.gateways.octopush.options import SmsOptions, VoiceOptions
 from airflow_provider_voicepartner.gateways.octopush.parameters import (
     CampaignParameters,
@@ -45,10 +50,12 @@ __all__ = [
     "build_edit_parameters",
     "build_parameters",
     "check_message",
+    "check_recipient",
     "parse_balance",
     "parse_batch",
     "parse_callback",
     "parse_cancel",
     "parse_edit_parameters",
     "parse_parameters",
+    "segments_of",
 ]

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
-from airflow_provider_voicepartner.gateways.checks import check_encodable, check_numbers, check_sender
+from airflow_provider_voicepartner.gateways.checks import (
+    check_encodable,
+    check_numbers,
+    check_own_text,
+    check_sender,
+)
 from airflow_provider_voicepartner.gateways.dates import require_future_second
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.model import (
@@ -21,8 +27,14 @@ from airflow_provider_voicepartner.gateways.model import (
 )
 from airflow_provider_voicepartner.gateways.octopush.languages import read_language
 from airflow_provider_voicepartner.gateways.octopush.options import SmsOptions, VoiceOptions
-from airflow_provider_voicepartner.gateways.octopush.personal import LONGEST_TEXT, fields_of, personalise
+from airflow_provider_voicepartner.gateways.octopush.personal import (
+    LONGEST_TEXT,
+    PersonalText,
+    fields_of,
+    personalise,
+)
 from airflow_provider_voicepartner.gateways.options import read_options
+from airflow_provider_voicepartner.gateways.placeholders import fill_in
 from airflow_provider_voicepartner.gateways.wire import ApiRequest
 
 PURPOSES: Final = {"alert": "alert", "marketing": "wholesale"}
@@ -53,6 +65,23 @@ def check_message(message: Message, recipients_have_fields: bool) -> None:
         raise InvalidArgumentError("purpose", f"is none of {', '.join(PURPOSES)}")
     check_sender(message.sender)
     _settings(message)
+
+
+def check_recipient(message: Message, recipient: Recipient) -> None:
+    """
+    Refuse a recipient whose fields or whose own text would be refused.
+
+    :param recipient: with all fields that the text needs.
+    :raises InvalidArgumentError: its problem is read after the number.
+    """
+    text = _text(message)
+    fields_of(recipient, text, personalise(text, True, argument=_text_argument(message)))
+    if not isinstance(message, Voicemail):
+        check_own_text(check_message, replace(message, text=fill_in(text, recipient.fields)))
+
+
+def segments_of(message: Message) -> None:
+    """Return None: the vendor's pages disagree about the size of a segment, and its answers tell."""
 
 
 def _text(message: Message) -> str:
@@ -121,7 +150,7 @@ def build_batch(
     text = _text(message)
     personal = personalise(text, with_fields, argument=_text_argument(message))
     contacts = [
-        {"phone_number": recipient.phone_number, **fields_of(position, recipient, text, personal)}
+        {"phone_number": recipient.phone_number, **_fields_at(position, recipient, text, personal)}
         for position, recipient in enumerate(recipients, start=1)
     ]
     body: dict[str, Any] = {
@@ -146,6 +175,16 @@ def build_batch(
         body=body,
         private=_private_texts(text, personal.text, contacts),
     )
+
+
+def _fields_at(position: int, recipient: Recipient, text: str, personal: PersonalText) -> dict[str, str]:
+    """Return one recipient's fields; an error names the recipient's position, from 1."""
+    problem: InvalidArgumentError
+    try:
+        return fields_of(recipient, text, personal)
+    except InvalidArgumentError as error:
+        problem = error
+    raise InvalidArgumentError(problem.argument, f"recipient {position} {problem.problem}")
 
 
 def _private_texts(text: str, sent: str, contacts: Sequence[dict[str, str]]) -> tuple[str, ...]:

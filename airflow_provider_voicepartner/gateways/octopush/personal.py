@@ -63,14 +63,13 @@ def personalise(text: str, recipients_have_fields: bool, *, argument: str) -> Pe
     return PersonalText(rename(text, names), names)
 
 
-def fields_of(position: int, recipient: Recipient, text: str, personal: PersonalText) -> dict[str, str]:
+def fields_of(recipient: Recipient, text: str, personal: PersonalText) -> dict[str, str]:
     """
     Return one recipient's fields under the service's names, only those that the text uses.
 
-    :param position: of the recipient in ``to``, from 1, for the error.
     :param text: as the user wrote it.
     :raises InvalidArgumentError: for a field that is missing or longer than 50 characters, and for a text that gets
-        longer than 1224 characters once it is filled in.
+        longer than 1224 characters once it is filled in; the problem is read after the recipient.
     """
     fields = {}
     for name, service_name in personal.names.items():
@@ -78,19 +77,19 @@ def fields_of(position: int, recipient: Recipient, text: str, personal: Personal
         if value is None:
             raise InvalidArgumentError(
                 "to",
-                f"recipient {position} has no field {name!r}, which the text needs; add it, or take it out of the text",
+                f"has no field {name!r}, which the text needs; add it, or take it out of the text",
             )
-        check_encodable(value, argument="to", what=f"recipient {position}: field {name!r} ")
+        check_encodable(value, argument="to", what=f"has a field {name!r} that ")
         if len(value) > LONGEST_FIELD:
             raise InvalidArgumentError(
                 "to",
-                f"recipient {position}: field {name!r} has {len(value)} characters; Octopush takes {LONGEST_FIELD}",
+                f"has a field {name!r} with {len(value)} characters; Octopush takes {LONGEST_FIELD}, so shorten it",
             )
         fields[service_name] = value
     length = len(fill_in(text, recipient.fields)) if fields else 0
     if length > LONGEST_TEXT:
         raise InvalidArgumentError(
             "to",
-            f"recipient {position}: the text has {length} characters once filled in; Octopush takes {LONGEST_TEXT}",
+            f"gets a text of {length} characters once filled in; Octopush takes {LONGEST_TEXT}, so shorten it",
         )
     return fields

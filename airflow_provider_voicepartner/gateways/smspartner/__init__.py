@@ -28,9 +28,11 @@ from airflow_provider_voicepartner.gateways.smspartner.batch import (
     build_batch,
     build_cancel,
     check_message,
+    check_recipient,
     parse_balance,
     parse_batch,
     parse_cancel,
+    segments_of,
 )
 from airflow_provider_voicepartner.gateways.smspartner.callbacks import parse_callback
 from airflow_provider_voicepartner.gateways.smspartner.identity import BASE_URL, KINDS, LABEL, NAME
@@ -98,6 +100,7 @@ __all__ = [
     "build_stop_list",
     "build_vn_send",
     "check_message",
+    "check_recipient",
     "parse_balance",
     "parse_batch",
     "parse_bulk_send",
@@ -117,6 +120,7 @@ __all__ = [
     "reference_of",
     "replaced_text",
     "segments",
+    "segments_of",
     "text_length",
     "wire_text",
 ]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from airflow_provider_voicepartner.gateways.callback_urls import check_callback_url
-from airflow_provider_voicepartner.gateways.checks import check_count, check_sender
+from airflow_provider_voicepartner.gateways.checks import check_count, check_own_text, check_sender
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.model import (
     NO_CALLBACKS,
@@ -33,6 +34,7 @@ from airflow_provider_voicepartner.gateways.smspartner.answers import (
 )
 from airflow_provider_voicepartner.gateways.smspartner.checks import check_range, check_text
 from airflow_provider_voicepartner.gateways.smspartner.identity import KINDS, LABEL
+from airflow_provider_voicepartner.gateways.smspartner.length import segments
 from airflow_provider_voicepartner.gateways.smspartner.options import Gamme, SmsOptions
 from airflow_provider_voicepartner.gateways.smspartner.requests import (
     build_bulk_send,
@@ -73,6 +75,23 @@ def check_message(message: Message, recipients_have_fields: bool) -> None:
             "message",
             "a marketing SMS of the Low Cost range must carry its own STOP mention; add it, such as NoPub=STOP",
         )
+
+
+def check_recipient(message: Message, recipient: Recipient) -> None:
+    """
+    Refuse a recipient whose own text would be refused.
+
+    :param recipient: with all fields that the text needs.
+    :raises InvalidArgumentError: its problem is read after the number.
+    """
+    sms = _as_sms(message)
+    check_own_text(check_message, replace(sms, text=fill_in(sms.text, recipient.fields)))
+
+
+def segments_of(message: Message) -> int:
+    """Return how many SMS a text takes, see :func:`~.length.segments`; an appended STOP mention is not counted."""
+    sms = _as_sms(message)
+    return segments(sms.text, is_unicode=read_options(SmsOptions, sms.options).is_unicode)
 
 
 def _check_together(sms: SmsMessage, options: SmsOptions) -> None:

@@ -28,6 +28,7 @@ from airflow_provider_voicepartner.gateways.reading import (
     refusal,
     transport_kind,
 )
+from airflow_provider_voicepartner.gateways.smspartner.checks import is_id
 from airflow_provider_voicepartner.gateways.smspartner.identity import NAME
 from airflow_provider_voicepartner.gateways.wire import ApiResponse
 
@@ -68,11 +69,17 @@ def accepted_answer(
     :param safe_to_repeat: as the request said; decides whether anything can be in doubt.
     :param numbers: the recipients of a send, to name one that the answer does not name.
     :param also_good: a code whose "no" means that the wanted state was there before.
-    :raises GatewayError: for everything else.
+    :raises GatewayError: for everything else; in doubt where a send is refused and named as taken at once.
     """
     data = decode(NAME, endpoint, response, safe_to_repeat=safe_to_repeat)
     if data.get("success") is True:
         return data
+    if not safe_to_repeat and _names_a_send(data):
+        problem = "the answer has no success flag, and names a message that was taken"
+        if says_no(data.get("success")):
+            problem = "the answer contradicts itself: it names a message that was taken, and a failure too"
+        code = read_code(data, response)
+        raise GatewayError(NAME, endpoint, ErrorKind.UNKNOWN, problem, code=code, status=response.status)
     if not says_no(data.get("success")):
         raise unclear(
             endpoint, response, codes, data, "the answer has no success flag", safe_to_repeat=safe_to_repeat
@@ -80,6 +87,14 @@ def accepted_answer(
     if also_good is not None and read_code(data, response) == also_good and response.status != 429:
         return data
     raise _refused(endpoint, response, codes, data, safe_to_repeat=safe_to_repeat, numbers=numbers)
+
+
+def _names_a_send(data: Mapping[str, Any]) -> bool:
+    """Say whether an answer holds an id, or a number of a bulk send that was taken."""
+    message_id = as_text(pick(data, "message_id", "messageId"))
+    if message_id is not None and is_id(message_id):
+        return True
+    return any(as_verdict(entry.get("success")) is True for entry in bulk_entries(data) or [])
 
 
 def says_no(flag: Any) -> bool:

@@ -17,7 +17,12 @@ from airflow_provider_voicepartner.gateways.voicepartner.answers import (
 )
 from airflow_provider_voicepartner.gateways.voicepartner.callbacks import parse_callback
 from airflow_provider_voicepartner.gateways.voicepartner.identity import BASE_URL, KINDS, LABEL, NAME
-from airflow_provider_voicepartner.gateways.voicepartner.messages import build_batch, check_message
+from airflow_provider_voicepartner.gateways.voicepartner.messages import (
+    build_batch,
+    check_message,
+    check_recipient,
+    segments_of,
+)
 from airflow_provider_voicepartner.gateways.voicepartner.options import TtsOptions, VoicemailOptions
 from airflow_provider_voicepartner.gateways.voicepartner.requests import (
     authenticate,
@@ -43,10 +48,12 @@ __all__ = [
     "build_cancel",
     "build_rename_audio",
     "check_message",
+    "check_recipient",
     "parse_audios",
     "parse_balance",
     "parse_batch",
     "parse_callback",
     "parse_cancel",
     "parse_rename_audio",
+    "segments_of",
 ]

@@ -51,6 +51,14 @@ def check_message(message: Message, recipients_have_fields: bool) -> None:
         raise _no_sms()
 
 
+def check_recipient(message: Message, recipient: Recipient) -> None:
+    """Refuse nobody: all get the same, and a text with placeholders was refused before."""
+
+
+def segments_of(message: Message) -> None:
+    """Return None: there are no SMS."""
+
+
 def _no_sms() -> InvalidArgumentError:
     return InvalidArgumentError(
         "message", "Voice Partner sends no SMS; use a connection of type smspartner or octopush for it"
