@@ -192,7 +192,9 @@ class SendingOperator(BaseOperator):
             limit = self.execution_timeout.total_seconds() if self.execution_timeout else None
             warn_of_a_long_campaign(plan, hook, message, limit)
             dry_run = read_flag("dry_run", self.is_dry_run)
-            report = send_campaign(campaign, plan, hook, context, stop=self._stop, dry_run=dry_run)
+            # A campaign that fails raises its sign for good, so it is not the task's own.
+            stop = StopSign(lambda: self._stop.is_up)
+            report = send_campaign(campaign, plan, hook, context, stop=stop, dry_run=dry_run)
         except RetryableNotSentError as error:
             self._wait_in_triggerer(error, context)
             raise

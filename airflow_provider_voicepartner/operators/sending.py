@@ -202,12 +202,13 @@ def send_campaign(
     :param plan: where its recipients come from.
     :param hook: the gateway.
     :param context: Airflow's; holds the task's state store on Airflow 3.3 and later.
-    :param stop: raised when the task is killed.
+    :param stop: raised when the task is killed, and by a campaign that fails: no request leaves after that.
     :param dry_run: go the whole way and send nothing; the ledger is then a forgetful one.
     """
     store = open_shared_store(hook, campaign.message.kind)
     turnstile = StoreTurnstile(store, hook)
     hook.sender.watch = turnstile.watch
+    hook.sender.may_leave = stop.check
     sleep = hook.sender.sleep
     hook.sender.sleep = stop.sleeper(sleep)
     hook.sender.turn = turnstile.waiting(hook.sender.sleep, campaign.longest_wait)

@@ -99,7 +99,7 @@ class CampaignSender:
     :param reference: makes the id of a batch; injected by tests.
     :param sleep: waits; injected by tests.
     :param clock: seconds that only go forward; injected by tests.
-    :param stop: raised by anybody to stop.
+    :param stop: raised by anybody to stop, and by a campaign that fails; what sends must heed it.
     """
 
     messenger: Messenger
@@ -128,8 +128,9 @@ class CampaignSender:
             try:
                 return run.to_the_end()
             except BaseException:
-                # A time-out, a kill, a bug: let what is under way land and be recorded, then go on falling.
-                run.land_all(GRACE_SECONDS)
+                # A time-out, a kill, a bug: nothing more leaves; let land what is on the wire, then go on falling.
+                self.stop.raise_()
+                run.land_all()
                 raise
 
 
@@ -187,7 +188,8 @@ class _Run:
             if not (self.under_way or self.ready) or self._has_waited_enough():
                 break
             self._wait()
-        if self.failure is not None:
+        # Who was stopped in a wait says less than how far we came.
+        if self.failure is not None and not isinstance(self.failure, CampaignInterruptedError):
             raise self.failure
         if len(self.records) < len(self.campaign.batches):
             raise CampaignInterruptedError(
@@ -198,10 +200,13 @@ class _Run:
 
     def _has_waited_enough(self) -> bool:
         """Say whether what is under way had its time, after somebody asked to stop."""
-        if not self.sender.stop.is_up:
-            return False
-        self.stopped_at = self.stopped_at or self.sender.clock()
-        return self.sender.clock() - self.stopped_at >= GRACE_SECONDS
+        return self.sender.stop.is_up and self._grace() <= 0
+
+    def _grace(self) -> float:
+        """Return the seconds that are left for what is under way, from the moment when this was first asked."""
+        now = time.monotonic()
+        self.stopped_at = self.stopped_at or now
+        return self.stopped_at + GRACE_SECONDS - now
 
     def _next_flights(self) -> Iterator[Flight]:
         """Yield what may leave now: as many as there are free lanes, each with its turn."""
@@ -374,9 +379,9 @@ class _Run:
             self.sender.ledger.write({**self.landed, **claims})
             self.landed.clear()
 
-    def land_all(self, seconds: float) -> None:
+    def land_all(self) -> None:
         """Wait for everything under way, for a limited time, and record what is known; claim nothing more."""
-        self.lanes.wait_for_all(list(self.under_way.values()), seconds)
+        self.lanes.wait_for_all(list(self.under_way.values()), self._grace())
         self._land()
         try:
             self._give_back()

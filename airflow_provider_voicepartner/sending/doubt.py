@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from airflow_provider_voicepartner.exceptions import (
+    CampaignInterruptedError,
     ConfigurationError,
     NotSentError,
     RejectedError,
@@ -75,6 +76,7 @@ class DoubtSettler:
         :returns: its record, sent or assumed sent; None when the user chose to send it again.
         :raises SendOutcomeUnknownError: nothing proves anything, and ``on_unknown`` is ``fail``.
         :raises RetryableNotSentError: the repeat could not be made now; the batch stays in doubt.
+        :raises CampaignInterruptedError: the campaign was stopped; the batch stays in doubt.
         """
         record = self._look_up(doubt) or self._repeat(doubt)
         if record is not None:
@@ -99,6 +101,8 @@ class DoubtSettler:
             self.sleep(pause)
             try:
                 found = self.messenger.was_sent(self.message, reference)
+            except CampaignInterruptedError:
+                raise
             except VoicePartnerProviderError as error:
                 log.warning("%s could not be looked up: %s", doubt, error)
                 continue

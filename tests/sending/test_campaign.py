@@ -31,6 +31,7 @@ from airflow_provider_voicepartner.hooks.octopush import OctopushHook
 from airflow_provider_voicepartner.hooks.smspartner import SmsPartnerHook
 from airflow_provider_voicepartner.sending.campaign import Campaign, CampaignSender, in_batches
 from airflow_provider_voicepartner.sending.fingerprint import fingerprint
+from airflow_provider_voicepartner.sending.lanes import Lanes
 from airflow_provider_voicepartner.sending.ledger import PLAN_KEY, BatchRecord, Ledger, Phase, key_of
 from airflow_provider_voicepartner.sending.stop import StopSign
 from tests.support.gateways import fault
@@ -690,6 +691,48 @@ def test_what_is_still_unanswered_after_the_grace_stays_in_doubt(monkeypatch: py
         attempt(messenger, store, campaign(2, max_in_flight=2), turnstile=turnstile, clock=clock)
     assert phases(store) == {0: "claimed"}
     answers.set()
+
+
+def test_what_was_told_to_stop_gets_its_time_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not once more when the campaign falls: Airflow kills a task a minute after it asked it to stop."""
+    monkeypatch.setattr("airflow_provider_voicepartner.sending.campaign.GRACE_SECONDS", 0.01)
+    given: list[float] = []
+    wait_for_all = Lanes.wait_for_all
+
+    def noting(lanes: Lanes, tasks: Any, seconds: float) -> None:
+        given.append(seconds)
+        wait_for_all(lanes, tasks, seconds)
+
+    monkeypatch.setattr(Lanes, "wait_for_all", noting)
+    stop, answers = StopSign(), threading.Event()
+
+    def check(first: str) -> None:
+        stop.raise_()
+        assert answers.wait(10)
+
+    with pytest.raises(CampaignInterruptedError):
+        attempt(FakeMessenger(check=check), FakeStore(), campaign(3), stop=stop)
+    assert max(given) <= 0
+    answers.set()
+
+
+def test_a_campaign_that_falls_tells_its_waiting_lanes(monkeypatch: pytest.MonkeyPatch) -> None:
+    store, stop = FakeStore(), StopSign()
+    waiting, never = threading.Event(), threading.Event()
+    sleep = stop.sleeper(lambda seconds: waiting.set() or (never.wait(0.01) and None))
+    messenger = FakeMessenger(check=lambda first: sleep(600))
+    turnstile = FakeTurnstile(FakeTime())
+
+    def clock() -> float:
+        if phases(store):
+            assert waiting.wait(10)
+            raise KeyboardInterrupt
+        return turnstile.time.moment
+
+    with pytest.raises(KeyboardInterrupt):
+        attempt(messenger, store, campaign(2, max_in_flight=2), turnstile=turnstile, clock=clock, stop=stop)
+    assert phases(store) == {0: "refused"}
+    assert stop.is_up
 
 
 # The rate limit

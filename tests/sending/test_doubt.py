@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_voicepartner.exceptions import (
+    CampaignInterruptedError,
     ConfigurationError,
     DeliveryUnconfirmedError,
     RejectedError,
@@ -204,3 +205,10 @@ def test_to_resend_leaves_the_sending_to_the_loop() -> None:
     messenger = Gateway()
     assert settler(messenger, on_unknown="resend").settle(doubt()) is None
     assert not messenger.steps
+
+
+@pytest.mark.parametrize("choice", ["fail", "assume_sent", "resend"])
+def test_a_look_up_that_is_stopped_decides_nothing(choice: Any) -> None:
+    messenger = Gateway(finds=True, trouble_asked=[CampaignInterruptedError("stopped")])
+    with pytest.raises(CampaignInterruptedError):
+        settler(messenger, on_unknown=choice).settle(doubt())
