@@ -48,6 +48,8 @@ class SendingOperator(BaseOperator):
     :param on_empty: what to do when nobody is left to send to: ``fail``, or ``skip`` the task.
     :param on_unknown: what to do with a batch of which nobody knows whether it was sent: ``fail``, ``assume_sent``
         (never twice, perhaps not at all) or ``resend`` (perhaps twice).
+    :param send_again: any text. If it differs from the one that the task's state knows, everything is sent again, once,
+        whatever earlier attempts sent; retries with the same text go on (Airflow 3.3 and later). None never does that.
     :param max_cost: refuse to send what would cost more, in the account's currency.
     :param unit_price: price of one recipient, for ``max_cost`` with a gateway that cannot tell a price before sending.
     :param dry_run: go the whole way (planning, rate limit, budget) and send nothing: it ends with the gateway's
@@ -69,8 +71,8 @@ class SendingOperator(BaseOperator):
 
     template_fields: Sequence[str] = (
         "conn_id", "to", "column", "header", "sender", "send_at", "purpose", "options",
-        "on_invalid", "rejects_path", "on_empty",
-        "on_unknown", "max_cost", "unit_price", "is_dry_run", "max_in_flight", "region", "wait_for_completion",
+        "on_invalid", "rejects_path", "on_empty", "on_unknown", "send_again",
+        "max_cost", "unit_price", "is_dry_run", "max_in_flight", "region", "wait_for_completion",
         "completion",
     )  # fmt: skip
     private_fields: ClassVar[frozenset[str]] = frozenset({"to", "options"})
@@ -91,6 +93,7 @@ class SendingOperator(BaseOperator):
         rejects_path: str | None = None,
         on_empty: OnEmpty = "fail",
         on_unknown: OnUnknown = "fail",
+        send_again: str | None = None,
         max_cost: Any = None,
         unit_price: Any = None,
         dry_run: bool | str = False,
@@ -114,6 +117,7 @@ class SendingOperator(BaseOperator):
         self.rejects_path = rejects_path
         self.on_empty = on_empty
         self.on_unknown = on_unknown
+        self.send_again = send_again
         self.max_cost = max_cost
         self.unit_price = unit_price
         self.is_dry_run = dry_run  # Airflow's own operators have a method dry_run
@@ -123,6 +127,7 @@ class SendingOperator(BaseOperator):
         self.wait_for_completion = wait_for_completion
         self.completion = completion
         self._stop = StopSign()
+        self._is_resumed = False
 
     def _do_render_template_fields(
         self,
@@ -194,7 +199,9 @@ class SendingOperator(BaseOperator):
             dry_run = read_flag("dry_run", self.is_dry_run)
             # A campaign that fails raises its sign for good, so it is not the task's own.
             stop = StopSign(lambda: self._stop.is_up)
-            report = send_campaign(campaign, plan, hook, context, stop=stop, dry_run=dry_run)
+            report = send_campaign(
+                campaign, plan, hook, context, stop=stop, dry_run=dry_run, is_resumed=self._is_resumed
+            )
         except RetryableNotSentError as error:
             self._wait_in_triggerer(error, context)
             raise
@@ -258,6 +265,7 @@ class SendingOperator(BaseOperator):
         """
         if event != {"status": "due"}:
             raise ValueError(f"unexpected trigger event {event!r}")
+        self._is_resumed = True
         return self.execute(context)
 
     def _wait_in_triggerer(self, error: RetryableNotSentError, context: Context) -> None:

@@ -69,6 +69,7 @@ class Campaign:
     :param max_cost: stop before this price is passed; None has no limit.
     :param unit_price: price of one recipient, for gateways that cannot tell before sending.
     :param on_unknown: what to do with a batch that is in doubt.
+    :param send_again: any text; everything is sent again, once, if it differs from the one that the ledger knows.
     :param max_in_flight: batches under way at once.
     :param longest_wait: seconds to wait for the rate limit; beyond it the campaign is handed back. None always waits.
     """
@@ -80,6 +81,7 @@ class Campaign:
     max_cost: Decimal | None = None
     unit_price: Decimal | None = None
     on_unknown: OnUnknown = "fail"
+    send_again: str | None = None
     max_in_flight: int = MAX_IN_FLIGHT
     longest_wait: float | None = None
 
@@ -122,7 +124,7 @@ class CampaignSender:
         :raises SendOutcomeUnknownError: a batch is in doubt and ``on_unknown`` is ``fail``.
         :raises CampaignInterruptedError: ``stop`` was raised; what was sent is recorded.
         """
-        self.ledger.open(len(campaign.batches), on_unknown=campaign.on_unknown)
+        self.ledger.open(len(campaign.batches), send_again=campaign.send_again)
         with closing(Lanes()) as lanes:
             run = _Run(sender=self, campaign=campaign, lanes=lanes)
             try:

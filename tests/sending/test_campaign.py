@@ -945,11 +945,43 @@ def test_changed_input_is_refused_and_nothing_is_sent() -> None:
     assert messenger.messaged.total() == 3 * SIZE
 
 
-def test_resend_sends_all_of_a_changed_input() -> None:
+@pytest.mark.parametrize("choice", ["fail", "assume_sent", "resend"])
+def test_what_to_do_with_a_doubt_is_no_leave_to_send_a_changed_input(choice: Any) -> None:
+    """With a template of the present time, every retry would send everything again."""
+    store, messenger = FakeStore(), FakeMessenger()
+    attempt(messenger, store, campaign(3, on_unknown=choice))
+    for number in (2, 3):
+        with pytest.raises(ConfigurationError, match="send_again"):
+            attempt(messenger, store, campaign(3, start=10 * number, on_unknown=choice), try_number=number)
+    assert messenger.messaged.total() == 3 * SIZE
+
+
+@pytest.mark.parametrize("start", [0, 10], ids=["unchanged input", "changed input"])
+def test_a_new_send_again_sends_everything_once_more_and_a_retry_goes_on(start: int) -> None:
     store, messenger = FakeStore(), FakeMessenger()
     attempt(messenger, store, campaign(3))
-    attempt(messenger, store, campaign(3, start=10, on_unknown="resend"), try_number=2)
-    assert len(messenger.messaged) == 6 * SIZE
+    references = list(messenger.taken)
+    again = campaign(3, start=start, send_again="the first text was wrong")
+    messenger.trouble = {people(1, start + 2 * SIZE)[0].phone_number: [RetryableNotSentError("429")]}
+    with pytest.raises(RetryableNotSentError):
+        attempt(messenger, store, again, try_number=2)
+    assert messenger.messaged.total() == 5 * SIZE
+    for number in (3, 4):
+        attempt(messenger, store, again, try_number=number)
+    assert messenger.messaged.total() == 6 * SIZE
+    assert len(set(messenger.taken)) == 6
+    assert not set(messenger.taken[3:]) & set(references)
+
+
+def test_a_new_send_again_sends_what_is_in_doubt_too_under_a_new_reference() -> None:
+    store, messenger = FakeStore(), FakeMessenger(lost={first_of(0): SendOutcomeUnknownError("lost")})
+    with pytest.raises(SendOutcomeUnknownError):
+        attempt(messenger, store, campaign(1))
+    doubtful = record_of(store, 0)["reference"]
+    [record] = attempt(messenger, store, campaign(1, send_again="all of it"), try_number=2)
+    assert record.phase is Phase.SENT
+    assert record.reference != doubtful
+    assert messenger.messaged.total() == 2 * SIZE
 
 
 def test_state_that_cannot_be_read_stops_everything() -> None:
