@@ -16,6 +16,7 @@ from airflow_provider_voicepartner.gateways.errors import ErrorKind
 from airflow_provider_voicepartner.gateways.model import Message, Receipt, Recipient
 from airflow_provider_voicepartner.gateways.wire import ApiRequest
 from airflow_provider_voicepartner.sending.doubt import Doubt, DoubtSettler
+from airflow_provider_voicepartner.sending.evidence import Evidence
 from airflow_provider_voicepartner.sending.ledger import BatchRecord, Phase
 from airflow_provider_voicepartner.sending.messenger import Messenger, Turn
 
@@ -98,31 +99,37 @@ class Carrier:
         except (NotSentError, ConfigurationError, CampaignInterruptedError) as error:
             # Interrupted: in a wait before the request left, or between two tries of which the first was refused.
             if _proves(error):
-                return Landing(index=flight.index, record=self.settler.proven(_doubt(flight, error)))
+                return self._proven(flight, error)
             return Landing(index=flight.index, record=flight.not_taken, error=error)
         except SendOutcomeUnknownError as error:
             return self._settle_at_once(flight, error)
-        return Landing(index=flight.index, record=self._record_of(flight, receipt))
+        again = Evidence.SENT_AGAIN if flight.doubted else None
+        return Landing(index=flight.index, record=self._record_of(flight, receipt, again))
+
+    def _proven(self, flight: Flight, error: Exception) -> Landing:
+        record = self.settler.proven(_doubt(flight, error), Evidence.REPEAT_REFUSED)
+        return Landing(index=flight.index, record=record)
 
     def _settle_at_once(self, flight: Flight, error: SendOutcomeUnknownError) -> Landing:
         try:
             record = self.settler.settle(_doubt(flight, error))
             if record is None:
                 receipt = self.messenger.deliver(flight.request, self.message, flight.recipients)
-                record = self._record_of(flight, receipt)
+                record = self._record_of(flight, receipt, Evidence.SENT_AGAIN)
         except Exception as still:
             if _proves(still):
-                return Landing(index=flight.index, record=self.settler.proven(_doubt(flight, error)))
+                return self._proven(flight, still)
             # The claim stays as it is: in doubt.
             return Landing(index=flight.index, record=None, error=still)
         return Landing(index=flight.index, record=record)
 
-    def _record_of(self, flight: Flight, receipt: Receipt) -> BatchRecord:
+    def _record_of(self, flight: Flight, receipt: Receipt, evidence: Evidence | None) -> BatchRecord:
         return BatchRecord.of_receipt(
             receipt,
             reference=flight.claim.reference,
             size=flight.claim.size,
             at=self.now().isoformat(),
+            evidence=evidence,
         )
 
 

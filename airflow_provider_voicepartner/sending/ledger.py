@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol
 
 from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.gateways.model import Receipt
+from airflow_provider_voicepartner.sending.evidence import Evidence
 
 log = logging.getLogger(__name__)
 
@@ -80,6 +81,7 @@ class BatchRecord:
     :param currency: ISO 4217 code.
     :param tag: what to ask the gateway by, where it gave no id.
     :param at: when the phase began, ISO 8601.
+    :param evidence: what settled it, where it was in doubt once.
     """
 
     phase: Phase
@@ -93,9 +95,12 @@ class BatchRecord:
     currency: str | None = None
     tag: str | None = None
     at: str | None = None
+    evidence: Evidence | None = None
 
     @classmethod
-    def of_receipt(cls, receipt: Receipt, *, reference: str, size: int, at: str) -> BatchRecord:
+    def of_receipt(
+        cls, receipt: Receipt, *, reference: str, size: int, at: str, evidence: Evidence | None = None
+    ) -> BatchRecord:
         """Record that the gateway took a batch."""
         return cls(
             phase=Phase.SENT,
@@ -108,12 +113,14 @@ class BatchRecord:
             cost=receipt.cost,
             currency=receipt.currency,
             at=at,
+            evidence=evidence,
         )
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON, unset values left out."""
         values = {name: getattr(self, name) for name in self.__slots__}
         values |= {"phase": self.phase.value, "cost": None if self.cost is None else str(self.cost)}
+        values |= {"evidence": None if self.evidence is None else self.evidence.value}
         return {name: value for name, value in values.items() if value is not None}
 
     @classmethod
@@ -128,6 +135,8 @@ class BatchRecord:
             if any(type(value) is not _TYPES.get(name, str) for name, value in values.items()):
                 raise TypeError
             values["phase"] = Phase(values["phase"])
+            if "evidence" in values:
+                values["evidence"] = Evidence(values["evidence"])
             if "cost" in values:
                 values["cost"] = Decimal(values["cost"])
             return cls(**values)

@@ -77,6 +77,7 @@ def test_a_lost_answer_is_settled_by_the_gateways_own_knowledge(sandbox: Any) ->
     assert report["counts"]["accepted"] == 2
     assert report["batches"][0]["gateway_id"] is None
     assert report["batches"][0]["tag"] == report["batches"][0]["reference"]
+    assert report["batches"][0]["evidence"] == "look_up"
 
 
 @pytest.mark.usefixtures("one_look_up")
@@ -89,7 +90,7 @@ def test_what_a_look_up_does_not_find_stays_in_doubt_and_the_retry_does_not_send
     assert sent(sandbox, "smspartner") == {}
     report = sms(on_unknown="assume_sent").execute(context(store, try_number=3))
     assert report["counts"]["in_doubt"] == 2
-    assert report["batches"][0]["state"] == "assumed_sent"
+    assert (report["batches"][0]["state"], report["batches"][0]["evidence"]) == ("assumed_sent", "assumed")
     assert sent(sandbox, "smspartner") == {}
 
 

@@ -30,6 +30,7 @@ from airflow_provider_voicepartner.gateways.wire import Credentials
 from airflow_provider_voicepartner.hooks.octopush import OctopushHook
 from airflow_provider_voicepartner.hooks.smspartner import SmsPartnerHook
 from airflow_provider_voicepartner.sending.campaign import Campaign, CampaignSender, in_batches
+from airflow_provider_voicepartner.sending.evidence import Evidence
 from airflow_provider_voicepartner.sending.fingerprint import fingerprint
 from airflow_provider_voicepartner.sending.lanes import Lanes
 from airflow_provider_voicepartner.sending.ledger import PLAN_KEY, BatchRecord, Ledger, Phase, key_of
@@ -284,6 +285,7 @@ def test_what_is_in_doubt_can_be_sent_again_under_its_reference(point: str) -> N
     for number in (2, 3):  # and only once: it is recorded as sent now
         records = attempt(messenger, store, campaign(on_unknown="resend"), try_number=number)
         assert records[doubtful].reference == reference
+        assert records[doubtful].evidence is Evidence.SENT_AGAIN
         assert len(messenger.messaged) == 3 * SIZE
         twice = SIZE if messaged > doubtful else 0
         assert messenger.messaged.total() == 3 * SIZE + twice
@@ -296,6 +298,7 @@ def test_with_evidence_nobody_has_to_choose(point: str, evidence: str) -> None:
     messenger = crash_at(point, store)
     messenger.finds, messenger.recognises = evidence == "finds", evidence == "recognises"
     messaged, doubtful = CRASHES[point]
+    assert doubtful is not None
     if evidence == "finds" and messaged == doubtful:
         # It was not sent, and a gateway that does not know a batch proves nothing.
         with pytest.raises(SendOutcomeUnknownError):
@@ -303,6 +306,10 @@ def test_with_evidence_nobody_has_to_choose(point: str, evidence: str) -> None:
         return
     records = attempt(messenger, store, campaign(), try_number=2)
     assert [record.phase for record in records] == [Phase.SENT] * 3
+    was_taken = messaged > doubtful
+    repeated = Evidence.REPEAT_REFUSED if was_taken else Evidence.REPEAT_ACCEPTED
+    why = Evidence.LOOK_UP if evidence == "finds" else repeated
+    assert [record.evidence for record in records] == [why if n == doubtful else None for n in range(3)]
     assert len(messenger.messaged) == 3 * SIZE
     assert set(messenger.messaged.values()) == {1}
 
@@ -523,6 +530,7 @@ def test_a_lost_answer_follows_the_users_choice_at_once(choice: Any, messaged: i
     messenger = FakeMessenger(trouble={first_of(0): [SendOutcomeUnknownError("lost")]})
     records = attempt(messenger, store, campaign(2, on_unknown=choice))
     assert records[0].phase is (Phase.SENT if messaged else Phase.ASSUMED_SENT)
+    assert records[0].evidence is (Evidence.SENT_AGAIN if messaged else Evidence.ASSUMED)
     assert messenger.messaged.total() == SIZE + messaged
     assert phases(store) == {0: records[0].phase.value, 1: "sent"}
 
@@ -553,6 +561,7 @@ def test_a_gateway_that_says_it_had_this_very_batch_before_proves_that_it_took_i
     messenger = FakeMessenger(trouble={first_of(0): [refusal]})
     records = attempt(messenger, store, campaign(2))
     assert [(record.phase, record.accepted) for record in records] == [(Phase.SENT, SIZE)] * 2
+    assert [record.evidence for record in records] == [Evidence.REPEAT_REFUSED, None]
     assert list(messenger.messaged) == [person.phone_number for person in people(SIZE, SIZE)]
     attempt(messenger, store, campaign(2), try_number=2)
     assert messenger.messaged.total() == SIZE

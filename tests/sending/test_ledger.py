@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.gateways.model import Receipt, RefusedRecipient
+from airflow_provider_voicepartner.sending.evidence import Evidence
 from airflow_provider_voicepartner.sending.ledger import (
     BATCHES_PER_KEY,
     PLAN_KEY,
@@ -43,6 +44,7 @@ RECORDS = st.builds(
     cost=st.none() | st.decimals(allow_nan=False, allow_infinity=False, places=3),
     currency=st.none() | st.just("EUR"),
     at=st.none() | st.just("2031-05-06T12:00:00+00:00"),
+    evidence=st.none() | st.sampled_from(Evidence),
 )
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
@@ -71,6 +73,16 @@ def test_a_record_comes_back_as_it_was_written_and_is_plain_json(record: BatchRe
     data = record.to_json()
     assert_plain(data)
     assert BatchRecord.from_json(json.loads(json.dumps(data))) == record
+
+
+def test_a_record_of_a_version_that_kept_no_evidence_is_read_without() -> None:
+    assert "evidence" not in SENT.to_json()
+    assert BatchRecord.from_json(SENT.to_json()).evidence is None
+
+
+def test_a_word_that_is_no_evidence_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        BatchRecord.from_json({**SENT.to_json(), "evidence": "hearsay"})
 
 
 def test_a_record_of_a_later_version_is_read_without_its_new_names() -> None:
@@ -354,7 +366,7 @@ def test_no_value_comes_near_the_size_that_the_store_warns_of() -> None:
     """The longest record: in doubt once, with a user's tag, a long gateway id and a price."""
     longest = replace(
         SENT, reference="k" * 20, size=500, accepted=500, opted_out=500, gateway_id="9" * 36, segments=5000,
-        cost=Decimal("12345.678901"), tag="t" * 20,
+        cost=Decimal("12345.678901"), tag="t" * 20, evidence=Evidence.REPEAT_ACCEPTED,
     )  # fmt: skip
     store = FakeStore()
     opened(store, batches=2000).write(dict.fromkeys(range(2000), longest))
