@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator, conf
 
-from airflow_provider_voicepartner.exceptions import RetryableNotSentError
+from airflow_provider_voicepartner.exceptions import CampaignInterruptedError, RetryableNotSentError
 from airflow_provider_voicepartner.operators.sealed import seal, unseal
 from airflow_provider_voicepartner.sending.stop import StopSign
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_voicepartner.gateways.model import Kind, Message, Purpose
     from airflow_provider_voicepartner.hooks.base import GatewayHook
+    from airflow_provider_voicepartner.operators.time_limit import TimeLimit
     from airflow_provider_voicepartner.sending.ledger import OnUnknown
     from airflow_provider_voicepartner.sending.planning import CampaignPlan
     from airflow_provider_voicepartner.sending.report import CampaignReport
@@ -27,6 +29,8 @@ OnInvalid = Literal["fail", "skip"]
 OnEmpty = Literal["fail", "skip"]
 
 DEFER_FROM_SECONDS = 30.0
+"""A wait of this length or more goes to the triggerer, where that is wanted."""
+LONGEST_SLEEP = math.nextafter(DEFER_FROM_SECONDS, 0)
 
 
 class SendingOperator(BaseOperator):
@@ -55,8 +59,8 @@ class SendingOperator(BaseOperator):
     :param dry_run: go the whole way (planning, rate limit, budget) and send nothing: it ends with the gateway's
         simulation where there is one (SMS Partner, Octopush), else with words; the report says which.
     :param max_in_flight: batches of up to 500 recipients that are under way at once; each is recorded on its own.
-    :param deferrable: wait in the triggerer, without holding a worker, when the gateway's rate limit asks for more than
-        30 s (Airflow 3.3 and later, whose task state tells the resumed task what it sent); default
+    :param deferrable: wait in the triggerer, without holding a worker, when the gateway's rate limit asks for 30 s
+        or more (Airflow 3.3 and later, whose task state tells the resumed task what it sent); default
         ``[operators] default_deferrable``.
     :param region: where national numbers belong, as ISO 3166 code.
     :param wait_for_completion: when all is sent, wait until everybody has a final status, and add the counts to the
@@ -178,12 +182,17 @@ class SendingOperator(BaseOperator):
             send_campaign,
             warn_of_a_long_campaign,
         )
+        from airflow_provider_voicepartner.operators.time_limit import TimeLimit
         from airflow_provider_voicepartner.operators.waiting import check_that_results_can_come
         from airflow_provider_voicepartner.sending.arguments import read_flag
 
         hook = self._hook()
-        longest_wait = DEFER_FROM_SECONDS if self._may_wait_in_triggerer(context) else None
+        may_defer = self._may_wait_in_triggerer(context)
+        longest_wait = LONGEST_SLEEP if may_defer else None
+        # Where a try is never cut into parts, Airflow's own clock is right.
+        time_limit = TimeLimit.of(self.execution_timeout if may_defer else None, context)
         try:
+            time_limit.check()
             hook.check_connection()
             if self._waits:
                 check_that_results_can_come(hook, self.completion)
@@ -198,12 +207,15 @@ class SendingOperator(BaseOperator):
             warn_of_a_long_campaign(plan, hook, message, limit)
             dry_run = read_flag("dry_run", self.is_dry_run)
             # A campaign that fails raises its sign for good, so it is not the task's own.
-            stop = StopSign(lambda: self._stop.is_up)
+            stop = StopSign(lambda: self._stop.is_up or time_limit.is_over)
             report = send_campaign(
                 campaign, plan, hook, context, stop=stop, dry_run=dry_run, is_resumed=self._is_resumed
             )
         except RetryableNotSentError as error:
-            self._wait_in_triggerer(error, context)
+            self._wait_in_triggerer(error, context, time_limit)
+            raise
+        except CampaignInterruptedError:
+            time_limit.check()
             raise
         finally:
             hook.close()
@@ -268,15 +280,23 @@ class SendingOperator(BaseOperator):
         self._is_resumed = True
         return self.execute(context)
 
-    def _wait_in_triggerer(self, error: RetryableNotSentError, context: Context) -> None:
-        """Hand a long wait to the triggerer; return where that is not wanted or would lose what was sent."""
+    def _wait_in_triggerer(
+        self, error: RetryableNotSentError, context: Context, time_limit: TimeLimit
+    ) -> None:
+        """
+        Hand a long wait to the triggerer; return where that is not wanted or would lose what was sent.
+
+        :raises AirflowTaskTimeout: nothing is left of ``execution_timeout``; what is left also ends the wait.
+        """
         wait = error.retry_after
-        if wait is None or wait <= DEFER_FROM_SECONDS or not self._may_wait_in_triggerer(context):
+        if wait is None or wait < DEFER_FROM_SECONDS or not self._may_wait_in_triggerer(context):
             return
+        time_limit.check()
         from airflow_provider_voicepartner.triggers.pacing import WaitUntilTrigger
 
         self.log.info("The gateway asks to wait %.0f s; waiting in the triggerer", wait)
-        self.defer(trigger=WaitUntilTrigger(time.time() + wait), method_name="resume")
+        trigger = WaitUntilTrigger(time.time() + wait)
+        self.defer(trigger=trigger, method_name="resume", timeout=time_limit.left)
 
     def _may_wait_in_triggerer(self, context: Context) -> bool:
         """
