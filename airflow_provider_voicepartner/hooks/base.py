@@ -53,6 +53,7 @@ from airflow_provider_voicepartner.hooks.http import (
     hide_from_http_logs,
     new_session,
 )
+from airflow_provider_voicepartner.sending.evidence import Evidence
 from airflow_provider_voicepartner.sending.fingerprint import new_reference
 
 Answer = TypeVar("Answer")
@@ -262,13 +263,10 @@ class GatewayHook(BaseHook):
         """Say whether there is anywhere to look whether a batch was sent: at the gateway, or in what it called back."""
         return self.tag_of(message, reference) is not None or self._is_called_back
 
-    def was_sent(self, message: Message, reference: str) -> bool:
-        """
-        Look whether a batch was sent: here, whether the gateway called back about it; gateways that know it are asked.
-
-        :returns: True proves that it was sent. False proves nothing.
-        """
-        return self._is_called_back and was_reported(self.gateway.NAME, reference)
+    def find_proof(self, message: Message, reference: str) -> Evidence | None:
+        """Return what proves that a batch was sent: here, that it was called back about. None proves nothing."""
+        is_reported = self._is_called_back and was_reported(self.gateway.NAME, reference)
+        return Evidence.CALLED_BACK if is_reported else None
 
     @property
     def _is_called_back(self) -> bool:

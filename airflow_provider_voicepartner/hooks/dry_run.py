@@ -13,6 +13,7 @@ from airflow_provider_voicepartner.gateways.model import CallbackUrls, Message, 
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.gateways.wire import ApiRequest
     from airflow_provider_voicepartner.hooks.base import GatewayHook
+    from airflow_provider_voicepartner.sending.evidence import Evidence
 
 
 class DryRun:
@@ -73,9 +74,9 @@ class DryRun:
         """There is nowhere to look."""
         return False
 
-    def was_sent(self, message: Message, reference: str) -> bool:
-        """Nothing was."""
-        return False
+    def find_proof(self, message: Message, reference: str) -> Evidence | None:
+        """There is none."""
+        return None
 
     def tag_of(self, message: Message, reference: str) -> str | None:
         """There is nothing to ask about."""

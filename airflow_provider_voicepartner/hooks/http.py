@@ -23,6 +23,7 @@ from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionErro
 
 from airflow_provider_voicepartner import __version__
 from airflow_provider_voicepartner.exceptions import (
+    CampaignInterruptedError,
     ConfigurationError,
     RetryableNotSentError,
     SendOutcomeUnknownError,
@@ -30,6 +31,7 @@ from airflow_provider_voicepartner.exceptions import (
 )
 from airflow_provider_voicepartner.gateways.errors import ErrorKind
 from airflow_provider_voicepartner.gateways.wire import ApiRequest, ApiResponse, scrub
+from airflow_provider_voicepartner.hooks.last_look import LastLook
 
 ATTEMPTS = 4
 LONGEST_WAIT = 60.0
@@ -221,6 +223,8 @@ class HttpSender:
     :param watch: is shown every answer with its request, for what it says of rate limits; must not raise.
     :param turn: waits until a request to an endpoint may leave, as the rate limit has it; raises
         ``RetryableNotSentError`` where that takes too long. None keeps no limit.
+    :param may_leave: asked right before a request leaves, each time, and again when it is connected; raises
+        ``CampaignInterruptedError`` to keep it here. None lets all leave.
     """
 
     gateway: str
@@ -237,6 +241,7 @@ class HttpSender:
     random: Random | None = None
     watch: Callable[[ApiRequest, ApiResponse], None] | None = None
     turn: Callable[[str], None] | None = None
+    may_leave: Callable[[], None] | None = None
     _templates: dict[object, requests.PreparedRequest] = field(default_factory=dict, init=False, repr=False)
 
     @cached_property
@@ -263,6 +268,7 @@ class HttpSender:
         :param has_turn: the caller has waited for the rate limit; repeats wait for turns of their own.
         :raises RetryableNotSentError: no connection; still 429 after the repeats; a read that keeps failing; or a turn
             that is too far away.
+        :raises CampaignInterruptedError: ``may_leave`` kept it here; nothing was sent, or its first try was refused.
         :raises SendOutcomeUnknownError: it left, it is not safe to repeat, and no answer came.
         :raises ConfigurationError: it cannot be put on the wire; nothing was sent.
         """
@@ -303,6 +309,8 @@ class HttpSender:
     def _attempt(self, request: ApiRequest, *, has_turn: bool = False) -> ApiResponse:
         if not has_turn and self.turn is not None:
             self.turn(request.endpoint)
+        if self.may_leave is not None:
+            self.may_leave()
         response, failure = self._exchange(request)
         if response is not None and self.watch is not None:
             self.watch(request, response)
@@ -351,6 +359,8 @@ class HttpSender:
                 return ApiResponse(
                     status=answer.status_code, body=body, headers=headers, private=private
                 ), None
+        except CampaignInterruptedError as stopped:
+            return None, stopped
         except Exception as error:
             # Every kind: one that got away from here would be an ordinary failure, and Airflow would send again.
             return None, self._failure(request, error)
@@ -360,7 +370,9 @@ class HttpSender:
         try:
             prepared = self._template(request).copy()
             if request.body is not None:
-                prepared.prepare_body(json.dumps(request.body).encode(), None)
+                prepared.prepare_body(body := json.dumps(request.body).encode(), None)
+                if self.may_leave is not None:
+                    prepared.body = LastLook(body, self.may_leave)  # type: ignore[assignment]  # requests takes files
             return prepared
         except (requests.RequestException, HTTPError, ValueError, TypeError):
             return None

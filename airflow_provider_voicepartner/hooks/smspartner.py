@@ -24,6 +24,7 @@ from airflow_provider_voicepartner.gateways.model import (
 from airflow_provider_voicepartner.hooks.base import GatewayHook
 from airflow_provider_voicepartner.hooks.checking import checked
 from airflow_provider_voicepartner.hooks.connection import ConnectionExtra
+from airflow_provider_voicepartner.sending.evidence import Evidence
 
 
 class SmsPartnerExtra(ConnectionExtra):
@@ -66,20 +67,19 @@ class SmsPartnerHook(GatewayHook):
         """Return the batch's tag there: our reference, behind the user's tag where there is one."""
         return smspartner.batch_tag(message, reference) if isinstance(message, SmsMessage) else None
 
-    def was_sent(self, message: Message, reference: str) -> bool:
+    def find_proof(self, message: Message, reference: str) -> Evidence | None:
         """Look a batch up by its tag, if no call came about it. A tag that is not known proves nothing."""
-        if super().was_sent(message, reference):
-            return True
+        proof = super().find_proof(message, reference)
         tag = self.tag_of(message, reference)
-        if tag is None:
-            return False
+        if proof is not None or tag is None:
+            return proof
         try:
             page = self.get_status_by_tag(tag)
         except RejectedError as error:
             if error.kind is ErrorKind.NOT_FOUND:
-                return False
+                return None
             raise
-        return bool(page.reports)
+        return Evidence.LOOK_UP if page.reports else None
 
     def poll_by_tag(self, tag: str) -> tuple[DeliveryReport, ...]:
         """Ask what became of every recipient of a batch whose id is not known, page after page."""

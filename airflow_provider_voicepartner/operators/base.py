@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator, conf
 
-from airflow_provider_voicepartner.exceptions import RetryableNotSentError
+from airflow_provider_voicepartner.exceptions import CampaignInterruptedError, RetryableNotSentError
 from airflow_provider_voicepartner.operators.sealed import seal, unseal
 from airflow_provider_voicepartner.sending.stop import StopSign
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_voicepartner.gateways.model import Kind, Message, Purpose
     from airflow_provider_voicepartner.hooks.base import GatewayHook
+    from airflow_provider_voicepartner.operators.time_limit import TimeLimit
     from airflow_provider_voicepartner.sending.ledger import OnUnknown
     from airflow_provider_voicepartner.sending.planning import CampaignPlan
     from airflow_provider_voicepartner.sending.report import CampaignReport
@@ -28,6 +30,8 @@ OnEmpty = Literal["fail", "skip"]
 OnLate = Literal["fail", "send_now"]
 
 DEFER_FROM_SECONDS = 30.0
+"""A wait of this length or more goes to the triggerer, where that is wanted."""
+LONGEST_SLEEP = math.nextafter(DEFER_FROM_SECONDS, 0)
 
 
 class SendingOperator(BaseOperator):
@@ -51,14 +55,16 @@ class SendingOperator(BaseOperator):
     :param on_empty: what to do when nobody is left to send to: ``fail``, or ``skip`` the task.
     :param on_unknown: what to do with a batch of which nobody knows whether it was sent: ``fail``, ``assume_sent``
         (never twice, perhaps not at all) or ``resend`` (perhaps twice).
+    :param send_again: any text. If it differs from the one that the task's state knows, everything is sent again, once,
+        whatever earlier attempts sent; retries with the same text go on (Airflow 3.3 and later). None never does that.
     :param max_cost: refuse to send what would cost more, in the account's currency.
     :param unit_price: price of one recipient: of one call, or of an SMS of one segment (a longer SMS counts each of its
         segments). For gateways that cannot tell a price before sending; where one does, its own price is taken.
     :param dry_run: go the whole way (planning, rate limit, budget) and send nothing: it ends with the gateway's
         simulation where there is one (SMS Partner, Octopush), else with words; the report says which.
     :param max_in_flight: batches of up to 500 recipients that are under way at once; each is recorded on its own.
-    :param deferrable: wait in the triggerer, without holding a worker, when the gateway's rate limit asks for more than
-        30 s (Airflow 3.3 and later, whose task state tells the resumed task what it sent); default
+    :param deferrable: wait in the triggerer, without holding a worker, when the gateway's rate limit asks for 30 s
+        or more (Airflow 3.3 and later, whose task state tells the resumed task what it sent); default
         ``[operators] default_deferrable``.
     :param region: where national numbers belong, as ISO 3166 code.
     :param wait_for_completion: when all is sent, wait until everybody has a final status, and add the counts to the
@@ -73,8 +79,8 @@ class SendingOperator(BaseOperator):
 
     template_fields: Sequence[str] = (
         "conn_id", "to", "column", "header", "sender", "send_at", "on_late", "purpose", "options",
-        "on_invalid", "rejects_path", "on_empty",
-        "on_unknown", "max_cost", "unit_price", "is_dry_run", "max_in_flight", "region", "wait_for_completion",
+        "on_invalid", "rejects_path", "on_empty", "on_unknown", "send_again",
+        "max_cost", "unit_price", "is_dry_run", "max_in_flight", "region", "wait_for_completion",
         "completion",
     )  # fmt: skip
     private_fields: ClassVar[frozenset[str]] = frozenset({"to", "options"})
@@ -96,6 +102,7 @@ class SendingOperator(BaseOperator):
         rejects_path: str | None = None,
         on_empty: OnEmpty = "fail",
         on_unknown: OnUnknown = "fail",
+        send_again: str | None = None,
         max_cost: Any = None,
         unit_price: Any = None,
         dry_run: bool | str = False,
@@ -120,6 +127,7 @@ class SendingOperator(BaseOperator):
         self.rejects_path = rejects_path
         self.on_empty = on_empty
         self.on_unknown = on_unknown
+        self.send_again = send_again
         self.max_cost = max_cost
         self.unit_price = unit_price
         self.is_dry_run = dry_run  # Airflow's own operators have a method dry_run
@@ -129,6 +137,7 @@ class SendingOperator(BaseOperator):
         self.wait_for_completion = wait_for_completion
         self.completion = completion
         self._stop = StopSign()
+        self._is_resumed = False
 
     def _do_render_template_fields(
         self,
@@ -179,12 +188,17 @@ class SendingOperator(BaseOperator):
             send_campaign,
             warn_of_a_long_campaign,
         )
+        from airflow_provider_voicepartner.operators.time_limit import TimeLimit
         from airflow_provider_voicepartner.operators.waiting import check_that_results_can_come
         from airflow_provider_voicepartner.sending.arguments import read_flag
 
         hook = self._hook()
-        longest_wait = DEFER_FROM_SECONDS if self._may_wait_in_triggerer(context) else None
+        may_defer = self._may_wait_in_triggerer(context)
+        longest_wait = LONGEST_SLEEP if may_defer else None
+        # Where a try is never cut into parts, Airflow's own clock is right.
+        time_limit = TimeLimit.of(self.execution_timeout if may_defer else None, context)
         try:
+            time_limit.check()
             hook.check_connection()
             if self._waits:
                 check_that_results_can_come(hook, self.completion)
@@ -198,9 +212,16 @@ class SendingOperator(BaseOperator):
             limit = self.execution_timeout.total_seconds() if self.execution_timeout else None
             warn_of_a_long_campaign(plan, hook, message, limit, campaign.send_at)
             dry_run = read_flag("dry_run", self.is_dry_run)
-            report = send_campaign(campaign, plan, hook, context, stop=self._stop, dry_run=dry_run)
+            # A campaign that fails raises its sign for good, so it is not the task's own.
+            stop = StopSign(lambda: self._stop.is_up or time_limit.is_over)
+            report = send_campaign(
+                campaign, plan, hook, context, stop=stop, dry_run=dry_run, is_resumed=self._is_resumed
+            )
         except RetryableNotSentError as error:
-            self._wait_in_triggerer(error, context)
+            self._wait_in_triggerer(error, context, time_limit)
+            raise
+        except CampaignInterruptedError:
+            time_limit.check()
             raise
         finally:
             hook.close()
@@ -262,17 +283,26 @@ class SendingOperator(BaseOperator):
         """
         if event != {"status": "due"}:
             raise ValueError(f"unexpected trigger event {event!r}")
+        self._is_resumed = True
         return self.execute(context)
 
-    def _wait_in_triggerer(self, error: RetryableNotSentError, context: Context) -> None:
-        """Hand a long wait to the triggerer; return where that is not wanted or would lose what was sent."""
+    def _wait_in_triggerer(
+        self, error: RetryableNotSentError, context: Context, time_limit: TimeLimit
+    ) -> None:
+        """
+        Hand a long wait to the triggerer; return where that is not wanted or would lose what was sent.
+
+        :raises AirflowTaskTimeout: nothing is left of ``execution_timeout``; what is left also ends the wait.
+        """
         wait = error.retry_after
-        if wait is None or wait <= DEFER_FROM_SECONDS or not self._may_wait_in_triggerer(context):
+        if wait is None or wait < DEFER_FROM_SECONDS or not self._may_wait_in_triggerer(context):
             return
+        time_limit.check()
         from airflow_provider_voicepartner.triggers.pacing import WaitUntilTrigger
 
         self.log.info("The gateway asks to wait %.0f s; waiting in the triggerer", wait)
-        self.defer(trigger=WaitUntilTrigger(time.time() + wait), method_name="resume")
+        trigger = WaitUntilTrigger(time.time() + wait)
+        self.defer(trigger=trigger, method_name="resume", timeout=time_limit.left)
 
     def _may_wait_in_triggerer(self, context: Context) -> bool:
         """

@@ -26,7 +26,13 @@ if TYPE_CHECKING:
 
 @contextmanager
 def task_ledger(
-    context: Context, state: StateStore | None, store: Store, plan: CampaignPlan, hook: GatewayHook
+    context: Context,
+    state: StateStore | None,
+    store: Store,
+    plan: CampaignPlan,
+    hook: GatewayHook,
+    *,
+    is_resumed: bool = False,
 ) -> Iterator[Ledger]:
     """
     Give a task its ledger for one attempt.
@@ -36,11 +42,12 @@ def task_ledger(
     :param store: ours, where mapped instances know of each other; any other task does not touch it.
     :param plan: what is to be sent.
     :param hook: the account.
+    :param is_resumed: the attempt goes on after a wait in the triggerer.
     """
     ti: Any = context["ti"]
     map_index = getattr(ti, "map_index", None)
     if map_index is None or map_index < 0:
-        yield Ledger(state, fingerprint=plan.fingerprint, try_number=ti.try_number)
+        yield Ledger(state, fingerprint=plan.fingerprint, try_number=ti.try_number, is_resumed=is_resumed)
         return
     mapped = MappedList(
         store=store,
@@ -53,7 +60,7 @@ def task_ledger(
         expansion=expansion_of(context),
         attempt=ti.try_number,
     )
-    ledger = MappedLedger(state, mapped)
+    ledger = MappedLedger(state, mapped, is_resumed=is_resumed)
     try:
         yield ledger
     except BaseException:

@@ -24,6 +24,7 @@ from airflow_provider_voicepartner.sending.arguments import (
     read_flag,
     read_money,
     read_recipients,
+    read_send_again,
     read_send_at,
 )
 from airflow_provider_voicepartner.sending.campaign import Campaign, CampaignSender
@@ -216,6 +217,7 @@ def campaign_of(
         unit_price=read_money("unit_price", operator.unit_price),
         weigh=plan.segments_of,
         on_unknown=read_choice("on_unknown", operator.on_unknown, literals(OnUnknown)),
+        send_again=read_send_again(operator.send_again),
         max_in_flight=read_count("max_in_flight", operator.max_in_flight),
         longest_wait=longest_wait,
     )
@@ -229,6 +231,7 @@ def send_campaign(
     *,
     stop: StopSign,
     dry_run: bool,
+    is_resumed: bool = False,
 ) -> CampaignReport:
     """
     Send what the ledger of this task does not know as sent.
@@ -237,19 +240,21 @@ def send_campaign(
     :param plan: where its recipients come from.
     :param hook: the gateway.
     :param context: Airflow's; holds the task's state store on Airflow 3.3 and later.
-    :param stop: raised when the task is killed.
+    :param stop: raised when the task is killed, and by a campaign that fails: no request leaves after that.
     :param dry_run: go the whole way and send nothing; the ledger is then a forgetful one.
+    :param is_resumed: the task goes on after a wait in the triggerer.
     """
     store = open_shared_store(hook, campaign.message.kind)
     turnstile = StoreTurnstile(store, hook)
     hook.sender.watch = turnstile.watch
+    hook.sender.may_leave = stop.check
     sleep = hook.sender.sleep
     hook.sender.sleep = stop.sleeper(sleep)
     hook.sender.turn = turnstile.waiting(
         hook.sender.sleep, campaign.longest_wait, brief={hook.gateway.build_balance().endpoint}
     )
     forgetful = nullcontext(Ledger(None, fingerprint=plan.fingerprint, try_number=1))
-    durable = task_ledger(context, task_state(context), store, plan, hook)
+    durable = task_ledger(context, task_state(context), store, plan, hook, is_resumed=is_resumed)
     with closing(turnstile), forgetful if dry_run else durable as ledger:
         sender = CampaignSender(
             messenger=DryRun(hook) if dry_run else hook,

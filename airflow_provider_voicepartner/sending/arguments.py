@@ -59,6 +59,21 @@ def read_send_at(value: Any, *, argument: str = "send_at") -> datetime | None:
     return moment
 
 
+def read_send_again(value: Any) -> str | None:
+    """
+    Read the text that asks for everything to be sent again.
+
+    :param value: None, blank text, or the text that a template makes of None ask for nothing.
+    :raises ConfigurationError: for what is no text and no whole number.
+    """
+    if isinstance(value, bool) or not isinstance(value, str | int | None):
+        raise ConfigurationError(
+            f"send_again: is {type(value).__name__}, not text; give any text, such as a date"
+        )
+    text = "" if value is None else str(value).strip()
+    return None if text in ("", "None") else text
+
+
 def read_money(argument: str, value: Any) -> Decimal | None:
     """
     Read an amount of money from a number or its text; None or blank text means none.

@@ -14,28 +14,18 @@ from typing import Protocol
 
 from airflow_provider_voicepartner.exceptions import (
     CampaignInterruptedError,
-    ConfigurationError,
-    NotSentError,
     RetryableNotSentError,
-    SendOutcomeUnknownError,
 )
-from airflow_provider_voicepartner.gateways.errors import ErrorKind
-from airflow_provider_voicepartner.gateways.model import (
-    MAX_RECIPIENTS_PER_BATCH,
-    Message,
-    Receipt,
-    Recipient,
-)
-from airflow_provider_voicepartner.gateways.wire import ApiRequest
+from airflow_provider_voicepartner.gateways.model import MAX_RECIPIENTS_PER_BATCH, Message, Recipient
 from airflow_provider_voicepartner.sending.budget import Budget
 from airflow_provider_voicepartner.sending.doubt import Doubt, DoubtSettler
 from airflow_provider_voicepartner.sending.fingerprint import new_reference
+from airflow_provider_voicepartner.sending.flight import Carrier, Flight, Landing
 from airflow_provider_voicepartner.sending.lanes import Lanes, Task
 from airflow_provider_voicepartner.sending.ledger import BatchRecord, Ledger, OnUnknown, Phase
 from airflow_provider_voicepartner.sending.messenger import (
     Messenger,
     NoLimit,
-    Turn,
     Turnstile,
     TurnTooFarError,
 )
@@ -82,6 +72,7 @@ class Campaign:
     :param unit_price: price of one SMS segment or one call, for gateways that cannot tell before sending.
     :param weigh: returns a batch's SMS segments, which it is priced by; None prices each recipient as one.
     :param on_unknown: what to do with a batch that is in doubt.
+    :param send_again: any text; everything is sent again, once, if it differs from the one that the ledger knows.
     :param max_in_flight: batches under way at once.
     :param longest_wait: seconds to wait for the rate limit; beyond it the campaign is handed back. None always waits.
     """
@@ -95,29 +86,9 @@ class Campaign:
     unit_price: Decimal | None = None
     weigh: Callable[[int], int] | None = None
     on_unknown: OnUnknown = "fail"
+    send_again: str | None = None
     max_in_flight: int = MAX_IN_FLIGHT
     longest_wait: float | None = None
-
-
-@dataclass(slots=True, kw_only=True)
-class _Flight:
-    """A batch that is ready to leave, or under way."""
-
-    index: int
-    recipients: Sequence[Recipient]
-    request: ApiRequest
-    claim: BatchRecord
-    turn: Turn
-    due: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Landing:
-    """How a flight ended: what to record, and what to raise once everything has landed."""
-
-    index: int
-    record: BatchRecord | None
-    error: BaseException | None = None
 
 
 @dataclass(kw_only=True)
@@ -135,7 +106,7 @@ class CampaignSender:
     :param reference: makes the id of a batch; injected by tests.
     :param sleep: waits; injected by tests.
     :param clock: seconds that only go forward; injected by tests.
-    :param stop: raised by anybody to stop.
+    :param stop: raised by anybody to stop, and by a campaign that fails; what sends must heed it.
     """
 
     messenger: Messenger
@@ -158,14 +129,15 @@ class CampaignSender:
         :raises SendOutcomeUnknownError: a batch is in doubt and ``on_unknown`` is ``fail``.
         :raises CampaignInterruptedError: ``stop`` was raised; what was sent is recorded.
         """
-        self.ledger.open(len(campaign.batches), on_unknown=campaign.on_unknown)
+        self.ledger.open(len(campaign.batches), send_again=campaign.send_again)
         with closing(Lanes()) as lanes:
             run = _Run(sender=self, campaign=campaign, lanes=lanes)
             try:
                 return run.to_the_end()
             except BaseException:
-                # A time-out, a kill, a bug: let what is under way land and be recorded, then go on falling.
-                run.land_all(GRACE_SECONDS)
+                # A time-out, a kill, a bug: nothing more leaves; let land what is on the wire, then go on falling.
+                self.stop.raise_()
+                run.land_all()
                 raise
 
 
@@ -177,9 +149,9 @@ class _Run:
     campaign: Campaign
     lanes: Lanes
     records: dict[int, BatchRecord] = field(default_factory=dict)
-    under_way: dict[int, Task[_Landing]] = field(default_factory=dict)
+    under_way: dict[int, Task[Landing]] = field(default_factory=dict)
     landed: dict[int, BatchRecord] = field(default_factory=dict)
-    ready: _Flight | None = None
+    ready: Flight | None = None
     leaving: int = 0
     put_back: tuple[int, Sequence[Recipient]] | None = None
     failure: BaseException | None = None
@@ -199,6 +171,12 @@ class _Run:
             now=self.sender.now,
             sleep=self.sender.stop.sleeper(self.sender.sleep),
         )
+        self.carrier = Carrier(
+            messenger=self.sender.messenger,
+            message=self.campaign.message,
+            settler=self.settler,
+            now=self.sender.now,
+        )
         self.progress = ProgressLog(len(self.campaign.batches))
         self.finished = False
 
@@ -208,12 +186,13 @@ class _Run:
             leaving = list(self._next_flights())
             self._claim(leaving)
             for flight in leaving:
-                task = self.under_way[flight.index] = Task(partial(self._fly, flight))
+                task = self.under_way[flight.index] = Task(partial(self.carrier.fly, flight))
                 self.lanes.start(task)
             if not (self.under_way or self.ready) or self._has_waited_enough():
                 break
             self._wait()
-        if self.failure is not None:
+        # Who was stopped in a wait says less than how far we came.
+        if self.failure is not None and not isinstance(self.failure, CampaignInterruptedError):
             raise self.failure
         if len(self.records) < len(self.campaign.batches):
             raise CampaignInterruptedError(
@@ -224,12 +203,15 @@ class _Run:
 
     def _has_waited_enough(self) -> bool:
         """Say whether what is under way had its time, after somebody asked to stop."""
-        if not self.sender.stop.is_up:
-            return False
-        self.stopped_at = self.stopped_at or self.sender.clock()
-        return self.sender.clock() - self.stopped_at >= GRACE_SECONDS
+        return self.sender.stop.is_up and self._grace() <= 0
 
-    def _next_flights(self) -> Iterator[_Flight]:
+    def _grace(self) -> float:
+        """Return the seconds that are left for what is under way, from the moment when this was first asked."""
+        now = time.monotonic()
+        self.stopped_at = self.stopped_at or now
+        return self.stopped_at + GRACE_SECONDS - now
+
+    def _next_flights(self) -> Iterator[Flight]:
         """Yield what may leave now: as many as there are free lanes, each with its turn."""
         free = self.campaign.max_in_flight - len(self.under_way)
         self.leaving = 0
@@ -241,10 +223,11 @@ class _Run:
             self.ready = None
             free -= 1
             self.leaving += 1
-            flight.claim = replace(flight.claim, at=self.sender.now().isoformat())
+            if flight.claim.at is None:
+                flight.claim = replace(flight.claim, at=self.sender.now().isoformat())
             yield flight
 
-    def _ready_now(self, flight: _Flight) -> _Flight | None:
+    def _ready_now(self, flight: Flight) -> Flight | None:
         """Confirm the turn of a flight whose time has come; it may have to wait again."""
         if flight.due > self.sender.clock():
             return flight
@@ -269,14 +252,14 @@ class _Run:
             flight, self.ready = self.ready, None
             self._release(flight)
 
-    def _release(self, flight: _Flight) -> None:
+    def _release(self, flight: Flight) -> None:
         try:
             self.sender.turnstile.give_back(flight.turn)
         except Exception as error:
             # A turn that nobody uses delays others and harms nobody; what stopped us matters more.
             log.warning("A turn could not be given back: %s", type(error).__name__)
 
-    def _prepare(self) -> _Flight | None:
+    def _prepare(self) -> Flight | None:
         """Make the next batch ready that has to be sent; None when there is none, or something is in the way."""
         try:
             for index, recipients in self._rest():
@@ -305,24 +288,23 @@ class _Run:
             self.put_back = None
             yield batch
 
-    def _make_ready(self, index: int, recipients: Sequence[Recipient], known: BatchRecord | None) -> _Flight:
-        # One that was in doubt keeps its reference: a repeat is then recognised where the gateway can.
-        keeps = known is not None and known.phase is Phase.CLAIMED and known.reference
-        reference = known.reference if known is not None and keeps else self.sender.reference()
+    def _make_ready(self, index: int, recipients: Sequence[Recipient], known: BatchRecord | None) -> Flight:
+        doubted = known if known is not None and known.phase is Phase.CLAIMED else None
+        claim = Flight.claim_for(doubted, len(recipients), self.sender.reference)
         send_at = self.schedule.for_next()
         request = self.sender.messenger.build_batch(
-            self.campaign.message, recipients, reference=reference, send_at=send_at
+            self.campaign.message, recipients, reference=claim.reference, send_at=send_at
         )
         self.pricing.approve(index, recipients, send_at)
         turn = self.sender.turnstile.take_turn(request.endpoint, self.campaign.longest_wait)
-        claim = BatchRecord(phase=Phase.CLAIMED, reference=reference, size=len(recipients))
-        return _Flight(
+        return Flight(
             index=index,
             recipients=recipients,
             request=request,
             claim=claim,
             turn=turn,
             due=self.sender.clock() + turn.wait,
+            doubted=doubted,
         )
 
     def _is_settled(self, index: int, known: BatchRecord, recipients: Sequence[Recipient]) -> bool:
@@ -348,46 +330,6 @@ class _Run:
         )
         return Doubt(index=index, claim=claim, recipients=recipients, why=why)
 
-    def _fly(self, flight: _Flight) -> _Landing:
-        """Send one batch; runs in a thread of its own, and raises nothing that says what to record."""
-        try:
-            receipt = self.sender.messenger.deliver(
-                flight.request, self.campaign.message, flight.recipients, has_turn=True
-            )
-        except (NotSentError, ConfigurationError, CampaignInterruptedError) as error:
-            # Interrupted: in a wait before the request left, or between two tries of which the first was refused.
-            if getattr(error, "kind", None) is ErrorKind.DUPLICATE:
-                # "Taken before", said of an id that was made for this very request, proves that it was taken.
-                doubt = self._doubt_about(flight.index, flight.claim, flight.recipients)
-                return _Landing(index=flight.index, record=self.settler.proven(doubt))
-            refused = replace(flight.claim, phase=Phase.REFUSED)
-            return _Landing(index=flight.index, record=refused, error=error)
-        except SendOutcomeUnknownError as error:
-            return self._settle_at_once(flight, error)
-        return _Landing(index=flight.index, record=self._record_of(flight, receipt))
-
-    def _record_of(self, flight: _Flight, receipt: Receipt) -> BatchRecord:
-        return BatchRecord.of_receipt(
-            receipt,
-            reference=flight.claim.reference,
-            size=flight.claim.size,
-            at=self.sender.now().isoformat(),
-        )
-
-    def _settle_at_once(self, flight: _Flight, error: SendOutcomeUnknownError) -> _Landing:
-        doubt = Doubt(index=flight.index, claim=flight.claim, recipients=flight.recipients, why=str(error))
-        try:
-            record = self.settler.settle(doubt)
-            if record is None:
-                receipt = self.sender.messenger.deliver(
-                    flight.request, self.campaign.message, flight.recipients
-                )
-                record = self._record_of(flight, receipt)
-        except Exception as still:
-            # The claim stays as it is: in doubt.
-            return _Landing(index=flight.index, record=None, error=still)
-        return _Landing(index=flight.index, record=record)
-
     def _wait(self) -> None:
         """Wait until something lands, or the next batch's turn comes."""
         timeout = _GLANCE
@@ -403,7 +345,7 @@ class _Run:
         for index, task in list(self.under_way.items()):
             if not task.is_done:
                 continue
-            landing = task.result or _Landing(index=index, record=None, error=task.error)
+            landing = task.result or Landing(index=index, record=None, error=task.error)
             sent = landing.record if landing.error is None else None
             self.budget.settle(index, sent)
             if landing.record is not None:
@@ -415,7 +357,7 @@ class _Run:
             del self.under_way[index]
             self.lanes.free()
 
-    def _claim(self, flights: Sequence[_Flight]) -> None:
+    def _claim(self, flights: Sequence[Flight]) -> None:
         """Record that flights are about to leave, and with it what has landed."""
         try:
             self._write({flight.index: flight.claim for flight in flights})
@@ -425,10 +367,10 @@ class _Run:
             self._withdraw(flights)
             raise
 
-    def _withdraw(self, flights: Sequence[_Flight]) -> None:
-        """Take back claims of which some may have been written: these batches never left, so they are not in doubt."""
+    def _withdraw(self, flights: Sequence[Flight]) -> None:
+        """Take back claims of which some may have been written: these batches did not leave now."""
         try:
-            self._write({flight.index: replace(flight.claim, phase=Phase.REFUSED) for flight in flights})
+            self._write({flight.index: flight.not_taken for flight in flights})
         except Exception as error:
             log.warning("Claims that never left stay in doubt: %s", type(error).__name__)
 
@@ -438,9 +380,9 @@ class _Run:
             self.sender.ledger.write({**self.landed, **claims})
             self.landed.clear()
 
-    def land_all(self, seconds: float) -> None:
+    def land_all(self) -> None:
         """Wait for everything under way, for a limited time, and record what is known; claim nothing more."""
-        self.lanes.wait_for_all(list(self.under_way.values()), seconds)
+        self.lanes.wait_for_all(list(self.under_way.values()), self._grace())
         self._land()
         try:
             self._give_back()

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from airflow_provider_voicepartner.exceptions import (
+    CampaignInterruptedError,
     ConfigurationError,
     NotSentError,
     RejectedError,
@@ -18,6 +19,7 @@ from airflow_provider_voicepartner.exceptions import (
 )
 from airflow_provider_voicepartner.gateways.errors import ErrorKind
 from airflow_provider_voicepartner.gateways.model import Message, Recipient
+from airflow_provider_voicepartner.sending.evidence import Evidence
 from airflow_provider_voicepartner.sending.ledger import BatchRecord, OnUnknown, Phase
 from airflow_provider_voicepartner.sending.messenger import Messenger
 
@@ -25,6 +27,8 @@ log = logging.getLogger(__name__)
 
 LOOK_UP_AFTER = (0.0, 2.0, 5.0)
 """Seconds before each look-up: a batch may not be known at once, right after it was taken."""
+
+_WORDS = {Evidence.LOOK_UP: "knows its reference", Evidence.CALLED_BACK: "called back about it"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +79,7 @@ class DoubtSettler:
         :returns: its record, sent or assumed sent; None when the user chose to send it again.
         :raises SendOutcomeUnknownError: nothing proves anything, and ``on_unknown`` is ``fail``.
         :raises RetryableNotSentError: the repeat could not be made now; the batch stays in doubt.
+        :raises CampaignInterruptedError: the campaign was stopped; the batch stays in doubt.
         """
         record = self._look_up(doubt) or self._repeat(doubt)
         if record is not None:
@@ -88,7 +93,13 @@ class DoubtSettler:
         log.warning("%s is in doubt: %s; on_unknown=%r decides", doubt, doubt.why, self.on_unknown)
         if self.on_unknown == "resend":
             return None
-        return replace(doubt.claim, phase=Phase.ASSUMED_SENT, tag=self._tag(doubt), at=self._stamp())
+        return replace(
+            doubt.claim,
+            phase=Phase.ASSUMED_SENT,
+            tag=self._tag(doubt),
+            at=self._stamp(),
+            evidence=Evidence.ASSUMED,
+        )
 
     def _look_up(self, doubt: Doubt) -> BatchRecord | None:
         """Ask by our reference. An answer that does not know it proves nothing."""
@@ -98,13 +109,15 @@ class DoubtSettler:
         for pause in LOOK_UP_AFTER:
             self.sleep(pause)
             try:
-                found = self.messenger.was_sent(self.message, reference)
+                proof = self.messenger.find_proof(self.message, reference)
+            except CampaignInterruptedError:
+                raise
             except VoicePartnerProviderError as error:
                 log.warning("%s could not be looked up: %s", doubt, error)
                 continue
-            if found:
-                log.info("%s was sent: the gateway knows its reference", doubt)
-                return self.proven(doubt)
+            if proof:
+                log.info("%s was sent: the gateway %s", doubt, _WORDS[proof])
+                return self.proven(doubt, proof)
         return None
 
     def _repeat(self, doubt: Doubt) -> BatchRecord | None:
@@ -126,7 +139,7 @@ class DoubtSettler:
         except RejectedError as error:
             if error.kind is ErrorKind.DUPLICATE:
                 log.info("%s was sent: the gateway refused its repeat as one", doubt)
-                return self.proven(doubt)
+                return self.proven(doubt, Evidence.REPEAT_REFUSED)
             log.warning("%s: the repeat was refused, which proves nothing: %s", doubt, error)
             return None
         except RetryableNotSentError:
@@ -135,13 +148,26 @@ class DoubtSettler:
             log.warning("%s: the repeat settles nothing: %s", doubt, error)
             return None
         log.info("%s had not been sent; its repeat was accepted as %s", doubt, receipt.gateway_id)
-        return BatchRecord.of_receipt(receipt, reference=claim.reference, size=claim.size, at=self._stamp())
+        return BatchRecord.of_receipt(
+            receipt,
+            reference=claim.reference,
+            size=claim.size,
+            at=self._stamp(),
+            evidence=Evidence.REPEAT_ACCEPTED,
+        )
 
-    def proven(self, doubt: Doubt) -> BatchRecord:
+    def proven(self, doubt: Doubt, proof: Evidence) -> BatchRecord:
         """Record that a batch was sent, by proof and without an answer: its id and cost are not known."""
         # All of it: a gateway that takes a batch in part says so only in the answer that was lost.
         claim = doubt.claim
-        return replace(claim, phase=Phase.SENT, accepted=claim.size, tag=self._tag(doubt), at=self._stamp())
+        return replace(
+            claim,
+            phase=Phase.SENT,
+            accepted=claim.size,
+            tag=self._tag(doubt),
+            at=self._stamp(),
+            evidence=proof,
+        )
 
     def _tag(self, doubt: Doubt) -> str | None:
         return self.messenger.tag_of(self.message, doubt.claim.reference) if doubt.claim.reference else None

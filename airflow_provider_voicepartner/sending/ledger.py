@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -10,6 +12,9 @@ from typing import Any, Literal, Protocol
 
 from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.gateways.model import Receipt
+from airflow_provider_voicepartner.sending.evidence import Evidence
+
+log = logging.getLogger(__name__)
 
 OnUnknown = Literal["fail", "assume_sent", "resend"]
 
@@ -76,6 +81,7 @@ class BatchRecord:
     :param currency: ISO 4217 code.
     :param tag: what to ask the gateway by, where it gave no id.
     :param at: when the phase began, ISO 8601.
+    :param evidence: what settled it, where it was in doubt once.
     """
 
     phase: Phase
@@ -89,9 +95,12 @@ class BatchRecord:
     currency: str | None = None
     tag: str | None = None
     at: str | None = None
+    evidence: Evidence | None = None
 
     @classmethod
-    def of_receipt(cls, receipt: Receipt, *, reference: str, size: int, at: str) -> BatchRecord:
+    def of_receipt(
+        cls, receipt: Receipt, *, reference: str, size: int, at: str, evidence: Evidence | None = None
+    ) -> BatchRecord:
         """Record that the gateway took a batch."""
         return cls(
             phase=Phase.SENT,
@@ -104,12 +113,14 @@ class BatchRecord:
             cost=receipt.cost,
             currency=receipt.currency,
             at=at,
+            evidence=evidence,
         )
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON, unset values left out."""
         values = {name: getattr(self, name) for name in self.__slots__}
         values |= {"phase": self.phase.value, "cost": None if self.cost is None else str(self.cost)}
+        values |= {"evidence": None if self.evidence is None else self.evidence.value}
         return {name: value for name, value in values.items() if value is not None}
 
     @classmethod
@@ -124,6 +135,8 @@ class BatchRecord:
             if any(type(value) is not _TYPES.get(name, str) for name, value in values.items()):
                 raise TypeError
             values["phase"] = Phase(values["phase"])
+            if "evidence" in values:
+                values["evidence"] = Evidence(values["evidence"])
             if "cost" in values:
                 values["cost"] = Decimal(values["cost"])
             return cls(**values)
@@ -140,11 +153,50 @@ def unreadable(what: str) -> ConfigurationError:
     )
 
 
-def _batches_of(plan: Any) -> int:
-    batches = plan.get("batches") if isinstance(plan, dict) else None
-    if not isinstance(batches, int) or isinstance(batches, bool) or batches < 0:
-        raise unreadable("a plan")
-    return batches
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Plan:
+    """
+    What all records of a task are about.
+
+    :param fingerprint: of what is sent.
+    :param batches: how many.
+    :param send_again: a short hash of the text that last made everything be sent again; None if there was none.
+    """
+
+    fingerprint: Any
+    batches: int
+    send_again: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        again = {} if self.send_again is None else {"send_again": self.send_again}
+        return {"fingerprint": self.fingerprint, "batches": self.batches, **again}
+
+    @classmethod
+    def from_json(cls, plan: Any) -> _Plan:
+        batches = plan.get("batches") if isinstance(plan, dict) else None
+        if not isinstance(batches, int) or isinstance(batches, bool) or batches < 0:
+            raise unreadable("a plan")
+        mark = plan.get("send_again")
+        if mark is not None and not isinstance(mark, str):
+            raise unreadable("a plan")
+        return cls(fingerprint=plan.get("fingerprint"), batches=batches, send_again=mark)
+
+
+@dataclass(frozen=True, slots=True)
+class _Beginning:
+    """
+    What is to be recorded when a task begins, for the first time or anew.
+
+    :param before: how many batches were recorded until now, to be forgotten.
+    """
+
+    plan: _Plan
+    before: int
+
+
+def _mark_of(send_again: str | None) -> str | None:
+    """Shorten the user's text, which may be as long as they like."""
+    return None if send_again is None else hashlib.sha256(send_again.encode()).hexdigest()[:16]
 
 
 class Ledger:
@@ -155,11 +207,15 @@ class Ledger:
         attempt after the first one finds every batch in doubt.
     :param fingerprint: of what this attempt would send.
     :param try_number: the attempt, from 1.
+    :param is_resumed: the attempt goes on after a wait, in which it may not begin anew.
     """
 
-    def __init__(self, store: StateStore | None, *, fingerprint: str, try_number: int) -> None:
+    def __init__(
+        self, store: StateStore | None, *, fingerprint: str, try_number: int, is_resumed: bool = False
+    ) -> None:
         self._store = store
         self._fingerprint = fingerprint
+        self._is_resumed = is_resumed
         self._blind = store is None and try_number > 1
         self._pages: dict[str, dict[str, Any]] = {}
         self._is_new = store is None
@@ -169,45 +225,80 @@ class Ledger:
         """True when a later attempt will find what this one wrote."""
         return self._store is not None
 
-    def open(self, batches: int, *, on_unknown: OnUnknown) -> None:
+    def open(self, batches: int, *, send_again: str | None = None) -> None:
         """
         Begin, or go on where an earlier attempt stopped.
 
         :param batches: how many batches this attempt would send.
-        :param on_unknown: ``resend`` also begins anew when the input changed.
+        :param send_again: begin anew, once, if it differs from the text that the task's state knows.
         :raises ConfigurationError: when an earlier attempt sent, or may have sent, something else: a shifted list would
             otherwise send to some people twice and to others never.
         """
+        begin = self._agree(batches, _mark_of(send_again))
+        self._ask_others(batches)
+        # Only now, when nobody refuses any more: it cannot be taken back.
+        if begin is not None and self._store is not None:
+            for index in range(0, begin.before, BATCHES_PER_KEY):
+                self._store.set(key_of(index), {})
+            self._store.set(PLAN_KEY, begin.plan.to_json())
+            self._pages.clear()
+            self._is_new = True
+
+    def _ask_others(self, batches: int) -> None:
+        """Ask whoever else must agree, before anything is written; here nobody."""
+
+    def _agree(self, batches: int, mark: str | None) -> _Beginning | None:
+        """Compare what is to be sent with what is recorded; None where there is nothing to begin."""
         if self._store is None:
-            return
-        plan = self._store.get(PLAN_KEY)
-        ours = {"fingerprint": self._fingerprint, "batches": batches}
-        if plan == ours:
-            return
-        if plan is None:
-            before = 0
+            return None
+        before = 0
+        recorded = self._store.get(PLAN_KEY)
+        if recorded is None:
             # Somebody may have deleted keys by hand, and not all of them.
             if any(self._store.get(key_of(index)) for index in range(0, max(batches, 1), BATCHES_PER_KEY)):
                 raise unreadable("batch records without their plan")
         else:
-            before = _batches_of(plan)
-            self._refuse_changed_input(before, on_unknown)
-        for index in range(0, before, BATCHES_PER_KEY):
-            self._store.set(key_of(index), {})
-        self._store.set(PLAN_KEY, ours)
-        self._pages.clear()
-        self._is_new = True
+            plan = _Plan.from_json(recorded)
+            before = plan.batches
+            if mark is not None and mark != plan.send_again:
+                self._announce(before)
+            elif (plan.fingerprint, before) == (self._fingerprint, batches):
+                return None
+            else:
+                self._refuse_changed_input(before)
+            mark = mark or plan.send_again
+        return _Beginning(_Plan(fingerprint=self._fingerprint, batches=batches, send_again=mark), before)
 
-    def _refuse_changed_input(self, before: int, on_unknown: OnUnknown) -> None:
+    def _gone(self, before: int) -> list[BatchRecord]:
+        """Return the records of batches that went out, or may have."""
         known = [self._find(index) for index in range(before)]
-        gone = sum(record is not None and record.phase is not Phase.REFUSED for record in known)
-        if gone and on_unknown != "resend":
+        return [record for record in known if record is not None and record.phase is not Phase.REFUSED]
+
+    def _refuse_changed_input(self, before: int) -> None:
+        gone = len(self._gone(before))
+        if gone:
             raise ConfigurationError(
                 f"what this task would send has changed since an earlier attempt sent {gone} of {before} "
                 "batches (recipients, text, time or account differ; a template of the present time does that). "
-                "Nothing was sent now. Restore the earlier input to go on, or set on_unknown='resend' for one "
-                "attempt (or delete the task's state keys 'voicepartner/*') to send everything of the new input"
+                "Nothing was sent now. Restore the earlier input to go on; or give send_again a text that it did not "
+                "have before (or delete the task's state keys 'voicepartner/*') to send everything of the new input"
             )
+
+    def _announce(self, before: int) -> None:
+        """Say what a changed ``send_again`` makes of what went out; refuse a text that changes by itself."""
+        if self._is_resumed:
+            raise ConfigurationError(
+                "send_again: has changed while the task waited for the rate limit, as a template of the present time "
+                "does; everything would be sent again after each wait. Nothing was sent now. Give it a fixed text, and "
+                "clear the task"
+            )
+        gone = self._gone(before)
+        if gone:
+            log.warning(
+                "send_again is new: %d of %d batches that earlier attempts sent are sent again, of which %d were in "
+                "doubt",
+                len(gone), before, sum(record.phase is Phase.CLAIMED for record in gone),
+            )  # fmt: skip
 
     def _page(self, index: int) -> dict[str, Any]:
         """Return the records that share a key, read once."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_voicepartner.exceptions import ConfigurationError, RetryableNotSentError
 from airflow_provider_voicepartner.gateways.model import Recipient
-from airflow_provider_voicepartner.sending.ledger import Ledger, OnUnknown, Phase, StateStore
+from airflow_provider_voicepartner.sending.ledger import Ledger, Phase, StateStore
 from airflow_provider_voicepartner.store.engine import StoreUnavailableError
 
 if TYPE_CHECKING:
@@ -189,16 +189,18 @@ class MappedLedger(Ledger):
     The ledger of one instance of a mapped task, which also asks what the others had.
 
     :param mapped: its list.
+    :param is_resumed: as for any ledger.
     """
 
-    def __init__(self, store: StateStore | None, mapped: MappedList) -> None:
-        super().__init__(store, fingerprint=mapped.fingerprint, try_number=mapped.attempt)
+    def __init__(self, store: StateStore | None, mapped: MappedList, *, is_resumed: bool = False) -> None:
+        super().__init__(
+            store, fingerprint=mapped.fingerprint, try_number=mapped.attempt, is_resumed=is_resumed
+        )
         self._mapped = mapped
         self._batches: int | None = None
 
-    def open(self, batches: int, *, on_unknown: OnUnknown) -> None:
-        """Begin, or go on, as any ledger; then make sure that nobody is sent what another instance has sent."""
-        super().open(batches, on_unknown=on_unknown)
+    def _ask_others(self, batches: int) -> None:
+        """Make sure that nobody is sent what another instance has sent."""
         self._mapped.take()
         self._batches = batches
 

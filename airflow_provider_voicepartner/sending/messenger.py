@@ -10,6 +10,7 @@ from typing import Protocol
 
 from airflow_provider_voicepartner.gateways.model import CallbackUrls, Message, Receipt, Recipient
 from airflow_provider_voicepartner.gateways.wire import ApiRequest
+from airflow_provider_voicepartner.sending.evidence import Evidence
 
 
 class Messenger(Protocol):
@@ -51,11 +52,11 @@ class Messenger(Protocol):
     def can_look_up(self, message: Message, reference: str) -> bool:
         """Say whether there is anywhere to look whether a batch was sent."""
 
-    def was_sent(self, message: Message, reference: str) -> bool:
+    def find_proof(self, message: Message, reference: str) -> Evidence | None:
         """
         Look whether a batch was sent: ask the gateway by our reference, or look for what it called back.
 
-        :returns: True proves that it was sent. False proves nothing.
+        :returns: what proves that it was sent: ``LOOK_UP`` or ``CALLED_BACK``. None proves nothing.
         """
 
     def repeats_safely(self, age: timedelta) -> bool:

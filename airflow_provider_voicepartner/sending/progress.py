@@ -35,8 +35,8 @@ class ProgressLog:
         """Tell that an earlier attempt has sent a batch, or assumed it sent."""
         self._known += 1
         log.log(
-            self._level, "Batch %d (%s) was %s by an earlier attempt; it is not sent again",
-            index + 1, record.reference, record.phase.replace("_", " "),
+            self._level, "Batch %d (%s) was %s by an earlier attempt%s; it is not sent again",
+            index + 1, record.reference, record.phase.replace("_", " "), _why(record),
         )  # fmt: skip
 
     def sent(self, index: int, record: BatchRecord) -> None:
@@ -45,8 +45,8 @@ class ProgressLog:
         self._sent += 1
         self._recipients += record.accepted
         log.log(
-            self._level, "Batch %d (%s): %d of %d recipients accepted as %s",
-            index + 1, record.reference, record.accepted, record.size, record.gateway_id,
+            self._level, "Batch %d (%s): %d of %d recipients accepted as %s%s",
+            index + 1, record.reference, record.accepted, record.size, record.gateway_id, _why(record),
         )  # fmt: skip
         if self._batches > EACH_UP_TO and self._clock() - self._told_at >= SECONDS_BETWEEN:
             self._told_at = self._clock()
@@ -63,3 +63,8 @@ class ProgressLog:
                 self._batches,
             )
         self._known = 0
+
+
+def _why(record: BatchRecord) -> str:
+    """Say what settled a batch that was in doubt."""
+    return f" (it was in doubt; evidence: {record.evidence})" if record.evidence else ""

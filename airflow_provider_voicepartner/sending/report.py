@@ -24,6 +24,8 @@ class SentBatch:
 
     :param gateway_id: None where the answer that told it was lost.
     :param tag: what the gateway can be asked by, where it gave no id.
+    :param evidence: what settled it, where it was in doubt once; a word of
+        :class:`~airflow_provider_voicepartner.sending.evidence.Evidence`.
     """
 
     reference: str
@@ -31,6 +33,7 @@ class SentBatch:
     accepted: int
     state: BatchState
     tag: str | None = None
+    evidence: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +107,7 @@ class CampaignReport:
                     accepted=record.accepted if record.phase is Phase.SENT else record.size,
                     state="sent" if record.phase is Phase.SENT else "assumed_sent",
                     tag=record.tag if record.gateway_id is None else None,
+                    evidence=record.evidence.value if record.evidence else None,
                 )
                 for record in records
             ),
@@ -135,6 +139,7 @@ class CampaignReport:
                     "accepted": batch.accepted,
                     "state": batch.state,
                     **({"tag": batch.tag} if batch.tag else {}),
+                    **({"evidence": batch.evidence} if batch.evidence else {}),
                 }
                 for batch in self.batches
             ],
@@ -207,6 +212,7 @@ def _read_batch(data: Mapping[str, Any]) -> SentBatch:
         accepted=int(data["accepted"]),
         state=state,
         tag=data.get("tag"),
+        evidence=data.get("evidence"),
     )
 
 

@@ -11,17 +11,35 @@ _GLANCE = 0.5
 
 class StopSign:
     """
-    Asks a campaign to stop: nothing more is claimed, what is under way is recorded.
+    Asks a campaign to stop: nothing more is claimed, nothing more leaves, what is under way is recorded.
 
-    A plain flag and not an event: it is set in a signal handler, which may have interrupted whoever waits for it.
+    A plain flag and not an event: it is set in a signal handler, which may have interrupted whoever waits for it. Once
+    up it stays up.
+
+    :param is_over: another reason to stop, asked each time: a sign that stands above this one, a time that is over.
     """
 
-    def __init__(self) -> None:
-        self.is_up = False
+    def __init__(self, is_over: Callable[[], bool] = lambda: False) -> None:
+        self._is_raised = False
+        self._is_over = is_over
+
+    @property
+    def is_up(self) -> bool:
+        """True once somebody asked to stop."""
+        return self._is_raised or self._is_over()
 
     def raise_(self) -> None:
         """Ask to stop."""
-        self.is_up = True
+        self._is_raised = True
+
+    def check(self) -> None:
+        """
+        Go on only if nobody asked to stop.
+
+        :raises CampaignInterruptedError: somebody did.
+        """
+        if self.is_up:
+            raise CampaignInterruptedError("stopped as asked; what was sent is recorded, and a retry goes on")
 
     def sleeper(self, sleep: Callable[[float], None]) -> Callable[[float], None]:
         """
@@ -33,10 +51,7 @@ class StopSign:
 
         def wait(seconds: float) -> None:
             while True:
-                if self.is_up:
-                    raise CampaignInterruptedError(
-                        "stopped as asked, in the middle of a wait; what was sent is recorded, and a retry goes on"
-                    )
+                self.check()
                 if seconds <= 0:
                     return
                 sleep(min(seconds, _GLANCE))

@@ -14,7 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NewConnectionError, ProtocolError
 
-from airflow_provider_voicepartner.exceptions import RetryableNotSentError, SendOutcomeUnknownError
+from airflow_provider_voicepartner.exceptions import (
+    CampaignInterruptedError,
+    RetryableNotSentError,
+    SendOutcomeUnknownError,
+)
 from airflow_provider_voicepartner.gateways.wire import ApiRequest
 from airflow_provider_voicepartner.hooks.http import (
     HttpSender,
@@ -327,3 +331,66 @@ def test_asked_wait(headers: dict[str, str], expected: float | None) -> None:
 def test_asked_wait_never_raises_and_is_never_negative(headers: dict[str, str]) -> None:
     wait = asked_wait(headers, NOW)
     assert wait is None or 0 <= wait <= 86_400
+
+
+# A campaign that was stopped
+
+
+class Stopping:
+    """Lets so many questions pass, and stops everything from then on."""
+
+    def __init__(self, passes: int) -> None:
+        self.left = passes
+
+    def __call__(self) -> None:
+        if self.left <= 0:
+            raise CampaignInterruptedError("stopped")
+        self.left -= 1
+
+
+def headers_only(server: CountingServer, connection: socket.socket) -> None:
+    """Keep all that comes until the client closes the connection."""
+    data = b""
+    while part := connection.recv(65_536):
+        data += part
+    server.received.append(data)
+    server.release.set()
+
+
+def test_a_request_leaves_whole_when_nobody_asked_to_stop() -> None:
+    with counting_server(GOOD) as server:
+        sender = sender_for(server.url, FakeTime())
+        sender.may_leave = Stopping(2)  # before it leaves, and before its body does: not once more after it
+        assert sender.send(SEND).status == 200
+        assert server.received[0].endswith(b'{"to": "+33612345678"}')
+
+
+def test_a_request_does_not_leave_once_somebody_asked_to_stop() -> None:
+    with counting_server(GOOD) as server:
+        sender = sender_for(server.url, FakeTime())
+        sender.may_leave = Stopping(0)
+        with pytest.raises(CampaignInterruptedError):
+            sender.send(SEND)
+        assert server.connections == 0
+
+
+def test_a_repeat_does_not_leave_once_somebody_asked_to_stop() -> None:
+    with counting_server(answer(429, retry_after="1"), GOOD) as server:
+        sender = sender_for(server.url, FakeTime())
+        sender.may_leave = Stopping(2)
+        with pytest.raises(CampaignInterruptedError):
+            sender.send(SEND)
+        assert len(server.received) == 1
+
+
+def test_a_request_that_took_long_to_connect_keeps_its_body_when_somebody_asked_to_stop() -> None:
+    """Between the last look and the socket lies a connection, which may take longer than anybody waits."""
+    with counting_server(headers_only) as server:
+        sender = sender_for(server.url, FakeTime())
+        sender.may_leave = Stopping(1)
+        with pytest.raises(CampaignInterruptedError):
+            sender.send(SEND)
+        assert server.release.wait(10)  # and the connection is closed, so that nothing follows
+        [received] = server.received
+        assert received.endswith(b"\r\n\r\n")
+        assert b"33612345678" not in received

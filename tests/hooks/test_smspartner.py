@@ -16,10 +16,11 @@ from airflow_provider_voicepartner.exceptions import (
     SendOutcomeUnknownError,
 )
 from airflow_provider_voicepartner.gateways.errors import ErrorKind
-from airflow_provider_voicepartner.gateways.model import CallbackUrls
+from airflow_provider_voicepartner.gateways.model import CallbackUrls, SmsMessage
 from airflow_provider_voicepartner.gateways.status import DeliveryStatus
 from airflow_provider_voicepartner.hooks.smspartner import SmsPartnerHook
 from airflow_provider_voicepartner.sandbox.faults import Fault
+from airflow_provider_voicepartner.sending.evidence import Evidence
 from tests.support.sends import NUMBER
 from tests.support.servers import FakeTime
 
@@ -236,3 +237,15 @@ def test_a_bad_argument_is_named_and_nothing_is_asked(
     assert named in argument.split(" ")
     assert caught.value.__context__ is None
     assert sandbox.world.requests.total == 0
+
+
+def test_a_proof_says_whether_the_gateway_called_back_or_was_asked(
+    hook: SmsPartnerHook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    message = SmsMessage(text="Bonjour")
+    hook.send_sms(NUMBER, "Bonjour", reference="k3v9x0q2w7ha")
+    assert hook.find_proof(message, "k3v9x0q2w7ha") is Evidence.LOOK_UP
+    assert hook.find_proof(message, "p0c4m8d1z6tb") is None
+    monkeypatch.setattr(SmsPartnerHook, "_is_called_back", True)
+    monkeypatch.setattr("airflow_provider_voicepartner.hooks.base.was_reported", lambda *_: True)
+    assert hook.find_proof(message, "p0c4m8d1z6tb") is Evidence.CALLED_BACK

@@ -77,6 +77,7 @@ def test_a_lost_answer_is_settled_by_the_gateways_own_knowledge(sandbox: Any) ->
     assert report["counts"]["accepted"] == 2
     assert report["batches"][0]["gateway_id"] is None
     assert report["batches"][0]["tag"] == report["batches"][0]["reference"]
+    assert report["batches"][0]["evidence"] == "look_up"
 
 
 @pytest.mark.usefixtures("one_look_up")
@@ -89,7 +90,7 @@ def test_what_a_look_up_does_not_find_stays_in_doubt_and_the_retry_does_not_send
     assert sent(sandbox, "smspartner") == {}
     report = sms(on_unknown="assume_sent").execute(context(store, try_number=3))
     assert report["counts"]["in_doubt"] == 2
-    assert report["batches"][0]["state"] == "assumed_sent"
+    assert (report["batches"][0]["state"], report["batches"][0]["evidence"]) == ("assumed_sent", "assumed")
     assert sent(sandbox, "smspartner") == {}
 
 
@@ -129,6 +130,36 @@ def test_changed_recipients_are_refused_after_something_was_sent(sandbox: Any) -
     with pytest.raises(ConfigurationError, match="has changed since an earlier attempt"):
         sms(to=BEN).execute(context(store, try_number=2))
     assert sent(sandbox, "smspartner") == {ANNA: 1}
+
+
+def test_everything_is_sent_again_when_the_user_asks_for_it_and_not_when_a_retry_does(sandbox: Any) -> None:
+    store = FakeStore()
+    sms().execute(context(store))
+    for number in (2, 3):
+        sms(send_again="the first text was wrong").execute(context(store, try_number=number))
+        assert sent(sandbox, "smspartner") == {ANNA: 2, BEN: 2}
+    sms(to=ANNA, send_again="Anna got nothing").execute(context(store, try_number=4))
+    assert sent(sandbox, "smspartner") == {ANNA: 3, BEN: 2}
+
+
+@pytest.mark.parametrize("choice", ["fail", "assume_sent", "resend"])
+def test_a_template_of_the_present_time_sends_nothing_again_on_a_retry(sandbox: Any, choice: Any) -> None:
+    store = FakeStore()
+    sms(message="Il est 12:00", on_unknown=choice).execute(context(store))
+    for number in (2, 3):
+        with pytest.raises(ConfigurationError, match="send_again"):
+            sms(message=f"Il est 12:0{number}", on_unknown=choice).execute(context(store, try_number=number))
+    assert sent(sandbox, "smspartner") == {ANNA: 1, BEN: 1}
+
+
+def test_a_dry_run_does_not_use_the_wish_to_send_again_up(sandbox: Any) -> None:
+    store = FakeStore()
+    sms().execute(context(store))
+    before = dict(store.values)
+    sms(send_again="x", dry_run=True).execute(context(store, try_number=2))
+    assert store.values == before
+    sms(send_again="x").execute(context(store, try_number=3))
+    assert sent(sandbox, "smspartner") == {ANNA: 2, BEN: 2}
 
 
 @pytest.mark.parametrize(
@@ -320,6 +351,28 @@ def test_a_long_wait_is_left_to_airflows_retry_otherwise(sandbox: Any, arguments
     with pytest.raises(RetryableNotSentError) as caught:
         sms(**arguments).execute(context(store))
     assert caught.value.retry_after == 90
+
+
+def test_a_text_of_the_present_time_sends_nothing_again_after_a_wait(
+    sandbox: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Else the first batches would go out again at every resume, endlessly."""
+    from airflow_provider_voicepartner.sending import planning
+
+    monkeypatch.setitem(planning.plan_campaign.__kwdefaults__, "batch_size", 1)
+    store = FakeStore()
+    fault(sandbox, "429", retry_after=45, skip=1, times=1, method="POST", path="/send")
+    limited: dict[str, Any] = {"deferrable": True, "max_in_flight": 1, "unit_price": "0.01"}
+    with pytest.raises(TaskDeferred):
+        sms(message="12:00", send_again="12:00", on_unknown="resend", **limited).execute(context(store))
+    monkeypatch.setenv("AIRFLOW__VOICEPARTNER__STORE_URL", f"sqlite:///{tmp_path / 'later.db'}")
+    with pytest.raises(ConfigurationError, match="has changed since"):
+        sms(message="12:01", on_unknown="resend", **limited).resume(context(store), {"status": "due"})
+    with pytest.raises(ConfigurationError, match=r"^send_again: has changed while"):
+        sms(message="12:00", send_again="12:01", **limited).resume(context(store), {"status": "due"})
+    assert sent(sandbox, "smspartner") == {ANNA: 1}
+    sms(message="12:00", send_again="12:00", **limited).resume(context(store), {"status": "due"})
+    assert sent(sandbox, "smspartner") == {ANNA: 1, BEN: 1}
 
 
 # Templates, and what nobody may see

@@ -17,6 +17,7 @@ from airflow_provider_voicepartner.sending.arguments import (
     read_money,
     read_options,
     read_recipients,
+    read_send_again,
     read_send_at,
     read_structure,
     read_text,
@@ -192,3 +193,27 @@ def test_anything_else_is_left_to_whoever_judges_numbers(value: Any) -> None:
 def test_no_text_makes_a_reader_fail(text: str) -> None:
     read_structure(text)
     read_recipients(text)
+
+
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [
+        (None, None),
+        ("", None),
+        (" ", None),
+        ("None", None),
+        ("x", "x"),
+        (" x\n", "x"),
+        (20310506, "20310506"),
+    ],
+)
+def test_a_wish_to_send_again_is_a_text_and_what_a_template_makes_of_none_is_none(
+    given: Any, read: Any
+) -> None:
+    assert read_send_again(given) == read
+
+
+@pytest.mark.parametrize("given", [True, False, 1.5, ["x"], {}], ids=repr)
+def test_a_wish_to_send_again_that_is_no_text_is_refused(given: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"^send_again: is \w+, not text"):
+        read_send_again(given)

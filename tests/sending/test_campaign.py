@@ -31,7 +31,9 @@ from airflow_provider_voicepartner.gateways.wire import Credentials
 from airflow_provider_voicepartner.hooks.octopush import OctopushHook
 from airflow_provider_voicepartner.hooks.smspartner import SmsPartnerHook
 from airflow_provider_voicepartner.sending.campaign import Campaign, CampaignSender, in_batches
+from airflow_provider_voicepartner.sending.evidence import Evidence
 from airflow_provider_voicepartner.sending.fingerprint import fingerprint
+from airflow_provider_voicepartner.sending.lanes import Lanes
 from airflow_provider_voicepartner.sending.ledger import PLAN_KEY, BatchRecord, Ledger, Phase, key_of
 from airflow_provider_voicepartner.sending.stop import StopSign
 from tests.support.gateways import fault
@@ -286,6 +288,7 @@ def test_what_is_in_doubt_can_be_sent_again_under_its_reference(point: str) -> N
     for number in (2, 3):  # and only once: it is recorded as sent now
         records = attempt(messenger, store, campaign(on_unknown="resend"), try_number=number)
         assert records[doubtful].reference == reference
+        assert records[doubtful].evidence is Evidence.SENT_AGAIN
         assert len(messenger.messaged) == 3 * SIZE
         twice = SIZE if messaged > doubtful else 0
         assert messenger.messaged.total() == 3 * SIZE + twice
@@ -298,6 +301,7 @@ def test_with_evidence_nobody_has_to_choose(point: str, evidence: str) -> None:
     messenger = crash_at(point, store)
     messenger.finds, messenger.recognises = evidence == "finds", evidence == "recognises"
     messaged, doubtful = CRASHES[point]
+    assert doubtful is not None
     if evidence == "finds" and messaged == doubtful:
         # It was not sent, and a gateway that does not know a batch proves nothing.
         with pytest.raises(SendOutcomeUnknownError):
@@ -305,6 +309,10 @@ def test_with_evidence_nobody_has_to_choose(point: str, evidence: str) -> None:
         return
     records = attempt(messenger, store, campaign(), try_number=2)
     assert [record.phase for record in records] == [Phase.SENT] * 3
+    was_taken = messaged > doubtful
+    repeated = Evidence.REPEAT_REFUSED if was_taken else Evidence.REPEAT_ACCEPTED
+    why = Evidence.LOOK_UP if evidence == "finds" else repeated
+    assert [record.evidence for record in records] == [why if n == doubtful else None for n in range(3)]
     assert len(messenger.messaged) == 3 * SIZE
     assert set(messenger.messaged.values()) == {1}
 
@@ -525,6 +533,7 @@ def test_a_lost_answer_follows_the_users_choice_at_once(choice: Any, messaged: i
     messenger = FakeMessenger(trouble={first_of(0): [SendOutcomeUnknownError("lost")]})
     records = attempt(messenger, store, campaign(2, on_unknown=choice))
     assert records[0].phase is (Phase.SENT if messaged else Phase.ASSUMED_SENT)
+    assert records[0].evidence is (Evidence.SENT_AGAIN if messaged else Evidence.ASSUMED)
     assert messenger.messaged.total() == SIZE + messaged
     assert phases(store) == {0: records[0].phase.value, 1: "sent"}
 
@@ -555,6 +564,7 @@ def test_a_gateway_that_says_it_had_this_very_batch_before_proves_that_it_took_i
     messenger = FakeMessenger(trouble={first_of(0): [refusal]})
     records = attempt(messenger, store, campaign(2))
     assert [(record.phase, record.accepted) for record in records] == [(Phase.SENT, SIZE)] * 2
+    assert [record.evidence for record in records] == [Evidence.REPEAT_REFUSED, None]
     assert list(messenger.messaged) == [person.phone_number for person in people(SIZE, SIZE)]
     attempt(messenger, store, campaign(2), try_number=2)
     assert messenger.messaged.total() == SIZE
@@ -693,6 +703,48 @@ def test_what_is_still_unanswered_after_the_grace_stays_in_doubt(monkeypatch: py
         attempt(messenger, store, campaign(2, max_in_flight=2), turnstile=turnstile, clock=clock)
     assert phases(store) == {0: "claimed"}
     answers.set()
+
+
+def test_what_was_told_to_stop_gets_its_time_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not once more when the campaign falls: Airflow kills a task a minute after it asked it to stop."""
+    monkeypatch.setattr("airflow_provider_voicepartner.sending.campaign.GRACE_SECONDS", 0.01)
+    given: list[float] = []
+    wait_for_all = Lanes.wait_for_all
+
+    def noting(lanes: Lanes, tasks: Any, seconds: float) -> None:
+        given.append(seconds)
+        wait_for_all(lanes, tasks, seconds)
+
+    monkeypatch.setattr(Lanes, "wait_for_all", noting)
+    stop, answers = StopSign(), threading.Event()
+
+    def check(first: str) -> None:
+        stop.raise_()
+        assert answers.wait(10)
+
+    with pytest.raises(CampaignInterruptedError):
+        attempt(FakeMessenger(check=check), FakeStore(), campaign(3), stop=stop)
+    assert max(given) <= 0
+    answers.set()
+
+
+def test_a_campaign_that_falls_tells_its_waiting_lanes(monkeypatch: pytest.MonkeyPatch) -> None:
+    store, stop = FakeStore(), StopSign()
+    waiting, never = threading.Event(), threading.Event()
+    sleep = stop.sleeper(lambda seconds: waiting.set() or (never.wait(0.01) and None))
+    messenger = FakeMessenger(check=lambda first: sleep(600))
+    turnstile = FakeTurnstile(FakeTime())
+
+    def clock() -> float:
+        if phases(store):
+            assert waiting.wait(10)
+            raise KeyboardInterrupt
+        return turnstile.time.moment
+
+    with pytest.raises(KeyboardInterrupt):
+        attempt(messenger, store, campaign(2, max_in_flight=2), turnstile=turnstile, clock=clock, stop=stop)
+    assert phases(store) == {0: "refused"}
+    assert stop.is_up
 
 
 # The rate limit
@@ -905,11 +957,43 @@ def test_changed_input_is_refused_and_nothing_is_sent() -> None:
     assert messenger.messaged.total() == 3 * SIZE
 
 
-def test_resend_sends_all_of_a_changed_input() -> None:
+@pytest.mark.parametrize("choice", ["fail", "assume_sent", "resend"])
+def test_what_to_do_with_a_doubt_is_no_leave_to_send_a_changed_input(choice: Any) -> None:
+    """With a template of the present time, every retry would send everything again."""
+    store, messenger = FakeStore(), FakeMessenger()
+    attempt(messenger, store, campaign(3, on_unknown=choice))
+    for number in (2, 3):
+        with pytest.raises(ConfigurationError, match="send_again"):
+            attempt(messenger, store, campaign(3, start=10 * number, on_unknown=choice), try_number=number)
+    assert messenger.messaged.total() == 3 * SIZE
+
+
+@pytest.mark.parametrize("start", [0, 10], ids=["unchanged input", "changed input"])
+def test_a_new_send_again_sends_everything_once_more_and_a_retry_goes_on(start: int) -> None:
     store, messenger = FakeStore(), FakeMessenger()
     attempt(messenger, store, campaign(3))
-    attempt(messenger, store, campaign(3, start=10, on_unknown="resend"), try_number=2)
-    assert len(messenger.messaged) == 6 * SIZE
+    references = list(messenger.taken)
+    again = campaign(3, start=start, send_again="the first text was wrong")
+    messenger.trouble = {people(1, start + 2 * SIZE)[0].phone_number: [RetryableNotSentError("429")]}
+    with pytest.raises(RetryableNotSentError):
+        attempt(messenger, store, again, try_number=2)
+    assert messenger.messaged.total() == 5 * SIZE
+    for number in (3, 4):
+        attempt(messenger, store, again, try_number=number)
+    assert messenger.messaged.total() == 6 * SIZE
+    assert len(set(messenger.taken)) == 6
+    assert not set(messenger.taken[3:]) & set(references)
+
+
+def test_a_new_send_again_sends_what_is_in_doubt_too_under_a_new_reference() -> None:
+    store, messenger = FakeStore(), FakeMessenger(lost={first_of(0): SendOutcomeUnknownError("lost")})
+    with pytest.raises(SendOutcomeUnknownError):
+        attempt(messenger, store, campaign(1))
+    doubtful = record_of(store, 0)["reference"]
+    [record] = attempt(messenger, store, campaign(1, send_again="all of it"), try_number=2)
+    assert record.phase is Phase.SENT
+    assert record.reference != doubtful
+    assert messenger.messaged.total() == 2 * SIZE
 
 
 def test_state_that_cannot_be_read_stops_everything() -> None:

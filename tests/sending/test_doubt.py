@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_voicepartner.exceptions import (
+    CampaignInterruptedError,
     ConfigurationError,
     DeliveryUnconfirmedError,
     RejectedError,
@@ -20,6 +21,7 @@ from airflow_provider_voicepartner.gateways.errors import ErrorKind
 from airflow_provider_voicepartner.gateways.model import Recipient, SmsMessage
 from airflow_provider_voicepartner.hooks.octopush import OctopushHook
 from airflow_provider_voicepartner.sending.doubt import LOOK_UP_AFTER, Doubt, DoubtSettler
+from airflow_provider_voicepartner.sending.evidence import Evidence
 from airflow_provider_voicepartner.sending.ledger import BatchRecord, Phase
 from tests.support.messenger import NOW, FakeMessenger
 
@@ -33,11 +35,11 @@ class Gateway(FakeMessenger):
     """Also tells what it was asked, in order, and can fail to answer a look-up."""
 
     steps: list[str] = field(default_factory=list)
-    trouble_asked: list[BaseException | bool] = field(default_factory=list)
+    trouble_asked: list[BaseException | Evidence | None] = field(default_factory=list)
 
-    def was_sent(self, message: Any, reference: str) -> bool:
+    def find_proof(self, message: Any, reference: str) -> Any:
         self.steps.append("look up")
-        answer = self.trouble_asked.pop(0) if self.trouble_asked else super().was_sent(message, reference)
+        answer = self.trouble_asked.pop(0) if self.trouble_asked else super().find_proof(message, reference)
         if isinstance(answer, BaseException):
             raise answer
         return answer
@@ -60,16 +62,18 @@ def doubt(claim: BatchRecord = CLAIM) -> Doubt:
 def test_a_look_up_that_finds_the_batch_proves_that_it_was_sent() -> None:
     messenger = Gateway(finds=True, recognises=True, taken=[CLAIM.reference])
     record = settler(messenger).settle(doubt())
-    assert record == replace(CLAIM, phase=Phase.SENT, accepted=2, tag="tag-k3v9x0q2w7ha")
+    assert record == replace(
+        CLAIM, phase=Phase.SENT, accepted=2, tag="tag-k3v9x0q2w7ha", evidence=Evidence.LOOK_UP
+    )
     assert messenger.steps == ["look up"]
 
 
 def test_a_batch_that_is_not_known_at_once_is_looked_up_again() -> None:
     slept: list[float] = []
-    messenger = Gateway(finds=True, trouble_asked=[False, False, True])
+    messenger = Gateway(finds=True, trouble_asked=[None, None, Evidence.CALLED_BACK])
     record = settler(messenger, sleep=slept.append).settle(doubt())
     assert record is not None
-    assert record.phase is Phase.SENT
+    assert (record.phase, record.evidence) == (Phase.SENT, Evidence.CALLED_BACK)
     assert tuple(slept) == LOOK_UP_AFTER == (0.0, 2.0, 5.0)
 
 
@@ -87,7 +91,7 @@ def test_a_batch_that_is_not_known_at_once_is_looked_up_again() -> None:
 def test_a_look_up_that_fails_is_tried_again_and_then_passed_over(
     error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
-    messenger = Gateway(finds=True, trouble_asked=[error, True])
+    messenger = Gateway(finds=True, trouble_asked=[error, Evidence.LOOK_UP])
     assert settler(messenger).settle(doubt()) is not None
     messenger = Gateway(finds=True, trouble_asked=[error] * 3)
     with pytest.raises(SendOutcomeUnknownError, match="is in doubt"):
@@ -101,7 +105,7 @@ def test_the_order_is_look_up_then_repeat_then_choice() -> None:
     record = settler(messenger, on_unknown="assume_sent").settle(doubt())
     assert messenger.steps == ["look up"] * 3 + ["repeat"]
     assert record is not None
-    assert record.phase is Phase.ASSUMED_SENT
+    assert (record.phase, record.evidence) == (Phase.ASSUMED_SENT, Evidence.ASSUMED)
 
 
 def test_a_repeat_that_is_accepted_sends_now_under_the_same_reference() -> None:
@@ -109,6 +113,7 @@ def test_a_repeat_that_is_accepted_sends_now_under_the_same_reference() -> None:
     record = settler(messenger).settle(doubt())
     assert record is not None
     assert (record.phase, record.reference, record.accepted) == (Phase.SENT, CLAIM.reference, 2)
+    assert record.evidence is Evidence.REPEAT_ACCEPTED
     assert record.gateway_id
     assert messenger.taken == [CLAIM.reference]
     assert set(messenger.messaged.values()) == {1}
@@ -117,7 +122,7 @@ def test_a_repeat_that_is_accepted_sends_now_under_the_same_reference() -> None:
 def test_a_repeat_that_is_refused_as_one_proves_that_it_was_sent() -> None:
     messenger = Gateway(recognises=True, taken=[CLAIM.reference])
     record = settler(messenger).settle(doubt())
-    assert record == replace(CLAIM, phase=Phase.SENT, accepted=2)
+    assert record == replace(CLAIM, phase=Phase.SENT, accepted=2, evidence=Evidence.REPEAT_REFUSED)
     assert not messenger.messaged
 
 
@@ -172,7 +177,7 @@ def test_without_a_reference_or_a_time_nothing_is_repeated(claim: BatchRecord) -
     messenger = Gateway(finds=bool(claim.reference), recognises=True)
     record = settler(messenger, on_unknown="assume_sent").settle(doubt(claim))
     assert record is not None
-    assert record.phase is Phase.ASSUMED_SENT
+    assert (record.phase, record.evidence) == (Phase.ASSUMED_SENT, Evidence.ASSUMED)
     assert "repeat" not in messenger.steps
 
 
@@ -195,7 +200,9 @@ def test_a_batch_without_a_reference_says_so() -> None:
 def test_to_assume_records_what_a_sensor_can_ask_by(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)
     record = settler(Gateway(finds=True), on_unknown="assume_sent").settle(doubt())
-    assert record == replace(CLAIM, phase=Phase.ASSUMED_SENT, tag="tag-k3v9x0q2w7ha")
+    assert record == replace(
+        CLAIM, phase=Phase.ASSUMED_SENT, tag="tag-k3v9x0q2w7ha", evidence=Evidence.ASSUMED
+    )
     assert "on_unknown='assume_sent' decides" in caplog.text
     assert "+336" not in caplog.text
 
@@ -204,3 +211,10 @@ def test_to_resend_leaves_the_sending_to_the_loop() -> None:
     messenger = Gateway()
     assert settler(messenger, on_unknown="resend").settle(doubt()) is None
     assert not messenger.steps
+
+
+@pytest.mark.parametrize("choice", ["fail", "assume_sent", "resend"])
+def test_a_look_up_that_is_stopped_decides_nothing(choice: Any) -> None:
+    messenger = Gateway(finds=True, trouble_asked=[CampaignInterruptedError("stopped")])
+    with pytest.raises(CampaignInterruptedError):
+        settler(messenger, on_unknown=choice).settle(doubt())

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.gateways.model import Receipt, RefusedRecipient
+from airflow_provider_voicepartner.sending.evidence import Evidence
 from airflow_provider_voicepartner.sending.ledger import (
     BATCHES_PER_KEY,
     PLAN_KEY,
@@ -43,6 +44,7 @@ RECORDS = st.builds(
     cost=st.none() | st.decimals(allow_nan=False, allow_infinity=False, places=3),
     currency=st.none() | st.just("EUR"),
     at=st.none() | st.just("2031-05-06T12:00:00+00:00"),
+    evidence=st.none() | st.sampled_from(Evidence),
 )
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
@@ -56,11 +58,12 @@ def opened(
     *,
     fingerprint: str = "f1",
     batches: int = 2,
-    on_unknown: Any = "fail",
+    send_again: str | None = None,
     try_number: int = 1,
+    is_resumed: bool = False,
 ) -> Ledger:
-    ledger = Ledger(store, fingerprint=fingerprint, try_number=try_number)
-    ledger.open(batches, on_unknown=on_unknown)
+    ledger = Ledger(store, fingerprint=fingerprint, try_number=try_number, is_resumed=is_resumed)
+    ledger.open(batches, send_again=send_again)
     return ledger
 
 
@@ -70,6 +73,16 @@ def test_a_record_comes_back_as_it_was_written_and_is_plain_json(record: BatchRe
     data = record.to_json()
     assert_plain(data)
     assert BatchRecord.from_json(json.loads(json.dumps(data))) == record
+
+
+def test_a_record_of_a_version_that_kept_no_evidence_is_read_without() -> None:
+    assert "evidence" not in SENT.to_json()
+    assert BatchRecord.from_json(SENT.to_json()).evidence is None
+
+
+def test_a_word_that_is_no_evidence_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        BatchRecord.from_json({**SENT.to_json(), "evidence": "hearsay"})
 
 
 def test_a_record_of_a_later_version_is_read_without_its_new_names() -> None:
@@ -108,6 +121,13 @@ def test_a_plan_changed_by_hand_is_read_or_refused_and_nothing_else(data: Any) -
     else:
         with pytest.raises(ConfigurationError, match=r"a plan that cannot be read.*voicepartner/\*"):
             opened(store)
+
+
+@pytest.mark.parametrize("mark", [5, ["x"], {}, True], ids=repr)
+def test_a_plan_whose_send_again_is_no_text_is_refused(mark: Any) -> None:
+    store = FakeStore({PLAN_KEY: {"fingerprint": "f1", "batches": 2, "send_again": mark}})
+    with pytest.raises(ConfigurationError, match=r"a plan that cannot be read"):
+        opened(store)
 
 
 def test_a_receipt_is_recorded_without_the_numbers_that_it_names() -> None:
@@ -153,7 +173,8 @@ def test_changed_input_is_refused_once_anything_may_have_left(left: BatchRecord)
         opened(store, fingerprint="f2", try_number=2)
     assert "sent 1 of 2 batches" in str(caught.value)
     assert "Nothing was sent now" in str(caught.value)
-    assert "on_unknown='resend'" in str(caught.value)
+    assert "give send_again a text" in str(caught.value)
+    assert "on_unknown" not in str(caught.value)  # which is about doubts, and not about this
     assert store.values == before
 
 
@@ -176,17 +197,63 @@ def test_changed_input_is_taken_as_long_as_provably_nothing_left(left: BatchReco
     assert store.values[PLAN_KEY] == {"fingerprint": "f2", "batches": 1}
 
 
-def test_resend_begins_anew_with_changed_input_and_forgets_every_old_record() -> None:
+@pytest.mark.parametrize("fingerprint", ["f1", "f2"], ids=["unchanged input", "changed input"])
+def test_a_new_send_again_begins_anew_once_and_forgets_every_old_record(
+    fingerprint: str, caplog: pytest.LogCaptureFixture
+) -> None:
     store = FakeStore()
-    first = opened(store, batches=3)
-    for index in range(3):
-        first.write({index: SENT})
-    second = opened(store, fingerprint="f2", batches=2, on_unknown="resend")
+    opened(store, batches=3).write({0: SENT, 1: CLAIM, 2: replace(CLAIM, phase=Phase.REFUSED)})
+    second = opened(store, fingerprint=fingerprint, batches=2, send_again="once more")
+    assert "2 of 3 batches that earlier attempts sent are sent again, of which 1 were in doubt" in caplog.text
     assert [second.find(index, 3) for index in range(2)] == [None, None]
     second.write({0: SENT})
-    # The attempt after that goes on and does not begin anew once more, though resend is still set.
-    third = opened(store, fingerprint="f2", batches=2, on_unknown="resend")
-    assert (third.find(0, 3), third.find(1, 3)) == (SENT, None)
+    # Retries and resumes have the same text, or none, and go on.
+    for text in ("once more", None, "once more"):
+        for is_resumed in (False, True):
+            later = opened(
+                store,
+                fingerprint=fingerprint,
+                batches=2,
+                send_again=text,
+                try_number=3,
+                is_resumed=is_resumed,
+            )
+            assert (later.find(0, 3), later.find(1, 3)) == (SENT, None)
+    assert opened(store, fingerprint=fingerprint, send_again="and again").find(0, 3) is None
+
+
+def test_the_first_send_again_of_a_task_that_has_none_yet_begins_anew_too() -> None:
+    store = FakeStore()
+    opened(store).write({0: SENT})
+    assert opened(store, send_again="x").find(0, 3) is None
+
+
+@pytest.mark.parametrize("text", [None, "x"], ids=["none", "the same"])
+def test_changed_input_is_refused_without_a_new_send_again(text: str | None) -> None:
+    store = FakeStore()
+    opened(store, send_again="x").write({0: SENT})
+    before = dict(store.values)
+    for _ in range(2):
+        with pytest.raises(ConfigurationError, match="has changed since an earlier attempt"):
+            opened(store, fingerprint="f2", send_again=text)
+    assert store.values == before
+
+
+def test_a_send_again_that_changes_while_the_task_waits_is_refused() -> None:
+    """A template of the present time would send everything again after each wait, endlessly."""
+    store = FakeStore()
+    opened(store, send_again="12:00").write({0: SENT})
+    before = dict(store.values)
+    with pytest.raises(ConfigurationError, match=r"^send_again: has changed while the task waited"):
+        opened(store, send_again="12:01", is_resumed=True)
+    assert store.values == before
+
+
+def test_the_state_knows_a_send_again_by_a_short_hash() -> None:
+    store = FakeStore()
+    opened(store, send_again="because of +33612345678 " * 1000)
+    assert len(store.values[PLAN_KEY]["send_again"]) == 16
+    assert_plain(store.values)
 
 
 def test_a_crash_while_beginning_anew_leaves_nothing_that_looks_sent() -> None:
@@ -207,20 +274,20 @@ def test_a_crash_while_beginning_anew_leaves_nothing_that_looks_sent() -> None:
         dying = Dying(json.loads(json.dumps(old.values)))
         dying.left = allowed
         with pytest.raises(ConnectionError) if allowed < 3 else nullcontext():
-            opened(dying, fingerprint="f2", batches=60, on_unknown="resend")
-        again = opened(FakeStore(dying.values), fingerprint="f2", batches=60, on_unknown="resend")
+            opened(dying, fingerprint="f2", batches=60, send_again="x")
+        again = opened(FakeStore(dying.values), fingerprint="f2", batches=60, send_again="x")
         assert [again.find(index, 3) for index in (0, 1, 55)] == [None, None, None]
 
 
-@pytest.mark.parametrize("on_unknown", ["fail", "assume_sent", "resend"])
-def test_records_without_a_plan_are_refused_whatever_the_choice(on_unknown: Any) -> None:
+@pytest.mark.parametrize("send_again", [None, "x"])
+def test_records_without_a_plan_are_refused_whatever_is_asked(send_again: str | None) -> None:
     """A clean-up of old state may drop the plan first; then nobody knows what the records stand for."""
     store = FakeStore()
     opened(store).write({1: SENT})
     del store.values[PLAN_KEY]
     before = dict(store.values)
     with pytest.raises(ConfigurationError, match="records without their plan"):
-        opened(store, try_number=2, on_unknown=on_unknown)
+        opened(store, try_number=2, send_again=send_again)
     assert store.values == before
 
 
@@ -234,9 +301,9 @@ def test_a_page_that_is_no_object_is_refused(page: Any) -> None:
 @pytest.mark.parametrize("page", [[1], {"0": {"phase": "whatever"}}, {"1": 5}])
 def test_what_cannot_be_read_also_stops_a_changed_input(page: Any) -> None:
     store = FakeStore({PLAN_KEY: {"fingerprint": "f1", "batches": 2}, key_of(0): page})
-    for choice in ("fail", "resend"):
+    for text in (None, "x"):
         with pytest.raises(ConfigurationError, match="nobody knows what was sent"):
-            opened(store, fingerprint="f2", on_unknown=choice)
+            opened(store, fingerprint="f2", send_again=text)
 
 
 # Pages
@@ -272,7 +339,7 @@ def test_records_of_a_later_page_without_a_plan_are_refused_too(kept: int) -> No
     opened(store, batches=2000).write({0: SENT, kept: SENT})
     del store.values[PLAN_KEY], store.values[key_of(0)]
     with pytest.raises(ConfigurationError, match="records without their plan"):
-        opened(store, batches=2000, try_number=2, on_unknown="resend")
+        opened(store, batches=2000, try_number=2, send_again="x")
 
 
 def test_a_campaign_that_begins_reads_each_page_once() -> None:
@@ -299,7 +366,7 @@ def test_no_value_comes_near_the_size_that_the_store_warns_of() -> None:
     """The longest record: in doubt once, with a user's tag, a long gateway id and a price."""
     longest = replace(
         SENT, reference="k" * 20, size=500, accepted=500, opted_out=500, gateway_id="9" * 36, segments=5000,
-        cost=Decimal("12345.678901"), tag="t" * 20,
+        cost=Decimal("12345.678901"), tag="t" * 20, evidence=Evidence.REPEAT_ACCEPTED,
     )  # fmt: skip
     store = FakeStore()
     opened(store, batches=2000).write(dict.fromkeys(range(2000), longest))
@@ -331,7 +398,7 @@ def test_a_phase_is_kept_as_plain_text() -> None:
 
 def test_without_a_store_the_first_attempt_knows_its_own_records() -> None:
     ledger = Ledger(None, fingerprint="f1", try_number=1)
-    ledger.open(1, on_unknown="fail")
+    ledger.open(1)
     assert ledger.find(0, 3) is None
     ledger.write({0: SENT})
     assert ledger.find(0, 3) == SENT
@@ -340,7 +407,7 @@ def test_without_a_store_the_first_attempt_knows_its_own_records() -> None:
 
 def test_without_a_store_a_second_attempt_finds_every_batch_in_doubt() -> None:
     ledger = Ledger(None, fingerprint="f1", try_number=2)
-    ledger.open(2, on_unknown="fail")
+    ledger.open(2)
     found = ledger.find(1, 3)
     assert found is not None
     assert (found.phase, found.size, found.reference) == (Phase.CLAIMED, 3, "")

@@ -215,7 +215,7 @@ def send(ledger: MappedLedger, group: str, fate: str) -> Counter[str]:
     if fate == "waits":
         return Counter()
     try:
-        ledger.open(1, on_unknown="fail")
+        ledger.open(1)
     except ConfigurationError:
         ledger.give_up()
         return Counter()
@@ -237,7 +237,7 @@ def send(ledger: MappedLedger, group: str, fate: str) -> Counter[str]:
 class TestLedger:
     def opened(self, state: FakeStore | None, mapped: MappedList) -> MappedLedger:
         ledger = MappedLedger(state, mapped)
-        ledger.open(1, on_unknown="fail")
+        ledger.open(1)
         return ledger
 
     def test_takes_the_list_and_keeps_it_once_something_may_have_gone(self, store: Store) -> None:
@@ -265,15 +265,27 @@ class TestLedger:
         self.opened(state, a_list(store, 0, "A")).write({0: CLAIM})
         ledger = MappedLedger(state, a_list(store, 0, "B"))
         with pytest.raises(ConfigurationError, match="has changed since an earlier attempt"):
-            ledger.open(1, on_unknown="fail")
+            ledger.open(1)
         ledger.give_up()
         assert taken(store) == {(0, "A"): 1}
+
+    def test_a_wish_to_send_again_that_others_refuse_forgets_nothing(self, store: Store) -> None:
+        state = FakeStore()
+        self.opened(state, a_list(store, 0, "A")).write({0: replace(CLAIM, phase=Phase.SENT)})
+        self.opened(FakeStore(), a_list(store, 1, "B")).write({0: CLAIM})
+        before = dict(state.values)
+        ledger = MappedLedger(state, a_list(store, 0, "B", cleared=1, attempt=2))
+        with pytest.raises(ConfigurationError, match=MOVED):
+            ledger.open(1, send_again="once more")
+        ledger.give_up()
+        assert state.values == before
+        assert taken(store) == {(0, "A"): 1, (1, "B"): 1}
 
     def test_a_refused_list_is_not_given_back_for_others(self, store: Store) -> None:
         self.opened(FakeStore(), a_list(store, 0, "A"))
         ledger = MappedLedger(FakeStore(), a_list(store, 1, "A", cleared=1))
         with pytest.raises(ConfigurationError, match=MOVED):
-            ledger.open(1, on_unknown="fail")
+            ledger.open(1)
         ledger.give_up()
         assert taken(store) == {(0, "A"): 1}
 

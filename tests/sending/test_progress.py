@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 import pytest
 
+from airflow_provider_voicepartner.sending.evidence import Evidence
 from airflow_provider_voicepartner.sending.ledger import BatchRecord, Phase
 from airflow_provider_voicepartner.sending.progress import EACH_UP_TO, SECONDS_BETWEEN, ProgressLog
 from tests.support.servers import FakeTime
@@ -48,3 +50,14 @@ def test_on_demand_every_batch_is_told(caplog: pytest.LogCaptureFixture) -> None
     caplog.set_level(logging.DEBUG)
     ProgressLog(2_000).sent(7, SENT)
     assert caplog.messages == ["Batch 8 (k3v9x0q2w7ha): 499 of 500 recipients accepted as 812"]
+
+
+def test_what_settled_a_doubt_is_told_with_the_batch(told: pytest.LogCaptureFixture) -> None:
+    log = ProgressLog(EACH_UP_TO)
+    log.known(0, replace(SENT, evidence=Evidence.CALLED_BACK))
+    log.sent(1, replace(SENT, gateway_id=None, evidence=Evidence.LOOK_UP))
+    assert told.messages == [
+        "Batch 1 (k3v9x0q2w7ha) was sent by an earlier attempt (it was in doubt; evidence: called_back); it is not "
+        "sent again",
+        "Batch 2 (k3v9x0q2w7ha): 499 of 500 recipients accepted as None (it was in doubt; evidence: look_up)",
+    ]

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_voicepartner.exceptions import ConfigurationError
+from airflow_provider_voicepartner.sending.evidence import Evidence
 from airflow_provider_voicepartner.sending.ledger import BatchRecord, Phase
 from airflow_provider_voicepartner.sending.report import CampaignReport, SentBatch, read_report
 from tests.support.tasks import CALM, assert_plain
@@ -25,7 +26,11 @@ def records(draw: st.DrawFn) -> BatchRecord:
     opted_out = draw(st.integers(0, size))
     if draw(st.booleans()):
         return BatchRecord(
-            phase=Phase.ASSUMED_SENT, reference=draw(st.just("abc") | st.just("")), size=size, at=EARLY
+            phase=Phase.ASSUMED_SENT,
+            reference=draw(st.just("abc") | st.just("")),
+            size=size,
+            at=EARLY,
+            evidence=Evidence.ASSUMED,
         )
     return BatchRecord(
         phase=Phase.SENT,
@@ -38,6 +43,7 @@ def records(draw: st.DrawFn) -> BatchRecord:
         cost=draw(st.none() | st.decimals(0, 1000, places=3)),
         currency=draw(st.none() | st.just("EUR")),
         at=draw(st.sampled_from([EARLY, LATE])),
+        evidence=draw(st.none() | st.sampled_from(Evidence)),
     )
 
 
@@ -179,3 +185,14 @@ def test_a_report_is_not_asked_about_at_another_gateway() -> None:
     report.check_gateway("smspartner")
     with pytest.raises(ConfigurationError, match=r"conn_id: .*'octopush'.*'smspartner'"):
         report.check_gateway("octopush")
+
+
+def test_it_tells_for_each_batch_what_settled_it_and_reads_reports_that_do_not() -> None:
+    batches = [replace(SENT, evidence=evidence) for evidence in (None, *Evidence)]
+    data = report_of(batches).to_json()
+    assert [batch.get("evidence") for batch in data["batches"]] == [
+        None, "look_up", "called_back", "repeat_refused", "repeat_accepted", "sent_again", "assumed",
+    ]  # fmt: skip
+    assert "evidence" not in data["batches"][0]
+    assert CampaignReport.from_json(data).batches[1].evidence == "look_up"
+    assert CampaignReport.from_json(data).batches[0].evidence is None

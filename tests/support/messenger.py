@@ -14,6 +14,7 @@ from airflow_provider_voicepartner.exceptions import RejectedError
 from airflow_provider_voicepartner.gateways.errors import ErrorKind
 from airflow_provider_voicepartner.gateways.model import Message, Receipt, Recipient
 from airflow_provider_voicepartner.gateways.wire import ApiRequest
+from airflow_provider_voicepartner.sending.evidence import Evidence
 from airflow_provider_voicepartner.sending.ledger import PLAN_KEY
 from airflow_provider_voicepartner.sending.messenger import Turn, TurnTooFarError
 from tests.support.servers import FakeTime
@@ -222,10 +223,10 @@ class FakeMessenger:
         """As the test says."""
         return self.finds
 
-    def was_sent(self, message: Message, reference: str) -> bool:
+    def find_proof(self, message: Message, reference: str) -> Evidence | None:
         """Say whether a batch was taken."""
         self.asked.append(reference)
-        return reference in self.taken
+        return Evidence.LOOK_UP if reference in self.taken else None
 
     def tag_of(self, message: Message, reference: str) -> str | None:
         """Return what a batch can be asked about by."""

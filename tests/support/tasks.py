@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -57,10 +57,13 @@ class FakeStore:
         self.retention[key] = retention
 
 
-def context(store: FakeStore | None = None, try_number: int = 1, **more: Any) -> Any:
+def context(
+    store: FakeStore | None = None, try_number: int = 1, start_date: datetime | None = None, **more: Any
+) -> Any:
     """Return the part of a task's context that operators read; without a store it is that of Airflow before 3.3."""
     stored = {} if store is None else {"task_state_store": store}
-    return {"ti": SimpleNamespace(try_number=try_number), **stored, **more}
+    ti = SimpleNamespace(try_number=try_number, start_date=start_date or datetime.now(UTC))
+    return {"ti": ti, **stored, **more}
 
 
 class Logs:
