@@ -29,6 +29,7 @@ from airflow_provider_voicepartner.hooks.callbacks import can_report, reports_by
 from airflow_provider_voicepartner.hooks.completion_options import (
     UNCONFIRMED_AFTER,
     CompletionOptions,
+    check_options,
     check_that_anybody_tells,
 )
 from airflow_provider_voicepartner.hooks.registry import hook_class, hook_for
@@ -187,11 +188,12 @@ class CampaignWatch:
         """
         Make sure that anybody can ever tell what became of the campaign.
 
-        :raises ConfigurationError: the connection is of another gateway.
+        :raises ConfigurationError: the connection is of another gateway, or something else is at ``report_path``.
         :raises DeliveryUnconfirmedError: the gateway only calls a URL, and there is none.
         """
         self.report.check_gateway(self.hook.conn_type)
         check_that_anybody_tells(type(self.hook))
+        check_options(self.options)
 
     def look(self) -> Progress:
         """

@@ -109,3 +109,15 @@ def check_that_anybody_tells(hook: type[GatewayHook]) -> None:
             f"{hook.gateway.LABEL} tells delivery results only by calling a URL, and {why_not()}; without one, nobody "
             "can know more than that it accepted a campaign"
         )
+
+
+def check_options(options: CompletionOptions) -> None:
+    """
+    Look at what can go wrong with the options only in the end.
+
+    :raises ConfigurationError: something else than delivery reports is at ``report_path``.
+    """
+    if options.report_path:
+        from airflow_provider_voicepartner.hooks.storage import check_report_path
+
+        check_report_path(options.report_path)

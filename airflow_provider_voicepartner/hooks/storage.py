@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from os import PathLike
 from typing import IO, TYPE_CHECKING, Any
 
+from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.sending.paths import without_query
 from airflow_provider_voicepartner.sending.source import FileSource
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".parquet", ".gz")
 COLUMN = "phone_number"
+_REPORT_COLUMNS = COLUMN, "status", "gateway_status", "at"
+_LONGEST_HEAD = 1_024
 
 
 def is_file(to: Any) -> bool:
@@ -105,10 +108,33 @@ def writing(path: Any) -> Iterator[IO[str]]:
 
 
 def write_delivery_reports(path: Any, reports: Iterable[DeliveryReport]) -> None:
-    """Write one line a recipient: ``phone_number,status,gateway_status,at``; the time in ISO 8601, empty if unknown."""
+    """
+    Write one line a recipient: ``phone_number,status,gateway_status,at``; the time in ISO 8601, empty if unknown.
+
+    :raises ConfigurationError: as :func:`check_report_path` does.
+    """
+    check_report_path(path)
     with writing(path) as handle:
         writer = csv.writer(handle, lineterminator="\n")
-        writer.writerow((COLUMN, "status", "gateway_status", "at"))
+        writer.writerow(_REPORT_COLUMNS)
         for report in reports:
             at = report.at.isoformat() if report.at else ""
             writer.writerow((report.phone_number, report.status.value, report.gateway_status, at))
+
+
+def check_report_path(path: Any) -> None:
+    """
+    Refuse a path for delivery reports at which something else is, perhaps the list of recipients.
+
+    :raises ConfigurationError: naming the argument.
+    """
+    try:
+        with storage_path(path).open("rb") as handle:
+            first = handle.read(_LONGEST_HEAD)
+    except FileNotFoundError:
+        return
+    if first.strip() and first.splitlines()[0].decode("utf-8", "replace") != ",".join(_REPORT_COLUMNS):
+        raise ConfigurationError(
+            "report_path: there is a file already that is no delivery report, and it is not written over; "
+            "choose another path"
+        )

@@ -12,6 +12,7 @@ from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.hooks.completion import CampaignWatch
 from airflow_provider_voicepartner.hooks.completion_options import (
     CompletionOptions,
+    check_options,
     check_that_anybody_tells,
 )
 from airflow_provider_voicepartner.sending.report import CampaignReport, read_report
@@ -62,8 +63,9 @@ def check_that_results_can_come(hook: GatewayHook, given: Any) -> None:
     :raises ConfigurationError: naming what is wrong with it.
     :raises DeliveryUnconfirmedError: the gateway only calls a URL, and there is none.
     """
-    read_completion(given)
+    options, _ = read_completion(given)
     check_that_anybody_tells(type(hook))
+    check_options(options)
 
 
 def with_delivery(report: CampaignReport, delivery: dict[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import pendulum
 import pytest
 from airflow.providers.common.compat.sdk import ObjectStoragePath
 
+from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.model import DeliveryReport
 from airflow_provider_voicepartner.gateways.status import DeliveryStatus
@@ -137,6 +138,19 @@ def test_delivery_reports_are_written_to_a_folder_that_is_made(tmp_path: Path, s
             "at": "",
         },
     ]
+
+
+def test_an_earlier_report_is_written_over_and_nothing_else_is(tmp_path: Path) -> None:
+    target = tmp_path / "reports.csv"
+    for before in ("", "\n", "phone_number,status,gateway_status,at\n+33612345670,failed,x,\n"):
+        target.write_text(before, encoding="utf-8")
+        write_delivery_reports(target, REPORTS)
+        assert len(read_rows(target)) == 2
+    for before in ("phone_number\n+33612345678\n", "+33612345678", "\u00ff\u00fe"):
+        target.write_text(before, encoding="utf-8")
+        with pytest.raises(ConfigurationError, match="report_path: there is a file already"):
+            write_delivery_reports(target, REPORTS)
+        assert target.read_text(encoding="utf-8") == before
 
 
 def test_reports_can_be_read_back_as_recipients(tmp_path: Path) -> None:

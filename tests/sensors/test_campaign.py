@@ -205,6 +205,16 @@ def test_a_planned_campaign_is_not_asked_about_before_its_time(
     assert poke(report).xcom_value["delivered"] == 2
 
 
+def test_the_list_of_recipients_is_not_written_over(sandbox: Any, tmp_path: Path) -> None:
+    people = tmp_path / "people.csv"
+    people.write_text(f"phone_number\n{ANNA}\n", encoding="utf-8")
+    before = requests(sandbox)
+    with pytest.raises(ConfigurationError, match="report_path: there is a file already"):
+        poke(send(), report_path=str(people))
+    assert requests(sandbox) == before + 1
+    assert people.read_text(encoding="utf-8") == f"phone_number\n{ANNA}\n"
+
+
 @pytest.mark.parametrize("conn_id", ["smspartner_default", "octopush_default"])
 def test_a_cancelled_campaign_ends_the_wait_and_is_delivered_to_nobody(
     sandbox: Any, later: Callable[[float], None], conn_id: str, monkeypatch: pytest.MonkeyPatch
