@@ -223,8 +223,7 @@ class HttpSender:
     :param watch: is shown every answer with its request, for what it says of rate limits; must not raise.
     :param turn: waits until a request to an endpoint may leave, as the rate limit has it; raises
         ``RetryableNotSentError`` where that takes too long. None keeps no limit.
-    :param may_leave: asked right before a request leaves, each time, and again when it is connected; raises
-        ``CampaignInterruptedError`` to keep it here. None lets all leave.
+    :param may_leave: asked before each request, and before its body; raises ``CampaignInterruptedError`` to keep it.
     """
 
     gateway: str

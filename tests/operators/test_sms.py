@@ -360,9 +360,11 @@ def test_a_text_of_the_present_time_sends_nothing_again_after_a_wait(
     from airflow_provider_voicepartner.sending import planning
 
     monkeypatch.setitem(planning.plan_campaign.__kwdefaults__, "batch_size", 1)
+    # Without asking what it costs first: each request is a batch.
+    monkeypatch.setattr("airflow_provider_voicepartner.sending.pricing.Pricing._is_worth_it", False)
     store = FakeStore()
     fault(sandbox, "429", retry_after=45, skip=1, times=1, method="POST", path="/send")
-    limited: dict[str, Any] = {"deferrable": True, "max_in_flight": 1, "unit_price": "0.01"}
+    limited: dict[str, Any] = {"deferrable": True, "max_in_flight": 1}
     with pytest.raises(TaskDeferred):
         sms(message="12:00", send_again="12:00", on_unknown="resend", **limited).execute(context(store))
     monkeypatch.setenv("AIRFLOW__VOICEPARTNER__STORE_URL", f"sqlite:///{tmp_path / 'later.db'}")

@@ -25,12 +25,14 @@ def _small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(planning.plan_campaign.__kwdefaults__, "batch_size", 1)
     # What was learnt from a 429 is tried elsewhere; here only the refused request itself is to wait.
     monkeypatch.setattr("airflow_provider_voicepartner.hooks.turnstile.StoreTurnstile.watch", lambda *_: None)
+    # Nor does the campaign ask what it costs first: each request is a batch.
+    monkeypatch.setattr("airflow_provider_voicepartner.sending.pricing.Pricing._is_worth_it", False)
 
 
 def sms(**arguments: Any) -> SendSmsOperator:
     return SendSmsOperator(
         **{
-            "task_id": "send", "to": [ANNA, BEN], "message": "Bonjour", "max_in_flight": 2, "unit_price": "0.01",
+            "task_id": "send", "to": [ANNA, BEN], "message": "Bonjour", "max_in_flight": 2,
             **arguments,
         }
     )  # fmt: skip
