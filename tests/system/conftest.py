@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -129,14 +130,21 @@ def reached(sandbox: Any) -> Callable[[str], dict[str, int]]:
 
 
 @pytest.fixture
-def airflow_files(airflow_home: Path) -> Callable[[], dict[str, bytes]]:
-    """Return every file that Airflow wrote, but for DAG files and the modules that it compiled from them."""
+def airflow_files(airflow_home: Path, tmp_path: Path) -> Callable[[], dict[str, bytes]]:
+    """
+    Return every file that Airflow wrote, but for DAG files and the modules that it compiled from them.
+
+    Another process copies them first: were this one to open and close the database's files besides SQLite, it would
+    lose the locks on them, and the next process that uses the database could spoil it.
+    """
 
     def read() -> dict[str, bytes]:
+        copies = tmp_path / "what Airflow wrote"
+        subprocess.run(["cp", "-R", f"{airflow_home}/.", str(copies)], check=True)
         return {
-            str(path.relative_to(airflow_home)): path.read_bytes()
-            for path in airflow_home.rglob("*")
-            if path.is_file() and "dags" not in path.relative_to(airflow_home).parts
+            str(path.relative_to(copies)): path.read_bytes()
+            for path in copies.rglob("*")
+            if path.is_file() and "dags" not in path.relative_to(copies).parts
         }
 
     return read
