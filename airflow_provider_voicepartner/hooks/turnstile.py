@@ -181,16 +181,15 @@ class StoreTurnstile:
             far: TurnTooFarError | StoreUnavailableError
             try:
                 turn = self.take_turn(endpoint, BRIEF_WAIT if endpoint in brief else longest_wait)
-                while True:
+                # A turn that was taken this moment needs no second look; one that had to wait does.
+                while turn.wait > 0:
                     try:
-                        if turn.wait > 0:
-                            sleep(turn.wait)
+                        sleep(turn.wait)
                         turn = self.confirm(turn)
                     except BaseException:
                         self.give_back(turn)
                         raise
-                    if turn.wait <= 0:
-                        return
+                return
             except (TurnTooFarError, StoreUnavailableError) as error:
                 far = error
             raise RetryableNotSentError(
