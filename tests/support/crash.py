@@ -21,7 +21,7 @@ from tests.support.crash_points import BATCH_SIZE, BATCHES, RECIPIENTS
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 DAG_FILE = PROJECT / "tests" / "crash" / "dags" / "crashing.py"
-LIMITS_OFF = {"rate_limits": {"tts/send": "none", "campaign/send": "none"}}
+LIMITS_OFF = {"rate_limits": {"tts/send": "none", "campaign/send": "none", "me": "none"}}
 MOST_ATTEMPTS = 12
 
 
