@@ -49,8 +49,8 @@ log = logging.getLogger(__name__)
 
 LAST_CHANCE: Final = 3_600.0
 """Seconds after which silence counts even if the gateway could not be asked once more."""
-LONGEST_TURN: Final = 60.0
-"""Seconds that one question waits for the rate limit in a worker."""
+LONGEST_TURN: Final = 10.0
+"""Seconds that one question waits for the rate limit in a worker; then it is left to the next look."""
 MOST_UNANSWERED: Final = 3
 """Questions in a row without an answer, after which a look is over."""
 FEW: Final = 50
@@ -252,6 +252,7 @@ class CampaignWatch:
         questions = self.questions(self.known()) if self.asks else []
         if questions and self._turnstile is None and self._owns_hook:
             self._turnstile = pace_questions(self.hook, self._opened, longest_wait=LONGEST_TURN)
+            self.hook.sender.attempts = 1  # the next look asks again
         unanswered = 0
         for question in questions:
             answer = self.answer(question)
