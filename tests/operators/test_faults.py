@@ -41,6 +41,8 @@ WAYS: dict[str, tuple[str, Callable[..., Any], dict[str, Any]]] = {
 }  # fmt: skip
 ENDPOINTS = {"smspartner personal sms": "bulk-send", "smspartner long number": "vn/send"}
 """Where a way's sends go, for those that must not go elsewhere unnoticed."""
+SLOW = dict.fromkeys(("smspartner long number", "octopush personal sms"), pytest.mark.slow)
+"""Ways that are like another one but for a detail; they run apart."""
 BATCHES = 3
 
 # What a kind may be told besides; "slow" is slow, and not too late, so it is no trouble.
@@ -136,7 +138,7 @@ def test_the_table_names_every_fault_of_the_sandbox() -> None:
 
 
 @pytest.mark.parametrize("kind", sorted(VARIANTS))
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", [pytest.param(way, marks=SLOW.get(way, ())) for way in WAYS])
 def test_a_fault_in_any_position_reaches_nobody_twice_and_forgets_nobody(
     campaigns: Any, monkeypatch: pytest.MonkeyPatch, way: str, kind: str
 ) -> None:
