@@ -274,7 +274,8 @@ def shared_country_code(numbers: Sequence[str]) -> str | None:
     :returns: None when they are of several countries, or of a code that several countries share, such as ``+1``.
     """
     code = "+33" if numbers[0].startswith("+33") else _country_code_of(numbers[0])
-    return code if code and all(number.startswith(code) for number in numbers) else None
+    # What the first and the last in the alphabet begin with, all between them begin with.
+    return code if code and min(numbers).startswith(code) and max(numbers).startswith(code) else None
 
 
 def _country_code_of(number: str) -> str | None:

@@ -88,9 +88,9 @@ class Pricing:
     def must_ask(self, recipients: Sequence[Recipient]) -> bool:
         """Say whether the gateway has to be asked anything before a batch can be approved."""
         compares = not self._is_compared and self._budget.unit_price is not None
-        return self._is_worth_it and (compares or self._asks_price(self._group_of(recipients)))
+        return self._is_worth_it and (compares or self._asks_price(recipients))
 
-    def _asks_price(self, group: str | None) -> bool:
+    def _asks_price(self, recipients: Sequence[Recipient]) -> bool:
         """
         Say whether a batch has to be simulated.
 
@@ -99,21 +99,24 @@ class Pricing:
         """
         if not self._is_told or (self._is_asked and not self._budget.is_limited):
             return False
+        group = self._group_of(recipients)
         return group is None or group not in self._group_prices
 
     def _told_price(
         self, recipients: Sequence[Recipient], weight: int, send_at: datetime | None
     ) -> Decimal | None:
         """Return what the gateway says that a batch will cost, None where it is not asked, or does not tell."""
-        group = self._group_of(recipients)
-        if not self._asks_price(group):
-            known = self._group_prices.get(group or "")
+        if not self._asks_price(recipients):
+            if not self._budget.is_limited:
+                return None  # Whose price is not limited is not worth being looked at one by one.
+            known = self._group_prices.get(self._group_of(recipients) or "")
             return None if known is None else known * weight
         receipt = self._simulate(recipients, send_at)
         if receipt is None or not receipt.cost or not receipt.accepted:
             self._is_told = False
             return None
         price = unit_price_of(receipt.cost, weight, accepted=receipt.accepted, size=len(recipients))
+        group = self._group_of(recipients)
         if not self._is_asked:
             self._budget.learn(price)
         if group is not None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
+from functools import partial
+from random import Random
 from typing import Any
 
 import pytest
@@ -46,6 +48,58 @@ def test_a_free_lane_is_used_again_and_no_more_are_made_than_are_busy() -> None:
         lanes.wait_for_all([task], 10)
         lanes.free()
     assert len(threads) == 1
+    lanes.close()
+
+
+def test_tasks_that_are_over_at_once_are_done_by_one_thread() -> None:
+    lanes = Lanes()
+    threads: set[int] = set()
+    for _ in range(20):
+        tasks = [Task(lambda: threads.add(threading.get_ident())) for _ in range(4)]
+        for task in tasks:
+            lanes.start(task)
+        lanes.wait_for_all(tasks, 10)
+        for _ in tasks:
+            lanes.free()
+    # A busy machine may make one of them take longer than a moment, and then another thread helps.
+    assert len(threads) < 4
+    lanes.close()
+
+
+@pytest.mark.parametrize("behind", range(1, 5))
+def test_what_stands_behind_a_slow_one_begins_within_a_moment(behind: int) -> None:
+    lanes, go, begun = Lanes(), threading.Event(), threading.Semaphore(0)
+    slow = Task(lambda: go.wait(10))
+    quick = [Task(begun.release) for _ in range(behind)]
+    for task in (slow, *quick):
+        lanes.start(task)
+    lanes.wait(0.0)
+    assert all(begun.acquire(timeout=10) for _ in quick)
+    assert not slow.is_done
+    go.set()
+    lanes.wait_for_all([slow], 10)
+    lanes.close()
+
+
+def test_whenever_tasks_are_started_all_are_done() -> None:
+    lanes, pauses = Lanes(), Random(7)
+    under_way: list[Task[Any]] = []
+    done = 0
+    while done < 1_000:
+        while len(under_way) < 4:
+            pause = pauses.choice([0.0, 0.0, 0.0001, 0.001, 0.008])
+            task: Task[Any] = Task(partial(time.sleep, pause) if pause else lambda: None)
+            under_way.append(task)
+            lanes.start(task)
+            if pauses.random() < 0.3:
+                break
+        lanes.wait(10)
+        over = [task for task in under_way if task.is_done]
+        assert over, "waited for ten seconds for tasks that take eight milliseconds at most"
+        for task in over:
+            under_way.remove(task)
+            lanes.free()
+        done += len(over)
     lanes.close()
 
 
