@@ -287,6 +287,8 @@ class Trial:
             unprovable = self.in_doubt(self.endings[-1]) if self.endings else []
             # The user looks only after an attempt has failed for it.
             choice = resolve if doubted else "fail"
+            if choice != "fail":
+                doubted.update(unprovable)  # What a later kill leaves in doubt, the choice is about too.
             ending = self.attempt(queue.pop(0) if queue else None, choice)
             if choice != "resend":
                 self.nobody_twice()
