@@ -36,10 +36,10 @@ def serve(kind: str, url: str) -> None:
     :param kind: ``empty``, ``grouped`` or ``single``.
     :param url: of the store.
     """
-    from airflow_provider_voicepartner.delivery.serving import listen, make_server, share_the_interpreter
+    from airflow_provider_voicepartner.delivery.serving import dedicate_process, listen, make_server
 
-    share_the_interpreter()
     app = _empty() if kind == "empty" else _receiver(url, grouped=kind == "grouped")
+    dedicate_process()
     listening = listen("127.0.0.1", 0)
     port = listening.getsockname()[1]
     make_server(app, lambda: print(port, flush=True)).run(sockets=[listening])
@@ -62,6 +62,7 @@ def _receiver(url: str, *, grouped: bool) -> Any:
     from airflow_provider_voicepartner.delivery.tokens import CallbackTokens
     from airflow_provider_voicepartner.store.engine import open_store
 
+    open_store(url).close()  # as the command does, before it listens
     app = create_app(lambda: open_store(url), CallbackTokens([SIGNED_WITH]), prefix="/voicepartner")
     if not grouped:
         app.state.receiver.writer.largest_group = 1

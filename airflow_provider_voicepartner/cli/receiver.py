@@ -33,7 +33,7 @@ def run(arguments: Namespace) -> None:
     open_receiver_store().close()
 
     from airflow_provider_voicepartner.delivery.receiver import create_app
-    from airflow_provider_voicepartner.delivery.serving import listen, make_server, share_the_interpreter
+    from airflow_provider_voicepartner.delivery.serving import dedicate_process, listen, make_server
 
     problem = ""
     try:
@@ -44,8 +44,8 @@ def run(arguments: Namespace) -> None:
         raise CommandError(f"cannot listen on {arguments.host}, port {arguments.port}: {problem}")
     if not logging.getLogger().handlers:
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    share_the_interpreter()
     app = create_app(open_receiver_store, tokens, prefix=PREFIX)
+    dedicate_process()
     port = listening.getsockname()[1]
     if config is None:
         say(f"{why_not()}, so gateways are not given any address to report to.")
