@@ -98,17 +98,24 @@ class CampaignCompletionTrigger(BaseTrigger):
         report, options = read_report(self.campaign), CompletionOptions(**self.options)
         watch = CampaignWatch(report, options, now=time.time)
         poller = shared_poller(store_url() or "", open_delivery_store)
-        async with contextlib.AsyncExitStack() as stack:
-            watched = stack.enter_context(poller.watch(watch.keys, interval=self.poke_interval))
-            asking: asyncio.Task[dict[str, Any]] | None = None
+        with poller.watch(watch.keys, interval=self.poke_interval) as watched:
             if watch.asks:
-                from airflow_provider_voicepartner.hooks.asking import shared_asker
+                return await self._asking_too(watch, watched, poller)
+            return await self._until_final(watch, watched, poller, None)
 
-                asker = await stack.enter_async_context(shared_asker(await self._hook(watch)))
-                watch.hook = asker.hook
-                asking = asyncio.create_task(self._ask_again_and_again(asker, watch, watched))
-                stack.push_async_callback(_end, asking)
-            return await self._until_final(watch, watched, poller, asking)
+    async def _asking_too(
+        self, watch: CampaignWatch, watched: Watched, poller: StorePoller
+    ) -> dict[str, Any]:
+        """Wait for what the store knows, and let the gateway be asked meanwhile."""
+        from airflow_provider_voicepartner.hooks.asking import shared_asker
+
+        async with shared_asker(await self._hook(watch)) as asker:
+            watch.hook = asker.hook
+            asking = asyncio.create_task(self._ask_again_and_again(asker, watch, watched))
+            try:
+                return await self._until_final(watch, watched, poller, asking)
+            finally:
+                await _end(asking)
 
     async def _hook(self, watch: CampaignWatch) -> GatewayHook:
         """Look the connection up without blocking the loop, and make the hook of it."""
@@ -146,7 +153,9 @@ class CampaignCompletionTrigger(BaseTrigger):
             left = watch.unconfirmed_at - watch.now()
             nap = min(left if left > 0 else self.poke_interval, LONGEST_NAP)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(watched.changed.wait(), max(nap, 0.01))
+                # Not wait_for, which makes a task: thousands wait here.
+                async with asyncio.timeout(max(nap, 0.01)):
+                    await watched.changed.wait()
 
     async def _ask_again_and_again(
         self, asker: GatewayAsker, watch: CampaignWatch, watched: Watched
