@@ -53,9 +53,9 @@ class Sizes:
 
 
 FULL = Sizes(
-    planned=1_000_000, sample=100_000, planning_runs=3, sent=1_000_000, sending_runs=3, slow_batches=200,
+    planned=1_000_000, sample=100_000, planning_runs=3, sent=1_000_000, sending_runs=5, slow_batches=200,
     slow_runs=2, crash_at=1900, crash_of=2000, import_rounds=3, peer_batches=20, single_requests=30, installs=True,
-    reports=20_000, receiver_runs=3, waiting=10_000, asked_interval=30.0,
+    reports=20_000, receiver_runs=5, waiting=10_000, asked_interval=30.0,
 )  # fmt: skip
 QUICK = Sizes(
     planned=50_000, sample=2_000, planning_runs=1, sent=50_000, sending_runs=1, slow_batches=12, slow_runs=1,
