@@ -115,7 +115,7 @@ class Bench:
         batches, ms = run["batches"], 1000 / run["batches"]
         note = (
             f"At once: {batches:,} batches; a batch takes {run['sending_cpu'] * ms:.2f} ms of processor time, with "
-            f"reading it again, checking, building, recording and logging, and the loop {run['bare_cpu'] * ms:.2f} "
+            f"checking, building, recording and logging, and the loop {run['bare_cpu'] * ms:.2f} "
             f"ms. By the clock it is {run['sending'] * ms:.2f} ms, and {run['unpooled'] * ms:.2f} ms for requests.post "
             "without a session. Our threads share one interpreter lock, so where the gateway takes no time the "
             "difference is that work; with answers in 300 ms and 4 of them in flight, a batch has 75 ms for it."

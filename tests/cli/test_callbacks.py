@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -209,6 +210,26 @@ class TestReceiver:
         assert "Receiver: calls to addresses that are not ours" in said
         for planted in (path.rpartition("/")[2][:20], "+33699999942", SECRET):
             assert planted not in said
+
+    def test_suits_the_process_to_it_when_all_is_loaded(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        """Only the order: what that does would stay so for all tests of this process."""
+        done: list[str] = []
+
+        class Server:
+            def run(self, sockets: list[socket.socket]) -> None:
+                done.append("run")
+                for listening in sockets:
+                    listening.close()
+
+        delivery = "airflow_provider_voicepartner.delivery"
+        monkeypatch.setattr(f"{delivery}.receiver.create_app", lambda *_, **__: done.append("made"))
+        monkeypatch.setattr(f"{delivery}.serving.dedicate_process", lambda: done.append("dedicated"))
+        monkeypatch.setattr(f"{delivery}.serving.make_server", lambda *_: Server())
+        configure(monkeypatch, store_url=f"sqlite:///{tmp_path / 'store.db'}")
+        main(["receiver", "--port", "0"])
+        assert done == ["made", "dedicated", "run"]
 
     def test_says_what_is_missing(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
