@@ -11,7 +11,7 @@ from airflow_provider_voicepartner.exceptions import (
     BudgetExceededError,
     ConfigurationError,
 )
-from airflow_provider_voicepartner.sending.ledger import BatchRecord, Phase
+from airflow_provider_voicepartner.sending.records import BatchRecord, Phase
 
 log = logging.getLogger(__name__)
 

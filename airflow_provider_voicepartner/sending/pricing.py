@@ -74,7 +74,7 @@ class Pricing:
         if self._is_worth_it:
             is_first, self._is_counted = not self._is_counted, True
             if is_first:
-                self._budget.count(self._ledger.known(batches))
+                self._budget.count(self._ledger.known())
             told = self._told_price(recipients, weight, send_at)
             if is_first:
                 self._budget.require_price(batches)
