@@ -154,6 +154,7 @@ class _Run:
     ready: Flight | None = None
     leaving: int = 0
     put_back: tuple[int, Sequence[Recipient]] | None = None
+    again: list[Flight] = field(default_factory=list)
     failure: BaseException | None = None
     stopped_at: float | None = None
 
@@ -244,7 +245,7 @@ class _Run:
             return False
         # With the price unknown, the first batch goes alone.
         alone = self.budget.needs_price and (self.under_way or self.leaving)
-        return not self.finished and not alone
+        return bool(self.again or not self.finished) and not alone
 
     def _give_back(self) -> None:
         """Release the turn of a flight that will not leave."""
@@ -262,6 +263,10 @@ class _Run:
     def _prepare(self) -> Flight | None:
         """Make the next batch ready that has to be sent; None when there is none, or something is in the way."""
         try:
+            if self.again:
+                flight = self.again.pop(0)
+                repeat = self._make_ready(flight.index, flight.recipients, flight.claim)
+                return replace(repeat, is_repeat=True)
             for index, recipients in self._rest():
                 known = self.sender.ledger.find(index, len(recipients))
                 in_doubt = known is not None and known.phase is Phase.CLAIMED and known.reference
@@ -295,7 +300,7 @@ class _Run:
         request = self.sender.messenger.build_batch(
             self.campaign.message, recipients, reference=claim.reference, send_at=send_at
         )
-        self.pricing.approve(index, recipients, send_at)
+        self.pricing.approve(index, recipients, send_at, is_resent=doubted is not None)
         turn = self.sender.turnstile.take_turn(request.endpoint, self.campaign.longest_wait)
         return Flight(
             index=index,
@@ -347,15 +352,26 @@ class _Run:
                 continue
             landing = task.result or Landing(index=index, record=None, error=task.error)
             sent = landing.record if landing.error is None else None
-            self.budget.settle(index, sent)
+            self._account(index, landing)
             if landing.record is not None:
                 self.landed[index] = landing.record
             if sent is not None:
                 self.records[index] = sent
                 self.progress.sent(index, sent)
             self.failure = self.failure or landing.error
+            if landing.again is not None:
+                self.again.append(landing.again)
             del self.under_way[index]
             self.lanes.free()
+
+    def _account(self, index: int, landing: Landing) -> None:
+        """Count what a flight cost, or may have cost."""
+        if landing.record is None:
+            self.budget.doubt(index)
+        elif landing.error is not None:
+            self.budget.free(index)
+        else:
+            self.budget.settle(index, landing.record)
 
     def _claim(self, flights: Sequence[Flight]) -> None:
         """Record that flights are about to leave, and with it what has landed."""

@@ -154,6 +154,7 @@ class DoubtSettler:
             size=claim.size,
             at=self._stamp(),
             evidence=Evidence.REPEAT_ACCEPTED,
+            resent=claim.resent,
         )
 
     def proven(self, doubt: Doubt, proof: Evidence) -> BatchRecord:

@@ -31,7 +31,8 @@ class Flight:
     :param claim: what the ledger is to know of it while it is under way.
     :param turn: at the rate limit.
     :param due: when the turn comes, by the campaign's clock.
-    :param doubted: the record of an earlier attempt that left it in doubt; None if there is none.
+    :param doubted: the record of an earlier sending that left it in doubt; None if there is none.
+    :param is_repeat: that sending was of this attempt, which sends again only once.
     """
 
     index: int
@@ -41,6 +42,7 @@ class Flight:
     turn: Turn
     due: float
     doubted: BatchRecord | None = None
+    is_repeat: bool = False
 
     @classmethod
     def claim_for(
@@ -52,9 +54,10 @@ class Flight:
         One that was in doubt keeps its claim: its reference, so that a repeat is recognised where the gateway can, and
         the moment of the first claim, from which the gateway counts how long it does.
         """
+        resent = 0 if doubted is None else doubted.resent + 1
         if doubted is not None and doubted.reference:
-            return doubted
-        return BatchRecord(phase=Phase.CLAIMED, reference=new_reference(), size=size)
+            return replace(doubted, resent=resent)
+        return BatchRecord(phase=Phase.CLAIMED, reference=new_reference(), size=size, resent=resent)
 
     @property
     def not_taken(self) -> BatchRecord:
@@ -69,11 +72,13 @@ class Landing:
 
     :param record: what to record; None leaves the claim, in doubt.
     :param error: what to raise once everything has landed.
+    :param again: the flight that is in doubt and is to be made once more, as the user chose; None otherwise.
     """
 
     index: int
     record: BatchRecord | None
     error: BaseException | None = None
+    again: Flight | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,15 +118,16 @@ class Carrier:
     def _settle_at_once(self, flight: Flight, error: SendOutcomeUnknownError) -> Landing:
         try:
             record = self.settler.settle(_doubt(flight, error))
-            if record is None:
-                receipt = self.messenger.deliver(flight.request, self.message, flight.recipients)
-                record = self._record_of(flight, receipt, Evidence.SENT_AGAIN)
         except Exception as still:
-            if _proves(still):
-                return self._proven(flight, still)
             # The claim stays as it is: in doubt.
             return Landing(index=flight.index, record=None, error=still)
-        return Landing(index=flight.index, record=record)
+        if record is not None:
+            return Landing(index=flight.index, record=record)
+        if flight.is_repeat:
+            # Who never answers must not be sent to for ever.
+            return Landing(index=flight.index, record=None, error=error)
+        # A repeat needs a claim of its own, a turn and the money for it; the loop has them.
+        return Landing(index=flight.index, record=None, again=flight)
 
     def _record_of(self, flight: Flight, receipt: Receipt, evidence: Evidence | None) -> BatchRecord:
         return BatchRecord.of_receipt(
@@ -130,6 +136,7 @@ class Carrier:
             size=flight.claim.size,
             at=self.now().isoformat(),
             evidence=evidence,
+            resent=flight.claim.resent,
         )
 
 

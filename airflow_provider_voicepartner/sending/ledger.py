@@ -48,7 +48,7 @@ class StateStore(Protocol):
         """
 
 
-_TYPES = {"size": int, "accepted": int, "opted_out": int, "segments": int}
+_TYPES = {"size": int, "accepted": int, "in_doubt": int, "opted_out": int, "segments": int, "resent": int}
 """Of what a record holds as JSON; all else is text."""
 
 
@@ -74,6 +74,7 @@ class BatchRecord:
     :param reference: our id of it, known to the gateway.
     :param size: recipients in it.
     :param accepted: recipients that the gateway took.
+    :param in_doubt: recipients that it may have taken, where nobody knows.
     :param opted_out: recipients left out because they said STOP.
     :param gateway_id: the gateway's id.
     :param segments: messages charged, where told.
@@ -82,12 +83,14 @@ class BatchRecord:
     :param tag: what to ask the gateway by, where it gave no id.
     :param at: when the phase began, ISO 8601.
     :param evidence: what settled it, where it was in doubt once.
+    :param resent: how often it was sent again while it was in doubt; each of those sendings may have to be paid for.
     """
 
     phase: Phase
     reference: str
     size: int
     accepted: int = 0
+    in_doubt: int = 0
     opted_out: int = 0
     gateway_id: str | None = None
     segments: int | None = None
@@ -96,10 +99,18 @@ class BatchRecord:
     tag: str | None = None
     at: str | None = None
     evidence: Evidence | None = None
+    resent: int = 0
 
     @classmethod
     def of_receipt(
-        cls, receipt: Receipt, *, reference: str, size: int, at: str, evidence: Evidence | None = None
+        cls,
+        receipt: Receipt,
+        *,
+        reference: str,
+        size: int,
+        at: str,
+        evidence: Evidence | None = None,
+        resent: int = 0,
     ) -> BatchRecord:
         """Record that the gateway took a batch."""
         return cls(
@@ -114,6 +125,7 @@ class BatchRecord:
             currency=receipt.currency,
             at=at,
             evidence=evidence,
+            resent=resent,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -121,7 +133,8 @@ class BatchRecord:
         values = {name: getattr(self, name) for name in self.__slots__}
         values |= {"phase": self.phase.value, "cost": None if self.cost is None else str(self.cost)}
         values |= {"evidence": None if self.evidence is None else self.evidence.value}
-        return {name: value for name, value in values.items() if value is not None}
+        rare = {name: None for name in ("in_doubt", "resent") if not values[name]}
+        return {name: value for name, value in (values | rare).items() if value is not None}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> BatchRecord:
