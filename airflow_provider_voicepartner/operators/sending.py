@@ -210,6 +210,12 @@ def campaign_of(
         raise ConfigurationError(
             "max_cost: 0 allows nothing to be sent; give the most it may cost, or leave it out"
         )
+    unit_price = read_money("unit_price", operator.unit_price)
+    if unit_price == 0:
+        raise ConfigurationError(
+            "unit_price: 0 would let max_cost allow everything; give the price of one SMS segment or of one call, or "
+            "leave it out"
+        )
     return Campaign(
         message=message,
         batches=PlannedBatches(plan),
@@ -218,7 +224,7 @@ def campaign_of(
         send_at=read_send_at(operator.send_at),
         on_late=read_choice("on_late", operator.on_late, literals(OnLate)),
         max_cost=max_cost,
-        unit_price=read_money("unit_price", operator.unit_price),
+        unit_price=unit_price,
         weigh=plan.segments_of,
         on_unknown=read_choice("on_unknown", operator.on_unknown, literals(OnUnknown)),
         send_again=read_send_again(operator.send_again),

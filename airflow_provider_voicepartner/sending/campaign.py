@@ -397,7 +397,7 @@ class _Run:
         request = self.sender.messenger.build_batch(
             self.campaign.message, recipients, reference=claim.reference, send_at=send_at
         )
-        self.pricing.approve(index, recipients, send_at)
+        self.pricing.approve(index, recipients, send_at, is_resent=doubted is not None)
         turn = self.sender.turnstile.take_turn(request.endpoint, self.campaign.longest_wait)
         return Flight(
             index=index,
@@ -435,14 +435,17 @@ class _Run:
         if record is not None:
             self.landed[index] = record
         if landing.doubt is not None:
+            self.budget.doubt(index)
             self.doubts.append(
                 Doubt(index=index, claim=flight.claim, recipients=flight.recipients, why=landing.doubt)
             )
-        elif record is not None and landing.error is None:
+        elif record is None:
+            self.budget.doubt(index)
+        elif landing.error is None:
             self.progress.sent(index, record)
             self._keep(index, record)
-        elif record is not None and not record.phase.is_in_doubt:
-            self.budget.settle(index, None)
+        else:
+            self.budget.free(index)
         self.failure = self.failure or landing.error
 
     def _claim(self, flights: Sequence[Flight]) -> None:

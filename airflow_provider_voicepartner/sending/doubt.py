@@ -31,7 +31,7 @@ LOOK_UP_AFTER = (0.0, 2.0, 5.0)
 """Seconds before each look-up: a batch may not be known at once, right after it was taken."""
 FEWEST_SECONDS = 30.0
 MOST_SECONDS = 300.0
-"""Between two attempts at a look-up, while the gateway may still come to know a batch: as long as it is old, within these."""
+"""Between two rounds of look-ups, while the gateway may still come to know a batch: as long as it is old, within these."""
 
 _WORDS = {Evidence.LOOK_UP: "knows its reference", Evidence.CALLED_BACK: "called back about it"}
 
@@ -240,13 +240,7 @@ class DoubtSettler:
             log.warning("%s: the repeat settles nothing: %s", doubt, error)
             return None
         log.info("%s had not been sent; its repeat was accepted as %s", doubt, receipt.gateway_id)
-        return BatchRecord.of_receipt(
-            receipt,
-            reference=claim.reference,
-            size=claim.size,
-            at=self._stamp(),
-            evidence=Evidence.REPEAT_ACCEPTED,
-        )
+        return BatchRecord.of_receipt(receipt, claim, at=self._stamp(), evidence=Evidence.REPEAT_ACCEPTED)
 
     def proven(self, doubt: Doubt, proof: Proof) -> BatchRecord:
         """Record that a batch was sent, by proof and without an answer: its id and cost are not known."""

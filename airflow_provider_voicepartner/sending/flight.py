@@ -14,7 +14,7 @@ from airflow_provider_voicepartner.exceptions import (
     SendOutcomeUnknownError,
 )
 from airflow_provider_voicepartner.gateways.errors import ErrorKind
-from airflow_provider_voicepartner.gateways.model import Message, Receipt, Recipient
+from airflow_provider_voicepartner.gateways.model import Message, Recipient
 from airflow_provider_voicepartner.gateways.wire import ApiRequest
 from airflow_provider_voicepartner.sending.evidence import Evidence
 from airflow_provider_voicepartner.sending.messenger import Messenger, Turn
@@ -54,9 +54,10 @@ class Flight:
         One that was in doubt keeps its claim: its reference, so that a repeat is recognised where the gateway can, and
         the moment of the first claim, from which the gateway counts how long it does.
         """
+        resent = 0 if doubted is None else doubted.resent + 1
         if doubted is not None and doubted.reference:
-            return replace(doubted, phase=Phase.CLAIMED)
-        return BatchRecord(phase=Phase.CLAIMED, reference=new_reference(), size=size)
+            return replace(doubted, phase=Phase.CLAIMED, resent=resent)
+        return BatchRecord(phase=Phase.CLAIMED, reference=new_reference(), size=size, resent=resent)
 
     def claim_now(self, moment: datetime) -> None:
         """Set when the batch is claimed, or claimed again."""
@@ -113,7 +114,10 @@ class Carrier:
         except SendOutcomeUnknownError as error:
             return Landing(flight=flight, doubt=str(error))
         evidence = Evidence.SENT_AGAIN if flight.doubted else None
-        return Landing(flight=flight, record=self._record_of(flight, receipt, evidence))
+        at = self.now().isoformat()
+        return Landing(
+            flight=flight, record=BatchRecord.of_receipt(receipt, flight.claim, at=at, evidence=evidence)
+        )
 
     def _taken_before(self, flight: Flight, error: Exception) -> Landing:
         """
@@ -136,12 +140,3 @@ class Carrier:
         why = f"the gateway refused it as a repeat, and its id was made for it a moment ago: {error}"
         log.error("Batch %d (reference %s): %s", flight.index + 1, flight.claim.reference, why)
         return Landing(flight=flight, doubt=why)
-
-    def _record_of(self, flight: Flight, receipt: Receipt, evidence: Evidence | None) -> BatchRecord:
-        return BatchRecord.of_receipt(
-            receipt,
-            reference=flight.claim.reference,
-            size=flight.claim.size,
-            at=self.now().isoformat(),
-            evidence=evidence,
-        )

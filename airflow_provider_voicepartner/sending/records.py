@@ -12,7 +12,9 @@ from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.gateways.model import Receipt
 from airflow_provider_voicepartner.sending.evidence import Evidence
 
-_WHOLE: Final = frozenset({"size", "accepted", "opted_out", "segments", "in_doubt", "attempt"})
+_WHOLE: Final = frozenset(
+    {"size", "accepted", "opted_out", "segments", "in_doubt", "resent", "attempt"}
+)
 """Of what a record holds as JSON; all else is text."""
 
 
@@ -58,6 +60,7 @@ class BatchRecord:
     :param at: when the phase began, ISO 8601; of a claim, when the batch was claimed first.
     :param again_at: when a batch in doubt was claimed last, to be sent again; None if it was claimed once.
     :param evidence: what settled it, where it was in doubt once.
+    :param resent: how often it was sent again while it was in doubt; each of those sendings may have to be paid for.
     :param attempt: the number of the attempt that wrote it; set by the ledger.
     """
 
@@ -75,17 +78,22 @@ class BatchRecord:
     at: str | None = None
     again_at: str | None = None
     evidence: Evidence | None = None
+    resent: int = 0
     attempt: int = field(default=0, compare=False)
 
     @classmethod
     def of_receipt(
-        cls, receipt: Receipt, *, reference: str, size: int, at: str, evidence: Evidence | None = None
+        cls, receipt: Receipt, claim: BatchRecord, *, at: str, evidence: Evidence | None = None
     ) -> BatchRecord:
-        """Record what the gateway answered to a batch that it took, or of which it refused everybody by name."""
+        """
+        Record what the gateway answered to a batch that it took, or of which it refused everybody by name.
+
+        :param claim: the batch's.
+        """
         return cls(
             phase=Phase.SENT,
-            reference=reference,
-            size=size,
+            reference=claim.reference,
+            size=claim.size,
             accepted=receipt.accepted,
             opted_out=sum(refused.opted_out for refused in receipt.refused),
             in_doubt=receipt.in_doubt,
@@ -95,6 +103,7 @@ class BatchRecord:
             currency=receipt.currency,
             at=at,
             evidence=evidence,
+            resent=claim.resent,
         )
 
     @property
@@ -113,7 +122,8 @@ class BatchRecord:
         values = {name: getattr(self, name) for name in self.__slots__}
         values |= {"phase": self.phase.value, "cost": None if self.cost is None else str(self.cost)}
         values |= {"evidence": None if self.evidence is None else self.evidence.value}
-        return {name: value for name, value in values.items() if value is not None}
+        rare = {name: None for name in ("in_doubt", "resent") if not values[name]}
+        return {name: value for name, value in (values | rare).items() if value is not None}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> BatchRecord:
