@@ -34,9 +34,10 @@ from airflow_provider_voicepartner.sending.campaign import Campaign, CampaignSen
 from airflow_provider_voicepartner.sending.evidence import Evidence
 from airflow_provider_voicepartner.sending.fingerprint import fingerprint
 from airflow_provider_voicepartner.sending.lanes import Lanes
-from airflow_provider_voicepartner.sending.ledger import PLAN_KEY, BatchRecord, Ledger, Phase, key_of
+from airflow_provider_voicepartner.sending.records import BatchRecord, Phase
 from airflow_provider_voicepartner.sending.stop import StopSign
 from tests.support.gateways import fault
+from tests.support.ledgers import known, phases, registered
 from tests.support.messenger import (
     NOW,
     CountingStore,
@@ -67,33 +68,26 @@ def first_of(batch: int) -> str:
 def campaign(batches: int = 3, start: int = 0, **settings: Any) -> Campaign:
     everybody = people(batches * SIZE, start)
     cut = tuple(everybody[at : at + SIZE] for at in range(0, len(everybody), SIZE))
-    settings.setdefault("max_in_flight", 1)
-    return Campaign(message=SmsMessage(text=TEXT), batches=cut, recipients=len(everybody), **settings)
+    return of_batches(cut, **{"max_in_flight": 1, **settings})
+
+
+def of_batches(batches: Any, **settings: Any) -> Campaign:
+    message = SmsMessage(text=TEXT)
+    everybody = [recipient for batch in batches for recipient in batch]
+    mark = fingerprint("smspartner", CREDENTIALS, message, everybody, settings.get("send_at"))
+    return Campaign(message=message, batches=batches, recipients=len(everybody), fingerprint=mark, **settings)
 
 
 def attempt(
     messenger: Any, store: Any, campaign: Campaign, *, try_number: int = 1, **settings: Any
 ) -> list[BatchRecord]:
-    everybody = [recipient for batch in campaign.batches for recipient in batch]
-    mark = fingerprint("smspartner", CREDENTIALS, campaign.message, everybody, campaign.send_at)
-    ledger = Ledger(store, fingerprint=mark, try_number=try_number)
+    ledger = registered(store, try_number=try_number)
     settings = {"now": lambda: NOW, "sleep": lambda seconds: None} | settings
     return CampaignSender(messenger=messenger, ledger=ledger, **settings).send(campaign)
 
 
-def phases(store: Any) -> dict[int, str]:
-    """Return what the store knows of each batch."""
-    return {
-        int(index): record["phase"]
-        for key, page in store.values.items()
-        if key != PLAN_KEY
-        for index, record in page.items()
-    }
-
-
 def record_of(store: Any, index: int) -> dict[str, Any]:
-    record: dict[str, Any] = store.values[key_of(index)][str(index)]
-    return record
+    return known(store)[index].to_json()
 
 
 # What is written when
@@ -116,9 +110,7 @@ def test_recipients_travel_in_batches_of_at_most_500_each_with_a_reference_of_it
     assert [len(batch) for batch in in_batches(people(1203))] == [500, 500, 203]
     assert in_batches(people(1203)) == in_batches(list(people(1203)))
     messenger = FakeMessenger()
-    everybody = Campaign(
-        message=SmsMessage(text=TEXT), batches=in_batches(people(1203)), recipients=1203, max_in_flight=4
-    )
+    everybody = of_batches(in_batches(people(1203)), max_in_flight=4)
     records = attempt(messenger, FakeStore(), everybody)
     assert [record.size for record in records] == [500, 500, 203]
     assert len({record.reference for record in records}) == 3

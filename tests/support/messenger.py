@@ -14,9 +14,9 @@ from airflow_provider_voicepartner.exceptions import RejectedError
 from airflow_provider_voicepartner.gateways.errors import ErrorKind
 from airflow_provider_voicepartner.gateways.model import Message, Receipt, Recipient
 from airflow_provider_voicepartner.gateways.wire import ApiRequest
-from airflow_provider_voicepartner.sending.evidence import Evidence
-from airflow_provider_voicepartner.sending.ledger import PLAN_KEY
+from airflow_provider_voicepartner.sending.evidence import Evidence, Proof
 from airflow_provider_voicepartner.sending.messenger import Turn, TurnTooFarError
+from tests.support.ledgers import is_summary
 from tests.support.servers import FakeTime
 from tests.support.tasks import FakeStore
 
@@ -49,12 +49,9 @@ class Crashes:
                 raise CrashError(name)
 
 
-def changes(before: dict[str, Any] | None, after: dict[str, Any]) -> str:
-    """Name the batches whose record a write changes, such as ``sent 0, claimed 1``."""
-    known = before or {}
-    return ", ".join(
-        f"{record['phase']} {index}" for index, record in after.items() if known.get(index) != record
-    )
+def changes(entry: Any) -> str:
+    """Name the batches that an entry of the task state's log is about, such as ``sent 0, claimed 1``."""
+    return ", ".join(f"{record['phase']} {index}" for index, record in entry.get("batches", {}).items())
 
 
 @dataclass
@@ -70,7 +67,7 @@ class CrashingStore:
 
     def set(self, key: str, value: Any) -> None:
         """Write, or die just before or just after."""
-        named = "plan" if key == PLAN_KEY else changes(self.store.get(key), value)
+        named = changes(value) or "attempt"
         self.crashes.point(f"before {named}")
         self.store.set(key, value)
         self.crashes.point(f"after {named}")
@@ -83,6 +80,7 @@ class CountingStore(FakeStore):
     reads: list[str] = field(default_factory=list)
     writes: list[str] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
+    phases: dict[str, str] = field(default_factory=dict)
     most_claimed: int = 0
 
     def get(self, key: str, default: Any = None) -> Any:
@@ -93,16 +91,12 @@ class CountingStore(FakeStore):
     def set(self, key: str, value: Any) -> None:
         """Write, and note the key, the change and how many batches are claimed now."""
         self.writes.append(key)
-        if key != PLAN_KEY:
-            self.changed.append(changes(self.values.get(key), value))
+        if "batches" in value and not is_summary(key):
+            self.changed.append(changes(value))
         super().set(key, value)
-        claimed = sum(
-            record["phase"] == "claimed"
-            for name, page in self.values.items()
-            if name != PLAN_KEY
-            for record in page.values()
-        )
-        self.most_claimed = max(self.most_claimed, claimed)
+        for index, record in value.get("batches", {}).items():
+            self.phases[index] = record["phase"]
+        self.most_claimed = max(self.most_claimed, list(self.phases.values()).count("claimed"))
 
 
 @dataclass
@@ -116,6 +110,7 @@ class FakeMessenger:
     :param price: of one recipient, told by a receipt and, where it ``tells_price``, by a simulation; None tells none.
     :param finds: knows batches by their reference, when asked.
     :param recognises: refuses a reference that it took before as a duplicate.
+    :param lists_within: the time in which it may still come to know a batch by its reference.
     """
 
     failures: list[BaseException | None] = field(default_factory=list)
@@ -127,6 +122,7 @@ class FakeMessenger:
     money: Decimal | None = None
     finds: bool = False
     recognises: bool = False
+    lists_within: timedelta | None = None
     asked: list[str] = field(default_factory=list)
     messaged: Counter[str] = field(default_factory=Counter)
     taken: list[str] = field(default_factory=list)
@@ -168,7 +164,7 @@ class FakeMessenger:
         message: Message,
         recipients: Sequence[Recipient],
         *,
-        has_turn: bool = False,
+        turn: Turn | None = None,
     ) -> Receipt:
         """Take a batch and count everybody in it."""
         assert request.body is not None
@@ -178,7 +174,7 @@ class FakeMessenger:
         else:
             self._deliver(str(request.body["reference"]), recipients)
         return Receipt(
-            gateway_id=str(8_000_000 + len(self.built)),
+            gateway_id=f"8{int(str(request.body['reference']), 36)}",
             accepted=len(recipients),
             cost=None if self.price is None else self.price * len(recipients),
             currency=None if self.price is None else "EUR",
@@ -223,10 +219,20 @@ class FakeMessenger:
         """As the test says."""
         return self.finds
 
-    def find_proof(self, message: Message, reference: str) -> Evidence | None:
+    def find_proof(
+        self, message: Message, reference: str, recipients: Sequence[Recipient], since: datetime | None
+    ) -> Proof | None:
         """Say whether a batch was taken."""
         self.asked.append(reference)
-        return Evidence.LOOK_UP if reference in self.taken else None
+        return Proof(Evidence.LOOK_UP, len(recipients)) if reference in self.taken else None
+
+    def known_within(self, message: Message) -> timedelta | None:
+        """As the test says."""
+        return self.lists_within
+
+    def can_disprove(self, message: Message) -> bool:
+        """As the test says."""
+        return self.finds
 
     def tag_of(self, message: Message, reference: str) -> str | None:
         """Return what a batch can be asked about by."""
