@@ -216,8 +216,7 @@ class _Run:
         free = self.campaign.max_in_flight - len(self.under_way)
         self.leaving = 0
         while free > 0 and self._may_go_on():
-            # A turn that was taken this moment needs no second look; one that had to wait does.
-            flight = self.ready = self._ready_now(self.ready) if self.ready else self._prepare()
+            flight = self.ready = self.ready or self._prepare()
             if flight is None or flight.due > self.sender.clock():
                 return
             self.ready = None
@@ -226,17 +225,6 @@ class _Run:
             if flight.claim.at is None:
                 flight.claim = replace(flight.claim, at=self.sender.now().isoformat())
             yield flight
-
-    def _ready_now(self, flight: Flight) -> Flight | None:
-        """Confirm the turn of a flight whose time has come; it may have to wait again."""
-        if flight.due > self.sender.clock():
-            return flight
-        try:
-            turn = self.sender.turnstile.confirm(flight.turn)
-        except Exception as error:
-            self.failure = error
-            return None
-        return replace(flight, turn=turn, due=self.sender.clock() + turn.wait)
 
     def _may_go_on(self) -> bool:
         if self.failure is not None or self.sender.stop.is_up:

@@ -95,7 +95,9 @@ class Carrier:
     def fly(self, flight: Flight) -> Landing:
         """Send one batch; raises nothing that says what to record."""
         try:
-            receipt = self.messenger.deliver(flight.request, self.message, flight.recipients, has_turn=True)
+            receipt = self.messenger.deliver(
+                flight.request, self.message, flight.recipients, turn=flight.turn
+            )
         except (NotSentError, ConfigurationError, CampaignInterruptedError) as error:
             # Interrupted: in a wait before the request left, or between two tries of which the first was refused.
             if _proves(error):
