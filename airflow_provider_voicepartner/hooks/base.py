@@ -50,11 +50,12 @@ from airflow_provider_voicepartner.hooks.connection import (
 from airflow_provider_voicepartner.hooks.http import (
     HttpSender,
     asked_wait,
-    hide_from_http_logs,
     new_session,
 )
+from airflow_provider_voicepartner.hooks.http_log import hide_from_http_logs
 from airflow_provider_voicepartner.sending.evidence import Evidence
 from airflow_provider_voicepartner.sending.fingerprint import new_reference
+from airflow_provider_voicepartner.sending.messenger import Turn
 
 Answer = TypeVar("Answer")
 Built = TypeVar("Built")
@@ -140,6 +141,7 @@ class GatewayHook(BaseHook):
             secrets=_secrets(self.credentials),
             rate_limit_wait=self.rate_limit_wait,
             session=session,
+            names_a_send=getattr(self.gateway, "names_a_send", None),
         )
 
     def rate_limits(self, endpoint: str) -> Windows:
@@ -169,34 +171,34 @@ class GatewayHook(BaseHook):
         """
         _ = self.sender
 
-    def run(self, request: ApiRequest, *, has_turn: bool = False) -> ApiResponse:
+    def run(self, request: ApiRequest, *, turn: Turn | None = None) -> ApiResponse:
         """
         Authenticate and send a request of the gateway, also one that has no method here yet.
 
         It is repeated only if ``request.safe_to_repeat``, or when it provably was not taken (no connection, HTTP 429).
 
         :param request: without the key.
-        :param has_turn: the caller has waited for the rate limit already.
+        :param turn: at the rate limit, of the request's endpoint; None waits for one.
         :returns: the answer, unread, whatever its status.
         :raises ConfigurationError: nothing was sent, and would not be: the key, the login or the request is unusable.
         :raises RetryableNotSentError: nothing was sent.
         :raises SendOutcomeUnknownError: it left, and no answer came.
         """
         sender = self.sender
-        return sender.send(checked(self.gateway.authenticate, request, self.credentials), has_turn=has_turn)
+        return sender.send(checked(self.gateway.authenticate, request, self.credentials), turn=turn)
 
     def call(
-        self, request: ApiRequest, parse: Callable[[ApiResponse], Answer], *, has_turn: bool = False
+        self, request: ApiRequest, parse: Callable[[ApiResponse], Answer], *, turn: Turn | None = None
     ) -> Answer:
         """
         Run a request and read its answer.
 
         :param request: without the key.
         :param parse: one of the gateway's ``parse_*`` functions.
-        :param has_turn: the caller has waited for the rate limit already.
+        :param turn: at the rate limit, of the request's endpoint; None waits for one.
         :raises VoicePartnerProviderError: what the answer proves, see ``exceptions``.
         """
-        response = self.run(request, has_turn=has_turn)
+        response = self.run(request, turn=turn)
         failure: VoicePartnerProviderError
         try:
             return parse(response)
@@ -238,7 +240,7 @@ class GatewayHook(BaseHook):
         message: Message,
         recipients: Sequence[Recipient],
         *,
-        has_turn: bool = False,
+        turn: Turn | None = None,
     ) -> Receipt:
         """
         Send a request of :meth:`build_batch` and read the answer; errors as there.
@@ -246,12 +248,12 @@ class GatewayHook(BaseHook):
         :param request: as built.
         :param message: the same as for building.
         :param recipients: the same as for building.
-        :param has_turn: the caller has waited for the rate limit already.
+        :param turn: at the rate limit, of the request's endpoint; None waits for one.
         """
         return self.call(
             request,
             lambda response: self.gateway.parse_batch(response, message, recipients),
-            has_turn=has_turn,
+            turn=turn,
         )
 
     def money_left(self) -> Decimal | None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from airflow_provider_voicepartner.gateways.wire import ApiRequest
     from airflow_provider_voicepartner.hooks.base import GatewayHook
     from airflow_provider_voicepartner.sending.evidence import Evidence
+    from airflow_provider_voicepartner.sending.messenger import Turn
 
 
 class DryRun:
@@ -57,13 +58,13 @@ class DryRun:
         message: Message,
         recipients: Sequence[Recipient],
         *,
-        has_turn: bool = False,
+        turn: Turn | None = None,
     ) -> Receipt:
         """Let the gateway simulate, or make up the receipt of a send that did not happen."""
         if not self._hook.simulates:
             return Receipt(gateway_id="dry-run", accepted=len(recipients))
         try:
-            return self._hook.deliver(request, message, recipients, has_turn=has_turn)
+            return self._hook.deliver(request, message, recipients, turn=turn)
         except SendOutcomeUnknownError as error:
             unanswered = error
         raise RetryableNotSentError(

@@ -38,12 +38,14 @@ class Messenger(Protocol):
         message: Message,
         recipients: Sequence[Recipient],
         *,
-        has_turn: bool = False,
+        turn: Turn | None = None,
     ) -> Receipt:
         """
         Send a built batch and read the answer. It arrives at most once.
 
-        :param has_turn: its turn at the rate limit was taken and confirmed; else it waits for one.
+        :param turn: at the rate limit, of the request's endpoint. It is confirmed right before the request leaves, and
+            a later one is taken where its moment is gone; if the request does not leave, it is given back. None waits
+            for one.
         """
 
     def money_left(self) -> Decimal | None:
@@ -71,7 +73,7 @@ class Turn:
     """
     A request's turn.
 
-    :param wait: seconds until it may leave, when this was asked; 0 means now.
+    :param wait: seconds, when this was asked, until the request is to be handed over; 0 means now.
     :param ticket: what the turnstile knows it by.
     """
 
@@ -92,7 +94,7 @@ class Turnstile(Protocol):
         """
 
     def confirm(self, turn: Turn) -> Turn:
-        """Ask right before the request leaves; a turn with a wait means: not yet, and confirm that one."""
+        """Ask whether a turn is still good; whoever sends does so, and nobody else needs to."""
 
     def give_back(self, turn: Turn) -> None:
         """Release a turn whose request never left."""

@@ -44,8 +44,8 @@ class Gateway(FakeMessenger):
             raise answer
         return answer
 
-    def deliver(self, request: Any, message: Any, recipients: Any, *, has_turn: bool = False) -> Any:
-        assert not has_turn
+    def deliver(self, request: Any, message: Any, recipients: Any, *, turn: Any = None) -> Any:
+        assert turn is None
         self.steps.append("repeat")
         return super().deliver(request, message, recipients)
 
