@@ -19,11 +19,11 @@ from airflow_provider_voicepartner.gateways.reading import (
     pick,
 )
 from airflow_provider_voicepartner.gateways.smspartner import codes as tables
-from airflow_provider_voicepartner.gateways.smspartner.answers import read_id
 from airflow_provider_voicepartner.gateways.smspartner.identity import NAME
 from airflow_provider_voicepartner.gateways.smspartner.refusals import (
     accepted_answer,
     read_code,
+    read_id,
     says_no,
     unclear,
 )
