@@ -103,21 +103,26 @@ class DoubtSettler:
 
     def _look_up(self, doubt: Doubt) -> BatchRecord | None:
         """Ask by our reference. An answer that does not know it proves nothing."""
-        reference = doubt.claim.reference
+        reference, since = doubt.claim.reference, doubt.claim.at
         if not reference or not self.messenger.can_look_up(self.message, reference):
             return None
         for pause in LOOK_UP_AFTER:
             self.sleep(pause)
             try:
-                proof = self.messenger.find_proof(self.message, reference)
+                proof = self.messenger.find_proof(
+                    self.message,
+                    reference,
+                    doubt.recipients,
+                    datetime.fromisoformat(since) if since else None,
+                )
             except CampaignInterruptedError:
                 raise
             except VoicePartnerProviderError as error:
                 log.warning("%s could not be looked up: %s", doubt, error)
                 continue
-            if proof:
-                log.info("%s was sent: the gateway %s", doubt, _WORDS[proof])
-                return self.proven(doubt, proof)
+            if proof is not None and proof.accepted:
+                log.info("%s was sent: the gateway %s", doubt, _WORDS[proof.evidence])
+                return replace(self.proven(doubt, proof.evidence), accepted=proof.accepted)
         return None
 
     def _repeat(self, doubt: Doubt) -> BatchRecord | None:

@@ -14,7 +14,7 @@ from airflow_provider_voicepartner.exceptions import RejectedError
 from airflow_provider_voicepartner.gateways.errors import ErrorKind
 from airflow_provider_voicepartner.gateways.model import Message, Receipt, Recipient
 from airflow_provider_voicepartner.gateways.wire import ApiRequest
-from airflow_provider_voicepartner.sending.evidence import Evidence
+from airflow_provider_voicepartner.sending.evidence import Evidence, Proof
 from airflow_provider_voicepartner.sending.ledger import PLAN_KEY
 from airflow_provider_voicepartner.sending.messenger import Turn, TurnTooFarError
 from tests.support.servers import FakeTime
@@ -115,6 +115,9 @@ class FakeMessenger:
     :param lost: first recipients of batches that are taken, and whose answer is lost with this error.
     :param price: of one recipient, told by a receipt and, where it ``tells_price``, by a simulation; None tells none.
     :param finds: knows batches by their reference, when asked.
+    :param shows: for how many recipients a look-up shows that they were taken; None for all.
+    :param listed_within: how long after its claim a batch may come to be known.
+    :param disproves: a look-up that lists nothing may be believed after that time.
     :param recognises: refuses a reference that it took before as a duplicate.
     """
 
@@ -126,6 +129,9 @@ class FakeMessenger:
     tells_price: bool = False
     money: Decimal | None = None
     finds: bool = False
+    shows: int | None = None
+    listed_within: timedelta = timedelta(minutes=15)
+    disproves: bool = False
     recognises: bool = False
     asked: list[str] = field(default_factory=list)
     messaged: Counter[str] = field(default_factory=Counter)
@@ -223,10 +229,22 @@ class FakeMessenger:
         """As the test says."""
         return self.finds
 
-    def find_proof(self, message: Message, reference: str) -> Evidence | None:
-        """Say whether a batch was taken."""
+    def find_proof(
+        self, message: Message, reference: str, recipients: Sequence[Recipient], since: datetime | None
+    ) -> Proof | None:
+        """Say whether a batch was taken: all of it, unless the test says for how many it shows."""
         self.asked.append(reference)
-        return Evidence.LOOK_UP if reference in self.taken else None
+        if reference not in self.taken:
+            return None
+        return Proof(Evidence.LOOK_UP, len(recipients) if self.shows is None else self.shows)
+
+    def known_within(self, message: Message) -> timedelta | None:
+        """As the test says, where there is anything to ask."""
+        return self.listed_within if self.finds else None
+
+    def can_disprove(self, message: Message) -> bool:
+        """As the test says."""
+        return self.disproves
 
     def tag_of(self, message: Message, reference: str) -> str | None:
         """Return what a batch can be asked about by."""

@@ -67,6 +67,8 @@ from airflow_provider_voicepartner.gateways.smspartner.statuses import (
     parse_bulk_status_by_tag,
     parse_message_status,
     parse_multi_status,
+    parse_tag_look_up,
+    shows_taken,
 )
 from airflow_provider_voicepartner.gateways.smspartner.tags import reference_of
 
@@ -122,11 +124,13 @@ __all__ = [
     "parse_stop_add",
     "parse_stop_delete",
     "parse_stop_list",
+    "parse_tag_look_up",
     "parse_vn_send",
     "reference_of",
     "replaced_text",
     "segments",
     "segments_of",
+    "shows_taken",
     "text_length",
     "wire_text",
 ]
