@@ -13,7 +13,7 @@ from airflow_provider_voicepartner.gateways.model import CallbackUrls, Message, 
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.gateways.wire import ApiRequest
     from airflow_provider_voicepartner.hooks.base import GatewayHook
-    from airflow_provider_voicepartner.sending.evidence import Evidence
+    from airflow_provider_voicepartner.sending.evidence import Proof
     from airflow_provider_voicepartner.sending.messenger import Turn
 
 
@@ -75,9 +75,19 @@ class DryRun:
         """There is nowhere to look."""
         return False
 
-    def find_proof(self, message: Message, reference: str) -> Evidence | None:
+    def find_proof(
+        self, message: Message, reference: str, recipients: Sequence[Recipient], since: datetime | None
+    ) -> Proof | None:
         """There is none."""
         return None
+
+    def known_within(self, message: Message) -> timedelta | None:
+        """There is nothing to wait for."""
+        return None
+
+    def can_disprove(self, message: Message) -> bool:
+        """There is nothing to disprove."""
+        return False
 
     def tag_of(self, message: Message, reference: str) -> str | None:
         """There is nothing to ask about."""
