@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.crash import WAYS, Stage, Trial
 
-pytestmark = pytest.mark.airflow3
+
 
 SMS, OCTOPUSH_SMS, _, CALL, VOICEMAIL = WAYS
 

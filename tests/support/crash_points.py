@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
 import signal
+import sys
 import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 RECIPIENTS = tuple(f"+336123456{tail:02d}" for tail in range(1, 7))
 BATCH_SIZE = 2
 BATCHES = len(RECIPIENTS) // BATCH_SIZE
 _READABLE_WITHIN = 30.0
+_OF_THE_LEDGER = ("campaigns", "ledger")
+_NOT_OF_THE_LEDGER = ("pacing", "turnstile", "versions", "stores")
+"""Modules that write to our store: whoever comes first on the stack."""
 
 
 class Points:
@@ -25,13 +30,15 @@ class Points:
     :param orders: point, or ``#n`` for the n-th of all, to ``kill`` (the task process), ``kill worker`` (with its
         supervisor, as when the machine goes off), ``freeze`` (both stop until somebody continues them) or ``terminate``
         (SIGTERM, as Airflow stops a task).
+    :param hide_task_state: the task sees no task state, as before Airflow 3.3.
     """
 
-    def __init__(self, trace: str, orders: Mapping[str, str]) -> None:
+    def __init__(self, trace: str, orders: Mapping[str, str], *, hide_task_state: bool = False) -> None:
         self._trace = os.open(trace, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         self._orders = dict(orders)
         self._seen: Counter[str] = Counter()
         self._lock = threading.Lock()
+        self._hide_task_state = hide_task_state
         self.request = threading.local()
 
     def __call__(self, name: str) -> None:
@@ -56,7 +63,8 @@ class Points:
     def set(self) -> None:
         """Put the points into this process, for good."""
         self._around_the_operator()
-        self._around_the_ledger()
+        self._around_the_task_state()
+        self._around_our_store()
         self._around_requests()
         self._inside_requests()
 
@@ -66,6 +74,8 @@ class Points:
         execute = SendingOperator.execute
 
         def watched(operator: Any, context: Any) -> Any:
+            if self._hide_task_state:
+                context.pop("task_state_store", None)
             self("begin")
             report = execute(operator, context)
             self("done")
@@ -73,9 +83,11 @@ class Points:
 
         SendingOperator.execute = watched
 
-    def _around_the_ledger(self) -> None:
-        from airflow.sdk.execution_time.context import TaskStateStoreAccessor as Accessor
-
+    def _around_the_task_state(self) -> None:
+        try:
+            from airflow.sdk.execution_time.context import TaskStateStoreAccessor as Accessor
+        except ImportError:  # before Airflow 3.3
+            return
         read, write = Accessor.get, Accessor.set
 
         def get(store: Any, key: str, default: Any = None) -> Any:
@@ -88,6 +100,22 @@ class Points:
             self(f"write {_kind_of(key)}: after")
 
         Accessor.get, Accessor.set = get, set_
+
+    def _around_our_store(self) -> None:
+        from airflow_provider_voicepartner.store.engine import Store
+
+        write = Store.write
+
+        @contextlib.contextmanager
+        def watched(store: Any, *more: Any) -> Iterator[Any]:
+            point = self if _writes_the_ledger() else _no_point
+            point("write store: before")
+            with write(store, *more) as connection:
+                yield connection
+                point("write store: uncommitted")
+            point("write store: after")
+
+        Store.write = watched
 
     def _around_requests(self) -> None:
         from airflow_provider_voicepartner.hooks.http import HttpSender
@@ -128,6 +156,33 @@ class Points:
             return read_body(*arguments)
 
         HTTPConnection.send, HTTPConnection.getresponse, http._read_body = send_part, wait_for_answer, read
+
+
+def pretend_airflow_3_4() -> None:
+    """Let the provider take this Airflow for 3.4, where clearing a task discards its state."""
+    flag = "AIRFLOW_V_3_4_PLUS"
+    for name, module in list(sys.modules.items()):
+        if name.startswith("airflow_provider_voicepartner.") and hasattr(module, flag):
+            setattr(module, flag, True)
+
+
+def _no_point(name: str) -> None:
+    """Pass what is no point."""
+
+
+def _writes_the_ledger() -> bool:
+    """Say whether what is being written to our store is of the ledger: not its tables, and no turn of a rate limit."""
+    frame = sys._getframe(2)
+    while frame is not None:
+        module = str(frame.f_globals.get("__name__", ""))
+        if module.startswith("airflow_provider_voicepartner."):
+            name = module.rpartition(".")[2]
+            if name in _NOT_OF_THE_LEDGER:
+                return False
+            if ".store." not in module or name in _OF_THE_LEDGER:
+                return True
+        frame = frame.f_back
+    return False
 
 
 def _kind_of(key: str) -> str:
