@@ -111,8 +111,8 @@ class Ending:
 
     @property
     def began(self) -> bool:
-        """True when the attempt got so far that our store knows of it, if that outlives it."""
-        return "write store: after" in self.points
+        """True when the attempt got so far that our store knows of it, or must: before anything is asked or sent."""
+        return "write store: after" in self.points or any(point.endswith(": left") for point in self.points)
 
 
 @dataclass
