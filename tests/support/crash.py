@@ -167,6 +167,7 @@ class Trial:
     in_flight: int = 1
     dag: str = ""
     cell: Cell = field(default_factory=Cell)
+    server: str | None = None
     run_id: str = ""
     endings: list[Ending] = field(default_factory=list)
     attempts: int = 0
@@ -196,6 +197,7 @@ class Trial:
             **self.stage.sandbox.connections(),
         }
         more: dict[str, Any] = {"by_hand": True} if self.cell.by_hand else {}
+        more |= {"server": self.server} if self.server else {}
         return self.stage.ask(
             "start",
             **self.where,

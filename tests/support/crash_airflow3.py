@@ -7,15 +7,38 @@ import importlib
 import json
 import os
 import shutil
+import subprocess
+import sys
 import uuid
 from pathlib import Path
 from typing import Any
 
-from tests.support.crash_stage import BUNDLE, HOME, AirflowStage, Errand, report_of
+from tests.support.crash_stage import (
+    BUNDLE,
+    HOME,
+    AirflowStage,
+    Errand,
+    close_database,
+    die_with_parent,
+    report_of,
+)
+
+API_TIMEOUT = 2.5
+"""Of the client, in seconds, where there is a server: half of the usual, as each trial waits for it."""
 
 
 class Stage(AirflowStage):
-    """Airflow 3; the API server runs in each worker."""
+    """Airflow 3; the API server runs in each worker, unless one is told to use that of :meth:`serve`."""
+
+    def serve(self) -> dict[str, Any]:
+        """Start Airflow's API server, as a process of its own; return its ``url``."""
+        close_database()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.support.crash_api"],
+            stdout=subprocess.PIPE, text=True, preexec_fn=die_with_parent,
+        )  # fmt: skip
+        assert process.stdout is not None
+        return {"url": process.stdout.readline().strip()}
 
     def load(self) -> None:
         """Create the database, and load everything that a worker would otherwise load itself."""
@@ -62,9 +85,14 @@ class Stage(AirflowStage):
             )
         return {"run_id": run_id}
 
-    def start(self, dag_id: str, run_id: str, **errand: Any) -> dict[str, Any]:
-        """Schedule and queue the task as the scheduler does, and start a worker on it."""
+    def start(self, dag_id: str, run_id: str, server: str | None = None, **errand: Any) -> dict[str, Any]:
+        """
+        Schedule and queue the task as the scheduler does, and start a worker on it.
+
+        :param server: URL of the API server; None for one in the worker.
+        """
         from airflow.executors import workloads
+        from airflow.executors.local_executor import LocalExecutor
         from airflow.utils.session import create_session
         from airflow.utils.state import TaskInstanceState
 
@@ -77,10 +105,16 @@ class Stage(AirflowStage):
             ti = self.task_of(session, dag_id, run_id)
             ti.state = TaskInstanceState.QUEUED
             session.flush()
-            work = workloads.ExecuteTask.make(ti, dag_rel_path=Path(Path(self.dag_file).name))
+            work = workloads.ExecuteTask.make(
+                ti,
+                dag_rel_path=Path(Path(self.dag_file).name),
+                generator=LocalExecutor.jwt_generator.func(self) if server else None,
+            )
         attempt = str(work.ti.id)
         task = Errand(trace=str(self.trace_of(attempt)), **errand)
-        worker = self.fork(attempt, HOME / "logs" / str(work.log_path), lambda: _supervise(work, task))
+        worker = self.fork(
+            attempt, HOME / "logs" / str(work.log_path), lambda: _supervise(work, task, server)
+        )
         return {"pid": worker.pid, "trace": str(worker.trace), "try_number": work.ti.try_number}
 
     def look(self, dag_id: str, run_id: str) -> dict[str, Any]:
@@ -157,10 +191,11 @@ class _LateClient:
         return getattr(self.__dict__["client"], name)
 
 
-def _supervise(work: Any, task: Errand) -> int:
+def _supervise(work: Any, task: Errand, server: str | None) -> int:
     """Run one task under Airflow's supervisor."""
     os.environ |= task.variables
 
+    from airflow.sdk.api import client
     from airflow.sdk.execution_time import task_runner
     from airflow.sdk.execution_time.supervisor import supervise_task
 
@@ -171,11 +206,13 @@ def _supervise(work: Any, task: Errand) -> int:
         main()
 
     task_runner.main = watched_main
+    client.API_TIMEOUT = API_TIMEOUT
     return supervise_task(
         ti=work.ti,
         bundle_info=work.bundle_info,
         dag_rel_path=work.dag_rel_path,
         token=work.token,
-        client=_LateClient(),
+        server=server and f"{server}/execution/",
+        client=None if server else _LateClient(),
         log_path=work.log_path,
     )
