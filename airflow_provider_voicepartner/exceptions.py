@@ -66,6 +66,18 @@ class SendOutcomeUnknownError(VoicePartnerProviderError, AirflowFailException):
     """In doubt: the request left and nobody knows whether the gateway took it. Never repeated by itself."""
 
 
+class OutcomePendingError(VoicePartnerProviderError):
+    """
+    In doubt, and the gateway may still come to know what it took: a retry asks it again, and sends nothing twice.
+
+    :param retry_after: seconds after which it is worth asking.
+    """
+
+    def __init__(self, message: str, *, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
 class CampaignInterruptedError(VoicePartnerProviderError):
     """The task was told to stop between two batches. What was sent is recorded, and a retry goes on with the rest."""
 
@@ -92,6 +104,11 @@ class BudgetExceededError(VoicePartnerProviderError, AirflowFailException):
 
 class OutsideSendingWindowError(VoicePartnerProviderError, AirflowFailException):
     """The message may not legally reach people at that hour."""
+
+
+def ends_retries(error: BaseException) -> bool:
+    """Say whether Airflow fails the task at once for an error, however many ``retries`` it has left."""
+    return isinstance(error, AirflowFailException)
 
 
 def from_gateway(error: GatewayError, *, retry_after: float | None = None) -> VoicePartnerProviderError:

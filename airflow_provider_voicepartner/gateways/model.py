@@ -191,23 +191,25 @@ class Receipt:
     """
     What a gateway answered to a batch that it took.
 
-    :param gateway_id: the gateway's id of the batch, as text.
+    :param gateway_id: the gateway's id of the batch, as text; None when it took nobody of it.
     :param accepted: recipients taken.
     :param cost: price of the batch, None where the answer does not tell.
     :param currency: ISO 4217 code.
     :param segments: messages charged (SMS segments, or calls), None where the answer does not tell.
     :param refused: recipients dropped one by one.
+    :param in_doubt: recipients of whom the answer does not tell whether they were taken.
     :param duration: seconds spoken, for voice.
     :param remaining_credit: balance after this batch.
     :param raw: the whole answer, unknown keys included.
     """
 
-    gateway_id: str
+    gateway_id: str | None
     accepted: int
     cost: Decimal | None = None
     currency: str | None = None
     segments: int | None = None
     refused: tuple[RefusedRecipient, ...] = ()
+    in_doubt: int = 0
     duration: Decimal | None = None
     remaining_credit: Decimal | None = None
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False)

@@ -19,7 +19,6 @@ from airflow_provider_voicepartner.sending.pacing import Pacer, Reservation, Too
 from airflow_provider_voicepartner.store.engine import StoreUnavailableError, StoreUrlError, open_store
 
 if TYPE_CHECKING:
-    from airflow_provider_voicepartner.gateways.model import Kind
     from airflow_provider_voicepartner.gateways.wire import ApiRequest, ApiResponse
     from airflow_provider_voicepartner.hooks.base import GatewayHook
     from airflow_provider_voicepartner.store.engine import Store
@@ -55,26 +54,17 @@ def default_store_url() -> str:
     return f"sqlite:///{Path(AIRFLOW_HOME).absolute() / 'voicepartner.db'}"
 
 
-def open_shared_store(hook: GatewayHook, kind: Kind) -> Store:
+def open_shared_store() -> Store:
     """
     Open the store that is configured, else the SQLite file under ``AIRFLOW_HOME``.
 
     Without a configured one, a folder that cannot be written to is no reason not to send: the limits are then kept
-    within this process alone, and the log says so.
+    within this process alone, no later attempt knows what this one sent, and the log says so.
 
-    :param hook: whose rate limits are to be kept.
-    :param kind: what is sent.
     :raises ConfigurationError: the configured address cannot be used.
     :raises RetryableNotSentError: the configured store cannot be reached now.
     """
     url = store_url()
-    endpoint = hook.send_endpoints[kind]
-    if url is None and hook.rate_limits(endpoint):
-        log.info(
-            "The rate limit of %s is shared by the processes of this machine; to share it between machines, set "
-            "[voicepartner] store_url",
-            endpoint,
-        )
     problem: StoreUnavailableError
     try:
         return open_store(url or default_store_url(), purpose=PURPOSE, upgrade=url is None)
@@ -82,7 +72,8 @@ def open_shared_store(hook: GatewayHook, kind: Kind) -> Store:
         problem = error
     if url is None:
         log.warning(
-            "%s. Rate limits are kept within this process only, and mapped instances do not know of each other's lists",
+            "%s. Rate limits are kept within this process only, a retry does not find what this attempt sends, and "
+            "mapped instances do not know of each other's lists",
             problem,
         )
         return open_store("sqlite://", purpose=PURPOSE)

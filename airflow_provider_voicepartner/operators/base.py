@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator, conf
 
-from airflow_provider_voicepartner.exceptions import CampaignInterruptedError, RetryableNotSentError
+from airflow_provider_voicepartner.exceptions import (
+    CampaignInterruptedError,
+    OutcomePendingError,
+    RetryableNotSentError,
+)
 from airflow_provider_voicepartner.operators.sealed import seal, unseal
+from airflow_provider_voicepartner.operators.time_limit import TimeLimit
 from airflow_provider_voicepartner.sending.stop import StopSign
 
 if TYPE_CHECKING:
@@ -20,10 +26,10 @@ if TYPE_CHECKING:
 
     from airflow_provider_voicepartner.gateways.model import Kind, Message, Purpose
     from airflow_provider_voicepartner.hooks.base import GatewayHook
-    from airflow_provider_voicepartner.operators.time_limit import TimeLimit
-    from airflow_provider_voicepartner.sending.ledger import OnUnknown
+    from airflow_provider_voicepartner.sending.ledger import Ledger, OnUnknown
     from airflow_provider_voicepartner.sending.planning import CampaignPlan
     from airflow_provider_voicepartner.sending.report import CampaignReport
+    from airflow_provider_voicepartner.store.engine import Store
 
 OnInvalid = Literal["fail", "skip"]
 OnEmpty = Literal["fail", "skip"]
@@ -53,19 +59,20 @@ class SendingOperator(BaseOperator):
     :param on_invalid: ``fail`` refuses the whole list when one recipient is invalid; ``skip`` leaves it out, counted.
     :param rejects_path: path or URI of a CSV file to write the skipped rows to.
     :param on_empty: what to do when nobody is left to send to: ``fail``, or ``skip`` the task.
-    :param on_unknown: what to do with a batch of which nobody knows whether it was sent: ``fail``, ``assume_sent``
-        (never twice, perhaps not at all) or ``resend`` (perhaps twice).
-    :param send_again: any text. If it differs from the one that the task's state knows, everything is sent again, once,
-        whatever earlier attempts sent; retries with the same text go on (Airflow 3.3 and later). None never does that.
+    :param on_unknown: what to do with a batch of which nobody knows whether it was sent, once the rest is sent:
+        ``fail``, ``assume_sent`` (never twice, perhaps not at all), ``resend`` (perhaps twice) or ``resend_unlisted``
+        (SMS Partner: sent again when the gateway, asked long enough afterwards, does not list it; twice if it lists
+        late. Octopush: as ``fail``, since its own check of repeats settles a doubt).
+    :param send_again: any text. If it differs from the one that the ledger knows, everything is sent again, once,
+        whatever earlier attempts sent; retries with the same text go on. None never does that.
     :param max_cost: refuse to send what would cost more, in the account's currency.
     :param unit_price: price of one recipient: of one call, or of an SMS of one segment (a longer SMS counts each of its
         segments). For gateways that cannot tell a price before sending; where one does, its own price is taken.
     :param dry_run: go the whole way (planning, rate limit, budget) and send nothing: it ends with the gateway's
         simulation where there is one (SMS Partner, Octopush), else with words; the report says which.
     :param max_in_flight: batches of up to 500 recipients that are under way at once; each is recorded on its own.
-    :param deferrable: wait in the triggerer, without holding a worker, when the gateway's rate limit asks for 30 s
-        or more (Airflow 3.3 and later, whose task state tells the resumed task what it sent); default
-        ``[operators] default_deferrable``.
+    :param deferrable: wait in the triggerer, without holding a worker, when the gateway's rate limit asks for 30 s or
+        more, or when it may still come to know a batch in doubt; default ``[operators] default_deferrable``.
     :param region: where national numbers belong, as ISO 3166 code.
     :param wait_for_completion: when all is sent, wait until everybody has a final status, and add the counts to the
         report as ``delivery``; in the triggerer with ``deferrable``.
@@ -136,7 +143,7 @@ class SendingOperator(BaseOperator):
         self.region = region
         self.wait_for_completion = wait_for_completion
         self.completion = completion
-        self._stop = StopSign()
+        self._stop: StopSign | None = None
         self._is_resumed = False
 
     def _do_render_template_fields(
@@ -170,6 +177,8 @@ class SendingOperator(BaseOperator):
 
         :returns: the report, see :class:`~airflow_provider_voicepartner.sending.report.CampaignReport`.
         """
+        # One for each attempt: Airflow copies operators, and a sign that is up stays up.
+        self._stop = StopSign()
         report = self._send(context)
         if self._waits and not report.dry_run:
             return self._wait(report, context)
@@ -182,23 +191,40 @@ class SendingOperator(BaseOperator):
         return read_flag("wait_for_completion", self.wait_for_completion)
 
     def _send(self, context: Context) -> CampaignReport:
+        from airflow_provider_voicepartner.hooks.turnstile import open_shared_store
+        from airflow_provider_voicepartner.operators.ledger import task_ledger
+
+        # First of all: an attempt that fails before it has planned is then known to have sent nothing.
+        with closing(open_shared_store()) as store:
+            ledger = task_ledger(context, store, is_resumed=self._is_resumed)
+            # Where a try is never cut into parts, Airflow's own clock is right.
+            allowed = self.execution_timeout if self._may_wait_in_triggerer(ledger) else None
+            time_limit = TimeLimit.of(allowed, context)
+            try:
+                time_limit.check()
+                return self._send_the_rest(context, store, ledger, time_limit)
+            except (RetryableNotSentError, OutcomePendingError) as error:
+                self._wait_in_triggerer(error, ledger, time_limit)
+                raise
+            except CampaignInterruptedError:
+                time_limit.check()
+                raise
+
+    def _send_the_rest(
+        self, context: Context, store: Store, ledger: Ledger, time_limit: TimeLimit
+    ) -> CampaignReport:
+        """Plan the campaign, and send what the ledger does not know as sent."""
         from airflow_provider_voicepartner.operators.sending import (
             campaign_of,
             plan_of,
             send_campaign,
             warn_of_a_long_campaign,
         )
-        from airflow_provider_voicepartner.operators.time_limit import TimeLimit
         from airflow_provider_voicepartner.operators.waiting import check_that_results_can_come
         from airflow_provider_voicepartner.sending.arguments import read_flag
 
-        hook = self._hook()
-        may_defer = self._may_wait_in_triggerer(context)
-        longest_wait = LONGEST_SLEEP if may_defer else None
-        # Where a try is never cut into parts, Airflow's own clock is right.
-        time_limit = TimeLimit.of(self.execution_timeout if may_defer else None, context)
-        try:
-            time_limit.check()
+        longest_wait = LONGEST_SLEEP if self._may_wait_in_triggerer(ledger) else None
+        with closing(self._hook()) as hook:
             hook.check_connection()
             if self._waits:
                 check_that_results_can_come(hook, self.completion)
@@ -212,21 +238,17 @@ class SendingOperator(BaseOperator):
             limit = self.execution_timeout.total_seconds() if self.execution_timeout else None
             warn_of_a_long_campaign(plan, hook, message, limit, campaign.send_at)
             dry_run = read_flag("dry_run", self.is_dry_run)
-            # A campaign that fails raises its sign for good, so it is not the task's own.
-            stop = StopSign(lambda: self._stop.is_up or time_limit.is_over)
+            # A campaign that fails raises its sign for good, so it is not the attempt's own.
+            stop = StopSign(lambda: self._is_stopped or time_limit.is_over)
             report = send_campaign(
-                campaign, plan, hook, context, stop=stop, dry_run=dry_run, is_resumed=self._is_resumed
+                campaign, plan, hook, context, ledger=ledger, store=store, stop=stop, dry_run=dry_run
             )
-        except RetryableNotSentError as error:
-            self._wait_in_triggerer(error, context, time_limit)
-            raise
-        except CampaignInterruptedError:
-            time_limit.check()
-            raise
-        finally:
-            hook.close()
-        self._log_report(report, hook.gateway.LABEL)
-        return report
+            self._log_report(report, hook.gateway.LABEL)
+            return report
+
+    @property
+    def _is_stopped(self) -> bool:
+        return self._stop is not None and self._stop.is_up
 
     def _wait(self, report: CampaignReport, context: Context) -> dict[str, Any]:
         """Wait until the campaign is complete; first the ids of what was sent are kept where a person can find them."""
@@ -247,7 +269,7 @@ class SendingOperator(BaseOperator):
 
                 trigger = CampaignCompletionTrigger.of_watch(watch, poke_interval=interval)
                 return self.defer(trigger=trigger, method_name="complete")
-            return with_delivery(report, wait_here(watch, interval, self._stop))
+            return with_delivery(report, wait_here(watch, interval, self._stop or StopSign()))
         finally:
             watch.close()
 
@@ -273,7 +295,8 @@ class SendingOperator(BaseOperator):
 
     def on_kill(self) -> None:
         """Claim nothing more; what is under way is recorded if it is answered in time."""
-        self._stop.raise_()
+        if self._stop is not None:
+            self._stop.raise_()
 
     def resume(self, context: Context, event: dict[str, Any] | None = None) -> dict[str, Any]:
         """
@@ -287,7 +310,7 @@ class SendingOperator(BaseOperator):
         return self.execute(context)
 
     def _wait_in_triggerer(
-        self, error: RetryableNotSentError, context: Context, time_limit: TimeLimit
+        self, error: RetryableNotSentError | OutcomePendingError, ledger: Ledger, time_limit: TimeLimit
     ) -> None:
         """
         Hand a long wait to the triggerer; return where that is not wanted or would lose what was sent.
@@ -295,25 +318,24 @@ class SendingOperator(BaseOperator):
         :raises AirflowTaskTimeout: nothing is left of ``execution_timeout``; what is left also ends the wait.
         """
         wait = error.retry_after
-        if wait is None or wait < DEFER_FROM_SECONDS or not self._may_wait_in_triggerer(context):
+        if wait is None or wait < DEFER_FROM_SECONDS or not self._may_wait_in_triggerer(ledger):
             return
         time_limit.check()
         from airflow_provider_voicepartner.triggers.pacing import WaitUntilTrigger
 
-        self.log.info("The gateway asks to wait %.0f s; waiting in the triggerer", wait)
+        self.log.info("Waiting %.0f s in the triggerer: %s", wait, error)
         trigger = WaitUntilTrigger(time.time() + wait)
         self.defer(trigger=trigger, method_name="resume", timeout=time_limit.left)
 
-    def _may_wait_in_triggerer(self, context: Context) -> bool:
+    def _may_wait_in_triggerer(self, ledger: Ledger) -> bool:
         """
-        Say whether a wait may be handed over: without a store the resumed task would not know what it sent.
+        Say whether a wait may be handed over: without a memory the resumed task would not know what it sent.
 
         A dry run keeps no record, so it would begin anew after each wait.
         """
         from airflow_provider_voicepartner.sending.arguments import read_flag
 
-        durable = cast(Mapping[str, Any], context).get("task_state_store") is not None
-        return self.deferrable and durable and not read_flag("dry_run", self.is_dry_run)
+        return self.deferrable and ledger.is_durable and not read_flag("dry_run", self.is_dry_run)
 
     def _hook(self) -> GatewayHook:
         from airflow_provider_voicepartner.hooks.registry import hook_for

@@ -1,71 +1,90 @@
-"""The ledger that a task gets: that of a mapped one also knows what the task's other instances were given."""
+"""What the instances of a mapped task ask each other before one sends."""
 
 from __future__ import annotations
 
+import hashlib
+import hmac
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 from airflow_provider_voicepartner.sending.fingerprint import account_key
-from airflow_provider_voicepartner.sending.ledger import Ledger, StateStore
-from airflow_provider_voicepartner.sending.mapped import (
-    ALONE,
-    MappedLedger,
-    MappedList,
-    mark_people,
-    task_name,
-)
+from airflow_provider_voicepartner.sending.mapped import ALONE, MappedList, mark_people, task_name
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_voicepartner.hooks.base import GatewayHook
+    from airflow_provider_voicepartner.sending.ledger import Ledger
     from airflow_provider_voicepartner.sending.planning import CampaignPlan
     from airflow_provider_voicepartner.store.engine import Store
 
+log = logging.getLogger(__name__)
+
+
+def is_mapped(context: Context) -> bool:
+    """Say whether the task is an instance of a mapped one."""
+    map_index = getattr(context["ti"], "map_index", None)
+    return map_index is not None and map_index >= 0
+
 
 @contextmanager
-def task_ledger(
-    context: Context,
-    state: StateStore | None,
-    store: Store,
-    plan: CampaignPlan,
-    hook: GatewayHook,
-    *,
-    is_resumed: bool = False,
-) -> Iterator[Ledger]:
+def asking_others(
+    ledger: Ledger, context: Context, store: Store, plan: CampaignPlan, hook: GatewayHook
+) -> Iterator[None]:
     """
-    Give a task its ledger for one attempt.
+    Let the ledger of a mapped instance ask what the others were given; any other task has nobody to ask.
 
+    A list of which nobody was sent anything is given back when the block fails, so that any instance may send it.
+
+    :param ledger: of this instance, registered.
     :param context: Airflow's.
-    :param state: the task's state; None before Airflow 3.3.
-    :param store: ours, where mapped instances know of each other; any other task does not touch it.
+    :param store: ours, where instances know of each other.
     :param plan: what is to be sent.
     :param hook: the account.
-    :param is_resumed: the attempt goes on after a wait in the triggerer.
     """
-    ti: Any = context["ti"]
-    map_index = getattr(ti, "map_index", None)
-    if map_index is None or map_index < 0:
-        yield Ledger(state, fingerprint=plan.fingerprint, try_number=ti.try_number, is_resumed=is_resumed)
+    if not is_mapped(context):
+        yield
         return
-    mapped = MappedList(
+    mine = _list_of(ledger, context, store, plan, hook)
+    taken = []
+
+    def take() -> None:
+        mine.take()
+        taken.append(mine)
+
+    ledger.ask_others = take
+    try:
+        yield
+    except BaseException:
+        if taken and not ledger.may_have_sent:
+            _give_back(mine)
+        raise
+
+
+def _list_of(
+    ledger: Ledger, context: Context, store: Store, plan: CampaignPlan, hook: GatewayHook
+) -> MappedList:
+    ti: Any = context["ti"]
+    # Beside marks of who is in it: with the account's own key, nobody else can try out numbers.
+    key = account_key(hook.conn_type, hook.credentials)
+    return MappedList(
         store=store,
         task=task_name(ti.dag_id, ti.run_id, ti.task_id),
-        map_index=map_index,
-        fingerprint=plan.fingerprint,
-        people=mark_people(
-            account_key(hook.conn_type, hook.credentials), (batch.recipients for batch in plan.batches())
-        ),
+        map_index=ti.map_index,
+        fingerprint=hmac.new(key, plan.fingerprint.encode(), hashlib.sha256).hexdigest()[:32],
+        people=mark_people(key, (batch.recipients for batch in plan.batches())),
         expansion=expansion_of(context),
-        attempt=ti.try_number,
+        attempt=ledger.attempt,
     )
-    ledger = MappedLedger(state, mapped, is_resumed=is_resumed)
+
+
+def _give_back(mine: MappedList) -> None:
     try:
-        yield ledger
-    except BaseException:
-        ledger.give_up()
-        raise
+        mine.give_back()
+    except Exception as error:
+        log.warning("The list of this mapped instance stays its own: %s", type(error).__name__)
 
 
 def expansion_of(context: Context) -> str:

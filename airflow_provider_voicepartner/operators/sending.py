@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
@@ -15,8 +15,9 @@ from airflow_provider_voicepartner.gateways.model import Recipient, SmsMessage, 
 from airflow_provider_voicepartner.gateways.placeholders import fill_in, placeholders
 from airflow_provider_voicepartner.hooks.dry_run import DryRun
 from airflow_provider_voicepartner.hooks.storage import file_source, is_file, is_same_file, writing
-from airflow_provider_voicepartner.hooks.turnstile import MARGIN, StoreTurnstile, open_shared_store
-from airflow_provider_voicepartner.operators.mapping import task_ledger
+from airflow_provider_voicepartner.hooks.turnstile import MARGIN, StoreTurnstile
+from airflow_provider_voicepartner.operators.mapping import asking_others
+from airflow_provider_voicepartner.operators.waiting import REPORT_KEY
 from airflow_provider_voicepartner.sending.arguments import (
     literals,
     read_choice,
@@ -29,9 +30,10 @@ from airflow_provider_voicepartner.sending.arguments import (
 )
 from airflow_provider_voicepartner.sending.campaign import Campaign, CampaignSender
 from airflow_provider_voicepartner.sending.fingerprint import CampaignFingerprint
-from airflow_provider_voicepartner.sending.ledger import Ledger, OnUnknown, StateStore
+from airflow_provider_voicepartner.sending.ledger import Ledger, OnUnknown, Try
 from airflow_provider_voicepartner.sending.planning import CampaignPlan, plan_campaign
 from airflow_provider_voicepartner.sending.recipients import OnInvalid
+from airflow_provider_voicepartner.sending.records import BatchRecord, Phase
 from airflow_provider_voicepartner.sending.report import CampaignReport, DryRunEnd
 from airflow_provider_voicepartner.sending.rows import is_blank
 from airflow_provider_voicepartner.sending.schedule import OnLate
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
     from airflow_provider_voicepartner.hooks.base import GatewayHook
     from airflow_provider_voicepartner.operators.base import SendingOperator
     from airflow_provider_voicepartner.sending.chunk_reader import RecipientCheck
+    from airflow_provider_voicepartner.store.engine import Store
 
 log = logging.getLogger(__name__)
 
@@ -207,14 +210,21 @@ def campaign_of(
         raise ConfigurationError(
             "max_cost: 0 allows nothing to be sent; give the most it may cost, or leave it out"
         )
+    unit_price = read_money("unit_price", operator.unit_price)
+    if unit_price == 0:
+        raise ConfigurationError(
+            "unit_price: 0 would let max_cost allow everything; give the price of one SMS segment or of one call, or "
+            "leave it out"
+        )
     return Campaign(
         message=message,
         batches=PlannedBatches(plan),
         recipients=plan.recipients,
+        fingerprint=plan.fingerprint,
         send_at=read_send_at(operator.send_at),
         on_late=read_choice("on_late", operator.on_late, literals(OnLate)),
         max_cost=max_cost,
-        unit_price=read_money("unit_price", operator.unit_price),
+        unit_price=unit_price,
         weigh=plan.segments_of,
         on_unknown=read_choice("on_unknown", operator.on_unknown, literals(OnUnknown)),
         send_again=read_send_again(operator.send_again),
@@ -229,22 +239,25 @@ def send_campaign(
     hook: GatewayHook,
     context: Context,
     *,
+    ledger: Ledger,
+    store: Store,
     stop: StopSign,
     dry_run: bool,
-    is_resumed: bool = False,
 ) -> CampaignReport:
     """
     Send what the ledger of this task does not know as sent.
 
+    Whatever ends it early, the report so far is pushed to XCom before that is raised.
+
     :param campaign: what to send.
     :param plan: where its recipients come from.
     :param hook: the gateway.
-    :param context: Airflow's; holds the task's state store on Airflow 3.3 and later.
+    :param context: Airflow's.
+    :param ledger: of the task, registered.
+    :param store: ours; keeps the rate limit.
     :param stop: raised when the task is killed, and by a campaign that fails: no request leaves after that.
     :param dry_run: go the whole way and send nothing; the ledger is then a forgetful one.
-    :param is_resumed: the task goes on after a wait in the triggerer.
     """
-    store = open_shared_store(hook, campaign.message.kind)
     turnstile = StoreTurnstile(store, hook)
     hook.sender.watch = turnstile.watch
     hook.sender.may_leave = stop.check
@@ -253,52 +266,57 @@ def send_campaign(
     hook.sender.turn = turnstile.waiting(
         hook.sender.sleep, campaign.longest_wait, brief={hook.gateway.build_balance().endpoint}
     )
-    forgetful = nullcontext(Ledger(None, fingerprint=plan.fingerprint, try_number=1))
-    durable = task_ledger(context, task_state(context), store, plan, hook, is_resumed=is_resumed)
-    with closing(turnstile), forgetful if dry_run else durable as ledger:
-        sender = CampaignSender(
-            messenger=DryRun(hook) if dry_run else hook,
-            ledger=ledger,
-            turnstile=turnstile,
-            now=hook.sender.now,
-            sleep=sleep,
-            stop=stop,
-        )
-        records = sender.send(campaign)
-    return CampaignReport.of_records(
-        records,
-        gateway=hook.conn_type,
-        conn_id=hook.conn_id,
-        kind=campaign.message.kind,
-        invalid=plan.invalid,
-        duplicate=plan.duplicates,
-        scheduled_for=campaign.send_at.isoformat() if campaign.send_at else None,
-        dry_run=_end_of(hook) if dry_run else None,
+    sender = CampaignSender(
+        messenger=DryRun(hook) if dry_run else hook,
+        ledger=Ledger((), Try(1)) if dry_run else ledger,
+        turnstile=turnstile,
+        now=hook.sender.now,
+        sleep=sleep,
+        stop=stop,
     )
+    reporting = _Reporting(campaign, plan, hook, dry_run=_end_of(hook) if dry_run else None)
+    with nullcontext() if dry_run else asking_others(ledger, context, store, plan, hook):
+        try:
+            return reporting.of(sender.send(campaign))
+        except BaseException:
+            if not dry_run:
+                _push_what_was_sent(context, reporting, ledger)
+            raise
 
 
-class _TaskState:
-    """Airflow's task state store, with keys that last as long as the run of the task."""
+@dataclass(frozen=True)
+class _Reporting:
+    """Makes reports of one campaign."""
 
-    def __init__(self, store: Any) -> None:
-        self._store = store
+    campaign: Campaign
+    plan: CampaignPlan
+    hook: GatewayHook
+    dry_run: DryRunEnd | None
 
-    def get(self, key: str, default: Any = None) -> Any:
-        """Return the value, or the default."""
-        return self._store.get(key, default)
+    def of(self, records: Sequence[BatchRecord], left: int = 0) -> CampaignReport:
+        return CampaignReport.of_records(
+            records,
+            gateway=self.hook.conn_type,
+            conn_id=self.hook.conn_id,
+            kind=self.campaign.message.kind,
+            invalid=self.plan.invalid,
+            duplicate=self.plan.duplicates,
+            scheduled_for=self.campaign.send_at.isoformat() if self.campaign.send_at else None,
+            dry_run=self.dry_run,
+            left=left,
+        )
 
-    def set(self, key: str, value: Any) -> None:
-        """Write durably. By default Airflow's clean-up drops each key 30 days after its own last write."""
-        self._store.set(
-            key, value, retention=timedelta.max
-        )  # airflow.sdk's NEVER_EXPIRE, compared by identity
 
-
-def task_state(context: Context) -> StateStore | None:
-    """Return what outlives an attempt of the task; None before Airflow 3.3."""
-    # The context is read as a plain mapping, whose type knows no keys.
-    store = cast(Mapping[str, Any], context).get("task_state_store")
-    return None if store is None else _TaskState(store)
+def _push_what_was_sent(context: Context, reporting: _Reporting, ledger: Ledger) -> None:
+    """Leave the report so far where a person finds it; whatever keeps that from happening, the failure matters more."""
+    records = [record for _, record in ledger.known() if record.phase is not Phase.REFUSED]
+    if not records:
+        return
+    left = reporting.campaign.recipients - sum(record.size for record in records)
+    try:
+        context["ti"].xcom_push(key=REPORT_KEY, value=reporting.of(records, left).to_json())
+    except Exception as error:
+        log.warning("The report so far could not be pushed to XCom: %s", type(error).__name__)
 
 
 def _end_of(hook: GatewayHook) -> DryRunEnd:

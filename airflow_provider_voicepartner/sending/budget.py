@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Iterable
 from decimal import Decimal
 from typing import NamedTuple
@@ -11,7 +12,7 @@ from airflow_provider_voicepartner.exceptions import (
     BudgetExceededError,
     ConfigurationError,
 )
-from airflow_provider_voicepartner.sending.ledger import BatchRecord, Phase
+from airflow_provider_voicepartner.sending.records import BatchRecord, Phase
 
 log = logging.getLogger(__name__)
 
@@ -20,23 +21,26 @@ GIVE_PRICE = "give unit_price, the price of one SMS segment or of one call"
 
 class _Share(NamedTuple):
     """
-    What is set aside for a batch.
+    What is set aside for one sending of a batch.
 
     :param weight: what it counts for when it is priced.
-    :param price: None while nobody knows it; it is then reckoned at the price of the day.
-    :param is_told: True when the gateway named the price for this very batch.
+    :param told: what the gateway said that this very batch would cost; None reckons it at the price of the day.
     """
 
     weight: int
-    price: Decimal | None
-    is_told: bool = False
+    told: Decimal | None = None
 
 
 class Budget:
     """
-    Counts what was spent and what is under way.
+    Counts what was spent, what is under way and what is in doubt. May be used by several threads.
 
-    A batch is priced by its weight: the segments of its SMS, or its calls.
+    A batch is priced by its weight: the segments of its SMS, or its calls. Where nobody told the price of a batch
+    itself, it is reckoned at the dearest price known, which ``unit_price`` is the least of: what one batch cost says
+    nothing about the next, which may go to a dearer country.
+
+    A batch in doubt counts as sent, wherever in the campaign it stands. To send it again counts once more, because both
+    sendings may have to be paid for.
 
     :param max_cost: the limit; None forbids nothing.
     :param unit_price: price of a weight of 1; None until somebody tells it.
@@ -50,15 +54,18 @@ class Budget:
         weigh: Callable[[int], int] | None = None,
     ) -> None:
         self._max_cost = max_cost
-        self._unit_price = unit_price
+        self._given = unit_price
+        self._dearest: Decimal | None = None
         self._weigh = weigh
         self._spent = Decimal(0)
         self._unpriced = 0
         self._under_way: dict[int, _Share] = {}
+        self._in_doubt: dict[int, _Share] = {}
+        self._written_off: list[_Share] = []
         self._settled: set[int] = set()
         self._settled_weight = 0
-        self._dearest: Decimal | None = None
         self._is_misled = False
+        self._lock = threading.RLock()
 
     @property
     def is_limited(self) -> bool:
@@ -68,26 +75,32 @@ class Budget:
     @property
     def needs_price(self) -> bool:
         """True when there is a limit and nobody knows yet what anything costs."""
-        return self.is_limited and self._unit_price is None
+        return self.is_limited and self.unit_price is None
 
     @property
     def unit_price(self) -> Decimal | None:
-        """Price of a weight of 1, None while nobody knows it."""
-        return self._unit_price
+        """Price of a weight of 1, the dearest that anybody told; None while nobody knows it."""
+        return max((price for price in (self._given, self._dearest) if price is not None), default=None)
 
     @property
     def weight_gone(self) -> int:
-        """The weight of what was sent, is under way or is in doubt."""
-        return self._settled_weight + sum(share.weight for share in self._under_way.values())
+        """The weight of the batches that were sent, are under way or are in doubt."""
+        with self._lock:
+            open_ = self._in_doubt | self._under_way
+            return self._settled_weight + sum(share.weight for share in open_.values())
 
     @property
     def committed(self) -> Decimal:
         """What was spent, and what is under way or in doubt may cost."""
-        price = self._unit_price or Decimal(0)
-        under_way = (
-            price * share.weight if share.price is None else share.price for share in self._under_way.values()
-        )
-        return self._spent + price * self._unpriced + sum(under_way, Decimal(0))
+        with self._lock:
+            price = self.unit_price or Decimal(0)
+            return self._spent + price * self._unpriced + self._sum(self._under_way.values()) + self.doubtful
+
+    @property
+    def doubtful(self) -> Decimal:
+        """What of :attr:`committed` is for sendings that nobody knows to have happened."""
+        with self._lock:
+            return self._sum(self._in_doubt.values()) + self._sum(self._written_off)
 
     def weight_of(self, index: int, size: int) -> int:
         """Return what a batch is priced by; ``size`` is its number of recipients."""
@@ -98,8 +111,9 @@ class Budget:
         return self._max_cost is not None and self.committed + price > self._max_cost
 
     def learn(self, unit_price: Decimal) -> None:
-        """Take a price of a weight of 1, as the gateway tells it without sending; it knows better than anybody."""
-        self._unit_price = unit_price
+        """Take a price of a weight of 1 that the gateway tells without sending; it knows better than the user."""
+        with self._lock:
+            self._given = unit_price
 
     def require_price(self, batches: int) -> None:
         """
@@ -122,73 +136,151 @@ class Budget:
 
         :param records: what the ledger knows, by index.
         """
-        for index, record in records:
-            if record.phase in (Phase.SENT, Phase.ASSUMED_SENT):
-                self.settle(index, record)
-            elif record.phase is Phase.CLAIMED and index not in self._settled:
-                self._under_way[index] = _Share(self.weight_of(index, record.size), None)
+        with self._lock:
+            for index, record in records:
+                if record.phase in (Phase.SENT, Phase.ASSUMED_SENT):
+                    self.settle(index, record)
+                elif index not in self._settled:
+                    self._count_doubts(index, record)
 
-    def reserve(self, index: int, weight: int, told: Decimal | None = None) -> None:
+    def _count_doubts(self, index: int, record: BatchRecord) -> None:
+        share = _Share(self.weight_of(index, record.size))
+        # Refused at last, a batch may still have been sent before, in doubt.
+        self._written_off += [share] * record.resent
+        if record.phase.is_in_doubt and index not in self._under_way:
+            self._in_doubt[index] = share
+
+    def reserve(
+        self, index: int, weight: int, told: Decimal | None = None, *, is_resent: bool = False
+    ) -> None:
         """
         Set aside the price of a batch that is about to leave.
 
-        :param told: what the gateway says that this very batch will cost; None reckons it by its weight.
+        :param told: what the gateway says that this very batch will cost; None, or 0 or less, reckons it by its weight.
+        :param is_resent: it was in doubt, and the gateway would take it a second time: what it may have cost stays
+            counted, and it counts again.
         :raises BudgetExceededError: when it would pass the limit, or nobody can say whether it would; nothing is set
-            aside.
+            aside then, and a doubt stays counted.
         """
-        price = self._reckon(weight, told)
-        if self.needs_price and (self._unpriced or self._under_way):
+        share = _Share(weight, believable(told))
+        with self._lock:
+            doubted = self._in_doubt.get(index)
+            if is_resent and doubted is None:
+                # Of an attempt that left no record: it may have been sent like any other in doubt.
+                doubted = self._in_doubt[index] = _Share(weight)
+            elif not is_resent:
+                self._in_doubt.pop(index, None)
+            try:
+                self._check(index, share, is_resent=is_resent)
+            except BudgetExceededError:
+                if doubted is not None:
+                    self._in_doubt[index] = doubted
+                raise
+            if is_resent:
+                self._written_off.append(self._in_doubt.pop(index))
+            self._under_way[index] = share
+
+    def _check(self, index: int, share: _Share, *, is_resent: bool) -> None:
+        gone = self._unpriced or self._under_way or self._in_doubt or self._written_off
+        if self.needs_price and gone:
             raise BudgetExceededError(
                 "max_cost: cannot be kept, because a batch was sent, or may have been, and nobody told its price. What "
-                f"was sent is recorded; {GIVE_PRICE}, and retry to go on"
+                f"was sent is recorded; {GIVE_PRICE} to go on"
             )
-        if self.would_pass(price or Decimal(0)):
-            raise BudgetExceededError(
-                f"max_cost: {self._max_cost} would be passed: {self.committed} spent or under way, and {price} for the "
-                f"next {weight} SMS segments or calls. What was sent is recorded; raise max_cost and retry to go on"
-            )
-        self._under_way[index] = _Share(weight, price, told is not None)
-
-    def _reckon(self, weight: int, told: Decimal | None) -> Decimal | None:
-        reckoned = None if self._unit_price is None else self._unit_price * weight
-        if told is None:
-            return reckoned
-        return max(told, reckoned) if self._is_misled and reckoned is not None else told
-
-    def settle(self, index: int, record: BatchRecord | None) -> None:
-        """
-        Replace the price set aside for a batch by what it cost.
-
-        :param record: as sent, or assumed sent; a second time changes nothing. None for a batch that was not sent.
-        """
-        share = self._under_way.pop(index, None)
-        if record is None or index in self._settled:
+        price = self._amount(share)
+        if not self.would_pass(price):
             return
-        weight = self.weight_of(index, record.size)
-        self._settled.add(index)
-        self._settled_weight += weight
-        if record.cost is not None:
-            self._spent += record.cost
-            self._learn_from(record.cost, record, weight, share)
-        elif share is not None and share.price is not None:
-            self._spent += share.price
+        doubtful = self.doubtful
+        of_which = f" ({doubtful} of it for batches in doubt, which count as sent)" if doubtful else ""
+        next_one = f"the next {share.weight} SMS segments or calls"
+        if is_resent:
+            next_one = f"sending batch {index + 1} again, which counts once more"
+        raise BudgetExceededError(
+            f"max_cost: {self._max_cost} would be passed: {self.committed} spent or under way{of_which}, and {price} "
+            f"for {next_one}{self._at_what_price()}. What was sent is recorded; raise max_cost to go on"
+        )
+
+    def _at_what_price(self) -> str:
+        if self._dearest is None or self._given is None or self._given <= self._dearest:
+            return ""
+        return f" at {self._given} each, where no answer told more than {self._dearest} (see unit_price)"
+
+    def _amount(self, share: _Share) -> Decimal:
+        """Return what a sending counts for now; 0 while nobody knows any price."""
+        reckoned = (self.unit_price or Decimal(0)) * share.weight
+        if share.told is None:
+            return reckoned
+        return max(share.told, reckoned) if self._is_misled else share.told
+
+    def _sum(self, shares: Iterable[_Share]) -> Decimal:
+        return sum(map(self._amount, shares), Decimal(0))
+
+    def free(self, index: int) -> None:
+        """Take back what was set aside for a batch that provably did not leave; an earlier doubt stays counted."""
+        with self._lock:
+            self._under_way.pop(index, None)
+
+    def doubt(self, index: int) -> None:
+        """Keep counting a batch that left without an answer: it may have to be paid for."""
+        with self._lock:
+            share = self._under_way.pop(index, None)
+            if share is None:
+                return
+            if index in self._in_doubt:
+                self._written_off.append(self._in_doubt[index])
+            self._in_doubt[index] = share
+
+    def settle(self, index: int, record: BatchRecord) -> None:
+        """
+        Replace what was set aside for a batch by what it cost.
+
+        :param record: as sent, or assumed sent; a second time changes nothing.
+        """
+        with self._lock:
+            share = self._under_way.pop(index, None) or self._in_doubt.pop(index, None)
+            if index in self._settled:
+                return
+            weight = self.weight_of(index, record.size)
+            if share is None:
+                # Of an earlier attempt, which may have sent it more than once.
+                self._written_off += [_Share(weight, believable(record.cost))] * record.resent
+                share = _Share(weight)
+            self._settled.add(index)
+            self._settled_weight += weight
+            self._spend(record, weight, share)
+
+    def _spend(self, record: BatchRecord, weight: int, share: _Share) -> None:
+        cost = believable(record.cost)
+        if cost is not None:
+            # What was told is for those who were accepted; those in doubt may have to be paid for as well.
+            doubtful = cost * record.in_doubt / record.accepted if record.accepted else 0
+            self._spent += cost + doubtful
+            self._learn_from(cost, record, weight, share)
+        elif record.phase is Phase.SENT and not record.accepted + record.in_doubt:
+            return  # Everybody in it was refused by name.
+        elif share.told is not None:
+            self._spent += self._amount(share)
         else:
-            # Of an earlier attempt, or before any price was known: reckoned at the price of the day.
             self._unpriced += weight
 
-    def _learn_from(self, cost: Decimal, record: BatchRecord, weight: int, share: _Share | None) -> None:
+    def _learn_from(self, cost: Decimal, record: BatchRecord, weight: int, share: _Share) -> None:
         """Take the dearest price that answers told: where countries differ, the next batch may be like that one."""
-        if share is not None and share.is_told and share.price is not None and cost > share.price:
+        if share.told is not None and cost > share.told:
             log.warning(
                 "A batch cost %s where %s was told before; its price is believed from now on",
                 cost,
-                share.price,
+                share.told,
             )
             self._is_misled = True
-        if record.accepted and weight:
-            price = unit_price_of(cost, weight, accepted=record.accepted, size=record.size)
+        if weight:
+            accepted = record.accepted or record.size
+            price = unit_price_of(cost, weight, accepted=accepted, size=record.size)
             self._dearest = price if self._dearest is None else max(self._dearest, price)
-            self._unit_price = self._dearest
+
+
+def believable(cost: Decimal | None) -> Decimal | None:
+    """Return a cost that a gateway told; 0 or less is what it answers when it does not know, and gives None."""
+    return cost if cost is not None and cost.is_finite() and cost > 0 else None
 
 
 def unit_price_of(cost: Decimal, weight: int, *, accepted: int, size: int) -> Decimal:

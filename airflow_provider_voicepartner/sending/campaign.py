@@ -7,22 +7,24 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from typing import Protocol
 
 from airflow_provider_voicepartner.exceptions import (
     CampaignInterruptedError,
+    ConfigurationError,
+    RejectedError,
     RetryableNotSentError,
 )
 from airflow_provider_voicepartner.gateways.model import MAX_RECIPIENTS_PER_BATCH, Message, Recipient
 from airflow_provider_voicepartner.sending.budget import Budget
-from airflow_provider_voicepartner.sending.doubt import Doubt, DoubtSettler
+from airflow_provider_voicepartner.sending.doubt import Doubt, DoubtSettler, Verdict, unsettled
 from airflow_provider_voicepartner.sending.fingerprint import new_reference
 from airflow_provider_voicepartner.sending.flight import Carrier, Flight, Landing
 from airflow_provider_voicepartner.sending.lanes import Lanes, Task
-from airflow_provider_voicepartner.sending.ledger import BatchRecord, Ledger, OnUnknown, Phase
+from airflow_provider_voicepartner.sending.ledger import Ledger, OnUnknown
 from airflow_provider_voicepartner.sending.messenger import (
     Messenger,
     NoLimit,
@@ -31,7 +33,9 @@ from airflow_provider_voicepartner.sending.messenger import (
 )
 from airflow_provider_voicepartner.sending.pricing import Pricing
 from airflow_provider_voicepartner.sending.progress import ProgressLog
+from airflow_provider_voicepartner.sending.records import BatchRecord, Phase
 from airflow_provider_voicepartner.sending.schedule import OnLate, Schedule
+from airflow_provider_voicepartner.sending.standing import Standing
 from airflow_provider_voicepartner.sending.stop import StopSign
 
 log = logging.getLogger(__name__)
@@ -65,6 +69,7 @@ class Campaign:
 
     :param message: what is said.
     :param batches: 1 to 500 recipients each, all different.
+    :param fingerprint: of all that; a retry that would send something else is told by it.
     :param recipients: how many there are in all batches together.
     :param send_at: aware; None sends at once.
     :param on_late: what to do with batches that have not left when ``send_at`` passes: ``fail``, or ``send_now``.
@@ -80,6 +85,7 @@ class Campaign:
     message: Message
     batches: Batches
     recipients: int
+    fingerprint: str
     send_at: datetime | None = None
     on_late: OnLate = "fail"
     max_cost: Decimal | None = None
@@ -98,9 +104,11 @@ class CampaignSender:
 
     One thread reads batches, asks for budget and turn, and writes the ledger; others only send. The record of a batch
     that has landed and the claim of the next travel in one write, and nothing is claimed that is not about to leave.
+    A batch in doubt keeps no other one here: the rest is sent, then the doubts are settled, and what is still in doubt
+    fails the campaign at its end.
 
     :param messenger: the hook; must bear several threads.
-    :param ledger: opened by :meth:`send`.
+    :param ledger: registered before the campaign was planned; opened by :meth:`send`.
     :param turnstile: the gateway's rate limit.
     :param now: the present, aware; injected by tests.
     :param reference: makes the id of a batch; injected by tests.
@@ -122,23 +130,37 @@ class CampaignSender:
         """
         Send every batch that the ledger does not know as sent.
 
+        An error of ours says where the campaign stands and what a retry will do.
+
         :returns: one record a batch, all of them sent or assumed sent.
         :raises ConfigurationError: bad input, or input that changed since an earlier attempt; nothing was sent.
         :raises BudgetExceededError: the next batch would pass ``max_cost``.
-        :raises NotSentError: a batch was refused, or must wait; what was sent is recorded.
-        :raises SendOutcomeUnknownError: a batch is in doubt and ``on_unknown`` is ``fail``.
+        :raises NotSentError: a batch was refused, or must wait; or everybody was refused by name.
+        :raises OutcomePendingError: a batch is in doubt, and the gateway may still come to know it.
+        :raises SendOutcomeUnknownError: a batch is in doubt, and nothing decides what becomes of it.
         :raises CampaignInterruptedError: ``stop`` was raised; what was sent is recorded.
         """
-        self.ledger.open(len(campaign.batches), send_again=campaign.send_again)
+        self._check_choice(campaign)
+        self.ledger.open(campaign.fingerprint, len(campaign.batches), send_again=campaign.send_again)
         with closing(Lanes()) as lanes:
             run = _Run(sender=self, campaign=campaign, lanes=lanes)
             try:
                 return run.to_the_end()
-            except BaseException:
+            except BaseException as error:
                 # A time-out, a kill, a bug: nothing more leaves; let land what is on the wire, then go on falling.
                 self.stop.raise_()
                 run.land_all()
+                Standing.of(self.ledger, campaign.recipients, len(campaign.batches)).add_to(error)
                 raise
+
+    def _check_choice(self, campaign: Campaign) -> None:
+        """Refuse a choice that this gateway has no way to follow."""
+        can = self.messenger.can_disprove(campaign.message) or self.messenger.repeats_safely(timedelta(0))
+        if campaign.on_unknown == "resend_unlisted" and not can:
+            raise ConfigurationError(
+                "on_unknown: 'resend_unlisted' needs a gateway that can be asked what it took, and this one cannot: an "
+                "empty answer would prove nothing. Nothing was sent; use 'fail', 'assume_sent' or 'resend'"
+            )
 
 
 @dataclass(kw_only=True)
@@ -149,8 +171,13 @@ class _Run:
     campaign: Campaign
     lanes: Lanes
     records: dict[int, BatchRecord] = field(default_factory=dict)
-    under_way: dict[int, Task[Landing]] = field(default_factory=dict)
+    under_way: dict[int, tuple[Flight, Task[Landing]]] = field(default_factory=dict)
     landed: dict[int, BatchRecord] = field(default_factory=dict)
+    doubts: list[Doubt] = field(default_factory=list)
+    undecided: dict[int, Verdict] = field(default_factory=dict)
+    again: list[tuple[int, Sequence[Recipient]]] = field(default_factory=list)
+    resent: set[int] = field(default_factory=set)
+    gateway_ids: dict[str, int] = field(default_factory=dict)
     ready: Flight | None = None
     leaving: int = 0
     put_back: tuple[int, Sequence[Recipient]] | None = None
@@ -164,29 +191,25 @@ class _Run:
         self.pricing = Pricing(sender, campaign, self.budget, before_asking=partial(self._write, {}))
         self.schedule = Schedule(campaign, sender.ledger, sender.now)
         self.settler = DoubtSettler(
-            messenger=self.sender.messenger,
-            message=self.campaign.message,
+            messenger=sender.messenger,
+            message=campaign.message,
             send_at=self.schedule.for_repeats,
-            on_unknown=self.campaign.on_unknown,
-            now=self.sender.now,
-            sleep=self.sender.stop.sleeper(self.sender.sleep),
+            on_unknown=campaign.on_unknown,
+            now=sender.now,
+            sleep=sender.stop.sleeper(sender.sleep),
         )
-        self.carrier = Carrier(
-            messenger=self.sender.messenger,
-            message=self.campaign.message,
-            settler=self.settler,
-            now=self.sender.now,
-        )
-        self.progress = ProgressLog(len(self.campaign.batches))
+        self.carrier = Carrier(messenger=sender.messenger, message=campaign.message, now=sender.now)
+        self.progress = ProgressLog(len(campaign.batches))
         self.finished = False
 
     def to_the_end(self) -> list[BatchRecord]:
-        """Send batch by batch until nothing is left, then raise the first failure there was."""
+        """Send batch by batch until nothing is left, then raise the first failure there was, or what is in doubt."""
         while True:
             leaving = list(self._next_flights())
             self._claim(leaving)
             for flight in leaving:
-                task = self.under_way[flight.index] = Task(partial(self.carrier.fly, flight))
+                task = Task(partial(self.carrier.fly, flight))
+                self.under_way[flight.index] = flight, task
                 self.lanes.start(task)
             if not (self.under_way or self.ready) or self._has_waited_enough():
                 break
@@ -194,12 +217,24 @@ class _Run:
         # Who was stopped in a wait says less than how far we came.
         if self.failure is not None and not isinstance(self.failure, CampaignInterruptedError):
             raise self.failure
-        if len(self.records) < len(self.campaign.batches):
-            raise CampaignInterruptedError(
-                f"stopped as asked, after {len(self.records)} of {len(self.campaign.batches)} batches; "
-                "what was sent is recorded, and a retry goes on with the rest"
+        if not self.finished:
+            raise CampaignInterruptedError("stopped as asked")
+        if self.undecided:
+            blind = self.sender.ledger.why_blind() if self.sender.ledger.is_blind else None
+            raise unsettled([self.undecided[index] for index in sorted(self.undecided)], blind)
+        records = [self.records[index] for index in sorted(self.records)]
+        self._refuse_if_nobody_was_reached(records)
+        return records
+
+    def _refuse_if_nobody_was_reached(self, records: Sequence[BatchRecord]) -> None:
+        """Fail a campaign of which the gateway refused everybody: silence is not success."""
+        if records and all(record.reached_nobody for record in records):
+            refused = sum(record.size for record in records)
+            opted_out = sum(record.opted_out for record in records)
+            raise RejectedError(
+                f"to: the gateway refused everybody by name: {refused} recipients, of whom {opted_out} opted out. "
+                "Nobody was messaged and nothing was billed"
             )
-        return [self.records[index] for index in sorted(self.records)]
 
     def _has_waited_enough(self) -> bool:
         """Say whether what is under way had its time, after somebody asked to stop."""
@@ -216,27 +251,14 @@ class _Run:
         free = self.campaign.max_in_flight - len(self.under_way)
         self.leaving = 0
         while free > 0 and self._may_go_on():
-            # A turn that was taken this moment needs no second look; one that had to wait does.
-            flight = self.ready = self._ready_now(self.ready) if self.ready else self._prepare()
+            flight = self.ready = self.ready or self._prepare()
             if flight is None or flight.due > self.sender.clock():
                 return
             self.ready = None
             free -= 1
             self.leaving += 1
-            if flight.claim.at is None:
-                flight.claim = replace(flight.claim, at=self.sender.now().isoformat())
+            flight.claim_now(self.sender.now())
             yield flight
-
-    def _ready_now(self, flight: Flight) -> Flight | None:
-        """Confirm the turn of a flight whose time has come; it may have to wait again."""
-        if flight.due > self.sender.clock():
-            return flight
-        try:
-            turn = self.sender.turnstile.confirm(flight.turn)
-        except Exception as error:
-            self.failure = error
-            return None
-        return replace(flight, turn=turn, due=self.sender.clock() + turn.wait)
 
     def _may_go_on(self) -> bool:
         if self.failure is not None or self.sender.stop.is_up:
@@ -264,38 +286,118 @@ class _Run:
         try:
             for index, recipients in self._rest():
                 known = self.sender.ledger.find(index, len(recipients))
-                in_doubt = known is not None and known.phase is Phase.CLAIMED and known.reference
-                if self.leaving and (in_doubt or (known is None and self.pricing.must_ask(recipients))):
+                if not self._is_to_be_sent(index, known, recipients):
+                    continue
+                if self.leaving and self.pricing.must_ask(recipients):
                     # To ask a gateway takes seconds, and those that have their turn must not wait for that.
                     self.put_back = index, recipients
                     return None
-                if known is None or not self._is_settled(index, known, recipients):
-                    return self._make_ready(index, recipients, known)
+                return self._make_ready(index, recipients, known)
         except TurnTooFarError as far:
             self.failure = RetryableNotSentError(
                 f"the gateway's rate limit: the next batch may leave in {far.wait:.0f} s",
                 retry_after=far.wait,
             )
-            return None
         except Exception as error:
             self.failure = error
-            return None
-        self.finished = True
         return None
 
     def _rest(self) -> Iterator[tuple[int, Sequence[Recipient]]]:
-        while (batch := self.put_back or next(self.batches, None)) is not None:
-            self.put_back = None
+        """Yield what has not been looked at yet; then, when all has landed, what is to be sent again."""
+        while True:
+            batch, self.put_back = self.put_back or next(self.batches, None), None
+            if batch is None and not (self.under_way or self.leaving):
+                self._settle_doubts()
+                self.finished = not self.again
+            if batch is None and self.again:
+                batch = self.again.pop(0)
+            if batch is None:
+                return
             yield batch
 
+    def _is_to_be_sent(self, index: int, known: BatchRecord | None, recipients: Sequence[Recipient]) -> bool:
+        """Decide what the record of a batch means."""
+        if known is None or known.phase is Phase.REFUSED or index in self.resent:
+            return True
+        if known.phase.is_in_doubt:
+            self._doubt(index, known, recipients)
+            return index in self.resent
+        self.progress.known(index, known)
+        self._keep(index, known)
+        return False
+
+    def _doubt(self, index: int, claim: BatchRecord, recipients: Sequence[Recipient]) -> None:
+        """Put a doubt aside until everything else has left; one that nothing can be asked about is decided at once."""
+        why = (
+            "its id was answered for another batch too"
+            if claim.phase is Phase.DISPUTED
+            else "an earlier attempt stopped between sending it and reading the answer"
+        )
+        if claim.reference:
+            self.doubts.append(Doubt(index=index, claim=claim, recipients=recipients, why=why))
+            return
+        # Not its recipients: where an attempt is blind this is every batch, and they would all be kept.
+        [verdict] = self.settler.settle([Doubt(index=index, claim=claim, recipients=(), why=why)])
+        self._take(verdict)
+
+    def _settle_doubts(self) -> None:
+        doubts, self.doubts = self.doubts, []
+        if not doubts:
+            return
+        self._write({})
+        for verdict in self.settler.settle(doubts):
+            self._take(verdict)
+            if verdict.is_to_be_sent and verdict.doubt.index not in self.undecided:
+                self.again.append((verdict.doubt.index, verdict.doubt.recipients))
+        self._write({})
+
+    def _take(self, verdict: Verdict) -> None:
+        """Take over what became of a doubt."""
+        index = verdict.doubt.index
+        if verdict.record is not None:
+            self.landed[index] = verdict.record
+            self.progress.sent(index, verdict.record)
+            self._keep(index, verdict.record)
+        elif verdict.is_to_be_sent and index not in self.resent:
+            self.resent.add(index)
+        else:
+            # Sent again once in this attempt, and in doubt again: not endlessly.
+            self.undecided[index] = verdict
+            self.failure = self.failure or verdict.failure
+
+    def _keep(self, index: int, record: BatchRecord) -> None:
+        """Count a batch that is done. Of two that were answered with the same id nobody knows which was taken."""
+        self.budget.settle(index, record)
+        self.records[index] = record
+        if record.gateway_id is None:
+            return
+        other = self.gateway_ids.setdefault(record.gateway_id, index)
+        if other == index:
+            return
+        log.error(
+            "Batches %d and %d were answered with the same id, so nobody knows which of them was taken",
+            other + 1, index + 1,
+        )  # fmt: skip
+        for disputed in (other, index):
+            known = self.records.pop(disputed, None) or self.landed.get(disputed)
+            if known is not None:
+                claim = self.landed[disputed] = replace(known, phase=Phase.DISPUTED)
+                doubt = Doubt(
+                    index=disputed,
+                    claim=claim,
+                    recipients=(),
+                    why="its id was answered for another batch too",
+                )
+                self.undecided[disputed] = Verdict(doubt, ask_in=self.settler.ask_in(claim))
+
     def _make_ready(self, index: int, recipients: Sequence[Recipient], known: BatchRecord | None) -> Flight:
-        doubted = known if known is not None and known.phase is Phase.CLAIMED else None
+        doubted = known if known is not None and known.phase.is_in_doubt else None
         claim = Flight.claim_for(doubted, len(recipients), self.sender.reference)
         send_at = self.schedule.for_next()
         request = self.sender.messenger.build_batch(
             self.campaign.message, recipients, reference=claim.reference, send_at=send_at
         )
-        self.pricing.approve(index, recipients, send_at)
+        self.pricing.approve(index, recipients, send_at, is_resent=doubted is not None)
         turn = self.sender.turnstile.take_turn(request.endpoint, self.campaign.longest_wait)
         return Flight(
             index=index,
@@ -306,29 +408,6 @@ class _Run:
             due=self.sender.clock() + turn.wait,
             doubted=doubted,
         )
-
-    def _is_settled(self, index: int, known: BatchRecord, recipients: Sequence[Recipient]) -> bool:
-        """Decide what an earlier attempt's record means: True when the batch is done."""
-        if known.phase is Phase.REFUSED:
-            return False
-        if known.phase is Phase.CLAIMED:
-            settled = self.settler.settle(self._doubt_about(index, known, recipients))
-            if settled is None:
-                return False
-            self.landed[index] = known = settled
-        else:
-            self.progress.known(index, known)
-        self.budget.settle(index, known)
-        self.records[index] = known
-        return True
-
-    def _doubt_about(self, index: int, claim: BatchRecord, recipients: Sequence[Recipient]) -> Doubt:
-        why = (
-            "an earlier attempt stopped between sending it and reading the answer"
-            if self.sender.ledger.is_durable
-            else "Airflow before 3.3 keeps nothing between attempts, so it cannot be known what the first one sent"
-        )
-        return Doubt(index=index, claim=claim, recipients=recipients, why=why)
 
     def _wait(self) -> None:
         """Wait until something lands, or the next batch's turn comes."""
@@ -342,20 +421,32 @@ class _Run:
         self._land()
 
     def _land(self) -> None:
-        for index, task in list(self.under_way.items()):
+        for index, (flight, task) in list(self.under_way.items()):
             if not task.is_done:
                 continue
-            landing = task.result or Landing(index=index, record=None, error=task.error)
-            sent = landing.record if landing.error is None else None
-            self.budget.settle(index, sent)
-            if landing.record is not None:
-                self.landed[index] = landing.record
-            if sent is not None:
-                self.records[index] = sent
-                self.progress.sent(index, sent)
-            self.failure = self.failure or landing.error
             del self.under_way[index]
             self.lanes.free()
+            self._take_landing(task.result or Landing(flight=flight, error=task.error))
+
+    def _take_landing(self, landing: Landing) -> None:
+        """Take over how a flight ended; one that ended without a word leaves its claim, and so a doubt."""
+        flight, record = landing.flight, landing.record
+        index = flight.index
+        if record is not None:
+            self.landed[index] = record
+        if landing.doubt is not None:
+            self.budget.doubt(index)
+            self.doubts.append(
+                Doubt(index=index, claim=flight.claim, recipients=flight.recipients, why=landing.doubt)
+            )
+        elif record is None:
+            self.budget.doubt(index)
+        elif landing.error is None:
+            self.progress.sent(index, record)
+            self._keep(index, record)
+        else:
+            self.budget.free(index)
+        self.failure = self.failure or landing.error
 
     def _claim(self, flights: Sequence[Flight]) -> None:
         """Record that flights are about to leave, and with it what has landed."""
@@ -382,7 +473,7 @@ class _Run:
 
     def land_all(self) -> None:
         """Wait for everything under way, for a limited time, and record what is known; claim nothing more."""
-        self.lanes.wait_for_all(list(self.under_way.values()), self._grace())
+        self.lanes.wait_for_all([task for _, task in self.under_way.values()], self._grace())
         self._land()
         try:
             self._give_back()

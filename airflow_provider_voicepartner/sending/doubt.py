@@ -1,17 +1,18 @@
-"""A batch that left without an answer: what proves that it was sent, and what to do when nothing does."""
+"""Batches that left without an answer: what proves that they were sent, and what to do when nothing does."""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 
 from airflow_provider_voicepartner.exceptions import (
     CampaignInterruptedError,
     ConfigurationError,
     NotSentError,
+    OutcomePendingError,
     RejectedError,
     RetryableNotSentError,
     SendOutcomeUnknownError,
@@ -19,14 +20,18 @@ from airflow_provider_voicepartner.exceptions import (
 )
 from airflow_provider_voicepartner.gateways.errors import ErrorKind
 from airflow_provider_voicepartner.gateways.model import Message, Recipient
-from airflow_provider_voicepartner.sending.evidence import Evidence
-from airflow_provider_voicepartner.sending.ledger import BatchRecord, OnUnknown, Phase
+from airflow_provider_voicepartner.sending.evidence import Evidence, Proof
+from airflow_provider_voicepartner.sending.ledger import OnUnknown
 from airflow_provider_voicepartner.sending.messenger import Messenger
+from airflow_provider_voicepartner.sending.records import BatchRecord, Phase
 
 log = logging.getLogger(__name__)
 
 LOOK_UP_AFTER = (0.0, 2.0, 5.0)
 """Seconds before each look-up: a batch may not be known at once, right after it was taken."""
+FEWEST_SECONDS = 30.0
+MOST_SECONDS = 300.0
+"""Between two rounds of look-ups, while the gateway may still come to know a batch: as long as it is old, within these."""
 
 _WORDS = {Evidence.LOOK_UP: "knows its reference", Evidence.CALLED_BACK: "called back about it"}
 
@@ -38,13 +43,19 @@ class Doubt:
 
     :param index: from 0.
     :param claim: its record in the ledger; without a reference nothing can be proved.
+    :param recipients: who is in it; empty where that is not known any more, and then it cannot be settled now.
     :param why: how it came to that, for people.
     """
 
     index: int
     claim: BatchRecord
-    recipients: Sequence[Recipient]
+    recipients: Sequence[Recipient] = field(repr=False)
     why: str
+
+    @property
+    def can_be_settled(self) -> bool:
+        """True where there is something to ask by."""
+        return bool(self.claim.reference and self.recipients)
 
     def __str__(self) -> str:
         """Name the batch, without its recipients."""
@@ -52,14 +63,46 @@ class Doubt:
         return f"batch {self.index + 1} ({self.claim.size} recipients, reference {reference})"
 
 
+@dataclass(slots=True)
+class Verdict:
+    """
+    What became of a doubt.
+
+    :param record: what to record; None where it is still in doubt, or is to be sent again.
+    :param is_to_be_sent: the user's choice is to send it again.
+    :param ask_in: seconds after which the gateway may know more; None where it will not.
+    :param failure: what kept the repeat that settles it from being made now.
+    """
+
+    doubt: Doubt
+    record: BatchRecord | None = None
+    is_to_be_sent: bool = False
+    ask_in: float | None = None
+    failure: RetryableNotSentError | None = None
+
+
+@dataclass(slots=True)
+class _Case:
+    """
+    One doubt while it is being settled.
+
+    :param proof: the best that was found.
+    :param is_unlisted: the last look-up answered properly, and listed nothing.
+    """
+
+    doubt: Doubt
+    proof: Proof | None = None
+    is_unlisted: bool = False
+
+
 @dataclass(frozen=True, kw_only=True)
 class DoubtSettler:
     """
-    Settles batches in doubt, always in one order: a look-up, a repeat that the gateway recognises, the user's choice.
+    Settles batches in doubt, always in one order: look-ups, a repeat that the gateway recognises, the user's choice.
 
     :param messenger: the hook.
     :param message: what the campaign says.
-    :param send_at: when it is to be sent, None for at once.
+    :param send_at: returns for when a repeat is to be sent, None for at once.
     :param on_unknown: the user's choice.
     :param now: the present, aware; injected by tests.
     :param sleep: waits; injected by tests.
@@ -67,58 +110,107 @@ class DoubtSettler:
 
     messenger: Messenger
     message: Message
-    send_at: datetime | None
+    send_at: Callable[[], datetime | None]
     on_unknown: OnUnknown
     now: Callable[[], datetime]
     sleep: Callable[[float], None] = time.sleep
 
-    def settle(self, doubt: Doubt) -> BatchRecord | None:
+    def settle(self, doubts: Iterable[Doubt]) -> list[Verdict]:
         """
-        Settle one batch.
+        Settle batches as far as it can be done now.
 
-        :returns: its record, sent or assumed sent; None when the user chose to send it again.
-        :raises SendOutcomeUnknownError: nothing proves anything, and ``on_unknown`` is ``fail``.
-        :raises RetryableNotSentError: the repeat could not be made now; the batch stays in doubt.
-        :raises CampaignInterruptedError: the campaign was stopped; the batch stays in doubt.
+        :raises CampaignInterruptedError: the campaign was stopped; what is not settled stays in doubt.
         """
-        record = self._look_up(doubt) or self._repeat(doubt)
-        if record is not None:
-            return record
-        if self.on_unknown == "fail":
-            raise SendOutcomeUnknownError(
-                f"on_unknown: {doubt} is in doubt: {doubt.why}. Look it up with the gateway, then set "
-                "on_unknown='assume_sent' if it was sent, or on_unknown='resend' if it was not (or if twice is better "
-                "than never), and clear the task; where Airflow asks, keep the task's state"
-            )
-        log.warning("%s is in doubt: %s; on_unknown=%r decides", doubt, doubt.why, self.on_unknown)
-        if self.on_unknown == "resend":
-            return None
-        return replace(
-            doubt.claim,
-            phase=Phase.ASSUMED_SENT,
-            tag=self._tag(doubt),
-            at=self._stamp(),
-            evidence=Evidence.ASSUMED,
-        )
+        cases = [_Case(doubt) for doubt in doubts]
+        self._look_up([case for case in cases if self._can_look_up(case.doubt)])
+        return [self._judge(case) for case in cases]
 
-    def _look_up(self, doubt: Doubt) -> BatchRecord | None:
-        """Ask by our reference. An answer that does not know it proves nothing."""
-        reference = doubt.claim.reference
-        if not reference or not self.messenger.can_look_up(self.message, reference):
-            return None
+    def _can_look_up(self, doubt: Doubt) -> bool:
+        return doubt.can_be_settled and self.messenger.can_look_up(self.message, doubt.claim.reference)
+
+    def _look_up(self, cases: list[_Case]) -> None:
+        """Ask by our references, a few times. An answer that does not know one proves nothing by itself."""
+        left = cases
         for pause in LOOK_UP_AFTER:
+            if not left:
+                return
             self.sleep(pause)
-            try:
-                proof = self.messenger.find_proof(self.message, reference)
-            except CampaignInterruptedError:
-                raise
-            except VoicePartnerProviderError as error:
-                log.warning("%s could not be looked up: %s", doubt, error)
-                continue
-            if proof:
-                log.info("%s was sent: the gateway %s", doubt, _WORDS[proof])
-                return self.proven(doubt, proof)
-        return None
+            left = [case for case in left if not self._is_answered(case)]
+
+    def _is_answered(self, case: _Case) -> bool:
+        """Look one batch up; say whether asking again in a moment cannot help."""
+        doubt = case.doubt
+        try:
+            proof = self.messenger.find_proof(
+                self.message, doubt.claim.reference, doubt.recipients, _moment(doubt.claim.at)
+            )
+        except CampaignInterruptedError:
+            raise
+        except VoicePartnerProviderError as error:
+            log.warning("%s could not be looked up: %s", doubt, error)
+            case.is_unlisted = False
+            return False
+        case.is_unlisted = proof is None
+        if proof is not None and (case.proof is None or proof.accepted >= case.proof.accepted):
+            case.proof = proof
+        return case.proof is not None and case.proof.accepted >= doubt.claim.size
+
+    def _judge(self, case: _Case) -> Verdict:
+        doubt, proof = case.doubt, case.proof
+        if proof is not None and proof.accepted >= doubt.claim.size:
+            log.info("%s was sent: the gateway %s", doubt, _WORDS[proof.evidence])
+            return Verdict(doubt, self.proven(doubt, proof))
+        try:
+            record = self._repeat(doubt)
+        except RetryableNotSentError as error:
+            return Verdict(doubt, failure=error)
+        if record is not None:
+            return Verdict(doubt, record)
+        ask_in = self.ask_in(doubt.claim)
+        if proof is not None and proof.accepted:
+            if ask_in is not None and self.on_unknown in ("fail", "resend_unlisted"):
+                return Verdict(doubt, ask_in=ask_in)
+            log.warning(
+                "%s was sent, but the gateway %s for %d of them only; of the others nobody knows, and they are counted "
+                "as in doubt",
+                doubt, _WORDS[proof.evidence], proof.accepted,
+            )  # fmt: skip
+            return Verdict(doubt, self.proven(doubt, proof))
+        return self._choose(case, ask_in)
+
+    def _choose(self, case: _Case, ask_in: float | None) -> Verdict:
+        """Let the user's choice decide, where it decides on such a doubt."""
+        doubt = case.doubt
+        if self.on_unknown == "assume_sent":
+            log.warning("%s is in doubt: %s; on_unknown='assume_sent' decides", doubt, doubt.why)
+            return Verdict(doubt, self._assumed(doubt))
+        if self.on_unknown == "resend":
+            log.warning("%s is in doubt: %s; on_unknown='resend' decides", doubt, doubt.why)
+            return Verdict(doubt, is_to_be_sent=True)
+        if self.on_unknown == "resend_unlisted" and ask_in is None and self._is_disproved(case):
+            log.warning(
+                "%s is in doubt: %s; the gateway does not list it, which on_unknown='resend_unlisted' believes: it is "
+                "sent again",
+                doubt, doubt.why,
+            )  # fmt: skip
+            return Verdict(doubt, is_to_be_sent=True)
+        return Verdict(doubt, ask_in=ask_in)
+
+    def _is_disproved(self, case: _Case) -> bool:
+        is_asked = self._can_look_up(case.doubt) and self.messenger.can_disprove(self.message)
+        return is_asked and case.is_unlisted and case.proof is None
+
+    def ask_in(self, claim: BatchRecord) -> float | None:
+        """Return the seconds after which to ask again; None once the gateway would know a batch that it had taken."""
+        known_within = self.messenger.known_within(self.message)
+        claimed = _moment(claim.again_at or claim.at)
+        if known_within is None or claimed is None or not claim.reference:
+            return None
+        if not self.messenger.can_look_up(self.message, claim.reference):
+            return None
+        age = max(self.now() - claimed, timedelta(0)).total_seconds()
+        left = known_within.total_seconds() - age
+        return min(max(age, FEWEST_SECONDS), MOST_SECONDS, left + 1) if left > 0 else None
 
     def _repeat(self, doubt: Doubt) -> BatchRecord | None:
         """
@@ -126,20 +218,20 @@ class DoubtSettler:
 
         A refusal that names the repeat proves that it was sent; any other refusal proves nothing.
         """
-        claim = doubt.claim
-        if not claim.reference or not claim.at:
+        claim, claimed = doubt.claim, _moment(doubt.claim.at)
+        if not doubt.can_be_settled or claimed is None:
             return None
-        if not self.messenger.repeats_safely(self.now() - datetime.fromisoformat(claim.at)):
+        if not self.messenger.repeats_safely(self.now() - claimed):
             return None
         try:
             request = self.messenger.build_batch(
-                self.message, doubt.recipients, reference=claim.reference, send_at=self.send_at
+                self.message, doubt.recipients, reference=claim.reference, send_at=self.send_at()
             )
             receipt = self.messenger.deliver(request, self.message, doubt.recipients)
         except RejectedError as error:
             if error.kind is ErrorKind.DUPLICATE:
                 log.info("%s was sent: the gateway refused its repeat as one", doubt)
-                return self.proven(doubt, Evidence.REPEAT_REFUSED)
+                return self.proven(doubt, Proof(Evidence.REPEAT_REFUSED, claim.size))
             log.warning("%s: the repeat was refused, which proves nothing: %s", doubt, error)
             return None
         except RetryableNotSentError:
@@ -148,25 +240,30 @@ class DoubtSettler:
             log.warning("%s: the repeat settles nothing: %s", doubt, error)
             return None
         log.info("%s had not been sent; its repeat was accepted as %s", doubt, receipt.gateway_id)
-        return BatchRecord.of_receipt(
-            receipt,
-            reference=claim.reference,
-            size=claim.size,
-            at=self._stamp(),
-            evidence=Evidence.REPEAT_ACCEPTED,
-        )
+        return BatchRecord.of_receipt(receipt, claim, at=self._stamp(), evidence=Evidence.REPEAT_ACCEPTED)
 
-    def proven(self, doubt: Doubt, proof: Evidence) -> BatchRecord:
+    def proven(self, doubt: Doubt, proof: Proof) -> BatchRecord:
         """Record that a batch was sent, by proof and without an answer: its id and cost are not known."""
-        # All of it: a gateway that takes a batch in part says so only in the answer that was lost.
-        claim = doubt.claim
+        accepted = min(proof.accepted, doubt.claim.size)
         return replace(
-            claim,
+            doubt.claim,
             phase=Phase.SENT,
-            accepted=claim.size,
+            accepted=accepted,
+            in_doubt=doubt.claim.size - accepted,
             tag=self._tag(doubt),
             at=self._stamp(),
-            evidence=proof,
+            again_at=None,
+            evidence=proof.evidence,
+        )
+
+    def _assumed(self, doubt: Doubt) -> BatchRecord:
+        return replace(
+            doubt.claim,
+            phase=Phase.ASSUMED_SENT,
+            tag=self._tag(doubt),
+            at=self._stamp(),
+            again_at=None,
+            evidence=Evidence.ASSUMED,
         )
 
     def _tag(self, doubt: Doubt) -> str | None:
@@ -174,3 +271,52 @@ class DoubtSettler:
 
     def _stamp(self) -> str:
         return self.now().isoformat()
+
+
+def _moment(at: str | None) -> datetime | None:
+    return None if at is None else datetime.fromisoformat(at)
+
+
+def unsettled(verdicts: Sequence[Verdict], why_blind: str | None) -> VoicePartnerProviderError:
+    """
+    Build the error for what is still in doubt; it names every batch.
+
+    :param verdicts: at least one.
+    :param why_blind: what is to be said where earlier tries left no trace; None where all did.
+    :returns: a retryable one while the gateway may still come to know any of them, else one that is not.
+    """
+    named = [str(verdict.doubt) for verdict in verdicts if verdict.doubt.claim.reference]
+    nameless = [verdict.doubt for verdict in verdicts if not verdict.doubt.claim.reference]
+    if nameless:
+        size = sum(doubt.claim.size for doubt in nameless)
+        named.append(
+            f"{_ranges([doubt.index for doubt in nameless])} ({size} recipients, reference not known)"
+        )
+    count = len(verdicts)
+    reasons = dict.fromkeys(verdict.doubt.why for verdict in verdicts if verdict.doubt.claim.reference)
+    whys = "; ".join([*reasons, *([why_blind] if nameless and why_blind else [])])
+    what = f"{', '.join(named)} {'is' if count == 1 else 'are'} in doubt: {whys}"
+    waits = [verdict.ask_in for verdict in verdicts if verdict.ask_in is not None]
+    if waits:
+        return OutcomePendingError(
+            f"{what}. The gateway may still come to know it, so a retry asks it again; nothing is sent twice",
+            retry_after=min(waits),
+        )
+    one = "it was" if count == 1 else "they were"
+    return SendOutcomeUnknownError(
+        f"on_unknown: {what}. Look {'it' if count == 1 else 'them'} up with the gateway, then set "
+        f"on_unknown='assume_sent' if {one} sent, or on_unknown='resend' if {one} not (or if twice is better than "
+        f"never), and clear the task. One on_unknown decides on all that are in doubt"
+    )
+
+
+def _ranges(indexes: Sequence[int]) -> str:
+    """Name batches that follow each other by the first and the last."""
+    parts: list[list[int]] = []
+    for index in sorted(indexes):
+        if parts and parts[-1][-1] == index - 1:
+            parts[-1] = [parts[-1][0], index]
+        else:
+            parts.append([index])
+    spans = [f"{part[0] + 1}" if len(part) == 1 else f"{part[0] + 1} to {part[-1] + 1}" for part in parts]
+    return f"batch{'es' if len(indexes) > 1 else ''} {', '.join(spans)}"

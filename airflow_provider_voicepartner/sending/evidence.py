@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 
 
@@ -20,3 +21,17 @@ class Evidence(StrEnum):
     """Nothing proved anything, and the user chose ``resend``: perhaps it was sent twice."""
     ASSUMED = "assumed"
     """Nothing proved anything, and the user chose ``assume_sent``: perhaps it was not sent at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """
+    What a look-up shows of a batch.
+
+    :param evidence: where it was found.
+    :param accepted: recipients of this batch that were certainly taken: each once, without an error, after its claim. 0
+        where something is known under its reference, but nothing that counts.
+    """
+
+    evidence: Evidence
+    accepted: int

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import hmac
 import json
 import secrets
 import struct
@@ -51,12 +50,13 @@ def account_key(gateway: str, credentials: Credentials) -> bytes:
 
 class CampaignFingerprint:
     """
-    Tells whether two attempts of a task would send the same thing: account, message, recipients, time.
+    Tells whether two attempts of a task would send the same thing: gateway, message, recipients, time.
 
-    Keyed with the account's own key, so that nobody who reads it can try out phone numbers until one fits.
+    No key is in it, so that a rotated one goes on with the rest. It is never written down as it is: who reads it could
+    try out phone numbers until one fits (see :class:`~airflow_provider_voicepartner.sending.memory.Plan`).
 
     :param gateway: the connection type.
-    :param credentials: the account.
+    :param credentials: the account, of which the login counts, where there is one.
     :param message: what is said.
     :param send_at: when, or None.
     """
@@ -65,8 +65,12 @@ class CampaignFingerprint:
         self, gateway: str, credentials: Credentials, message: Message, send_at: datetime | None
     ) -> None:
         said = {part.name: _plain(getattr(message, part.name)) for part in fields(message)}
-        self._digest = hmac.new(account_key(gateway, credentials), digestmod=hashlib.sha256)
-        self._digest.update(_line([said, send_at.astimezone(UTC).isoformat() if send_at else None]))
+        self._digest = hashlib.sha256()
+        self._digest.update(
+            _line(
+                [gateway, credentials.login, said, send_at.astimezone(UTC).isoformat() if send_at else None]
+            )
+        )
 
     def copy(self) -> CampaignFingerprint:
         """Return another one that has been fed the same so far."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -13,12 +14,13 @@ from airflow_provider_voicepartner.exceptions import (
     SendOutcomeUnknownError,
 )
 from airflow_provider_voicepartner.gateways.errors import ErrorKind
-from airflow_provider_voicepartner.gateways.model import Message, Receipt, Recipient
+from airflow_provider_voicepartner.gateways.model import Message, Recipient
 from airflow_provider_voicepartner.gateways.wire import ApiRequest
-from airflow_provider_voicepartner.sending.doubt import Doubt, DoubtSettler
 from airflow_provider_voicepartner.sending.evidence import Evidence
-from airflow_provider_voicepartner.sending.ledger import BatchRecord, Phase
 from airflow_provider_voicepartner.sending.messenger import Messenger, Turn
+from airflow_provider_voicepartner.sending.records import BatchRecord, Phase
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -31,7 +33,7 @@ class Flight:
     :param claim: what the ledger is to know of it while it is under way.
     :param turn: at the rate limit.
     :param due: when the turn comes, by the campaign's clock.
-    :param doubted: the record of an earlier attempt that left it in doubt; None if there is none.
+    :param doubted: the record of an earlier flight that left it in doubt; None if there is none.
     """
 
     index: int
@@ -52,9 +54,15 @@ class Flight:
         One that was in doubt keeps its claim: its reference, so that a repeat is recognised where the gateway can, and
         the moment of the first claim, from which the gateway counts how long it does.
         """
+        resent = 0 if doubted is None else doubted.resent + 1
         if doubted is not None and doubted.reference:
-            return doubted
-        return BatchRecord(phase=Phase.CLAIMED, reference=new_reference(), size=size)
+            return replace(doubted, phase=Phase.CLAIMED, resent=resent)
+        return BatchRecord(phase=Phase.CLAIMED, reference=new_reference(), size=size, resent=resent)
+
+    def claim_now(self, moment: datetime) -> None:
+        """Set when the batch is claimed, or claimed again."""
+        at = moment.isoformat()
+        self.claim = replace(self.claim, again_at=at) if self.claim.at else replace(self.claim, at=at)
 
     @property
     def not_taken(self) -> BatchRecord:
@@ -69,11 +77,13 @@ class Landing:
 
     :param record: what to record; None leaves the claim, in doubt.
     :param error: what to raise once everything has landed.
+    :param doubt: why nobody knows whether the batch was taken, for people; None where that is known.
     """
 
-    index: int
-    record: BatchRecord | None
+    flight: Flight
+    record: BatchRecord | None = None
     error: BaseException | None = None
+    doubt: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,60 +93,50 @@ class Carrier:
 
     :param messenger: the hook.
     :param message: what the campaign says.
-    :param settler: of what comes to be in doubt.
     :param now: the present, aware; injected by tests.
     """
 
     messenger: Messenger
     message: Message
-    settler: DoubtSettler
     now: Callable[[], datetime]
 
     def fly(self, flight: Flight) -> Landing:
         """Send one batch; raises nothing that says what to record."""
         try:
-            receipt = self.messenger.deliver(flight.request, self.message, flight.recipients, has_turn=True)
+            receipt = self.messenger.deliver(
+                flight.request, self.message, flight.recipients, turn=flight.turn
+            )
         except (NotSentError, ConfigurationError, CampaignInterruptedError) as error:
             # Interrupted: in a wait before the request left, or between two tries of which the first was refused.
-            if _proves(error):
-                return self._proven(flight, error)
-            return Landing(index=flight.index, record=flight.not_taken, error=error)
+            if getattr(error, "kind", None) is ErrorKind.DUPLICATE:
+                return self._taken_before(flight, error)
+            return Landing(flight=flight, record=flight.not_taken, error=error)
         except SendOutcomeUnknownError as error:
-            return self._settle_at_once(flight, error)
-        again = Evidence.SENT_AGAIN if flight.doubted else None
-        return Landing(index=flight.index, record=self._record_of(flight, receipt, again))
-
-    def _proven(self, flight: Flight, error: Exception) -> Landing:
-        record = self.settler.proven(_doubt(flight, error), Evidence.REPEAT_REFUSED)
-        return Landing(index=flight.index, record=record)
-
-    def _settle_at_once(self, flight: Flight, error: SendOutcomeUnknownError) -> Landing:
-        try:
-            record = self.settler.settle(_doubt(flight, error))
-            if record is None:
-                receipt = self.messenger.deliver(flight.request, self.message, flight.recipients)
-                record = self._record_of(flight, receipt, Evidence.SENT_AGAIN)
-        except Exception as still:
-            if _proves(still):
-                return self._proven(flight, still)
-            # The claim stays as it is: in doubt.
-            return Landing(index=flight.index, record=None, error=still)
-        return Landing(index=flight.index, record=record)
-
-    def _record_of(self, flight: Flight, receipt: Receipt, evidence: Evidence | None) -> BatchRecord:
-        return BatchRecord.of_receipt(
-            receipt,
-            reference=flight.claim.reference,
-            size=flight.claim.size,
-            at=self.now().isoformat(),
-            evidence=evidence,
+            return Landing(flight=flight, doubt=str(error))
+        evidence = Evidence.SENT_AGAIN if flight.doubted else None
+        at = self.now().isoformat()
+        return Landing(
+            flight=flight, record=BatchRecord.of_receipt(receipt, flight.claim, at=at, evidence=evidence)
         )
 
+    def _taken_before(self, flight: Flight, error: Exception) -> Landing:
+        """
+        Judge a refusal that says "taken before".
 
-def _proves(error: Exception) -> bool:
-    """Say whether a refusal proves that the batch was taken: "taken before", said of an id that was made for it."""
-    return getattr(error, "kind", None) is ErrorKind.DUPLICATE
-
-
-def _doubt(flight: Flight, error: Exception) -> Doubt:
-    return Doubt(index=flight.index, claim=flight.claim, recipients=flight.recipients, why=str(error))
+        Said of an id that has flown before, it proves that the batch was sent then. Said of one that was made for this
+        very flight, it proves nothing: somebody else's id, or a misreading.
+        """
+        if flight.doubted is not None and flight.doubted.reference:
+            proven = replace(
+                flight.claim,
+                phase=Phase.SENT,
+                accepted=flight.claim.size,
+                tag=self.messenger.tag_of(self.message, flight.claim.reference),
+                at=self.now().isoformat(),
+                again_at=None,
+                evidence=Evidence.REPEAT_REFUSED,
+            )
+            return Landing(flight=flight, record=proven)
+        why = f"the gateway refused it as a repeat, and its id was made for it a moment ago: {error}"
+        log.error("Batch %d (reference %s): %s", flight.index + 1, flight.claim.reference, why)
+        return Landing(flight=flight, doubt=why)

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from threading import Thread
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 Result = TypeVar("Result")
-
-_MOMENT: Final = 0.005
-"""Seconds; short beside the margin with which a rate limit's places are given out."""
 
 
 class Task(Generic[Result]):
@@ -45,39 +41,34 @@ class Lanes:
     """
     Threads that run tasks. They are left without waiting for one that hangs, and do not keep the process alive.
 
-    Threads are started as they are needed, and there are never more than tasks under way at once. Tasks that are
-    started together are given to one thread, which takes one after the other; those that it has not begun after a
-    moment go to threads of their own. Where a task is over at once, to wake a thread costs as much as the task.
+    Threads are started as they are needed, and there are never more than tasks under way at once. Each task is begun at
+    once, in a thread of its own: it was claimed in the ledger, and what is claimed and has not left is in doubt if the
+    worker dies.
     """
 
     def __init__(self) -> None:
-        self._tasks: deque[Task[Any]] = deque()
-        self._calls: SimpleQueue[bool] = SimpleQueue()
+        self._tasks: SimpleQueue[Task[Any] | None] = SimpleQueue()
         self._bell: SimpleQueue[None] = SimpleQueue()
         self._threads = 0
         self._busy = 0
 
     def start(self, task: Task[Result]) -> None:
-        """Let a lane run a task, now or after those that were started just before it."""
+        """Let a lane run a task now."""
         self._busy += 1
-        self._tasks.append(task)
-        if len(self._tasks) == 1:
-            self._call()
+        if self._threads < self._busy:
+            self._threads += 1
+            Thread(target=self._run, name=f"voicepartner-lane-{self._threads}", daemon=True).start()
+        self._tasks.put(task)
 
     def free(self) -> None:
         """Take note that a task is done, whose lane may run another one."""
         self._busy -= 1
 
     def wait(self, seconds: float) -> None:
-        """Wait until some task is done that was not waited for yet, or the time is over; all are begun then."""
-        deadline = time.monotonic() + seconds
-        is_rung = bool(self._tasks) and self._is_rung(_MOMENT)
-        for _ in range(len(self._tasks)):
-            self._call()
-        if not is_rung:
-            self._is_rung(deadline - time.monotonic())
-        while self._is_rung(0):
-            pass
+        """Wait until some task is done that was not waited for yet, or the time is over."""
+        if self._is_rung(seconds):
+            while self._is_rung(0):
+                pass
 
     def wait_for_all(self, tasks: list[Task[Result]], seconds: float) -> None:
         """Wait until all of these tasks are done, or the time is over."""
@@ -88,7 +79,7 @@ class Lanes:
     def close(self) -> None:
         """Let free threads end; one that hangs ends when its task does."""
         for _ in range(self._threads):
-            self._calls.put(False)
+            self._tasks.put(None)
 
     def _is_rung(self, seconds: float) -> bool:
         try:
@@ -97,19 +88,7 @@ class Lanes:
             return False
         return True
 
-    def _call(self) -> None:
-        """Wake a free lane, or start one where there may be none."""
-        if self._threads < self._busy:
-            self._threads += 1
-            Thread(target=self._run, name=f"voicepartner-lane-{self._threads}", daemon=True).start()
-        self._calls.put(True)
-
     def _run(self) -> None:
-        while self._calls.get():
-            while self._tasks:
-                try:
-                    task = self._tasks.popleft()
-                except IndexError:  # Another lane was quicker.
-                    break
-                task.run()
+        while (task := self._tasks.get()) is not None:
+            task.run()
             self._bell.put(None)

@@ -4,194 +4,39 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from decimal import Decimal
-from enum import StrEnum
-from typing import Any, Literal, Protocol
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from airflow_provider_voicepartner.exceptions import ConfigurationError
-from airflow_provider_voicepartner.gateways.model import Receipt
-from airflow_provider_voicepartner.sending.evidence import Evidence
+from airflow_provider_voicepartner.sending.memory import Attempt, Memory, Plan, Recollection
+from airflow_provider_voicepartner.sending.records import BatchRecord, Phase, unreadable
 
 log = logging.getLogger(__name__)
 
-OnUnknown = Literal["fail", "assume_sent", "resend"]
+OnUnknown = Literal["fail", "assume_sent", "resend_unlisted", "resend"]
 
-PLAN_KEY = "voicepartner/plan"
-
-BATCHES_PER_KEY = 50
-"""
-How many records share one key of the store. Measured under Airflow 3.3 on SQLite: a write takes 12 ms with one record,
-15 ms with 50 (10 kB), 27 ms with 330 (the store warns above 65,535 bytes); each read takes as long. With 50, a campaign
-of 2,000 batches is read back in half a second, where a key a batch would take 20.
-"""
-
-
-def key_of(index: int) -> str:
-    """Return the key that holds a batch's record; ``index`` counts from 0."""
-    return f"voicepartner/batches/{index // BATCHES_PER_KEY}"
-
-
-class StateStore(Protocol):
-    """What the ledger writes to: Airflow's task state store (3.3 and later) or anything that outlives an attempt."""
-
-    def get(self, key: str, default: Any = None) -> Any:
-        """Return the value, or the default."""
-
-    def set(self, key: str, value: Any) -> None:
-        """
-        Write durably, for as long as the task itself is kept, or raise.
-
-        An attempt that lost its right to write must get an error here. No key may expire before another: a plan that is
-        gone while its batches stay, or the other way round, would let a retry send what was sent.
-        """
-
-
-_TYPES = {"size": int, "accepted": int, "opted_out": int, "segments": int}
-"""Of what a record holds as JSON; all else is text."""
-
-
-class Phase(StrEnum):
-    """How far a batch came."""
-
-    CLAIMED = "claimed"
-    """About to leave. Without a later record: in doubt."""
-    SENT = "sent"
-    """The gateway took it and said so."""
-    REFUSED = "refused"
-    """Provably not taken; may be sent again."""
-    ASSUMED_SENT = "assumed_sent"
-    """Was in doubt; the user chose to take it as sent."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BatchRecord:
-    """
-    What the ledger knows of one batch. Holds no number, no text and no key.
-
-    :param phase: how far it came.
-    :param reference: our id of it, known to the gateway.
-    :param size: recipients in it.
-    :param accepted: recipients that the gateway took.
-    :param opted_out: recipients left out because they said STOP.
-    :param gateway_id: the gateway's id.
-    :param segments: messages charged, where told.
-    :param cost: price, where told.
-    :param currency: ISO 4217 code.
-    :param tag: what to ask the gateway by, where it gave no id.
-    :param at: when the phase began, ISO 8601.
-    :param evidence: what settled it, where it was in doubt once.
-    """
-
-    phase: Phase
-    reference: str
-    size: int
-    accepted: int = 0
-    opted_out: int = 0
-    gateway_id: str | None = None
-    segments: int | None = None
-    cost: Decimal | None = None
-    currency: str | None = None
-    tag: str | None = None
-    at: str | None = None
-    evidence: Evidence | None = None
-
-    @classmethod
-    def of_receipt(
-        cls, receipt: Receipt, *, reference: str, size: int, at: str, evidence: Evidence | None = None
-    ) -> BatchRecord:
-        """Record that the gateway took a batch."""
-        return cls(
-            phase=Phase.SENT,
-            reference=reference,
-            size=size,
-            accepted=receipt.accepted,
-            opted_out=sum(refused.opted_out for refused in receipt.refused),
-            gateway_id=receipt.gateway_id,
-            segments=receipt.segments,
-            cost=receipt.cost,
-            currency=receipt.currency,
-            at=at,
-            evidence=evidence,
-        )
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain JSON, unset values left out."""
-        values = {name: getattr(self, name) for name in self.__slots__}
-        values |= {"phase": self.phase.value, "cost": None if self.cost is None else str(self.cost)}
-        values |= {"evidence": None if self.evidence is None else self.evidence.value}
-        return {name: value for name, value in values.items() if value is not None}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> BatchRecord:
-        """
-        Read back; names of a later version are ignored.
-
-        :raises ConfigurationError: when somebody changed the record by hand into something unreadable.
-        """
-        try:
-            values = {name: data[name] for name in cls.__slots__ if name in data}
-            if any(type(value) is not _TYPES.get(name, str) for name, value in values.items()):
-                raise TypeError
-            values["phase"] = Phase(values["phase"])
-            if "evidence" in values:
-                values["evidence"] = Evidence(values["evidence"])
-            if "cost" in values:
-                values["cost"] = Decimal(values["cost"])
-            return cls(**values)
-        except (AttributeError, KeyError, TypeError, ValueError, ArithmeticError):
-            pass
-        raise unreadable("a batch record")
-
-
-def unreadable(what: str) -> ConfigurationError:
-    """Build the error for state that somebody changed by hand: nobody knows what was sent."""
-    return ConfigurationError(
-        f"the task's state holds {what} that cannot be read, so nobody knows what was sent; "
-        "look at the keys 'voicepartner/*' of the task's state store, and delete them to send everything again"
-    )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Plan:
-    """
-    What all records of a task are about.
-
-    :param fingerprint: of what is sent.
-    :param batches: how many.
-    :param send_again: a short hash of the text that last made everything be sent again; None if there was none.
-    """
-
-    fingerprint: Any
-    batches: int
-    send_again: str | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        again = {} if self.send_again is None else {"send_again": self.send_again}
-        return {"fingerprint": self.fingerprint, "batches": self.batches, **again}
-
-    @classmethod
-    def from_json(cls, plan: Any) -> _Plan:
-        batches = plan.get("batches") if isinstance(plan, dict) else None
-        if not isinstance(batches, int) or isinstance(batches, bool) or batches < 0:
-            raise unreadable("a plan")
-        mark = plan.get("send_again")
-        if mark is not None and not isinstance(mark, str):
-            raise unreadable("a plan")
-        return cls(fingerprint=plan.get("fingerprint"), batches=batches, send_again=mark)
+MENDS_IT = (
+    "A store that all workers share mends that for the future: set [voicepartner] store_url, with several machines to "
+    "PostgreSQL"
+)
 
 
 @dataclass(frozen=True, slots=True)
-class _Beginning:
+class Try:
     """
-    What is to be recorded when a task begins, for the first time or anew.
+    Which try of a task instance this is, as Airflow tells it.
 
-    :param before: how many batches were recorded until now, to be forgotten.
+    :param number: Airflow's ``try_number``; never believed alone, since it may be 0 and may repeat.
+    :param is_resumed: the task goes on after a wait in the triggerer, and was at work in this very try before.
     """
 
-    plan: _Plan
-    before: int
+    number: int
+    is_resumed: bool = False
+
+    def since(self, first: int) -> frozenset[int]:
+        """Return the tries before this, from a first one on."""
+        return frozenset(range(first, self.number + self.is_resumed))
 
 
 def _mark_of(send_again: str | None) -> str | None:
@@ -201,156 +46,261 @@ def _mark_of(send_again: str | None) -> str | None:
 
 class Ledger:
     """
-    The records of one task's batches. Used by one thread.
+    The records of one task instance's batches, in every memory that this attempt has. Used by one thread.
 
-    :param store: outlives the attempt; None where Airflow has none (before 3.3). Nothing is durable then, and an
-        attempt after the first one finds every batch in doubt.
-    :param fingerprint: of what this attempt would send.
-    :param try_number: the attempt, from 1.
-    :param is_resumed: the attempt goes on after a wait, in which it may not begin anew.
+    Of two records of a batch the further one counts, and what only one memory knows is known. A claim counts when every
+    memory took it.
+
+    :param memories: what outlives the attempt, in the order of writing: first the one that refuses the claims of an
+        attempt that was replaced. None where there is nothing, and then nothing is durable.
+    :param this: which try this is.
+    :param is_complete: one of the memories certainly knows every claim that was ever made (Airflow 3.3's task state,
+        which neither a retry nor a clearing empties); else the tries that left no trace may have sent anything.
+    :param store: the identity of the store among the memories; None where there is none.
+    :param ask_others: called with the number of batches before anything is written: whoever else must agree, such as
+        the other instances of a mapped task. Raises to keep everything here.
     """
 
     def __init__(
-        self, store: StateStore | None, *, fingerprint: str, try_number: int, is_resumed: bool = False
+        self,
+        memories: Sequence[Memory],
+        this: Try,
+        *,
+        is_complete: bool = False,
+        store: str | None = None,
+        ask_others: Callable[[], None] = lambda: None,
     ) -> None:
+        self._memories = tuple(memories)
+        self._this = this
+        self._is_complete = is_complete
         self._store = store
-        self._fingerprint = fingerprint
-        self._is_resumed = is_resumed
-        self._blind = store is None and try_number > 1
-        self._pages: dict[str, dict[str, Any]] = {}
-        self._is_new = store is None
+        self.ask_others = ask_others
+        self.attempt = 1
+        self._recalled: tuple[Recollection, ...] = ()
+        self._plan: Plan | None = None
+        self._records: dict[int, BatchRecord] = {}
+        self._missing: frozenset[int] = frozenset()
 
     @property
     def is_durable(self) -> bool:
         """True when a later attempt will find what this one wrote."""
-        return self._store is not None
+        return bool(self._memories)
 
-    def open(self, batches: int, *, send_again: str | None = None) -> None:
+    @property
+    def is_blind(self) -> bool:
+        """True when tries before this one may have sent what no memory knows of."""
+        return bool(self._missing)
+
+    @property
+    def other_stores(self) -> frozenset[str]:
+        """The stores that earlier attempts wrote to and this one does not: on other machines."""
+        return frozenset().union(*(known.stores for known in self._recalled)) - {self._store}
+
+    def register(self) -> None:
+        """
+        Write down that this attempt begins, in every memory; called before anything is planned.
+
+        One that dies while it plans has then sent nothing, and that is known.
+        """
+        number, recalled = 1, list[Recollection]()
+        # The last one first: whoever fails after it is known at least there. Each reads when it has registered.
+        for memory in reversed(self._memories):
+            number = max(number, memory.register(Attempt(number, self._this.number, self._store)))
+            recalled.insert(0, memory.recall())
+        self._recalled = tuple(recalled)
+        tries = frozenset().union(*(known.tries for known in recalled))
+        self._plan = self._newest_plan()
+        self._records = self._joined()
+        # Memories may count differently; what is written now must be further than all that was written before.
+        self.attempt = max([number, *(record.attempt + 1 for record in self._records.values())])
+        first = self._plan.since if self._plan else min(1, self._this.number)
+        self._missing = frozenset() if self._is_complete else self._this.since(first) - tries
+        self._tell()
+
+    def _newest_plan(self) -> Plan | None:
+        plans = [known.plan for known in self._recalled if known.plan is not None]
+        return max(plans, key=lambda plan: plan.generation, default=None)
+
+    def _joined(self) -> dict[int, BatchRecord]:
+        """Join what the memories know of the newest generation."""
+        records: dict[int, BatchRecord] = {}
+        for known in self._recalled:
+            if self._plan is None or known.plan is None or known.plan.generation != self._plan.generation:
+                continue
+            for position, record in known.records.items():
+                other = records.get(position)
+                if other is None or record.rank > other.rank:
+                    records[position] = record
+        return records
+
+    def _tell(self) -> None:
+        """Say once which memories there are, and whether they agree."""
+        names = " and ".join(memory.name for memory in self._memories) or "nothing that outlives this attempt"
+        behind = [
+            f"{memory.name} knew less of {count} batches"
+            for memory, known in zip(self._memories, self._recalled, strict=True)
+            if (count := len(self._unknown_to(known)))
+        ]
+        agree = "" if len(self._memories) < 2 else f"; {'; '.join(behind) or 'they agree'}"
+        log.info("Attempt %d; the ledger is kept in %s%s", self.attempt, names, agree)
+        if self._missing:
+            log.warning("%s", self.why_blind())
+
+    def why_blind(self) -> str:
+        """Say of which tries nothing is known, and what mends that."""
+        tries = ", ".join(map(str, sorted(self._missing)))
+        return (
+            f"try {tries} of this task left no trace where this one looks (it ran on a machine that does not share the "
+            f"store, died before it began, or its state was discarded), so it cannot be known what it sent. {MENDS_IT}"
+        )
+
+    def open(self, fingerprint: str, batches: int, *, send_again: str | None = None) -> None:
         """
         Begin, or go on where an earlier attempt stopped.
 
-        :param batches: how many batches this attempt would send.
-        :param send_again: begin anew, once, if it differs from the text that the task's state knows.
+        :param fingerprint: of what this attempt would send.
+        :param batches: how many batches that are.
+        :param send_again: begin anew, once, if it differs from the text that the ledger knows.
         :raises ConfigurationError: when an earlier attempt sent, or may have sent, something else: a shifted list would
             otherwise send to some people twice and to others never.
         """
-        begin = self._agree(batches, _mark_of(send_again))
-        self._ask_others(batches)
+        mark = _mark_of(send_again)
+        begins = self._begins_anew(fingerprint, batches, mark)
+        self.ask_others()
         # Only now, when nobody refuses any more: it cannot be taken back.
-        if begin is not None and self._store is not None:
-            for index in range(0, begin.before, BATCHES_PER_KEY):
-                self._store.set(key_of(index), {})
-            self._store.set(PLAN_KEY, begin.plan.to_json())
-            self._pages.clear()
-            self._is_new = True
-
-    def _ask_others(self, batches: int) -> None:
-        """Ask whoever else must agree, before anything is written; here nobody."""
-
-    def _agree(self, batches: int, mark: str | None) -> _Beginning | None:
-        """Compare what is to be sent with what is recorded; None where there is nothing to begin."""
-        if self._store is None:
-            return None
-        before = 0
-        recorded = self._store.get(PLAN_KEY)
-        if recorded is None:
-            # Somebody may have deleted keys by hand, and not all of them.
-            if any(self._store.get(key_of(index)) for index in range(0, max(batches, 1), BATCHES_PER_KEY)):
-                raise unreadable("batch records without their plan")
+        if begins:
+            before = self._plan
+            self._plan = Plan.of(
+                fingerprint,
+                batches=batches,
+                generation=before.generation + 1 if before else 1,
+                send_again=mark or (before.send_again if before else None),
+                since=self._since(before),
+            )
+            self._records = {}  # The plan travels with the first claim.
         else:
-            plan = _Plan.from_json(recorded)
-            before = plan.batches
-            if mark is not None and mark != plan.send_again:
-                self._announce(before)
-            elif (plan.fingerprint, before) == (self._fingerprint, batches):
-                return None
-            else:
-                self._refuse_changed_input(before)
-            mark = mark or plan.send_again
-        return _Beginning(_Plan(fingerprint=self._fingerprint, batches=batches, send_again=mark), before)
+            self._catch_up()
 
-    def _gone(self, before: int) -> list[BatchRecord]:
+    def _since(self, before: Plan | None) -> int:
+        """Return the first try that may know of the generation that begins now."""
+        if self._missing:
+            return before.since if before else min(1, self._this.number)
+        return self._this.number
+
+    def _begins_anew(self, fingerprint: str, batches: int, mark: str | None) -> bool:
+        """Compare what is to be sent with what is recorded."""
+        if self._plan is None:
+            return True
+        if mark is not None and mark != self._plan.send_again:
+            self._announce()
+            return True
+        plans = (known.plan for known in self._recalled)
+        same = [plan for plan in plans if plan and plan.generation == self._plan.generation]
+        if all(plan.is_about(fingerprint, batches) for plan in same):
+            return False
+        self._refuse_changed_input()
+        return True
+
+    def _gone(self) -> list[BatchRecord]:
         """Return the records of batches that went out, or may have."""
-        known = [self._find(index) for index in range(before)]
-        return [record for record in known if record is not None and record.phase is not Phase.REFUSED]
+        return [record for record in self._records.values() if not record.reached_nobody]
 
-    def _refuse_changed_input(self, before: int) -> None:
-        gone = len(self._gone(before))
-        if gone:
+    def _refuse_changed_input(self) -> None:
+        gone = len(self._gone())
+        if gone and self._plan:
             raise ConfigurationError(
-                f"what this task would send has changed since an earlier attempt sent {gone} of {before} "
-                "batches (recipients, text, time or account differ; a template of the present time does that). "
-                "Nothing was sent now. Restore the earlier input to go on; or give send_again a text that it did not "
-                "have before (or delete the task's state keys 'voicepartner/*') to send everything of the new input"
+                f"what this task would send has changed since an earlier attempt sent {gone} of {self._plan.batches} "
+                "batches (recipients, text or time differ; a template of the present time does that). Nothing was "
+                "sent now. Restore the earlier input to go on; or give send_again a text that it did not have before, "
+                "to send everything of the new input"
             )
 
-    def _announce(self, before: int) -> None:
+    def _announce(self) -> None:
         """Say what a changed ``send_again`` makes of what went out; refuse a text that changes by itself."""
-        if self._is_resumed:
+        if self._this.is_resumed:
             raise ConfigurationError(
                 "send_again: has changed while the task waited for the rate limit, as a template of the present time "
                 "does; everything would be sent again after each wait. Nothing was sent now. Give it a fixed text, and "
                 "clear the task"
             )
-        gone = self._gone(before)
-        if gone:
+        gone = self._gone()
+        if gone and self._plan:
             log.warning(
                 "send_again is new: %d of %d batches that earlier attempts sent are sent again, of which %d were in "
                 "doubt",
-                len(gone), before, sum(record.phase is Phase.CLAIMED for record in gone),
+                len(gone), self._plan.batches, sum(record.phase.is_in_doubt for record in gone),
             )  # fmt: skip
+        # Whatever tries without a trace sent: the user wants it sent again.
+        self._missing = frozenset()
 
-    def _page(self, index: int) -> dict[str, Any]:
-        """Return the records that share a key, read once."""
-        key = key_of(index)
-        if key not in self._pages:
-            # A campaign that this attempt began has nothing to read.
-            page = None if self._is_new or self._store is None else self._store.get(key)
-            if page is not None and not isinstance(page, dict):
-                raise unreadable("batch records")
-            self._pages[key] = dict(page or {})
-        return self._pages[key]
+    def _unknown_to(self, known: Recollection) -> dict[int, BatchRecord]:
+        """Return the records that a memory does not have, or not as far."""
+        is_old = self._plan is None or known.plan is None or known.plan.generation < self._plan.generation
+        theirs: Mapping[int, BatchRecord] = {} if is_old else known.records
+        return {
+            position: record
+            for position, record in self._records.items()
+            if position not in theirs or theirs[position].rank < record.rank
+        }
 
-    def _find(self, index: int) -> BatchRecord | None:
-        data = self._page(index).get(str(index))
-        return BatchRecord.from_json(data) if data is not None else None
+    def _catch_up(self) -> None:
+        """Let each memory know what the others know, and the plan."""
+        assert self._plan is not None
+        for memory, known in zip(self._memories, self._recalled, strict=True):
+            missing = self._unknown_to(known)
+            if missing or known.plan != self._plan:
+                memory.write(missing, self._plan)
 
-    def find(self, index: int, size: int) -> BatchRecord | None:
+    def find(self, position: int, size: int) -> BatchRecord | None:
         """
         Return what is known of a batch; None when it was never claimed.
 
-        :param index: from 0.
+        :param position: from 0.
         :param size: recipients in it.
         """
-        record = self._find(index)
-        if record is None and self._blind:
-            # Before Airflow 3.3 nothing tells whether the first attempt sent: everything is in doubt.
+        record = self._records.get(position)
+        if record is None and self._missing:
             return BatchRecord(phase=Phase.CLAIMED, reference="", size=size)
         return record
 
-    def known(self, batches: int) -> Iterator[tuple[int, BatchRecord]]:
-        """
-        Return what this attempt and earlier ones wrote of all batches, by index; nothing where there is no record.
+    def known(self) -> Iterator[tuple[int, BatchRecord]]:
+        """Return what this attempt and earlier ones wrote, by position; nothing where there is no record."""
+        return iter(sorted(self._records.items()))
 
-        :param batches: how many there are.
-        """
-        for index in range(batches):
-            record = self._find(index)
-            if record is not None:
-                yield index, record
+    @property
+    def may_have_sent(self) -> bool:
+        """True unless provably nobody was sent anything."""
+        return bool(self._missing or self._gone())
 
     def write(self, records: Mapping[int, BatchRecord]) -> None:
         """
-        Write records durably; those that share a key travel in one write.
+        Write records durably, in one go for each memory.
 
-        :raises Exception: whatever the store raises when this attempt may no longer write; it must then stop.
+        What a memory refuses, the others are told all the same: what has left must be known somewhere.
+
+        :raises Exception: whatever a memory raises when it did not take them, or this attempt may no longer write; it
+            must then stop.
         """
-        pages: dict[str, dict[str, Any]] = {}
-        for index, record in records.items():
-            page = pages.setdefault(key_of(index), dict(self._page(index)))
-            page[str(index)] = record.to_json()
-        for key, page in pages.items():
-            if self._store is not None:
-                self._store.set(key, page)
-            # Only now: a later write of this page must not carry a claim whose own write failed.
-            self._pages[key] = page
+        if self._plan is None:
+            raise unreadable("records before their plan")
+        stamped = {position: replace(record, attempt=self.attempt) for position, record in records.items()}
+        failure: Exception | None = None
+        for memory in self._memories:
+            if failure is not None and not _tells(stamped):
+                break
+            try:
+                memory.write(stamped, self._plan)
+            except Exception as error:
+                failure = failure or error
+        if failure is not None:
+            # Nobody is to be told of a claim that did not count; it did not leave.
+            self._records |= {
+                at: record for at, record in stamped.items() if record.phase is not Phase.CLAIMED
+            }
+            raise failure
+        self._records |= stamped
+
+
+def _tells(records: Mapping[int, BatchRecord]) -> bool:
+    """Say whether there is anything to tell but claims."""
+    return any(record.phase is not Phase.CLAIMED for record in records.values())

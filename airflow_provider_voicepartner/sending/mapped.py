@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_voicepartner.exceptions import ConfigurationError, RetryableNotSentError
 from airflow_provider_voicepartner.gateways.model import Recipient
-from airflow_provider_voicepartner.sending.ledger import Ledger, Phase, StateStore
 from airflow_provider_voicepartner.store.engine import StoreUnavailableError
 
 if TYPE_CHECKING:
@@ -67,7 +66,7 @@ class MappedList:
     :param fingerprint: of what it would send.
     :param people: see :func:`mark_people`.
     :param expansion: the same for lists that were made together, at most 32 characters; :data:`ALONE` where unknown.
-    :param attempt: of this instance, from 1.
+    :param attempt: of this instance, from 1, as its ledger counts them.
     """
 
     store: Store
@@ -182,36 +181,3 @@ class MappedList:
         from airflow_provider_voicepartner.store.schema import mapped_list
 
         return and_(mapped_list.c.task == self.task, mapped_list.c.map_index == self.map_index)
-
-
-class MappedLedger(Ledger):
-    """
-    The ledger of one instance of a mapped task, which also asks what the others had.
-
-    :param mapped: its list.
-    :param is_resumed: as for any ledger.
-    """
-
-    def __init__(self, store: StateStore | None, mapped: MappedList, *, is_resumed: bool = False) -> None:
-        super().__init__(
-            store, fingerprint=mapped.fingerprint, try_number=mapped.attempt, is_resumed=is_resumed
-        )
-        self._mapped = mapped
-        self._batches: int | None = None
-
-    def _ask_others(self, batches: int) -> None:
-        """Make sure that nobody is sent what another instance has sent."""
-        self._mapped.take()
-        self._batches = batches
-
-    def give_up(self) -> None:
-        """Let others have the list, if the attempt ends and nothing of it went. Never raises."""
-        try:
-            if self._batches is not None and not self._may_have_sent(self._batches):
-                self._mapped.give_back()
-        except Exception as error:
-            log.warning("The list of this mapped instance stays its own: %s", type(error).__name__)
-
-    def _may_have_sent(self, batches: int) -> bool:
-        known = (self.find(index, 0) for index in range(batches))
-        return any(record is not None and record.phase is not Phase.REFUSED for record in known)

@@ -18,7 +18,7 @@ from airflow_provider_voicepartner.gateways.errors import ErrorKind
 from airflow_provider_voicepartner.gateways.model import Receipt, Recipient, have_fields, phone_numbers_of
 from airflow_provider_voicepartner.gateways.numbers import shared_country_code
 from airflow_provider_voicepartner.gateways.placeholders import placeholders
-from airflow_provider_voicepartner.sending.budget import Budget, unit_price_of
+from airflow_provider_voicepartner.sending.budget import Budget, believable, unit_price_of
 
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.sending.campaign import Campaign, CampaignSender
@@ -56,13 +56,22 @@ class Pricing:
         self._is_counted = self._is_asked = self._is_compared = False
         self._is_told = sender.messenger.simulation_tells_price
 
-    def approve(self, index: int, recipients: Sequence[Recipient], send_at: datetime | None) -> None:
+    def approve(
+        self,
+        index: int,
+        recipients: Sequence[Recipient],
+        send_at: datetime | None,
+        *,
+        is_resent: bool = False,
+    ) -> None:
         """
         Set aside what a batch will cost, or refuse to send it.
 
         A single batch without a limit is not worth two more requests: the gateway itself refuses what is not paid for.
 
         :param send_at: when it is to be sent, None for at once.
+        :param is_resent: it was in doubt, and the gateway would take it a second time; it then counts twice. False for
+            a repeat that the gateway recognises.
         :raises BudgetExceededError: it would pass the limit.
         :raises ConfigurationError: a limit for one batch whose price nobody knows.
         :raises RetryableNotSentError: a limit, and a gateway that does not answer what it costs.
@@ -70,16 +79,15 @@ class Pricing:
         """
         batches, weight = len(self._campaign.batches), self._budget.weight_of(index, len(recipients))
         told = None
-        self._budget.settle(index, None)  # It was in doubt, and is sent again.
         if self._is_worth_it:
             is_first, self._is_counted = not self._is_counted, True
             if is_first:
-                self._budget.count(self._ledger.known(batches))
+                self._budget.count(self._ledger.known())
             told = self._told_price(recipients, weight, send_at)
             if is_first:
                 self._budget.require_price(batches)
-            self._look_ahead()
-        self._budget.reserve(index, weight, told)
+            self._look_ahead(weight if is_resent else 0)
+        self._budget.reserve(index, weight, told, is_resent=is_resent)
 
     @property
     def _is_worth_it(self) -> bool:
@@ -112,17 +120,18 @@ class Pricing:
             known = self._group_prices.get(self._group_of(recipients) or "")
             return None if known is None else known * weight
         receipt = self._simulate(recipients, send_at)
-        if receipt is None or not receipt.cost or not receipt.accepted:
+        cost = None if receipt is None else believable(receipt.cost)
+        if receipt is None or cost is None or not receipt.accepted:
             self._is_told = False
             return None
-        price = unit_price_of(receipt.cost, weight, accepted=receipt.accepted, size=len(recipients))
+        price = unit_price_of(cost, weight, accepted=receipt.accepted, size=len(recipients))
         group = self._group_of(recipients)
         if not self._is_asked:
             self._budget.learn(price)
         if group is not None:
             self._group_prices[group] = price
         self._is_asked = True
-        return receipt.cost
+        return cost
 
     def _group_of(self, recipients: Sequence[Recipient]) -> str | None:
         """Return what recipients have in common who all cost the same; None where they may not."""
@@ -131,15 +140,15 @@ class Pricing:
             return None
         return shared_country_code(phone_numbers_of(recipients))
 
-    def _look_ahead(self) -> None:
-        """Compare what is left with the balance, once, as soon as a price is known."""
+    def _look_ahead(self, again: int) -> None:
+        """Compare what is left, and what is sent again, with the balance, once, as soon as a price is known."""
         price = self._budget.unit_price
         if self._is_compared or price is None:
             return
         self._is_compared = True
         weigh, batches = self._campaign.weigh, range(len(self._campaign.batches))
         whole = sum(map(weigh, batches)) if weigh else self._campaign.recipients
-        left = whole - self._budget.weight_gone
+        left = whole - self._budget.weight_gone + again
         needed = price * left
         if self._budget.would_pass(needed):
             log.warning(

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from airflow_provider_voicepartner.sending.ledger import BatchRecord
+from airflow_provider_voicepartner.sending.records import BatchRecord
 
 log = logging.getLogger(__name__)
 

@@ -6,15 +6,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Literal, get_args
+from typing import Any, Final, Literal, get_args
 
 from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.gateways.model import Kind
 from airflow_provider_voicepartner.sending.arguments import read_structure
-from airflow_provider_voicepartner.sending.ledger import BatchRecord, Phase
+from airflow_provider_voicepartner.sending.records import BatchRecord, Phase
 
 DryRunEnd = Literal["simulated", "would_send"]
-BatchState = Literal["sent", "assumed_sent"]
+BatchState = Literal["sent", "assumed_sent", "in_doubt"]
+
+
+_STATES: Final[Mapping[Phase, BatchState]] = {Phase.SENT: "sent", Phase.ASSUMED_SENT: "assumed_sent"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +48,8 @@ class CampaignReport:
     :param conn_id: the Airflow connection.
     :param kind: ``sms``, ``tts`` or ``voicemail``.
     :param counts: ``recipients`` is the sum of all others: ``accepted``, ``invalid``, ``duplicate``, ``opted_out``,
-        ``refused`` (left out by the gateway for another reason) and ``in_doubt``.
+        ``refused`` (left out by the gateway for another reason), ``in_doubt`` and, of a campaign that ended before its
+        time, ``left`` (not sent).
     :param batches: in the order of sending.
     :param segments: messages charged, None where the gateway does not tell.
     :param cost: total price, None where the gateway does not tell.
@@ -79,19 +83,28 @@ class CampaignReport:
         duplicate: int,
         scheduled_for: str | None,
         dry_run: DryRunEnd | None = None,
+        left: int = 0,
     ) -> CampaignReport:
-        """Sum up the ledger's records; recipients that the gateway left out without a word count as ``refused``."""
+        """
+        Sum up the ledger's records; recipients that the gateway left out without a word count as ``refused``.
+
+        :param left: recipients in batches without a record, or whose record says that they were not taken.
+        """
+        records = [record for record in records if record.phase is not Phase.REFUSED]
         sent = [record for record in records if record.phase is Phase.SENT]
         accepted = sum(record.accepted for record in sent)
         opted_out = sum(record.opted_out for record in sent)
         counts = {
-            "recipients": sum(record.size for record in records) + invalid + duplicate,
+            "recipients": sum(record.size for record in records) + invalid + duplicate + left,
             "accepted": accepted,
             "invalid": invalid,
             "duplicate": duplicate,
             "opted_out": opted_out,
-            "refused": sum(record.size for record in sent) - accepted - opted_out,
-            "in_doubt": sum(record.size for record in records if record.phase is Phase.ASSUMED_SENT),
+            "refused": sum(record.size - record.in_doubt for record in sent) - accepted - opted_out,
+            "in_doubt": sum(
+                record.in_doubt if record.phase is Phase.SENT else record.size for record in records
+            ),
+            **({"left": left} if left else {}),
         }
         costs = [record.cost for record in sent if record.cost is not None]
         segments = [record.segments for record in sent if record.segments is not None]
@@ -105,7 +118,7 @@ class CampaignReport:
                     reference=record.reference,
                     gateway_id=record.gateway_id,
                     accepted=record.accepted if record.phase is Phase.SENT else record.size,
-                    state="sent" if record.phase is Phase.SENT else "assumed_sent",
+                    state="in_doubt" if record.phase.is_in_doubt else _STATES[record.phase],
                     tag=record.tag if record.gateway_id is None else None,
                     evidence=record.evidence.value if record.evidence else None,
                 )
@@ -204,7 +217,7 @@ def _read_moment(value: Any) -> str | None:
 
 
 def _read_batch(data: Mapping[str, Any]) -> SentBatch:
-    state: BatchState = "sent" if data["state"] == "sent" else "assumed_sent"
+    state: BatchState = data["state"] if data["state"] in get_args(BatchState) else "assumed_sent"
     gateway_id = data.get("gateway_id")
     return SentBatch(
         reference=str(data.get("reference") or ""),

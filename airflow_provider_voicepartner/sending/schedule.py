@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
 from airflow_provider_voicepartner.exceptions import ConfigurationError
-from airflow_provider_voicepartner.sending.ledger import Ledger, Phase
+from airflow_provider_voicepartner.sending.ledger import Ledger
 
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.sending.campaign import Campaign
@@ -35,9 +35,8 @@ class Schedule:
         self._now = now
         self._is_told = False
 
-    @property
     def for_repeats(self) -> datetime | None:
-        """The planned time; None where it has passed and what is left may leave at once."""
+        """Return the planned time; None where it has passed and what is left may leave at once."""
         return None if self._is_late and self._campaign.on_late == "send_now" else self._campaign.send_at
 
     @property
@@ -55,12 +54,12 @@ class Schedule:
         if self._is_late and not self._is_told:
             self._is_told = True
             log.warning("send_at has passed; what is left is sent at once, as on_late says")
-        return self.for_repeats
+        return self.for_repeats()
 
     def _refusal(self) -> str:
         batches, planned = len(self._campaign.batches), self._campaign.send_at
         when = planned.isoformat() if planned else ""
-        gone = sum(record.phase is not Phase.REFUSED for _, record in self._ledger.known(batches))
+        gone = sum(not record.reached_nobody for _, record in self._ledger.known())
         if not gone:
             return (
                 f"send_at: {when} is in the past, and nothing was sent; give a later date, or leave it out (or set "
@@ -68,6 +67,5 @@ class Schedule:
             )
         return (
             f"send_at: {when} has passed, and {batches - gone} of {batches} batches had not left. To send them at once "
-            "set on_late='send_now' and clear the task; where Airflow asks, keep the task's state. Leave send_at as it "
-            "is: with another one nothing more is sent"
+            "set on_late='send_now' and clear the task. Leave send_at as it is: with another one nothing more is sent"
         )

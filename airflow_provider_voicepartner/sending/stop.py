@@ -9,6 +9,10 @@ from airflow_provider_voicepartner.exceptions import CampaignInterruptedError
 _GLANCE = 0.5
 
 
+def _never() -> bool:
+    return False
+
+
 class StopSign:
     """
     Asks a campaign to stop: nothing more is claimed, nothing more leaves, what is under way is recorded.
@@ -19,7 +23,7 @@ class StopSign:
     :param is_over: another reason to stop, asked each time: a sign that stands above this one, a time that is over.
     """
 
-    def __init__(self, is_over: Callable[[], bool] = lambda: False) -> None:
+    def __init__(self, is_over: Callable[[], bool] = _never) -> None:
         self._is_raised = False
         self._is_over = is_over
 

@@ -98,6 +98,11 @@ class Store:
         # Not now(), which is when the transaction began: before it waited for its lock.
         return float(connection.exec_driver_sql("SELECT extract(epoch FROM clock_timestamp())").scalar_one())
 
+    @property
+    def outlives_process(self) -> bool:
+        """False for a store in memory."""
+        return not _in_memory(self._engine.url)
+
     def hold(self) -> None:
         """
         Keep one idle connection to SQLite open until the store is closed; nothing to be done for others.

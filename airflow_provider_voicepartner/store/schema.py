@@ -163,3 +163,52 @@ One row a list that an instance of a mapped task began to send. ``task`` is a ha
 
 ``people`` holds 8 bytes of a keyed hash for each recipient; without it, certainly nothing of the list was sent.
 """
+
+campaign: Final = Table(
+    "voicepartner_campaign",
+    metadata,
+    Column("id", _Number, primary_key=True, autoincrement=True),
+    Column("dag_id", String(250), nullable=False),
+    Column("run_id", String(250), nullable=False),
+    Column("task_id", String(250), nullable=False),
+    Column("map_index", Integer, nullable=False),
+    Column("attempts", BigInteger, nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("batches", Integer),
+    Column("fingerprint", String(64)),
+    Column("salt", String(64)),
+    Column("send_again", String(16)),
+    Column("since", Integer),
+    Column("at", _Seconds, nullable=False),
+    Index("voicepartner_campaign_task", "dag_id", "run_id", "task_id", "map_index", unique=True),
+    Index("voicepartner_campaign_at", "at"),
+    # An id is never given twice, so that what a purge left behind cannot come to belong to another campaign.
+    sqlite_autoincrement=True,
+)
+"""
+One row a task instance that sends. ``attempts`` is the number of the newest attempt: claims of any other are refused.
+
+``generation`` counts how often everything was begun anew; 0 until the first attempt has planned.
+"""
+
+attempt: Final = Table(
+    "voicepartner_attempt",
+    metadata,
+    Column("campaign", BigInteger, primary_key=True, autoincrement=False),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("try_number", Integer, nullable=False),
+    Column("at", _Seconds, nullable=False),
+)
+"""One row an attempt at a campaign, written before the attempt does anything else."""
+
+batch: Final = Table(
+    "voicepartner_batch",
+    metadata,
+    Column("campaign", BigInteger, primary_key=True, autoincrement=False),
+    Column("generation", Integer, primary_key=True, autoincrement=False),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("rank", BigInteger, nullable=False),
+    Column("phase", String(20), nullable=False),
+    Column("record", Text, nullable=False),
+)
+"""One row a batch. ``rank`` says how far its record is; a row is only ever replaced by one of a higher rank."""

@@ -96,6 +96,8 @@ TABLE: dict[str, tuple[Callable[[], SendingOperator], str]] = {
     "an unknown on_empty": (lambda: sms(on_empty="pass"), r"^on_empty: 'pass' is not one of"),
     "a budget in words": (lambda: sms(max_cost="ten"), r"^max_cost: 'ten' is not an amount"),
     "a negative price": (lambda: sms(unit_price=-1), r"^unit_price: -1 is not an amount"),
+    "a price of nothing": (lambda: sms(unit_price=0), r"^unit_price: 0 would let max_cost .*leave it out"),
+    "a price of nothing as text": (lambda: sms(unit_price="0.000"), r"^unit_price: 0 would let max_cost"),
     "an unknown region": (lambda: sms(region="Frankreich"), r"^region: "),
     "a budget without a price": (lambda: call(max_cost=5), r"^max_cost: needs a price .*give unit_price"),
 }  # fmt: skip

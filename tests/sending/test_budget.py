@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -20,9 +21,14 @@ def sent(size: int = 10, cost: str | None = None, **more: Any) -> BatchRecord:
         phase=Phase.SENT,
         reference="r",
         size=size,
-        accepted=more.get("accepted", size),
+        accepted=more.pop("accepted", size),
         cost=None if cost is None else Decimal(cost),
+        **more,
     )
+
+
+def claimed(size: int = 10, **more: Any) -> BatchRecord:
+    return BatchRecord(phase=Phase.CLAIMED, reference="r", size=size, **more)
 
 
 def test_without_a_limit_nothing_is_forbidden_and_no_price_is_needed() -> None:
@@ -48,7 +54,7 @@ def test_what_is_under_way_counts_until_it_has_landed() -> None:
 def test_a_batch_that_was_refused_frees_its_price() -> None:
     budget = Budget(Decimal(1), Decimal("0.1"))
     budget.reserve(0, 10)
-    budget.settle(0, None)
+    budget.free(0)
     budget.reserve(1, 10)
 
 
@@ -135,14 +141,182 @@ def test_what_stands_behind_a_hole_counts_before_the_hole_is_filled() -> None:
         budget.reserve(3, 10)
 
 
-def test_what_is_in_doubt_counts_as_sent_until_it_is_settled() -> None:
+def test_what_is_in_doubt_counts_as_sent_whatever_settles_it() -> None:
     budget = Budget(Decimal(2), Decimal("0.1"))
-    budget.count([(1, BatchRecord(phase=Phase.CLAIMED, reference="r", size=10))])
+    budget.count([(1, claimed())])
     budget.reserve(0, 10)
     with pytest.raises(BudgetExceededError):
         budget.reserve(2, 10)
-    budget.settle(1, None)
-    budget.reserve(2, 10)
+    budget.settle(1, sent())
+    assert (budget.committed, budget.doubtful) == (2, 0)
+    budget.settle(1, sent())
+    assert budget.committed == 2
+
+
+# A doubt, and its repeat
+
+
+@pytest.mark.parametrize("place", [0, 1, 2], ids=["first", "middle", "last"])
+@pytest.mark.parametrize("known_from", ["the ledger", "this attempt"])
+def test_a_doubt_counts_as_spent_and_its_repeat_counts_again_at_every_place(
+    place: int, known_from: str
+) -> None:
+    budget = Budget(Decimal(4), Decimal("0.1"))
+    for index in range(3):
+        if index == place and known_from == "the ledger":
+            budget.count([(index, claimed())])
+        elif index == place:
+            budget.reserve(index, 10)
+            budget.doubt(index)
+        else:
+            budget.reserve(index, 10)
+            budget.settle(index, sent(cost="1"))
+    assert (budget.committed, budget.doubtful) == (3, 1)
+    budget.reserve(place, 10, is_resent=True)
+    assert (budget.committed, budget.doubtful) == (4, 1)
+    budget.doubt(place)
+    with pytest.raises(
+        BudgetExceededError,
+        match=rf"4 would be passed: 4\.0 spent or under way \(2\.0 of it for batches in doubt, which count as sent\), "
+        rf"and 1\.0 for sending batch {place + 1} again, which counts once more\. .*raise max_cost",
+    ):
+        budget.reserve(place, 10, is_resent=True)
+    # What is sent in the end is paid for; the first sending may have to be.
+    budget.settle(place, sent(cost="1", resent=1))
+    assert budget.committed == 4
+
+
+def test_a_repeat_that_the_limit_forbids_leaves_the_doubt_counted() -> None:
+    budget = Budget(Decimal("1.9"), Decimal("0.1"))
+    budget.count([(0, claimed())])
+    for _ in range(3):
+        with pytest.raises(BudgetExceededError, match="1 again"):
+            budget.reserve(0, 10, is_resent=True)
+        assert (budget.committed, budget.doubtful, budget.weight_gone) == (1, 1, 10)
+
+
+def test_a_repeat_that_provably_did_not_leave_is_free_and_the_doubt_is_not() -> None:
+    budget = Budget(Decimal(2), Decimal("0.1"))
+    budget.count([(0, claimed())])
+    budget.reserve(0, 10, is_resent=True)
+    assert budget.committed == 2
+    budget.free(0)
+    assert budget.committed == 1
+
+
+def test_a_batch_that_is_known_not_to_have_left_counts_once() -> None:
+    """A claim that is no doubt any more, because its gateway would know of it."""
+    budget = Budget(Decimal(1), Decimal("0.1"))
+    budget.count([(0, claimed())])
+    budget.reserve(0, 10)
+    assert (budget.committed, budget.doubtful) == (1, 0)
+    budget.free(0)
+    assert budget.committed == 0
+    budget.count([(0, claimed(size=11))])
+    with pytest.raises(BudgetExceededError):
+        budget.reserve(0, 11)
+    assert budget.doubtful == Decimal("1.1")
+
+
+@pytest.mark.parametrize("cost", ["1", None])
+@pytest.mark.parametrize(
+    ("record", "sendings"),
+    [
+        (lambda **more: sent(**more), 1),
+        (lambda **more: sent(**more, resent=1), 2),
+        (lambda **more: sent(**more, resent=3), 4),
+        (lambda **more: claimed(resent=2), 3),
+        (lambda **more: replace(claimed(resent=1), phase=Phase.REFUSED), 1),
+        (lambda **more: replace(claimed(), phase=Phase.ASSUMED_SENT), 1),
+        (lambda **more: replace(claimed(resent=1), phase=Phase.ASSUMED_SENT), 2),
+    ],
+)
+def test_a_retry_counts_every_sending_that_earlier_attempts_made(
+    record: Any, sendings: int, cost: str | None
+) -> None:
+    budget = Budget(Decimal(100), Decimal("0.1"))
+    budget.count([(0, record(cost=cost))])
+    budget.count([])
+    assert budget.committed == sendings
+
+
+def test_a_doubt_of_an_attempt_that_left_no_record_counts_like_any_other() -> None:
+    budget = Budget(Decimal("1.9"), Decimal("0.1"))
+    with pytest.raises(BudgetExceededError):
+        budget.reserve(0, 10, is_resent=True)
+    assert budget.doubtful == 1
+
+
+def test_a_doubt_is_never_sent_again_while_nobody_knows_a_price() -> None:
+    budget = Budget(Decimal(100), None)
+    budget.reserve(0, 10)
+    budget.doubt(0)
+    with pytest.raises(BudgetExceededError, match="give unit_price"):
+        budget.reserve(0, 10, is_resent=True)
+    with pytest.raises(BudgetExceededError, match="give unit_price"):
+        budget.reserve(1, 10)
+
+
+def test_a_repeat_costs_what_was_told_for_the_batch() -> None:
+    budget = Budget(Decimal(5), Decimal("0.1"))
+    budget.reserve(0, 10, Decimal(2))
+    budget.doubt(0)
+    budget.reserve(0, 10, Decimal(2), is_resent=True)
+    assert budget.committed == 4
+    budget.doubt(0)
+    assert (budget.committed, budget.doubtful) == (4, 4)
+
+
+def test_people_in_doubt_of_a_batch_count_as_reached() -> None:
+    budget = Budget(Decimal(5), None)
+    budget.settle(0, sent(cost="0.8", accepted=8, in_doubt=2))
+    assert (budget.committed, budget.unit_price) == (1, Decimal("0.1"))
+    budget.settle(1, sent(accepted=0, in_doubt=10))
+    assert budget.committed == 2
+
+
+def test_a_batch_of_which_everybody_was_refused_by_name_costs_nothing() -> None:
+    budget = Budget(Decimal(5), Decimal("0.1"))
+    budget.reserve(0, 10)
+    budget.settle(0, sent(accepted=0))
+    assert budget.committed == 0
+    budget.settle(1, sent(accepted=0, cost="0.7"))  # unless the gateway says otherwise
+    assert budget.committed == Decimal("0.7")
+
+
+# What an answer tells
+
+NOT_TOLD = [None, "0", "0.00", "-1", "-0", "NaN", "Infinity"]
+
+
+@pytest.mark.parametrize("cost", NOT_TOLD)
+def test_a_cost_of_nothing_or_less_is_not_told(cost: str | None) -> None:
+    budget = Budget(Decimal(2), Decimal("0.1"))
+    budget.reserve(0, 10)
+    budget.settle(0, sent(cost=cost))
+    assert (budget.committed, budget.unit_price) == (1, Decimal("0.1"))
+    budget.reserve(1, 10, None if cost is None else Decimal(cost))
+    with pytest.raises(BudgetExceededError):
+        budget.reserve(2, 10)
+
+
+@pytest.mark.parametrize("cost", NOT_TOLD)
+def test_a_first_answer_that_tells_nothing_ends_a_campaign_whose_price_nobody_knows(cost: str | None) -> None:
+    budget = Budget(Decimal(60), None)
+    budget.reserve(0, 500)
+    budget.settle(0, sent(500, cost=cost))
+    assert budget.unit_price is None
+    with pytest.raises(BudgetExceededError, match="give unit_price"):
+        budget.reserve(1, 500)
+
+
+@pytest.mark.parametrize("cost", NOT_TOLD)
+def test_a_price_that_was_learnt_outlives_an_answer_that_tells_none(cost: str | None) -> None:
+    budget = Budget(Decimal(3), None)
+    for index, told in enumerate(("1", cost)):
+        budget.reserve(index, 10)
+        budget.settle(index, sent(cost=told))
+    assert (budget.committed, budget.unit_price) == (2, Decimal("0.1"))
 
 
 def test_what_was_refused_costs_nothing() -> None:
@@ -154,7 +328,7 @@ def test_what_was_refused_costs_nothing() -> None:
 @pytest.mark.parametrize("phase", [Phase.SENT, Phase.ASSUMED_SENT, Phase.CLAIMED])
 def test_an_earlier_batch_whose_price_nobody_told_lets_no_second_one_leave(phase: Phase) -> None:
     budget = Budget(Decimal(5), None)
-    budget.count([(0, BatchRecord(phase=phase, reference="r", size=10))])
+    budget.count([(0, BatchRecord(phase=phase, reference="r", size=10, accepted=10))])
     with pytest.raises(BudgetExceededError, match="give unit_price"):
         budget.reserve(1, 10)
 
@@ -172,13 +346,40 @@ def test_batches_are_priced_by_their_weight() -> None:
     assert budget.committed == 5
 
 
-def test_of_several_prices_the_dearest_counts_for_what_follows() -> None:
+@pytest.mark.parametrize(
+    ("unit_price", "costs", "price"),
+    [
+        (None, ["2", "1"], "0.2"),
+        (None, ["1", "2"], "0.2"),
+        # What one batch cost says nothing about the next; whoever gives the dearest price is never charged more.
+        ("0.9", ["2", "1"], "0.9"),
+        ("0.1", ["2", "1"], "0.2"),
+        ("0.2", ["2", "0"], "0.2"),
+    ],
+)
+def test_of_several_prices_the_dearest_counts_for_what_follows(
+    unit_price: str | None, costs: list[str], price: str
+) -> None:
+    budget = Budget(Decimal(100), None if unit_price is None else Decimal(unit_price))
+    for index, cost in enumerate(costs):
+        budget.settle(index, sent(cost=cost))
+    assert budget.unit_price == Decimal(price)
+
+
+def test_a_price_that_a_gateway_tells_without_sending_goes_before_the_users() -> None:
+    budget = Budget(Decimal(100), Decimal("0.9"))
+    budget.learn(Decimal("0.2"))
+    assert budget.unit_price == Decimal("0.2")
+
+
+def test_who_gives_a_price_that_no_answer_reaches_is_told_so() -> None:
     budget = Budget(Decimal(5), Decimal("0.9"))
     budget.settle(0, sent(cost="2"))
-    assert budget.unit_price == Decimal("0.2")  # told by an answer, so better than what the user gave
-    budget.settle(1, sent(cost="1"))
-    budget.reserve(2, 10)
-    assert budget.committed == 5
+    with pytest.raises(
+        BudgetExceededError,
+        match=r"and 9\.0 for the next 10 .* at 0\.9 each, where no answer told more than 0\.2 ",
+    ):
+        budget.reserve(1, 10)
 
 
 def test_a_price_told_for_a_batch_is_believed_until_an_answer_tells_more(
@@ -214,7 +415,7 @@ def test_the_limit_is_never_passed(
             continue
         spent += 0 if fate == "refused" else price * size
         if fate == "refused":
-            budget.settle(index, None)
+            budget.free(index)
         elif fate != "under way":
             budget.settle(index, sent(size, str(price * size) if fate == "cost" else None))
     assert spent <= limit

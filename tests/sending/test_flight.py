@@ -120,8 +120,8 @@ def test_a_repeat_is_recognised_for_as_long_as_the_first_request_is_and_no_longe
     messenger = taken_and_lost(store, recognises=True)
     claimed_at = record_of(store, 0)["at"]
     for number, hours in ((2, 12), (3, 22)):
-        # No answer to the repeat, to the resend, nor to the same two after it.
-        messenger.trouble[first_of(0)] = [LOST] * 4
+        # No answer to the repeat, to the resend, to the same two after it, nor to a last repeat.
+        messenger.trouble[first_of(0)] = [LOST] * 5
         with pytest.raises(SendOutcomeUnknownError):
             attempt(
                 messenger, store, campaign(1, on_unknown="resend"), try_number=number,

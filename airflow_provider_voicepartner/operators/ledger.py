@@ -1,0 +1,82 @@
+"""The ledger that a task gets: in our store, and in Airflow's task state where there is one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, cast
+
+from airflow_provider_voicepartner.sending.ledger import Ledger, Try
+from airflow_provider_voicepartner.sending.memory import Memory
+from airflow_provider_voicepartner.sending.store_memory import StoreMemory, TaskInstanceKey
+from airflow_provider_voicepartner.sending.task_state import StateStore, TaskStateMemory
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_voicepartner.store.engine import Store
+
+
+class _TaskState:
+    """Airflow's task state store, with keys that last as long as the run of the task."""
+
+    def __init__(self, store: Any) -> None:
+        self._store = store
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Return the value, or the default."""
+        return self._store.get(key, default)
+
+    def set(self, key: str, value: Any) -> None:
+        """Write durably. By default Airflow's clean-up drops each key 30 days after its own last write."""
+        self._store.set(
+            key, value, retention=timedelta.max
+        )  # airflow.sdk's NEVER_EXPIRE, compared by identity
+
+
+def task_state(context: Context) -> StateStore | None:
+    """Return what Airflow keeps for the attempts of a task; None before Airflow 3.3."""
+    # The context is read as a plain mapping, whose type knows no keys.
+    store = cast(Mapping[str, Any], context).get("task_state_store")
+    return None if store is None else _TaskState(store)
+
+
+def state_survives_clearing() -> bool:
+    """Say whether Airflow keeps a task's state whatever happens; from 3.4 on, to clear the task discards it."""
+    from airflow import __version__
+
+    major, minor = (int(part) for part in __version__.split(".")[:2])
+    return (major, minor) < (3, 4)
+
+
+def task_ledger(
+    context: Context,
+    store: Store,
+    *,
+    is_resumed: bool = False,
+    patiently: Callable[[Callable[[], Any]], Any] = lambda transaction: transaction(),
+) -> Ledger:
+    """
+    Give a task its ledger for one attempt, which is then registered in every memory that there is.
+
+    :param context: Airflow's.
+    :param store: ours.
+    :param is_resumed: the attempt goes on after a wait in the triggerer.
+    :param patiently: see :class:`~airflow_provider_voicepartner.sending.store_memory.StoreMemory`.
+    """
+    ti: Any = context["ti"]
+    state, memories = task_state(context), list[Memory]()
+    if store.outlives_process:
+        map_index = getattr(ti, "map_index", None)
+        key = TaskInstanceKey(ti.dag_id, ti.run_id, ti.task_id, -1 if map_index is None else map_index)
+        memories.append(StoreMemory(store, key, patiently=patiently))
+    if state is not None:
+        memories.append(TaskStateMemory(state))
+    ledger = Ledger(
+        memories,
+        Try(ti.try_number, is_resumed),
+        is_complete=state is not None and state_survives_clearing(),
+        store=store.identity if store.outlives_process else None,
+    )
+    ledger.register()
+    return ledger

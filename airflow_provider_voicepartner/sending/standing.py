@@ -1,0 +1,95 @@
+"""Where a campaign stands that ends before its time, and what a retry will do: what its error says at its end."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from airflow_provider_voicepartner.exceptions import VoicePartnerProviderError, ends_retries
+from airflow_provider_voicepartner.sending.ledger import Ledger
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """So many batches, and the recipients in them."""
+
+    batches: int = 0
+    recipients: int = 0
+
+    def __str__(self) -> str:
+        """As a part of a sentence."""
+        return f"{self.batches} ({self.recipients})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """
+    How much of a campaign was sent, is in doubt, and is left.
+
+    :param is_durable: a later attempt will know it.
+    """
+
+    whole: Count
+    sent: Count
+    in_doubt: Count
+    left: Count
+    is_durable: bool
+
+    @classmethod
+    def of(cls, ledger: Ledger, recipients: int, batches: int) -> Standing:
+        """
+        Count what a ledger knows.
+
+        :param recipients: of the whole campaign.
+        :param batches: of the whole campaign.
+        """
+        known = [record for _, record in ledger.known()]
+        doubtful = [record for record in known if record.phase.is_in_doubt]
+        refused = [record for record in known if record.phase == "refused"]
+        sent = len(known) - len(doubtful) - len(refused)
+        in_doubt = Count(len(doubtful), sum(record.size for record in doubtful))
+        done = Count(
+            sent, sum(record.size for record in known) - in_doubt.recipients - sum(r.size for r in refused)
+        )
+        rest = Count(
+            batches - done.batches - in_doubt.batches, recipients - done.recipients - in_doubt.recipients
+        )
+        if ledger.is_blind:
+            in_doubt, rest = (
+                Count(in_doubt.batches + rest.batches, in_doubt.recipients + rest.recipients),
+                Count(),
+            )
+        return cls(
+            whole=Count(batches, recipients),
+            sent=done,
+            in_doubt=in_doubt,
+            left=rest,
+            is_durable=ledger.is_durable,
+        )
+
+    def __str__(self) -> str:
+        """Say it in one sentence."""
+        return (
+            f"Of {self.whole.batches} batches ({self.whole.recipients} recipients) {self.sent} were sent, "
+            f"{self.in_doubt} are in doubt, {self.left} are left"
+        )
+
+    def add_to(self, error: BaseException) -> None:
+        """Let an error of ours say it, and what a retry will do; the log says it beside any other."""
+        told = f"{self}. {self._what_next(error)}"
+        if isinstance(error, VoicePartnerProviderError):
+            error.args = (f"{str(error).rstrip('. ')}. {told}", *error.args[1:])
+        else:
+            log.error("%s", told)
+
+    def _what_next(self, error: BaseException) -> str:
+        if not self.is_durable:
+            return "Nothing here outlives this attempt, so a retry would find in doubt whatever was sent"
+        if ends_retries(error):
+            return (
+                "retries does not apply to this: when it is mended, clear the task, which sends what is left, and "
+                "nothing twice"
+            )
+        return "A retry, or clearing the task, goes on with what is left and sends nothing twice"
