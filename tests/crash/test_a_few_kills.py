@@ -30,7 +30,7 @@ FEW = (
 
 def test_before_the_first_claim_nothing_is_in_doubt(stage: Stage) -> None:
     trial = Trial(stage, VOICEMAIL)
-    point = "write store: before (2)" if ON_AIRFLOW_2 else "write plan: after"
+    point = "write store: before (2)" if ON_AIRFLOW_2 else "write attempt: after"
     trial.finish(resolve="assume_sent", orders=[{point: "kill worker"}])
     assert [ending.state for ending in trial.endings] == ["up_for_retry", "success"]
 

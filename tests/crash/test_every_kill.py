@@ -40,7 +40,7 @@ def points_of(stage: Stage, way: Way, *, in_flight: int, cell: Cell) -> list[str
     assert [f"send {number}: before" in points for number in (1, 2, 3)] == [True] * 3
     first = points.index("send 1: before")
     if cell.has_state:
-        assert points.index("write plan: after") < points.index("write batches: after") < first
+        assert points.index("write attempt: after") < points.index("write log: after") < first
     if cell.memories != "state":
         assert points.index("write store: after") < first
     return points

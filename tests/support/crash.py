@@ -19,6 +19,7 @@ from airflow_provider_voicepartner.store.engine import open_store
 from tests.support.crash_cells import ON_AIRFLOW_2, Cell
 from tests.support.crash_points import BATCH_SIZE, BATCHES, RECIPIENTS
 from tests.support.crash_sandbox import WAYS, Sandbox, Way
+from tests.support.doubts import doubts_in
 
 __all__ = [
     "ON_AIRFLOW_2",
@@ -38,7 +39,6 @@ DAG_FILE = PROJECT / "tests" / "crash" / "dags" / "crashing.py"
 MOST_ATTEMPTS = 12
 EVERYBODY = frozenset(range(BATCHES))
 _IN_DOUBT = re.compile(r"SendOutcomeUnknownError: ([^\n]*)")
-_BATCH = re.compile(r"\bbatch (\d+) \(")
 
 
 @dataclass
@@ -65,13 +65,13 @@ class Ending:
     @property
     def records(self) -> dict[int, dict[str, Any]]:
         """What the task's state knows of each batch; of two records of one the further one counts."""
-        order = ("claimed", "refused", "assumed_sent", "sent")
+        phases = ("claimed", "refused", "assumed_sent", "sent", "disputed")
         found: dict[int, dict[str, Any]] = {}
-        for key, page in self.ledger.items():
-            for index, record in page.items() if "/batches/" in key else ():
-                known = found.get(int(index))
-                if known is None or order.index(known["phase"]) < order.index(record["phase"]):
-                    found[int(index)] = record
+        for key, entry in self.ledger.items():
+            for index, record in entry["batches"].items() if "/log/" in key else ():
+                rank = record["attempt"], phases.index(record["phase"])
+                if int(index) not in found or found[int(index)]["rank"] < rank:
+                    found[int(index)] = record | {"rank": rank}
         return found
 
     @property
@@ -107,7 +107,7 @@ class Ending:
     @property
     def doubtful(self) -> set[int]:
         """The batches, from 0, that the error names; the user is told each by its number, from 1."""
-        return {int(number) - 1 for number in _BATCH.findall(self.doubt)}
+        return doubts_in(self.doubt)
 
     @property
     def began(self) -> bool:

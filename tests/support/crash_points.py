@@ -17,9 +17,7 @@ RECIPIENTS = tuple(f"+336123456{tail:02d}" for tail in range(1, 7))
 BATCH_SIZE = 2
 BATCHES = len(RECIPIENTS) // BATCH_SIZE
 _READABLE_WITHIN = 30.0
-_OF_THE_LEDGER = ("campaigns", "ledger")
-_NOT_OF_THE_LEDGER = ("pacing", "turnstile", "versions", "stores")
-"""Modules that write to our store: whoever comes first on the stack."""
+_LEDGER = "airflow_provider_voicepartner.sending.store_memory"
 
 
 class Points:
@@ -160,10 +158,10 @@ class Points:
 
 def pretend_airflow_3_4() -> None:
     """Let the provider take this Airflow for 3.4, where clearing a task discards its state."""
-    flag = "AIRFLOW_V_3_4_PLUS"
-    for name, module in list(sys.modules.items()):
-        if name.startswith("airflow_provider_voicepartner.") and hasattr(module, flag):
-            setattr(module, flag, True)
+    from airflow_provider_voicepartner.operators import ledger
+
+    assert ledger.state_survives_clearing()
+    ledger.state_survives_clearing = lambda: False
 
 
 def _no_point(name: str) -> None:
@@ -173,20 +171,14 @@ def _no_point(name: str) -> None:
 def _writes_the_ledger() -> bool:
     """Say whether what is being written to our store is of the ledger: not its tables, and no turn of a rate limit."""
     frame = sys._getframe(2)
-    while frame is not None:
-        module = str(frame.f_globals.get("__name__", ""))
-        if module.startswith("airflow_provider_voicepartner."):
-            name = module.rpartition(".")[2]
-            if name in _NOT_OF_THE_LEDGER:
-                return False
-            if ".store." not in module or name in _OF_THE_LEDGER:
-                return True
+    while frame is not None and frame.f_globals.get("__name__") != _LEDGER:
         frame = frame.f_back
-    return False
+    return frame is not None
 
 
 def _kind_of(key: str) -> str:
-    return "plan" if key.endswith("/plan") else "batches"
+    """Name a key of the task state: ``attempt`` or ``log``."""
+    return key.split("/")[1]
 
 
 def _name_of(request: Any) -> str:
