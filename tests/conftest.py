@@ -66,6 +66,12 @@ def _own_store(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("AIRFLOW__VOICEPARTNER__STORE_URL", f"sqlite:///{tmp_path / 'store.db'}")
 
 
+@pytest.fixture(autouse=True)
+def _cheap_fingerprints(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hash fingerprints at no cost: what makes it dear to try out numbers would make it dear to test."""
+    monkeypatch.setattr("airflow_provider_voicepartner.sending.memory.COST", 2)
+
+
 @pytest.fixture
 def one_look_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """Look a batch in doubt up once and at once, where the gateway is not slow to know it."""

@@ -192,11 +192,12 @@ class SendingOperator(BaseOperator):
 
     def _send(self, context: Context) -> CampaignReport:
         from airflow_provider_voicepartner.hooks.turnstile import open_shared_store
-        from airflow_provider_voicepartner.operators.ledger import task_ledger
+        from airflow_provider_voicepartner.operators.ledger import patience, task_ledger
 
         # First of all: an attempt that fails before it has planned is then known to have sent nothing.
         with closing(open_shared_store()) as store:
-            ledger = task_ledger(context, store, is_resumed=self._is_resumed)
+            patiently = patience((self._stop or StopSign()).sleeper(time.sleep))
+            ledger = task_ledger(context, store, is_resumed=self._is_resumed, patiently=patiently)
             # Where a try is never cut into parts, Airflow's own clock is right.
             allowed = self.execution_timeout if self._may_wait_in_triggerer(ledger) else None
             time_limit = TimeLimit.of(allowed, context)

@@ -31,7 +31,7 @@ LOOK_UP_AFTER = (0.0, 2.0, 5.0)
 """Seconds before each look-up: a batch may not be known at once, right after it was taken."""
 FEWEST_SECONDS = 30.0
 MOST_SECONDS = 300.0
-"""Between two rounds of look-ups, while the gateway may still come to know a batch: as long as it is old, within these."""
+"""Between two rounds of look-ups, while the gateway may still come to know a batch: its age, within these bounds."""
 
 _WORDS = {Evidence.LOOK_UP: "knows its reference", Evidence.CALLED_BACK: "called back about it"}
 

@@ -12,9 +12,7 @@ from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.gateways.model import Receipt
 from airflow_provider_voicepartner.sending.evidence import Evidence
 
-_WHOLE: Final = frozenset(
-    {"size", "accepted", "opted_out", "segments", "in_doubt", "resent", "attempt"}
-)
+_WHOLE: Final = frozenset({"size", "accepted", "opted_out", "segments", "in_doubt", "resent", "attempt"})
 """Of what a record holds as JSON; all else is text."""
 
 

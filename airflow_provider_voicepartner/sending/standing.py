@@ -72,8 +72,8 @@ class Standing:
     def __str__(self) -> str:
         """Say it in one sentence."""
         return (
-            f"Of {self.whole.batches} batches ({self.whole.recipients} recipients) {self.sent} were sent, "
-            f"{self.in_doubt} are in doubt, {self.left} are left"
+            f"Of {self.whole.batches} batches ({self.whole.recipients} recipients), {self.sent} were sent, "
+            f"{self.in_doubt} are in doubt and {self.left} are left"
         )
 
     def add_to(self, error: BaseException) -> None:

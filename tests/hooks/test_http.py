@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 import ssl
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from random import Random
 
@@ -23,10 +24,11 @@ from airflow_provider_voicepartner.gateways.wire import ApiRequest
 from airflow_provider_voicepartner.hooks.http import (
     HttpSender,
     asked_wait,
-    hide_from_http_logs,
     new_session,
     provably_not_sent,
 )
+from airflow_provider_voicepartner.hooks.http_log import hide_from_http_logs
+from airflow_provider_voicepartner.sending.messenger import Turn
 from tests.support.servers import (
     CountingServer,
     FakeTime,
@@ -195,27 +197,70 @@ def test_429_for_ever_gives_up_as_provably_not_sent() -> None:
         assert len(server.received) == 4
 
 
-@pytest.mark.parametrize("has_turn", [False, True])
-def test_every_request_on_the_wire_has_a_turn_at_the_rate_limit(has_turn: bool) -> None:
-    turns: list[str] = []
+@dataclass
+class FakeGate:
+    """
+    A rate limit whose turns last for a tenth of a second of a clock that moves when it is told to.
+
+    :param slow: seconds that pass while the store confirms a turn.
+    """
+
+    time: FakeTime
+    slow: float = 0.0
+    passed: list[Turn | None] = field(default_factory=list)
+    renewed: int = 0
+    given_back: list[Turn] = field(default_factory=list)
+    next_wait: float = 0.0
+
+    def pass_through(self, endpoint: str, turn: Turn | None) -> Turn:
+        assert endpoint == "send"
+        self.passed.append(turn)
+        return self._new()
+
+    def _new(self) -> Turn:
+        at = self.time.moment + self.next_wait
+        self.time.moment += self.slow
+        return Turn(0.0, at)
+
+    def is_open(self, turn: Turn) -> bool:
+        assert isinstance(turn.ticket, float)
+        return turn.ticket <= self.time.moment <= turn.ticket + 0.1
+
+    def renew(self, turn: Turn) -> Turn:
+        self.renewed += 1
+        return self._new()
+
+    def left_of(self, turn: Turn) -> float:
+        assert isinstance(turn.ticket, float)
+        return max(0.0, turn.ticket - self.time.moment)
+
+    def give_back(self, turn: Turn) -> None:
+        self.given_back.append(turn)
+
+
+def test_every_request_on_the_wire_has_a_turn_and_only_the_first_one_the_callers() -> None:
+    turn, time = Turn(0.0, "taken before"), FakeTime()
+    gate = FakeGate(time)
     with counting_server(answer(429, "", Retry_After="1"), answer(429, "", Retry_After="1"), GOOD) as server:
-        sender = sender_for(server.url, FakeTime())
-        sender.turn = turns.append
-        assert sender.send(SEND, has_turn=has_turn).status == 200
+        sender = sender_for(server.url, time)
+        sender.turn = gate
+        assert sender.send(SEND, turn=turn).status == 200
         assert len(server.received) == 3
-    assert turns == ["send"] * (2 if has_turn else 3)
+    assert gate.passed == [turn, None, None]
+    assert gate.given_back == []
 
 
 def test_without_a_turn_nothing_leaves() -> None:
-    def too_far(endpoint: str) -> None:
-        raise RetryableNotSentError("too far", retry_after=90)
+    class TooFar(FakeGate):
+        def pass_through(self, endpoint: str, turn: Turn | None) -> Turn:
+            raise RetryableNotSentError("too far", retry_after=90)
 
     with counting_server(GOOD) as server:
         sender = sender_for(server.url, FakeTime())
-        sender.turn = too_far
+        sender.turn = TooFar(FakeTime())
         with pytest.raises(RetryableNotSentError, match="too far"):
             sender.send(SEND)
-        assert not server.received
+        assert server.connections == 0
 
 
 def test_no_connection_is_provably_not_sent_and_repeated() -> None:

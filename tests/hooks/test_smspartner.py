@@ -16,15 +16,16 @@ from airflow_provider_voicepartner.exceptions import (
     SendOutcomeUnknownError,
 )
 from airflow_provider_voicepartner.gateways.errors import ErrorKind
-from airflow_provider_voicepartner.gateways.model import CallbackUrls, SmsMessage
+from airflow_provider_voicepartner.gateways.model import CallbackUrls, Recipient, SmsMessage
 from airflow_provider_voicepartner.gateways.status import DeliveryStatus
 from airflow_provider_voicepartner.hooks.smspartner import SmsPartnerHook
 from airflow_provider_voicepartner.sandbox.faults import Fault
-from airflow_provider_voicepartner.sending.evidence import Evidence
+from airflow_provider_voicepartner.sending.evidence import Evidence, Proof
 from tests.support.sends import NUMBER
 from tests.support.servers import FakeTime
 
 OTHER = "+33699887767"
+ANNA = [Recipient(NUMBER)]
 
 
 @pytest.fixture
@@ -244,8 +245,5 @@ def test_a_proof_says_whether_the_gateway_called_back_or_was_asked(
 ) -> None:
     message = SmsMessage(text="Bonjour")
     hook.send_sms(NUMBER, "Bonjour", reference="k3v9x0q2w7ha")
-    assert hook.find_proof(message, "k3v9x0q2w7ha") is Evidence.LOOK_UP
-    assert hook.find_proof(message, "p0c4m8d1z6tb") is None
-    monkeypatch.setattr(SmsPartnerHook, "_is_called_back", True)
-    monkeypatch.setattr("airflow_provider_voicepartner.hooks.base.was_reported", lambda *_: True)
-    assert hook.find_proof(message, "p0c4m8d1z6tb") is Evidence.CALLED_BACK
+    assert hook.find_proof(message, "k3v9x0q2w7ha", ANNA, None) == Proof(Evidence.LOOK_UP, 1)
+    assert hook.find_proof(message, "p0c4m8d1z6tb", ANNA, None) is None

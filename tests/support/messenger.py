@@ -14,9 +14,9 @@ from airflow_provider_voicepartner.exceptions import RejectedError
 from airflow_provider_voicepartner.gateways.errors import ErrorKind
 from airflow_provider_voicepartner.gateways.model import Message, Receipt, Recipient
 from airflow_provider_voicepartner.gateways.wire import ApiRequest
-from airflow_provider_voicepartner.sending.evidence import Evidence
-from airflow_provider_voicepartner.sending.ledger import PLAN_KEY
+from airflow_provider_voicepartner.sending.evidence import Evidence, Proof
 from airflow_provider_voicepartner.sending.messenger import Turn, TurnTooFarError
+from tests.support.ledgers import is_summary
 from tests.support.servers import FakeTime
 from tests.support.tasks import FakeStore
 
@@ -49,12 +49,9 @@ class Crashes:
                 raise CrashError(name)
 
 
-def changes(before: dict[str, Any] | None, after: dict[str, Any]) -> str:
-    """Name the batches whose record a write changes, such as ``sent 0, claimed 1``."""
-    known = before or {}
-    return ", ".join(
-        f"{record['phase']} {index}" for index, record in after.items() if known.get(index) != record
-    )
+def changes(entry: Any) -> str:
+    """Name the batches that an entry of the task state's log is about, such as ``sent 0, claimed 1``."""
+    return ", ".join(f"{record['phase']} {index}" for index, record in entry.get("batches", {}).items())
 
 
 @dataclass
@@ -70,7 +67,7 @@ class CrashingStore:
 
     def set(self, key: str, value: Any) -> None:
         """Write, or die just before or just after."""
-        named = "plan" if key == PLAN_KEY else changes(self.store.get(key), value)
+        named = changes(value) or "attempt"
         self.crashes.point(f"before {named}")
         self.store.set(key, value)
         self.crashes.point(f"after {named}")
@@ -83,6 +80,7 @@ class CountingStore(FakeStore):
     reads: list[str] = field(default_factory=list)
     writes: list[str] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
+    phases: dict[str, str] = field(default_factory=dict)
     most_claimed: int = 0
 
     def get(self, key: str, default: Any = None) -> Any:
@@ -93,16 +91,12 @@ class CountingStore(FakeStore):
     def set(self, key: str, value: Any) -> None:
         """Write, and note the key, the change and how many batches are claimed now."""
         self.writes.append(key)
-        if key != PLAN_KEY:
-            self.changed.append(changes(self.values.get(key), value))
+        if "batches" in value and not is_summary(key):
+            self.changed.append(changes(value))
         super().set(key, value)
-        claimed = sum(
-            record["phase"] == "claimed"
-            for name, page in self.values.items()
-            if name != PLAN_KEY
-            for record in page.values()
-        )
-        self.most_claimed = max(self.most_claimed, claimed)
+        for index, record in value.get("batches", {}).items():
+            self.phases[index] = record["phase"]
+        self.most_claimed = max(self.most_claimed, list(self.phases.values()).count("claimed"))
 
 
 @dataclass
@@ -115,6 +109,9 @@ class FakeMessenger:
     :param lost: first recipients of batches that are taken, and whose answer is lost with this error.
     :param price: of one recipient, told by a receipt and, where it ``tells_price``, by a simulation; None tells none.
     :param finds: knows batches by their reference, when asked.
+    :param shows: for how many recipients a look-up shows that they were taken; None for all.
+    :param listed_within: how long after its claim a batch may come to be known.
+    :param disproves: a look-up that lists nothing may be believed after that time.
     :param recognises: refuses a reference that it took before as a duplicate.
     """
 
@@ -126,11 +123,15 @@ class FakeMessenger:
     tells_price: bool = False
     money: Decimal | None = None
     finds: bool = False
+    shows: int | None = None
+    listed_within: timedelta = timedelta(minutes=15)
+    disproves: bool = False
     recognises: bool = False
     asked: list[str] = field(default_factory=list)
     messaged: Counter[str] = field(default_factory=Counter)
     taken: list[str] = field(default_factory=list)
     built: list[str] = field(default_factory=list)
+    turns: list[Turn] = field(default_factory=list)
     simulated: int = 0
     under_way: int = 0
     most_under_way: int = 0
@@ -168,7 +169,7 @@ class FakeMessenger:
         message: Message,
         recipients: Sequence[Recipient],
         *,
-        has_turn: bool = False,
+        turn: Turn | None = None,
     ) -> Receipt:
         """Take a batch and count everybody in it."""
         assert request.body is not None
@@ -176,9 +177,11 @@ class FakeMessenger:
             self._fail_as_told(recipients)
             self.simulated += 1
         else:
+            if turn is not None:
+                self.turns.append(turn)
             self._deliver(str(request.body["reference"]), recipients)
         return Receipt(
-            gateway_id=str(8_000_000 + len(self.built)),
+            gateway_id=f"8{int(str(request.body['reference']), 36)}",
             accepted=len(recipients),
             cost=None if self.price is None else self.price * len(recipients),
             currency=None if self.price is None else "EUR",
@@ -223,10 +226,22 @@ class FakeMessenger:
         """As the test says."""
         return self.finds
 
-    def find_proof(self, message: Message, reference: str) -> Evidence | None:
-        """Say whether a batch was taken."""
+    def find_proof(
+        self, message: Message, reference: str, recipients: Sequence[Recipient], since: datetime | None
+    ) -> Proof | None:
+        """Say whether a batch was taken: all of it, unless the test says for how many it shows."""
         self.asked.append(reference)
-        return Evidence.LOOK_UP if reference in self.taken else None
+        if reference not in self.taken:
+            return None
+        return Proof(Evidence.LOOK_UP, len(recipients) if self.shows is None else self.shows)
+
+    def known_within(self, message: Message) -> timedelta | None:
+        """As the test says, where there is anything to ask."""
+        return self.listed_within if self.finds else None
+
+    def can_disprove(self, message: Message) -> bool:
+        """As the test says."""
+        return self.disproves
 
     def tag_of(self, message: Message, reference: str) -> str | None:
         """Return what a batch can be asked about by."""
@@ -243,12 +258,10 @@ class FakeTurnstile:
     One turn every so many seconds of a clock that moves only when somebody sleeps.
 
     :param gap: seconds between two turns.
-    :param late: how often a turn, when it is confirmed, has to wait for another gap.
     """
 
     time: FakeTime
     gap: float = 10.0
-    late: int = 0
     check: Callable[[int], None] = lambda taken: None
     taken: list[float] = field(default_factory=list)
     confirmed: list[float] = field(default_factory=list)
@@ -266,11 +279,8 @@ class FakeTurnstile:
         return Turn(wait, at)
 
     def confirm(self, turn: Turn) -> Turn:
-        """Say go, or ask for more patience."""
+        """Say go, and note that somebody asked."""
         self.confirmed.append(self.time.moment)
-        if self.late:
-            self.late -= 1
-            return Turn(self.gap, turn.ticket)
         return Turn(0.0, turn.ticket)
 
     def give_back(self, turn: Turn) -> None:
