@@ -120,11 +120,11 @@ class Points:
 
         exchange = HttpSender._exchange
 
-        def watched(sender: Any, request: Any) -> Any:
+        def watched(sender: Any, request: Any, *more: Any, **named: Any) -> Any:
             self.request.name = _name_of(request)
             self.request.sent = False
             self(f"{self.request.name}: before")
-            answer = exchange(sender, request)
+            answer = exchange(sender, request, *more, **named)
             self(f"{self.request.name}: after")
             return answer
 
