@@ -268,7 +268,7 @@ class Run:
         """Run tests in this process, quietly, as if it were a new one."""
         import pytest
 
-        log = os.open(self.scratch / "log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        log = os.open(self.scratch / "log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         for stream in (1, 2):
             os.dup2(log, stream)
         os.chdir(self.project.root)
