@@ -48,8 +48,8 @@ class SendingOperator(BaseOperator):
     :param to: whom to reach: a number, a comma-separated text, a list of numbers, a list of dicts with ``phone_number``
         and personal fields, or the path or URI of a CSV, JSON lines or Parquet file with such columns. As many as you
         like: they are sent in batches of up to 500.
-    :param column: of a file: what holds the number, a column's name, or in CSV its position from 0.
-    :param header: of a CSV file: whether it begins with a line of names; None means yes when ``column`` is a name.
+    :param column: for files: the column with the phone number, by name, or by zero-based index for CSV.
+    :param header: for CSV files: whether the first line holds column names; None means yes when ``column`` is a name.
     :param sender: sender ID or caller ID, where the gateway allows one.
     :param send_at: when: an aware datetime, or ISO 8601 text with an offset. None sends at once.
     :param on_late: what to do with batches that have not left when ``send_at`` passes: ``fail``, or ``send_now``, which

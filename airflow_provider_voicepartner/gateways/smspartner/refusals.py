@@ -4,7 +4,7 @@ Telling a yes from a no, in every shape the gateway writes one.
 Its docs and its users show these shapes of an error: a code with a message; a code with a list ``errors`` (or
 ``error``) of form fields; a code with a list of numbers, each with a code of its own, as text; an object ``error`` with
 a word such as ``NOCREDITS``. The HTTP status says little (errors come with 200 as well as with 400), so it is used only
-where the body leaves the question open; 429 alone always means "not taken".
+where the body leaves the question open; 429 means "not taken" unless the answer names a message that was.
 """
 
 from __future__ import annotations
