@@ -88,9 +88,12 @@ def open_shared_store(hook: GatewayHook, kind: Kind) -> Store:
     :raises ConfigurationError: the configured address cannot be used.
     :raises RetryableNotSentError: the configured store cannot be reached now.
     """
+    # Here, because that module imports this one.
+    from airflow_provider_voicepartner.hooks.stores import warn_of_machines_without_a_shared_store
+
     url = store_url()
     endpoint = hook.send_endpoints[kind]
-    if url is None and hook.rate_limits(endpoint):
+    if warn_of_machines_without_a_shared_store() is None and url is None and hook.rate_limits(endpoint):
         log.info(
             "The rate limit of %s is shared by the processes of this machine; to share it between machines, set "
             "[voicepartner] store_url",
