@@ -74,7 +74,7 @@ class OutcomePendingError(VoicePartnerProviderError):
     :param retry_after: seconds after which it is worth asking.
     """
 
-    def __init__(self, message: str, *, retry_after: float) -> None:
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
 

@@ -14,32 +14,32 @@ from airflow_provider_voicepartner.gateways.wire import ApiResponse
 
 log = logging.getLogger(__name__)
 
-_OPAQUE = re.compile(r"[A-Za-z0-9][\w.:\-]{0,99}", re.ASCII)
 
-
-def is_opaque_id(value: Any) -> bool:
-    """Say whether a value may be an id of unknown form: one word, and not zero."""
+def read_opaque_id(value: Any) -> str | None:
+    """Read an id whose form is not documented; blank, and zero however it is written, give None."""
     text = as_text(value)
-    return text is not None and _OPAQUE.fullmatch(text) is not None and text.strip("0.") != ""
+    return text if text and text.strip("0.") else None
 
 
-def names_id(response: ApiResponse, keys: Collection[str], is_id: Callable[[Any], bool]) -> bool:
+def names_id(
+    response: ApiResponse, keys: Collection[str], read_id: Callable[[Any], str | None] = read_opaque_id
+) -> bool:
     """
     Say whether an answer names an id anywhere, whatever else it says; also one that was cut off and is no JSON.
 
     :param keys: what the id is called.
-    :param is_id: says whether a value under such a key is one.
+    :param read_id: reads a value under such a key.
     """
     try:
         queue: list[Any] = [loads(response.body)]
     except ValueError:
         text = response.body.decode("utf-8", "replace")
         named = rf'"(?:{"|".join(map(re.escape, keys))})"\s*:\s*(?:"([^"]+)"|([0-9]+))'
-        return any(is_id(quoted or bare) for quoted, bare in re.findall(named, text))
+        return any(read_id(quoted or bare) for quoted, bare in re.findall(named, text))
     while queue:
         value = queue.pop()
         if isinstance(value, dict):
-            if any(is_id(value[key]) for key in keys if key in value):
+            if any(read_id(value[key]) for key in keys if key in value):
                 return True
             queue += value.values()
         elif isinstance(value, list):

@@ -26,10 +26,12 @@ class _Connection:
 
     clock: Callable[[], float]
     last_used: float = 0.0
+    was_used: bool = False
 
     def connect(self) -> None:
         super().connect()  # type: ignore[misc]  # of the class that this is mixed into
         self.last_used = self.clock()
+        self.was_used = False
 
     @property
     def is_forgotten(self) -> bool:
@@ -37,7 +39,9 @@ class _Connection:
 
     @property
     def is_usable(self) -> bool:
-        return bool(self.is_connected) and not self.is_forgotten  # type: ignore[attr-defined]
+        # A new connection by TLS has something to read, which is not its end: the server's tickets.
+        is_there = not self.was_used or self.is_connected  # type: ignore[attr-defined]
+        return bool(is_there) and not self.is_forgotten
 
     def request(self, *args: Any, **kwargs: Any) -> None:
         departure = departing.get()
@@ -47,6 +51,7 @@ class _Connection:
             departure.on_connected(self)
         self.last_used = self.clock()
         super().request(*args, **kwargs)  # type: ignore[misc]
+        self.was_used = True
 
 
 class _Pool:

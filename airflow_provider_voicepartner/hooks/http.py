@@ -364,12 +364,18 @@ class HttpSender:
     def _failure(self, request: ApiRequest, departure: Departure, error: Exception) -> Exception:
         """Judge a request without an answer. The message names kinds of errors only: their texts hold URLs."""
         what = f"{self.gateway} {request.endpoint}"
-        # A body that was never read has not left, wherever the connection broke.
-        kept = request.body is not None and not departure.has_left
-        if kept or provably_not_sent(error):
+        if provably_not_sent(error):
             return _RepeatError(
                 RetryableNotSentError(
                     f"{what}: no connection to the gateway ({_kind_of(error)}); nothing was sent"
+                ),
+                None,
+            )
+        if request.body is not None and not departure.has_left:
+            # Nobody read the body, so it has not left, wherever the connection broke.
+            return _RepeatError(
+                RetryableNotSentError(
+                    f"{what}: the connection broke before the request left ({_kind_of(error)}); nothing was sent"
                 ),
                 None,
             )

@@ -182,7 +182,15 @@ class SendingOperator(BaseOperator):
         report = self._send(context)
         if self._waits and not report.dry_run:
             return self._wait(report, context)
+        if self._is_resumed:
+            # In place of what was left there before the wait; of an attempt that is tried again Airflow drops it.
+            self._push(report, context)
         return report.to_json()
+
+    def _push(self, report: CampaignReport, context: Context) -> None:
+        from airflow_provider_voicepartner.operators.waiting import REPORT_KEY
+
+        context["ti"].xcom_push(key=REPORT_KEY, value=report.to_json())
 
     @property
     def _waits(self) -> bool:
@@ -254,15 +262,10 @@ class SendingOperator(BaseOperator):
     def _wait(self, report: CampaignReport, context: Context) -> dict[str, Any]:
         """Wait until the campaign is complete; first the ids of what was sent are kept where a person can find them."""
         from airflow_provider_voicepartner.hooks.completion import CampaignWatch
-        from airflow_provider_voicepartner.operators.waiting import (
-            REPORT_KEY,
-            read_completion,
-            wait_here,
-            with_delivery,
-        )
+        from airflow_provider_voicepartner.operators.waiting import read_completion, wait_here, with_delivery
 
         options, interval = read_completion(self.completion)
-        context["ti"].xcom_push(key=REPORT_KEY, value=report.to_json())
+        self._push(report, context)
         watch = CampaignWatch(report, options)
         try:
             if self.deferrable:
@@ -308,7 +311,11 @@ class SendingOperator(BaseOperator):
         if event != {"status": "due"}:
             raise ValueError(f"unexpected trigger event {event!r}")
         self._is_resumed = True
-        return self.execute(context)
+        try:
+            return self.execute(context)
+        finally:
+            # ``dag.test`` goes on with this very operator when it tries again.
+            self._is_resumed = False
 
     def _wait_in_triggerer(
         self, error: RetryableNotSentError | OutcomePendingError, ledger: Ledger, time_limit: TimeLimit

@@ -217,7 +217,7 @@ class _Run:
         # Who was stopped in a wait says less than how far we came.
         if self.failure is not None and not isinstance(self.failure, CampaignInterruptedError):
             raise self.failure
-        if not self.finished:
+        if not self.finished and len(self.records) + len(self.undecided) < len(self.campaign.batches):
             raise CampaignInterruptedError("stopped as asked")
         if self.undecided:
             blind = self.sender.ledger.why_blind() if self.sender.ledger.is_blind else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -31,7 +31,9 @@ LOOK_UP_AFTER = (0.0, 2.0, 5.0)
 """Seconds before each look-up: a batch may not be known at once, right after it was taken."""
 FEWEST_SECONDS = 30.0
 MOST_SECONDS = 300.0
-"""Between two rounds of look-ups, while the gateway may still come to know a batch: its age, within these bounds."""
+"""Between two rounds of look-ups, while a batch may still become known: as long as it is old, within these."""
+LONGEST_ANSWER = timedelta(minutes=5)
+"""More than any request takes."""
 
 _WORDS = {Evidence.LOOK_UP: "knows its reference", Evidence.CALLED_BACK: "called back about it"}
 
@@ -115,15 +117,18 @@ class DoubtSettler:
     now: Callable[[], datetime]
     sleep: Callable[[float], None] = time.sleep
 
-    def settle(self, doubts: Iterable[Doubt]) -> list[Verdict]:
+    def settle(self, doubts: Iterable[Doubt]) -> Iterator[Verdict]:
         """
         Settle batches as far as it can be done now.
+
+        One by one: where a repeat sends one of them, that is known before the next is asked about.
 
         :raises CampaignInterruptedError: the campaign was stopped; what is not settled stays in doubt.
         """
         cases = [_Case(doubt) for doubt in doubts]
         self._look_up([case for case in cases if self._can_look_up(case.doubt)])
-        return [self._judge(case) for case in cases]
+        for case in cases:
+            yield self._judge(case)
 
     def _can_look_up(self, doubt: Doubt) -> bool:
         return doubt.can_be_settled and self.messenger.can_look_up(self.message, doubt.claim.reference)
@@ -142,7 +147,7 @@ class DoubtSettler:
         doubt = case.doubt
         try:
             proof = self.messenger.find_proof(
-                self.message, doubt.claim.reference, doubt.recipients, _moment(doubt.claim.at)
+                self.message, doubt.claim.reference, doubt.recipients, _left_at(doubt.claim)
             )
         except CampaignInterruptedError:
             raise
@@ -197,8 +202,10 @@ class DoubtSettler:
         return Verdict(doubt, ask_in=ask_in)
 
     def _is_disproved(self, case: _Case) -> bool:
+        # Of a claim without a time nobody knows whether the gateway had enough of it.
+        is_old = case.doubt.claim.at is not None
         is_asked = self._can_look_up(case.doubt) and self.messenger.can_disprove(self.message)
-        return is_asked and case.is_unlisted and case.proof is None
+        return is_old and is_asked and case.is_unlisted and case.proof is None
 
     def ask_in(self, claim: BatchRecord) -> float | None:
         """Return the seconds after which to ask again; None once the gateway would know a batch that it had taken."""
@@ -210,7 +217,7 @@ class DoubtSettler:
             return None
         age = max(self.now() - claimed, timedelta(0)).total_seconds()
         left = known_within.total_seconds() - age
-        return min(max(age, FEWEST_SECONDS), MOST_SECONDS, left + 1) if left > 0 else None
+        return max(min(age, MOST_SECONDS, left + 1), FEWEST_SECONDS) if left > 0 else None
 
     def _repeat(self, doubt: Doubt) -> BatchRecord | None:
         """
@@ -218,7 +225,7 @@ class DoubtSettler:
 
         A refusal that names the repeat proves that it was sent; any other refusal proves nothing.
         """
-        claim, claimed = doubt.claim, _moment(doubt.claim.at)
+        claim, claimed = doubt.claim.as_claimed, _left_at(doubt.claim)
         if not doubt.can_be_settled or claimed is None:
             return None
         if not self.messenger.repeats_safely(self.now() - claimed):
@@ -246,7 +253,7 @@ class DoubtSettler:
         """Record that a batch was sent, by proof and without an answer: its id and cost are not known."""
         accepted = min(proof.accepted, doubt.claim.size)
         return replace(
-            doubt.claim,
+            doubt.claim.as_claimed,
             phase=Phase.SENT,
             accepted=accepted,
             in_doubt=doubt.claim.size - accepted,
@@ -258,7 +265,7 @@ class DoubtSettler:
 
     def _assumed(self, doubt: Doubt) -> BatchRecord:
         return replace(
-            doubt.claim,
+            doubt.claim.as_claimed,
             phase=Phase.ASSUMED_SENT,
             tag=self._tag(doubt),
             at=self._stamp(),
@@ -275,6 +282,12 @@ class DoubtSettler:
 
 def _moment(at: str | None) -> datetime | None:
     return None if at is None else datetime.fromisoformat(at)
+
+
+def _left_at(claim: BatchRecord) -> datetime | None:
+    """Return since when a batch may have been taken; of one that was answered, the record says only when that was."""
+    at = _moment(claim.at)
+    return at - LONGEST_ANSWER if at is not None and claim.phase is Phase.DISPUTED else at
 
 
 def unsettled(verdicts: Sequence[Verdict], why_blind: str | None) -> VoicePartnerProviderError:

@@ -56,7 +56,7 @@ class Flight:
         """
         resent = 0 if doubted is None else doubted.resent + 1
         if doubted is not None and doubted.reference:
-            return replace(doubted, phase=Phase.CLAIMED, resent=resent)
+            return replace(doubted.as_claimed, resent=resent)
         return BatchRecord(phase=Phase.CLAIMED, reference=new_reference(), size=size, resent=resent)
 
     def claim_now(self, moment: datetime) -> None:

@@ -76,6 +76,9 @@ class Ledger:
         self._store = store
         self.ask_others = ask_others
         self.attempt = 1
+        self.is_open = False
+        """True once :meth:`open` has found nothing against it."""
+        self._step = 0
         self._recalled: tuple[Recollection, ...] = ()
         self._plan: Plan | None = None
         self._records: dict[int, BatchRecord] = {}
@@ -175,17 +178,13 @@ class Ledger:
                 batches=batches,
                 generation=before.generation + 1 if before else 1,
                 send_again=mark or (before.send_again if before else None),
-                since=self._since(before),
+                # The first try that may know of the generation that begins now.
+                since=min(self._missing, default=self._this.number),
             )
             self._records = {}  # The plan travels with the first claim.
         else:
             self._catch_up()
-
-    def _since(self, before: Plan | None) -> int:
-        """Return the first try that may know of the generation that begins now."""
-        if self._missing:
-            return before.since if before else min(1, self._this.number)
-        return self._this.number
+        self.is_open = True
 
     def _begins_anew(self, fingerprint: str, batches: int, mark: str | None) -> bool:
         """Compare what is to be sent with what is recorded."""
@@ -230,8 +229,10 @@ class Ledger:
                 "doubt",
                 len(gone), self._plan.batches, sum(record.phase.is_in_doubt for record in gone),
             )  # fmt: skip
-        # Whatever tries without a trace sent: the user wants it sent again.
-        self._missing = frozenset()
+        # Whatever was sent by tries that left no trace: the user wants it sent again. But one that came after all that
+        # are known may have had this very text, and have sent everything again itself.
+        last = max((number for known in self._recalled for number in known.tries), default=0)
+        self._missing = frozenset(number for number in self._missing if number > last)
 
     def _unknown_to(self, known: Recollection) -> dict[int, BatchRecord]:
         """Return the records that a memory does not have, or not as far."""
@@ -283,24 +284,20 @@ class Ledger:
         """
         if self._plan is None:
             raise unreadable("records before their plan")
-        stamped = {position: replace(record, attempt=self.attempt) for position, record in records.items()}
+        self._step += 1
+        stamped = {
+            position: replace(record, attempt=self.attempt, step=self._step)
+            for position, record in records.items()
+        }
         failure: Exception | None = None
         for memory in self._memories:
-            if failure is not None and not _tells(stamped):
-                break
             try:
-                memory.write(stamped, self._plan)
+                if stamped:
+                    memory.write(stamped, self._plan)
             except Exception as error:
                 failure = failure or error
-        if failure is not None:
-            # Nobody is to be told of a claim that did not count; it did not leave.
-            self._records |= {
-                at: record for at, record in stamped.items() if record.phase is not Phase.CLAIMED
-            }
-            raise failure
+                # Nobody is to be told of a claim that did not count; it did not leave.
+                stamped = {at: record for at, record in stamped.items() if record.phase is not Phase.CLAIMED}
         self._records |= stamped
-
-
-def _tells(records: Mapping[int, BatchRecord]) -> bool:
-    """Say whether there is anything to tell but claims."""
-    return any(record.phase is not Phase.CLAIMED for record in records.values())
+        if failure is not None:
+            raise failure

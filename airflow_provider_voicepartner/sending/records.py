@@ -12,8 +12,16 @@ from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.gateways.model import Receipt
 from airflow_provider_voicepartner.sending.evidence import Evidence
 
-_WHOLE: Final = frozenset({"size", "accepted", "opted_out", "segments", "in_doubt", "resent", "attempt"})
+_WHOLE: Final = frozenset(
+    {"size", "accepted", "opted_out", "segments", "in_doubt", "resent", "attempt", "step"}
+)
 """Of what a record holds as JSON; all else is text."""
+_RARE: Final = ("opted_out", "in_doubt", "resent", "step")
+"""Left out of the JSON where they are 0, which keeps entries small."""
+_STEPS: Final = 2**32
+"""More than an attempt writes."""
+_RANGES: Final = (("attempt", 2**30), ("step", _STEPS))
+"""What fits into a database's integer, so that a record changed by hand is refused and not stumbled over later."""
 
 
 class Phase(StrEnum):
@@ -34,9 +42,6 @@ class Phase(StrEnum):
     def is_in_doubt(self) -> bool:
         """True where nobody knows whether the gateway took the batch."""
         return self in (Phase.CLAIMED, Phase.DISPUTED)
-
-
-_STAGES: Final = {phase: stage for stage, phase in enumerate(Phase)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +65,7 @@ class BatchRecord:
     :param evidence: what settled it, where it was in doubt once.
     :param resent: how often it was sent again while it was in doubt; each of those sendings may have to be paid for.
     :param attempt: the number of the attempt that wrote it; set by the ledger.
+    :param step: which of the attempt's writes it was; set by the ledger.
     """
 
     phase: Phase
@@ -78,6 +84,7 @@ class BatchRecord:
     evidence: Evidence | None = None
     resent: int = 0
     attempt: int = field(default=0, compare=False)
+    step: int = field(default=0, compare=False)
 
     @classmethod
     def of_receipt(
@@ -106,8 +113,25 @@ class BatchRecord:
 
     @property
     def rank(self) -> int:
-        """How far this is: of two records of one batch, the one of the higher rank counts."""
-        return self.attempt * len(_STAGES) + _STAGES[self.phase]
+        """
+        How far this is: of two records of one batch, the one of the higher rank counts.
+
+        Not by phase: in one attempt a batch may be claimed, be in doubt, be claimed again and be refused then, and each
+        of these has something to tell. What an attempt says last is what it knows.
+        """
+        return self.attempt * _STEPS + self.step
+
+    @property
+    def as_claimed(self) -> BatchRecord:
+        """The claim alone, without what an answer said that is disputed now."""
+        return BatchRecord(
+            phase=Phase.CLAIMED,
+            reference=self.reference,
+            size=self.size,
+            at=self.at,
+            again_at=self.again_at,
+            resent=self.resent,
+        )
 
     @property
     def reached_nobody(self) -> bool:
@@ -120,7 +144,7 @@ class BatchRecord:
         values = {name: getattr(self, name) for name in self.__slots__}
         values |= {"phase": self.phase.value, "cost": None if self.cost is None else str(self.cost)}
         values |= {"evidence": None if self.evidence is None else self.evidence.value}
-        rare = {name: None for name in ("in_doubt", "resent") if not values[name]}
+        rare = {name: None for name in _RARE if not values[name]}
         return {name: value for name, value in (values | rare).items() if value is not None}
 
     @classmethod
@@ -134,6 +158,8 @@ class BatchRecord:
             values = {name: data[name] for name in cls.__slots__ if name in data}
             if any(type(value) is not (int if name in _WHOLE else str) for name, value in values.items()):
                 raise TypeError
+            if not all(0 <= values.get(name, 0) < most for name, most in _RANGES):
+                raise ValueError
             values["phase"] = Phase(values["phase"])
             if "evidence" in values:
                 values["evidence"] = Evidence(values["evidence"])

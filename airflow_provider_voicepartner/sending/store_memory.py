@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from airflow_provider_voicepartner.exceptions import CampaignInterruptedError
+from airflow_provider_voicepartner.exceptions import CampaignInterruptedError, RetryableNotSentError
 from airflow_provider_voicepartner.sending.memory import Attempt, Plan, Recollection
 from airflow_provider_voicepartner.sending.records import BatchRecord, Phase, unreadable
 
@@ -64,6 +64,7 @@ class StoreMemory:
         self._task = task
         self._patiently = patiently
         self._number = 0
+        self._numbers: list[int] = []
         self._plan: Plan | None = None
 
     @cached_property
@@ -88,6 +89,7 @@ class StoreMemory:
         connection.execute(self._sql.count, {"campaign": campaign, "number": number, "now": now})
         values = {"campaign": campaign, "number": number, "try_number": attempt.try_number, "at": now}
         connection.execute(self._sql.register, values)
+        self._numbers.append(number)
         return number
 
     def recall(self) -> Recollection:
@@ -104,12 +106,14 @@ class StoreMemory:
             if row is None:
                 return Recollection()
             mine = {"campaign": row.id, "generation": row.generation, "number": self._number}
-            tries = frozenset(connection.execute(self._sql.tries, mine).scalars())
+            attempts = connection.execute(self._sql.tries, mine).all()
             rows = connection.execute(self._sql.batches, mine).all()
         self._plan = _plan_of(row)
         if self._plan is None and rows:
             raise unreadable("batch records without their plan")
         records = {int(position): _record_of(text) for position, text in rows}
+        # A registration that was committed and said to have failed is this attempt's own, and no trace of another.
+        tries = frozenset(try_number for number, try_number in attempts if number not in self._numbers)
         return Recollection(tries=tries, plan=self._plan, records=records)
 
     def write(self, records: Mapping[int, BatchRecord], plan: Plan) -> None:
@@ -117,12 +121,19 @@ class StoreMemory:
         Write records in one transaction.
 
         :raises CampaignInterruptedError: there is a claim among them, and a later attempt has taken over.
+        :raises RetryableNotSentError: the rows of this task instance are gone.
         """
         self._run(lambda connection: self._write(connection, records, plan))
         self._plan = plan
 
     def _write(self, connection: Connection, records: Mapping[int, BatchRecord], plan: Plan) -> None:
-        campaign, attempts = connection.execute(self._sql.lock, self._task.as_row()).one()
+        row = connection.execute(self._sql.lock, self._task.as_row()).one_or_none()
+        if row is None:
+            raise RetryableNotSentError(
+                "the store does not know this campaign any more, as if it had been emptied or replaced meanwhile; "
+                "nothing more is sent"
+            )
+        campaign, attempts = row
         is_new = plan != self._plan
         claims = any(record.phase is Phase.CLAIMED for record in records.values())
         # What became of a batch that has left is true whoever else sends now; to claim another one is not his any more.
@@ -196,7 +207,7 @@ class _Statements:
         self.look = select(campaign).where(is_mine)
         self.count = text(f"UPDATE {campaign.name} SET attempts = :number, at = :now WHERE id = :campaign")
         self.register = insert(attempt)
-        self.tries = select(attempt.c.try_number).where(
+        self.tries = select(attempt.c.number, attempt.c.try_number).where(
             attempt.c.campaign == bindparam("campaign"), attempt.c.number < bindparam("number")
         )
         self.plan = text(

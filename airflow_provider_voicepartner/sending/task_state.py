@@ -9,22 +9,34 @@ before it, so that a later attempt need not read them all.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, Protocol
 
-from airflow_provider_voicepartner.exceptions import ConfigurationError, RetryableNotSentError
+from airflow_provider_voicepartner.exceptions import (
+    CampaignInterruptedError,
+    ConfigurationError,
+    RetryableNotSentError,
+)
 from airflow_provider_voicepartner.sending.memory import Attempt, Plan, Recollection
 from airflow_provider_voicepartner.sending.records import BatchRecord, unreadable
 
 SUMMARY_EVERY: Final = 16
 """
-Entries of which one sums up the others. Measured under Airflow 3.3 on SQLite: a write takes 12 ms with one record and
-15 with 50, a read as long. A campaign of 2,000 batches is then read back with some 140 reads.
+Entries of which one sums up the others; its number is kept for it. Measured under Airflow 3.3 on SQLite: a write takes
+12 ms with one record and 15 with 50, a read as long. A campaign of 2,000 batches is read back with some 140 reads.
 """
 MOST_LOST: Final = 2
-"""Writes that may fail one after the other: then an attempt is over. A reader looks so far ahead."""
+"""Writes that may fail one after the other: then an attempt is over."""
+REACH: Final = MOST_LOST + 1
+"""Numbers behind the last entry that may have been used without a trace: lost ones, and one that is for a summary."""
 MOST_RECORDS: Final = 50
-"""In one entry, when what another memory knows is copied: 10 kB, where Airflow warns above 64."""
+"""In one entry: 10 kB, where Airflow warns above 64."""
+MOST_BYTES: Final = 60_000
+"""In a summary. Where so much is in flight that more would be in it, entries are few, and are read one by one."""
+SLOW_SECONDS: Final = 1.0
+"""After a claim that took so long, an attempt looks whether another one has begun; none begins more quickly."""
 
 _OLD_PLAN: Final = "voicepartner/plan"
 
@@ -58,57 +70,128 @@ class TaskStateMemory:
     The log of one task instance.
 
     :param store: Airflow's.
+    :param clock: seconds that only go forward; injected by tests.
     """
 
     name = "Airflow's task state"
 
-    def __init__(self, store: StateStore) -> None:
+    def __init__(self, store: StateStore, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._store = store
+        self._clock = clock
         self._place = 0
         self._tries: frozenset[int] = frozenset()
         self._stores: frozenset[str] = frozenset()
         self._attempts = 0
+        # What a reader has to read: entries for good, and those that the next summary will stand for.
         self._needed: list[int] = []
+        self._tail: list[int] = []
         self._next = 1
         self._lost = 0
         self._plan: Plan | None = None
         self._records: dict[int, BatchRecord] = {}
         self._not_summed_up: dict[int, BatchRecord] = {}
-        self._before = Recollection()
 
     def register(self, attempt: Attempt) -> int:
         """
         Read the log, and write down that an attempt begins and which entries whoever comes after it needs.
 
-        Airflow itself lets no other attempt write from the moment when this one has begun.
+        Airflow lets no earlier attempt write from the moment when this one has begun. A claim that it let pass before
+        and that is executed only now is looked for again: either it is found here, or whoever made it finds this one.
+
+        This write may be executed late as well, over that of a later attempt. That loses nothing: the later one begins
+        a few numbers further at most, and a reader looks so far ahead.
 
         :raises ConfigurationError: for what cannot be read, or was written by a version before this one.
         """
         self._read()
-        self._before = Recollection(
-            tries=self._tries, stores=self._stores, plan=self._plan, records=dict(self._records)
-        )
         number = max(attempt.number, self._attempts + 1)
         # What failed at the end of an earlier attempt may still be executed, under the numbers behind the last one.
-        self._next += MOST_LOST
-        if len(self._tail) >= SUMMARY_EVERY:
-            self._next += -self._next % SUMMARY_EVERY
-        stores = self._stores | ({attempt.store} if attempt.store else set())
+        end, self._next = self._next, self._next + REACH
+        self._place += 1
         self._store.set(
-            attempt_key(self._place + 1),
+            attempt_key(self._place),
             {
                 "number": number,
                 "tries": sorted(self._tries | {attempt.try_number}),
-                "stores": sorted(stores),
-                "needed": self._needed,
+                "stores": sorted(self._stores | ({attempt.store} if attempt.store else set())),
+                "needed": [*self._needed, *self._tail],
                 "next": self._next,
             },
         )
+        self._look_again(range(end, self._next))
         return number
 
     def recall(self) -> Recollection:
         """Return what the log said before this attempt."""
-        return self._before
+        return Recollection(
+            tries=self._tries, stores=self._stores, plan=self._plan, records=dict(self._records)
+        )
+
+    def write(self, records: Mapping[int, BatchRecord], plan: Plan) -> None:
+        """
+        Append an entry.
+
+        :raises RetryableNotSentError: too many writes have failed one after the other.
+        :raises CampaignInterruptedError: a later attempt has taken over.
+        :raises Exception: whatever Airflow raises.
+        """
+        positions = sorted(records)
+        for start in range(0, max(len(positions), 1), MOST_RECORDS):
+            part = {position: records[position] for position in positions[start : start + MOST_RECORDS]}
+            if self._next % SUMMARY_EVERY == 0 or len(self._tail) >= 2 * SUMMARY_EVERY:
+                self._sum_up()
+            self._append(_entry_of(part, plan, with_plan=plan != self._plan))
+            self._turn_to(plan)
+            self._tail.append(self._next - 1)
+            self._records |= part
+            self._not_summed_up |= part
+
+    def _turn_to(self, plan: Plan) -> None:
+        """Forget an older generation, of which nothing counts any more."""
+        if self._plan is None or plan.generation > self._plan.generation:
+            self._records, self._not_summed_up = {}, {}
+            self._needed, self._tail = [], []
+        self._plan = plan
+
+    def _sum_up(self) -> None:
+        """Write an entry that stands for all since the last summary; without it, those are read one by one."""
+        summary = None
+        if self._plan is not None and self._tail:
+            summary = _entry_of(self._not_summed_up, self._plan, with_plan=True) | {"from": self._tail[0]}
+            if len(json.dumps(summary)) > MOST_BYTES:
+                summary = None
+                self._needed += self._tail
+                self._tail, self._not_summed_up = [], {}
+        if summary is None:
+            return
+        try:
+            self._append(summary)
+        except CampaignInterruptedError:
+            raise
+        except Exception:  # Nothing is lost by it.
+            return
+        self._needed.append(self._next - 1)
+        self._tail, self._not_summed_up = [], {}
+
+    def _append(self, entry: Mapping[str, Any]) -> None:
+        if self._lost >= MOST_LOST:
+            raise RetryableNotSentError(
+                f"Airflow's task state failed {self._lost} times, one after the other; nothing more is sent"
+            )
+        if self._next % SUMMARY_EVERY == 0 and "from" not in entry:
+            self._next += 1
+        number, self._next = self._next, self._next + 1
+        self._lost += 1
+        started = self._clock()
+        self._store.set(log_key(number), entry)
+        self._lost = 0
+        if self._clock() - started >= SLOW_SECONDS and self._is_replaced():
+            raise CampaignInterruptedError(
+                "a later attempt of this task has taken over, so this one sends nothing more"
+            )
+
+    def _is_replaced(self) -> bool:
+        return self._store.get(attempt_key(self._place + 1)) is not None
 
     def _read(self) -> None:
         self._place = self._last_attempt()
@@ -116,67 +199,6 @@ class TaskStateMemory:
             self._read_attempt(self._store.get(attempt_key(self._place)))
         else:
             self._refuse_old_state()
-
-    @property
-    def _tail(self) -> list[int]:
-        """The entries after the last summary."""
-        tail: list[int] = []
-        for number in reversed(self._needed):
-            if number % SUMMARY_EVERY == 0:
-                break
-            tail.append(number)
-        return tail
-
-    def write(self, records: Mapping[int, BatchRecord], plan: Plan) -> None:
-        """
-        Append an entry.
-
-        :raises RetryableNotSentError: too many writes have failed one after the other.
-        :raises Exception: whatever Airflow raises.
-        """
-        is_new = plan != self._plan
-        if is_new and self._plan is not None and plan.generation > self._plan.generation:
-            self._records, self._not_summed_up = {}, {}
-        positions = sorted(records)
-        for start in range(0, max(len(positions), 1), MOST_RECORDS):
-            part = {position: records[position] for position in positions[start : start + MOST_RECORDS]}
-            if self._next % SUMMARY_EVERY == 0:
-                self._sum_up()
-            self._append(part, plan, with_plan=is_new)
-            self._needed.append(self._next - 1)
-            self._plan, is_new = plan, False
-            self._records |= part
-            self._not_summed_up |= part
-
-    def _sum_up(self) -> None:
-        """Write an entry that stands for all since the last summary; without it, those are read one by one."""
-        if self._plan is None:
-            self._next += 1
-            return
-        try:
-            self._append(self._not_summed_up, self._plan, with_plan=True)
-        except Exception:  # Nothing is lost by it.
-            return
-        self._needed = [number for number in self._needed if number % SUMMARY_EVERY == 0]
-        self._needed.append(self._next - 1)
-        self._not_summed_up = {}
-
-    def _append(self, records: Mapping[int, BatchRecord], plan: Plan, *, with_plan: bool) -> None:
-        if self._lost >= MOST_LOST:
-            raise RetryableNotSentError(
-                f"Airflow's task state failed {self._lost} times, one after the other; nothing more is sent"
-            )
-        number, self._next = self._next, self._next + 1
-        self._lost += 1
-        self._store.set(
-            log_key(number),
-            {
-                "generation": plan.generation,
-                **({"plan": plan.to_json()} if with_plan else {}),
-                "batches": {str(position): record.to_json() for position, record in records.items()},
-            },
-        )
-        self._lost = 0
 
     def _last_attempt(self) -> int:
         """Find the last of the places, which follow each other without a gap, with few reads."""
@@ -205,7 +227,8 @@ class TaskStateMemory:
             needed, tries, stores = data["needed"], data["tries"], data["stores"]
             self._attempts, self._next = data["number"], data["next"]
             numbers = [self._attempts, self._next, *needed, *tries]
-            is_right = all(type(number) is int for number in numbers) and all(map(str, stores))
+            is_right = all(type(number) is int and number >= 0 for number in numbers)
+            is_right = is_right and all(isinstance(store, str) for store in stores)
             self._tries, self._stores = frozenset(tries), frozenset(stores)
         except (KeyError, TypeError):
             is_right = False
@@ -221,7 +244,7 @@ class TaskStateMemory:
     def _read_on(self) -> None:
         """Read what the last attempt wrote, by its summaries where there are some."""
         missing, asked = 0, 0
-        while missing <= MOST_LOST:
+        while missing <= 2 * REACH:
             number = self._next + missing
             summary = number + -number % SUMMARY_EVERY
             if summary != asked:
@@ -240,32 +263,54 @@ class TaskStateMemory:
         self._next = number + 1
         return True
 
-    def _take(self, number: int, entry: Any) -> None:
-        """Take over what an entry says; one of an older generation says nothing any more."""
+    def _take(self, number: int, entry: Any) -> dict[int, BatchRecord]:
+        """Take over what an entry says, and return it; one of an older generation says nothing any more."""
         if not isinstance(entry, dict) or type(entry.get("generation")) is not int:
             raise unreadable("an entry of the log")
         if "plan" in entry:
             plan = Plan.from_json(entry["plan"])
             if self._plan is None or plan.generation > self._plan.generation:
-                self._records, self._not_summed_up = {}, {}
-                self._plan = plan
+                self._turn_to(plan)
         if self._plan is None:
             raise unreadable("batch records without their plan")
-        if number % SUMMARY_EVERY == 0:
-            self._needed = [known for known in self._needed if known % SUMMARY_EVERY == 0]
-            self._not_summed_up = {}
-        self._needed.append(number)
-        if entry["generation"] == self._plan.generation:
-            for position, record in _records_of(entry.get("batches")):
-                _keep(self._records, position, record)
-                if number % SUMMARY_EVERY:
-                    _keep(self._not_summed_up, position, record)
+        records = dict(_records_of(entry.get("batches")))
+        if entry["generation"] != self._plan.generation:
+            return {}
+        first = entry.get("from")
+        if type(first) is int:
+            self._needed += [*(known for known in self._tail if known < first), number]
+            self._tail, self._not_summed_up = [], {}
+        else:
+            self._tail.append(number)
+            _keep(self._not_summed_up, records)
+        _keep(self._records, records)
+        return records
+
+    def _look_again(self, numbers: range) -> None:
+        """Take over what was executed while this attempt registered, as its own entry: nobody reads those numbers."""
+        late: dict[int, BatchRecord] = {}
+        for number in numbers:
+            entry = self._store.get(log_key(number))
+            if entry is not None:
+                late |= self._take(number, entry)
+        if late and self._plan is not None:
+            self._append(_entry_of({at: self._records[at] for at in late}, self._plan, with_plan=True))
+            self._tail = [*(known for known in self._tail if known not in numbers), self._next - 1]
 
 
-def _keep(records: dict[int, BatchRecord], position: int, record: BatchRecord) -> None:
-    known = records.get(position)
-    if known is None or record.rank >= known.rank:
-        records[position] = record
+def _entry_of(records: Mapping[int, BatchRecord], plan: Plan, *, with_plan: bool) -> dict[str, Any]:
+    return {
+        "generation": plan.generation,
+        **({"plan": plan.to_json()} if with_plan else {}),
+        "batches": {str(position): record.to_json() for position, record in records.items()},
+    }
+
+
+def _keep(records: dict[int, BatchRecord], more: Mapping[int, BatchRecord]) -> None:
+    for position, record in more.items():
+        known = records.get(position)
+        if known is None or record.rank >= known.rank:
+            records[position] = record
 
 
 def _records_of(batches: Any) -> Iterator[tuple[int, BatchRecord]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import socket
 import ssl
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from random import Random
 
@@ -20,7 +19,7 @@ from airflow_provider_voicepartner.exceptions import (
     RetryableNotSentError,
     SendOutcomeUnknownError,
 )
-from airflow_provider_voicepartner.gateways.wire import ApiRequest
+from airflow_provider_voicepartner.gateways.wire import ApiRequest, ApiResponse
 from airflow_provider_voicepartner.hooks.http import (
     HttpSender,
     asked_wait,
@@ -29,6 +28,7 @@ from airflow_provider_voicepartner.hooks.http import (
 )
 from airflow_provider_voicepartner.hooks.http_log import hide_from_http_logs
 from airflow_provider_voicepartner.sending.messenger import Turn
+from tests.support.gate import FakeGate
 from tests.support.servers import (
     CountingServer,
     FakeTime,
@@ -197,47 +197,6 @@ def test_429_for_ever_gives_up_as_provably_not_sent() -> None:
         assert len(server.received) == 4
 
 
-@dataclass
-class FakeGate:
-    """
-    A rate limit whose turns last for a tenth of a second of a clock that moves when it is told to.
-
-    :param slow: seconds that pass while the store confirms a turn.
-    """
-
-    time: FakeTime
-    slow: float = 0.0
-    passed: list[Turn | None] = field(default_factory=list)
-    renewed: int = 0
-    given_back: list[Turn] = field(default_factory=list)
-    next_wait: float = 0.0
-
-    def pass_through(self, endpoint: str, turn: Turn | None) -> Turn:
-        assert endpoint == "send"
-        self.passed.append(turn)
-        return self._new()
-
-    def _new(self) -> Turn:
-        at = self.time.moment + self.next_wait
-        self.time.moment += self.slow
-        return Turn(0.0, at)
-
-    def is_open(self, turn: Turn) -> bool:
-        assert isinstance(turn.ticket, float)
-        return turn.ticket <= self.time.moment <= turn.ticket + 0.1
-
-    def renew(self, turn: Turn) -> Turn:
-        self.renewed += 1
-        return self._new()
-
-    def left_of(self, turn: Turn) -> float:
-        assert isinstance(turn.ticket, float)
-        return max(0.0, turn.ticket - self.time.moment)
-
-    def give_back(self, turn: Turn) -> None:
-        self.given_back.append(turn)
-
-
 def test_every_request_on_the_wire_has_a_turn_and_only_the_first_one_the_callers() -> None:
     turn, time = Turn(0.0, "taken before"), FakeTime()
     gate = FakeGate(time)
@@ -261,6 +220,40 @@ def test_without_a_turn_nothing_leaves() -> None:
         with pytest.raises(RetryableNotSentError, match="too far"):
             sender.send(SEND)
         assert server.connections == 0
+
+
+@pytest.mark.parametrize("names", [True, False])
+def test_a_429_that_names_a_message_is_in_doubt_and_not_repeated(names: bool) -> None:
+    """A gateway that took the batch and whose proxy refused the answer's way back, for instance."""
+    asked: list[bytes] = []
+
+    def names_a_send(response: ApiResponse) -> bool:
+        asked.append(response.body)
+        return names
+
+    refused, time = answer(429, '{"message_id": 123}', Retry_After="1"), FakeTime()
+    with counting_server(refused, GOOD) as server:
+        sender = sender_for(server.url, time)
+        sender.names_a_send, sender.turn = names_a_send, (gate := FakeGate(time))
+        watched: list[int] = []
+        sender.watch = lambda request, response: watched.append(response.status)
+        if names:
+            with pytest.raises(SendOutcomeUnknownError, match=r"HTTP 429.*names a message"):
+                sender.send(SEND)
+        else:
+            assert sender.send(SEND).status == 200
+        assert len(server.received) == (1 if names else 2)
+    assert asked == [b'{"message_id": 123}']
+    assert watched[0] == 429  # the limit is learnt from it all the same
+    assert gate.given_back == []
+
+
+def test_a_429_to_a_read_is_repeated_whatever_it_names() -> None:
+    with counting_server(answer(429, '{"message_id": 123}', Retry_After="1"), GOOD) as server:
+        sender = sender_for(server.url, FakeTime())
+        sender.names_a_send = lambda response: True
+        assert sender.send(READ).status == 200
+        assert len(server.received) == 2
 
 
 def test_no_connection_is_provably_not_sent_and_repeated() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import subprocess
 import sys
 import time
@@ -37,11 +36,11 @@ from airflow_provider_voicepartner.hooks.voicepartner import VoicePartnerHook
 from airflow_provider_voicepartner.operators.sms import SendSmsOperator
 from airflow_provider_voicepartner.operators.voice import TtsCallOperator
 from airflow_provider_voicepartner.sending.campaign import Campaign, CampaignSender
-from airflow_provider_voicepartner.sending.ledger import Ledger
 from airflow_provider_voicepartner.sending.messenger import TurnTooFarError
 from airflow_provider_voicepartner.sending.pacing import AHEAD
 from airflow_provider_voicepartner.store.engine import StoreUnavailableError, open_store
 from tests.support.gateways import fault, requests
+from tests.support.ledgers import registered
 from tests.support.servers import FakeTime
 from tests.support.tasks import FakeStore, context
 
@@ -100,17 +99,17 @@ def home(airflow_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 class TestStore:
-    def test_lies_under_airflow_home_by_default(self, home: Path, set_connection: Callable[..., str]) -> None:
+    def test_lies_under_airflow_home_by_default(self, home: Path) -> None:
         assert store_url() is None
         assert default_store_url() == f"sqlite:///{home}/voicepartner.db"
-        open_shared_store(hook_of(set_connection), "sms").close()
+        open_shared_store().close()
         assert (home / "voicepartner.db").is_file()
 
     def test_is_the_configured_one(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, airflow_home: Path, set_connection: Any
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, airflow_home: Path
     ) -> None:
         monkeypatch.setenv(SET, f"sqlite:///{tmp_path / 'deep' / 'shared.db'}")
-        open_shared_store(hook_of(set_connection), "sms").close()
+        open_shared_store().close()
         assert (tmp_path / "deep" / "shared.db").is_file()
         assert not (airflow_home / "voicepartner.db").exists()
 
@@ -124,11 +123,11 @@ class TestStore:
         ],
     )
     def test_a_configured_address_that_cannot_work_is_named_without_its_password(
-        self, url: str, monkeypatch: pytest.MonkeyPatch, set_connection: Any
+        self, url: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv(SET, url)
         with pytest.raises(ConfigurationError) as caught:
-            open_shared_store(hook_of(set_connection), "sms")
+            open_shared_store()
         told = str(caught.value)
         assert told.startswith("[voicepartner] store_url: ")
         assert "keeping to the gateways' rate limits" in told
@@ -137,23 +136,23 @@ class TestStore:
         assert caught.value.__context__ is None
 
     def test_a_configured_store_that_is_down_lets_airflow_retry(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, set_connection: Any
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         (tmp_path / "file").touch()
         monkeypatch.setenv(SET, f"sqlite:///{tmp_path}/file/store.db")
         with pytest.raises(
             RetryableNotSentError, match=r"^\[voicepartner\] store_url: .*Nothing was sent"
         ) as caught:
-            open_shared_store(hook_of(set_connection), "sms")
+            open_shared_store()
         assert "rate limits" in str(caught.value)
 
     def test_a_database_that_cannot_be_reached_lets_airflow_retry_and_hides_its_password(
-        self, monkeypatch: pytest.MonkeyPatch, set_connection: Any
+        self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         pytest.importorskip("psycopg")
         monkeypatch.setenv(SET, "postgresql://user:planted-pass@127.0.0.1:9/x")
         with pytest.raises((RetryableNotSentError, ConfigurationError)) as caught:
-            open_shared_store(hook_of(set_connection), "sms")
+            open_shared_store()
         assert "planted-pass" not in str(caught.value)
 
     @pytest.mark.parametrize("url", ["mysql://user:planted-pass@db/x", "sqlite:////proc/none/store.db"])
@@ -183,15 +182,6 @@ class TestStore:
         report = operator.execute(context(FakeStore()))
         assert report["counts"]["accepted"] == 1
         assert "Rate limits are kept within this process only" in caplog.text
-
-    def test_that_limits_are_not_shared_between_machines_is_said_where_there_is_a_limit(
-        self, home: Path, set_connection: Any, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        caplog.set_level(logging.INFO)
-        open_shared_store(hook_of(set_connection), "sms").close()
-        assert "store_url" not in caplog.text
-        open_shared_store(hook_of(set_connection, "voicepartner"), "voicemail").close()
-        assert "to share it between machines, set [voicepartner] store_url" in caplog.text
 
 
 class TestTurns:
@@ -406,7 +396,7 @@ def test_a_campaign_at_the_documented_kind_of_limit_is_never_refused(
         hook.sender.watch = watch
         sender = CampaignSender(
             messenger=hook,
-            ledger=Ledger(FakeStore(), fingerprint="f", try_number=1),
+            ledger=registered(FakeStore()),
             turnstile=turnstile,
             now=hook.sender.now,
         )
@@ -414,6 +404,7 @@ def test_a_campaign_at_the_documented_kind_of_limit_is_never_refused(
             message=Voicemail(audio_token="a1b2c3d4"),
             batches=[(Recipient(f"+3361234567{n}"),) for n in range(5)],
             recipients=5,
+            fingerprint="f",
             max_in_flight=lanes,
         )
         started = time.monotonic()

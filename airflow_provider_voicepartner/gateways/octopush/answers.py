@@ -11,12 +11,12 @@ import pendulum
 
 from airflow_provider_voicepartner.gateways.contradictions import (
     contradicted,
-    is_opaque_id,
     names_id,
+    read_opaque_id,
     warn_of_counts,
 )
 from airflow_provider_voicepartner.gateways.dates import read_date
-from airflow_provider_voicepartner.gateways.errors import GatewayError
+from airflow_provider_voicepartner.gateways.errors import Codes, GatewayError
 from airflow_provider_voicepartner.gateways.model import (
     Balance,
     Cancellation,
@@ -37,6 +37,7 @@ from airflow_provider_voicepartner.gateways.reading import (
     as_objects,
     as_price,
     as_text,
+    as_verdict,
 )
 from airflow_provider_voicepartner.gateways.wire import ApiResponse
 
@@ -82,19 +83,20 @@ def parse_batch(response: ApiResponse, message: Message, recipients: Sequence[Re
 
 def names_a_send(response: ApiResponse) -> bool:
     """Say whether the answer to a send names a ticket, whatever its status and whatever else it says."""
-    return names_id(response, (*_TICKET_KEYS, "ticket"), is_opaque_id)
+    return names_id(response, (*_TICKET_KEYS, "ticket"))
 
 
 def _parse_batch(response: ApiResponse, message: Message, recipients: Sequence[Recipient]) -> Receipt:
     sms = isinstance(message, SmsMessage)
     endpoint = "sms-campaign/send" if sms else "voice-campaign/send"
     data = decode_answer(endpoint, response, safe_to_repeat=False)
+    known = codes.SMS_SEND if sms else codes.VOICE_SEND
     ticket = _ticket(data)
-    if ticket is None or response.status not in (200, 201):
+    if ticket is None or response.status not in (200, 201) or _says_no(data, known):
         raise build_refusal(
             endpoint,
             response,
-            codes.SMS_SEND if sms else codes.VOICE_SEND,
+            known,
             data,
             safe_to_repeat=False,
             problem="the answer holds no ticket",
@@ -122,8 +124,13 @@ def _parse_batch(response: ApiResponse, message: Message, recipients: Sequence[R
 
 
 def _ticket(data: Mapping[str, Any]) -> str | None:
-    found = (as_text(data.get(key)) for key in _TICKET_KEYS)
-    return next((ticket for ticket in found if ticket not in (None, "0")), None)
+    found = (read_opaque_id(data.get(key)) for key in _TICKET_KEYS)
+    return next(filter(None, found), None)
+
+
+def _says_no(data: Mapping[str, Any], known: Codes) -> bool:
+    """Say whether an answer with a ticket speaks of a failure, too: a flag, or the code of a documented error."""
+    return as_verdict(data.get("success")) is False or as_text(data.get("code")) in known.kinds
 
 
 def parse_balance(response: ApiResponse) -> Balance:

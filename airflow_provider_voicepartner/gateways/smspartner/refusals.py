@@ -116,7 +116,7 @@ def names_a_send(response: ApiResponse) -> bool:
 
     Such an answer is never a plain refusal, not even at HTTP 429. Of the answers to other calls it says nothing.
     """
-    if names_id(response, _ID_KEYS, lambda value: read_id(value) is not None):
+    if names_id(response, _ID_KEYS, read_id):
         return True
     try:
         data = loads(response.body)

@@ -9,12 +9,7 @@ from typing import Any
 
 import pendulum
 
-from airflow_provider_voicepartner.gateways.contradictions import (
-    contradicted,
-    is_opaque_id,
-    names_id,
-    warn_of_counts,
-)
+from airflow_provider_voicepartner.gateways.contradictions import contradicted, names_id, warn_of_counts
 from airflow_provider_voicepartner.gateways.dates import read_date
 from airflow_provider_voicepartner.gateways.errors import ErrorKind, GatewayError
 from airflow_provider_voicepartner.gateways.model import (
@@ -96,7 +91,7 @@ def parse_batch(response: ApiResponse, message: Message, recipients: Sequence[Re
 
 def names_a_send(response: ApiResponse) -> bool:
     """Say whether the answer to a send names a campaign, whatever its status and whatever else it says."""
-    return names_id(response, CAMPAIGN_KEYS, is_opaque_id)
+    return names_id(response, CAMPAIGN_KEYS)
 
 
 def _parse_batch(response: ApiResponse, message: Message, recipients: Sequence[Recipient]) -> Receipt:

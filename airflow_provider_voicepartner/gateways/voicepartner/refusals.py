@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from airflow_provider_voicepartner.gateways.contradictions import read_opaque_id
 from airflow_provider_voicepartner.gateways.errors import Codes, ErrorKind, GatewayError, RecipientProblem
 from airflow_provider_voicepartner.gateways.model import Recipient
 from airflow_provider_voicepartner.gateways.reading import (
@@ -89,8 +90,7 @@ def accepted_answer(
 
 def campaign_id(data: Mapping[str, Any]) -> str | None:
     """Read a campaign's id: opaque text, of which the vendor's examples show three lengths; zero is none."""
-    found = as_text(pick(data, *CAMPAIGN_KEYS))
-    return None if found == "0" else found
+    return read_opaque_id(pick(data, *CAMPAIGN_KEYS))
 
 
 def _contradiction(
