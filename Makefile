@@ -1,5 +1,5 @@
 # Two commands matter: `make demo` shows it, `make test` proves it. Both set up what they need.
-.PHONY: help demo test test-all slow standalone lint types contracts unit test-airflow2 bench sandbox format constraints clean
+.PHONY: help demo test test-all slow standalone lint types contracts unit test-airflow2 mutants bench sandbox format constraints clean
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
@@ -64,6 +64,10 @@ unit: $(AIRFLOW3)/.installed ## Tests on the newest Airflow, whole DAGs included
 test-airflow2: $(AIRFLOW2)/.installed ## Operators, hooks and sensor on Airflow 2.11
 	$(AIRFLOW2)/bin/python -m pytest $(ON_AIRFLOW2) -m "not airflow3 and not slow" -n 2 --dist loadfile
 
+mutants: $(AIRFLOW3)/.installed ## Which small faults no test notices; SEED=1 SAMPLE=400 MODULES="sending/*.py ..."
+	@$(BIN)/python -m scripts.mutants --seed $(or $(SEED),1) --sample $(or $(SAMPLE),400) \
+	  $(if $(MODULES),--modules $(MODULES))
+
 bench: $(AIRFLOW3)/.installed ## Speed and memory, as ratios within one run, into docs/benchmarks.md
 	$(BIN)/python -m benchmarks
 
@@ -78,4 +82,4 @@ constraints: ## Resolve the pinned versions anew (needs the package index)
 	@$(PYTHON) scripts/constraints.py
 
 clean: ## Remove what the other targets made
-	rm -rf $(AIRFLOW3) $(AIRFLOW2) .demo .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(AIRFLOW3) $(AIRFLOW2) .demo .mutants .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

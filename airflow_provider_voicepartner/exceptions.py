@@ -10,6 +10,7 @@ from __future__ import annotations
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
 from airflow_provider_voicepartner.gateways.errors import ErrorKind, GatewayError, RecipientProblem
+from airflow_provider_voicepartner.gateways.model import Receipt
 
 
 class VoicePartnerProviderError(AirflowException):
@@ -73,7 +74,7 @@ class OutcomePendingError(VoicePartnerProviderError):
     :param retry_after: seconds after which it is worth asking.
     """
 
-    def __init__(self, message: str, *, retry_after: float) -> None:
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
 
@@ -109,6 +110,22 @@ class OutsideSendingWindowError(VoicePartnerProviderError, AirflowFailException)
 def ends_retries(error: BaseException) -> bool:
     """Say whether Airflow fails the task at once for an error, however many ``retries`` it has left."""
     return isinstance(error, AirflowFailException)
+
+
+def nobody_taken(gateway: str, endpoint: str, receipt: Receipt) -> RejectedError:
+    """Turn the receipt of a batch in which everybody was refused into the error for whoever sends just that batch."""
+    problems = tuple(
+        RecipientProblem(refused.phone_number or None, refused.code, refused.reason)
+        for refused in receipt.refused
+    )
+    why = "; ".join(dict.fromkeys(problem.reason for problem in problems))
+    codes = {problem.code for problem in problems}
+    return RejectedError(
+        f"{gateway} {endpoint}: each of the {len(problems)} recipients was refused, and nothing was sent: {why}",
+        code=codes.pop() if len(codes) == 1 else None,
+        kind=ErrorKind.REJECTED,
+        recipients=problems,
+    )
 
 
 def from_gateway(error: GatewayError, *, retry_after: float | None = None) -> VoicePartnerProviderError:

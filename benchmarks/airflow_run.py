@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.environment import ORDER, PROJECT
+from benchmarks.environment import IN_MEMORY, ORDER, PROJECT
 
 RUN = "benchmark_campaign"
 
@@ -36,19 +36,18 @@ def load() -> dict[str, Any]:
     return dict(bag.dags)
 
 
-def order(ledger: str) -> Path:
-    """Tell the operator where its ledger is; return the file in which it tells how long it took."""
+def order(store: str | None) -> Path:
+    """Tell the operator its store, None for the usual one; return the file in which it tells how long it took."""
     home = Path(os.environ["AIRFLOW_HOME"])
     told = home / "ended.json"
     told.unlink(missing_ok=True)
-    os.environ[ORDER] = json.dumps({"ledger": ledger, "began": str(home / "began.json"), "ended": str(told)})
+    os.environ[ORDER] = json.dumps({"store": store, "began": str(home / "began.json"), "ended": str(told)})
     return told
 
 
 def run_dag(dags: dict[str, Any], name: str, to: str) -> dict[str, Any]:
     """Run a DAG to its end; return its seconds, from outside and, for a campaign, in the operator."""
-    ledger = "memory" if name == "memory" else "airflow"
-    told = order(ledger)
+    told = order(IN_MEMORY if name == "none" else None)
     dag = dags["benchmark_mapped" if name == "mapped" else RUN]
     started = time.monotonic()
     run = dag.test(run_conf={"to": to})
@@ -67,7 +66,7 @@ def second_attempt(dags: dict[str, Any]) -> dict[str, Any]:
     from airflow.utils.state import TaskInstanceState
     from sqlalchemy import select
 
-    told = order("airflow")
+    told = order(None)
     task = dags[RUN].get_task("send")
     with create_session() as session:
         latest = select(TaskInstance).where(TaskInstance.state == TaskInstanceState.RUNNING)
@@ -83,7 +82,7 @@ def second_attempt(dags: dict[str, Any]) -> dict[str, Any]:
 def main() -> None:
     """Run what is asked for, one after another."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("runs", nargs="+", help="airflow=FILE, memory=FILE, mapped=, again=")
+    parser.add_argument("runs", nargs="+", help="both=FILE, none=FILE, mapped=, again=")
     given = parser.parse_args()
     found = []
     with contextlib.redirect_stdout(sys.stderr):

@@ -13,6 +13,8 @@ from typing import IO, Any
 PROJECT = Path(__file__).resolve().parent.parent
 GATEWAY = "BENCHMARK_GATEWAY"
 ORDER = "BENCHMARK_ORDER"
+STORE = "AIRFLOW__VOICEPARTNER__STORE_URL"
+IN_MEMORY = "sqlite://"
 BODIES = "BENCHMARK_BODIES"
 TEXT = "Votre commande est prete, elle vous attend au magasin."
 LONGEST = 300.0

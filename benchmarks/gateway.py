@@ -27,6 +27,7 @@ NUMBER = "+33612345678"
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _TAG = re.compile(rb'"tag": *"([^"]+)"')
+_NUMBER = re.compile(rb"\+\d+")
 
 
 @dataclass
@@ -36,6 +37,8 @@ class _State:
 
     :param delay: seconds before each answer to a send.
     :param answers: so many sends are answered; later ones arrive and are left without an answer.
+    :param told: ids that were told; none is told twice, not after a reset either.
+    :param unanswered: the bodies of sends without an answer, by their tags.
     """
 
     delay: float = 0.0
@@ -44,7 +47,8 @@ class _State:
     recipients: int = 0
     questions: int = 0
     first: float | None = None
-    tags: set[str] = field(default_factory=set)
+    told: int = 0
+    unanswered: dict[str, bytes] = field(default_factory=dict)
 
 
 class _Client(asyncio.Protocol):
@@ -76,9 +80,8 @@ class _Client(asyncio.Protocol):
     def _answer(self, url: Any, body: bytes) -> None:
         state, query = self._states[0], {name: values[0] for name, values in parse_qs(url.query).items()}
         if url.path == "/reset":
-            self._states[0] = _State(
-                delay=float(query["delay"]), answers=int(query["answers"]), tags=state.tags
-            )
+            kept: dict[str, Any] = {"told": state.told, "unanswered": state.unanswered}
+            self._states[0] = _State(delay=float(query["delay"]), answers=int(query["answers"]), **kept)
             self._write(200, {})
         elif url.path == "/stats":
             seen = {"sends": state.sends, "recipients": state.recipients, "first": state.first}
@@ -103,11 +106,12 @@ class _Client(asyncio.Protocol):
         state.sends += 1
         numbers = body.count(b"+")
         state.recipients += numbers
-        if tag := _TAG.search(body):
-            state.tags.add(tag[1].decode())
         if state.sends > state.answers:
+            if tag := _TAG.search(body):
+                state.unanswered[tag[1].decode()] = body
             return
-        told = _taken(state.sends, numbers)
+        state.told += 1
+        told = _taken(state.told, numbers)
         if state.delay:
             asyncio.get_running_loop().call_later(state.delay, self._write, status, told)
         else:
@@ -121,10 +125,11 @@ class _Client(asyncio.Protocol):
         self._write(200, told | ({"message_id": query["messageId"]} if "messageId" in query else {}))
 
     def _tell_status(self, tag: str) -> None:
-        known = tag in self._states[0].tags
-        entries = [{"phoneNumber": "+33612345678", "status": "Delivered"}]
+        body = self._states[0].unanswered.get(tag)
+        numbers = [number.decode() for number in _NUMBER.findall(body or b"")]
+        entries = [{"phoneNumber": number, "status": "Delivered"} for number in numbers]
         good = {"success": True, "code": 200, "StatutResponse_List": entries}
-        self._write(200, good if known else {"success": False, "code": 4, "message": "not found"})
+        self._write(200, good if body else {"success": False, "code": 4, "message": "not found"})
 
     def _write(self, status: int, told: dict[str, Any]) -> None:
         body = json.dumps(told).encode()
@@ -144,7 +149,7 @@ class Gateway:
     url: str
 
     def reset(self, *, delay: float = 0.0, answers: int = sys.maxsize) -> None:
-        """Count anew; the tags of earlier sends stay known."""
+        """Count anew; earlier sends without an answer stay known by their tags."""
         self._ask(f"reset?delay={delay}&answers={answers}")
 
     def stats(self) -> dict[str, Any]:

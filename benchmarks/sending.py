@@ -24,19 +24,17 @@ _UNPOOLED = 300
 
 @dataclass
 class MemoryStore:
-    """A ledger's store that outlives nothing; it also looks at the memory at each write."""
+    """A task state that keeps nothing; it also looks at the memory at each write."""
 
-    values: dict[str, Any] = field(default_factory=dict)
     megabytes: list[float] = field(default_factory=list)
     writes: int = 0
 
     def get(self, key: str, default: Any = None) -> Any:
-        """Return the value."""
-        return self.values.get(key, default)
+        """Return nothing."""
+        return default
 
     def set(self, key: str, value: Any, *, retention: Any = None) -> None:
-        """Keep a copy of the value."""
-        self.values[key] = dict(value)
+        """Count the write."""
         self.writes += 1
         if self.writes % _LOOK_EVERY == 0:
             self.megabytes.append(resident_megabytes())
@@ -87,6 +85,10 @@ def measure(path: Path, url: str) -> dict[str, Any]:
     """Run the campaign between two halves of the loop; return seconds of each, and the growth of memory in MB."""
     from airflow_provider_voicepartner.operators.sending import campaign_of, plan_of, send_campaign
     from airflow_provider_voicepartner.operators.sms import SendSmsOperator
+    from airflow_provider_voicepartner.sending.ledger import Ledger, Try
+    from airflow_provider_voicepartner.sending.stop import StopSign
+    from airflow_provider_voicepartner.sending.task_state import TaskStateMemory
+    from airflow_provider_voicepartner.store.engine import open_store
 
     operator = SendSmsOperator(task_id="send", to=str(path), message=TEXT)
     hook = operator._hook()
@@ -104,10 +106,15 @@ def measure(path: Path, url: str) -> dict[str, Any]:
     first_half = bare_loop(url, bodies[:half])
     bare_cpu = time.process_time() - bare_cpu
     store = MemoryStore()
-    context: Any = {"task_state_store": store, "ti": SimpleNamespace(try_number=1)}
+    context: Any = {"ti": SimpleNamespace(map_index=-1)}
+    ledger = Ledger([TaskStateMemory(store)], Try(1), is_complete=True)
+    ledger.register()
     campaign = campaign_of(operator, message, plan, longest_wait=None)
     started, cpu = time.monotonic(), time.process_time()
-    report = send_campaign(campaign, plan, hook, context, stop=operator._stop, dry_run=False)
+    report = send_campaign(
+        campaign, plan, hook, context,
+        ledger=ledger, store=open_store("sqlite://"), stop=StopSign(), dry_run=False,
+    )  # fmt: skip
     sending, cpu = time.monotonic() - started, time.process_time() - cpu
     second_half = bare_loop(url, bodies[half:])
     assert report.counts["accepted"] == plan.recipients

@@ -52,7 +52,7 @@ class Group:
 
 DB: Final = Group(
     "db",
-    "The store: the database of delivery reports and rate limits",
+    "The store: the database of the ledger, delivery reports and rate limits",
     (
         Command(
             "upgrade",
@@ -61,7 +61,7 @@ DB: Final = Group(
         ),
         Command(
             "purge",
-            "Delete old delivery reports, replies and dead letters, which are personal data",
+            "Delete old delivery reports, replies and dead letters, which are personal data, and old campaigns",
             f"{_CLI}.db.purge",
             (
                 Argument(
@@ -70,6 +70,15 @@ DB: Final = Group(
                         "required": True,
                         "metavar": "AGE",
                         "help": "what was received longer ago goes: a number and s, m, h, d or w, such as 30d",
+                    },
+                ),
+                Argument(
+                    ("--ledger-older-than",),
+                    {
+                        "default": "90d",
+                        "metavar": "AGE",
+                        "help": "campaigns whose last attempt began longer ago go too; a task that is retried or "
+                        "cleared later does not know what it sent. 90d unless given",
                     },
                 ),
                 Argument(("--dry-run",), {"action": "store_true", "help": "only count what would go"}),

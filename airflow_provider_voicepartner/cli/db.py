@@ -36,31 +36,35 @@ def upgrade(_: Namespace) -> None:
 
 def purge(arguments: Namespace) -> None:
     """Delete what was received longer ago than ``--older-than``, or count it."""
-    age = read_age(arguments.older_than)
+    ages = {
+        "older_than": read_age(arguments.older_than),
+        "ledger_older_than": read_age(arguments.ledger_older_than, "--ledger-older-than"),
+    }
     configured = store_url()
     store = open_store(
         configured or default_store_url(), purpose="deleting old reports", upgrade=configured is None
     )
     try:
         reports = DeliveryStore(store)
-        done = reports.count_old(older_than=age) if arguments.dry_run else reports.purge(older_than=age)
+        done = reports.count_old(**ages) if arguments.dry_run else reports.purge(**ages)
     finally:
         store.close()
     told = ", ".join(f"{count} {name}" for name, count in done.items())
     say(f"{'Would delete' if arguments.dry_run else 'Deleted'} from the store {store.name}: {told}.")
 
 
-def read_age(text: str) -> timedelta:
+def read_age(text: str, argument: str = "--older-than") -> timedelta:
     """
     Read an age such as ``30d``.
 
+    :param argument: the name that an error gives.
     :raises CommandError: for anything that is not a whole number and a unit, above zero, up to a hundred years.
     """
     found = _AGE.fullmatch(text.strip())
     seconds = int(found[1]) * _SECONDS[found[2].lower()] if found else 0
     if not 0 < seconds <= _OLDEST:
         raise CommandError(
-            "--older-than must be a whole number above zero and one of s, m, h, d and w, such as 30d or 12h, "
+            f"{argument} must be a whole number above zero and one of s, m, h, d and w, such as 30d or 12h, "
             "and at most a hundred years"
         )
     return timedelta(seconds=seconds)

@@ -15,7 +15,8 @@ import pendulum
 from airflow_provider_voicepartner.cli.running import CommandError, say
 from airflow_provider_voicepartner.delivery.store import CampaignKey, DeliveryStore, of_reference
 from airflow_provider_voicepartner.hooks.callbacks import CallbackConfig, open_receiver_store
-from airflow_provider_voicepartner.hooks.http import hide_from_http_logs, new_session
+from airflow_provider_voicepartner.hooks.http import new_session
+from airflow_provider_voicepartner.hooks.http_log import hide_from_http_logs
 from airflow_provider_voicepartner.sending.fingerprint import new_reference
 
 if TYPE_CHECKING:

@@ -185,6 +185,15 @@ class Statements:
             "lists of mapped tasks": _old(
                 text, schema.mapped_list.name, "task, map_index, fingerprint", "at"
             ),
+            # A campaign goes before what belongs to it: batches without one say nothing, but a campaign without its
+            # batches would say that nothing was sent.
+            "campaigns of the ledger": _old(text, schema.campaign.name, "id", "at"),
+            "attempts of the ledger": _orphans(
+                text, schema.attempt.name, "campaign, number", schema.campaign.name
+            ),
+            "batches of the ledger": _orphans(
+                text, schema.batch.name, "campaign, generation, position", schema.campaign.name
+            ),
             "reservations": _old(text, schema.rate_slot.name, "id", "at"),
         }
 
@@ -212,6 +221,16 @@ def _old(text: Any, table: str, key: str, time: str) -> Old:
     some = f"SELECT {key} FROM {table} WHERE {time} < :before LIMIT :limit"
     return Old(
         count=text(f"SELECT count(*) FROM {table} WHERE {time} < :before"),
+        delete=text(f"DELETE FROM {table} WHERE ({key}) IN ({some})"),
+    )
+
+
+def _orphans(text: Any, table: str, key: str, campaigns: str) -> Old:
+    """Return what deletes the rows of campaigns that are gone, and counts those of campaigns that would go."""
+    which = f"FROM {table} WHERE campaign NOT IN (SELECT id FROM {campaigns} WHERE at >= :before)"
+    some = f"SELECT {key} {which} LIMIT :limit"
+    return Old(
+        count=text(f"SELECT count(*) {which}"),
         delete=text(f"DELETE FROM {table} WHERE ({key}) IN ({some})"),
     )
 

@@ -74,6 +74,16 @@ KEPT_DEAD_LETTERS: Final = 1_000
 
 _CAMPAIGNS_A_READ: Final = 20
 _ROWS_A_PURGE: Final = 2_000
+LEDGER_DAYS: Final = timedelta(days=90)
+"""How long the ledger is kept after the last attempt: a task that is cleared sooner sends nobody anything twice."""
+_LEDGER: Final = frozenset(
+    {
+        "lists of mapped tasks",
+        "campaigns of the ledger",
+        "attempts of the ledger",
+        "batches of the ledger",
+    }
+)
 _PACING_DAYS: Final = timedelta(days=3)
 
 
@@ -301,25 +311,31 @@ class DeliveryStore:
         with self._store.read() as connection:
             return int(connection.execute(self._sql.last_event).scalar() or 0)
 
-    def count_old(self, *, older_than: timedelta) -> dict[str, int]:
+    def count_old(
+        self, *, older_than: timedelta, ledger_older_than: timedelta = LEDGER_DAYS
+    ) -> dict[str, int]:
         """Count what :meth:`purge` would delete, by table."""
         with self._store.read() as connection:
             return {
                 name: int(connection.execute(old.count, {"before": before}).scalar_one())
-                for name, old, before in self._old(older_than)
+                for name, old, before in self._old(older_than, ledger_older_than)
             }
 
-    def purge(self, *, older_than: timedelta) -> dict[str, int]:
+    def purge(self, *, older_than: timedelta, ledger_older_than: timedelta = LEDGER_DAYS) -> dict[str, int]:
         """
         Delete what was received longer ago, a little at a time, so that writers wait only for moments.
 
-        Reservations of the rate limits stay for three days at least: the limits look back at them.
+        Reservations of the rate limits stay for three days at least: the limits look back at them. The ledger has an
+        age of its own: a task that is retried or cleared goes on from it, and before Airflow 3.3 nothing else knows
+        what was sent.
 
+        :param older_than: age of what gateways told.
+        :param ledger_older_than: age of the newest attempt at a campaign.
         :returns: rows deleted, by table.
         :raises InvalidArgumentError: an age that is not above zero.
         """
         deleted: dict[str, int] = {}
-        for name, old, before in self._old(older_than):
+        for name, old, before in self._old(older_than, ledger_older_than):
             deleted[name] = count = self._delete_some(old, before)
             while count == _ROWS_A_PURGE:
                 count = self._delete_some(old, before)
@@ -336,12 +352,15 @@ class DeliveryStore:
                 connection.exec_driver_sql("PRAGMA secure_delete=ON")
             return connection.execute(old.delete, {"before": before, "limit": _ROWS_A_PURGE}).rowcount
 
-    def _old(self, older_than: timedelta) -> Iterator[tuple[str, Old, float]]:
-        if older_than <= timedelta(0):
-            raise InvalidArgumentError("older_than", "must be above zero")
+    def _old(self, older_than: timedelta, ledger_older_than: timedelta) -> Iterator[tuple[str, Old, float]]:
+        for argument, age in (("older_than", older_than), ("ledger_older_than", ledger_older_than)):
+            if age <= timedelta(0):
+                raise InvalidArgumentError(argument, "must be above zero")
         now = self._now()
         for name, old in self._sql.old.items():
-            age = max(older_than, _PACING_DAYS) if name == "reservations" else older_than
+            age = ledger_older_than if name in _LEDGER else older_than
+            if name == "reservations":
+                age = max(age, _PACING_DAYS)
             yield name, old, now - age.total_seconds()
 
     def _read(self, statement: Any, keys: Collection[CampaignKey]) -> list[Any]:

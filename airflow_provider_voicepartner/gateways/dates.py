@@ -100,6 +100,21 @@ def round_up_to_minutes(moment: pendulum.DateTime, step: int) -> pendulum.DateTi
     return floor + timedelta(minutes=missing)
 
 
+def is_before(moment: pendulum.DateTime, other: datetime) -> bool:
+    """
+    Say whether a moment that a gateway wrote is certainly before another one.
+
+    A zone-less hour that the clock repeats in October may mean the later of two moments; and zero on the clock of 1970
+    is how some write "not yet", so it is before nothing.
+
+    :param moment: as :func:`read_date` gives it.
+    :param other: aware.
+    """
+    if moment.timestamp() <= 0:
+        return False
+    return moment.in_timezone(PARIS).replace(fold=1) < other
+
+
 def read_date(value: object) -> pendulum.DateTime | None:
     """
     Read a date from the wire: Unix seconds (number or text), ``YYYY-MM-DD HH:MM:SS`` taken as Paris time, or ISO 8601.

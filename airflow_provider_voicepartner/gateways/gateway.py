@@ -99,8 +99,20 @@ class Gateway(Protocol):
         """
         Read the answer to a batch.
 
-        :raises GatewayError: for anything but a success with an id; its kind says whether the batch may have left.
+        :returns: its counts add up to the batch's size, and never say more than the answer proves. Without an id when
+            everybody in the batch is refused by name.
+        :raises GatewayError: for anything else; its kind says whether the batch may have left.
         """
+
+    def names_a_send(self, response: ApiResponse) -> bool:
+        """
+        Say whether the answer to a send names a campaign or a recipient that was taken, whatever its status.
+
+        Such an answer is never a plain refusal, not even at HTTP 429. Of the answers to other calls it says nothing.
+        """
+
+    def knows_status(self, word: str) -> bool:
+        """Say whether a word is one of the gateway's delivery statuses; an error text in its place is not."""
 
     def build_balance(self) -> ApiRequest:
         """Build the request that reads the balance; also the cheapest check of a key."""

@@ -189,15 +189,18 @@ class RefusedRecipient:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
     """
-    What a gateway answered to a batch that it took.
+    What a gateway answered to a batch that it took, or of which it refused everybody by name.
 
-    :param gateway_id: the gateway's id of the batch, as text; None when it took nobody of it.
-    :param accepted: recipients taken.
-    :param cost: price of the batch, None where the answer does not tell.
+    ``accepted``, the number of ``refused`` and ``in_doubt`` add up to the batch's size.
+
+    :param gateway_id: the gateway's id of the batch, as text; None when everybody in it was refused by name, so that
+        nothing was taken.
+    :param accepted: recipients taken; may be 0.
+    :param cost: price of the batch, above 0; None where the answer does not tell, or tells 0 or less.
     :param currency: ISO 4217 code.
     :param segments: messages charged (SMS segments, or calls), None where the answer does not tell.
-    :param refused: recipients dropped one by one.
-    :param in_doubt: recipients of whom the answer does not tell whether they were taken.
+    :param refused: recipients dropped one by one; one without a number where the answer counts and does not name.
+    :param in_doubt: recipients of whom the answer does not say, or says two things, whether they were taken.
     :param duration: seconds spoken, for voice.
     :param remaining_credit: balance after this batch.
     :param raw: the whole answer, unknown keys included.

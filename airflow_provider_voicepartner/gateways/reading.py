@@ -104,6 +104,12 @@ def as_decimal(value: Any) -> Decimal | None:
     return number if number.is_finite() and abs(number.adjusted()) < _MAX_DIGITS else None
 
 
+def as_price(value: Any) -> Decimal | None:
+    """Read what a send cost; 0 and less are not told: nobody sends for nothing, and a budget must not believe it."""
+    price = as_decimal(value)
+    return price if price is not None and price > 0 else None
+
+
 def as_bool(value: Any) -> bool | None:
     """Read a flag that may come as true/false, 0/1 or their texts; anything else gives None."""
     if isinstance(value, bool):

@@ -59,6 +59,10 @@ class StatusWords:
     def _fold(word: str) -> str:
         return " ".join(word.replace("_", " ").split()).casefold()
 
+    def knows(self, word: str) -> bool:
+        """Say whether a word is one of the gateway's statuses. Nothing is logged."""
+        return self._fold(word) in self._words
+
     def read(self, word: str | None) -> DeliveryStatus:
         """
         Map a word; one that is not documented is pending, and is logged once per process.

@@ -19,6 +19,7 @@ from airflow_provider_voicepartner.exceptions import (
     DeliveryUnconfirmedError,
     VoicePartnerProviderError,
     from_gateway,
+    nobody_taken,
 )
 from airflow_provider_voicepartner.gateways.errors import GatewayError
 from airflow_provider_voicepartner.gateways.gateway import Gateway
@@ -38,7 +39,6 @@ from airflow_provider_voicepartner.hooks.callbacks import (
     CallbackConfig,
     callback_config,
     reports_by_batch,
-    was_reported,
 )
 from airflow_provider_voicepartner.hooks.checking import checked, plan_valid_recipients
 from airflow_provider_voicepartner.hooks.connection import (
@@ -47,14 +47,16 @@ from airflow_provider_voicepartner.hooks.connection import (
     read_credentials,
     read_extra,
 )
+from airflow_provider_voicepartner.hooks.evidence import CALLED_BACK_WITHIN, find_calls
 from airflow_provider_voicepartner.hooks.http import (
     HttpSender,
     asked_wait,
-    hide_from_http_logs,
     new_session,
 )
-from airflow_provider_voicepartner.sending.evidence import Evidence
+from airflow_provider_voicepartner.hooks.http_log import hide_from_http_logs
+from airflow_provider_voicepartner.sending.evidence import Proof
 from airflow_provider_voicepartner.sending.fingerprint import new_reference
+from airflow_provider_voicepartner.sending.messenger import Turn
 
 Answer = TypeVar("Answer")
 Built = TypeVar("Built")
@@ -140,6 +142,7 @@ class GatewayHook(BaseHook):
             secrets=_secrets(self.credentials),
             rate_limit_wait=self.rate_limit_wait,
             session=session,
+            names_a_send=getattr(self.gateway, "names_a_send", None),
         )
 
     def rate_limits(self, endpoint: str) -> Windows:
@@ -169,34 +172,34 @@ class GatewayHook(BaseHook):
         """
         _ = self.sender
 
-    def run(self, request: ApiRequest, *, has_turn: bool = False) -> ApiResponse:
+    def run(self, request: ApiRequest, *, turn: Turn | None = None) -> ApiResponse:
         """
         Authenticate and send a request of the gateway, also one that has no method here yet.
 
         It is repeated only if ``request.safe_to_repeat``, or when it provably was not taken (no connection, HTTP 429).
 
         :param request: without the key.
-        :param has_turn: the caller has waited for the rate limit already.
+        :param turn: at the rate limit, of the request's endpoint; None waits for one.
         :returns: the answer, unread, whatever its status.
         :raises ConfigurationError: nothing was sent, and would not be: the key, the login or the request is unusable.
         :raises RetryableNotSentError: nothing was sent.
         :raises SendOutcomeUnknownError: it left, and no answer came.
         """
         sender = self.sender
-        return sender.send(checked(self.gateway.authenticate, request, self.credentials), has_turn=has_turn)
+        return sender.send(checked(self.gateway.authenticate, request, self.credentials), turn=turn)
 
     def call(
-        self, request: ApiRequest, parse: Callable[[ApiResponse], Answer], *, has_turn: bool = False
+        self, request: ApiRequest, parse: Callable[[ApiResponse], Answer], *, turn: Turn | None = None
     ) -> Answer:
         """
         Run a request and read its answer.
 
         :param request: without the key.
         :param parse: one of the gateway's ``parse_*`` functions.
-        :param has_turn: the caller has waited for the rate limit already.
+        :param turn: at the rate limit, of the request's endpoint; None waits for one.
         :raises VoicePartnerProviderError: what the answer proves, see ``exceptions``.
         """
-        response = self.run(request, has_turn=has_turn)
+        response = self.run(request, turn=turn)
         failure: VoicePartnerProviderError
         try:
             return parse(response)
@@ -224,13 +227,16 @@ class GatewayHook(BaseHook):
         :param callbacks: where the gateway reports, for gateways that take it per request.
         :param simulate: ask for price and checks only; nothing is sent or billed.
         :raises ConfigurationError: an argument that no gateway would take; nothing was sent.
-        :raises NotSentError: nothing was sent, or it was refused.
+        :raises NotSentError: nothing was sent, or it was refused; also where everybody was refused by name.
         :raises SendOutcomeUnknownError: in doubt.
         """
         request = self.build_batch(
             message, recipients, reference=reference, send_at=send_at, callbacks=callbacks, simulate=simulate
         )
-        return self.deliver(request, message, recipients)
+        receipt = self.deliver(request, message, recipients)
+        if receipt.gateway_id is None:
+            raise nobody_taken(self.gateway.NAME, request.endpoint, receipt)
+        return receipt
 
     def deliver(
         self,
@@ -238,7 +244,7 @@ class GatewayHook(BaseHook):
         message: Message,
         recipients: Sequence[Recipient],
         *,
-        has_turn: bool = False,
+        turn: Turn | None = None,
     ) -> Receipt:
         """
         Send a request of :meth:`build_batch` and read the answer; errors as there.
@@ -246,12 +252,12 @@ class GatewayHook(BaseHook):
         :param request: as built.
         :param message: the same as for building.
         :param recipients: the same as for building.
-        :param has_turn: the caller has waited for the rate limit already.
+        :param turn: at the rate limit, of the request's endpoint; None waits for one.
         """
         return self.call(
             request,
             lambda response: self.gateway.parse_batch(response, message, recipients),
-            has_turn=has_turn,
+            turn=turn,
         )
 
     def money_left(self) -> Decimal | None:
@@ -263,10 +269,36 @@ class GatewayHook(BaseHook):
         """Say whether there is anywhere to look whether a batch was sent: at the gateway, or in what it called back."""
         return self.tag_of(message, reference) is not None or self._is_called_back
 
-    def find_proof(self, message: Message, reference: str) -> Evidence | None:
-        """Return what proves that a batch was sent: here, that it was called back about. None proves nothing."""
-        is_reported = self._is_called_back and was_reported(self.gateway.NAME, reference)
-        return Evidence.CALLED_BACK if is_reported else None
+    def find_proof(
+        self, message: Message, reference: str, recipients: Sequence[Recipient], since: datetime | None
+    ) -> Proof | None:
+        """
+        Look for what shows that a batch was sent, and to whom of it: here, what was called back about it.
+
+        :param message: what the batch says.
+        :param reference: our own id of the batch.
+        :param recipients: of the batch.
+        :param since: when it was claimed; None where that is not known.
+        :returns: None when nothing at all is listed; a proof of nobody when something is, and nothing of it counts.
+        :raises VoicePartnerProviderError: there was no proper answer.
+        """
+        return find_calls(self.gateway, reference, recipients) if self._is_called_back else None
+
+    def known_within(self, message: Message) -> timedelta | None:
+        """
+        Return how long after its claim a batch may still come to be found; None where there is nothing to ask.
+
+        :param message: what the batch says.
+        """
+        return CALLED_BACK_WITHIN if self._is_called_back else None
+
+    def can_disprove(self, message: Message) -> bool:
+        """
+        Say whether a look-up that lists nothing may be believed once that time has passed; here never.
+
+        That nobody called back proves nothing: calls get lost.
+        """
+        return False
 
     @property
     def _is_called_back(self) -> bool:

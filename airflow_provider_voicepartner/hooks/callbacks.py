@@ -143,27 +143,6 @@ def reports_by_batch(gateway: str) -> bool:
     return gateway in _PER_BATCH
 
 
-def was_reported(gateway: str, reference: str) -> bool:
-    """
-    Say whether a gateway called back about a batch, which proves that it took it.
-
-    :returns: False also where the store cannot be asked, with a word in the log.
-    """
-    from airflow_provider_voicepartner.delivery.arrivals import of_reference
-    from airflow_provider_voicepartner.delivery.store import DeliveryStore
-    from airflow_provider_voicepartner.store.engine import StoreUnavailableError
-
-    try:
-        store = DeliveryStore(open_receiver_store())
-        try:
-            return store.has_report(of_reference(gateway, reference))
-        finally:
-            store.close()
-    except StoreUnavailableError as error:
-        log.warning("Whether the gateway called back cannot be looked up: %s", error)
-    return False
-
-
 def why_not() -> str:
     """Say what is missing for gateways to report, for errors; empty when nothing is."""
     missing = [

@@ -13,7 +13,8 @@ from airflow_provider_voicepartner.gateways.model import CallbackUrls, Message, 
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.gateways.wire import ApiRequest
     from airflow_provider_voicepartner.hooks.base import GatewayHook
-    from airflow_provider_voicepartner.sending.evidence import Evidence
+    from airflow_provider_voicepartner.sending.evidence import Proof
+    from airflow_provider_voicepartner.sending.messenger import Turn
 
 
 class DryRun:
@@ -57,13 +58,13 @@ class DryRun:
         message: Message,
         recipients: Sequence[Recipient],
         *,
-        has_turn: bool = False,
+        turn: Turn | None = None,
     ) -> Receipt:
         """Let the gateway simulate, or make up the receipt of a send that did not happen."""
         if not self._hook.simulates:
             return Receipt(gateway_id="dry-run", accepted=len(recipients))
         try:
-            return self._hook.deliver(request, message, recipients, has_turn=has_turn)
+            return self._hook.deliver(request, message, recipients, turn=turn)
         except SendOutcomeUnknownError as error:
             unanswered = error
         raise RetryableNotSentError(
@@ -74,9 +75,19 @@ class DryRun:
         """There is nowhere to look."""
         return False
 
-    def find_proof(self, message: Message, reference: str) -> Evidence | None:
+    def find_proof(
+        self, message: Message, reference: str, recipients: Sequence[Recipient], since: datetime | None
+    ) -> Proof | None:
         """There is none."""
         return None
+
+    def known_within(self, message: Message) -> timedelta | None:
+        """There is nothing to wait for."""
+        return None
+
+    def can_disprove(self, message: Message) -> bool:
+        """There is nothing to disprove."""
+        return False
 
     def tag_of(self, message: Message, reference: str) -> str | None:
         """There is nothing to ask about."""

@@ -57,7 +57,18 @@ def _form(base_url: str, fields: dict[str, Any], *, login: bool = False) -> dict
 
 
 FORMS: dict[str, dict[str, Any]] = {
-    "smspartner": _form("https://api.smspartner.fr/v1", {"sender": _SENDER}),
+    "smspartner": _form(
+        "https://api.smspartner.fr/v1",
+        {
+            "sender": _SENDER,
+            "listed_within": {
+                "label": "Listed within (s)",
+                "description": "Seconds in which a send comes to be listed under its tag: how long a batch in doubt is "
+                "looked up again; 900 when empty.",
+                "schema": _optional("number", exclusiveMinimum=0, maximum=86_400),
+            },
+        },
+    ),
     "voicepartner": _form(
         "https://api.voicepartner.fr/v1",
         {

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import logging
 import ssl
-import threading
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -18,24 +16,29 @@ from typing import Any
 
 import requests
 import tenacity
-from requests.adapters import HTTPAdapter
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
 
 from airflow_provider_voicepartner import __version__
 from airflow_provider_voicepartner.exceptions import (
     CampaignInterruptedError,
     ConfigurationError,
+    NotSentError,
     RetryableNotSentError,
     SendOutcomeUnknownError,
     VoicePartnerProviderError,
 )
 from airflow_provider_voicepartner.gateways.errors import ErrorKind
-from airflow_provider_voicepartner.gateways.wire import ApiRequest, ApiResponse, scrub
-from airflow_provider_voicepartner.hooks.last_look import LastLook
+from airflow_provider_voicepartner.gateways.wire import ApiRequest, ApiResponse
+from airflow_provider_voicepartner.hooks import connections
+from airflow_provider_voicepartner.hooks.environment import read_environment
+from airflow_provider_voicepartner.hooks.last_look import Departure, Gate, LastLook, TooLateError, departing
+from airflow_provider_voicepartner.sending.messenger import Turn
 
 ATTEMPTS = 4
 LONGEST_WAIT = 60.0
 MAX_BODY = 32 * 1024 * 1024
+USER_AGENT = f"airflow-provider-voicepartner/{__version__}"
+_MOST_TOO_LATE = 20
 _LONGEST_ASKED = 86_400
 _TEMPLATES = 8
 
@@ -44,86 +47,13 @@ _CONNECTING = frozenset({"_validate_conn", "_prepare_proxy"})
 _TRANSIENT_READ_STATUS = frozenset({408, 425, 500, 502, 503, 504})
 
 
-_PLAIN = logging.Formatter()
-
-
-class ScrubbingFilter(logging.Filter):
-    """Take registered secrets out of a logger's records: urllib3 logs paths, and Voice Partner's key is in the path."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._secrets: set[str] = set()
-        self._lock = threading.Lock()
-
-    def add(self, secrets: Iterable[str]) -> None:
-        """Register secrets for the life of the process."""
-        added = {spelling for secret in secrets if secret for spelling in (secret, *_as_repr(secret))}
-        with self._lock:
-            self._secrets = self._secrets | added
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Scrub a record; never drops one."""
-        if self._secrets:
-            record.msg, record.args = scrub(record.getMessage(), self._secrets), ()
-            if record.exc_info:
-                # urllib3 logs answers with broken headers together with an exception that quotes them.
-                record.exc_text = scrub(_PLAIN.formatException(record.exc_info), self._secrets)
-                record.exc_info = None
-        return True
-
-
-def _as_repr(secret: str) -> tuple[str, str]:
-    """Return the two ways in which Python's ``repr`` writes a text: urllib3 logs broken headers by it."""
-    escaped = secret.replace("\\", "\\\\")
-    return escaped, escaped.replace("'", "\\'")
-
-
-_filter = ScrubbingFilter()
-
-
-def hide_from_http_logs(secrets: Iterable[str]) -> None:
-    """Keep secrets out of what the HTTP library logs, at any level."""
-    _filter.add(secrets)
-    for name in ("urllib3.connectionpool", "urllib3.util.retry", "urllib3.connection"):
-        # Logger filters do not reach child loggers, so each one that logs URLs gets it; adding twice is harmless.
-        logging.getLogger(name).addFilter(_filter)
-
-
-class _Adapter(HTTPAdapter):
-    """An adapter that remembers the pool of the one gateway that it talks to; to find it again takes a while."""
-
-    _last: tuple[Any, Any] = None, None
-
-    def get_connection_with_tls_context(
-        self, request: Any, verify: Any, proxies: Any = None, cert: Any = None
-    ) -> Any:
-        """Return the pool that a request goes through."""
-        wanted = request.url.split("/", 3)[:3], verify, proxies, cert
-        known, pool = self._last
-        if known != wanted:
-            pool = super().get_connection_with_tls_context(request, verify, proxies, cert)
-            self._last = wanted, pool
-        return pool
-
-
-def new_session() -> requests.Session:
+def new_session(*, clock: Callable[[], float] | None = None) -> requests.Session:
     """
-    Return a pooled session that adds nothing of its own: no retries, no redirects, no ``.netrc`` credentials.
+    Return a pooled session that adds nothing of its own, see :mod:`airflow_provider_voicepartner.hooks.connections`.
 
-    urllib3's usual retry recipe would post a message up to five times on a read timeout.
+    :param clock: what a connection's silence is measured with; injected by tests.
     """
-    session = requests.Session()
-    adapter = _Adapter(pool_connections=2, pool_maxsize=16, max_retries=0)
-    session.mount("https://", adapter)
-    session.mount("http://", adapter)
-    session.headers["User-Agent"] = f"airflow-provider-voicepartner/{__version__}"
-    session.headers["Accept"] = "application/json"
-    session.auth = _no_authentication  # a callable keeps requests from looking into .netrc
-    return session
-
-
-def _no_authentication(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    return request
+    return connections.new_session(USER_AGENT, **({} if clock is None else {"clock": clock}))
 
 
 def provably_not_sent(error: BaseException) -> bool:
@@ -221,9 +151,9 @@ class HttpSender:
     :param now: the present, aware; injected by tests.
     :param random: jitter; injected by tests.
     :param watch: is shown every answer with its request, for what it says of rate limits; must not raise.
-    :param turn: waits until a request to an endpoint may leave, as the rate limit has it; raises
-        ``RetryableNotSentError`` where that takes too long. None keeps no limit.
+    :param turn: the rate limit, which lets requests pass one by one; None keeps no limit.
     :param may_leave: asked before each request, and before its body; raises ``CampaignInterruptedError`` to keep it.
+    :param names_a_send: says whether an answer names a message, so that a refusal with such an answer is none.
     """
 
     gateway: str
@@ -239,8 +169,9 @@ class HttpSender:
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     random: Random | None = None
     watch: Callable[[ApiRequest, ApiResponse], None] | None = None
-    turn: Callable[[str], None] | None = None
+    turn: Gate | None = None
     may_leave: Callable[[], None] | None = None
+    names_a_send: Callable[[ApiResponse], bool] | None = None
     _templates: dict[object, requests.PreparedRequest] = field(default_factory=dict, init=False, repr=False)
 
     @cached_property
@@ -257,22 +188,24 @@ class HttpSender:
     @cached_property
     def _environment(self) -> dict[str, Any]:
         """Proxies, certificates and the like, read once: the environment of a task does not change."""
-        return dict(self.session.merge_environment_settings(self.base_url, {}, True, None, None))
+        return read_environment(self.session, self.base_url)
 
-    def send(self, request: ApiRequest, *, has_turn: bool = False) -> ApiResponse:
+    def send(self, request: ApiRequest, *, turn: Turn | None = None) -> ApiResponse:
         """
         Send one request and return the answer, whatever its status, but for what the errors below say.
 
         :param request: with its key.
-        :param has_turn: the caller has waited for the rate limit; repeats wait for turns of their own.
+        :param turn: that the caller took at the rate limit; it is confirmed right before the request leaves, and given
+            back if it does not. None takes one, as each repeat does.
         :raises RetryableNotSentError: no connection; still 429 after the repeats; a read that keeps failing; or a turn
             that is too far away.
         :raises CampaignInterruptedError: ``may_leave`` kept it here; nothing was sent, or its first try was refused.
         :raises SendOutcomeUnknownError: it left, it is not safe to repeat, and no answer came.
-        :raises ConfigurationError: it cannot be put on the wire; nothing was sent.
+        :raises ConfigurationError: it cannot be put on the wire, or the environment's proxy or certificates cannot be
+            used; nothing was sent.
         """
         try:
-            return self._attempt(request, has_turn=has_turn)
+            return self._attempt(request, turn)
         except _RepeatError as error:
             first = error
         try:
@@ -305,17 +238,28 @@ class HttpSender:
             raise failed.pop()
         return self._attempt(request)
 
-    def _attempt(self, request: ApiRequest, *, has_turn: bool = False) -> ApiResponse:
-        if not has_turn and self.turn is not None:
-            self.turn(request.endpoint)
-        if self.may_leave is not None:
-            self.may_leave()
-        response, failure = self._exchange(request)
-        if response is not None and self.watch is not None:
+    def _attempt(self, request: ApiRequest, turn: Turn | None = None) -> ApiResponse:
+        departure = Departure(
+            request.endpoint,
+            has_body=request.body is not None,
+            gate=self.turn,
+            turn=turn,
+            may_leave=self.may_leave,
+            sleep=lambda seconds: self.sleep(seconds),
+        )
+        try:
+            response = self._exchange_in_time(request, departure)
+        except BaseException:
+            departure.give_up()
+            raise
+        if self.watch is not None:
             self.watch(request, response)
-        if response is None:
-            raise failure or AssertionError("an exchange gives an answer or a failure")
         if response.status == 429:
+            if not request.safe_to_repeat and self.names_a_send is not None and self.names_a_send(response):
+                raise SendOutcomeUnknownError(
+                    f"{self.gateway} {request.endpoint}: refused by the gateway's rate limit (HTTP 429), and yet the "
+                    "answer names a message. The gateway may have taken it: check there before you send again"
+                )
             wait = asked_wait(response.headers, self.now())
             if wait is None:
                 wait = self.rate_limit_wait
@@ -339,14 +283,34 @@ class HttpSender:
             )
         return response
 
-    def _exchange(self, request: ApiRequest) -> tuple[ApiResponse | None, Exception | None]:
-        prepared = self._prepare(request)
+    def _exchange_in_time(self, request: ApiRequest, departure: Departure) -> ApiResponse:
+        """Exchange a request when its turn has come, and begin anew each time when it comes too late for that."""
+        _ = self._environment  # what is wrong there must not cost a turn
+        for _ in range(_MOST_TOO_LATE):
+            departure.prepare()
+            response, failure = self._exchange(request, departure)
+            if response is not None:
+                return response
+            if failure is not None:
+                # Outside the except block of requests, whose exceptions carry the URL, and the key with it.
+                raise failure
+        raise RetryableNotSentError(
+            f"{self.gateway} {request.endpoint}: each of {_MOST_TOO_LATE} turns at the rate limit was over before the "
+            "request could leave: this machine is too busy, or often frozen; nothing was sent"
+        )
+
+    def _exchange(
+        self, request: ApiRequest, departure: Departure
+    ) -> tuple[ApiResponse | None, Exception | None]:
+        """Return an answer, or a failure, or neither: the request came too late for its turn, and did not leave."""
+        prepared = self._prepare(request, departure)
         if prepared is None:
             return None, ConfigurationError(
                 f"{self.gateway} {request.endpoint}: the request cannot be put on the wire; nothing was sent. "
                 "Check the connection's host, login and password"
             )
         private = (*self.secrets, *request.private)
+        token = departing.set(departure)
         try:
             # The session's own send would look for redirects and cookies too, at half of the cost of a request, and
             # would fail on a malformed redirect although the request may have been taken.
@@ -358,20 +322,23 @@ class HttpSender:
                 return ApiResponse(
                     status=answer.status_code, body=body, headers=headers, private=private
                 ), None
-        except CampaignInterruptedError as stopped:
-            return None, stopped
+        except TooLateError:
+            return None, None
+        except (CampaignInterruptedError, NotSentError) as kept:
+            return None, kept
         except Exception as error:
             # Every kind: one that got away from here would be an ordinary failure, and Airflow would send again.
-            return None, self._failure(request, error)
+            return None, self._failure(request, departure, error)
+        finally:
+            departing.reset(token)
 
-    def _prepare(self, request: ApiRequest) -> requests.PreparedRequest | None:
+    def _prepare(self, request: ApiRequest, departure: Departure) -> requests.PreparedRequest | None:
         """Put a request together, or return None for one that HTTP has no way to write."""
         try:
             prepared = self._template(request).copy()
             if request.body is not None:
                 prepared.prepare_body(body := json.dumps(request.body).encode(), None)
-                if self.may_leave is not None:
-                    prepared.body = LastLook(body, self.may_leave)  # type: ignore[assignment]  # requests takes files
+                prepared.body = LastLook(body, departure)  # type: ignore[assignment]  # requests takes files
             return prepared
         except (requests.RequestException, HTTPError, ValueError, TypeError):
             return None
@@ -394,13 +361,21 @@ class HttpSender:
             self._templates[key] = template
         return template
 
-    def _failure(self, request: ApiRequest, error: Exception) -> Exception:
+    def _failure(self, request: ApiRequest, departure: Departure, error: Exception) -> Exception:
         """Judge a request without an answer. The message names kinds of errors only: their texts hold URLs."""
         what = f"{self.gateway} {request.endpoint}"
         if provably_not_sent(error):
             return _RepeatError(
                 RetryableNotSentError(
                     f"{what}: no connection to the gateway ({_kind_of(error)}); nothing was sent"
+                ),
+                None,
+            )
+        if request.body is not None and not departure.has_left:
+            # Nobody read the body, so it has not left, wherever the connection broke.
+            return _RepeatError(
+                RetryableNotSentError(
+                    f"{what}: the connection broke before the request left ({_kind_of(error)}); nothing was sent"
                 ),
                 None,
             )

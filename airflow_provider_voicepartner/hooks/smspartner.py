@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
-from typing import Any, ClassVar
+from datetime import datetime, timedelta
+from typing import Any, ClassVar, Final, Protocol
 
-from airflow_provider_voicepartner.exceptions import RejectedError
+from pydantic import Field
+
+from airflow_provider_voicepartner.exceptions import DeliveryUnconfirmedError, RejectedError
 from airflow_provider_voicepartner.gateways import smspartner
 from airflow_provider_voicepartner.gateways.errors import ErrorKind
 from airflow_provider_voicepartner.gateways.gateway import Gateway
@@ -19,12 +21,25 @@ from airflow_provider_voicepartner.gateways.model import (
     Message,
     Purpose,
     Receipt,
+    Recipient,
     SmsMessage,
+    phone_numbers_of,
 )
+from airflow_provider_voicepartner.gateways.wire import ApiResponse
 from airflow_provider_voicepartner.hooks.base import GatewayHook
 from airflow_provider_voicepartner.hooks.checking import checked
 from airflow_provider_voicepartner.hooks.connection import ConnectionExtra
-from airflow_provider_voicepartner.sending.evidence import Evidence
+from airflow_provider_voicepartner.sending.evidence import Evidence, Proof, taken_numbers
+
+LISTED_WITHIN: Final = 900.0
+"""Seconds; see :class:`SmsPartnerExtra`."""
+
+MOST_PAGES: Final = 100
+"""Pages of one tag that are read: 500 people at five to a page, and many more at the 20 of sibling calls (inferred)."""
+
+
+class _ParsePage(Protocol):
+    def __call__(self, response: ApiResponse, *, tag: str) -> smspartner.StatusPage: ...
 
 
 class SmsPartnerExtra(ConnectionExtra):
@@ -32,9 +47,12 @@ class SmsPartnerExtra(ConnectionExtra):
     Fields of an SMS Partner connection.
 
     :param sender: sender ID of messages that give none.
+    :param listed_within: seconds in which a send comes to be listed under its tag; a batch in doubt that is younger is
+        looked up again. Not documented by the vendor.
     """
 
     sender: str | None = None
+    listed_within: float = Field(default=LISTED_WITHIN, gt=0, le=86_400)
 
 
 class SmsPartnerHook(GatewayHook):
@@ -67,28 +85,85 @@ class SmsPartnerHook(GatewayHook):
         """Return the batch's tag there: our reference, behind the user's tag where there is one."""
         return smspartner.batch_tag(message, reference) if isinstance(message, SmsMessage) else None
 
-    def find_proof(self, message: Message, reference: str) -> Evidence | None:
-        """Look a batch up by its tag, if no call came about it. A tag that is not known proves nothing."""
-        proof = super().find_proof(message, reference)
-        tag = self.tag_of(message, reference)
-        if proof is not None or tag is None:
-            return proof
+    def find_proof(
+        self, message: Message, reference: str, recipients: Sequence[Recipient], since: datetime | None
+    ) -> Proof | None:
+        """
+        Look a batch up by what was called back, and by its tag where that does not show all of it.
+
+        An entry counts for its number if it is a status and no error, of a number of the batch, and not from before its
+        claim: ``sending.evidence`` says how far clocks may differ.
+        """
+        called: Proof | None = None
+        unanswered: DeliveryUnconfirmedError | None = None
         try:
-            page = self.get_status_by_tag(tag)
-        except RejectedError as error:
-            if error.kind is ErrorKind.NOT_FOUND:
-                return None
-            raise
-        return Evidence.LOOK_UP if page.reports else None
+            called = super().find_proof(message, reference, recipients, since)
+        except DeliveryUnconfirmedError as error:
+            unanswered = error
+        tag = self.tag_of(message, reference)
+        listed = None
+        if tag is not None and (called is None or called.accepted < len(recipients)):
+            listed = self._look_up(tag, phone_numbers_of(recipients), since)
+        proofs = [proof for proof in (called, listed) if proof is not None]
+        if unanswered is not None and not proofs:
+            raise unanswered
+        return max(proofs, key=lambda proof: proof.accepted, default=None)
+
+    def _look_up(self, tag: str, numbers: Sequence[str], since: datetime | None) -> Proof | None:
+        """Read the statuses of a tag, page after page, until everybody is found."""
+        taken: set[str] = set()
+        is_blank = True
+        for page in self._pages(tag, smspartner.parse_tag_look_up):
+            is_blank = is_blank and page.is_blank
+            taken |= taken_numbers(filter(smspartner.shows_taken, page.reports), numbers, since=since)
+            if len(taken) == len(numbers):
+                break
+        return None if is_blank else Proof(Evidence.LOOK_UP, len(taken))
+
+    def _pages(self, tag: str, parse: _ParsePage) -> Iterator[smspartner.StatusPage]:
+        """
+        Read the pages of a tag, until as many entries as it is said to have were seen, or a page brings nothing new.
+
+        The latter, since the name of the paging parameter is inferred: who ignores it sends the first page again.
+        """
+        known: set[object] = set()
+        seen = 0
+        for number in range(1, MOST_PAGES + 1):
+            page = self._page(tag, None if number == 1 else number, parse)
+            yield page
+            entries = {(report.phone_number, report.gateway_status, report.at) for report in page.reports}
+            seen += page.listed
+            if entries <= known or (page.total is not None and seen >= page.total):
+                return
+            known |= entries
+
+    def _page(
+        self, tag: str, page: int | None, parse: _ParsePage, page_parameter: str = "page"
+    ) -> smspartner.StatusPage:
+        request = checked(
+            smspartner.build_bulk_status_by_tag, tag=tag, page=page, page_parameter=page_parameter
+        )
+        return self.call(request, lambda response: parse(response, tag=tag))
+
+    def known_within(self, message: Message) -> timedelta | None:
+        """Return the connection's ``listed_within``."""
+        if not isinstance(message, SmsMessage):
+            return super().known_within(message)
+        return timedelta(seconds=self.extra.listed_within)
+
+    def can_disprove(self, message: Message) -> bool:
+        """Say yes: every send has its tag, and one that was taken is listed under it after a while (inferred)."""
+        return isinstance(message, SmsMessage)
 
     def poll_by_tag(self, tag: str) -> tuple[DeliveryReport, ...]:
         """Ask what became of every recipient of a batch whose id is not known, page after page."""
-        reports = list((page := self.get_status_by_tag(tag)).reports)
-        number = 2
-        while page.reports and page.total is not None and len(reports) < page.total:
-            page = self.get_status_by_tag(tag, page=number)
-            reports += page.reports
-            number += 1
+        pages = self._pages(tag, smspartner.parse_bulk_status_by_tag)
+        reports = list(next(pages).reports)
+        try:
+            reports += [report for page in pages for report in page.reports]
+        except RejectedError as error:
+            if error.kind is not ErrorKind.NOT_FOUND:  # a page after the last one
+                raise
         return tuple(reports)
 
     def send_sms(
@@ -169,10 +244,7 @@ class SmsPartnerHook(GatewayHook):
         :param page: from 1; paging is not documented beyond the answer's counters.
         :param page_parameter: the name of the paging parameter, which is inferred.
         """
-        request = checked(
-            smspartner.build_bulk_status_by_tag, tag=tag, page=page, page_parameter=page_parameter
-        )
-        return self.call(request, lambda response: smspartner.parse_bulk_status_by_tag(response, tag=tag))
+        return self._page(tag, page, smspartner.parse_bulk_status_by_tag, page_parameter)
 
     def cancel(self, message_id: str) -> Cancellation:
         """Take back a scheduled message, until 5 minutes before its time (``GET /message-cancel``)."""

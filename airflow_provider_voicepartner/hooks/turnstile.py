@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -17,6 +18,7 @@ from airflow_provider_voicepartner.hooks.http import asked_wait
 from airflow_provider_voicepartner.sending.messenger import Turn, TurnTooFarError
 from airflow_provider_voicepartner.sending.pacing import Pacer, Reservation, TooLongError, limit_name
 from airflow_provider_voicepartner.store.engine import StoreUnavailableError, StoreUrlError, open_store
+from airflow_provider_voicepartner.store.patience import STORE_WAIT, Patience
 
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.gateways.wire import ApiRequest, ApiResponse
@@ -28,13 +30,14 @@ log = logging.getLogger(__name__)
 PURPOSE = "keeping to the gateways' rate limits across processes"
 MARGIN = 0.5
 """
-Seconds added to each window. It covers what lies between a turn and the request's arrival: the ledger's write (15 ms)
-and the first connection's handshake, which a later request on a warm connection does not have.
+Seconds added to each window, and less to short ones. A turn is confirmed right before the request leaves, so they are
+for the network: one request travels faster than another.
 """
 DEFAULT_PENALTY = 60.0
 """Seconds that everybody waits after a 429 that does not say how long."""
 BRIEF_WAIT = 5.0
 """Seconds that a campaign waits for a turn to read the balance: it holds up everything else, and is only a comfort."""
+_LONGEST_STORE_WAIT = 86_400
 LOOK_EVERY = 0.1
 """
 Seconds between two looks for a penalty, where no limit is known: a look takes a millisecond, as long as a whole request
@@ -45,6 +48,24 @@ to a gateway that answers at once. Another worker's 429 is seen that much later,
 def store_url() -> str | None:
     """Return ``[voicepartner] store_url``, None where it is not set."""
     return conf.get("voicepartner", "store_url", fallback="") or None
+
+
+def store_wait() -> float:
+    """
+    Return ``[voicepartner] store_wait``: the seconds that a campaign waits for a store which cannot be reached.
+
+    :raises ConfigurationError: it is no number of seconds.
+    """
+    text = conf.get("voicepartner", "store_wait", fallback="")
+    try:
+        seconds = float(text) if text else STORE_WAIT
+    except ValueError:
+        seconds = -1.0
+    if 0 <= seconds <= _LONGEST_STORE_WAIT:
+        return seconds
+    raise ConfigurationError(
+        f"[voicepartner] store_wait: must be from 0 to {_LONGEST_STORE_WAIT} seconds, not {text!r}"
+    )
 
 
 def default_store_url() -> str:
@@ -89,7 +110,8 @@ def pace_questions(hook: GatewayHook, store: Store, *, longest_wait: float) -> S
     :param store: where turns are kept.
     :param longest_wait: seconds that a question may wait for its turn; one that would take longer is refused.
     """
-    turnstile = StoreTurnstile(store, hook)
+    # Who asks comes again anyway, and holds up others while it waits.
+    turnstile = StoreTurnstile(store, hook, patience=0.0)
     hook.sender.watch = turnstile.watch
     hook.sender.turn = turnstile.waiting(hook.sender.sleep, longest_wait)
     return turnstile
@@ -101,12 +123,22 @@ class StoreTurnstile:
 
     :param store: an open store.
     :param hook: whose account and endpoints are limited.
+    :param patience: seconds to wait for a store that cannot be reached; None takes ``[voicepartner] store_wait``.
     """
 
-    def __init__(self, store: Store, hook: GatewayHook) -> None:
+    def __init__(self, store: Store, hook: GatewayHook, *, patience: float | None = None) -> None:
         self._store = store
-        self._pacer = Pacer(store, margin=MARGIN)
-        self._gateway = hook.gateway.NAME
+        sender = hook.sender
+        self._pacer = Pacer(
+            store,
+            margin=MARGIN,
+            # The sender's sleep is exchanged for one that can be stopped.
+            patience=Patience(
+                seconds=store_wait() if patience is None else patience,
+                sleep=lambda seconds: sender.sleep(seconds),
+            ),
+        )
+        self.gateway = hook.gateway.NAME
         self._windows: Callable[[str], Windows] = hook.rate_limits
         self._account = f"{hook.credentials.login or ''}\0{hook.credentials.api_key}"
         self._now: Callable[[], datetime] = hook.sender.now
@@ -121,37 +153,36 @@ class StoreTurnstile:
         Take the next turn.
 
         :raises TurnTooFarError: no turn was taken.
+        :raises RetryableNotSentError: the store cannot be reached, and was waited for.
         """
         looked, turn = self._open.get(endpoint, (-LOOK_EVERY, None))
         started = time.monotonic()
         if turn is not None and started - looked < LOOK_EVERY:
             return turn
-        far: float
-        try:
+        with self._as_not_sent(endpoint):
             reservation = self._pacer.reserve(
                 self._name(endpoint), self._windows(endpoint), max_delay=longest_wait
             )
-        except TooLongError as error:
-            far = error.wait
-        else:
-            turn = Turn(reservation.wait, (endpoint, reservation))
-            if reservation.slot is None and not reservation.wait:
-                self._open[endpoint] = (started, turn)
-            elif reservation.wait >= 1:
-                log.info("The rate limit of %s gives us a turn in %.0f s", endpoint, reservation.wait)
-            return turn
-        raise TurnTooFarError(far)
+        turn = self._turn(endpoint, reservation)
+        if reservation.slot is None and not reservation.wait:
+            self._open[endpoint] = (started, turn)
+        elif reservation.wait >= 1:
+            log.info("The rate limit of %s gives us a turn in %.0f s", endpoint, reservation.wait)
+        return turn
 
     def confirm(self, turn: Turn) -> Turn:
-        """Ask right before the request leaves; a turn with a wait means: not yet."""
-        endpoint, reservation = cast(tuple[str, Reservation], turn.ticket)
-        confirmed = self._pacer.confirm(reservation, self._windows(endpoint))
-        return Turn(confirmed.wait, (endpoint, confirmed))
+        """
+        Ask whether a turn is still good, right before the request leaves; a turn with a wait means: not yet.
+
+        :raises RetryableNotSentError: the store cannot be reached, and was waited for.
+        """
+        endpoint, reservation = _ticket(turn)
+        with self._as_not_sent(endpoint):
+            return self._turn(endpoint, self._pacer.confirm(reservation, self._windows(endpoint)))
 
     def give_back(self, turn: Turn) -> None:
         """Release a turn whose request never left."""
-        _, reservation = cast(tuple[str, Reservation], turn.ticket)
-        self._pacer.give_back(reservation)
+        self._pacer.give_back(_ticket(turn)[1])
 
     def waiting(
         self,
@@ -159,36 +190,58 @@ class StoreTurnstile:
         longest_wait: float | None,
         *,
         brief: Collection[str] = (),
-    ) -> Callable[[str], None]:
+    ) -> StoreGate:
         """
-        Return what waits for a turn, for requests that the batch loop took none for: a repeat, a simulation, a read.
+        Return what lets requests pass, in their turn: those that the batch loop took one for, and all others.
 
         :param sleep: waits; may raise to end the wait.
         :param longest_wait: seconds; None waits for as long as it takes.
         :param brief: endpoints for whose answer nobody is to wait longer than a few seconds.
         """
+        return StoreGate(self, sleep, longest_wait, frozenset(brief))
 
-        def wait(endpoint: str) -> None:
-            far: TurnTooFarError | StoreUnavailableError
-            try:
-                turn = self.take_turn(endpoint, BRIEF_WAIT if endpoint in brief else longest_wait)
-                # A turn that was taken this moment needs no second look; one that had to wait does.
-                while turn.wait > 0:
-                    try:
-                        sleep(turn.wait)
-                        turn = self.confirm(turn)
-                    except BaseException:
-                        self.give_back(turn)
-                        raise
-                return
-            except (TurnTooFarError, StoreUnavailableError) as error:
-                far = error
-            raise RetryableNotSentError(
-                f"{self._gateway} {endpoint}: the rate limit: {far}; nothing was sent",
-                retry_after=far.wait if isinstance(far, TurnTooFarError) else None,
+    def come_to_it(self, turn: Turn, longest_wait: float | None, sleep: Callable[[float], None]) -> Turn:
+        """
+        Wait for a turn's moment, and for that of a later one where it is gone.
+
+        :raises TurnTooFarError: that is further away than ``longest_wait``; the turn was given back.
+        :raises RetryableNotSentError: the store cannot be reached, and was waited for.
+        """
+        endpoint, reservation = _ticket(turn)
+        with self._as_not_sent(endpoint):
+            come = self._pacer.come_to_it(
+                reservation, self._windows(endpoint), max_delay=longest_wait, sleep=sleep
             )
+        return turn if come is reservation else Turn(0.0, (endpoint, come))
 
-        return wait
+    def is_open(self, turn: Turn) -> bool:
+        """Say whether this is a turn's moment, without asking the store."""
+        return self._pacer.is_open(_ticket(turn)[1])
+
+    def left_of(self, turn: Turn) -> float:
+        """Return the seconds until a turn's moment."""
+        return self._pacer.left_of(_ticket(turn)[1])
+
+    def _turn(self, endpoint: str, reservation: Reservation) -> Turn:
+        """Make a turn that is due a little before its moment: there is a claim to write then, and to ask again."""
+        left = self._pacer.left_of(reservation)
+        return Turn(left - self._pacer.ahead if left > self._pacer.ahead else 0.0, (endpoint, reservation))
+
+    @contextmanager
+    def _as_not_sent(self, endpoint: str) -> Iterator[None]:
+        """Say of the pacer's errors what they mean for a request."""
+        far: float | None = None
+        gone = ""
+        try:
+            yield
+            return
+        except TooLongError as error:
+            far = error.wait
+        except StoreUnavailableError as error:
+            gone = str(error)
+        if far is not None:
+            raise TurnTooFarError(far)
+        raise RetryableNotSentError(f"{self.gateway} {endpoint}: the rate limit: {gone}; nothing was sent")
 
     def watch(self, request: ApiRequest, response: ApiResponse) -> None:
         """Teach every worker what an answer says of the limit. Never raises: the answer itself matters more."""
@@ -206,4 +259,72 @@ class StoreTurnstile:
             log.warning("The rate limit could not be noted: %s", type(error).__name__)
 
     def _name(self, endpoint: str) -> str:
-        return limit_name(self._gateway, endpoint, self._account)
+        return limit_name(self.gateway, endpoint, self._account)
+
+
+def _ticket(turn: Turn) -> tuple[str, Reservation]:
+    return cast(tuple[str, Reservation], turn.ticket)
+
+
+class StoreGate:
+    """
+    Lets a hook's requests pass, each in its turn; made by :meth:`StoreTurnstile.waiting`.
+
+    :param turnstile: where turns are taken.
+    :param sleep: waits; may raise to end the wait.
+    :param longest_wait: seconds; None waits for as long as it takes.
+    :param brief: endpoints for whose answer nobody is to wait longer than a few seconds.
+    """
+
+    def __init__(
+        self,
+        turnstile: StoreTurnstile,
+        sleep: Callable[[float], None],
+        longest_wait: float | None,
+        brief: Collection[str],
+    ) -> None:
+        self._turnstile = turnstile
+        self._sleep = sleep
+        self._longest_wait = longest_wait
+        self._brief = brief
+
+    def pass_through(self, endpoint: str, turn: Turn | None) -> Turn:
+        """
+        Wait until a request may leave.
+
+        :param turn: the request's; None takes one. Where its moment is gone, it becomes a later one.
+        :raises RetryableNotSentError: that takes too long, or the store cannot be reached; the turn was given back.
+        """
+        longest = BRIEF_WAIT if endpoint in self._brief else self._longest_wait
+        try:
+            turn = turn or self._turnstile.take_turn(endpoint, longest)
+            return self._turnstile.come_to_it(turn, longest, self._sleep)
+        except TurnTooFarError as error:
+            far = error
+        raise RetryableNotSentError(
+            f"{self._turnstile.gateway} {endpoint}: the rate limit: {far}; nothing was sent",
+            retry_after=far.wait,
+        )
+
+    def is_open(self, turn: Turn) -> bool:
+        """Say whether this is a turn's moment, without asking the store."""
+        return self._turnstile.is_open(turn)
+
+    def renew(self, turn: Turn) -> Turn:
+        """
+        Change a turn whose moment is gone for a later one.
+
+        :raises RetryableNotSentError: the store cannot be reached.
+        """
+        return self._turnstile.confirm(turn)
+
+    def left_of(self, turn: Turn) -> float:
+        """Return the seconds until a turn's moment."""
+        return self._turnstile.left_of(turn)
+
+    def give_back(self, turn: Turn) -> None:
+        """Release the turn of a request that did not leave."""
+        try:
+            self._turnstile.give_back(turn)
+        except StoreUnavailableError as error:
+            log.warning("A turn could not be given back: %s", error)

@@ -182,7 +182,15 @@ class SendingOperator(BaseOperator):
         report = self._send(context)
         if self._waits and not report.dry_run:
             return self._wait(report, context)
+        if self._is_resumed:
+            # In place of what was left there before the wait; of an attempt that is tried again Airflow drops it.
+            self._push(report, context)
         return report.to_json()
+
+    def _push(self, report: CampaignReport, context: Context) -> None:
+        from airflow_provider_voicepartner.operators.waiting import REPORT_KEY
+
+        context["ti"].xcom_push(key=REPORT_KEY, value=report.to_json())
 
     @property
     def _waits(self) -> bool:
@@ -192,11 +200,12 @@ class SendingOperator(BaseOperator):
 
     def _send(self, context: Context) -> CampaignReport:
         from airflow_provider_voicepartner.hooks.turnstile import open_shared_store
-        from airflow_provider_voicepartner.operators.ledger import task_ledger
+        from airflow_provider_voicepartner.operators.ledger import patience, task_ledger
 
         # First of all: an attempt that fails before it has planned is then known to have sent nothing.
         with closing(open_shared_store()) as store:
-            ledger = task_ledger(context, store, is_resumed=self._is_resumed)
+            patiently = patience((self._stop or StopSign()).sleeper(time.sleep))
+            ledger = task_ledger(context, store, is_resumed=self._is_resumed, patiently=patiently)
             # Where a try is never cut into parts, Airflow's own clock is right.
             allowed = self.execution_timeout if self._may_wait_in_triggerer(ledger) else None
             time_limit = TimeLimit.of(allowed, context)
@@ -253,15 +262,10 @@ class SendingOperator(BaseOperator):
     def _wait(self, report: CampaignReport, context: Context) -> dict[str, Any]:
         """Wait until the campaign is complete; first the ids of what was sent are kept where a person can find them."""
         from airflow_provider_voicepartner.hooks.completion import CampaignWatch
-        from airflow_provider_voicepartner.operators.waiting import (
-            REPORT_KEY,
-            read_completion,
-            wait_here,
-            with_delivery,
-        )
+        from airflow_provider_voicepartner.operators.waiting import read_completion, wait_here, with_delivery
 
         options, interval = read_completion(self.completion)
-        context["ti"].xcom_push(key=REPORT_KEY, value=report.to_json())
+        self._push(report, context)
         watch = CampaignWatch(report, options)
         try:
             if self.deferrable:
@@ -307,7 +311,11 @@ class SendingOperator(BaseOperator):
         if event != {"status": "due"}:
             raise ValueError(f"unexpected trigger event {event!r}")
         self._is_resumed = True
-        return self.execute(context)
+        try:
+            return self.execute(context)
+        finally:
+            # ``dag.test`` goes on with this very operator when it tries again.
+            self._is_resumed = False
 
     def _wait_in_triggerer(
         self, error: RetryableNotSentError | OutcomePendingError, ledger: Ledger, time_limit: TimeLimit

@@ -37,7 +37,7 @@ def cancel_batches(report: CampaignReport, hook: GatewayHook, *, ignore_too_late
     refunds: list[Decimal] = []
     failures: list[VoicePartnerProviderError] = []
     taken_back: list[SentBatch] = []
-    nameless = sum(batch.gateway_id is None for batch in report.batches)
+    nameless = sum(batch.gateway_id is None and batch.accepted > 0 for batch in report.batches)
     for batch in report.batches:
         if batch.gateway_id is None:
             continue

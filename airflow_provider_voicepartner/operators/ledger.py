@@ -6,10 +6,14 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
 
+from airflow_provider_voicepartner.exceptions import ConfigurationError, RetryableNotSentError
+from airflow_provider_voicepartner.hooks.turnstile import store_wait
 from airflow_provider_voicepartner.sending.ledger import Ledger, Try
 from airflow_provider_voicepartner.sending.memory import Memory
 from airflow_provider_voicepartner.sending.store_memory import StoreMemory, TaskInstanceKey
 from airflow_provider_voicepartner.sending.task_state import StateStore, TaskStateMemory
+from airflow_provider_voicepartner.store.engine import StoreUnavailableError, StoreUrlError
+from airflow_provider_voicepartner.store.patience import Patience
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -49,12 +53,37 @@ def state_survives_clearing() -> bool:
     return (major, minor) < (3, 4)
 
 
+def patience(sleep: Callable[[float], None]) -> Callable[[Callable[[], Any]], Any]:
+    """
+    Return what runs a transaction, and runs it again while the store cannot be reached, as ``store_wait`` says.
+
+    :param sleep: waits; what it raises ends the wait.
+    :returns: it raises ``RetryableNotSentError`` when the time is over, and ``ConfigurationError`` where none helps.
+    """
+    waiting = Patience(seconds=store_wait(), sleep=sleep)
+
+    def run(transaction: Callable[[], Any]) -> Any:
+        problem: StoreUnavailableError
+        try:
+            return waiting.run(transaction)
+        except StoreUnavailableError as error:
+            problem = error
+        # Outside the except block: a chained driver's error would carry what it was given.
+        if isinstance(problem, StoreUrlError):
+            raise ConfigurationError(f"[voicepartner] store_url: {problem}")
+        raise RetryableNotSentError(
+            f"the ledger: {problem}. What was sent is known again when the store is back"
+        )
+
+    return run
+
+
 def task_ledger(
     context: Context,
     store: Store,
     *,
     is_resumed: bool = False,
-    patiently: Callable[[Callable[[], Any]], Any] = lambda transaction: transaction(),
+    patiently: Callable[[Callable[[], Any]], Any],
 ) -> Ledger:
     """
     Give a task its ledger for one attempt, which is then registered in every memory that there is.
@@ -62,7 +91,7 @@ def task_ledger(
     :param context: Airflow's.
     :param store: ours.
     :param is_resumed: the attempt goes on after a wait in the triggerer.
-    :param patiently: see :class:`~airflow_provider_voicepartner.sending.store_memory.StoreMemory`.
+    :param patiently: see :func:`patience`.
     """
     ti: Any = context["ti"]
     state, memories = task_state(context), list[Memory]()
@@ -76,7 +105,7 @@ def task_ledger(
         memories,
         Try(ti.try_number, is_resumed),
         is_complete=state is not None and state_survives_clearing(),
-        store=store.identity if store.outlives_process else None,
+        store=patiently(lambda: store.identity) if store.outlives_process else None,
     )
     ledger.register()
     return ledger

@@ -309,9 +309,11 @@ class _Reporting:
 
 def _push_what_was_sent(context: Context, reporting: _Reporting, ledger: Ledger) -> None:
     """Leave the report so far where a person finds it; whatever keeps that from happening, the failure matters more."""
-    records = [record for _, record in ledger.known() if record.phase is not Phase.REFUSED]
-    if not records:
-        return
+    if not ledger.is_open:
+        return  # Refused as it is: what the ledger knows is of something else, or of nothing.
+    plan = reporting.plan
+    known = (ledger.find(index, plan.size_of(index)) for index in range(plan.batch_count))
+    records = [record for record in known if record and record.phase is not Phase.REFUSED]
     left = reporting.campaign.recipients - sum(record.size for record in records)
     try:
         context["ti"].xcom_push(key=REPORT_KEY, value=reporting.of(records, left).to_json())

@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Final
+
+from airflow_provider_voicepartner.gateways.dates import is_before
+from airflow_provider_voicepartner.gateways.model import DeliveryReport
+
+CLOCK_TOLERANCE: Final = timedelta(minutes=10)
+"""
+How far before its claim a report may be dated and still be about that batch: the gateway's clock and ours differ, and
+some of its dates are cut to the minute.
+"""
 
 
 class Evidence(StrEnum):
@@ -26,12 +38,33 @@ class Evidence(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Proof:
     """
-    What a look-up shows of a batch.
+    What a look-up found about a batch.
 
-    :param evidence: where it was found.
-    :param accepted: recipients of this batch that were certainly taken: each once, without an error, after its claim. 0
-        where something is known under its reference, but nothing that counts.
+    :param evidence: ``LOOK_UP`` or ``CALLED_BACK``.
+    :param accepted: how many recipients of the batch it shows as taken; 0 where something is listed and nothing of it
+        counts.
     """
 
     evidence: Evidence
     accepted: int
+
+
+def taken_numbers(
+    reports: Iterable[DeliveryReport], numbers: Collection[str], *, since: datetime | None = None
+) -> set[str]:
+    """
+    Say who of a batch is reported on, each once; others' numbers and what is older than the batch do not count.
+
+    :param reports: each of which shows that its number was taken, whatever became of it.
+    :param numbers: of the batch, in E.164.
+    :param since: when the batch was claimed, aware; None lets any date pass. A report without a date counts: it is
+        found by a reference that nothing else has.
+    """
+    before = None if since is None else since - CLOCK_TOLERANCE
+    wanted = frozenset(numbers)
+    return {
+        report.phone_number
+        for report in reports
+        if report.phone_number in wanted
+        and (before is None or report.at is None or not is_before(report.at, before))
+    }

@@ -76,6 +76,8 @@ class Ledger:
         self._store = store
         self.ask_others = ask_others
         self.attempt = 1
+        self.is_open = False
+        """True once :meth:`open` has found nothing against it."""
         self._step = 0
         self._recalled: tuple[Recollection, ...] = ()
         self._plan: Plan | None = None
@@ -182,6 +184,7 @@ class Ledger:
             self._records = {}  # The plan travels with the first claim.
         else:
             self._catch_up()
+        self.is_open = True
 
     def _begins_anew(self, fingerprint: str, batches: int, mark: str | None) -> bool:
         """Compare what is to be sent with what is recorded."""

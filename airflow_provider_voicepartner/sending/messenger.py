@@ -10,7 +10,7 @@ from typing import Protocol
 
 from airflow_provider_voicepartner.gateways.model import CallbackUrls, Message, Receipt, Recipient
 from airflow_provider_voicepartner.gateways.wire import ApiRequest
-from airflow_provider_voicepartner.sending.evidence import Evidence
+from airflow_provider_voicepartner.sending.evidence import Proof
 
 
 class Messenger(Protocol):
@@ -38,12 +38,14 @@ class Messenger(Protocol):
         message: Message,
         recipients: Sequence[Recipient],
         *,
-        has_turn: bool = False,
+        turn: Turn | None = None,
     ) -> Receipt:
         """
         Send a built batch and read the answer. It arrives at most once.
 
-        :param has_turn: its turn at the rate limit was taken and confirmed; else it waits for one.
+        :param turn: at the rate limit, of the request's endpoint. It is confirmed right before the request leaves, and
+            a later one is taken where its moment is gone; if the request does not leave, it is given back. None waits
+            for one.
         """
 
     def money_left(self) -> Decimal | None:
@@ -52,11 +54,34 @@ class Messenger(Protocol):
     def can_look_up(self, message: Message, reference: str) -> bool:
         """Say whether there is anywhere to look whether a batch was sent."""
 
-    def find_proof(self, message: Message, reference: str) -> Evidence | None:
+    def find_proof(
+        self, message: Message, reference: str, recipients: Sequence[Recipient], since: datetime | None
+    ) -> Proof | None:
         """
-        Look whether a batch was sent: ask the gateway by our reference, or look for what it called back.
+        Look whether a batch was sent: ask the gateway by our reference, and look for what it called back.
 
-        :returns: what proves that it was sent: ``LOOK_UP`` or ``CALLED_BACK``. None proves nothing.
+        :param message: what the batch says.
+        :param reference: our own id of the batch.
+        :param recipients: of the batch.
+        :param since: when the batch was claimed, aware; None where that is not known.
+        :returns: how many of them were taken, as far as is shown. None when the look-up was answered properly, and
+            nothing at all is listed.
+        :raises VoicePartnerProviderError: it was not answered properly; that says nothing.
+        """
+
+    def known_within(self, message: Message) -> timedelta | None:
+        """
+        Return how long after its claim a batch may still come to be found; None where there is nothing to ask.
+
+        :param message: what the batch says.
+        """
+
+    def can_disprove(self, message: Message) -> bool:
+        """
+        Say whether a look-up that lists nothing may be believed once that time has passed.
+
+        :param message: what the batch says. Whether one that is scheduled, or held until its hours, is listed before it
+            is sent is not documented by any gateway.
         """
 
     def repeats_safely(self, age: timedelta) -> bool:
@@ -71,7 +96,7 @@ class Turn:
     """
     A request's turn.
 
-    :param wait: seconds until it may leave, when this was asked; 0 means now.
+    :param wait: seconds, when this was asked, until the request is to be handed over; 0 means now.
     :param ticket: what the turnstile knows it by.
     """
 
@@ -92,7 +117,7 @@ class Turnstile(Protocol):
         """
 
     def confirm(self, turn: Turn) -> Turn:
-        """Ask right before the request leaves; a turn with a wait means: not yet, and confirm that one."""
+        """Ask whether a turn is still good; whoever sends does so, and nobody else needs to."""
 
     def give_back(self, turn: Turn) -> None:
         """Release a turn whose request never left."""

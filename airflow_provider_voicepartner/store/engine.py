@@ -9,12 +9,16 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import secrets
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+
+from airflow_provider_voicepartner.store.clock import boot_id, machine_clock
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL, Connection, Engine
@@ -24,6 +28,7 @@ PURPOSE: Final = "keeping to the gateways' rate limits across workers"
 _BUSY_SECONDS: Final = 30
 _CONNECT_SECONDS: Final = 10
 _WRITE: Final = "voicepartner_write"
+_IDENTITY: Final = "identity"
 _VALUES: Final = re.compile(r"^(?:DETAIL|CONTEXT|LINE \d+|QUERY):", re.MULTILINE)
 _POSTGRES_DRIVERS: Final = ("psycopg", "psycopg2")
 _EXAMPLES: Final = (
@@ -50,8 +55,11 @@ class Store:
     :param engine: SQLAlchemy's.
     :param name: where it is, without user, password and query.
     :param purpose: what it is needed for.
-    :param clock: Unix seconds; None asks the database, which is the same for all hosts.
+    :param clock: Unix seconds, for everything; None asks the database, which is the same for all hosts.
     """
+
+    local_clock: Callable[[], float]
+    """Seconds of this process's machine that only go forward, to measure with what a turn's moment is away."""
 
     def __init__(
         self, engine: Engine, *, name: str, purpose: str, clock: Callable[[], float] | None = None
@@ -63,6 +71,8 @@ class Store:
         self._purpose = purpose
         # SQLite has no clock of its own: it is one machine's, and so is its clock.
         self._clock = clock or (None if self.is_postgres else time.time)
+        self.local_clock = clock or machine_clock
+        self._pace: Callable[[Connection], float] | None = None
         self._secrets = _secrets(engine.url)
         # In memory there is one connection, which holds one transaction at a time.
         self._turn: contextlib.AbstractContextManager[Any] = (
@@ -102,6 +112,58 @@ class Store:
     def outlives_process(self) -> bool:
         """False for a store in memory."""
         return not _in_memory(self._engine.url)
+
+    def pace_clock(self) -> Callable[[Connection], float]:
+        """
+        Return what tells the time in which turns are counted, within a transaction; see ``store.pace_clock``.
+
+        Not to be asked for within one: what the first process after the machine's start finds out is written down.
+
+        :raises StoreUnavailableError: when the database fails.
+        """
+        if self._pace is None:
+            self._pace = self._pace_clock()
+        return self._pace
+
+    def _pace_clock(self) -> Callable[[Connection], float]:
+        local, given = self.local_clock, self._clock
+        if self.is_postgres or given is local:
+            return self.now
+        if _in_memory(self._engine.url):
+            return lambda connection: local()
+        boot = boot_id()
+        if boot is None:
+            return self.now
+        from airflow_provider_voicepartner.store.pace_clock import anchor
+
+        offset = anchor(self, boot, machine_clock=local, wall_clock=given or time.time)
+        return lambda connection: local() + offset
+
+    @cached_property
+    def identity(self) -> str:
+        """
+        What tells this database from every other one: made once, at random, and kept in it.
+
+        :raises StoreUnavailableError: when the database fails.
+        """
+        from sqlalchemy import text
+
+        from airflow_provider_voicepartner.store.schema import sequence
+
+        find = text(f"SELECT value FROM {sequence.name} WHERE name = '{_IDENTITY}'")
+        with self.read() as connection:
+            found = connection.execute(find).scalar()
+        if found is None:
+            with self.write() as connection:
+                connection.execute(
+                    text(
+                        f"INSERT INTO {sequence.name} (name, value) VALUES ('{_IDENTITY}', :value) "
+                        "ON CONFLICT (name) DO NOTHING"
+                    ),
+                    {"value": secrets.randbits(62)},
+                )
+                found = connection.execute(find).scalar_one()
+        return f"{found:016x}"
 
     def hold(self) -> None:
         """

@@ -53,7 +53,7 @@ rate_slot: Final = Table(
     # A number is never given twice, so that whoever releases a reservation twice cannot release another worker's.
     sqlite_autoincrement=True,
 )
-"""One row a reserved request: when it may leave, in Unix seconds."""
+"""One row a reserved request: when it may leave, in seconds of ``Store.pace_clock``."""
 
 sequence: Final = Table(
     "voicepartner_sequence",
@@ -62,10 +62,12 @@ sequence: Final = Table(
     Column("value", BigInteger, nullable=False),
 )
 """
-The number of the last commit of delivery data.
+``delivery``: the number of the last commit of delivery data. Every such transaction locks the row first. So they are
+made one after the other, and become visible in the order of their numbers: a reader that has seen one number misses
+nothing below it.
 
-Every such transaction locks the row first. So they are made one after the other, and become visible in the order of
-their numbers: a reader that has seen one number misses nothing below it.
+``identity``: what tells this database from others. ``pace:`` and the name of a start of the machine: see the module
+``pace_clock``.
 """
 
 delivery_report: Final = Table(

@@ -11,19 +11,19 @@ from typing import Any
 from airflow.sdk import DAG, BaseOperator
 
 from airflow_provider_voicepartner.operators.sms import SendSmsOperator
-from benchmarks.environment import GATEWAY, ORDER, TEXT
+from benchmarks.environment import GATEWAY, IN_MEMORY, ORDER, STORE, TEXT
 
 
 class TimedOperator(SendSmsOperator):
-    """The operator, with a clock around its work; its ledger may be kept in memory."""
+    """The operator, with a clock around its work; it may be left without a ledger."""
 
     def execute(self, context: Any) -> dict[str, Any]:
         """Send, and note when it began and how long it took."""
         order = json.loads(os.environ[ORDER])
-        if order["ledger"] == "memory":
-            from benchmarks.sending import MemoryStore
-
-            context = {**context, "task_state_store": MemoryStore()}
+        if order["store"] is not None:
+            os.environ[STORE] = order["store"]
+        if order["store"] == IN_MEMORY:
+            context = {**context, "task_state_store": None}
         began = {"began": time.monotonic()}
         Path(order["began"]).write_text(json.dumps(began), encoding="utf-8")
         report: dict[str, Any] = super().execute(context)

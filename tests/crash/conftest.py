@@ -10,7 +10,8 @@ from tests.support.crash import Stage, running_stage
 
 
 @pytest.fixture(scope="session")
-def stage() -> Iterator[Stage]:
+def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
     """Return a small Airflow whose tasks may be killed, and the sandbox that counts."""
-    with running_stage() as stage:
+    # The database server starts only for those who need one.
+    with running_stage(lambda: request.getfixturevalue("postgres").new_database()) as stage:
         yield stage

@@ -4,16 +4,40 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.crash import WAYS, Stage, Trial
-
-pytestmark = pytest.mark.airflow3
+from tests.support.crash import ON_AIRFLOW_2, WAYS, Cell, Stage, Trial
 
 SMS, OCTOPUSH_SMS, _, CALL, VOICEMAIL = WAYS
 
+FEW = (
+    (
+        Cell("store"),
+        Cell("store", "postgres"),
+        Cell("store", machines=2),
+        Cell("store", by_hand=True),
+        Cell("state"),
+    )
+    if ON_AIRFLOW_2
+    else (
+        Cell("both", "postgres", discard=True),
+        Cell("both", machines=2),
+        Cell("store"),
+        Cell("store", machines=2),
+        Cell("state", discard=True),
+    )
+)
+"""One of each sort; all are in the slow tests."""
 
-def test_between_batches_nothing_is_in_doubt(stage: Stage) -> None:
+
+def test_before_the_first_claim_nothing_is_in_doubt(stage: Stage) -> None:
     trial = Trial(stage, VOICEMAIL)
-    trial.finish(resolve="assume_sent", orders=[{"write batches: before": "kill worker"}])
+    point = "write store: before (2)" if ON_AIRFLOW_2 else "write attempt: after"
+    trial.finish(resolve="assume_sent", orders=[{point: "kill worker"}])
+    assert [ending.state for ending in trial.endings] == ["up_for_retry", "success"]
+
+
+def test_while_it_asks_for_the_price_nothing_is_in_doubt(stage: Stage) -> None:
+    trial = Trial(stage, SMS)
+    trial.finish(resolve="assume_sent", orders=[{"simulate: before": "kill worker"}])
     assert [ending.state for ending in trial.endings] == ["up_for_retry", "success"]
 
 
@@ -47,6 +71,22 @@ def test_a_batch_that_never_left_reaches_nobody_until_the_user_says_resend(stage
 def test_killed_again_while_it_settles_what_the_first_left(stage: Stage) -> None:
     trial = Trial(stage, SMS)
     trial.finish(
-        resolve="assume_sent", orders=[{"send 2: answered": "kill"}, {"write batches: before": "kill worker"}]
+        resolve="assume_sent", orders=[{"send 2: answered": "kill"}, {"send 3: before": "kill worker"}]
     )
-    assert [ending.state for ending in trial.endings] == ["up_for_retry", "up_for_retry", "success"]
+    assert [ending.state for ending in trial.endings] == ["up_for_retry", "up_for_retry", "failed", "success"]
+    assert trial.reached_by_batch() == [1, 1, 0]
+
+
+@pytest.mark.parametrize("cell", FEW, ids=str)
+def test_a_kill_leaves_only_what_was_in_flight_in_doubt_where_anything_is_known(
+    stage: Stage, cell: Cell
+) -> None:
+    trial = Trial(stage, CALL, cell=cell)
+    trial.finish(resolve="assume_sent", orders=[{"send 2: before": "kill"}])
+    killed, failed, *_ = trial.endings
+    assert (killed.state, failed.state) == ("up_for_retry", "failed")
+    assert failed.doubtful == ({1} if cell.knows.after_a_kill else {0, 1, 2})
+    # What came after the doubt was sent all the same, and the user's word is about the doubt alone.
+    assert trial.reached_by_batch()[:2] == [1, 0]
+    if cell.knows.after_a_kill and (cell.knows.after_discarding or not cell.discard):
+        assert trial.reached_by_batch() == [1, 0, 1]

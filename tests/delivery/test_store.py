@@ -39,6 +39,7 @@ from airflow_provider_voicepartner.gateways.model import (
 )
 from airflow_provider_voicepartner.gateways.status import DeliveryStatus
 from airflow_provider_voicepartner.sending.pacing import Pacer
+from airflow_provider_voicepartner.store import schema
 from airflow_provider_voicepartner.store.engine import Store, open_store
 from airflow_provider_voicepartner.store.schema import mapped_list
 
@@ -364,24 +365,43 @@ class TestPurge:
         self, store: Store, delivery: DeliveryStore, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(delivery_store, "_ROWS_A_PURGE", 2)
-        for age in (1, 29, 31, 90):
+        for age in (1, 29, 31, 91):
             self.fill(delivery, age)
             with store.write() as connection:
                 connection.execute(mapped_list.insert().values(**A_LIST, map_index=age, at=(100 - age) * DAY))
+                self.fill_ledger(connection, campaign=age, at=(100 - age) * DAY)
         expected = {
             "delivery reports": 6,
             "campaign reports": 2,
             "events": 6,
             "dead letters": 6,
-            "lists of mapped tasks": 2,
+            "lists of mapped tasks": 1,
+            "campaigns of the ledger": 1,
+            "attempts of the ledger": 2,
+            "batches of the ledger": 3,
             "reservations": 0,
         }
         age = timedelta(days=30)
         assert delivery.count_old(older_than=age) == expected
         assert delivery.purge(older_than=age) == expected
         assert set(delivery.purge(older_than=age).values()) == {0}
-        left = {"delivery_report": 6, "campaign_report": 2, "event": 6, "dead_letter": 6, "mapped_list": 2}
+        left = {"delivery_report": 6, "campaign_report": 2, "event": 6, "dead_letter": 6, "mapped_list": 3}
+        left |= {"campaign": 3, "attempt": 6, "batch": 9}
         assert {table: len(rows(store, table)) for table in left} == left
+        assert delivery.purge(older_than=age, ledger_older_than=age)["batches of the ledger"] == 3
+
+    @staticmethod
+    def fill_ledger(connection: Any, *, campaign: int, at: float) -> None:
+        """Add a campaign of two attempts and three batches."""
+        task = {"dag_id": "d", "run_id": "r", "task_id": "t", "map_index": campaign}
+        counts = {"attempts": 2, "generation": 1}
+        connection.execute(schema.campaign.insert(), {"id": campaign, **task, **counts, "at": at})
+        for number in (1, 2):
+            values = {"campaign": campaign, "number": number, "try_number": number, "at": at}
+            connection.execute(schema.attempt.insert(), values)
+        for position in range(3):
+            place = {"campaign": campaign, "generation": 1, "position": position}
+            connection.execute(schema.batch.insert(), {**place, "rank": 1, "phase": "sent", "record": "{}"})
 
     def test_never_touches_reservations_that_limits_look_at(self, store: Store) -> None:
         pacer = Pacer(store)

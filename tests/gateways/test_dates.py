@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_voicepartner.gateways.dates import (
     PARIS,
+    is_before,
     read_date,
     require_future,
     require_future_second,
@@ -53,6 +54,25 @@ class TestRequireFuture:
     def test_the_end_of_time_is_refused_too(self):
         with pytest.raises(InvalidArgumentError, match="too far"):
             require_future(datetime(9999, 12, 31, 23, 59, tzinfo=UTC), NOW)
+
+
+class TestIsBefore:
+    @pytest.mark.parametrize(
+        ("written", "other", "before"),
+        [
+            ("2031-05-06 14:16:11", datetime(2031, 5, 6, 12, 16, 12, tzinfo=UTC), True),
+            ("2031-05-06 14:16:11", datetime(2031, 5, 6, 12, 16, 11, tzinfo=UTC), False),
+            # The clock repeats this hour; 02:30 may mean 00:30 or 01:30.
+            ("2031-10-26 02:30:00", datetime(2031, 10, 26, 1, 0, tzinfo=UTC), False),
+            ("2031-10-26 02:30:00", datetime(2031, 10, 26, 1, 31, tzinfo=UTC), True),
+            ("2031-10-26 03:30:00", datetime(2031, 10, 26, 2, 31, tzinfo=UTC), True),
+            ("0", datetime(2031, 5, 6, tzinfo=UTC), False),
+            ("-5", datetime(2031, 5, 6, tzinfo=UTC), False),
+            ("1", datetime(2031, 5, 6, tzinfo=UTC), True),
+        ],
+    )
+    def test_only_what_is_certainly_before(self, written, other, before):
+        assert is_before(read_date(written), other) is before
 
 
 class TestRoundUp:

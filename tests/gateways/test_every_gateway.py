@@ -30,6 +30,7 @@ from airflow_provider_voicepartner.gateways.model import (
     DeliveryReport,
     Kind,
     Message,
+    Receipt,
     Recipient,
     SmsMessage,
     Voicemail,
@@ -60,7 +61,7 @@ class Sample:
     """
     One way in which one gateway sends, with the good answers to it.
 
-    :param written: names of the keys that hold the batch's cost, id and flag in ``sent``.
+    :param sent: the good answer, and the names of the keys in it that hold the batch's id, cost and count.
     """
 
     gateway: Gateway
@@ -68,6 +69,7 @@ class Sample:
     sent: Mapping[str, Any]
     id_key: str
     cost_key: str
+    count_key: str
     good_status: int = 200
 
     def build(self, **changes: Any) -> ApiRequest:
@@ -113,6 +115,7 @@ SAMPLES = [
         {"success": True, "code": 200, "message_id": 8123456, "nb_sms": 1, "cost": 0.045, "currency": "EUR"},
         "message_id",
         "cost",
+        "nb_sms",
     ),
     Sample(
         voicepartner,
@@ -127,6 +130,7 @@ SAMPLES = [
         },
         "campaignId",
         "cost",
+        "nbSms",
     ),
     Sample(
         voicepartner,
@@ -134,6 +138,7 @@ SAMPLES = [
         {"success": True, "campaignId": "vm4T81", "cost": 0.15, "currency": "EUR", "nbSms": 1},
         "campaignId",
         "cost",
+        "nbSms",
     ),
     Sample(
         octopush,
@@ -146,6 +151,7 @@ SAMPLES = [
         },
         "sms_ticket",
         "total_cost",
+        "number_of_contacts",
         201,
     ),
     Sample(
@@ -159,6 +165,7 @@ SAMPLES = [
         },
         "ticket_number",
         "total_cost",
+        "number_of_contacts",
         201,
     ),
 ]
@@ -388,6 +395,79 @@ class TestReceipt:
         assert sample.fail(answer(without, sample.good_status)).kind is ErrorKind.UNKNOWN
         assert sample.fail(answer({**sample.sent, sample.id_key: nothing})).kind is ErrorKind.UNKNOWN
 
+    @EVERY_SEND
+    @pytest.mark.parametrize("cost", [0, "0", "0.00", "0,0", -1, "-0.045", -0.0, None, "", "free", [], True])
+    def test_a_cost_of_nothing_or_less_is_not_told(self, sample: Sample, cost: object) -> None:
+        """A budget that believed it would never end."""
+        assert sample.parse(answer({**sample.sent, sample.cost_key: cost}, sample.good_status)).cost is None
+
+    @EVERY_SEND
+    @pytest.mark.parametrize(
+        ("count", "accepted"),
+        [(5, 5), (9, 5), (4, 4), (1, 1), (0, 0), ("4", 4), (-1, 5), (None, 5), ("x", 5)],
+    )
+    def test_a_count_below_the_batch_is_believed(self, sample: Sample, count: object, accepted: int) -> None:
+        people = [Recipient(f"+336{number:08}") for number in range(5)]
+        response = answer({**sample.sent, sample.count_key: count}, sample.good_status)
+        receipt = sample.gateway.parse_batch(response, sample.message, people)
+        assert receipt.accepted == accepted
+        assert receipt.accepted + len(receipt.refused) + receipt.in_doubt == 5
+        # Octopush alone counts recipients, and says by it that it left the others out.
+        counts_people = sample.gateway is octopush and accepted
+        assert receipt.in_doubt == (0 if counts_people else 5 - accepted)
+
+
+class TestAnAnswerThatNamesASend:
+    @EVERY_SEND
+    @pytest.mark.parametrize("status", [200, 201, 400, 402, 429, 500])
+    def test_is_no_refusal(self, sample: Sample, status: int) -> None:
+        named = {sample.id_key: sample.sent[sample.id_key]}
+        no = {"success": False, "code": 400, "message": "no"}
+        for data in (
+            {**no, **named},
+            {**no, "data": named},
+            {**no, "result": [{"inner": named}]},
+            json.dumps({**named, **no}).encode()[:-5],
+            b'{"cost": NaN, ' + json.dumps(named).encode()[1:],
+        ):
+            response = answer(data, status)
+            assert sample.gateway.names_a_send(response), data
+            assert sample.fail(response).kind is ErrorKind.UNKNOWN, data
+
+    @EVERY_SEND
+    @pytest.mark.parametrize("nothing", [None, "", " ", 0, "0", "0.0", [], {}, True, False])
+    @pytest.mark.parametrize("status", [400, 429])
+    def test_is_not_one_without_an_id(self, sample: Sample, nothing: object, status: int) -> None:
+        data = {"success": False, "code": 400, "message": "no", sample.id_key: nothing}
+        response = answer(data, status)
+        assert not sample.gateway.names_a_send(response)
+        assert sample.fail(response).kind in (ErrorKind.REJECTED, ErrorKind.RETRYABLE)
+
+    @EVERY_GATEWAY
+    def test_is_not_one_that_cannot_be_read(self, gateway: Gateway) -> None:
+        for body in UNREADABLE.values():
+            assert not gateway.names_a_send(answer(body, 429))
+
+    @EVERY_SEND
+    @pytest.mark.parametrize("code", [200, "200", 201])
+    def test_a_no_with_the_code_of_a_success_is_in_doubt(self, sample: Sample, code: object) -> None:
+        for status in (200, 400):
+            response = answer({"success": False, "code": code, "message": "no"}, status)
+            assert sample.fail(response).kind is ErrorKind.UNKNOWN
+        rate_limit = answer({"success": False, "code": code, "message": "no"}, 429)
+        assert sample.fail(rate_limit).kind is ErrorKind.RETRYABLE
+
+    def test_a_number_of_a_bulk_send_that_was_taken_names_it(self) -> None:
+        for entries, taken in (
+            ([{"success": True}], True),
+            ([{"success": "true"}, None], True),
+            ({"1": {"success": 1}}, True),
+            ([{"success": False}], False),
+            ([], False),
+            ("x", False),
+        ):
+            assert smspartner.names_a_send(answer({"SMSResponse_List": entries}, 429)) is taken
+
 
 UNREADABLE = {
     "html": b"<html><body>" + f"{KEY} {TEXT} {NUMBER} ".encode() * 50 + b"</body></html>",
@@ -576,6 +656,65 @@ def mutated(good: list[Mapping[str, Any]]) -> st.SearchStrategy[bytes]:
     )
 
 
+CROWD = [Recipient(f"+3360000000{number}", {"name": "Anna"}) for number in range(1, 6)]
+
+
+def check_receipt(receipt: Receipt, people: list[Recipient]) -> None:
+    """Everybody is accounted for once, and whoever is named is one of them."""
+    assert receipt.accepted >= 0
+    assert receipt.in_doubt >= 0
+    assert receipt.accepted + len(receipt.refused) + receipt.in_doubt == len(people)
+    named = [refused.phone_number for refused in receipt.refused if refused.phone_number]
+    assert len(named) == len(set(named))
+    assert set(named) <= {recipient.phone_number for recipient in people}
+    assert receipt.cost is None or receipt.cost > 0
+    if receipt.gateway_id is None:
+        assert len(named) == len(people)
+    else:
+        assert receipt.gateway_id.strip()
+
+
+LISTED = st.lists(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "success": st.sampled_from([True, False, 1, "true", None, "maybe"]),
+            "code": st.sampled_from([200, 9, 13, 14, "14", 11, 44, 500, 777, None]),
+            "phoneNumber": st.sampled_from(["0600000001", "+33600000002", "33600000003", "+33600000004",
+                                            "+33600000005", "+33699999999", "x", None]),
+            "nbSms": st.sampled_from([0, 1, 2, -1, "1"]),
+            "elementId": st.just("children[sender].data"),
+        },
+    ),
+    max_size=8,
+)  # fmt: skip
+COUNTS = st.sampled_from([None, -1, 0, 1, 3, 5, 9, "4", "x", 1.5, True])
+
+
+class TestWhateverIsListed:
+    @settings(max_examples=300, deadline=None)
+    @given(
+        flag=st.sampled_from([True, False, None]),
+        code=st.sampled_from([200, 55, 14, 9, 11, None]),
+        id_=st.sampled_from([8123456, None]),
+        errors=LISTED,
+        entries=st.one_of(st.none(), LISTED),
+        count=COUNTS,
+        status=st.sampled_from([200, 201, 400, 429, 500]),
+    )
+    def test_everybody_is_accounted_for_once(
+        self, flag: Any, code: Any, id_: Any, errors: Any, entries: Any, count: Any, status: int
+    ) -> None:
+        data = {"success": flag, "code": code, "errors": errors, "SMSResponse_List": entries}
+        for sample in SAMPLES:
+            response = answer({**data, sample.id_key: id_, sample.count_key: count}, status)
+            personal = [SmsMessage(text="Hello {name}")] if sample.gateway is smspartner else []
+            for message in (sample.message, *personal):
+                for people in (CROWD[:1], CROWD):
+                    with suppress(GatewayError):
+                        check_receipt(sample.gateway.parse_batch(response, message, people), people)
+
+
 class TestAnythingAtAll:
     @settings(max_examples=60, deadline=None)
     @given(
@@ -585,10 +724,9 @@ class TestAnythingAtAll:
     def test_answers(self, body: bytes, status: int) -> None:
         response = answer(body, status)
         for sample in SAMPLES:
-            with suppress(GatewayError):
-                receipt = sample.parse(response)
-                assert receipt.gateway_id.strip()
-                assert 0 <= receipt.accepted <= 1
+            for people in ([ANNA], CROWD):
+                with suppress(GatewayError):
+                    check_receipt(sample.gateway.parse_batch(response, sample.message, people), people)
         for gateway in GATEWAYS:
             with suppress(GatewayError):
                 assert gateway.parse_balance(response).amount.is_finite()

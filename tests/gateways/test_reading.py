@@ -25,6 +25,7 @@ from airflow_provider_voicepartner.gateways.reading import (
     as_int,
     as_object,
     as_objects,
+    as_price,
     as_text,
     as_verdict,
     decode,
@@ -350,3 +351,14 @@ def test_the_number_of_a_callback(value):
 def test_a_callback_about_nobody(value):
     with pytest.raises(InvalidCallbackError, match="names no phone number"):
         read_callback_number(value)
+
+
+@pytest.mark.parametrize(
+    ("value", "price"),
+    [
+        (0.045, "0.045"), ("0,045", "0.045"), ("0.0000001", "0.0000001"), (0, None), ("0", None), ("0.000", None),
+        (-1, None), ("-0.045", None), ("-0", None), (None, None), ("free", None), (True, None), ("1e-50", None),
+    ],
+)  # fmt: skip
+def test_a_price_is_above_zero_or_not_told(value, price):
+    assert as_price(value) == (None if price is None else Decimal(price))

@@ -78,7 +78,26 @@ class TestSend:
 
     def test_the_http_status_does_not_undo_a_success_with_an_id(self):
         assert send(SENT, status=500).gateway_id == "8123456"
-        assert send(SENT, status=429).gateway_id == "8123456"
+
+    @pytest.mark.parametrize("flag", [True, False, None])
+    def test_a_rate_limit_that_names_a_message_is_in_doubt(self, flag):
+        assert failure(send, SENT | {"success": flag}, 429).kind is ErrorKind.UNKNOWN
+        body = QUEUED | {"success": flag, "SMSResponse_List": [{"success": True}]}
+        assert failure(send, body, 429).kind is ErrorKind.UNKNOWN
+
+    @pytest.mark.parametrize("status", [200, 400, 500])
+    @pytest.mark.parametrize("code", [200, "200", 201, 204])
+    def test_a_no_with_the_code_of_a_success_is_in_doubt(self, status, code):
+        no = {"success": False, "code": code, "message": "x"}
+        for parse in (
+            lambda response: smspartner.parse_send(response, phone_numbers=NUMBERS),
+            lambda response: smspartner.parse_bulk_send(response, phone_numbers=NUMBERS),
+            lambda response: smspartner.parse_vn_send(response, phone_number=NUMBERS[0]),
+        ):
+            error = failure(parse, answer(no, status))
+            assert error.kind is ErrorKind.UNKNOWN
+            assert "contradicts itself" in error.summary
+        assert failure(send, no, 429).kind is ErrorKind.RETRYABLE
 
     def test_recipients_refused_within_a_success(self):
         body = SENT | {
@@ -195,8 +214,9 @@ class TestSendCodes:
         parsers = {
             "send": lambda response: smspartner.parse_send(response, phone_numbers=NUMBERS),
             "bulk-send": lambda response: smspartner.parse_bulk_send(response, phone_numbers=NUMBERS),
-            "vn/send": lambda response: smspartner.parse_vn_send(response, phone_number=NUMBERS[0]),
         }
+        if code not in (13, 14):  # Of a send to one number these refuse everybody in it.
+            parsers["vn/send"] = lambda response: smspartner.parse_vn_send(response, phone_number=NUMBERS[0])
         for (endpoint, parse), status, written in product(
             parsers.items(), (200, 400, 500), (code, str(code))
         ):
@@ -298,7 +318,7 @@ class TestErrorShapes:
                 "errors": [
                     {"success": False, "code": "14", "message": "a", "phoneNumber": "+33600000001"},
                     {"success": False, "code": "9", "message": "b"},
-                    {"success": False, "code": "14", "message": "c", "phoneNumber": "06 00 00 00 02"},
+                    {"success": False, "code": "14", "message": "c", "phoneNumber": "06 00 00 00 03"},
                 ],
             },
         )
@@ -308,7 +328,7 @@ class TestErrorShapes:
         assert [(p.phone_number, p.code) for p in error.recipients] == [
             ("+33600000001", "14"),
             (None, "9"),
-            ("+33600000002", "14"),
+            ("+33600000003", "14"),
         ]
         assert "600000001" not in str(error)
         assert "600000001" not in repr(error.recipients)
@@ -329,10 +349,10 @@ class TestErrorShapes:
         ]
 
     def test_an_entry_without_a_number_is_about_the_only_recipient(self):
-        no = {"success": False, "code": 55, "message": "x", "errors": [{"success": False, "code": "9"}]}
+        no = {"success": False, "code": 55, "message": "x", "errors": [{"success": False, "code": "15"}]}
         error = failure(send, no, numbers=NUMBERS[:1])
         assert error.recipients[0].phone_number == NUMBERS[0]
-        assert error.code == "9"
+        assert error.code == "15"
 
     @pytest.mark.parametrize(
         ("codes", "kind"),
@@ -447,9 +467,9 @@ class TestBulkSend:
             receipt = self.parse(BULK_SENT | {"SMSResponse_List": entries})
             assert receipt.refused[0].phone_number == ""
 
-    def test_a_number_that_is_not_listed_is_neither_accepted_nor_refused(self):
+    def test_a_number_that_is_not_listed_is_in_doubt(self):
         receipt = self.parse(BULK_SENT | {"SMSResponse_List": BULK_SENT["SMSResponse_List"][:1]})
-        assert (receipt.accepted, receipt.refused) == (1, ())
+        assert (receipt.accepted, receipt.refused, receipt.in_doubt) == (1, (), 1)
 
     def test_no_list_at_all_takes_them_all(self):
         body = {key: BULK_SENT[key] for key in BULK_SENT if key != "SMSResponse_List"}
@@ -458,16 +478,17 @@ class TestBulkSend:
     def test_an_entry_without_a_flag_is_no_success(self):
         entries = [BULK_SENT["SMSResponse_List"][0], {"phoneNumber": "+33600000002"}]
         receipt = self.parse(BULK_SENT | {"SMSResponse_List": entries})
-        assert (receipt.accepted, len(receipt.refused)) == (1, 1)
+        assert (receipt.accepted, receipt.refused, receipt.in_doubt) == (1, (), 1)
 
     def test_no_id_is_in_doubt(self):
         assert failure(self.parse, BULK_SENT | {"message_id": None}).kind is ErrorKind.UNKNOWN
 
     def test_all_refused_one_by_one(self):
         entries = [{"success": False, "code": 14, "phoneNumber": number} for number in NUMBERS]
-        error = failure(self.parse, {"success": False, "code": 55, "SMSResponse_List": entries})
-        assert error.code == "14"
-        assert [problem.phone_number for problem in error.recipients] == NUMBERS
+        receipt = self.parse({"success": False, "code": 55, "SMSResponse_List": entries})
+        assert (receipt.gateway_id, receipt.accepted, receipt.in_doubt) == (None, 0, 0)
+        assert [refused.phone_number for refused in receipt.refused] == NUMBERS
+        assert all(refused.opted_out for refused in receipt.refused)
 
 
 class TestBatch:

@@ -243,3 +243,124 @@ def test_codes_mean_different_things_on_different_endpoints():
 )
 def test_unreadable_answers_of_reads_are_never_in_doubt(endpoint, status, kind):
     assert failure(PARSERS[endpoint], b"<html>", status).kind is kind
+
+
+ROW = {"phoneNumber": "+33600000001", "status": "Waiting", "stopSMS": False, "date": "1935836171"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "taken"),
+    [
+        ({}, True),
+        ({"status": "Delivered"}, True),
+        # Whatever became of it: it was taken.
+        ({"status": "Not delivered"}, True),
+        ({"status": "EXPIRED"}, True),
+        ({"status": "ko"}, True),
+        ({"status": "UNKNOWN"}, True),
+        ({"success": True, "code": 200}, True),
+        ({"success": "1", "code": "200"}, True),
+        ({"success": None, "code": None, "error": None, "errors": []}, True),
+        # Errors, in every shape that was seen and some that were not.
+        ({"success": False, "code": 4, "status": "Numéro introuvable"}, False),
+        ({"status": "Numéro introuvable"}, False),
+        ({"status": "NUMÉRO  INTROUVABLE"}, False),
+        ({"status": "Nume\u0301ro introuvable"}, False),
+        ({"status": "Numero introuvable."}, False),
+        ({"status": "Number not found"}, False),
+        ({"status": "Erreur"}, False),
+        ({"status": ""}, False),
+        ({"status": None}, False),
+        ({"code": 4}, False),
+        ({"code": "4"}, False),
+        ({"code": 14}, False),
+        ({"code": 0}, False),
+        ({"code": [4]}, False),
+        ({"success": False}, False),
+        ({"success": "false"}, False),
+        ({"success": 0}, False),
+        ({"success": "maybe"}, False),
+        ({"success": []}, False),
+        ({"success": True, "code": 4}, False),
+        ({"success": False, "code": 200}, False),
+        ({"error": "not found"}, False),
+        ({"errors": [{"code": 4}]}, False),
+    ],
+)
+def test_an_entry_shows_that_its_number_was_taken(changes, taken):
+    body = {"success": True, "total": 1, "StatutResponse_List": [ROW | changes]}
+    page = smspartner.parse_tag_look_up(answer(body), tag="k3v9x0q2w7ha")
+    assert [smspartner.shows_taken(report) for report in page.reports] == [taken]
+    assert not page.is_blank
+
+
+NOT_KNOWN = {"success": False, "code": 4, "message": "unknown"}
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (NOT_KNOWN, 200),
+        (NOT_KNOWN | {"code": "4"}, 200),
+        (NOT_KNOWN, 400),
+        (NOT_KNOWN, 404),
+        (NOT_KNOWN | {"StatutResponse_List": []}, 200),
+        ({"success": True, "code": 200, "StatutResponse_List": []}, 200),
+        ({"success": True, "total": 0, "StatutResponse_List": []}, 200),
+        ({"success": True, "total": "0", "StatusResponse_List": []}, 200),
+    ],
+)
+def test_only_these_say_that_nothing_is_listed(body, status):
+    page = smspartner.parse_tag_look_up(answer(body, status), tag="k3v9x0q2w7ha")
+    assert (page.reports, page.listed, page.is_blank) == ((), 0, True)
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"<html>Not found</html>", 404),
+        (b"", 404),
+        (b"", 200),
+        (b'{"success": false, "code": 4', 200),
+        ({}, 404),
+        ({"message": "Not found"}, 404),
+        ({"success": False}, 404),
+        ({"success": False, "message": "unknown"}, 404),
+        ({"code": 4, "message": "unknown"}, 200),
+        ({"code": 4}, 404),
+        ({"success": "", "code": 4}, 200),
+        (NOT_KNOWN, 429),
+        (NOT_KNOWN, 500),
+        (NOT_KNOWN, 503),
+        (NOT_KNOWN | {"StatutResponse_List": [ROW]}, 200),
+        (NOT_KNOWN | {"code": 3}, 200),
+        (NOT_KNOWN | {"code": 10}, 200),
+        (NOT_KNOWN | {"code": 40}, 200),
+        (QUEUED, 200),
+        ({"success": True}, 200),
+        ({"success": True, "StatutResponse_List": None}, 200),
+        ({"success": True, "StatutResponse_List": {}}, 200),
+        ({"success": True, "StatutResponse_List": "none"}, 200),
+        ({"success": 1, "StatutResponse_List": []}, 200),
+        ({"success": True, "StatutResponse_List": []}, 404),
+        ({"success": True, "StatutResponse_List": []}, 500),
+    ],
+)
+def test_anything_else_is_no_answer_to_a_look_up(body, status):
+    with pytest.raises(GatewayError):
+        smspartner.parse_tag_look_up(answer(body, status), tag="k3v9x0q2w7ha")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"success": True, "total": 2, "StatutResponse_List": []},
+        {"success": True, "total": -1, "StatutResponse_List": []},
+        {"success": True, "StatutResponse_List": [None]},
+        {"success": True, "StatutResponse_List": ["x", {}]},
+        {"success": True, "StatutResponse_List": [{"status": "Delivered"}]},
+    ],
+)
+def test_a_list_that_cannot_be_read_is_not_an_empty_one(body):
+    page = smspartner.parse_tag_look_up(answer(body), tag="k3v9x0q2w7ha")
+    assert (page.reports, page.is_blank) == ((), False)

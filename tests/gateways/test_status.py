@@ -75,3 +75,10 @@ def test_a_number_in_the_place_of_a_status_is_not_logged(words, caplog):
     words.read("sent to +33612345678")
     (record,) = caplog.records
     assert "612345678" not in record.getMessage()
+
+
+def test_a_word_is_known_or_not_and_asking_logs_nothing(words, caplog):
+    assert [words.knows(word) for word in ("delivered", " NOT  delivered", "Numéro introuvable", "")] == [
+        True, True, False, False,
+    ]  # fmt: skip
+    assert not caplog.records

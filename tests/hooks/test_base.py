@@ -516,6 +516,7 @@ def test_only_what_a_retry_may_mend_is_left_to_airflows_retries() -> None:
         VoicePartnerProviderError,
         NotSentError,
         RetryableNotSentError,
+        exceptions.OutcomePendingError,
         exceptions.CampaignInterruptedError,
     }
     assert all(issubclass(error, AirflowException) for error in ALL_ERRORS)
@@ -536,5 +537,8 @@ def test_the_facts_of_an_error_survive_too() -> None:
     assert (copy.code, copy.kind, copy.recipients) == ("55", ErrorKind.REJECTED, (problem,))
     later = pickle.loads(pickle.dumps(RetryableNotSentError("later", code="429", retry_after=7.0)))
     assert (later.code, later.retry_after) == ("429", 7.0)
+    assert (
+        pickle.loads(pickle.dumps(exceptions.OutcomePendingError("soon", retry_after=7.0))).retry_after == 7.0
+    )
     assert NUMBER not in repr(rejected)
     assert NUMBER not in repr(problem)

@@ -19,14 +19,16 @@ from airflow_provider_voicepartner.exceptions import (
     RetryableNotSentError,
     SendOutcomeUnknownError,
 )
-from airflow_provider_voicepartner.gateways.wire import ApiRequest
+from airflow_provider_voicepartner.gateways.wire import ApiRequest, ApiResponse
 from airflow_provider_voicepartner.hooks.http import (
     HttpSender,
     asked_wait,
-    hide_from_http_logs,
     new_session,
     provably_not_sent,
 )
+from airflow_provider_voicepartner.hooks.http_log import hide_from_http_logs
+from airflow_provider_voicepartner.sending.messenger import Turn
+from tests.support.gate import FakeGate
 from tests.support.servers import (
     CountingServer,
     FakeTime,
@@ -195,27 +197,63 @@ def test_429_for_ever_gives_up_as_provably_not_sent() -> None:
         assert len(server.received) == 4
 
 
-@pytest.mark.parametrize("has_turn", [False, True])
-def test_every_request_on_the_wire_has_a_turn_at_the_rate_limit(has_turn: bool) -> None:
-    turns: list[str] = []
+def test_every_request_on_the_wire_has_a_turn_and_only_the_first_one_the_callers() -> None:
+    turn, time = Turn(0.0, "taken before"), FakeTime()
+    gate = FakeGate(time)
     with counting_server(answer(429, "", Retry_After="1"), answer(429, "", Retry_After="1"), GOOD) as server:
-        sender = sender_for(server.url, FakeTime())
-        sender.turn = turns.append
-        assert sender.send(SEND, has_turn=has_turn).status == 200
+        sender = sender_for(server.url, time)
+        sender.turn = gate
+        assert sender.send(SEND, turn=turn).status == 200
         assert len(server.received) == 3
-    assert turns == ["send"] * (2 if has_turn else 3)
+    assert gate.passed == [turn, None, None]
+    assert gate.given_back == []
 
 
 def test_without_a_turn_nothing_leaves() -> None:
-    def too_far(endpoint: str) -> None:
-        raise RetryableNotSentError("too far", retry_after=90)
+    class TooFar(FakeGate):
+        def pass_through(self, endpoint: str, turn: Turn | None) -> Turn:
+            raise RetryableNotSentError("too far", retry_after=90)
 
     with counting_server(GOOD) as server:
         sender = sender_for(server.url, FakeTime())
-        sender.turn = too_far
+        sender.turn = TooFar(FakeTime())
         with pytest.raises(RetryableNotSentError, match="too far"):
             sender.send(SEND)
-        assert not server.received
+        assert server.connections == 0
+
+
+@pytest.mark.parametrize("names", [True, False])
+def test_a_429_that_names_a_message_is_in_doubt_and_not_repeated(names: bool) -> None:
+    """A gateway that took the batch and whose proxy refused the answer's way back, for instance."""
+    asked: list[bytes] = []
+
+    def names_a_send(response: ApiResponse) -> bool:
+        asked.append(response.body)
+        return names
+
+    refused, time = answer(429, '{"message_id": 123}', Retry_After="1"), FakeTime()
+    with counting_server(refused, GOOD) as server:
+        sender = sender_for(server.url, time)
+        sender.names_a_send, sender.turn = names_a_send, (gate := FakeGate(time))
+        watched: list[int] = []
+        sender.watch = lambda request, response: watched.append(response.status)
+        if names:
+            with pytest.raises(SendOutcomeUnknownError, match=r"HTTP 429.*names a message"):
+                sender.send(SEND)
+        else:
+            assert sender.send(SEND).status == 200
+        assert len(server.received) == (1 if names else 2)
+    assert asked == [b'{"message_id": 123}']
+    assert watched[0] == 429  # the limit is learnt from it all the same
+    assert gate.given_back == []
+
+
+def test_a_429_to_a_read_is_repeated_whatever_it_names() -> None:
+    with counting_server(answer(429, '{"message_id": 123}', Retry_After="1"), GOOD) as server:
+        sender = sender_for(server.url, FakeTime())
+        sender.names_a_send = lambda response: True
+        assert sender.send(READ).status == 200
+        assert len(server.received) == 2
 
 
 def test_no_connection_is_provably_not_sent_and_repeated() -> None:

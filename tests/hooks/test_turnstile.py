@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import logging
 import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,21 +30,25 @@ from airflow_provider_voicepartner.hooks.turnstile import (
     default_store_url,
     open_shared_store,
     store_url,
+    store_wait,
 )
 from airflow_provider_voicepartner.hooks.voicepartner import VoicePartnerHook
 from airflow_provider_voicepartner.operators.sms import SendSmsOperator
 from airflow_provider_voicepartner.operators.voice import TtsCallOperator
 from airflow_provider_voicepartner.sending.campaign import Campaign, CampaignSender
-from airflow_provider_voicepartner.sending.ledger import Ledger
 from airflow_provider_voicepartner.sending.messenger import TurnTooFarError
-from airflow_provider_voicepartner.store.engine import open_store
+from airflow_provider_voicepartner.sending.pacing import AHEAD
+from airflow_provider_voicepartner.store.engine import StoreUnavailableError, open_store
 from tests.support.gateways import fault, requests
+from tests.support.ledgers import registered
 from tests.support.servers import FakeTime
 from tests.support.tasks import FakeStore, context
 
 SET = "AIRFLOW__VOICEPARTNER__STORE_URL"
 START = 1_900_000_000.0
 ANNA = "+33612345678"
+MINUTE = 60 + MARGIN - AHEAD
+"""When the turn after a full minute is due: a little before its moment, since it is confirmed in between."""
 
 
 def hook_of(set_connection: Callable[..., str], gateway: str = "smspartner", **extra: Any) -> Any:
@@ -60,9 +64,9 @@ class Shop:
         self.url = url
         self.opened: list[StoreTurnstile] = []
 
-    def turnstile(self, hook: Any) -> StoreTurnstile:
+    def turnstile(self, hook: Any, **settings: Any) -> StoreTurnstile:
         hook.sender.now = self.time.now
-        opened = StoreTurnstile(open_store(self.url, clock=lambda: self.time.moment), hook)
+        opened = StoreTurnstile(open_store(self.url, clock=lambda: self.time.moment), hook, **settings)
         self.opened.append(opened)
         return opened
 
@@ -95,17 +99,17 @@ def home(airflow_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 class TestStore:
-    def test_lies_under_airflow_home_by_default(self, home: Path, set_connection: Callable[..., str]) -> None:
+    def test_lies_under_airflow_home_by_default(self, home: Path) -> None:
         assert store_url() is None
         assert default_store_url() == f"sqlite:///{home}/voicepartner.db"
-        open_shared_store(hook_of(set_connection), "sms").close()
+        open_shared_store().close()
         assert (home / "voicepartner.db").is_file()
 
     def test_is_the_configured_one(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, airflow_home: Path, set_connection: Any
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, airflow_home: Path
     ) -> None:
         monkeypatch.setenv(SET, f"sqlite:///{tmp_path / 'deep' / 'shared.db'}")
-        open_shared_store(hook_of(set_connection), "sms").close()
+        open_shared_store().close()
         assert (tmp_path / "deep" / "shared.db").is_file()
         assert not (airflow_home / "voicepartner.db").exists()
 
@@ -119,11 +123,11 @@ class TestStore:
         ],
     )
     def test_a_configured_address_that_cannot_work_is_named_without_its_password(
-        self, url: str, monkeypatch: pytest.MonkeyPatch, set_connection: Any
+        self, url: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv(SET, url)
         with pytest.raises(ConfigurationError) as caught:
-            open_shared_store(hook_of(set_connection), "sms")
+            open_shared_store()
         told = str(caught.value)
         assert told.startswith("[voicepartner] store_url: ")
         assert "keeping to the gateways' rate limits" in told
@@ -132,23 +136,23 @@ class TestStore:
         assert caught.value.__context__ is None
 
     def test_a_configured_store_that_is_down_lets_airflow_retry(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, set_connection: Any
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         (tmp_path / "file").touch()
         monkeypatch.setenv(SET, f"sqlite:///{tmp_path}/file/store.db")
         with pytest.raises(
             RetryableNotSentError, match=r"^\[voicepartner\] store_url: .*Nothing was sent"
         ) as caught:
-            open_shared_store(hook_of(set_connection), "sms")
+            open_shared_store()
         assert "rate limits" in str(caught.value)
 
     def test_a_database_that_cannot_be_reached_lets_airflow_retry_and_hides_its_password(
-        self, monkeypatch: pytest.MonkeyPatch, set_connection: Any
+        self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         pytest.importorskip("psycopg")
         monkeypatch.setenv(SET, "postgresql://user:planted-pass@127.0.0.1:9/x")
         with pytest.raises((RetryableNotSentError, ConfigurationError)) as caught:
-            open_shared_store(hook_of(set_connection), "sms")
+            open_shared_store()
         assert "planted-pass" not in str(caught.value)
 
     @pytest.mark.parametrize("url", ["mysql://user:planted-pass@db/x", "sqlite:////proc/none/store.db"])
@@ -179,27 +183,18 @@ class TestStore:
         assert report["counts"]["accepted"] == 1
         assert "Rate limits are kept within this process only" in caplog.text
 
-    def test_that_limits_are_not_shared_between_machines_is_said_where_there_is_a_limit(
-        self, home: Path, set_connection: Any, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        caplog.set_level(logging.INFO)
-        open_shared_store(hook_of(set_connection), "sms").close()
-        assert "store_url" not in caplog.text
-        open_shared_store(hook_of(set_connection, "voicepartner"), "voicemail").close()
-        assert "to share it between machines, set [voicepartner] store_url" in caplog.text
-
 
 class TestTurns:
     def test_come_at_the_documented_pace(self, shop: Shop, set_connection: Any) -> None:
         turnstile = shop.turnstile(hook_of(set_connection, "voicepartner"))
         waits = [turnstile.take_turn("campaign/send", None).wait for _ in range(7)]
-        assert waits == [0, 0, 0, 0, 0, 60 + MARGIN, 60 + MARGIN]
+        assert waits == pytest.approx([0, 0, 0, 0, 0, MINUTE, MINUTE])
 
     def test_come_at_the_pace_that_the_connection_says(self, shop: Shop, set_connection: Any) -> None:
         limits = {"campaign/send": "2/10, 3/100"}
         turnstile = shop.turnstile(hook_of(set_connection, "voicepartner", rate_limits=limits))
         waits = [turnstile.take_turn("campaign/send", None).wait for _ in range(4)]
-        assert waits == [0, 0, 10 + MARGIN, 100 + MARGIN]
+        assert waits == pytest.approx([0, 0, 10.4 - AHEAD, 100 + MARGIN - AHEAD])  # a short window gets less
         assert turnstile.take_turn("tts/send", None).wait == 0  # another endpoint
 
     def test_have_no_end_where_the_connection_lifts_the_limit(self, shop: Shop, set_connection: Any) -> None:
@@ -226,7 +221,7 @@ class TestTurns:
         hook = hook_of(set_connection, "voicepartner")
         first, second = shop.turnstile(hook), shop.turnstile(VoicePartnerHook())
         waits = [turnstile.take_turn("campaign/send", None).wait for turnstile in (first, second) * 3]
-        assert waits == [0, 0, 0, 0, 0, 60 + MARGIN]
+        assert waits == pytest.approx([0, 0, 0, 0, 0, MINUTE])
 
     def test_are_not_shared_with_another_account(self, shop: Shop, set_connection: Any) -> None:
         limits = {"campaign/send": "1/60"}
@@ -270,7 +265,7 @@ class TestTurns:
         shop.time.sleep(turn.wait)
         turnstile.watch(asked("campaign/send"), answer(429, retry_after="40"))
         again = turnstile.confirm(turn)
-        assert again.wait == 40
+        assert again.wait == pytest.approx(40 - AHEAD)
         shop.time.sleep(40)
         assert turnstile.confirm(again).wait == 0
 
@@ -298,8 +293,9 @@ class TestWatch:
         hook = hook_of(set_connection)
         first, second = shop.turnstile(hook), shop.turnstile(SmsPartnerHook())
         first.watch(asked(), response)
-        assert first.take_turn("send", None).wait == pytest.approx(wait)
-        assert second.take_turn("send", None).wait == pytest.approx(wait)
+        due = pytest.approx(wait - AHEAD if wait else 0)
+        assert first.take_turn("send", None).wait == due
+        assert second.take_turn("send", None).wait == due
         assert second.take_turn("bulk-send", None).wait == 0
 
     def test_our_own_refusal_is_seen_at_once_and_that_of_others_soon(
@@ -312,14 +308,14 @@ class TestWatch:
         first, second = shop.turnstile(hook_of(set_connection)), shop.turnstile(SmsPartnerHook())
         assert (first.take_turn("send", None).wait, second.take_turn("send", None).wait) == (0, 0)
         first.watch(asked(), answer(429, retry_after="25"))
-        assert first.take_turn("send", None).wait == 25
+        assert first.take_turn("send", None).wait == pytest.approx(25 - AHEAD)
         clock.sleep(LOOK_EVERY)
-        assert second.take_turn("send", None).wait == 25
+        assert second.take_turn("send", None).wait == pytest.approx(25 - AHEAD)
 
     def test_a_long_penalty_is_no_longer_than_an_hour(self, shop: Shop, set_connection: Any) -> None:
         turnstile = shop.turnstile(hook_of(set_connection))
         turnstile.watch(asked(), answer(429, retry_after="999999"))
-        assert turnstile.take_turn("send", None).wait == 3600
+        assert turnstile.take_turn("send", None).wait == pytest.approx(3600 - AHEAD)
 
     @pytest.mark.parametrize(
         "headers",
@@ -400,7 +396,7 @@ def test_a_campaign_at_the_documented_kind_of_limit_is_never_refused(
         hook.sender.watch = watch
         sender = CampaignSender(
             messenger=hook,
-            ledger=Ledger(FakeStore(), fingerprint="f", try_number=1),
+            ledger=registered(FakeStore()),
             turnstile=turnstile,
             now=hook.sender.now,
         )
@@ -408,6 +404,7 @@ def test_a_campaign_at_the_documented_kind_of_limit_is_never_refused(
             message=Voicemail(audio_token="a1b2c3d4"),
             batches=[(Recipient(f"+3361234567{n}"),) for n in range(5)],
             recipients=5,
+            fingerprint="f",
             max_in_flight=lanes,
         )
         started = time.monotonic()
@@ -421,35 +418,68 @@ def test_a_campaign_at_the_documented_kind_of_limit_is_never_refused(
         hook.close()
 
 
-class TestWaiting:
-    """For requests that the batch loop took no turn for."""
+class TestGate:
+    """What a hook's requests pass: with the turn that the batch loop took for them, or with none."""
 
-    def test_keeps_the_limit_together_with_the_turns_of_the_loop(
-        self, shop: Shop, set_connection: Any
-    ) -> None:
-        hook = hook_of(set_connection, rate_limits={"send": "2/10"})
-        turnstile = shop.turnstile(hook)
-        left: list[float] = []
-        wait = turnstile.waiting(shop.time.sleep, None)
+    def test_keeps_the_limit_whoever_took_the_turn(self, shop: Shop, set_connection: Any) -> None:
+        turnstile = shop.turnstile(hook_of(set_connection, rate_limits={"send": "2/10"}))
+        gate, left = turnstile.waiting(shop.time.sleep, None), []
         for _ in range(3):
-            assert turnstile.take_turn("send", None).wait == 0 or left
+            for turn in (turnstile.take_turn("send", None), None):
+                assert gate.is_open(gate.pass_through("send", turn))
+                left.append(shop.time.moment)
+        assert [round(at - START, 6) for at in left] == [0, 0, 10.4, 10.4, 20.8, 20.8]
+
+    @pytest.mark.parametrize("late", [0.0, 0.05, 0.099])
+    def test_lets_pass_who_comes_a_little_late_without_another_look(
+        self, late: float, shop: Shop, set_connection: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        turnstile = shop.turnstile(hook_of(set_connection, rate_limits={"send": "1/10"}))
+        turn = turnstile.take_turn("send", None)
+        shop.time.sleep(late)
+        monkeypatch.setattr(turnstile, "_pacer", Watched(turnstile._pacer))
+        assert turnstile.waiting(shop.time.sleep, None).pass_through("send", turn) is turn
+
+    @pytest.mark.parametrize("late", [0.101, 0.4, 3.0, 25.0, 3600.0])
+    def test_changes_a_turn_whose_moment_is_gone_for_a_later_one(
+        self, late: float, shop: Shop, set_connection: Any
+    ) -> None:
+        """A claim that took so long to write: the others of that time were told to leave before and after it."""
+        turnstile = shop.turnstile(hook_of(set_connection, rate_limits={"send": "2/10"}))
+        turns = [turnstile.take_turn("send", None) for _ in range(4)]
+        gate = turnstile.waiting(shop.time.sleep, None)
+        shop.time.sleep(turns[2].wait + AHEAD + late)
+        assert not any(gate.is_open(turn) for turn in turns)
+        left = []
+        for turn in turns:
+            gate.pass_through("send", turn)
             left.append(shop.time.moment)
-            wait("send")
-            left.append(shop.time.moment)
-            shop.time.sleep(10)
-        for first, third in zip(left, left[2:], strict=False):
-            assert third - first >= 10
+        assert all(third - first >= 10 for first, third in zip(left, left[2:], strict=False))
 
     def test_that_is_too_long_is_a_request_that_did_not_leave(self, shop: Shop, set_connection: Any) -> None:
         turnstile = shop.turnstile(hook_of(set_connection, rate_limits={"send": "1/100"}))
-        wait = turnstile.waiting(shop.time.sleep, 30.0)
-        wait("send")
+        gate = turnstile.waiting(shop.time.sleep, 30.0)
+        gate.pass_through("send", None)
         with pytest.raises(RetryableNotSentError, match="smspartner send: the rate limit") as caught:
-            wait("send")
+            gate.pass_through("send", None)
         assert caught.value.retry_after == pytest.approx(100 + MARGIN, abs=1)
         assert shop.time.slept == []
 
-    def test_that_is_stopped_gives_its_turn_back(self, shop: Shop, set_connection: Any) -> None:
+    def test_a_turn_that_was_lost_and_is_now_too_far_is_given_back(
+        self, shop: Shop, set_connection: Any
+    ) -> None:
+        turnstile = shop.turnstile(hook_of(set_connection, rate_limits={"send": "1/100"}))
+        turn = turnstile.take_turn("send", None)
+        shop.time.sleep(5)
+        others = turnstile.waiting(shop.time.sleep, None)
+        turnstile.watch(asked(), answer(429, retry_after="400"))
+        with pytest.raises(RetryableNotSentError) as caught:
+            turnstile.waiting(shop.time.sleep, 30.0).pass_through("send", turn)
+        assert caught.value.retry_after == pytest.approx(400)
+        others.pass_through("send", None)
+        assert shop.time.moment == pytest.approx(START + 405)  # and not behind the one that was given back
+
+    def test_a_wait_that_is_stopped_gives_its_turn_back(self, shop: Shop, set_connection: Any) -> None:
         turnstile = shop.turnstile(hook_of(set_connection, rate_limits={"send": "1/100"}))
 
         def stopped(seconds: float) -> None:
@@ -457,10 +487,133 @@ class TestWaiting:
 
         turnstile.take_turn("send", None)
         with pytest.raises(CampaignInterruptedError):
-            turnstile.waiting(stopped, None)("send")
+            turnstile.waiting(stopped, None).pass_through("send", None)
         # The turn of the one that was stopped is the next one's: 100 s away and not 200.
         assert turnstile.take_turn("send", None).wait < 102
 
+    def test_a_penalty_that_comes_while_one_waits_is_waited_for(
+        self, shop: Shop, set_connection: Any
+    ) -> None:
+        turnstile = shop.turnstile(hook_of(set_connection, rate_limits={"send": "1/10"}))
+        turnstile.take_turn("send", None)
+
+        def sleep(seconds: float) -> None:
+            shop.time.sleep(seconds)
+            if len(shop.time.slept) == 1:
+                turnstile.watch(asked(), answer(429, retry_after="40"))
+
+        turnstile.waiting(sleep, None).pass_through("send", None)
+        assert shop.time.moment == pytest.approx(START + 10.4 - AHEAD + 40)
+
+    def test_where_no_limit_is_known_only_a_penalty_is_waited_for(
+        self, shop: Shop, set_connection: Any
+    ) -> None:
+        turnstile = shop.turnstile(hook_of(set_connection))
+        gate = turnstile.waiting(shop.time.sleep, None)
+        turn = gate.pass_through("send", None)
+        shop.time.sleep(3600)
+        assert gate.is_open(turn)  # there is no moment that it could miss
+        turnstile.watch(asked(), answer(429, retry_after="40"))
+        shop.time.slept.clear()
+        gate.pass_through("send", None)
+        assert sum(shop.time.slept) == pytest.approx(40)
+        assert len(shop.time.slept) == 2  # until shortly before, and for the rest of it
+
+
+class Watched:
+    """A pacer that must not be asked for anything that needs the store."""
+
+    def __init__(self, pacer: Any) -> None:
+        self._pacer = pacer
+        self.ahead = pacer.ahead
+
+    def is_open(self, reservation: Any) -> bool:
+        return bool(self._pacer.is_open(reservation))
+
+    def come_to_it(self, reservation: Any, *args: Any, **kwargs: Any) -> Any:
+        assert self._pacer.is_open(reservation)
+        return reservation
+
+
+class TestPatience:
+    """A store that is gone in the middle of a campaign."""
+
+    @pytest.fixture
+    def broken(
+        self, shop: Shop, set_connection: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> Callable[..., tuple[StoreTurnstile, FakeTime]]:
+        def make(seconds: float, **settings: Any) -> tuple[StoreTurnstile, FakeTime]:
+            hook, waited = hook_of(set_connection, rate_limits={"send": "1/10"}), FakeTime(0.0)
+            hook.sender.sleep = waited.sleep
+            monkeypatch.setattr(time, "monotonic", lambda: waited.moment)
+            turnstile = shop.turnstile(hook, **settings)
+            write = turnstile._store.write
+
+            def fail_for_a_while() -> Any:
+                if waited.moment < seconds:
+                    raise StoreUnavailableError("the store sqlite:///x cannot be used: gone")
+                return write()
+
+            turnstile._pacer._patience = replace(turnstile._pacer._patience, clock=lambda: waited.moment)
+            monkeypatch.setattr(turnstile._store, "write", fail_for_a_while)
+            return turnstile, waited
+
+        return make
+
+    @pytest.mark.parametrize("seconds", [0.05, 10, 59])
+    def test_is_waited_for(self, seconds: float, broken: Any) -> None:
+        turnstile, waited = broken(seconds)
+        assert turnstile.take_turn("send", None).wait == 0
+        assert seconds <= waited.moment <= seconds + 2
+
+    @pytest.mark.parametrize(("setting", "most"), [(None, 60), ("5", 5), ("0", 0), ("0.5", 0.5)])
+    def test_ends_with_the_documented_error(
+        self, setting: str | None, most: float, broken: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        if setting is not None:
+            monkeypatch.setenv("AIRFLOW__VOICEPARTNER__STORE_WAIT", setting)
+        turnstile, waited = broken(1e9)
+        with pytest.raises(RetryableNotSentError, match=r"rate limit: the store .* gone; nothing was sent"):
+            turnstile.take_turn("send", None)
+        assert waited.moment == pytest.approx(most)
+
+    def test_holds_for_a_confirmation_too(self, shop: Shop, broken: Any) -> None:
+        turnstile, waited = broken(0)
+        turn = turnstile.take_turn("send", None)
+        shop.time.sleep(5)
+        waited.moment = -10
+        turnstile.waiting(shop.time.sleep, None).pass_through("send", turn)
+        assert 0 <= waited.moment <= 2
+        waited.moment = -100
+        with pytest.raises(RetryableNotSentError):
+            turnstile.confirm(turn)
+
+    def test_ends_when_the_task_is_stopped(self, shop: Shop, set_connection: Any, broken: Any) -> None:
+        turnstile, _ = broken(1e9)
+
+        def stopped(seconds: float) -> None:
+            raise CampaignInterruptedError("stopped")
+
+        turnstile._pacer._patience = replace(turnstile._pacer._patience, sleep=stopped)
+        with pytest.raises(CampaignInterruptedError):
+            turnstile.take_turn("send", None)
+
+    def test_is_not_had_by_who_only_asks(self, broken: Any) -> None:
+        turnstile, waited = broken(10, patience=0.0)
+        with pytest.raises(RetryableNotSentError):
+            turnstile.take_turn("send", None)
+        assert waited.slept == []
+
+    @pytest.mark.parametrize("text", ["soon", "-1", "nan", "inf", "86401"])
+    def test_of_nonsense_is_refused_with_the_settings_name(
+        self, text: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("AIRFLOW__VOICEPARTNER__STORE_WAIT", text)
+        with pytest.raises(ConfigurationError, match=r"\[voicepartner\] store_wait"):
+            store_wait()
+
+
+class TestReads:
     def test_a_repeat_after_a_429_and_the_reads_of_a_campaign_are_paced(
         self, sandbox: Any, set_connection: Any
     ) -> None:

@@ -14,6 +14,7 @@ from airflow.providers.common.compat.sdk import AirflowTaskTimeout, TaskDeferred
 from airflow_provider_voicepartner.hooks.http import HttpSender
 from airflow_provider_voicepartner.hooks.turnstile import StoreTurnstile
 from airflow_provider_voicepartner.operators.sms import SendSmsOperator
+from airflow_provider_voicepartner.operators.time_limit import TimeLimit
 from airflow_provider_voicepartner.sending.messenger import Turn
 from tests.support.gateways import fault, requests, sent
 from tests.support.tasks import FakeStore, context
@@ -137,6 +138,34 @@ def test_a_try_that_is_never_cut_into_parts_is_left_to_airflows_own_clock(
 ) -> None:
     set_clock(lambda: 5000)
     assert sms(**arguments).execute(context(FakeStore(), start_date=BEGAN))["counts"]["recipients"] == 2
+
+
+@pytest.mark.parametrize("knows", ["nothing", "no such field"])
+def test_where_airflow_does_not_say_when_a_try_began_nothing_ends(
+    sandbox: Any, set_clock: SetClock, knows: str
+) -> None:
+    set_clock(lambda: 5000)
+    given = context(FakeStore())
+    if knows == "nothing":
+        given["ti"].start_date = None
+    else:
+        del given["ti"].start_date
+    limit = TimeLimit.of(ALLOWED, given)
+    limit.check()
+    assert (limit.is_over, limit.left) == (False, None)
+    assert sms().execute(given)["counts"]["accepted"] == 2
+    assert sent(sandbox, "smspartner") == {ANNA: 1, BEN: 1}
+
+
+@pytest.mark.parametrize(
+    ("passed", "is_over", "left"), [(0, False, 100), (99.5, False, 0.5), (100, True, 0), (200, True, 0)]
+)
+def test_what_is_left_is_never_less_than_nothing(
+    set_clock: SetClock, passed: float, is_over: bool, left: float
+) -> None:
+    set_clock(lambda: passed)
+    limit = TimeLimit(ALLOWED, BEGAN)
+    assert (limit.is_over, limit.left) == (is_over, timedelta(seconds=left))
 
 
 # From which length on a wait is handed over

@@ -199,11 +199,16 @@ class TestCallsAsEvidence:
 
     def call_back(self, reference: str) -> None:
         delivery = open_delivery_store()
-        event = DeliveryReport(
-            gateway="voicepartner", campaign_id="77", phone_number=ANNA, status=DeliveryStatus.PENDING
-        )
         key = of_reference("voicepartner", reference)
-        delivery.write([Arrival(key=key, event=event, received_at=1.9e9)])
+        for number in (ANNA, LANDLINE):
+            event = DeliveryReport(
+                gateway="voicepartner",
+                campaign_id="77",
+                phone_number=number,
+                status=DeliveryStatus.PENDING,
+                gateway_status="pending",
+            )
+            delivery.write([Arrival(key=key, event=event, received_at=1.9e9)])
         delivery.close()
 
     @pytest.mark.usefixtures("one_look_up")
@@ -230,7 +235,7 @@ class TestCallsAsEvidence:
         store = FakeStore()
         fault(sandbox, "drop_after")
         monkeypatch.setattr(
-            "airflow_provider_voicepartner.delivery.store.DeliveryStore.has_report", _unavailable
+            "airflow_provider_voicepartner.delivery.store.DeliveryStore.reports", _unavailable
         )
         with pytest.raises(SendOutcomeUnknownError):
             self.attempt(store, 1)

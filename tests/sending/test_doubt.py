@@ -21,7 +21,7 @@ from airflow_provider_voicepartner.gateways.errors import ErrorKind
 from airflow_provider_voicepartner.gateways.model import Recipient, SmsMessage
 from airflow_provider_voicepartner.hooks.octopush import OctopushHook
 from airflow_provider_voicepartner.sending.doubt import LOOK_UP_AFTER, Doubt, DoubtSettler
-from airflow_provider_voicepartner.sending.evidence import Evidence
+from airflow_provider_voicepartner.sending.evidence import Evidence, Proof
 from airflow_provider_voicepartner.sending.ledger import BatchRecord, Phase
 from tests.support.messenger import NOW, FakeMessenger
 
@@ -35,17 +35,18 @@ class Gateway(FakeMessenger):
     """Also tells what it was asked, in order, and can fail to answer a look-up."""
 
     steps: list[str] = field(default_factory=list)
-    trouble_asked: list[BaseException | Evidence | None] = field(default_factory=list)
+    trouble_asked: list[BaseException | Proof | None] = field(default_factory=list)
 
-    def find_proof(self, message: Any, reference: str) -> Any:
+    def find_proof(self, message: Any, reference: str, recipients: Any, since: Any) -> Any:
         self.steps.append("look up")
-        answer = self.trouble_asked.pop(0) if self.trouble_asked else super().find_proof(message, reference)
+        known = super().find_proof(message, reference, recipients, since)
+        answer = self.trouble_asked.pop(0) if self.trouble_asked else known
         if isinstance(answer, BaseException):
             raise answer
         return answer
 
-    def deliver(self, request: Any, message: Any, recipients: Any, *, has_turn: bool = False) -> Any:
-        assert not has_turn
+    def deliver(self, request: Any, message: Any, recipients: Any, *, turn: Any = None) -> Any:
+        assert turn is None
         self.steps.append("repeat")
         return super().deliver(request, message, recipients)
 
@@ -70,7 +71,7 @@ def test_a_look_up_that_finds_the_batch_proves_that_it_was_sent() -> None:
 
 def test_a_batch_that_is_not_known_at_once_is_looked_up_again() -> None:
     slept: list[float] = []
-    messenger = Gateway(finds=True, trouble_asked=[None, None, Evidence.CALLED_BACK])
+    messenger = Gateway(finds=True, trouble_asked=[None, None, Proof(Evidence.CALLED_BACK, 2)])
     record = settler(messenger, sleep=slept.append).settle(doubt())
     assert record is not None
     assert (record.phase, record.evidence) == (Phase.SENT, Evidence.CALLED_BACK)
@@ -91,7 +92,7 @@ def test_a_batch_that_is_not_known_at_once_is_looked_up_again() -> None:
 def test_a_look_up_that_fails_is_tried_again_and_then_passed_over(
     error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
-    messenger = Gateway(finds=True, trouble_asked=[error, Evidence.LOOK_UP])
+    messenger = Gateway(finds=True, trouble_asked=[error, Proof(Evidence.LOOK_UP, 2)])
     assert settler(messenger).settle(doubt()) is not None
     messenger = Gateway(finds=True, trouble_asked=[error] * 3)
     with pytest.raises(SendOutcomeUnknownError, match="is in doubt"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import stat
 import subprocess
@@ -116,6 +117,36 @@ def test_the_stores_time_is_unix_time_unless_a_clock_is_given(store: Store, stor
     with fixed.read() as connection:
         assert fixed.now(connection) == 12.5
     fixed.close()
+
+
+def test_a_database_has_an_identity_for_good_and_no_other_has_it(store: Store, store_url: str) -> None:
+    identity = store.identity
+    assert re.fullmatch(r"[0-9a-f]{16}", identity)
+    assert store.identity == identity
+    again = open_store(store_url)
+    assert (again.identity == identity) is (store_url != "sqlite://")
+    again.close()
+    assert open_store("sqlite://").identity != identity
+
+
+def test_all_who_ask_at_once_are_told_the_same_identity(store_url: str, tmp_path: Path) -> None:
+    if store_url == "sqlite://":
+        pytest.skip("memory belongs to one store")
+    stores = [open_store(store_url) for _ in range(6)]
+    told: list[str] = []
+    together = threading.Barrier(6)
+
+    def ask(store: Store) -> None:
+        together.wait(10)
+        told.append(store.identity)
+
+    threads = [threading.Thread(target=ask, args=(store,)) for store in stores]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert len(told) == 6
+    assert len(set(told)) == 1
 
 
 def test_the_time_goes_on_within_a_transaction(store: Store) -> None:

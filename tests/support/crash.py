@@ -1,115 +1,44 @@
-"""Campaigns that are killed and retried: the stage, the sandbox, and what must be true of every run."""
+"""Campaigns that are killed and retried: the stage, and what must be true of every run."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import requests
-
+from airflow_provider_voicepartner.store.engine import open_store
+from tests.support.crash_cells import ON_AIRFLOW_2, Cell
 from tests.support.crash_points import BATCH_SIZE, BATCHES, RECIPIENTS
+from tests.support.crash_sandbox import WAYS, Sandbox, Way
+from tests.support.doubts import doubts_in
+
+__all__ = [
+    "ON_AIRFLOW_2",
+    "WAYS",
+    "Cell",
+    "Ending",
+    "Sandbox",
+    "Stage",
+    "Trial",
+    "Way",
+    "running_stage",
+    "until",
+]
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 DAG_FILE = PROJECT / "tests" / "crash" / "dags" / "crashing.py"
-LIMITS_OFF = {"rate_limits": {"tts/send": "none", "campaign/send": "none", "me": "none"}}
 MOST_ATTEMPTS = 12
-
-
-@dataclass(frozen=True)
-class Way:
-    """
-    One way of sending.
-
-    :param name: of its DAG, behind ``crash_``.
-    :param path: part of the path of its sends.
-    """
-
-    name: str
-    path: str
-
-    @property
-    def gateway(self) -> str:
-        """The gateway's name."""
-        return self.name.partition("_")[0]
-
-    def __str__(self) -> str:
-        """Name the test."""
-        return self.name
-
-
-WAYS = (
-    Way("smspartner_sms", "smspartner/v1/send"),
-    Way("octopush_sms", "sms-campaign/send"),
-    Way("octopush_call", "voice-campaign/send"),
-    Way("voicepartner_call", "tts/send"),
-    Way("voicepartner_voicemail", "v1/campaign/send"),
-)
-
-
-def batch(number: int) -> tuple[str, ...]:
-    """Return the recipients of a batch; ``number`` counts from 0."""
-    return RECIPIENTS[number * BATCH_SIZE : (number + 1) * BATCH_SIZE]
-
-
-class Sandbox:
-    """The sandbox in a process of its own, by its control API."""
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self._session = requests.Session()
-        self._session.trust_env = False
-        self.patch("settings", {"voicepartner": {"rate_limits": False}})
-
-    def _ask(self, method: str, path: str, data: Any = None) -> Any:
-        answer = self._session.request(method, f"{self.url}/_sandbox/{path}", json=data, timeout=30)
-        answer.raise_for_status()
-        return answer.json()
-
-    def get(self, path: str) -> Any:
-        """Look."""
-        return self._ask("GET", path)
-
-    def post(self, path: str, data: Any = None) -> Any:
-        """Order."""
-        return self._ask("POST", path, data)
-
-    def patch(self, path: str, data: Any) -> Any:
-        """Change."""
-        return self._ask("PATCH", path, data)
-
-    def reset(self) -> None:
-        """Forget everything but the settings."""
-        self.post("reset", {"keep_settings": True})
-
-    def reached(self, gateway: str) -> Counter[str]:
-        """Return how often each number was really sent a message."""
-        return Counter(self.get(f"counts?gateway={gateway}")[gateway]["numbers"])
-
-    def connections(self) -> dict[str, str]:
-        """Return the variables of the environment that define a connection to each gateway."""
-        paths = {"smspartner": "v1", "voicepartner": "v1", "octopush": "v1/public"}
-        return {
-            f"AIRFLOW_CONN_{name.upper()}_DEFAULT": json.dumps(
-                {
-                    "conn_type": name,
-                    "host": f"{self.url}/{name}/{path}",
-                    "password": "sandbox-key",
-                    "login": "sandbox@example.org",
-                    "extra": LIMITS_OFF if name == "voicepartner" else {},
-                }
-            )
-            for name, path in paths.items()
-        }
+EVERYBODY = frozenset(range(BATCHES))
+_IN_DOUBT = re.compile(r"SendOutcomeUnknownError: ([^\n]*)")
 
 
 @dataclass
@@ -119,11 +48,13 @@ class Ending:
 
     :param state: of the task, as Airflow sees it now.
     :param ledger: what the task's state store holds.
+    :param report: what the task returned, or pushed before it failed.
     :param points: passed by the task, in order.
+    :param obeyed: the points with an order that was obeyed.
     """
 
     state: str | None
-    ti_id: str
+    attempt: str
     ledger: dict[str, Any]
     report: dict[str, Any] | None
     exit: int
@@ -132,30 +63,83 @@ class Ending:
     obeyed: list[str]
 
     @property
+    def records(self) -> dict[int, dict[str, Any]]:
+        """What the task's state knows of each batch; of two records of one the further one counts."""
+        phases = ("claimed", "refused", "assumed_sent", "sent", "disputed")
+        found: dict[int, dict[str, Any]] = {}
+        for key, entry in self.ledger.items():
+            for index, record in entry["batches"].items() if "/log/" in key else ():
+                rank = record["attempt"], phases.index(record["phase"])
+                if int(index) not in found or found[int(index)]["rank"] < rank:
+                    found[int(index)] = record | {"rank": rank}
+        return found
+
+    @property
     def phases(self) -> dict[int, str]:
-        """The phase of every batch that the ledger knows."""
-        pages = [page for key, page in self.ledger.items() if "/batches/" in key]
-        return {int(index): record["phase"] for page in pages for index, record in page.items()}
+        """The phase of every batch that the task's state knows."""
+        return {index: record["phase"] for index, record in self.records.items()}
 
     @property
     def claimed(self) -> dict[int, str]:
-        """Index and reference of the batches that are claimed and not recorded."""
-        pages = [page for key, page in self.ledger.items() if "/batches/" in key]
+        """Index and reference of the batches that are claimed and not recorded, in the task's state."""
         return {
-            int(index): record["reference"]
-            for page in pages
-            for index, record in page.items()
+            index: record["reference"]
+            for index, record in self.records.items()
             if record["phase"] == "claimed"
         }
+
+    @property
+    def errors(self) -> list[str]:
+        """What the task raised, as Airflow's log has it: JSON lines on Airflow 3, text before."""
+        told = [json.loads(line) for line in self.log.splitlines() if line.startswith("{")]
+        errors = [
+            f"{error['exc_type']}: {error['exc_value']}"
+            for line in told
+            for error in line.get("error_detail") or ()
+        ]
+        return errors or re.findall(r"^(?:\w+\.)*(\w+(?:Error|Exception): .*)$", self.log, re.MULTILINE)
+
+    @property
+    def doubt(self) -> str:
+        """The error that says what is in doubt; empty if there was none."""
+        return next((error for error in self.errors if _IN_DOUBT.match(error)), "")
+
+    @property
+    def doubtful(self) -> set[int]:
+        """The batches, from 0, that the error names; the user is told each by its number, from 1."""
+        return doubts_in(self.doubt)
+
+    @property
+    def began(self) -> bool:
+        """True when the attempt got so far that our store knows of it, or must: before anything is asked or sent."""
+        return "write store: after" in self.points or any(point.endswith(": left") for point in self.points)
 
 
 @dataclass
 class Stage:
-    """The pytest side of ``crash_stage``."""
+    """
+    The pytest side of ``crash_stage``.
+
+    :param home: of its Airflow.
+    :param new_database: creates an empty PostgreSQL database and returns its URL; None where none is needed.
+    """
 
     process: subprocess.Popen[str]
     sandbox: Sandbox
-    attempts: int = 0
+    home: Path
+    new_database: Callable[[], str] | None = None
+    _databases: dict[int, str] = field(default_factory=dict)
+
+    def store_url(self, database: str, machine: int) -> str:
+        """Return the address of a machine's store, the same for all trials."""
+        if database == "sqlite":
+            return f"sqlite:///{self.home}/store{machine}.db"
+        if machine not in self._databases:
+            assert self.new_database is not None, "these trials need the stage with PostgreSQL"
+            self._databases[machine] = url = self.new_database()
+            # A database that was configured is nobody's to upgrade but its owner's; an empty one is filled.
+            open_store(url).close()
+        return self._databases[machine]
 
     def ask(self, do: str, **order: Any) -> dict[str, Any]:
         """Give an order and return the answer."""
@@ -182,8 +166,12 @@ class Trial:
     way: Way
     in_flight: int = 1
     dag: str = ""
+    cell: Cell = field(default_factory=Cell)
+    server: str | None = None
     run_id: str = ""
     endings: list[Ending] = field(default_factory=list)
+    attempts: int = 0
+    has_discarded: bool = False
 
     def __post_init__(self) -> None:
         self.stage.sandbox.reset()
@@ -197,14 +185,28 @@ class Trial:
 
     def start(self, orders: Mapping[str, str] | None = None, on_unknown: str = "fail") -> dict[str, Any]:
         """Start an attempt and return at once: ``pid``, ``trace`` and ``try_number``."""
-        self.stage.attempts += 1
+        machine, self.attempts = self.attempts % self.cell.machines, self.attempts + 1
+        in_memory = self.cell.memories == "state"
         variables = {
             "AIRFLOW_VAR_CRASH_TO": ",".join(RECIPIENTS),
             "AIRFLOW_VAR_CRASH_ON_UNKNOWN": on_unknown,
             "AIRFLOW_VAR_CRASH_IN_FLIGHT": str(self.in_flight),
+            "AIRFLOW__VOICEPARTNER__STORE_URL": (
+                "sqlite://" if in_memory else self.stage.store_url(self.cell.database, machine)
+            ),
             **self.stage.sandbox.connections(),
         }
-        return self.stage.ask("start", **self.where, orders=dict(orders or {}), variables=variables)
+        more: dict[str, Any] = {"by_hand": True} if self.cell.by_hand else {}
+        more |= {"server": self.server} if self.server else {}
+        return self.stage.ask(
+            "start",
+            **self.where,
+            orders=dict(orders or {}),
+            variables=variables,
+            hide_task_state=self.cell.memories == "store",
+            clearing_discards=self.cell.discard,
+            **more,
+        )
 
     def wait(self, pid: int) -> Ending:
         """Wait for the end of an attempt; one that was killed is then given up, as the scheduler does."""
@@ -224,7 +226,8 @@ class Trial:
 
     def clear(self) -> None:
         """Clear the task, as a user does."""
-        self.stage.ask("clear", **self.where)
+        self.has_discarded |= self.cell.discard
+        self.stage.ask("clear", **self.where, discard=self.cell.discard)
 
     def reached(self) -> list[int]:
         """Return how often each recipient was sent the message."""
@@ -239,15 +242,20 @@ class Trial:
         assert all(len(times) == 1 for times in batches), counts
         return [times.pop() for times in batches]
 
-    def in_doubt(self, ending: Ending) -> list[int]:
-        """Return the batches, from 0, that are claimed and of which the gateway can prove nothing."""
-        if self.way.gateway == "octopush":
-            return []
-        claimed = ending.claimed
-        if self.way.gateway == "smspartner":
-            known = self.stage.sandbox.get("counts?gateway=smspartner")["smspartner"]["references"]
-            claimed = {index: tag for index, tag in claimed.items() if tag not in known}
-        return sorted(claimed)
+    @property
+    def is_blind(self) -> bool:
+        """True where the next attempt, or the last one, cannot know what those before it did."""
+        if self.has_discarded and not self.cell.knows.after_discarding:
+            return True
+        if not self.cell.knows.after_a_kill:
+            return True
+        # It died before it could say that it was there. Airflow's task state is nobody's to begin.
+        return not self.cell.has_state and any(not ending.began for ending in self.endings)
+
+    @property
+    def kills(self) -> int:
+        """How many attempts did not end by themselves."""
+        return sum(bool(ending.obeyed) for ending in self.endings)
 
     def nobody_twice(self) -> None:
         """Assert the promise's first half."""
@@ -256,93 +264,127 @@ class Trial:
     def story(self) -> str:
         """Tell what happened, for a failed assertion."""
         lines = [
-            f"{self.way}, {self.in_flight} in flight: arrived {self.stage.sandbox.reached(self.way.gateway)}"
+            f"{self.way}, {self.in_flight} in flight, {self.cell}: arrived "
+            f"{self.stage.sandbox.reached(self.way.gateway)}"
         ]
         for ending in self.endings:
             lines.append(
                 f"- {ending.state} {ending.phases} obeyed {ending.obeyed}: {', '.join(ending.points)}"
             )
-        told = [json.loads(line) for line in self.endings[-1].log.splitlines()] if self.endings else []
-        errors = [
-            f"{error['exc_type']}: {error['exc_value']}"
-            for line in told
-            for error in line.get("error_detail", [])
-        ]
-        events = [line["event"][:200] for line in told if line.get("level") in ("warning", "error")]
-        return "\n".join([*lines, *events, *errors])
+        last = self.endings[-1] if self.endings else None
+        return "\n".join([*lines, *(last.errors if last else ())])
 
     def finish(
-        self, *, resolve: str, orders: Sequence[Mapping[str, str]] = (), trouble: bool = False
+        self,
+        *,
+        resolve: str,
+        orders: Sequence[Mapping[str, str]] = (),
+        trouble: bool = False,
+        clears: Sequence[bool] = (),
     ) -> None:
         """
-        Attempt until the task has ended, and assert at each step what must be true then.
+        Attempt until the task has ended, assert at each step what must be true then, and clear it once more.
 
         :param resolve: ``assume_sent`` or ``resend``: what the user chooses for what stays in doubt.
         :param orders: of each attempt from now on; further attempts are left alone.
         :param trouble: the gateway makes some of its own, so that what could be proved need not be.
+        :param clears: of each attempt that would be retried, whether the user clears the task before.
         """
-        queue = list(orders)
+        queue, clearing = list(orders), list(clears)
         doubted: set[int] = set()
+        resent = 0
         for _ in range(MOST_ATTEMPTS):
-            unprovable = self.in_doubt(self.endings[-1]) if self.endings else []
             # The user looks only after an attempt has failed for it.
             choice = resolve if doubted else "fail"
-            if choice != "fail":
-                doubted.update(unprovable)  # What a later kill leaves in doubt, the choice is about too.
+            blind = bool(self.endings) and self.is_blind
+            resent += choice == "resend"
             ending = self.attempt(queue.pop(0) if queue else None, choice)
-            if choice != "resend":
-                self.nobody_twice()
+            assert max(self.reached()) <= 1 + resent, self.story()
             if ending.state == "success":
-                assert choice != "fail" or not unprovable, self.story()
+                if choice != "fail" and blind:
+                    doubted |= EVERYBODY  # The state that knew more was discarded when the task was cleared.
+                elif choice != "fail":
+                    # What a later kill left in doubt, the choice was about too.
+                    doubted |= {index for index, times in enumerate(self.reached_by_batch()) if times != 1}
                 self._assert_everybody(ending, doubted, choice, trouble)
+                self._assert_that_clearing_sends_nothing(choice, blind)
                 return
             if ending.state == "failed":
-                doubted |= self._assert_in_doubt(ending, choice, trouble)
+                doubted |= self._assert_in_doubt(ending, choice, blind, trouble)
                 self.clear()
             else:
                 assert ending.state == "up_for_retry", self.story()
                 assert ending.obeyed or (trouble and "RetryableNotSentError" in ending.log), self.story()
+                if clearing and clearing.pop(0):
+                    self.clear()
         raise AssertionError(f"no end: {self.story()}")
 
-    def _assert_in_doubt(self, ending: Ending, choice: str, trouble: bool) -> set[int]:
-        """Assert that a task failed for a doubt, and only for one; return the batches that it is about."""
-        assert "SendOutcomeUnknownError" in ending.log, self.story()
-        if trouble:
-            assert choice != "assume_sent", self.story()
-            assert ending.claimed, self.story()
-            return set(ending.claimed)
-        assert choice == "fail", self.story()
-        doubt = self.in_doubt(ending)
-        assert doubt, self.story()
-        assert f"batch {doubt[0] + 1} (" in ending.log, self.story()
-        assert self.reached_by_batch()[: doubt[0]] == [1] * doubt[0], self.story()
-        return set(doubt)
+    def _assert_in_doubt(self, ending: Ending, choice: str, blind: bool, trouble: bool) -> set[int]:
+        """Assert that a task failed for a doubt, and for no more than it must; return what it is about."""
+        named = ending.doubtful
+        assert ending.doubt, self.story()
+        assert named, self.story()
+        assert choice == "fail" or (trouble and choice == "resend"), self.story()
+        if blind:
+            assert "store_url" in ending.doubt, self.story()
+        else:
+            reached = self.reached_by_batch()
+            # A doubt keeps no other batch from leaving.
+            assert {index for index, times in enumerate(reached) if not times} <= named, self.story()
+            if not trouble:
+                assert len(named) <= self.in_flight * self.kills, self.story()
+                # What can be proved is not in doubt: by its tag, or by a repeat that is refused as one.
+                assert self.way.gateway != "octopush", self.story()
+                if self.way.gateway == "smspartner":
+                    assert not any(reached[index] for index in named), self.story()
+        if not blind:
+            self._assert_counts(ending, {len(named)})
+        return set(named)
 
     def _assert_everybody(self, ending: Ending, doubted: set[int], choice: str, trouble: bool) -> None:
         """Assert that everybody was reached, but for what was in doubt, as the user chose."""
-        phases = ending.phases
-        assert sorted(phases) == list(range(BATCHES)), self.story()
+        unreached = 0
         for index, times in enumerate(self.reached_by_batch()):
             chosen = index in doubted or (trouble and bool(doubted))
-            if phases[index] == "assumed_sent":
-                assert chosen, self.story()
-                assert choice == "assume_sent", self.story()
+            if choice == "assume_sent" and chosen:
+                unreached += times == 0
                 assert times <= 1, self.story()
+            elif choice == "resend" and chosen:
+                assert times >= 1, self.story()
             else:
-                assert phases[index] == "sent", self.story()
-                most = 1 if choice != "resend" or not chosen else MOST_ATTEMPTS if trouble else 2
-                assert 1 <= times <= most, self.story()
-        assert ending.report is not None
-        assumed = sum(phase == "assumed_sent" for phase in phases.values()) * BATCH_SIZE
+                assert times == 1, self.story()
+        most = BATCHES if trouble and doubted else len(doubted)
+        self._assert_counts(ending, set(range(unreached, most + 1)) if choice == "assume_sent" else {0})
+
+    def _assert_counts(self, ending: Ending, in_doubt: set[int]) -> None:
+        """Assert that the report counts everybody, and in doubt no other number of batches than one of these."""
+        assert ending.report is not None, self.story()
         counts = ending.report["counts"]
         assert counts["recipients"] == len(RECIPIENTS), self.story()
-        assert counts["in_doubt"] == assumed, self.story()
-        assert counts["accepted"] == len(RECIPIENTS) - assumed, self.story()
+        assert counts["in_doubt"] in {batches * BATCH_SIZE for batches in in_doubt}, self.story()
+        assert counts["accepted"] == len(RECIPIENTS) - counts["in_doubt"], self.story()
+
+    def _assert_that_clearing_sends_nothing(self, choice: str, blind: bool) -> None:
+        """Assert that clearing after success, which empties the task state on Airflow 3.4, reaches nobody again."""
+        before = self.reached()
+        self.clear()
+        ending = self.attempt(on_unknown="fail")
+        assert self.reached() == before, self.story()
+        if blind or self.is_blind:
+            assert ending.state == "failed", self.story()
+            assert "store_url" in ending.doubt, self.story()
+        else:
+            assert ending.state == "success", self.story()
+        self.endings.remove(ending)  # the trial's story ends before
 
 
 @contextlib.contextmanager
-def running_stage() -> Iterator[Stage]:
-    """Start the stage, which starts the sandbox; end them, and all that they started, afterwards."""
+def running_stage(new_database: Callable[[], str] | None = None) -> Iterator[Stage]:
+    """
+    Start the stage, which starts the sandbox; end them, and all that they started, afterwards.
+
+    :param new_database: see :class:`Stage`.
+    """
     # In memory, where there is such a place: Airflow's database syncs at every write, a hundred times a test.
     memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     with tempfile.TemporaryDirectory(prefix="voicepartner-crash-", dir=memory) as home:
@@ -354,6 +396,7 @@ def running_stage() -> Iterator[Stage]:
             "AIRFLOW__API_AUTH__JWT_SECRET": "of-a-throw-away-airflow",
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
             "AIRFLOW__LOGGING__BASE_LOG_FOLDER": f"{home}/logs",
+            "AIRFLOW__SCHEDULER__SCHEDULE_AFTER_TASK_EXECUTION": "False",
             "NO_PROXY": "127.0.0.1,localhost",
         }
         (Path(home) / "dags").mkdir()
@@ -366,7 +409,7 @@ def running_stage() -> Iterator[Stage]:
                 assert process.stdout is not None
                 ready = process.stdout.readline()
                 assert ready, Path(log.name).read_text(encoding="utf-8")[-4000:]
-                yield Stage(process, Sandbox(json.loads(ready)["sandbox"]))
+                yield Stage(process, Sandbox(json.loads(ready)["sandbox"]), Path(home), new_database)
             finally:
                 process.kill()  # and with it the sandbox and every worker
                 process.wait()

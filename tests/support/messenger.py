@@ -109,8 +109,10 @@ class FakeMessenger:
     :param lost: first recipients of batches that are taken, and whose answer is lost with this error.
     :param price: of one recipient, told by a receipt and, where it ``tells_price``, by a simulation; None tells none.
     :param finds: knows batches by their reference, when asked.
+    :param shows: for how many recipients a look-up shows that they were taken; None for all.
+    :param listed_within: how long after its claim a batch may come to be known.
+    :param disproves: a look-up that lists nothing may be believed after that time.
     :param recognises: refuses a reference that it took before as a duplicate.
-    :param lists_within: the time in which it may still come to know a batch by its reference.
     """
 
     failures: list[BaseException | None] = field(default_factory=list)
@@ -121,12 +123,15 @@ class FakeMessenger:
     tells_price: bool = False
     money: Decimal | None = None
     finds: bool = False
+    shows: int | None = None
+    listed_within: timedelta = timedelta(minutes=15)
+    disproves: bool = False
     recognises: bool = False
-    lists_within: timedelta | None = None
     asked: list[str] = field(default_factory=list)
     messaged: Counter[str] = field(default_factory=Counter)
     taken: list[str] = field(default_factory=list)
     built: list[str] = field(default_factory=list)
+    turns: list[Turn] = field(default_factory=list)
     simulated: int = 0
     under_way: int = 0
     most_under_way: int = 0
@@ -172,6 +177,8 @@ class FakeMessenger:
             self._fail_as_told(recipients)
             self.simulated += 1
         else:
+            if turn is not None:
+                self.turns.append(turn)
             self._deliver(str(request.body["reference"]), recipients)
         return Receipt(
             gateway_id=f"8{int(str(request.body['reference']), 36)}",
@@ -222,17 +229,19 @@ class FakeMessenger:
     def find_proof(
         self, message: Message, reference: str, recipients: Sequence[Recipient], since: datetime | None
     ) -> Proof | None:
-        """Say whether a batch was taken."""
+        """Say whether a batch was taken: all of it, unless the test says for how many it shows."""
         self.asked.append(reference)
-        return Proof(Evidence.LOOK_UP, len(recipients)) if reference in self.taken else None
+        if reference not in self.taken:
+            return None
+        return Proof(Evidence.LOOK_UP, len(recipients) if self.shows is None else self.shows)
 
     def known_within(self, message: Message) -> timedelta | None:
-        """As the test says."""
-        return self.lists_within
+        """As the test says, where there is anything to ask."""
+        return self.listed_within if self.finds else None
 
     def can_disprove(self, message: Message) -> bool:
         """As the test says."""
-        return self.finds
+        return self.disproves
 
     def tag_of(self, message: Message, reference: str) -> str | None:
         """Return what a batch can be asked about by."""
@@ -249,12 +258,10 @@ class FakeTurnstile:
     One turn every so many seconds of a clock that moves only when somebody sleeps.
 
     :param gap: seconds between two turns.
-    :param late: how often a turn, when it is confirmed, has to wait for another gap.
     """
 
     time: FakeTime
     gap: float = 10.0
-    late: int = 0
     check: Callable[[int], None] = lambda taken: None
     taken: list[float] = field(default_factory=list)
     confirmed: list[float] = field(default_factory=list)
@@ -272,11 +279,8 @@ class FakeTurnstile:
         return Turn(wait, at)
 
     def confirm(self, turn: Turn) -> Turn:
-        """Say go, or ask for more patience."""
+        """Say go, and note that somebody asked."""
         self.confirmed.append(self.time.moment)
-        if self.late:
-            self.late -= 1
-            return Turn(self.gap, turn.ticket)
         return Turn(0.0, turn.ticket)
 
     def give_back(self, turn: Turn) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -60,9 +61,25 @@ class FakeStore:
 def context(
     store: FakeStore | None = None, try_number: int = 1, start_date: datetime | None = None, **more: Any
 ) -> Any:
-    """Return the part of a task's context that operators read; without a store it is that of Airflow before 3.3."""
+    """
+    Return the part of a task's context that operators read; without a store it is that of Airflow before 3.3.
+
+    Attempts of one task share its state store, and with it the run; without one, each call is a task of its own unless
+    ``run_id`` is given.
+    """
     stored = {} if store is None else {"task_state_store": store}
-    ti = SimpleNamespace(try_number=try_number, start_date=start_date or datetime.now(UTC))
+    run_id = more.pop("run_id", uuid4().hex if store is None else f"run {id(store)}")
+    pushed: dict[str, Any] = {}
+    ti = SimpleNamespace(
+        dag_id="dag",
+        run_id=run_id,
+        task_id="task",
+        map_index=-1,
+        try_number=try_number,
+        start_date=start_date or datetime.now(UTC),
+        pushed=pushed,
+        xcom_push=lambda key, value: pushed.update({key: value}),
+    )
     return {"ti": ti, **stored, **more}
 
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from airflow_provider_voicepartner.gateways.octopush.answers import (
     WalletPack,
+    names_a_send,
     parse_balance,
     parse_batch,
     parse_cancel,
 )
 from airflow_provider_voicepartner.gateways.octopush.callbacks import parse_callback
+from airflow_provider_voicepartner.gateways.octopush.codes import STATUS_WORDS
 from airflow_provider_voicepartner.gateways.octopush.identity import BASE_URL, KINDS, LABEL, NAME
 from airflow_provider_voicepartner.gateways.octopush.messages import (
     build_batch,
@@ -34,6 +36,8 @@ from airflow_provider_voicepartner.gateways.octopush.requests import (
     build_cancel,
 )
 
+knows_status = STATUS_WORDS.knows
+
 __all__ = [
     "BASE_URL",
     "KINDS",
@@ -51,6 +55,8 @@ __all__ = [
     "build_parameters",
     "check_message",
     "check_recipient",
+    "knows_status",
+    "names_a_send",
     "parse_balance",
     "parse_batch",
     "parse_callback",

@@ -9,16 +9,25 @@ from typing import Any, Final
 
 import pendulum
 
+from airflow_provider_voicepartner.gateways.contradictions import (
+    contradicted,
+    names_id,
+    read_opaque_id,
+    warn_of_counts,
+)
 from airflow_provider_voicepartner.gateways.dates import read_date
+from airflow_provider_voicepartner.gateways.errors import Codes, GatewayError
 from airflow_provider_voicepartner.gateways.model import (
     Balance,
     Cancellation,
     Message,
     Receipt,
     Recipient,
+    RefusedRecipient,
     SmsMessage,
 )
 from airflow_provider_voicepartner.gateways.octopush import codes
+from airflow_provider_voicepartner.gateways.octopush.identity import NAME
 from airflow_provider_voicepartner.gateways.octopush.refusals import build_refusal, decode_answer
 from airflow_provider_voicepartner.gateways.reading import (
     as_count,
@@ -26,12 +35,15 @@ from airflow_provider_voicepartner.gateways.reading import (
     as_decimal,
     as_int,
     as_objects,
+    as_price,
     as_text,
+    as_verdict,
 )
 from airflow_provider_voicepartner.gateways.wire import ApiResponse
 
 # The vendor's pages and clients disagree on the key; drafts, parameters and calls say ticket_number.
 _TICKET_KEYS: Final = ("ticket_number", "sms_ticket", "voice_ticket", "vocal_ticket")
+_LEFT_OUT: Final = RefusedRecipient(phone_number="", reason="left out; the answer counts and does not name")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,21 +66,37 @@ def parse_batch(response: ApiResponse, message: Message, recipients: Sequence[Re
     Read the answer to ``sms-campaign/send`` or ``voice-campaign/send``: HTTP 201 (200 is taken too) with a ticket.
 
     ``segments`` is the vendor's ``number_of_sms_needed`` as told; whether it counts one recipient or all is not
-    documented. ``accepted`` may be smaller than what was asked for; which numbers were dropped is never told.
+    documented. ``accepted`` may be smaller than what was asked for, as documented: the others were left out, and are
+    refused; which numbers these are is never told. A ticket for nobody at all contradicts itself, and leaves everybody
+    in doubt.
 
     :raises GatewayError: for anything else. ``DUPLICATE`` when the refusal says that our ``request_id`` was used
         before, which proves that the batch was taken; its ticket is not told then. A 2xx without a ticket is in
         doubt.
     """
+    try:
+        return _parse_batch(response, message, recipients)
+    except GatewayError as error:
+        failure = error
+    raise contradicted(failure, is_named=names_a_send(response))
+
+
+def names_a_send(response: ApiResponse) -> bool:
+    """Say whether the answer to a send names a ticket, whatever its status and whatever else it says."""
+    return names_id(response, (*_TICKET_KEYS, "ticket"))
+
+
+def _parse_batch(response: ApiResponse, message: Message, recipients: Sequence[Recipient]) -> Receipt:
     sms = isinstance(message, SmsMessage)
     endpoint = "sms-campaign/send" if sms else "voice-campaign/send"
     data = decode_answer(endpoint, response, safe_to_repeat=False)
+    known = codes.SMS_SEND if sms else codes.VOICE_SEND
     ticket = _ticket(data)
-    if ticket is None or response.status not in (200, 201):
+    if ticket is None or response.status not in (200, 201) or _says_no(data, known):
         raise build_refusal(
             endpoint,
             response,
-            codes.SMS_SEND if sms else codes.VOICE_SEND,
+            known,
             data,
             safe_to_repeat=False,
             problem="the answer holds no ticket",
@@ -76,10 +104,14 @@ def parse_batch(response: ApiResponse, message: Message, recipients: Sequence[Re
             may_be_duplicate=True,
         )
     count = as_count(data.get("number_of_contacts"))
-    cost = as_decimal(data.get("total_cost"))
-    return Receipt(
+    accepted = len(recipients) if count is None else min(count, len(recipients))
+    left_out = len(recipients) - accepted
+    cost = as_price(data.get("total_cost"))
+    receipt = Receipt(
         gateway_id=ticket,
-        accepted=len(recipients) if count is None else min(count, len(recipients)),
+        accepted=accepted,
+        refused=(_LEFT_OUT,) * left_out if accepted else (),
+        in_doubt=0 if accepted else left_out,
         cost=cost,
         currency=None if cost is None else "EUR",
         segments=as_int(data.get("number_of_sms_needed")),
@@ -87,11 +119,18 @@ def parse_batch(response: ApiResponse, message: Message, recipients: Sequence[Re
         remaining_credit=as_decimal(data.get("residual_credit")),
         raw=data,
     )
+    warn_of_counts(NAME, endpoint, receipt)
+    return receipt
 
 
 def _ticket(data: Mapping[str, Any]) -> str | None:
-    found = (as_text(data.get(key)) for key in _TICKET_KEYS)
-    return next((ticket for ticket in found if ticket not in (None, "0")), None)
+    found = (read_opaque_id(data.get(key)) for key in _TICKET_KEYS)
+    return next(filter(None, found), None)
+
+
+def _says_no(data: Mapping[str, Any], known: Codes) -> bool:
+    """Say whether an answer with a ticket speaks of a failure, too: a flag, or the code of a documented error."""
+    return as_verdict(data.get("success")) is False or as_text(data.get("code")) in known.kinds
 
 
 def parse_balance(response: ApiResponse) -> Balance:

@@ -7,13 +7,12 @@ message}`` whose name is not published, so it is looked for under any name.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from airflow_provider_voicepartner.gateways.errors import Codes, ErrorKind, GatewayError
-from airflow_provider_voicepartner.gateways.octopush.codes import DUPLICATE_CODE
+from airflow_provider_voicepartner.gateways.octopush.duplicates import names_duplicate
 from airflow_provider_voicepartner.gateways.octopush.identity import NAME
 from airflow_provider_voicepartner.gateways.reading import (
     as_text,
@@ -26,9 +25,7 @@ from airflow_provider_voicepartner.gateways.wire import ApiResponse
 
 _DEEPEST = 4
 _MOST_REASONS = 50
-_REQUEST_ID = re.compile(r"request[\s_\-]?id", re.IGNORECASE)
-# "can only be used with" is about something else, so a bare "used" after "be" does not count.
-_TAKEN_BEFORE = re.compile(r"\balready\b|\bduplicate|(?<!be )\bused\b|\bdéjà\b|\bdoublon", re.IGNORECASE)
+_SUCCESS_CODES: Final = frozenset({"200", "201"})
 # Statuses whose meaning no code in the body may change.
 _DECIDED_BY_STATUS: Final = frozenset({401, 402, 403, 408, 429})
 
@@ -84,21 +81,6 @@ def _walk(value: Any, name: str, depth: int) -> Iterator[Reason]:
                 yield from _walk(item, name, depth + 1)
 
 
-def names_duplicate(reasons: tuple[Reason, ...]) -> bool:
-    """
-    Say whether a refusal says that our ``request_id`` was used before.
-
-    The code of that refusal is not published, so it is recognised by the number that the vendor's previous API
-    used, or by words that speak of the request id *and* of its being used already. Any other refusal is no
-    duplicate: to take one for a duplicate would count a message as sent that was not.
-    """
-    return any(
-        reason.code == DUPLICATE_CODE
-        or (_REQUEST_ID.search(reason.words) is not None and _TAKEN_BEFORE.search(reason.words) is not None)
-        for reason in reasons
-    )
-
-
 def build_refusal(
     endpoint: str,
     response: ApiResponse,
@@ -120,8 +102,11 @@ def build_refusal(
     """
     reasons = find_reasons(data)
     code = _choose_code(reasons, codes, response)
-    if _is_refused(response.status) and may_be_duplicate and names_duplicate(reasons):
+    if _is_refused(response.status) and may_be_duplicate and names_duplicate(data):
         kind = ErrorKind.DUPLICATE
+    elif _is_refused(response.status) and may_be_duplicate and code in _SUCCESS_CODES:
+        problem = "the answer contradicts itself: its status is a refusal, and its code is that of a success"
+        return GatewayError(NAME, endpoint, ErrorKind.UNKNOWN, problem, code=code, status=response.status)
     elif ticket is not None:
         problem = "the answer contradicts itself: it names a ticket, and a failure too"
         return GatewayError(NAME, endpoint, ErrorKind.UNKNOWN, problem, code=code, status=response.status)

@@ -35,6 +35,7 @@ from airflow_provider_voicepartner.gateways.smspartner.batch import (
     segments_of,
 )
 from airflow_provider_voicepartner.gateways.smspartner.callbacks import parse_callback
+from airflow_provider_voicepartner.gateways.smspartner.codes import STATUS_WORDS
 from airflow_provider_voicepartner.gateways.smspartner.identity import BASE_URL, KINDS, LABEL, NAME
 from airflow_provider_voicepartner.gateways.smspartner.length import (
     replaced_text,
@@ -43,6 +44,7 @@ from airflow_provider_voicepartner.gateways.smspartner.length import (
     wire_text,
 )
 from airflow_provider_voicepartner.gateways.smspartner.options import Gamme, SmsOptions
+from airflow_provider_voicepartner.gateways.smspartner.refusals import names_a_send
 from airflow_provider_voicepartner.gateways.smspartner.requests import (
     authenticate,
     build_bulk_send,
@@ -65,8 +67,12 @@ from airflow_provider_voicepartner.gateways.smspartner.statuses import (
     parse_bulk_status_by_tag,
     parse_message_status,
     parse_multi_status,
+    parse_tag_look_up,
+    shows_taken,
 )
 from airflow_provider_voicepartner.gateways.smspartner.tags import reference_of
+
+knows_status = STATUS_WORDS.knows
 
 __all__ = [
     "BASE_URL",
@@ -101,6 +107,8 @@ __all__ = [
     "build_vn_send",
     "check_message",
     "check_recipient",
+    "knows_status",
+    "names_a_send",
     "parse_balance",
     "parse_batch",
     "parse_bulk_send",
@@ -116,11 +124,13 @@ __all__ = [
     "parse_stop_add",
     "parse_stop_delete",
     "parse_stop_list",
+    "parse_tag_look_up",
     "parse_vn_send",
     "reference_of",
     "replaced_text",
     "segments",
     "segments_of",
+    "shows_taken",
     "text_length",
     "wire_text",
 ]

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import Any
 
 import pendulum
 
+from airflow_provider_voicepartner.gateways.contradictions import warn_of_counts
 from airflow_provider_voicepartner.gateways.dates import read_date
-from airflow_provider_voicepartner.gateways.errors import Codes, RecipientProblem
+from airflow_provider_voicepartner.gateways.errors import Codes, ErrorKind, GatewayError, RecipientProblem
 from airflow_provider_voicepartner.gateways.model import Balance, Cancellation, Receipt, RefusedRecipient
 from airflow_provider_voicepartner.gateways.numbers import read_wire_number
 from airflow_provider_voicepartner.gateways.reading import (
@@ -18,17 +18,22 @@ from airflow_provider_voicepartner.gateways.reading import (
     as_int,
     as_object,
     as_objects,
+    as_price,
     as_text,
     pick,
 )
 from airflow_provider_voicepartner.gateways.smspartner import codes as tables
-from airflow_provider_voicepartner.gateways.smspartner.checks import is_id
-from airflow_provider_voicepartner.gateways.smspartner.identity import CURRENCY
+from airflow_provider_voicepartner.gateways.smspartner.counts import (
+    Tally,
+    read_sms_count,
+    tally_bulk,
+    tally_send,
+)
+from airflow_provider_voicepartner.gateways.smspartner.identity import CURRENCY, NAME
 from airflow_provider_voicepartner.gateways.smspartner.refusals import (
     accepted_answer,
-    bulk_entries,
-    listed_problems,
-    recipient_problem,
+    everybody_refused,
+    read_id,
     unclear,
 )
 from airflow_provider_voicepartner.gateways.wire import ApiResponse
@@ -107,23 +112,23 @@ class StopRemoval:
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
-def read_id(value: Any) -> str | None:
-    """Read an id, a number or a text depending on the endpoint; blank, zero and what is no id give None."""
-    text = as_text(value)
-    if isinstance(value, Decimal):
-        text = as_text(as_int(value))
-    return text if text and is_id(text) else None
-
-
-def parse_send(response: ApiResponse, *, phone_numbers: Sequence[str]) -> Receipt:
+def parse_send(response: ApiResponse, *, phone_numbers: Sequence[str], segments: int = 1) -> Receipt:
     """
     Read the answer to a send.
 
     :param phone_numbers: the recipients, as sent.
-    :returns: accepted is all recipients but those that the answer lists as refused.
-    :raises GatewayError: for anything but a success with an id.
+    :param segments: how many SMS the text takes, by our own counting.
+    :returns: accepted is all recipients but those that the answer lists as refused, or as many as its count of SMS
+        allows. Without an id when each of them is refused by name.
+    :raises GatewayError: for anything else.
     """
-    return _parse_listing_send("send", response, tables.SEND, phone_numbers)
+    return _parse_send(
+        "send",
+        response,
+        tables.SEND,
+        phone_numbers,
+        lambda data: tally_send(data, response, tables.SEND, phone_numbers, segments=segments),
+    )
 
 
 def parse_vn_send(response: ApiResponse, *, phone_number: str) -> Receipt:
@@ -131,9 +136,16 @@ def parse_vn_send(response: ApiResponse, *, phone_number: str) -> Receipt:
     Read the answer to a send from a long number.
 
     :param phone_number: the recipient, as sent.
-    :raises GatewayError: for anything but a success with an id.
+    :returns: see :func:`parse_send`.
+    :raises GatewayError: for anything else.
     """
-    return _parse_listing_send("vn/send", response, tables.VN_SEND, [phone_number])
+    return _parse_send(
+        "vn/send",
+        response,
+        tables.VN_SEND,
+        [phone_number],
+        lambda data: tally_send(data, response, tables.VN_SEND, [phone_number]),
+    )
 
 
 def parse_bulk_send(response: ApiResponse, *, phone_numbers: Sequence[str]) -> Receipt:
@@ -141,43 +153,41 @@ def parse_bulk_send(response: ApiResponse, *, phone_numbers: Sequence[str]) -> R
     Read the answer to a bulk send.
 
     :param phone_numbers: the recipients, as sent and in that order.
-    :returns: accepted counts the entries that say so. A number that the answer does not mention is neither accepted nor
-        refused: nobody said. An answer that mentions no number at all took them all.
-    :raises GatewayError: for anything but a success with an id.
+    :returns: accepted counts the entries that say so. A number that the answer does not mention is in doubt: nobody
+        said. An answer that speaks of no number at all took them all. See :func:`parse_send`.
+    :raises GatewayError: for anything else.
     """
-    data = accepted_answer(
-        "bulk-send", response, tables.BULK_SEND, safe_to_repeat=False, numbers=phone_numbers
+    return _parse_send(
+        "bulk-send",
+        response,
+        tables.BULK_SEND,
+        phone_numbers,
+        lambda data: tally_bulk(data, response, tables.BULK_SEND, phone_numbers),
     )
-    entries = bulk_entries(data)
-    if entries is None:
-        return _receipt("bulk-send", response, tables.BULK_SEND, data, phone_numbers)
-    in_order = len(entries) == len(data["SMSResponse_List"]) == len(phone_numbers)
-    problems = []
-    accepted = 0
-    for position, entry in enumerate(entries):
-        if entry.get("success") is True:
-            accepted += 1
-        else:
-            sent_to = phone_numbers[position] if in_order else None
-            problems.append(recipient_problem(entry, response, tables.BULK_SEND, sent_to))
-    return _receipt("bulk-send", response, tables.BULK_SEND, data, phone_numbers, accepted, problems)
 
 
-def _parse_listing_send(
-    endpoint: str, response: ApiResponse, codes: Codes, phone_numbers: Sequence[str]
-) -> Receipt:
-    data = accepted_answer(endpoint, response, codes, safe_to_repeat=False, numbers=phone_numbers)
-    return _receipt(endpoint, response, codes, data, phone_numbers)
-
-
-def _receipt(
+def _parse_send(
     endpoint: str,
     response: ApiResponse,
     codes: Codes,
-    data: Mapping[str, Any],
     phone_numbers: Sequence[str],
-    accepted: int | None = None,
-    problems: Sequence[RecipientProblem] | None = None,
+    tally: Callable[[Mapping[str, Any]], Tally],
+) -> Receipt:
+    try:
+        data = accepted_answer(endpoint, response, codes, safe_to_repeat=False, numbers=phone_numbers)
+    except GatewayError as error:
+        failure = error
+    else:
+        return _receipt(endpoint, response, codes, data, tally(data))
+    if failure.kind is ErrorKind.REJECTED and failure.status != 429:
+        refused = everybody_refused(response, codes, phone_numbers)
+        if refused:
+            return Receipt(gateway_id=None, accepted=0, segments=0, refused=_refused(refused))
+    raise failure
+
+
+def _receipt(
+    endpoint: str, response: ApiResponse, codes: Codes, data: Mapping[str, Any], tally: Tally
 ) -> Receipt:
     gateway_id = read_id(pick(data, "message_id", "messageId"))
     if gateway_id is None:
@@ -190,26 +200,29 @@ def _receipt(
             "the answer claims success without a message id, so nothing proves that the SMS was taken",
             safe_to_repeat=False,
         )
-    if problems is None:
-        problems = listed_problems(data, response, codes, phone_numbers)
-    if accepted is None:
-        accepted = len(phone_numbers) - len(problems)
-    return Receipt(
+    receipt = Receipt(
         gateway_id=gateway_id,
-        accepted=min(max(accepted, 0), len(phone_numbers)),
-        cost=as_decimal(data.get("cost")),
+        accepted=tally.accepted,
+        cost=as_price(data.get("cost")),
         currency=as_text(data.get("currency")) or CURRENCY,
-        segments=as_int(pick(data, "nb_sms", "nbSMS", "nbSms")),
-        refused=tuple(
-            RefusedRecipient(
-                phone_number=problem.phone_number or "",
-                code=problem.code,
-                reason=problem.reason,
-                opted_out=problem.code == tables.ON_STOP_LIST,
-            )
-            for problem in problems
-        ),
+        segments=read_sms_count(data),
+        refused=_refused(tally.refused),
+        in_doubt=tally.in_doubt,
         raw=data,
+    )
+    warn_of_counts(NAME, endpoint, receipt)
+    return receipt
+
+
+def _refused(problems: Sequence[RecipientProblem]) -> tuple[RefusedRecipient, ...]:
+    return tuple(
+        RefusedRecipient(
+            phone_number=problem.phone_number or "",
+            code=problem.code,
+            reason=problem.reason,
+            opted_out=problem.code == tables.ON_STOP_LIST,
+        )
+        for problem in problems
     )
 
 

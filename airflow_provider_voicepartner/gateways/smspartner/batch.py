@@ -9,7 +9,8 @@ from typing import Any
 
 from airflow_provider_voicepartner.gateways.callback_urls import check_callback_url
 from airflow_provider_voicepartner.gateways.checks import check_count, check_own_text, check_sender
-from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
+from airflow_provider_voicepartner.gateways.contradictions import contradicted
+from airflow_provider_voicepartner.gateways.errors import GatewayError, InvalidArgumentError
 from airflow_provider_voicepartner.gateways.model import (
     NO_CALLBACKS,
     Balance,
@@ -36,6 +37,7 @@ from airflow_provider_voicepartner.gateways.smspartner.checks import check_range
 from airflow_provider_voicepartner.gateways.smspartner.identity import KINDS, LABEL
 from airflow_provider_voicepartner.gateways.smspartner.length import segments
 from airflow_provider_voicepartner.gateways.smspartner.options import Gamme, SmsOptions
+from airflow_provider_voicepartner.gateways.smspartner.refusals import names_a_send
 from airflow_provider_voicepartner.gateways.smspartner.requests import (
     build_bulk_send,
     build_me,
@@ -225,15 +227,27 @@ def parse_batch(response: ApiResponse, message: Message, recipients: Sequence[Re
 
     :param message: as it was given to :func:`build_batch`.
     :param recipients: likewise, in that order.
-    :raises GatewayError: for anything but a success with an id; its kind says whether the batch may have been taken.
+    :raises GatewayError: for anything but a success with an id, or the refusal of each recipient by name; its kind says
+        whether the batch may have been taken.
     """
-    numbers = phone_numbers_of(recipients)
-    if isinstance(message, SmsMessage):
-        if message.options.get("virtual_number") is not None and len(numbers) == 1:
-            return parse_vn_send(response, phone_number=numbers[0])
-        if _is_personal(message.text, recipients):
-            return parse_bulk_send(response, phone_numbers=numbers)
-    return parse_send(response, phone_numbers=numbers)
+    try:
+        return _parse_batch(response, message, phone_numbers_of(recipients), recipients)
+    except GatewayError as error:
+        failure = error
+    raise contradicted(failure, is_named=names_a_send(response))
+
+
+def _parse_batch(
+    response: ApiResponse, message: Message, numbers: Sequence[str], recipients: Sequence[Recipient]
+) -> Receipt:
+    if not isinstance(message, SmsMessage):
+        return parse_send(response, phone_numbers=numbers)
+    if message.options.get("virtual_number") is not None and len(numbers) == 1:
+        return parse_vn_send(response, phone_number=numbers[0])
+    if _is_personal(message.text, recipients):
+        return parse_bulk_send(response, phone_numbers=numbers)
+    count = segments(message.text, is_unicode=message.options.get("is_unicode") is True)
+    return parse_send(response, phone_numbers=numbers, segments=count)
 
 
 def build_balance() -> ApiRequest:

@@ -24,9 +24,9 @@ from airflow_provider_voicepartner.gateways.reading import (
     read_callback,
     read_callback_number,
 )
-from airflow_provider_voicepartner.gateways.smspartner.answers import read_id
 from airflow_provider_voicepartner.gateways.smspartner.codes import STATUS_WORDS
 from airflow_provider_voicepartner.gateways.smspartner.identity import NAME
+from airflow_provider_voicepartner.gateways.smspartner.refusals import read_id
 from airflow_provider_voicepartner.gateways.smspartner.tags import reference_of
 from airflow_provider_voicepartner.gateways.wire import CallbackRequest
 

@@ -27,6 +27,13 @@ _KEY: _Table = {
 ON_STOP_LIST = "14"
 """A number that a send left out because the person had said STOP."""
 
+ABOUT_THE_ONLY_NUMBER = frozenset({"13", ON_STOP_LIST})
+"""Codes that lie in the destination alone: of a send to one number they speak of it."""
+ABOUT_A_NUMBER = ABOUT_THE_ONLY_NUMBER | {"9"}
+"""
+Codes that, beside a number, lie in that number. Not 15: a number that is "already in the list" may have been taken.
+"""
+
 _SENDS: _Table = {
     **_KEY,
     4: (_REJECTED, "the message was not found"),

@@ -12,28 +12,35 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
+from airflow_provider_voicepartner.gateways.contradictions import names_id
 from airflow_provider_voicepartner.gateways.errors import Codes, ErrorKind, GatewayError, RecipientProblem
 from airflow_provider_voicepartner.gateways.numbers import read_wire_number
 from airflow_provider_voicepartner.gateways.reading import (
+    as_int,
     as_object,
     as_objects,
     as_text,
     as_verdict,
     decode,
     is_presentable_code,
+    loads,
     pick,
     presentable_words,
     refusal,
     transport_kind,
 )
 from airflow_provider_voicepartner.gateways.smspartner.checks import is_id
+from airflow_provider_voicepartner.gateways.smspartner.codes import ABOUT_A_NUMBER, ABOUT_THE_ONLY_NUMBER
 from airflow_provider_voicepartner.gateways.smspartner.identity import NAME
 from airflow_provider_voicepartner.gateways.wire import ApiResponse
 
 _SHORT_CODE = re.compile(r"[0-9]{1,4}")
 _SERVER_CODE = re.compile(r"5[0-9]{2}")
+_SUCCESS_CODE = re.compile(r"2[0-9]{2}")
+_ID_KEYS = ("message_id", "messageId", "msgId")
 _FIELD = re.compile(r"children\[([A-Za-z_]{1,40})\]")
 _ARGUMENTS = {
     "phoneNumbers": "to",
@@ -72,15 +79,15 @@ def accepted_answer(
     :raises GatewayError: for everything else; in doubt where a send is refused and named as taken at once.
     """
     data = decode(NAME, endpoint, response, safe_to_repeat=safe_to_repeat)
-    if data.get("success") is True:
+    success = data.get("success")
+    if not safe_to_repeat:
+        problem = _doubtful(data, response)
+        if problem is not None:
+            code = read_code(data, response)
+            raise GatewayError(NAME, endpoint, ErrorKind.UNKNOWN, problem, code=code, status=response.status)
+    if success is True:
         return data
-    if not safe_to_repeat and _names_a_send(data):
-        problem = "the answer has no success flag, and names a message that was taken"
-        if says_no(data.get("success")):
-            problem = "the answer contradicts itself: it names a message that was taken, and a failure too"
-        code = read_code(data, response)
-        raise GatewayError(NAME, endpoint, ErrorKind.UNKNOWN, problem, code=code, status=response.status)
-    if not says_no(data.get("success")):
+    if not says_no(success):
         raise unclear(
             endpoint, response, codes, data, "the answer has no success flag", safe_to_repeat=safe_to_repeat
         )
@@ -89,12 +96,48 @@ def accepted_answer(
     raise _refused(endpoint, response, codes, data, safe_to_repeat=safe_to_repeat, numbers=numbers)
 
 
+def _doubtful(data: Mapping[str, Any], response: ApiResponse) -> str | None:
+    """Say why an answer to a send proves nothing: it says two things, or names what was taken without a yes."""
+    success = data.get("success")
+    if success is True and response.status != 429:
+        return None
+    if _names_a_send(data):
+        if success is True or says_no(success):
+            return "the answer contradicts itself: it names a message that was taken, and a failure too"
+        return "the answer has no success flag, and names a message that was taken"
+    if says_no(success) and is_good_code(read_code(data, response)) and response.status != 429:
+        return "the answer contradicts itself: its flag says no, and its code is that of a success"
+    return None
+
+
+def names_a_send(response: ApiResponse) -> bool:
+    """
+    Say whether the answer to a send names a message, or a number of a bulk send that was taken, whatever its status.
+
+    Such an answer is never a plain refusal, not even at HTTP 429. Of the answers to other calls it says nothing.
+    """
+    if names_id(response, _ID_KEYS, read_id):
+        return True
+    try:
+        data = loads(response.body)
+    except ValueError:
+        return False
+    return isinstance(data, dict) and _names_a_send(data)
+
+
 def _names_a_send(data: Mapping[str, Any]) -> bool:
     """Say whether an answer holds an id, or a number of a bulk send that was taken."""
-    message_id = as_text(pick(data, "message_id", "messageId"))
-    if message_id is not None and is_id(message_id):
+    if read_id(pick(data, *_ID_KEYS)) is not None:
         return True
     return any(as_verdict(entry.get("success")) is True for entry in bulk_entries(data) or [])
+
+
+def read_id(value: Any) -> str | None:
+    """Read an id, a number or a text depending on the endpoint; blank, zero and what is no id give None."""
+    text = as_text(value)
+    if isinstance(value, Decimal):
+        text = as_text(as_int(value))
+    return text if text and is_id(text) else None
 
 
 def says_no(flag: Any) -> bool:
@@ -179,9 +222,58 @@ def listed_problems(
 
 
 def bulk_entries(data: Mapping[str, Any]) -> list[Mapping[str, Any]] | None:
-    """Return what a bulk send says about each number, or None when it says nothing."""
+    """Return what a bulk send says about each number, or None when it does not speak of numbers at all."""
     entries = data.get("SMSResponse_List")
-    return as_objects(entries) if isinstance(entries, list) else None
+    if isinstance(entries, dict):  # how PHP, which the vendor uses, writes a list with a gap
+        entries = list(entries.values())
+    return None if entries is None else as_objects(entries)
+
+
+def is_good_code(code: str | None) -> bool:
+    """Say whether a code is that of a success: 200 and its like."""
+    return _SUCCESS_CODE.fullmatch(code or "") is not None
+
+
+def is_proven(code: str | None, codes: Codes) -> bool:
+    """Say whether a number that an answer refuses was certainly not taken: its code is no success and no mishap."""
+    if is_good_code(code) or _SERVER_CODE.fullmatch(code or ""):
+        return False
+    return codes.kind(code, ErrorKind.REJECTED) is not ErrorKind.UNKNOWN
+
+
+def everybody_refused(
+    response: ApiResponse, codes: Codes, numbers: Sequence[str]
+) -> tuple[RecipientProblem, ...]:
+    """
+    Read a refusal of a send that names each of its recipients, with a reason that lies in the number.
+
+    Nobody is left to send to then, and nothing is wrong with the message, the account or the request.
+
+    :param numbers: the recipients.
+    :returns: one for each recipient, in the order of the answer; none where the refusal is about anything else too.
+    """
+    try:
+        data = decode(NAME, "send", response, safe_to_repeat=False)
+    except GatewayError:
+        return ()
+    code = read_code(data, response)
+    entries = _errors(data)
+    if not says_no(data.get("success")) or response.status == 429 or names_a_send(response):
+        return ()
+    if code not in _VAGUE and code not in ABOUT_A_NUMBER:
+        return ()
+    if not entries and len(numbers) == 1 and code in ABOUT_THE_ONLY_NUMBER:
+        return (recipient_problem(data, response, codes, numbers[0]),)
+    told_of = bulk_entries(data) or []
+    problems = listed_problems(data, response, codes, numbers)
+    if len(problems) != len(entries) or not all(says_no(entry.get("success")) for entry in told_of):
+        return ()
+    if any(as_verdict(entry.get("success")) is True for entry in entries):
+        return ()
+    if any(problem.code not in ABOUT_A_NUMBER for problem in problems):
+        return ()
+    named = {problem.phone_number: problem for problem in problems if problem.phone_number in set(numbers)}
+    return tuple(named.values()) if len(named) == len(numbers) else ()
 
 
 def _errors(data: Mapping[str, Any]) -> list[Mapping[str, Any]]:

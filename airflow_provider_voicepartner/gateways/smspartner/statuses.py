@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow_provider_voicepartner.gateways.dates import read_date
-from airflow_provider_voicepartner.gateways.errors import Codes
+from airflow_provider_voicepartner.gateways.errors import Codes, GatewayError
 from airflow_provider_voicepartner.gateways.model import DeliveryReport
 from airflow_provider_voicepartner.gateways.numbers import read_wire_number
 from airflow_provider_voicepartner.gateways.reading import (
@@ -16,20 +16,25 @@ from airflow_provider_voicepartner.gateways.reading import (
     as_int,
     as_objects,
     as_text,
+    as_verdict,
+    decode,
     pick,
 )
 from airflow_provider_voicepartner.gateways.smspartner import codes as tables
-from airflow_provider_voicepartner.gateways.smspartner.answers import read_id
 from airflow_provider_voicepartner.gateways.smspartner.identity import NAME
 from airflow_provider_voicepartner.gateways.smspartner.refusals import (
     accepted_answer,
+    is_good_code,
     read_code,
+    read_id,
     says_no,
     unclear,
 )
 from airflow_provider_voicepartner.gateways.smspartner.tags import reference_of
 from airflow_provider_voicepartner.gateways.status import DeliveryStatus
 from airflow_provider_voicepartner.gateways.wire import ApiResponse
+
+_LISTS = ("StatutResponse_List", "StatusResponse_List")
 
 NOT_FOUND = "not_found"
 """The ``detail`` of a report about a number that the gateway does not know under this message."""
@@ -43,11 +48,18 @@ class StatusPage:
     :param page: which one, from 1, where told.
     :param total: how many statuses all pages hold, where told. The size of a page is not documented: read on until as
         many were seen, or a page is empty.
+    :param listed: how many entries the page has, those included that cannot be read.
     """
 
     reports: tuple[DeliveryReport, ...]
     page: int | None = None
     total: int | None = None
+    listed: int = 0
+
+    @property
+    def is_blank(self) -> bool:
+        """True when it lists nothing, and claims no more than that."""
+        return not self.listed and not self.total
 
 
 def parse_message_status(response: ApiResponse) -> tuple[DeliveryReport, ...]:
@@ -98,14 +110,78 @@ def parse_bulk_status_by_tag(response: ApiResponse, *, tag: str | None = None) -
     :raises GatewayError: ``NOT_FOUND`` for a tag that is not known (yet); also for a success without a list.
     """
     reports, data = _listed("bulk-status-by-tag", response, tables.BULK_STATUS_BY_TAG, tag=tag)
-    return StatusPage(reports=reports, page=as_int(data.get("currentPage")), total=as_int(data.get("total")))
+    return StatusPage(
+        reports=reports,
+        page=as_int(data.get("currentPage")),
+        total=as_int(data.get("total")),
+        listed=len(pick(data, *_LISTS)),
+    )
+
+
+def parse_tag_look_up(response: ApiResponse, *, tag: str) -> StatusPage:
+    """
+    Read one page for a look-up of a batch in doubt, where it may be believed that nothing is listed.
+
+    So only two answers say that: the documented "not known", with its flag and its code, and an empty list at a status
+    of success. An error page with status 404 says nothing about the tag.
+
+    :param tag: as it was asked.
+    :returns: a page that ``is_blank`` where nothing is listed.
+    :raises GatewayError: for anything else that is no list.
+    """
+    try:
+        page = parse_bulk_status_by_tag(response, tag=tag)
+    except GatewayError:
+        if not _says_not_known(response):
+            raise
+        return StatusPage(reports=())
+    if page.is_blank and not 200 <= response.status < 300:
+        raise unclear(
+            "bulk-status-by-tag",
+            response,
+            tables.BULK_STATUS_BY_TAG,
+            {},
+            "the answer lists nothing, and its status is that of a failure",
+            safe_to_repeat=True,
+        )
+    return page
+
+
+def _says_not_known(response: ApiResponse) -> bool:
+    data = decode(NAME, "bulk-status-by-tag", response, safe_to_repeat=True)
+    return (
+        says_no(data.get("success"))
+        and read_code(data, response) == tables.NOT_FOUND_CODE
+        and response.status != 429
+        and response.status < 500
+        and not pick(data, *_LISTS)
+    )
+
+
+def shows_taken(report: DeliveryReport) -> bool:
+    """
+    Say whether an entry of a status list shows that its number was taken, whatever became of the message.
+
+    It must have a documented status, and nothing of an error: "Numéro introuvable", a code that is none of a success,
+    a flag that is no yes.
+    """
+    entry = report.raw
+    flag, code = entry.get("success"), as_text(entry.get("code"))
+    return (
+        report.detail is None
+        and tables.STATUS_WORDS.knows(report.gateway_status)
+        and (flag is None or as_verdict(flag) is True)
+        and (entry.get("code") is None or is_good_code(code))
+        and not entry.get("error")
+        and not entry.get("errors")
+    )
 
 
 def _listed(
     endpoint: str, response: ApiResponse, codes: Codes, *, tag: str | None = None
 ) -> tuple[tuple[DeliveryReport, ...], Mapping[str, Any]]:
     data = accepted_answer(endpoint, response, codes, safe_to_repeat=True)
-    entries = pick(data, "StatutResponse_List", "StatusResponse_List")
+    entries = pick(data, *_LISTS)
     if not isinstance(entries, list):
         raise unclear(
             endpoint, response, codes, data, "the answer claims success without a list", safe_to_repeat=True

@@ -9,6 +9,7 @@ from __future__ import annotations
 from airflow_provider_voicepartner.gateways.voicepartner.answers import (
     AudioFile,
     RenamedAudio,
+    names_a_send,
     parse_audios,
     parse_balance,
     parse_batch,
@@ -16,6 +17,7 @@ from airflow_provider_voicepartner.gateways.voicepartner.answers import (
     parse_rename_audio,
 )
 from airflow_provider_voicepartner.gateways.voicepartner.callbacks import parse_callback
+from airflow_provider_voicepartner.gateways.voicepartner.codes import STATUS_WORDS
 from airflow_provider_voicepartner.gateways.voicepartner.identity import BASE_URL, KINDS, LABEL, NAME
 from airflow_provider_voicepartner.gateways.voicepartner.messages import (
     build_batch,
@@ -31,6 +33,8 @@ from airflow_provider_voicepartner.gateways.voicepartner.requests import (
     build_cancel,
     build_rename_audio,
 )
+
+knows_status = STATUS_WORDS.knows
 
 __all__ = [
     "BASE_URL",
@@ -49,6 +53,8 @@ __all__ = [
     "build_rename_audio",
     "check_message",
     "check_recipient",
+    "knows_status",
+    "names_a_send",
     "parse_audios",
     "parse_balance",
     "parse_batch",

@@ -9,6 +9,7 @@ from typing import Any
 
 import pendulum
 
+from airflow_provider_voicepartner.gateways.contradictions import contradicted, names_id, warn_of_counts
 from airflow_provider_voicepartner.gateways.dates import read_date
 from airflow_provider_voicepartner.gateways.errors import ErrorKind, GatewayError
 from airflow_provider_voicepartner.gateways.model import (
@@ -26,12 +27,17 @@ from airflow_provider_voicepartner.gateways.reading import (
     as_int,
     as_object,
     as_objects,
+    as_price,
     as_text,
     transport_kind,
 )
 from airflow_provider_voicepartner.gateways.voicepartner import codes
 from airflow_provider_voicepartner.gateways.voicepartner.identity import NAME
-from airflow_provider_voicepartner.gateways.voicepartner.refusals import accepted_answer, campaign_id
+from airflow_provider_voicepartner.gateways.voicepartner.refusals import (
+    CAMPAIGN_KEYS,
+    accepted_answer,
+    campaign_id,
+)
 from airflow_provider_voicepartner.gateways.wire import ApiResponse
 
 _CLOCK = re.compile(r"(?:(\d{1,4}):)?(\d{1,4}):(\d{1,2})", re.ASCII)
@@ -71,11 +77,24 @@ def parse_batch(response: ApiResponse, message: Message, recipients: Sequence[Re
     Read the answer to ``tts/send`` or ``campaign/send``.
 
     ``accepted`` is the vendor's count of messages, but never more than were asked for; without a count it is all
-    of them. Which numbers were dropped is never told.
+    of them. Which numbers were dropped is never told, nor whether they were: those beyond the count are in doubt.
 
     :raises GatewayError: for anything but a success with a campaign id. An answer that contradicts itself, or that
         leaves out the success flag, is in doubt: nobody can tell whether the calls will be made.
     """
+    try:
+        return _parse_batch(response, message, recipients)
+    except GatewayError as error:
+        failure = error
+    raise contradicted(failure, is_named=names_a_send(response))
+
+
+def names_a_send(response: ApiResponse) -> bool:
+    """Say whether the answer to a send names a campaign, whatever its status and whatever else it says."""
+    return names_id(response, CAMPAIGN_KEYS)
+
+
+def _parse_batch(response: ApiResponse, message: Message, recipients: Sequence[Recipient]) -> Receipt:
     voicemail = isinstance(message, Voicemail)
     endpoint = "campaign/send" if voicemail else "tts/send"
     meanings = codes.CAMPAIGN_SEND if voicemail else codes.TTS_SEND
@@ -87,16 +106,20 @@ def parse_batch(response: ApiResponse, message: Message, recipients: Sequence[Re
         summary = "the answer says success but names no campaign, so nobody can tell whether it was taken"
         raise GatewayError(NAME, endpoint, ErrorKind.UNKNOWN, summary, status=response.status)
     count = as_count(data.get("nbSms"))
-    cost = as_decimal(data.get("cost"))
-    return Receipt(
+    accepted = len(recipients) if count is None else min(count, len(recipients))
+    cost = as_price(data.get("cost"))
+    receipt = Receipt(
         gateway_id=gateway_id,
-        accepted=len(recipients) if count is None else min(count, len(recipients)),
+        accepted=accepted,
+        in_doubt=len(recipients) - accepted,
         cost=cost,
         currency=None if cost is None else _currency(data),
         segments=count,
         duration=as_decimal(data.get("duration")),
         raw=data,
     )
+    warn_of_counts(NAME, endpoint, receipt)
+    return receipt
 
 
 def parse_balance(response: ApiResponse) -> Balance:

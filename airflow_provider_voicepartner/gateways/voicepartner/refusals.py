@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from airflow_provider_voicepartner.gateways.contradictions import read_opaque_id
 from airflow_provider_voicepartner.gateways.errors import Codes, ErrorKind, GatewayError, RecipientProblem
 from airflow_provider_voicepartner.gateways.model import Recipient
 from airflow_provider_voicepartner.gateways.reading import (
@@ -28,6 +29,9 @@ from airflow_provider_voicepartner.gateways.wire import ApiResponse
 
 _LIKE_A_STATUS = re.compile(r"[1-5][0-9]{2}")
 _SUCCESS_CODES = (None, "0", "200")
+_SUCCESS_CODE = re.compile(r"2[0-9]{2}")
+
+CAMPAIGN_KEYS = ("campaignId", "campaign_id")
 _NO_CODES = Codes.of({})
 
 
@@ -59,6 +63,9 @@ def accepted_answer(
         return data
     if sends and (success or campaign_id(data) is not None):
         raise _contradiction(endpoint, response, success, code)
+    if sends and success is False and _SUCCESS_CODE.fullmatch(code or "") and response.status != 429:
+        problem = "the answer contradicts itself: its flag says no, and its code is that of a success"
+        raise GatewayError(NAME, endpoint, ErrorKind.UNKNOWN, problem, code=code, status=response.status)
     default = transport_kind(response.status, safe_to_repeat=safe_to_repeat)
     if success is None and words is None and code in _SUCCESS_CODES:
         problem = "the success flag that is promised is missing"
@@ -83,8 +90,7 @@ def accepted_answer(
 
 def campaign_id(data: Mapping[str, Any]) -> str | None:
     """Read a campaign's id: opaque text, of which the vendor's examples show three lengths; zero is none."""
-    found = as_text(pick(data, "campaignId", "campaign_id"))
-    return None if found == "0" else found
+    return read_opaque_id(pick(data, *CAMPAIGN_KEYS))
 
 
 def _contradiction(

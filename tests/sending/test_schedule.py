@@ -1,0 +1,73 @@
+"""A planned time that passes on the way: who is told what, and when the rest leaves."""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from airflow_provider_voicepartner.exceptions import ConfigurationError
+from airflow_provider_voicepartner.sending.ledger import BatchRecord, Phase
+from airflow_provider_voicepartner.sending.schedule import Schedule
+
+PLANNED = datetime(2031, 5, 6, 12, 0, tzinfo=UTC)
+EARLY, LATE = PLANNED - timedelta(microseconds=1), PLANNED + timedelta(seconds=1)
+
+
+def schedule(
+    now: datetime, on_late: str = "fail", send_at: datetime | None = PLANNED, gone: tuple[Phase, ...] = ()
+) -> Schedule:
+    campaign: Any = SimpleNamespace(send_at=send_at, on_late=on_late, batches=range(5))
+    records = [(i, BatchRecord(phase=phase, reference="r", size=1)) for i, phase in enumerate(gone)]
+    ledger: Any = SimpleNamespace(known=lambda batches: iter(records[:batches]))
+    return Schedule(campaign, ledger, lambda: now)
+
+
+@pytest.mark.parametrize("on_late", ["fail", "send_now"])
+@pytest.mark.parametrize(("send_at", "now"), [(PLANNED, EARLY), (None, EARLY), (None, LATE)])
+def test_a_campaign_in_time_leaves_as_planned_and_nothing_is_said(
+    send_at: datetime | None, now: datetime, on_late: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    plan = schedule(now, on_late, send_at)
+    assert [plan.for_next(), plan.for_next(), plan.for_repeats] == [send_at] * 3
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize("now", [PLANNED, LATE])
+def test_what_is_late_leaves_at_once_where_the_user_said_so_and_is_told_once(
+    now: datetime, caplog: pytest.LogCaptureFixture
+) -> None:
+    plan = schedule(now, "send_now")
+    assert [plan.for_repeats, plan.for_next(), plan.for_next()] == [None] * 3
+    assert [record.getMessage() for record in caplog.records] == [
+        "send_at has passed; what is left is sent at once, as on_late says"
+    ]
+    assert caplog.records[0].levelno == logging.WARNING
+
+
+@pytest.mark.parametrize("now", [PLANNED, LATE])
+def test_a_late_repeat_keeps_its_planned_time_where_nothing_may_leave_at_once(now: datetime) -> None:
+    """It is the same request, or its gateway would not recognise it."""
+    assert schedule(now).for_repeats == PLANNED
+
+
+@pytest.mark.parametrize(
+    ("gone", "said"),
+    [
+        ((), r"^send_at: 2031-05-06T12:00:00\+00:00 is in the past, and nothing was sent; give a later date"),
+        ((Phase.REFUSED,), "is in the past, and nothing was sent"),
+        (
+            (Phase.SENT,),
+            r"^send_at: 2031-05-06T12:00:00\+00:00 has passed, and 4 of 5 batches had not left\. .*on_late='send_now'",
+        ),
+        ((Phase.SENT, Phase.CLAIMED, Phase.REFUSED, Phase.ASSUMED_SENT), "and 2 of 5 batches had not left"),
+    ],
+)
+@pytest.mark.parametrize("now", [PLANNED, LATE])
+def test_a_refusal_says_how_much_had_not_left(now: datetime, gone: tuple[Phase, ...], said: str) -> None:
+    with pytest.raises(ConfigurationError, match=said):
+        schedule(now, gone=gone).for_next()

@@ -1,0 +1,190 @@
+"""The time in which turns are counted: the database's, or one that all processes of a machine share and nobody sets."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from airflow_provider_voicepartner.gateways.limits import Window
+from airflow_provider_voicepartner.sending.pacing import LONGEST_PENALTY, Pacer
+from airflow_provider_voicepartner.store import clock, engine, pace_clock
+from airflow_provider_voicepartner.store.engine import Store, open_store
+
+PROJECT = Path(__file__).resolve().parents[2]
+BOOT, NEXT_BOOT = "a" * 32, "b" * 32
+NAME = "voicepartner:campaign/send:test"
+START = 1_900_000_000.0
+
+
+def pace_of(store: Store) -> float:
+    tell = store.pace_clock()
+    with store.read() as connection:
+        return tell(connection)
+
+
+class Machine:
+    """A machine with two clocks, that can be started anew."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+        self.wall, self.up, self.boot, self.url = START, 500.0, BOOT, url
+        monkeypatch.setattr(engine, "machine_clock", lambda: self.up)
+        monkeypatch.setattr(engine, "boot_id", lambda: self.boot)
+        monkeypatch.setattr(time, "time", lambda: self.wall)
+
+    def restart(self, *, wall: float) -> None:
+        """Start anew, with a wall clock that says something else."""
+        self.boot, self.up, self.wall = NEXT_BOOT, 3.0, wall
+
+    def store(self) -> Store:
+        """Open the store in another process."""
+        return open_store(self.url)
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Machine:
+    return Machine(monkeypatch, f"sqlite:///{tmp_path}/store.db")
+
+
+def test_a_file_has_the_time_of_the_machine_whatever_a_wall_clock_says(machine: Machine) -> None:
+    first = machine.store()
+    assert pace_of(first) == START
+    machine.wall += 30  # set, or wrong in the process that comes next
+    second = machine.store()
+    assert pace_of(first) == pace_of(second) == START
+    machine.up += 7
+    assert pace_of(first) == pace_of(second) == START + 7
+    with first.read() as connection:
+        assert first.now(connection) == START + 30, "reports are stamped with the wall clock"
+
+
+@pytest.mark.parametrize("wrong", [-3600, -30, -0.3, 0.3, 30, 3600])
+def test_a_clock_that_is_wrong_in_one_process_moves_nobodys_turns(machine: Machine, wrong: float) -> None:
+    right, other = Pacer(machine.store()), Pacer(machine.store())
+    windows = (Window(2, 10),)
+    waits = []
+    for pacer, wall in ((right, START), (other, START + wrong)) * 3:
+        machine.wall = wall
+        waits.append(round(pacer.reserve(NAME, windows).wait, 3))
+    assert waits == [0, 0, 10.1, 10.1, 20.2, 20.2]
+
+
+@pytest.mark.parametrize(
+    ("later", "wait"),
+    [
+        (60.0, 0.0),  # the machine was off for a minute
+        (3.0, 7.1),  # it was quick: what left before still counts
+        (-86_400.0, 10.1),  # its wall clock is wrong now: that counts as having left just now
+        (0.0, 10.1),
+    ],
+)
+def test_after_a_restart_nothing_is_forgotten_and_nothing_blocks_for_long(
+    machine: Machine, later: float, wait: float
+) -> None:
+    windows = (Window(2, 10),)
+    before = Pacer(machine.store())
+    assert [before.reserve(NAME, windows).wait for _ in range(2)] == [0, 0]
+    machine.restart(wall=START + later)
+    after = Pacer(machine.store())
+    assert after.reserve(NAME, windows).wait == pytest.approx(wait, abs=1e-3)
+
+
+def test_a_penalty_from_before_a_restart_ends_within_an_hour(machine: Machine) -> None:
+    Pacer(machine.store()).penalise(NAME, 3000)
+    machine.restart(wall=START - 365 * 86_400)
+    assert 0 < Pacer(machine.store()).reserve(NAME, (Window(2, 10),)).wait <= LONGEST_PENALTY
+
+
+def test_slots_of_a_version_that_counted_by_the_wall_clock_are_kept(machine: Machine) -> None:
+    """An upgrade in the middle of a campaign: what the old version gave out lies a little ahead."""
+    store = machine.store()
+    with store.write() as connection:
+        for at in (START - 1, START + 4):
+            connection.execute(
+                text("INSERT INTO voicepartner_rate_slot (name, at) VALUES (:name, :at)"),
+                {"name": NAME, "at": at},
+            )
+    assert pace_of(store) == START + 4
+    assert Pacer(store).reserve(NAME, (Window(2, 10),)).wait == pytest.approx(5.1)
+
+
+def test_who_comes_second_takes_what_the_first_wrote(machine: Machine) -> None:
+    store = machine.store()
+    found = [
+        pace_clock.anchor(store, BOOT, machine_clock=lambda: 10.0, wall_clock=partial(float, wall))
+        for wall in (START, START + 99)
+    ]
+    assert found == [START - 10, START - 10]
+
+
+def test_memory_and_a_system_that_does_not_name_its_starts(machine: Machine) -> None:
+    assert pace_of(open_store("sqlite://")) == machine.up
+    machine.boot = None  # type: ignore[assignment]
+    assert pace_of(machine.store()) == machine.wall
+
+
+def test_postgres_and_a_given_clock_are_taken_as_they_are(machine: Machine, postgres_url: str) -> None:
+    machine.wall = 0.0
+    assert pace_of(open_store(postgres_url)) > 1_700_000_000
+    assert pace_of(open_store(machine.url, clock=lambda: 12.5)) == 12.5
+
+
+def test_processes_of_this_machine_agree(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/store.db"
+    script = f"""
+import time
+real = time.time
+time.time = lambda: real() - 30
+from airflow_provider_voicepartner.store.engine import open_store
+store = open_store({url!r})
+tell = store.pace_clock()
+with store.read() as connection:
+    print(tell(connection))
+"""
+    here = open_store(url)
+    before = pace_of(here)
+    there = float(
+        subprocess.run(
+            [sys.executable, "-c", script],
+            cwd=PROJECT,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        ).stdout
+    )
+    assert before <= there <= pace_of(here)
+
+
+def test_the_machines_clock_goes_on_and_its_start_has_a_name(tmp_path: Path) -> None:
+    first, now = clock.boot_id(), clock.machine_clock()
+    assert first == clock.boot_id()
+    assert clock.machine_clock() >= now
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no id", b"\xff\xfe", b"G" * 32])
+def test_a_name_that_cannot_be_read_is_none(
+    content: bytes | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "boot_id"
+    if content is not None:
+        path.write_bytes(content)
+    monkeypatch.setattr(clock, "_BOOT_ID", path)
+    assert clock.boot_id() is None
+
+
+def test_a_name_is_read_without_its_hyphens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "boot_id"
+    path.write_text("01234567-89ab-cdef-0123-456789abcdef\n")
+    monkeypatch.setattr(clock, "_BOOT_ID", path)
+    assert clock.boot_id() == "0123456789abcdef0123456789abcdef"
+
+
+def test_a_system_without_such_a_clock_has_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(time, "CLOCK_BOOTTIME", raising=False)
+    assert clock.machine_clock() == pytest.approx(time.monotonic(), abs=5)

@@ -1,0 +1,499 @@
+"""
+A hostile transport for what the ledger writes, to both of its memories, and campaigns that live with it.
+
+Airflow's client gives up on a write after 5 s and repeats it; the first copy may be executed at any later moment, with
+what it said then. A database's client that loses its connection does not know what was committed. Here one write of a
+campaign is chosen, and goes wrong in one of these ways; then the attempt is killed, retried and cleared.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import event
+
+from airflow_provider_voicepartner.exceptions import SendOutcomeUnknownError
+from airflow_provider_voicepartner.gateways.model import Receipt, Recipient, SmsMessage
+from airflow_provider_voicepartner.gateways.wire import ApiRequest
+from airflow_provider_voicepartner.sending.campaign import Campaign, CampaignSender
+from airflow_provider_voicepartner.sending.ledger import Ledger, Try
+from airflow_provider_voicepartner.sending.memory import Memory
+from airflow_provider_voicepartner.sending.records import BatchRecord, Phase
+from airflow_provider_voicepartner.sending.store_memory import StoreMemory, TaskInstanceKey
+from airflow_provider_voicepartner.sending.task_state import TaskStateMemory
+from airflow_provider_voicepartner.store.engine import Store, StoreUnavailableError, open_store
+from tests.support.doubts import doubts_in
+from tests.support.servers import FakeTime
+from tests.support.tasks import FakeStore
+
+NOW = datetime(2031, 5, 6, 12, 0, tzinfo=UTC)
+BATCHES = 13
+SIZE = 2
+CLIENT_TIMEOUT = 5.0
+MOST_ATTEMPTS = 8
+
+
+class CrashError(BaseException):
+    """A worker that dies: nothing may catch this."""
+
+
+@dataclass
+class Crashes:
+    """
+    Kills an attempt when it passes a point for the n-th time; the dead do nothing more, in any of their threads.
+
+    :param points: which passings are deadly, counted from 0 over all points.
+    """
+
+    points: frozenset[int] = frozenset()
+    passed: int = 0
+    is_dead: bool = False
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def point(self) -> None:
+        """Pass a point, or die there."""
+        with self.lock:
+            self.is_dead = self.is_dead or self.passed in self.points
+            self.passed += 1
+            if self.is_dead:
+                raise CrashError
+
+
+@dataclass
+class Gateway:
+    """Takes everything, counts who was messaged, and can prove nothing."""
+
+    crashes: Crashes
+    simulation_tells_price: bool = False
+    messaged: Counter[str] = field(default_factory=Counter)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def build_batch(self, message: Any, recipients: Any, *, reference: str, **more: Any) -> ApiRequest:
+        """Build a request that carries nothing but its reference and whether it is a simulation."""
+        simulates = bool(more.get("simulate"))
+        return ApiRequest(
+            endpoint="send",
+            method="POST",
+            path="send",
+            safe_to_repeat=False,
+            body={"reference": reference, "simulate": simulates},
+        )
+
+    def deliver(self, request: ApiRequest, message: Any, recipients: Any, **more: Any) -> Receipt:
+        """Take a batch and count everybody in it."""
+        assert request.body is not None
+        if not request.body["simulate"]:
+            self.crashes.point()
+            with self.lock:
+                self.messaged.update(recipient.phone_number for recipient in recipients)
+            self.crashes.point()
+        return Receipt(
+            gateway_id=f"of {request.body['reference']}",
+            accepted=len(recipients),
+            cost=None,
+            currency=None,
+            segments=None,
+        )
+
+    def money_left(self) -> None:
+        """Count something else than money."""
+
+    def can_look_up(self, message: Any, reference: str) -> bool:
+        """Nowhere."""
+        return False
+
+    def repeats_safely(self, age: timedelta) -> bool:
+        """Never."""
+        return False
+
+    def tag_of(self, message: Any, reference: str) -> None:
+        """None."""
+
+    def known_within(self, message: Any) -> None:
+        """There is nothing to ask."""
+
+    def can_disprove(self, message: Any) -> bool:
+        """Never."""
+        return False
+
+
+class Wrong(StrEnum):
+    """How a write goes wrong."""
+
+    LATE_AND_REPEATED = "late, and its repeat in time"
+    """The client gives up after 5 s and repeats it with success; the first copy is executed later."""
+    LATE = "late"
+    """The client gives up and reports it; the only copy is executed later."""
+    TWICE = "twice"
+    """It is executed twice, one right after the other."""
+    LOST = "lost after it was stored"
+    """It is executed, and the client is told of an error."""
+    REFUSED = "refused"
+    """It never begins."""
+    BROKEN = "answered with 500"
+    """It is rolled back at its end, and the client is told of an error."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """
+    What goes wrong.
+
+    :param memory: ``state`` or ``store``.
+    :param position: which write to it, from 0.
+    :param wrong: in which way.
+    :param later: where it is late: after how many more writes to this memory the first copy is executed; after the
+        last one where there are not so many.
+    """
+
+    memory: str
+    position: int
+    wrong: Wrong
+    later: int = 1
+
+    def __str__(self) -> str:
+        """Name it in a failed assertion."""
+        late = f" ({self.later} writes)" if "late" in self.wrong else ""
+        return f"write {self.position} to the {self.memory} {self.wrong}{late}"
+
+
+class HostileError(Exception):
+    """What Airflow's client raises when it has given up, or was told of an error."""
+
+
+@dataclass
+class Transport:
+    """
+    Between the ledger and its memories: counts their writes, and lets one go wrong.
+
+    :param fault: None for nothing.
+    :param kill_after: how many points after the fault the attempt dies; None for never.
+    """
+
+    fault: Fault | None
+    kill_after: int | None
+    time: FakeTime
+    crashes: Crashes
+    writes: dict[str, int] = field(default_factory=lambda: {"state": 0, "store": 0})
+    ghosts: list[tuple[str, int, Callable[[], None]]] = field(default_factory=list)
+    lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def begin(self, memory: str) -> Wrong | None:
+        """Count a write that begins, and return how it goes wrong."""
+        self.crashes.point()
+        self.deliver(memory, 0)
+        number, self.writes[memory] = self.writes[memory], self.writes[memory] + 1
+        fault = self.fault
+        if fault is None or (fault.memory, fault.position) != (memory, number):
+            return None
+        if self.kill_after is not None:
+            self.crashes.points |= {self.crashes.passed + self.kill_after}
+        if fault.wrong in (Wrong.LATE, Wrong.LATE_AND_REPEATED):
+            self.time.moment += CLIENT_TIMEOUT
+        return fault.wrong
+
+    def hold(self, memory: str, again: Callable[[], None], *, at_once: bool = False) -> None:
+        """Keep a copy that is on its way; it may arrive ``at_once``, before the next write begins."""
+        assert self.fault is not None
+        self.ghosts.append((memory, 0 if at_once else self.writes[memory] + self.fault.later, again))
+
+    def end(self, memory: str) -> None:
+        """Execute the copies whose moment has come, after a write has ended."""
+        if self.ghosts and self.ghosts[0][1]:
+            self.deliver(memory, self.writes[memory])
+        self.crashes.point()
+
+    def deliver(self, memory: str | None = None, until: int | None = None) -> None:
+        """Execute copies that are on their way; all, unless it is said which."""
+        for ghost in list(self.ghosts):
+            if (memory is None or ghost[0] == memory) and (until is None or ghost[1] <= until):
+                self.ghosts.remove(ghost)
+                ghost[2]()
+
+
+@dataclass
+class HostileState:
+    """Airflow's task state store behind the transport."""
+
+    values: FakeStore
+    transport: Transport
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Read."""
+        return self.values.get(key, default)
+
+    def set(self, key: str, value: Any, **more: Any) -> None:
+        """Write, if the transport lets it."""
+        with self.transport.lock:
+            wrong = self.transport.begin("state")
+            copy = json.loads(json.dumps(value))
+            if wrong in (Wrong.LATE, Wrong.LATE_AND_REPEATED):
+                self.transport.hold("state", lambda: self.values.set(key, copy))
+            if wrong not in (Wrong.LATE, Wrong.REFUSED, Wrong.BROKEN):
+                self.values.set(key, value)
+            if wrong is Wrong.TWICE:
+                self.values.set(key, value)
+            self.transport.end("state")
+        if wrong not in (None, Wrong.TWICE, Wrong.LATE_AND_REPEATED):
+            raise HostileError(str(wrong))
+
+
+class _RollBackError(Exception):
+    """Takes back what a block wrote."""
+
+
+class HostileStore:
+    """
+    Our store behind the transport. A write that is late is executed later statement by statement, as it was.
+
+    One that registers an attempt holds a lock until it is committed or not; it is late by no more than the next write.
+    """
+
+    def __init__(self, store: Store, transport: Transport) -> None:
+        self._store = store
+        self._transport = transport
+
+    def __getattr__(self, name: str) -> Any:
+        """Be the store in everything else."""
+        return getattr(self._store, name)
+
+    @contextlib.contextmanager
+    def write(self) -> Iterator[Any]:
+        """Run a block in one write transaction, if the transport lets it."""
+        transport, wrong = self._transport, None
+        with transport.lock:
+            wrong = transport.begin("store")
+            if wrong is Wrong.REFUSED:
+                transport.end("store")
+                raise StoreUnavailableError(str(wrong))
+            with (
+                contextlib.suppress(_RollBackError),
+                _statements(self._store) as done,
+                self._store.write() as one,
+            ):
+                yield one
+                if wrong in (Wrong.LATE, Wrong.BROKEN):
+                    raise _RollBackError
+            if wrong is Wrong.TWICE:
+                self._again(done)
+            if wrong in (Wrong.LATE, Wrong.LATE_AND_REPEATED):
+                locks = any("SET attempts" in statement for statement, _ in done)
+                transport.hold("store", lambda: self._again(done), at_once=locks)
+            transport.end("store")
+        if wrong not in (None, Wrong.TWICE, Wrong.LATE_AND_REPEATED):
+            raise StoreUnavailableError(str(wrong))
+
+    def _again(self, done: list[tuple[str, Any]]) -> None:
+        """Execute what a block executed; what the database refuses now is refused."""
+        from sqlalchemy.exc import IntegrityError
+
+        with contextlib.suppress(IntegrityError, StoreUnavailableError), self._store.write() as connection:
+            for statement, values in done:
+                connection.exec_driver_sql(statement, values)
+
+
+@contextlib.contextmanager
+def _statements(store: Store) -> Iterator[list[tuple[str, Any]]]:
+    """Collect the statements that write."""
+    done: list[tuple[str, Any]] = []
+
+    def note(connection: Any, cursor: Any, statement: str, values: Any, context: Any, many: bool) -> None:
+        if statement.lstrip()[:6].upper() in ("INSERT", "UPDATE", "DELETE"):
+            done.append((statement, list(values) if many else values))
+
+    event.listen(store._engine, "before_cursor_execute", note)
+    try:
+        yield done
+    finally:
+        event.remove(store._engine, "before_cursor_execute", note)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Memories:
+    """
+    What an attempt remembers by.
+
+    :param state: the task state; None where there is none.
+    :param store: our store; None where it is gone with each attempt.
+    :param is_patient: what our store refuses is tried once more, as where it can be reached again in a moment.
+    :param clearing_discards: clearing the task discards its state, as on Airflow 3.4.
+    """
+
+    state: HostileState | None
+    store: HostileStore | None
+    is_patient: bool = False
+    clearing_discards: bool = False
+
+
+def ledger_for(memories: Memories, run_id: str, try_number: int) -> Ledger:
+    """Return the ledger of an attempt, registered, as an operator makes it."""
+    kept: list[Memory] = []
+    if memories.store is not None:
+        # The wrapper is a store in all that the memory uses.
+        store: Any = memories.store
+        key = TaskInstanceKey("crash", run_id, "send")
+        kept.append(StoreMemory(store, key, patiently=_twice if memories.is_patient else _once))
+    if memories.state is not None:
+        kept.append(TaskStateMemory(memories.state))
+    ledger = Ledger(
+        kept,
+        Try(try_number),
+        is_complete=memories.state is not None and not memories.clearing_discards,
+        store=None if memories.store is None else "here",
+    )
+    ledger.register()
+    return ledger
+
+
+def _once(transaction: Callable[[], Any]) -> Any:
+    return transaction()
+
+
+def _twice(transaction: Callable[[], Any]) -> Any:
+    try:
+        return transaction()
+    except StoreUnavailableError:
+        return transaction()
+
+
+_STORE = threading.local()
+_RUNS = itertools.count(1)
+
+
+def _shared_store() -> Store:
+    """Return one store in memory for all campaigns, which are of different runs: to make one takes a while."""
+    if not hasattr(_STORE, "store"):
+        _STORE.store = open_store("sqlite://")
+    store: Store = _STORE.store
+    return store
+
+
+def _campaign(on_unknown: Any, in_flight: int) -> Campaign:
+    people = tuple(Recipient(f"+336{number:08}") for number in range(BATCHES * SIZE))
+    cut = tuple(people[at : at + SIZE] for at in range(0, len(people), SIZE))
+    return Campaign(
+        message=SmsMessage(text="Once"),
+        batches=cut,
+        recipients=len(people),
+        fingerprint="f1",
+        on_unknown=on_unknown,
+        max_in_flight=in_flight,
+    )
+
+
+@dataclass(kw_only=True)
+class HostileCampaign:
+    """
+    One campaign of 13 batches that meets a fault, is killed, retried until it has ended, and cleared.
+
+    The gateway can prove nothing, so that what is in doubt stays so until the user says ``assume_sent``.
+
+    :param memories: ``both``, ``store`` or ``state``.
+    :param discards: clearing discards the task state; only where there is another memory.
+    :param is_patient: see :class:`Memories`.
+    """
+
+    memories: str
+    fault: Fault | None = None
+    kill_after: int | None = None
+    in_flight: int = 1
+    records: list[BatchRecord] = field(default_factory=list)
+    discards: bool = False
+    is_patient: bool = False
+    story: list[str] = field(default_factory=list)
+    doubted: set[int] = field(default_factory=set)
+    killed_since_the_choice: int = 0
+
+    def __post_init__(self) -> None:
+        self.run_id = f"run-{next(_RUNS)}"
+        self.time = FakeTime()
+        self.crashes = Crashes()
+        self.messenger = Gateway(self.crashes)
+        self.transport = Transport(self.fault, self.kill_after, self.time, self.crashes)
+        self.values = FakeStore()
+        state = HostileState(self.values, self.transport)
+        self.remembers_by = Memories(
+            state=None if self.memories == "store" else state,
+            store=None if self.memories == "state" else HostileStore(_shared_store(), self.transport),
+            is_patient=self.is_patient,
+            clearing_discards=self.discards,
+        )
+        self.attempts = 0
+
+    def attempt(self, on_unknown: str) -> str:
+        """Run one attempt; return how it ended: ``success``, ``in doubt``, ``killed`` or the error's name."""
+        self.attempts += 1
+        self.crashes.is_dead = False
+        try:
+            ledger = ledger_for(self.remembers_by, self.run_id, self.attempts)
+            self.records = CampaignSender(
+                messenger=self.messenger,
+                ledger=ledger,
+                now=lambda: NOW,
+                sleep=self.time.sleep,
+            ).send(_campaign(on_unknown, self.in_flight))
+            ended = "success"
+        except CrashError:
+            ended = "killed"
+        except SendOutcomeUnknownError as error:
+            self.doubted |= doubts_in(str(error))
+            ended = "in doubt"
+        except Exception as error:
+            ended = type(error).__name__
+        self.story.append(f"{ended} after {sum(self.messenger.messaged.values()) // SIZE} batches")
+        return ended
+
+    def run(self) -> None:
+        """Go the whole way, and assert the promise at each step."""
+        choice = "fail"
+        while (ended := self.attempt(choice)) != "success":
+            self.nobody_twice()
+            self.killed_since_the_choice += choice == "assume_sent"
+            if ended == "in doubt":
+                choice = "assume_sent"
+                self._clear()
+            assert self.attempts < MOST_ATTEMPTS, self
+        self.nobody_twice()
+        self.nobody_missing()
+        self.transport.deliver()
+        self._clear()
+        before = dict(self.messenger.messaged)
+        while (ended := self.attempt("fail")) != "success":
+            # The fault, or the kill, may come as late as here; there is nothing to be in doubt.
+            assert ended != "in doubt", self
+            assert self.attempts < MOST_ATTEMPTS, self
+        assert self.messenger.messaged == before, self
+
+    def _clear(self) -> None:
+        if self.discards:
+            self.values.values.clear()
+
+    def nobody_twice(self) -> None:
+        """Assert that nobody was messaged twice."""
+        assert max(self.messenger.messaged.values(), default=0) <= 1, self
+
+    def nobody_missing(self) -> None:
+        """Assert that everybody was messaged, or is in doubt by the name of their batch and by count."""
+        unnamed = 0
+        for index in range(BATCHES):
+            if not self.messenger.messaged[f"+336{index * SIZE:08}"]:
+                assert self.records[index].phase is Phase.ASSUMED_SENT, self
+                unnamed += index not in self.doubted
+        # What is left in doubt after the user's word is counted, and no attempt fails for it.
+        assert unnamed <= self.in_flight * self.killed_since_the_choice, self
+
+    def __str__(self) -> str:
+        """Tell what happened, for a failed assertion."""
+        twice = [number for number, times in self.messenger.messaged.items() if times > 1]
+        return (
+            f"{self.memories}, {self.fault}, killed after {self.kill_after}: {self.story}, twice {len(twice)}"
+        )
