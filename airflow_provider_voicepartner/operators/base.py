@@ -223,6 +223,7 @@ class SendingOperator(BaseOperator):
         self, context: Context, store: Store, ledger: Ledger, time_limit: TimeLimit
     ) -> CampaignReport:
         """Plan the campaign, and send what the ledger does not know as sent."""
+        from airflow_provider_voicepartner.operators.ledger import refuse_unshared_lists
         from airflow_provider_voicepartner.operators.sending import (
             campaign_of,
             plan_of,
@@ -232,6 +233,8 @@ class SendingOperator(BaseOperator):
         from airflow_provider_voicepartner.operators.waiting import check_that_results_can_come
         from airflow_provider_voicepartner.sending.arguments import read_flag
 
+        if not read_flag("dry_run", self.is_dry_run):
+            refuse_unshared_lists(context, ledger)
         longest_wait = LONGEST_SLEEP if self._may_wait_in_triggerer(ledger) else None
         with closing(self._hook()) as hook:
             hook.check_connection()

@@ -141,7 +141,9 @@ def test_every_so_often_an_entry_sums_up_those_before_it() -> None:
     entries = logged(store)
     summaries = {number: entry for number, entry in entries.items() if is_summary(entry)}
     assert list(summaries) == [number for number in entries if number % SUMMARY_EVERY == 0]
-    assert sum(len(entry["batches"]) for entry in summaries.values()) == max(summaries) - REACH - len(summaries)
+    assert sum(len(entry["batches"]) for entry in summaries.values()) == max(summaries) - REACH - len(
+        summaries
+    )
     assert all(entry["plan"] == PLAN.to_json() for entry in summaries.values())
     assert recalled(store).records == dict.fromkeys(range(100), SENT)
 
@@ -356,7 +358,9 @@ class Model:
 
 @settings(CALM, max_examples=600)
 @given(st.lists(STEPS, max_size=60))
-def test_whatever_is_late_what_was_acknowledged_is_read_and_no_entry_has_two_contents(steps: list[Any]) -> None:
+def test_whatever_is_late_what_was_acknowledged_is_read_and_no_entry_has_two_contents(
+    steps: list[Any],
+) -> None:
     model = Model()
     model.run([("attempt", "ok"), *steps, ("attempt", "ok"), ("ghost", 0), ("ghost", 0), ("attempt", "ok")])
     twice = {key for key, contents in model.state.contents.items() if len(contents) > 1}
@@ -381,7 +385,9 @@ def test_an_entry_that_arrives_whenever_takes_nothing_away(late: int) -> None:
 
 @pytest.mark.parametrize("more", [1, 20])
 @pytest.mark.parametrize("entries", range(0, SUMMARY_EVERY + 2))
-def test_a_registration_that_arrives_over_that_of_a_later_attempt_loses_nothing(entries: int, more: int) -> None:
+def test_a_registration_that_arrives_over_that_of_a_later_attempt_loses_nothing(
+    entries: int, more: int
+) -> None:
     for before in ([], ["late"], ["late", "late"], ["stored"]):
         for after in ([], ["lost"], ["lost", "lost"]):
             model = Model()
@@ -413,7 +419,9 @@ def test_writes_that_fail_one_after_the_other_end_the_attempt_before_a_reader_co
     for _ in range(MOST_LOST):
         with pytest.raises(ConnectionError):
             memory.write({1: SENT}, PLAN)
-    with pytest.raises(RetryableNotSentError, match=r"failed 2 times, one after the other; nothing more is sent"):
+    with pytest.raises(
+        RetryableNotSentError, match=r"failed 2 times, one after the other; nothing more is sent"
+    ):
         memory.write({1: SENT}, PLAN)
     assert len(logged(store)) == 1
 
@@ -452,7 +460,9 @@ class Meeting(FakeStore):
 
 
 @pytest.mark.parametrize("entries", range(0, SUMMARY_EVERY + 1))
-def test_a_claim_that_airflow_let_pass_before_another_attempt_began_is_found_by_that_one(entries: int) -> None:
+def test_a_claim_that_airflow_let_pass_before_another_attempt_began_is_found_by_that_one(
+    entries: int,
+) -> None:
     """It is executed when the other attempt has read the log, and before it has registered."""
     store = Meeting()
     zombie = memory_of(store)
@@ -511,7 +521,9 @@ def test_an_attempt_that_airflow_gave_up_is_told() -> None:
 
 def test_what_an_earlier_version_recorded_is_refused() -> None:
     store = FakeStore({"voicepartner/plan": {"fingerprint": "f", "batches": 2}})
-    with pytest.raises(ConfigurationError, match=r"an earlier version of this provider.*Nothing was sent now"):
+    with pytest.raises(
+        ConfigurationError, match=r"an earlier version of this provider.*Nothing was sent now"
+    ):
         memory_of(store)
     assert list(store.values) == ["voicepartner/plan"]
 
