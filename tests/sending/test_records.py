@@ -83,7 +83,9 @@ def test_a_record_of_a_later_version_is_read_without_its_new_names() -> None:
 @CALM
 @given(JSON)
 def test_anything_else_than_a_record_is_refused_and_says_where_to_look(data: Any) -> None:
-    with pytest.raises(ConfigurationError, match=r"nobody knows what was sent.*voicepartner_batch.*voicepartner/\*"):
+    with pytest.raises(
+        ConfigurationError, match=r"nobody knows what was sent.*voicepartner_batch.*voicepartner/\*"
+    ):
         BatchRecord.from_json(data)
 
 
@@ -104,7 +106,9 @@ def test_a_record_without_what_each_has_is_refused(name: str) -> None:
         BatchRecord.from_json(data)
 
 
-@pytest.mark.parametrize(("name", "value"), [("attempt", -1), ("attempt", 2**30), ("step", -1), ("step", 2**32)])
+@pytest.mark.parametrize(
+    ("name", "value"), [("attempt", -1), ("attempt", 2**30), ("step", -1), ("step", 2**32)]
+)
 def test_a_number_that_no_database_has_room_for_is_refused(name: str, value: int) -> None:
     with pytest.raises(ConfigurationError, match="cannot be read"):
         BatchRecord.from_json({**SENT.to_json(), name: value})
@@ -136,7 +140,15 @@ def test_which_phases_leave_a_batch_in_doubt(phase: Phase, in_doubt: bool) -> No
         (replace(SENT, accepted=0, in_doubt=1), False),
         (replace(SENT, phase=Phase.DISPUTED, accepted=0), False),
     ],
-    ids=["claimed", "refused", "assumed sent", "sent", "everybody refused", "nobody accepted, one in doubt", "disputed"],
+    ids=[
+        "claimed",
+        "refused",
+        "assumed sent",
+        "sent",
+        "everybody refused",
+        "nobody accepted, one in doubt",
+        "disputed",
+    ],
 )
 def test_which_records_prove_that_nobody_was_reached(record: BatchRecord, nobody: bool) -> None:
     assert record.reached_nobody is nobody
@@ -183,12 +195,16 @@ def test_a_receipt_is_recorded_without_the_numbers_that_it_names() -> None:
 
 
 def test_a_receipt_for_nobody_is_recorded_as_sent_to_nobody() -> None:
-    refused = tuple(RefusedRecipient(phone_number=f"+3369988776{n}", code="14", reason="STOP") for n in range(3))
+    refused = tuple(
+        RefusedRecipient(phone_number=f"+3369988776{n}", code="14", reason="STOP") for n in range(3)
+    )
     record = BatchRecord.of_receipt(Receipt(gateway_id=None, accepted=0, refused=refused), CLAIM, at="now")
     assert (record.phase, record.gateway_id, record.accepted) == (Phase.SENT, None, 0)
     assert record.reached_nobody
 
 
 def test_what_is_disputed_is_claimed_again_without_what_its_answer_said() -> None:
-    disputed = replace(SENT, phase=Phase.DISPUTED, resent=1, in_doubt=1, tag="t", again_at="2031-05-06T12:30:00+00:00")
+    disputed = replace(
+        SENT, phase=Phase.DISPUTED, resent=1, in_doubt=1, tag="t", again_at="2031-05-06T12:30:00+00:00"
+    )
     assert disputed.as_claimed == replace(CLAIM, resent=1, again_at="2031-05-06T12:30:00+00:00")

@@ -1,8 +1,9 @@
-"""The log in Airflow's task state: whatever is late, lost or doubled, what was acknowledged is read by who comes next."""
+"""The log in Airflow's task state: what was acknowledged is read by whoever comes next, whatever is late or lost."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -141,7 +142,9 @@ def test_every_so_often_an_entry_sums_up_those_before_it() -> None:
     entries = logged(store)
     summaries = {number: entry for number, entry in entries.items() if is_summary(entry)}
     assert list(summaries) == [number for number in entries if number % SUMMARY_EVERY == 0]
-    assert sum(len(entry["batches"]) for entry in summaries.values()) == max(summaries) - REACH - len(summaries)
+    assert sum(len(entry["batches"]) for entry in summaries.values()) == max(summaries) - REACH - len(
+        summaries
+    )
     assert all(entry["plan"] == PLAN.to_json() for entry in summaries.values())
     assert recalled(store).records == dict.fromkeys(range(100), SENT)
 
@@ -356,7 +359,9 @@ class Model:
 
 @settings(CALM, max_examples=600)
 @given(st.lists(STEPS, max_size=60))
-def test_whatever_is_late_what_was_acknowledged_is_read_and_no_entry_has_two_contents(steps: list[Any]) -> None:
+def test_whatever_is_late_what_was_acknowledged_is_read_and_no_entry_has_two_contents(
+    steps: list[Any],
+) -> None:
     model = Model()
     model.run([("attempt", "ok"), *steps, ("attempt", "ok"), ("ghost", 0), ("ghost", 0), ("attempt", "ok")])
     twice = {key for key, contents in model.state.contents.items() if len(contents) > 1}
@@ -381,7 +386,9 @@ def test_an_entry_that_arrives_whenever_takes_nothing_away(late: int) -> None:
 
 @pytest.mark.parametrize("more", [1, 20])
 @pytest.mark.parametrize("entries", range(0, SUMMARY_EVERY + 2))
-def test_a_registration_that_arrives_over_that_of_a_later_attempt_loses_nothing(entries: int, more: int) -> None:
+def test_a_registration_that_arrives_over_that_of_a_later_attempt_loses_nothing(
+    entries: int, more: int
+) -> None:
     for before in ([], ["late"], ["late", "late"], ["stored"]):
         for after in ([], ["lost"], ["lost", "lost"]):
             model = Model()
@@ -413,7 +420,9 @@ def test_writes_that_fail_one_after_the_other_end_the_attempt_before_a_reader_co
     for _ in range(MOST_LOST):
         with pytest.raises(ConnectionError):
             memory.write({1: SENT}, PLAN)
-    with pytest.raises(RetryableNotSentError, match=r"failed 2 times, one after the other; nothing more is sent"):
+    with pytest.raises(
+        RetryableNotSentError, match=r"failed 2 times, one after the other; nothing more is sent"
+    ):
         memory.write({1: SENT}, PLAN)
     assert len(logged(store)) == 1
 
@@ -452,7 +461,9 @@ class Meeting(FakeStore):
 
 
 @pytest.mark.parametrize("entries", range(0, SUMMARY_EVERY + 1))
-def test_a_claim_that_airflow_let_pass_before_another_attempt_began_is_found_by_that_one(entries: int) -> None:
+def test_a_claim_that_airflow_let_pass_before_another_attempt_began_is_found_by_that_one(
+    entries: int,
+) -> None:
     """It is executed when the other attempt has read the log, and before it has registered."""
     store = Meeting()
     zombie = memory_of(store)
@@ -511,7 +522,9 @@ def test_an_attempt_that_airflow_gave_up_is_told() -> None:
 
 def test_what_an_earlier_version_recorded_is_refused() -> None:
     store = FakeStore({"voicepartner/plan": {"fingerprint": "f", "batches": 2}})
-    with pytest.raises(ConfigurationError, match=r"an earlier version of this provider.*Nothing was sent now"):
+    with pytest.raises(
+        ConfigurationError, match=r"an earlier version of this provider.*Nothing was sent now"
+    ):
         memory_of(store)
     assert list(store.values) == ["voicepartner/plan"]
 
@@ -543,11 +556,13 @@ def test_a_value_changed_by_hand_is_read_or_refused_and_nothing_else(key: str, v
     assert key in store.values
     for changed in _changed(store.values[key], value):
         mine = FakeStore({**store.values, key: changed})
+        told = ""
         try:
             known = memory_of(mine, try_number=3).recall()
         except ConfigurationError as error:
-            assert "nobody knows what was sent" in str(error)
-            assert "voicepartner/*" in str(error)
+            told = str(error)
+        if told:
+            assert re.search(r"nobody knows what was sent.*voicepartner/\*", told)
         else:
             assert known.plan is not None
 
