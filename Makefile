@@ -9,7 +9,7 @@ BIN := $(AIRFLOW3)/bin
 # What touches Airflow; the rest is the same Python on both.
 ON_AIRFLOW2 := tests/hooks tests/operators tests/sensors tests/triggers tests/notifications tests/store \
   tests/cli tests/delivery tests/plugins tests/sending/test_pacing.py \
-  tests/sending/test_mapped.py tests/test_get_provider_info.py
+  tests/sending/test_mapped.py tests/test_get_provider_info.py tests/crash
 
 help: ## Show the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  \1\t\2/' | expand -t 18
@@ -42,8 +42,9 @@ test: lint types contracts unit test-airflow2 ## Lint, types, import contract, a
 
 test-all: test slow ## `make test`, and what takes minutes: kills at every instant, pacing between processes
 
-slow: $(AIRFLOW3)/.installed ## The slow tests alone
+slow: $(AIRFLOW3)/.installed $(AIRFLOW2)/.installed ## The slow tests alone
 	$(BIN)/python -m pytest tests -m slow
+	$(AIRFLOW2)/bin/python -m pytest tests/crash -m "slow and not airflow3"
 
 standalone: $(AIRFLOW3)/.installed ## One run of a whole Airflow: send, defer, call back, resume, start a DAG
 	$(BIN)/python -m pytest tests/system/test_standalone.py
