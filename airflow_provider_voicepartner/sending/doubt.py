@@ -34,8 +34,6 @@ MOST_SECONDS = 300.0
 """Between two rounds of look-ups, while a batch may still become known: as long as it is old, within these."""
 LONGEST_SILENCE = timedelta(days=1)
 """How long a gateway that does not answer look-ups is asked again, by retries and by waits in the triggerer."""
-LONGEST_ANSWER = timedelta(minutes=5)
-"""More than any request takes."""
 
 _WORDS = {Evidence.LOOK_UP: "knows its reference", Evidence.CALLED_BACK: "called back about it"}
 
@@ -151,7 +149,7 @@ class DoubtSettler:
         doubt = case.doubt
         try:
             proof = self.messenger.find_proof(
-                self.message, doubt.claim.reference, doubt.recipients, _left_at(doubt.claim)
+                self.message, doubt.claim.reference, doubt.recipients, _moment(doubt.claim.at)
             )
         except CampaignInterruptedError:
             raise
@@ -236,7 +234,7 @@ class DoubtSettler:
 
         A refusal that names the repeat proves that it was sent; any other refusal proves nothing.
         """
-        claim, claimed = doubt.claim.as_claimed, _left_at(doubt.claim)
+        claim, claimed = doubt.claim.as_claimed, _moment(doubt.claim.at)
         if not doubt.can_be_settled or claimed is None or doubt.claim.phase is Phase.DISPUTED:
             return None
         if not self.messenger.repeats_safely(self.now() - claimed):
@@ -293,12 +291,6 @@ class DoubtSettler:
 
 def _moment(at: str | None) -> datetime | None:
     return None if at is None else datetime.fromisoformat(at)
-
-
-def _left_at(claim: BatchRecord) -> datetime | None:
-    """Return since when a batch may have been taken; of one that was answered, the record says only when that was."""
-    at = _moment(claim.at)
-    return at - LONGEST_ANSWER if at is not None and claim.phase is Phase.DISPUTED else at
 
 
 def unsettled(verdicts: Sequence[Verdict], why_blind: str | None) -> VoicePartnerProviderError:

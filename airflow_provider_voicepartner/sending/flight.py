@@ -52,10 +52,11 @@ class Flight:
         Return the claim of a batch that is to leave.
 
         One that was in doubt keeps its claim: its reference, so that a repeat is recognised where the gateway can, and
-        the moment of the first claim, from which the gateway counts how long it does.
+        the moment of the first claim, from which the gateway counts how long it does. A disputed one gets another: the
+        gateway knows its reference already, and would refuse it again and again.
         """
         resent = 0 if doubted is None else doubted.resent + 1
-        if doubted is not None and doubted.reference:
+        if doubted is not None and doubted.reference and doubted.phase is Phase.CLAIMED:
             return replace(doubted.as_claimed, resent=resent)
         return BatchRecord(phase=Phase.CLAIMED, reference=new_reference(), size=size, resent=resent)
 

@@ -1,8 +1,9 @@
-"""The log in Airflow's task state: whatever is late, lost or doubled, what was acknowledged is read by who comes next."""
+"""The log in Airflow's task state: what was acknowledged is read by whoever comes next, whatever is late or lost."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -555,11 +556,13 @@ def test_a_value_changed_by_hand_is_read_or_refused_and_nothing_else(key: str, v
     assert key in store.values
     for changed in _changed(store.values[key], value):
         mine = FakeStore({**store.values, key: changed})
+        told = ""
         try:
             known = memory_of(mine, try_number=3).recall()
         except ConfigurationError as error:
-            assert "nobody knows what was sent" in str(error)
-            assert "voicepartner/*" in str(error)
+            told = str(error)
+        if told:
+            assert re.search(r"nobody knows what was sent.*voicepartner/\*", told)
         else:
             assert known.plan is not None
 
