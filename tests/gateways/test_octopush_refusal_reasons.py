@@ -82,9 +82,19 @@ def nested(levels: int) -> dict[str, Any]:
     return {"errors": reason}
 
 
-@pytest.mark.parametrize(("levels", "code"), [(1, "104"), (4, "104"), (5, None), (40, None)])
-def test_reasons_are_looked_for_four_levels_deep(levels: int, code: str | None) -> None:
-    assert refusal(nested(levels)).code == code
+def listed(levels: int) -> dict[str, Any]:
+    reason: Any = {"code": 104}
+    for _ in range(levels - 1):
+        reason = [reason]
+    return {"errors": reason}
+
+
+@pytest.mark.parametrize("data_of", [nested, listed])
+@pytest.mark.parametrize(
+    ("levels", "code"), [(1, "104"), (2, "104"), (3, "104"), (4, "104"), (5, None), (40, None)]
+)
+def test_reasons_are_looked_for_four_levels_deep(data_of: Any, levels: int, code: str | None) -> None:
+    assert refusal(data_of(levels)).code == code
 
 
 def test_all_words_are_there_once_with_the_name_of_what_they_are_about() -> None:

@@ -35,6 +35,10 @@ def refusal(
         ({"success": True, "campaignId": "a", "code": "BRAND_NEW"}, 400, "BRAND_NEW"),
         ({"success": True}, 500, None),
         ({"success": True, "code": 429}, 429, "429"),
+        ({"success": True, "campaignId": "a"}, 300, None),
+        ({"success": True, "campaignId": "a"}, 199, None),
+        # The vendor writes some names in two ways.
+        ({"success": False, "campaign_id": "a"}, 200, None),
     ],
 )
 def test_an_answer_that_contradicts_itself_is_in_doubt_and_says_where(
