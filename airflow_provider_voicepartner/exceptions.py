@@ -42,7 +42,7 @@ class NotSentError(VoicePartnerProviderError):
 
 class RetryableNotSentError(NotSentError):
     """
-    Nothing was sent and a later try may succeed: no connection, or the gateway's rate limit.
+    Nothing was sent and a later try may succeed: no connection, the gateway's rate limit, or no store.
 
     :param retry_after: seconds to wait as the gateway asked, None where it did not say.
     """
@@ -64,7 +64,7 @@ class RejectedError(NotSentError, AirflowFailException):
 
 
 class SendOutcomeUnknownError(VoicePartnerProviderError, AirflowFailException):
-    """In doubt: the request left and nobody knows whether the gateway took it. Never repeated by itself."""
+    """In doubt: a request left, nobody knows whether it was taken, and nothing will tell. Never repeated by itself."""
 
 
 class OutcomePendingError(VoicePartnerProviderError):
@@ -80,7 +80,7 @@ class OutcomePendingError(VoicePartnerProviderError):
 
 
 class CampaignInterruptedError(VoicePartnerProviderError):
-    """The task was told to stop between two batches. What was sent is recorded, and a retry goes on with the rest."""
+    """The task was told to stop, or a later attempt took over. What was sent is recorded; a retry sends the rest."""
 
 
 class DeliveryFailedError(VoicePartnerProviderError, AirflowFailException):
@@ -92,7 +92,7 @@ class DeliveryUnconfirmedError(VoicePartnerProviderError, AirflowFailException):
 
 
 class ConfigurationError(VoicePartnerProviderError, AirflowFailException):
-    """An argument or a connection is wrong; raised before anything is sent, naming it and the fix."""
+    """An argument, a connection or what is recorded is wrong; nothing was sent for it. Names it and the fix."""
 
 
 class InvalidRecipientError(ConfigurationError):

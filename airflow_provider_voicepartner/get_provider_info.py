@@ -57,6 +57,14 @@ def get_provider_info() -> dict[str, Any]:
                         "example": "postgresql://user:password@host/voicepartner",
                         "default": "",
                     },
+                    "store_wait": {
+                        "description": "Seconds that a campaign waits for a store that cannot be reached, before it "
+                        "fails for Airflow to try again.\n",
+                        "version_added": "0.1.0",
+                        "type": "float",
+                        "example": "60",
+                        "default": "60",
+                    },
                     "public_url": {
                         "description": "The address under which gateways reach the receiver of their reports: https, "
                         "with /voicepartner below it. Without it and callback_secret no report can come.\n",

@@ -310,12 +310,30 @@ class TestReference:
         assert set(get_args(DryRunEnd)) <= first_cells(section(read("docs/operators.md"), "Dry run"))
 
     def test_the_ledgers_keys(self) -> None:
-        from airflow_provider_voicepartner.sending.ledger import BATCHES_PER_KEY, PLAN_KEY, key_of
+        from airflow_provider_voicepartner.sending.task_state import SUMMARY_EVERY, attempt_key, log_key
 
-        for page in ("docs/operators.md", "docs/errors.md", "docs/architecture.md"):
-            assert f"{BATCHES_PER_KEY} batches" in read(page)
-        for key in (PLAN_KEY, key_of(0), key_of(BATCHES_PER_KEY)):
-            assert f"`{key}`" in read("docs/operators.md")
+        for page in ("docs/operators.md", "docs/architecture.md"):
+            for key in (attempt_key(1), log_key(1)):
+                assert f"`{key}`" in read(page)
+        assert f"Every {SUMMARY_EVERY}th number" in read("docs/architecture.md")
+
+    def test_how_long_things_are_remembered_and_waited_for(self) -> None:
+        from airflow_provider_voicepartner.delivery.store import LEDGER_DAYS
+        from airflow_provider_voicepartner.hooks.connections import LONGEST_IDLE
+        from airflow_provider_voicepartner.hooks.evidence import CALLED_BACK_WITHIN
+        from airflow_provider_voicepartner.hooks.smspartner import LISTED_WITHIN
+        from airflow_provider_voicepartner.store.patience import STORE_WAIT
+
+        assert f"`--ledger-older-than`, {LEDGER_DAYS.days} days" in read("docs/store.md")
+        assert f"`store_wait` seconds ({STORE_WAIT:.0f})" in read("docs/store.md").replace(
+            "[voicepartner] ", ""
+        )
+        assert f"idle for {LONGEST_IDLE:.0f} s or more" in read("docs/errors.md")
+        table = rows(section(read("docs/operators.md"), "Retries"))
+        told = {row[0]: row[2] for row in table if len(row) == 3}
+        assert told["SMS Partner"].startswith(f"{LISTED_WITHIN / 60:.0f} minutes after the claim")
+        minutes = CALLED_BACK_WITHIN.total_seconds() / 60
+        assert told["Voice Partner"].startswith(f"{minutes:.0f} minutes after the claim")
 
     def test_every_documented_rate_limit(self) -> None:
         from airflow_provider_voicepartner.gateways.limits import LIMITS, parse_windows

@@ -22,7 +22,7 @@ class ErrorKind(Enum):
     CREDIT = "credit"
     """Provably refused because the account has too little credit."""
     DUPLICATE = "duplicate"
-    """Refused because the gateway has taken this very request before: proof that it was sent."""
+    """Refused because the gateway has taken this very request before: proof that it was sent, if it was made before."""
     NOT_FOUND = "not_found"
     """The message, campaign or file is not known (yet)."""
     TOO_LATE = "too_late"

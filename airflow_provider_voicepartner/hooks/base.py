@@ -285,19 +285,11 @@ class GatewayHook(BaseHook):
         return find_calls(self.gateway, reference, recipients) if self._is_called_back else None
 
     def known_within(self, message: Message) -> timedelta | None:
-        """
-        Return how long after its claim a batch may still come to be found; None where there is nothing to ask.
-
-        :param message: what the batch says.
-        """
+        """Return how long after its claim a batch may still come to be found; None where there is nothing to ask."""
         return CALLED_BACK_WITHIN if self._is_called_back else None
 
     def can_disprove(self, message: Message) -> bool:
-        """
-        Say whether a look-up that lists nothing may be believed once that time has passed; here never.
-
-        That nobody called back proves nothing: calls get lost.
-        """
+        """Say whether a look-up that lists nothing may be believed after that: here never, since calls get lost."""
         return False
 
     @property

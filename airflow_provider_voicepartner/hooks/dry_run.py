@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -62,9 +63,11 @@ class DryRun:
     ) -> Receipt:
         """Let the gateway simulate, or make up the receipt of a send that did not happen."""
         if not self._hook.simulates:
-            return Receipt(gateway_id="dry-run", accepted=len(recipients))
+            return Receipt(gateway_id=None, accepted=len(recipients))
         try:
-            return self._hook.deliver(request, message, recipients, turn=turn)
+            receipt = self._hook.deliver(request, message, recipients, turn=turn)
+            # An id that names nothing; some gateways give the same one to every simulation.
+            return replace(receipt, gateway_id=None)
         except SendOutcomeUnknownError as error:
             unanswered = error
         raise RetryableNotSentError(
@@ -86,16 +89,16 @@ class DryRun:
         return None
 
     def can_disprove(self, message: Message) -> bool:
-        """There is nothing to disprove."""
-        return False
+        """As the gateway can: a choice that the real run may not make is refused here too."""
+        return self._hook.can_disprove(message)
 
     def tag_of(self, message: Message, reference: str) -> str | None:
         """There is nothing to ask about."""
         return None
 
     def repeats_safely(self, age: timedelta) -> bool:
-        """There is nothing to repeat."""
-        return False
+        """As the gateway does; there is nothing to repeat."""
+        return self._hook.repeats_safely(age)
 
     def money_left(self) -> Decimal | None:
         """As the account has it."""

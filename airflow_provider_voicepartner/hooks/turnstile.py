@@ -85,7 +85,11 @@ def open_shared_store() -> Store:
     :raises ConfigurationError: the configured address cannot be used.
     :raises RetryableNotSentError: the configured store cannot be reached now.
     """
+    # Here, because that module imports this one.
+    from airflow_provider_voicepartner.hooks.stores import warn_of_machines_without_a_shared_store
+
     url = store_url()
+    warn_of_machines_without_a_shared_store()
     problem: StoreUnavailableError
     try:
         return open_store(url or default_store_url(), purpose=PURPOSE, upgrade=url is None)

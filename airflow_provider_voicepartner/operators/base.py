@@ -48,8 +48,8 @@ class SendingOperator(BaseOperator):
     :param to: whom to reach: a number, a comma-separated text, a list of numbers, a list of dicts with ``phone_number``
         and personal fields, or the path or URI of a CSV, JSON lines or Parquet file with such columns. As many as you
         like: they are sent in batches of up to 500.
-    :param column: of a file: what holds the number, a column's name, or in CSV its position from 0.
-    :param header: of a CSV file: whether it begins with a line of names; None means yes when ``column`` is a name.
+    :param column: for files: the column with the phone number, by name, or by zero-based index for CSV.
+    :param header: for CSV files: whether the first line holds column names; None means yes when ``column`` is a name.
     :param sender: sender ID or caller ID, where the gateway allows one.
     :param send_at: when: an aware datetime, or ISO 8601 text with an offset. None sends at once.
     :param on_late: what to do with batches that have not left when ``send_at`` passes: ``fail``, or ``send_now``, which
@@ -223,6 +223,7 @@ class SendingOperator(BaseOperator):
         self, context: Context, store: Store, ledger: Ledger, time_limit: TimeLimit
     ) -> CampaignReport:
         """Plan the campaign, and send what the ledger does not know as sent."""
+        from airflow_provider_voicepartner.operators.ledger import refuse_unshared_lists
         from airflow_provider_voicepartner.operators.sending import (
             campaign_of,
             plan_of,
@@ -232,6 +233,8 @@ class SendingOperator(BaseOperator):
         from airflow_provider_voicepartner.operators.waiting import check_that_results_can_come
         from airflow_provider_voicepartner.sending.arguments import read_flag
 
+        if not read_flag("dry_run", self.is_dry_run):
+            refuse_unshared_lists(context, ledger)
         longest_wait = LONGEST_SLEEP if self._may_wait_in_triggerer(ledger) else None
         with closing(self._hook()) as hook:
             hook.check_connection()

@@ -37,6 +37,7 @@ def cancel_batches(report: CampaignReport, hook: GatewayHook, *, ignore_too_late
     refunds: list[Decimal] = []
     failures: list[VoicePartnerProviderError] = []
     taken_back: list[SentBatch] = []
+    # A batch in which everybody was refused has no id either, and nothing to cancel.
     nameless = sum(batch.gateway_id is None and batch.accepted > 0 for batch in report.batches)
     for batch in report.batches:
         if batch.gateway_id is None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
 
+from airflow.providers.common.compat.sdk import conf
+
 from airflow_provider_voicepartner.exceptions import ConfigurationError, RetryableNotSentError
-from airflow_provider_voicepartner.hooks.turnstile import store_wait
+from airflow_provider_voicepartner.hooks.stores import shared_store_problem
+from airflow_provider_voicepartner.hooks.turnstile import store_url, store_wait
+from airflow_provider_voicepartner.operators.mapping import is_mapped
 from airflow_provider_voicepartner.sending.ledger import Ledger, Try
 from airflow_provider_voicepartner.sending.memory import Memory
 from airflow_provider_voicepartner.sending.store_memory import StoreMemory, TaskInstanceKey
@@ -19,6 +24,8 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_voicepartner.store.engine import Store
+
+log = logging.getLogger(__name__)
 
 
 class _TaskState:
@@ -46,11 +53,15 @@ def task_state(context: Context) -> StateStore | None:
 
 
 def state_survives_clearing() -> bool:
-    """Say whether Airflow keeps a task's state whatever happens; from 3.4 on, to clear the task discards it."""
+    """
+    Say whether Airflow keeps a task's state whatever happens.
+
+    From 3.4 on, to clear the task discards it; with ``clear_on_success`` its success does.
+    """
     from airflow import __version__
 
     major, minor = (int(part) for part in __version__.split(".")[:2])
-    return (major, minor) < (3, 4)
+    return (major, minor) < (3, 4) and not conf.getboolean("state_store", "clear_on_success", fallback=False)
 
 
 def patience(sleep: Callable[[float], None]) -> Callable[[Callable[[], Any]], Any]:
@@ -76,6 +87,28 @@ def patience(sleep: Callable[[float], None]) -> Callable[[Callable[[], Any]], An
         )
 
     return run
+
+
+def refuse_unshared_lists(context: Context, ledger: Ledger) -> None:
+    """
+    Notice several machines that share no store; a mapped task sends nothing there.
+
+    Its instances learn in the store whom the others have sent to. Two that have a store each would send to somebody
+    twice when what they are mapped over is made anew.
+
+    :raises ConfigurationError: for an instance of a mapped task.
+    """
+    problem = shared_store_problem(store_url(), conf.get("core", "executor", fallback=""))
+    if ledger.other_stores:
+        problem = (
+            "[voicepartner] store_url: an earlier attempt of this task wrote to another store, so not all machines share "
+            "one. Set it to one PostgreSQL database for all of them; until then rate limits are passed together"
+        )
+        log.warning("%s", problem)
+    if problem is not None and is_mapped(context):
+        raise ConfigurationError(
+            f"{problem}. The instances of this mapped task cannot know of each other's recipients, so nothing was sent"
+        )
 
 
 def task_ledger(

@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 POKE_INTERVAL: Final = 60.0
 MOST_FAILURES: Final = 100
 REPORT_KEY: Final = "campaign"
-"""Under which XCom key the ids of what was sent are kept while the operator waits."""
+"""Under which XCom key the report so far is kept: while the operator waits, and when a campaign ends early."""
 _NAMES: Final = tuple(field.name for field in fields(CompletionOptions) if field.name != "conn_id")
 
 

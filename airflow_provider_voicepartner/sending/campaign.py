@@ -233,7 +233,8 @@ class _Run:
             opted_out = sum(record.opted_out for record in records)
             raise RejectedError(
                 f"to: the gateway refused everybody by name: {refused} recipients, of whom {opted_out} opted out. "
-                "Nobody was messaged and nothing was billed"
+                "Nobody was messaged and nothing was billed. A corrected list is sent when the task is cleared; to try "
+                "the same people once more, give send_again a new text"
             )
 
     def _has_waited_enough(self) -> bool:
@@ -329,7 +330,7 @@ class _Run:
     def _doubt(self, index: int, claim: BatchRecord, recipients: Sequence[Recipient]) -> None:
         """Put a doubt aside until everything else has left; one that nothing can be asked about is decided at once."""
         why = (
-            "its id was answered for another batch too"
+            "the gateway's answers about it contradict each other"
             if claim.phase is Phase.DISPUTED
             else "an earlier attempt stopped between sending it and reading the answer"
         )
@@ -437,7 +438,9 @@ class _Run:
         if landing.doubt is not None:
             self.budget.doubt(index)
             self.doubts.append(
-                Doubt(index=index, claim=flight.claim, recipients=flight.recipients, why=landing.doubt)
+                Doubt(
+                    index=index, claim=record or flight.claim, recipients=flight.recipients, why=landing.doubt
+                )
             )
         elif record is None:
             self.budget.doubt(index)

@@ -32,8 +32,8 @@ LOOK_UP_AFTER = (0.0, 2.0, 5.0)
 FEWEST_SECONDS = 30.0
 MOST_SECONDS = 300.0
 """Between two rounds of look-ups, while a batch may still become known: as long as it is old, within these."""
-LONGEST_ANSWER = timedelta(minutes=5)
-"""More than any request takes."""
+LONGEST_SILENCE = timedelta(days=1)
+"""How long a gateway that does not answer look-ups is asked again, by retries and by waits in the triggerer."""
 
 _WORDS = {Evidence.LOOK_UP: "knows its reference", Evidence.CALLED_BACK: "called back about it"}
 
@@ -90,11 +90,13 @@ class _Case:
 
     :param proof: the best that was found.
     :param is_unlisted: the last look-up answered properly, and listed nothing.
+    :param is_unanswered: the last look-up was not answered, which a later one may be.
     """
 
     doubt: Doubt
     proof: Proof | None = None
     is_unlisted: bool = False
+    is_unanswered: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,15 +149,16 @@ class DoubtSettler:
         doubt = case.doubt
         try:
             proof = self.messenger.find_proof(
-                self.message, doubt.claim.reference, doubt.recipients, _left_at(doubt.claim)
+                self.message, doubt.claim.reference, doubt.recipients, _moment(doubt.claim.at)
             )
         except CampaignInterruptedError:
             raise
         except VoicePartnerProviderError as error:
             log.warning("%s could not be looked up: %s", doubt, error)
             case.is_unlisted = False
+            case.is_unanswered = isinstance(error, RetryableNotSentError)
             return False
-        case.is_unlisted = proof is None
+        case.is_unlisted, case.is_unanswered = proof is None, False
         if proof is not None and (case.proof is None or proof.accepted >= case.proof.accepted):
             case.proof = proof
         return case.proof is not None and case.proof.accepted >= doubt.claim.size
@@ -172,6 +175,8 @@ class DoubtSettler:
         if record is not None:
             return Verdict(doubt, record)
         ask_in = self.ask_in(doubt.claim)
+        if ask_in is None and case.is_unanswered and self._age_of(doubt.claim) < LONGEST_SILENCE:
+            ask_in = MOST_SECONDS
         if proof is not None and proof.accepted:
             if ask_in is not None and self.on_unknown in ("fail", "resend_unlisted"):
                 return Verdict(doubt, ask_in=ask_in)
@@ -210,14 +215,18 @@ class DoubtSettler:
     def ask_in(self, claim: BatchRecord) -> float | None:
         """Return the seconds after which to ask again; None once the gateway would know a batch that it had taken."""
         known_within = self.messenger.known_within(self.message)
-        claimed = _moment(claim.again_at or claim.at)
-        if known_within is None or claimed is None or not claim.reference:
+        if known_within is None or claim.at is None or not claim.reference:
             return None
         if not self.messenger.can_look_up(self.message, claim.reference):
             return None
-        age = max(self.now() - claimed, timedelta(0)).total_seconds()
+        age = self._age_of(claim).total_seconds()
         left = known_within.total_seconds() - age
         return max(min(age, MOST_SECONDS, left + 1), FEWEST_SECONDS) if left > 0 else None
+
+    def _age_of(self, claim: BatchRecord) -> timedelta:
+        """Return how long ago a batch was claimed last; of a claim without a time, for ever."""
+        claimed = _moment(claim.again_at or claim.at)
+        return timedelta.max if claimed is None else max(self.now() - claimed, timedelta(0))
 
     def _repeat(self, doubt: Doubt) -> BatchRecord | None:
         """
@@ -225,8 +234,8 @@ class DoubtSettler:
 
         A refusal that names the repeat proves that it was sent; any other refusal proves nothing.
         """
-        claim, claimed = doubt.claim.as_claimed, _left_at(doubt.claim)
-        if not doubt.can_be_settled or claimed is None:
+        claim, claimed = doubt.claim.as_claimed, _moment(doubt.claim.at)
+        if not doubt.can_be_settled or claimed is None or doubt.claim.phase is Phase.DISPUTED:
             return None
         if not self.messenger.repeats_safely(self.now() - claimed):
             return None
@@ -282,12 +291,6 @@ class DoubtSettler:
 
 def _moment(at: str | None) -> datetime | None:
     return None if at is None else datetime.fromisoformat(at)
-
-
-def _left_at(claim: BatchRecord) -> datetime | None:
-    """Return since when a batch may have been taken; of one that was answered, the record says only when that was."""
-    at = _moment(claim.at)
-    return at - LONGEST_ANSWER if at is not None and claim.phase is Phase.DISPUTED else at
 
 
 def unsettled(verdicts: Sequence[Verdict], why_blind: str | None) -> VoicePartnerProviderError:

@@ -30,7 +30,7 @@ class Evidence(StrEnum):
     REPEAT_ACCEPTED = "repeat_accepted"
     """The gateway, which refuses repeats, took the same request: it had not been sent, and now it was."""
     SENT_AGAIN = "sent_again"
-    """Nothing proved anything, and the user chose ``resend``: perhaps it was sent twice."""
+    """Nothing proved anything, and the user chose ``resend`` or ``resend_unlisted``: perhaps it was sent twice."""
     ASSUMED = "assumed"
     """Nothing proved anything, and the user chose ``assume_sent``: perhaps it was not sent at all."""
 

@@ -52,10 +52,11 @@ class Flight:
         Return the claim of a batch that is to leave.
 
         One that was in doubt keeps its claim: its reference, so that a repeat is recognised where the gateway can, and
-        the moment of the first claim, from which the gateway counts how long it does.
+        the moment of the first claim, from which the gateway counts how long it does. A disputed one gets another: the
+        gateway knows its reference already, and would refuse it again and again.
         """
         resent = 0 if doubted is None else doubted.resent + 1
-        if doubted is not None and doubted.reference:
+        if doubted is not None and doubted.reference and doubted.phase is Phase.CLAIMED:
             return replace(doubted.as_claimed, resent=resent)
         return BatchRecord(phase=Phase.CLAIMED, reference=new_reference(), size=size, resent=resent)
 
@@ -126,7 +127,8 @@ class Carrier:
         Said of an id that has flown before, it proves that the batch was sent then. Said of one that was made for this
         very flight, it proves nothing: somebody else's id, or a misreading.
         """
-        if flight.doubted is not None and flight.doubted.reference:
+        doubted = flight.doubted
+        if doubted is not None and doubted.reference and doubted.phase is Phase.CLAIMED:
             proven = replace(
                 flight.claim,
                 phase=Phase.SENT,
@@ -139,4 +141,5 @@ class Carrier:
             return Landing(flight=flight, record=proven)
         why = f"the gateway refused it as a repeat, and its id was made for it a moment ago: {error}"
         log.error("Batch %d (reference %s): %s", flight.index + 1, flight.claim.reference, why)
-        return Landing(flight=flight, doubt=why)
+        # A repeat would be answered likewise, and would prove no more; the record keeps others from believing it.
+        return Landing(flight=flight, record=replace(flight.claim, phase=Phase.DISPUTED), doubt=why)

@@ -36,7 +36,7 @@ class Phase(StrEnum):
     SENT = "sent"
     """The gateway took it and said so, or evidence says so."""
     DISPUTED = "disputed"
-    """Answered as sent, and then another batch was answered with the same id: in doubt."""
+    """Answered in a way that contradicts another answer, or itself: in doubt, and a repeat proves nothing."""
 
     @property
     def is_in_doubt(self) -> bool:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from airflow_provider_voicepartner.exceptions import VoicePartnerProviderError, ends_retries
 from airflow_provider_voicepartner.sending.ledger import Ledger
+from airflow_provider_voicepartner.sending.records import BatchRecord, Phase
 
 log = logging.getLogger(__name__)
 
@@ -18,6 +20,12 @@ class Count:
     batches: int = 0
     recipients: int = 0
 
+    @classmethod
+    def of(cls, records: Iterable[BatchRecord]) -> Count:
+        """Count records."""
+        sizes = [record.size for record in records]
+        return cls(len(sizes), sum(sizes))
+
     def __str__(self) -> str:
         """As a part of a sentence."""
         return f"{self.batches} ({self.recipients})"
@@ -28,12 +36,14 @@ class Standing:
     """
     How much of a campaign was sent, is in doubt, and is left.
 
+    :param refused: batches of which the gateway refused everybody by name.
     :param is_durable: a later attempt will know it.
     """
 
     whole: Count
     sent: Count
     in_doubt: Count
+    refused: Count
     left: Count
     is_durable: bool
 
@@ -45,17 +55,11 @@ class Standing:
         :param recipients: of the whole campaign.
         :param batches: of the whole campaign.
         """
-        known = [record for _, record in ledger.known()]
-        doubtful = [record for record in known if record.phase.is_in_doubt]
-        refused = [record for record in known if record.phase == "refused"]
-        sent = len(known) - len(doubtful) - len(refused)
-        in_doubt = Count(len(doubtful), sum(record.size for record in doubtful))
-        done = Count(
-            sent, sum(record.size for record in known) - in_doubt.recipients - sum(r.size for r in refused)
-        )
-        rest = Count(
-            batches - done.batches - in_doubt.batches, recipients - done.recipients - in_doubt.recipients
-        )
+        known = [record for _, record in ledger.known() if record.phase is not Phase.REFUSED]
+        in_doubt = Count.of(record for record in known if record.phase.is_in_doubt)
+        refused = Count.of(record for record in known if record.reached_nobody)
+        done = Count.of(record for record in known if not (record.phase.is_in_doubt or record.reached_nobody))
+        rest = Count(batches - len(known), recipients - sum(record.size for record in known))
         if ledger.is_blind:
             in_doubt, rest = (
                 Count(in_doubt.batches + rest.batches, in_doubt.recipients + rest.recipients),
@@ -65,14 +69,16 @@ class Standing:
             whole=Count(batches, recipients),
             sent=done,
             in_doubt=in_doubt,
+            refused=refused,
             left=rest,
             is_durable=ledger.is_durable,
         )
 
     def __str__(self) -> str:
         """Say it in one sentence."""
+        refused = f"{self.refused} were refused by name, " if self.refused.batches else ""
         return (
-            f"Of {self.whole.batches} batches ({self.whole.recipients} recipients), {self.sent} were sent, "
+            f"Of {self.whole.batches} batches ({self.whole.recipients} recipients), {self.sent} were sent, {refused}"
             f"{self.in_doubt} are in doubt and {self.left} are left"
         )
 
@@ -85,6 +91,8 @@ class Standing:
             log.error("%s", told)
 
     def _what_next(self, error: BaseException) -> str:
+        if not self.left.batches and not self.in_doubt.batches:
+            return "Nothing is left to send"
         if not self.is_durable:
             return "Nothing here outlives this attempt, so a retry would find in doubt whatever was sent"
         if ends_retries(error):

@@ -38,7 +38,7 @@ _EXAMPLES: Final = (
 
 class StoreUnavailableError(Exception):
     """
-    The store cannot be reached, or cannot be used now. Nothing was reserved.
+    The store cannot be reached, or cannot be used now. Nothing was reserved or recorded, as far as is known.
 
     Its text says what the store is needed for and where it is, and never holds the URL's password.
     """

@@ -1,4 +1,4 @@
-"""Wait for a gateway's rate limit without holding a worker."""
+"""Wait without holding a worker: for a gateway's rate limit, or until it is worth asking about a doubt again."""
 
 from __future__ import annotations
 

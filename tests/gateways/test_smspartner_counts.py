@@ -238,7 +238,8 @@ def test_what_does_not_add_up_is_said_without_a_number(caplog: pytest.LogCapture
         ({"code": 55, "errors": [no(A), no(B), no(C), no(A), no(B), no(STRANGER), no(None)]}, 3, 3),
         # One recipient: the answer can be about nobody else.
         ({"code": 55, "errors": [no(None)]}, 1, 1),
-        ({"code": 55, "errors": [no(None, "9")]}, 1, 0),
+        ({"code": 55, "errors": [no(A, "9")]}, 1, 0),
+        ({"code": 55, "errors": [no(None, 13)]}, 1, 0),
         ({"code": 14, "message": "stop"}, 1, 1),
         ({"code": 13}, 1, 0),
     ],
@@ -303,6 +304,15 @@ def test_a_refusal_that_is_not_about_each_recipient_ends_the_campaign_as_before(
     assert caught.value.kind is kind
     with pytest.raises(GatewayError):
         read({"success": False, **data}, message, status=429)
+
+
+@pytest.mark.parametrize(
+    "data", [{"code": 9}, {"code": 55, "errors": [no(None, 9)]}, {"code": 15}, {"code": 44}]
+)
+def test_a_constraint_that_names_no_number_may_lie_in_the_message(data: dict[str, Any]) -> None:
+    with pytest.raises(GatewayError) as caught:
+        read({"success": False, **data}, people=1)
+    assert caught.value.kind is ErrorKind.REJECTED
 
 
 def test_a_rate_limit_that_names_everybody_was_still_only_a_rate_limit() -> None:

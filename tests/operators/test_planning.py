@@ -232,7 +232,7 @@ def test_a_campaign_that_cannot_finish_in_time_says_so_before_it_begins(
     sandbox: Any, small_batches: None, set_connection: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     set_connection(
-        "smspartner", host=sandbox.gateway_url("smspartner"), extra={"rate_limits": {"send": "1/0.2"}}
+        "smspartner", host=sandbox.gateway_url("smspartner"), extra={"rate_limits": {"send": "1/0.6"}}
     )
     arguments = {"task_id": "t", "to": NUMBERS[:2], "message": "Bonjour"}
     SendSmsOperator(**arguments, execution_timeout=timedelta(seconds=30)).execute(context(FakeStore()))
@@ -353,7 +353,7 @@ def test_a_campaign_that_cannot_be_handed_over_before_its_time_says_so(
     sandbox: Any, small_batches: None, set_connection: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     set_connection(
-        "smspartner", host=sandbox.gateway_url("smspartner"), extra={"rate_limits": {"send": "1/0.2"}}
+        "smspartner", host=sandbox.gateway_url("smspartner"), extra={"rate_limits": {"send": "1/0.6"}}
     )
     now = SmsPartnerHook().sender.now
     arguments = {"task_id": "t", "to": NUMBERS[:2], "message": "Bonjour"}

@@ -70,6 +70,22 @@ def test_a_retry_after_success_sends_nothing_and_returns_the_same_report(sandbox
     assert requests(sandbox) == 1
 
 
+@pytest.mark.parametrize(("to", "opted_out"), [([BEN], 1), ([ANNA, BEN], 2)])
+def test_a_batch_of_which_nobody_is_left_is_done(to: list[str], opted_out: int, sandbox: Any) -> None:
+    """It was a dead end: every retry was refused again, and so was a corrected list."""
+    for number in to:
+        outcome(sandbox, number, "opted_out")
+    store = FakeStore()
+    report = sms(to=to).execute(context(store))
+    assert report["counts"] == {
+        "recipients": len(to), "accepted": 0, "invalid": 0, "duplicate": 0, "opted_out": opted_out, "refused": 0,
+        "in_doubt": 0,
+    }  # fmt: skip
+    assert (report["cost"], report["batches"][0]["gateway_id"]) == (None, None)
+    assert sms(to=to).execute(context(store, try_number=2)) == report
+    assert (requests(sandbox), sent(sandbox, "smspartner")) == (1, {})
+
+
 def test_a_lost_answer_is_settled_by_the_gateways_own_knowledge(sandbox: Any) -> None:
     fault(sandbox, "drop_after")
     report = sms().execute(context(FakeStore()))

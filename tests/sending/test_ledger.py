@@ -1,421 +1,705 @@
-"""What one attempt leaves for the next: records that are plain, private, and read back strictly."""
+"""What one attempt leaves for the next, in two memories: the further record counts, and nothing is guessed."""
 
 from __future__ import annotations
 
 import json
-from contextlib import nullcontext
-from dataclasses import replace
-from decimal import Decimal
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_voicepartner.exceptions import ConfigurationError
-from airflow_provider_voicepartner.gateways.model import Receipt, RefusedRecipient
-from airflow_provider_voicepartner.sending.evidence import Evidence
-from airflow_provider_voicepartner.sending.ledger import (
-    BATCHES_PER_KEY,
-    PLAN_KEY,
-    BatchRecord,
-    Ledger,
-    Phase,
-    key_of,
-)
-from tests.support.messenger import CountingStore
+from airflow_provider_voicepartner.exceptions import CampaignInterruptedError, ConfigurationError
+from airflow_provider_voicepartner.sending.ledger import Ledger, Try
+from airflow_provider_voicepartner.sending.memory import Attempt, Memory, Plan, Recollection
+from airflow_provider_voicepartner.sending.records import BatchRecord, Phase
+from airflow_provider_voicepartner.sending.store_memory import StoreMemory, TaskInstanceKey
+from airflow_provider_voicepartner.sending.task_state import TaskStateMemory
+from airflow_provider_voicepartner.store.engine import Store, open_store
 from tests.support.tasks import CALM, FakeStore, assert_plain
 
+KEY = TaskInstanceKey("dag", "run", "send")
 CLAIM = BatchRecord(phase=Phase.CLAIMED, reference="k3v9x0q2w7ha", size=3, at="2031-05-06T12:00:00+00:00")
-SENT = replace(
-    CLAIM, phase=Phase.SENT, accepted=2, opted_out=1, gateway_id="8123456", segments=2, cost=Decimal("0.090"),
-    currency="EUR"
-)  # fmt: skip
-
-RECORDS = st.builds(
-    BatchRecord,
-    phase=st.sampled_from(Phase),
-    reference=st.text(max_size=20),
-    size=st.integers(0, 500),
-    accepted=st.integers(0, 500),
-    opted_out=st.integers(0, 500),
-    gateway_id=st.none() | st.text(max_size=20),
-    segments=st.none() | st.integers(0, 5000),
-    cost=st.none() | st.decimals(allow_nan=False, allow_infinity=False, places=3),
-    currency=st.none() | st.just("EUR"),
-    at=st.none() | st.just("2031-05-06T12:00:00+00:00"),
-    evidence=st.none() | st.sampled_from(Evidence),
-)
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
-    max_leaves=8,
-)
+SENT = replace(CLAIM, phase=Phase.SENT, accepted=3, gateway_id="8123456")
+REFUSED = replace(CLAIM, phase=Phase.REFUSED)
 
 
-def opened(
-    store: FakeStore,
-    *,
-    fingerprint: str = "f1",
-    batches: int = 2,
-    send_again: str | None = None,
-    try_number: int = 1,
-    is_resumed: bool = False,
-) -> Ledger:
-    ledger = Ledger(store, fingerprint=fingerprint, try_number=try_number, is_resumed=is_resumed)
-    ledger.open(batches, send_again=send_again)
-    return ledger
+@dataclass
+class Task:
+    """
+    A task instance, and what it has to remember by; ``state`` and ``store`` are emptied by taking another one.
+
+    :param uses: which memories an attempt gets.
+    :param is_complete: the task state outlives everything, as on Airflow 3.3.
+    """
+
+    uses: tuple[str, ...] = ("store", "state")
+    is_complete: bool = False
+    state: FakeStore = field(default_factory=FakeStore)
+    store: Store = field(default_factory=lambda: open_store("sqlite://"))
+
+    def memories(self) -> list[Memory]:
+        made: dict[str, Memory] = {
+            "store": StoreMemory(self.store, KEY), "state": TaskStateMemory(self.state)
+        }  # fmt: skip
+        return [made[name] for name in self.uses]
+
+    def registered(self, try_number: int = 1, *, is_resumed: bool = False, **more: Any) -> Ledger:
+        """Begin an attempt."""
+        ledger = Ledger(
+            self.memories(), Try(try_number, is_resumed), **{"is_complete": self.is_complete, **more}
+        )
+        ledger.register()
+        return ledger
+
+    def opened(
+        self,
+        try_number: int = 1,
+        *,
+        fingerprint: str = "f1",
+        batches: int = 2,
+        send_again: str | None = None,
+        **more: Any,
+    ) -> Ledger:
+        """Begin an attempt that has planned."""
+        ledger = self.registered(try_number, **more)
+        ledger.open(fingerprint, batches, send_again=send_again)
+        return ledger
+
+    def empty_store(self) -> None:
+        self.store = open_store("sqlite://")
+
+    def clear(self) -> None:
+        """Clear the task, as Airflow 3.4 does it: its state is discarded."""
+        self.state = FakeStore()
+
+    def content(self) -> Any:
+        """Return all that is kept of what was sent."""
+        with self.store.read() as connection:
+            rows = connection.exec_driver_sql("SELECT * FROM voicepartner_batch").all()
+            plans = connection.exec_driver_sql(
+                "SELECT generation, fingerprint, salt, send_again FROM voicepartner_campaign"
+            ).all()
+        log = {key: value for key, value in self.state.values.items() if "/log/" in key}
+        return json.dumps([list(map(list, rows)), list(map(list, plans)), log])
 
 
-@CALM
-@given(RECORDS)
-def test_a_record_comes_back_as_it_was_written_and_is_plain_json(record: BatchRecord) -> None:
-    data = record.to_json()
-    assert_plain(data)
-    assert BatchRecord.from_json(json.loads(json.dumps(data))) == record
+@pytest.fixture(params=[("store", "state"), ("store",), ("state",)], ids="+".join)
+def task(request: pytest.FixtureRequest) -> Iterator[Task]:
+    made = Task(uses=request.param)
+    yield made
+    made.store.close()
 
 
-def test_a_record_of_a_version_that_kept_no_evidence_is_read_without() -> None:
-    assert "evidence" not in SENT.to_json()
-    assert BatchRecord.from_json(SENT.to_json()).evidence is None
+@pytest.fixture
+def both() -> Iterator[Task]:
+    made = Task()
+    yield made
+    made.store.close()
 
 
-def test_a_word_that_is_no_evidence_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="cannot be read"):
-        BatchRecord.from_json({**SENT.to_json(), "evidence": "hearsay"})
+def found(ledger: Ledger, batches: int = 2) -> list[Phase | None]:
+    records = [ledger.find(index, 3) for index in range(batches)]
+    return [None if record is None else record.phase for record in records]
 
 
-def test_a_record_of_a_later_version_is_read_without_its_new_names() -> None:
-    assert BatchRecord.from_json({**SENT.to_json(), "invented_later": [1]}) == SENT
+# From one attempt to the next
 
 
-@CALM
-@given(JSON)
-def test_a_record_changed_by_hand_is_read_or_refused_and_nothing_else(data: Any) -> None:
-    store = FakeStore({PLAN_KEY: {"fingerprint": "f1", "batches": 2}, key_of(0): {"0": data}})
-    if data is not None:
-        with pytest.raises(ConfigurationError, match=r"voicepartner/\*"):  # says where to look
-            opened(store).find(0, 3)
-    else:
-        assert opened(store).find(0, 3) is None
-
-
-@CALM
-@given(st.sampled_from(list(SENT.to_json())), JSON)
-def test_a_value_of_another_type_in_a_record_is_refused(name: str, value: Any) -> None:
-    data = SENT.to_json()
-    if type(value) is not type(data[name]):
-        with pytest.raises(ConfigurationError, match="cannot be read"):
-            BatchRecord.from_json({**data, name: value})
-
-
-@CALM
-@given(JSON)
-def test_a_plan_changed_by_hand_is_read_or_refused_and_nothing_else(data: Any) -> None:
-    store = FakeStore({PLAN_KEY: data})
-    if isinstance(data, dict) and type(data.get("batches")) is int and data["batches"] >= 0:
-        return
-    if data is None:
-        opened(store)
-        assert store.values[PLAN_KEY] == {"fingerprint": "f1", "batches": 2}
-    else:
-        with pytest.raises(ConfigurationError, match=r"a plan that cannot be read.*voicepartner/\*"):
-            opened(store)
-
-
-@pytest.mark.parametrize("mark", [5, ["x"], {}, True], ids=repr)
-def test_a_plan_whose_send_again_is_no_text_is_refused(mark: Any) -> None:
-    store = FakeStore({PLAN_KEY: {"fingerprint": "f1", "batches": 2, "send_again": mark}})
-    with pytest.raises(ConfigurationError, match=r"a plan that cannot be read"):
-        opened(store)
-
-
-def test_a_receipt_is_recorded_without_the_numbers_that_it_names() -> None:
-    receipt = Receipt(
-        gateway_id="8123456",
-        accepted=1,
-        cost=Decimal("0.045"),
-        currency="EUR",
-        segments=1,
-        refused=(
-            RefusedRecipient(phone_number="+33699887766", code="14", reason="STOP", opted_out=True),
-            RefusedRecipient(phone_number="+33699887755", code="9", reason="not valid"),
-        ),
-        raw={"number": "+33699887766"},
-    )
-    record = BatchRecord.of_receipt(receipt, reference="r", size=3, at="now")
-    assert (record.accepted, record.opted_out, record.cost) == (1, 1, Decimal("0.045"))
-    assert "336998877" not in json.dumps(record.to_json())
-
-
-def test_a_second_attempt_finds_what_the_first_one_wrote() -> None:
-    store = FakeStore()
-    first = opened(store)
-    first.write({0: SENT})
-    first.write({1: CLAIM})
-    second = opened(store, try_number=2)
+def test_a_second_attempt_finds_what_the_first_one_wrote(task: Task) -> None:
+    first = task.opened()
+    first.write({0: CLAIM})
+    first.write({0: SENT, 1: CLAIM})
+    second = task.opened(2)
     assert second.is_durable
+    assert not second.is_blind
     assert (second.find(0, 3), second.find(1, 3)) == (SENT, CLAIM)
+    assert dict(second.known()) == {0: SENT, 1: CLAIM}
+    assert (first.attempt, second.attempt) == (1, 2)
 
 
-def test_nothing_is_known_of_a_batch_that_was_never_claimed() -> None:
-    assert opened(FakeStore(), try_number=4).find(0, 3) is None
-
-
-@pytest.mark.parametrize(
-    "left", [SENT, CLAIM, replace(CLAIM, phase=Phase.ASSUMED_SENT)], ids=lambda r: r.phase
-)
-def test_changed_input_is_refused_once_anything_may_have_left(left: BatchRecord) -> None:
-    store = FakeStore()
-    opened(store).write({1: left})
-    before = dict(store.values)
-    with pytest.raises(ConfigurationError) as caught:
-        opened(store, fingerprint="f2", try_number=2)
-    assert "sent 1 of 2 batches" in str(caught.value)
-    assert "Nothing was sent now" in str(caught.value)
-    assert "give send_again a text" in str(caught.value)
-    assert "on_unknown" not in str(caught.value)  # which is about doubts, and not about this
-    assert store.values == before
-
-
-def test_another_number_of_batches_is_changed_input_too() -> None:
-    store = FakeStore()
-    opened(store).write({0: SENT})
-    with pytest.raises(ConfigurationError, match="has changed"):
-        opened(store, batches=1)
-
-
-@pytest.mark.parametrize("left", [None, replace(CLAIM, phase=Phase.REFUSED)], ids=["nothing", "refused"])
-def test_changed_input_is_taken_as_long_as_provably_nothing_left(left: BatchRecord | None) -> None:
-    store = FakeStore()
-    first = opened(store)
-    if left is not None:
-        first.write({0: left})
-    second = opened(store, fingerprint="f2", batches=1)
-    assert second.find(0, 3) is None
-    assert opened(store, fingerprint="f2", batches=1).find(0, 3) is None
-    assert store.values[PLAN_KEY] == {"fingerprint": "f2", "batches": 1}
-
-
-@pytest.mark.parametrize("fingerprint", ["f1", "f2"], ids=["unchanged input", "changed input"])
-def test_a_new_send_again_begins_anew_once_and_forgets_every_old_record(
-    fingerprint: str, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("writes", [1, 2, 3, 4])
+def test_what_an_attempt_said_last_of_a_batch_counts_also_where_the_phase_is_the_same(
+    task: Task, writes: int
 ) -> None:
-    store = FakeStore()
-    opened(store, batches=3).write({0: SENT, 1: CLAIM, 2: replace(CLAIM, phase=Phase.REFUSED)})
-    second = opened(store, fingerprint=fingerprint, batches=2, send_again="once more")
-    assert "2 of 3 batches that earlier attempts sent are sent again, of which 1 were in doubt" in caplog.text
-    assert [second.find(index, 3) for index in range(2)] == [None, None]
-    second.write({0: SENT})
-    # Retries and resumes have the same text, or none, and go on.
-    for text in ("once more", None, "once more"):
-        for is_resumed in (False, True):
-            later = opened(
-                store,
-                fingerprint=fingerprint,
-                batches=2,
-                send_again=text,
-                try_number=3,
-                is_resumed=is_resumed,
-            )
-            assert (later.find(0, 3), later.find(1, 3)) == (SENT, None)
-    assert opened(store, fingerprint=fingerprint, send_again="and again").find(0, 3) is None
+    """Claimed, claimed again when it was in doubt, in doubt as before since the repeat was refused, and so on."""
+    again = replace(CLAIM, resent=1, again_at="2031-05-06T14:00:00+00:00")
+    ledger = task.opened()
+    for record in (CLAIM, again, CLAIM, again)[:writes]:
+        ledger.write({0: record})
+    assert task.opened(2).find(0, 3) == record
 
 
-def test_the_first_send_again_of_a_task_that_has_none_yet_begins_anew_too() -> None:
-    store = FakeStore()
-    opened(store).write({0: SENT})
-    assert opened(store, send_again="x").find(0, 3) is None
+def test_nothing_is_known_of_a_batch_that_was_never_claimed(task: Task) -> None:
+    task.opened().write({0: SENT})
+    assert task.opened(2).find(1, 3) is None
 
 
-@pytest.mark.parametrize("text", [None, "x"], ids=["none", "the same"])
-def test_changed_input_is_refused_without_a_new_send_again(text: str | None) -> None:
-    store = FakeStore()
-    opened(store, send_again="x").write({0: SENT})
-    before = dict(store.values)
-    for _ in range(2):
-        with pytest.raises(ConfigurationError, match="has changed since an earlier attempt"):
-            opened(store, fingerprint="f2", send_again=text)
-    assert store.values == before
+def test_an_attempt_that_is_not_open_writes_nothing(task: Task) -> None:
+    ledger = task.registered()
+    assert not ledger.is_open
+    with pytest.raises(ConfigurationError, match="records before their plan"):
+        ledger.write({0: CLAIM})
 
 
-def test_a_send_again_that_changes_while_the_task_waits_is_refused() -> None:
-    """A template of the present time would send everything again after each wait, endlessly."""
-    store = FakeStore()
-    opened(store, send_again="12:00").write({0: SENT})
-    before = dict(store.values)
-    with pytest.raises(ConfigurationError, match=r"^send_again: has changed while the task waited"):
-        opened(store, send_again="12:01", is_resumed=True)
-    assert store.values == before
-
-
-def test_the_state_knows_a_send_again_by_a_short_hash() -> None:
-    store = FakeStore()
-    opened(store, send_again="because of +33612345678 " * 1000)
-    assert len(store.values[PLAN_KEY]["send_again"]) == 16
-    assert_plain(store.values)
-
-
-def test_a_crash_while_beginning_anew_leaves_nothing_that_looks_sent() -> None:
-    """The old pages are emptied before the new plan is written, so a crash in between can only mean: begin anew."""
-
-    class Dying(FakeStore):
-        left = 0
-
-        def set(self, key: str, value: Any) -> None:
-            if self.left == 0:
-                raise ConnectionError("crash")
-            self.left -= 1
-            super().set(key, value)
-
-    old = FakeStore()
-    opened(old, batches=60).write({0: SENT, 1: SENT, 55: SENT})
-    for allowed in range(4):  # two pages and the plan
-        dying = Dying(json.loads(json.dumps(old.values)))
-        dying.left = allowed
-        with pytest.raises(ConnectionError) if allowed < 3 else nullcontext():
-            opened(dying, fingerprint="f2", batches=60, send_again="x")
-        again = opened(FakeStore(dying.values), fingerprint="f2", batches=60, send_again="x")
-        assert [again.find(index, 3) for index in (0, 1, 55)] == [None, None, None]
-
-
-@pytest.mark.parametrize("send_again", [None, "x"])
-def test_records_without_a_plan_are_refused_whatever_is_asked(send_again: str | None) -> None:
-    """A clean-up of old state may drop the plan first; then nobody knows what the records stand for."""
-    store = FakeStore()
-    opened(store).write({1: SENT})
-    del store.values[PLAN_KEY]
-    before = dict(store.values)
-    with pytest.raises(ConfigurationError, match="records without their plan"):
-        opened(store, try_number=2, send_again=send_again)
-    assert store.values == before
-
-
-@pytest.mark.parametrize("page", [[1], "text", 3, True])
-def test_a_page_that_is_no_object_is_refused(page: Any) -> None:
-    store = FakeStore({PLAN_KEY: {"fingerprint": "f1", "batches": 2}, key_of(0): page})
-    with pytest.raises(ConfigurationError, match="batch records that cannot be read"):
-        opened(store).find(0, 3)
-
-
-@pytest.mark.parametrize("page", [[1], {"0": {"phase": "whatever"}}, {"1": 5}])
-def test_what_cannot_be_read_also_stops_a_changed_input(page: Any) -> None:
-    store = FakeStore({PLAN_KEY: {"fingerprint": "f1", "batches": 2}, key_of(0): page})
-    for text in (None, "x"):
-        with pytest.raises(ConfigurationError, match="nobody knows what was sent"):
-            opened(store, fingerprint="f2", send_again=text)
-
-
-# Pages
-
-
-def test_fifty_batches_share_a_key() -> None:
-    assert BATCHES_PER_KEY == 50
-    keys = {index: key_of(index) for index in range(101)}
-    assert len(set(keys.values())) == 3
-    assert keys[0] == keys[49] == "voicepartner/batches/0"
-    assert keys[50] == keys[99] == "voicepartner/batches/1"
-    assert keys[100] == "voicepartner/batches/2"
-
-
-def test_records_of_one_key_travel_in_one_write_and_others_in_one_each() -> None:
-    store = CountingStore()
-    ledger = opened(store, batches=120)
-    store.writes.clear()
-    ledger.write({3: SENT, 4: CLAIM, 5: CLAIM})
-    assert store.writes == [key_of(0)]
-    store.writes.clear()
-    ledger.write({49: SENT, 50: CLAIM})
-    assert store.writes == [key_of(49), key_of(50)]
-    again = opened(store, batches=120, try_number=2)
-    assert [again.find(index, 3) for index in (3, 4, 5, 6, 49, 50, 51)] == [
-        SENT, CLAIM, CLAIM, None, SENT, CLAIM, None,
-    ]  # fmt: skip
-
-
-@pytest.mark.parametrize("kept", [50, 100, 1950])
-def test_records_of_a_later_page_without_a_plan_are_refused_too(kept: int) -> None:
-    store = FakeStore()
-    opened(store, batches=2000).write({0: SENT, kept: SENT})
-    del store.values[PLAN_KEY], store.values[key_of(0)]
-    with pytest.raises(ConfigurationError, match="records without their plan"):
-        opened(store, batches=2000, try_number=2, send_again="x")
-
-
-def test_a_campaign_that_begins_reads_each_page_once() -> None:
-    store = CountingStore()
-    ledger = opened(store, batches=2000)
-    for index in range(2000):
-        assert ledger.find(index, 500) is None
-        ledger.write({index: CLAIM})
-    assert store.reads == [PLAN_KEY, *(key_of(page * 50) for page in range(40))]
-
-
-def test_a_retry_reads_each_page_once() -> None:
-    store = CountingStore()
-    opened(store, batches=2000).write(dict.fromkeys(range(1900), SENT))
-    store.reads.clear()
-    ledger = opened(store, batches=2000, try_number=2)
-    found = [ledger.find(index, 500) for index in range(2000)]
-    ledger.write({1900: CLAIM})
-    assert found == [SENT] * 1900 + [None] * 100
-    assert store.reads == [PLAN_KEY, *(key_of(page * 50) for page in range(40))]
-
-
-def test_no_value_comes_near_the_size_that_the_store_warns_of() -> None:
-    """The longest record: in doubt once, with a user's tag, a long gateway id and a price."""
-    longest = replace(
-        SENT, reference="k" * 20, size=500, accepted=500, opted_out=500, gateway_id="9" * 36, segments=5000,
-        cost=Decimal("12345.678901"), tag="t" * 20, evidence=Evidence.REPEAT_ACCEPTED,
-    )  # fmt: skip
-    store = FakeStore()
-    opened(store, batches=2000).write(dict.fromkeys(range(2000), longest))
-    assert len(store.values) == 41
-    assert max(len(json.dumps(value)) for value in store.values.values()) < 20_000 < 65_535
-
-
-def test_a_write_that_failed_leaves_no_trace_in_the_next_one() -> None:
-    store = FakeStore()
-    ledger = opened(store)
+def test_the_plan_travels_with_the_first_claim(task: Task) -> None:
+    ledger = task.registered()
+    before = task.content()
+    ledger.open("f1", 2)
+    assert ledger.is_open
+    assert task.content() == before
     ledger.write({0: CLAIM})
-    store.fenced = True
-    with pytest.raises(PermissionError):
-        ledger.write({0: SENT, 1: CLAIM})
-    store.fenced = False
-    ledger.write({0: SENT})
-    assert list(store.values[key_of(0)]) == ["0"]  # what never left is not claimed by a later record
+    assert found(task.opened(2)) == [Phase.CLAIMED, None]
 
 
-def test_a_phase_is_kept_as_plain_text() -> None:
-    store = FakeStore()
-    opened(store).write({0: SENT, 1: replace(CLAIM, phase=Phase.ASSUMED_SENT)})
-    assert_plain(store.values)
-    assert [record["phase"] for record in store.values[key_of(0)].values()] == ["sent", "assumed_sent"]
+def test_the_memories_hold_no_number_no_fingerprint_and_no_text_of_send_again(both: Task) -> None:
+    both.opened(fingerprint="planted fingerprint", send_again="because of +33612345678 " * 100).write(
+        {0: SENT}
+    )
+    assert_plain(both.state.values)
+    for secret in ("planted", "because", "3361234"):
+        assert secret not in both.content()
 
 
-# Without a store, and with one that says no
-
-
-def test_without_a_store_the_first_attempt_knows_its_own_records() -> None:
-    ledger = Ledger(None, fingerprint="f1", try_number=1)
-    ledger.open(1)
+def test_without_any_memory_an_attempt_knows_its_own_records() -> None:
+    ledger = Task(uses=()).opened()
     assert ledger.find(0, 3) is None
     ledger.write({0: SENT})
     assert ledger.find(0, 3) == SENT
     assert not ledger.is_durable
 
 
-def test_without_a_store_a_second_attempt_finds_every_batch_in_doubt() -> None:
-    ledger = Ledger(None, fingerprint="f1", try_number=2)
-    ledger.open(2)
-    found = ledger.find(1, 3)
-    assert found is not None
-    assert (found.phase, found.size, found.reference) == (Phase.CLAIMED, 3, "")
+# Two memories
 
 
-def test_an_attempt_that_lost_its_right_to_write_is_told() -> None:
-    store = FakeStore()
-    ledger = opened(store)
-    store.fenced = True
+@pytest.mark.parametrize(("known", "unknown"), [("store", "state"), ("state", "store")])
+def test_what_only_one_memory_knows_is_known_and_the_other_one_learns_it(
+    known: str, unknown: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    task = Task(uses=(known,))
+    task.opened().write({0: SENT, 1: CLAIM})
+    task.uses = ("store", "state")
+    name = {"store": "the store", "state": "Airflow's task state"}[unknown]
+    ledger = task.opened(2)
+    assert (ledger.find(0, 3), ledger.find(1, 3)) == (SENT, CLAIM)
+    assert f"{name} knew less of 2 batches" in caplog.text
+    task.uses = (unknown,)
+    assert dict(task.opened(3).known()) == {0: SENT, 1: CLAIM}
+
+
+@pytest.mark.parametrize("further", ["store", "state"])
+def test_of_two_records_the_further_one_counts_whoever_has_it(further: str) -> None:
+    task = Task()
+    first = task.opened()
+    first.write({0: CLAIM, 1: CLAIM})
+    lost = task.memories()
+    # The record of the first batch reaches one of them only.
+    first._memories = tuple(
+        memory for memory, name in zip(first._memories, task.uses, strict=True) if name == further
+    )
+    first.write({0: SENT})
+    assert len(lost) == 2
+    second = task.opened(2)
+    assert (second.find(0, 3), second.find(1, 3)) == (SENT, CLAIM)
+    for name in ("store", "state"):  # and now both have it
+        task.uses = (name,)
+        assert task.opened(3).find(0, 3) == SENT
+
+
+def test_where_memories_agree_nothing_is_written_anew(both: Task, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    both.opened().write({0: SENT})
+    before = both.content()
+    both.opened(2)
+    assert both.content() == before
+    assert "Attempt 2; the ledger is kept in the store and Airflow's task state; they agree" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("uses", "told"),
+    [
+        (("store", "state"), "the store and Airflow's task state; they agree"),
+        (("store",), "the store"),
+        (("state",), "Airflow's task state"),
+        ((), "nothing that outlives this attempt"),
+    ],
+)
+def test_the_log_says_once_which_memories_there_are(
+    uses: tuple[str, ...], told: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    Task(uses=uses).opened()
+    lines = [
+        record.getMessage() for record in caplog.records if "the ledger is kept in" in record.getMessage()
+    ]
+    assert lines == [f"Attempt 1; the ledger is kept in {told}"]
+
+
+class Failing:
+    """A memory that refuses writes when it is told to, and notes what it was asked to write."""
+
+    name = "a failing memory"
+
+    def __init__(self, error: BaseException | None = None) -> None:
+        self.error = error
+        self.asked: list[dict[int, Phase]] = []
+
+    def register(self, attempt: Attempt) -> int:
+        return attempt.number
+
+    def recall(self) -> Recollection:
+        return Recollection()
+
+    def write(self, records: Mapping[int, BatchRecord], plan: Plan) -> None:
+        self.asked.append({position: record.phase for position, record in records.items()})
+        if self.error is not None:
+            raise self.error
+
+
+def ledger_of(*memories: Memory) -> Ledger:
+    ledger = Ledger(memories, Try(1))
+    ledger.register()
+    ledger.open("f1", 2)
+    return ledger
+
+
+@pytest.mark.parametrize("failing", [0, 1])
+def test_a_claim_counts_only_when_every_memory_took_it(failing: int) -> None:
+    memories = [Failing(), Failing()]
+    ledger = ledger_of(*memories)
+    memories[failing].error = ConnectionError("gone")
+    with pytest.raises(ConnectionError):
+        ledger.write({0: CLAIM})
+    assert dict(ledger.known()) == {}
+    assert not ledger.may_have_sent
+    # What never counted is not told to those behind.
+    assert memories[1].asked == ([] if failing == 0 else [{0: Phase.CLAIMED}])
+
+
+@pytest.mark.parametrize("failing", [0, 1])
+def test_what_has_left_is_told_to_every_memory_that_takes_it(failing: int) -> None:
+    memories = [Failing(), Failing()]
+    ledger = ledger_of(*memories)
+    memories[failing].error = ConnectionError("gone")
+    with pytest.raises(ConnectionError):
+        ledger.write({0: SENT, 1: CLAIM})
+    assert dict(ledger.known()) == {0: SENT}
+    other = memories[1 - failing]
+    assert other.asked == [{0: Phase.SENT} if failing == 0 else {0: Phase.SENT, 1: Phase.CLAIMED}]
+
+
+def test_the_first_failure_is_the_one_that_is_raised() -> None:
+    memories = [Failing(KeyError("first")), Failing(ValueError("second"))]
+    with pytest.raises(KeyError):
+        ledger_of(*memories).write({0: SENT})
+
+
+def test_an_attempt_that_was_replaced_claims_nothing_and_still_tells_what_it_sent(both: Task) -> None:
+    zombie = both.opened()
+    zombie.write({0: CLAIM})
+    both.opened(2)
+    with pytest.raises(CampaignInterruptedError):
+        zombie.write({0: SENT, 1: CLAIM})
+    zombie.write({0: SENT, 1: REFUSED})
+    assert found(both.opened(3)) == [Phase.SENT, Phase.REFUSED]
+
+
+def test_an_attempt_that_airflow_gave_up_is_told() -> None:
+    task = Task(uses=("state",))
+    ledger = task.opened()
+    task.state.fenced = True
     with pytest.raises(PermissionError):
         ledger.write({0: CLAIM})
+
+
+def test_a_store_on_another_machine_is_noticed(both: Task) -> None:
+    both.opened(store="here").write({0: SENT})
+    assert both.opened(2, store="here").other_stores == frozenset()
+    both.empty_store()
+    assert both.registered(3, store="there").other_stores == {"here"}
+    assert both.registered(4, store=None).other_stores == {"here", "there"}
+
+
+KNOWN = st.dictionaries(
+    st.integers(0, 4), st.tuples(st.integers(1, 3), st.integers(1, 9), st.sampled_from(Phase)), max_size=5
+)
+
+
+@CALM
+@given(KNOWN, KNOWN)
+def test_whatever_two_memories_know_they_know_the_same_and_all_of_it_afterwards(
+    one: dict[int, Any], other: dict[int, Any]
+) -> None:
+    task, plan = Task(), Plan.of("f1", batches=5, generation=1, send_again=None, since=1)
+    memories = task.memories()
+    for memory, known in zip(memories, (one, other), strict=True):
+        memory.register(Attempt(1, 1))
+        memory.write(
+            {
+                at: replace(CLAIM, phase=phase, attempt=attempt, step=step)
+                for at, (attempt, step, phase) in known.items()
+            },
+            plan,
+        )
+    expected = {
+        at: max((known[at] for known in (one, other) if at in known), key=lambda told: told[:2])[:2]
+        for at in one.keys() | other.keys()
+    }
+    for uses in (("store", "state"), ("store",), ("state",)):
+        task.uses = uses
+        ledger = task.opened(2, batches=5)
+        assert {at: (record.attempt, record.step) for at, record in ledger.known()} == expected
+    # What is written now is further than all of it, however the memories count.
+    assert ledger.attempt > max((attempt for attempt, _ in expected.values()), default=0)
+    task.store.close()
+
+
+# Which attempt is the first, and which cannot know what was sent
+
+
+@pytest.mark.parametrize("is_complete", [False, True], ids=["3.4, or before 3.3", "3.3"])
+@pytest.mark.parametrize(
+    ("before", "this", "missing"),
+    [
+        ([], Try(0), set()),
+        ([], Try(1), set()),
+        ([], Try(2), {1}),
+        ([], Try(3), {1, 2}),
+        ([], Try(0, is_resumed=True), {0}),
+        ([], Try(1, is_resumed=True), {1}),
+        ([0], Try(0), set()),
+        ([0], Try(1), set()),
+        ([0], Try(2), {1}),
+        ([1], Try(1), set()),
+        ([1], Try(1, is_resumed=True), set()),
+        ([1], Try(2), set()),
+        ([1], Try(2, is_resumed=True), {2}),
+        ([1], Try(3), {2}),
+        ([2], Try(3), {1}),
+        ([1, 2], Try(3), set()),
+        ([1, 1, 2, 2], Try(2), set()),
+        ([3], Try(1), set()),
+    ],
+    ids=str,
+)
+def test_tries_that_left_no_trace_may_have_sent_anything(
+    task: Task, before: list[int], this: Try, missing: set[int], is_complete: bool
+) -> None:
+    for try_number in before:
+        task.registered(try_number)
+    task.is_complete = is_complete
+    ledger = task.opened(this.number, is_resumed=this.is_resumed)
+    assert ledger.is_blind is bool(missing and not is_complete)
+    assert found(ledger) == ([Phase.CLAIMED] * 2 if ledger.is_blind else [None] * 2)
+    assert ledger.may_have_sent is ledger.is_blind
+    if ledger.is_blind:
+        tries = ", ".join(map(str, sorted(missing)))
+        assert f"try {tries} of this task left no trace" in ledger.why_blind()
+        assert "store_url" in ledger.why_blind()
+
+
+def test_a_batch_that_may_have_been_sent_without_a_trace_is_claimed_without_a_reference(task: Task) -> None:
+    record = task.opened(2).find(1, 3)
+    assert record is not None
+    assert (record.phase, record.size, record.reference, record.at) == (Phase.CLAIMED, 3, "", None)
+
+
+def test_an_attempt_that_died_while_it_planned_sent_nothing_and_that_is_known(task: Task) -> None:
+    task.registered(1)
+    assert found(task.opened(2)) == [None, None]
+
+
+def test_tries_without_a_trace_are_told_in_the_log(task: Task, caplog: pytest.LogCaptureFixture) -> None:
+    task.opened(3)
+    [warning] = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert warning.startswith("try 1, 2 of this task left no trace where this one looks")
+
+
+@pytest.mark.parametrize(
+    ("uses", "is_complete", "emptied", "blind", "knows"),
+    [
+        # Before 3.3 there is only the store.
+        (("store",), False, "nothing", False, True),
+        (("store",), False, "store", True, False),
+        # On 3.3 what the store has forgotten, the state knows, and the other way round.
+        (("store", "state"), True, "store", False, True),
+        (("store", "state"), True, "state", False, True),
+        # An empty state proves there that nothing was claimed; so somebody who empties both has to know it.
+        (("store", "state"), True, "both", False, False),
+        (("state",), True, "nothing", False, True),
+        # On 3.4 clearing a task empties its state.
+        (("store", "state"), False, "store", False, True),
+        (("store", "state"), False, "state", False, True),
+        (("store", "state"), False, "both", True, False),
+        (("state",), False, "nothing", False, True),
+        (("state",), False, "state", True, False),
+    ],
+)
+def test_what_was_emptied_is_known_by_the_other_memory_or_not_guessed(
+    uses: tuple[str, ...], is_complete: bool, emptied: str, blind: bool, knows: bool
+) -> None:
+    task = Task(uses=uses, is_complete=is_complete)
+    task.opened().write({0: SENT, 1: CLAIM})
+    if emptied in ("store", "both"):
+        task.empty_store()
+    if emptied in ("state", "both"):
+        task.clear()
+    ledger = task.opened(2)
+    assert ledger.is_blind is blind
+    expected = [Phase.SENT, Phase.CLAIMED] if knows else [Phase.CLAIMED] * 2 if blind else [None] * 2
+    assert found(ledger) == expected
+
+
+@pytest.mark.parametrize(("uses", "blind"), [(("store",), True), (("store", "state"), False)])
+def test_an_older_store_that_was_restored_is_noticed(
+    uses: tuple[str, ...], blind: bool, tmp_path: Any
+) -> None:
+    path = tmp_path / "ledger.db"
+    task = Task(uses=uses, store=open_store(f"sqlite:///{path}"))
+    task.opened(batches=3).write({0: SENT})
+    task.store.close()
+    backup = path.read_bytes()
+    task.opened(2, batches=3).write({1: SENT})
+    task.store.close()
+    for old in tmp_path.glob("ledger.db*"):
+        old.unlink()
+    path.write_bytes(backup)
+    task.store = open_store(f"sqlite:///{path}")
+    ledger = task.opened(3, batches=3)
+    assert ledger.is_blind is blind
+    # What the backup knows is sent all the same; the rest is in doubt, or known by the other memory.
+    assert found(ledger, 3) == [Phase.SENT, *([Phase.CLAIMED] * 2 if blind else [Phase.SENT, None])]
+    task.store.close()
+
+
+def test_a_try_that_left_no_trace_is_missed_until_everything_begins_anew(task: Task) -> None:
+    task.registered(1)
+    second = task.opened(3)
+    assert second.is_blind
+    second.write({0: SENT})
+    assert task.opened(4).is_blind
+    assert found(task.opened(4)) == [Phase.SENT, Phase.CLAIMED]
+    anew = task.opened(5, send_again="all of it")
+    assert not anew.is_blind
+    anew.write({0: SENT})
+    assert found(task.opened(6)) == [Phase.SENT, None]
+
+
+# Input that changed
+
+
+@pytest.mark.parametrize(
+    "left", [SENT, CLAIM, replace(CLAIM, phase=Phase.ASSUMED_SENT), replace(SENT, phase=Phase.DISPUTED)],
+    ids=lambda record: record.phase,
+)  # fmt: skip
+def test_changed_input_is_refused_once_anything_may_have_left(task: Task, left: BatchRecord) -> None:
+    task.opened().write({1: left})
+    before = task.content()
+    ledger = task.registered(2)
+    with pytest.raises(ConfigurationError) as caught:
+        ledger.open("f2", 2)
+    assert not ledger.is_open
+    assert "sent 1 of 2 batches" in str(caught.value)
+    assert "Nothing was sent now" in str(caught.value)
+    assert "give send_again a text" in str(caught.value)
+    assert "on_unknown" not in str(caught.value)  # which is about doubts, and not about this
+    assert task.content() == before
+
+
+def test_another_number_of_batches_is_changed_input_too(task: Task) -> None:
+    task.opened().write({0: SENT})
+    with pytest.raises(ConfigurationError, match="has changed"):
+        task.opened(2, batches=1)
+
+
+@pytest.mark.parametrize(
+    "left", [None, REFUSED, replace(SENT, accepted=0, gateway_id=None)], ids=["nothing", "refused", "by name"]
+)
+def test_changed_input_is_taken_as_long_as_certainly_nobody_was_reached(
+    task: Task, left: BatchRecord | None
+) -> None:
+    first = task.opened()
+    if left is not None:
+        first.write({0: left})
+    second = task.opened(2, fingerprint="f2", batches=1)
+    assert second.find(0, 3) is None
+    second.write({0: SENT})
+    assert task.opened(3, fingerprint="f2", batches=1).find(0, 3) == SENT
+    with pytest.raises(ConfigurationError, match="has changed"):
+        task.opened(4)
+
+
+def test_two_memories_that_know_of_different_input_are_not_reconciled() -> None:
+    """Of one generation, but begun on machines that knew nothing of each other."""
+    task = Task(uses=("store",))
+    task.opened(fingerprint="f1").write({0: SENT})
+    task.uses = ("state",)
+    task.opened(fingerprint="f2").write({1: SENT})
+    task.uses = ("store", "state")
+    for fingerprint in ("f1", "f2"):
+        with pytest.raises(ConfigurationError, match="has changed since an earlier attempt sent 2 of 2"):
+            task.opened(2, fingerprint=fingerprint)
+
+
+def test_the_fingerprint_is_compared_through_a_salt_of_each_campaigns_own() -> None:
+    plans = [Plan.of("f1", batches=2, generation=1, send_again=None, since=1) for _ in range(2)]
+    assert plans[0].fingerprint != plans[1].fingerprint
+    assert plans[0].salt != plans[1].salt
+    for plan in plans:
+        assert plan.is_about("f1", 2)
+        assert not plan.is_about("f2", 2)
+        assert not plan.is_about("f1", 3)
+        assert Plan.from_json(json.loads(json.dumps(plan.to_json()))) == plan
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"generation": 0}, {"generation": True}, {"batches": -1}, {"batches": "2"}, {"since": None}, {"salt": 3},
+     {"fingerprint": None}, {"send_again": 5}, {"send_again": ["x"]}],
+    ids=str,
+)  # fmt: skip
+def test_a_plan_that_somebody_changed_into_something_else_is_refused(change: dict[str, Any]) -> None:
+    plan = Plan.of("f1", batches=2, generation=1, send_again="x", since=1).to_json()
+    with pytest.raises(ConfigurationError, match="a plan that cannot be read"):
+        Plan.from_json({**plan, **change})
+
+
+@pytest.mark.parametrize("data", [None, 3, "text", "generation", [], {}, {"generation": 1}])
+def test_what_is_no_plan_is_refused(data: Any) -> None:
+    with pytest.raises(ConfigurationError, match="a plan that cannot be read"):
+        Plan.from_json(data)
+
+
+def test_whoever_else_must_agree_is_asked_before_anything_is_written(task: Task) -> None:
+    class OthersError(Exception):
+        pass
+
+    def refuse() -> None:
+        raise OthersError
+
+    task.opened().write({0: SENT})
+    before = task.content()
+    for send_again in (None, "x"):
+        ledger = task.registered(2, ask_others=refuse)
+        with pytest.raises(OthersError):
+            ledger.open("f1", 2, send_again=send_again)
+        assert not ledger.is_open
+        assert task.content() == before
+
+
+def test_nobody_else_is_asked_about_an_input_that_is_refused_anyhow(task: Task) -> None:
+    task.opened().write({0: SENT})
+    asked: list[bool] = []
+    with pytest.raises(ConfigurationError):
+        task.opened(2, fingerprint="f2", ask_others=lambda: asked.append(True))
+    assert not asked
+
+
+# Sending everything again
+
+
+@pytest.mark.parametrize("fingerprint", ["f1", "f2"], ids=["unchanged input", "changed input"])
+def test_a_new_send_again_begins_anew_once_and_forgets_every_old_record(
+    task: Task, fingerprint: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    task.opened(batches=3).write({0: SENT, 1: CLAIM, 2: REFUSED})
+    second = task.opened(2, fingerprint=fingerprint, batches=2, send_again="once more")
+    assert "2 of 3 batches that earlier attempts sent are sent again, of which 1 were in doubt" in caplog.text
+    assert found(second) == [None, None]
+    second.write({0: SENT})
+    # Retries and resumes have the same text, or none, and go on.
+    for text in ("once more", None, "once more"):
+        for is_resumed in (False, True):
+            later = task.opened(
+                3, fingerprint=fingerprint, batches=2, send_again=text, is_resumed=is_resumed,
+                is_complete=True,
+            )  # fmt: skip
+            assert (later.find(0, 3), later.find(1, 3)) == (SENT, None)
+    assert task.opened(4, fingerprint=fingerprint, send_again="and again").find(0, 3) is None
+
+
+def test_the_first_send_again_of_a_task_that_has_none_yet_begins_anew_too(task: Task) -> None:
+    task.opened().write({0: SENT})
+    assert task.opened(2, send_again="x").find(0, 3) is None
+
+
+def test_a_send_again_that_was_there_from_the_start_begins_nothing_anew(task: Task) -> None:
+    task.opened(send_again="x").write({0: SENT})
+    assert task.opened(2, send_again="x").find(0, 3) == SENT
+
+
+def test_an_attempt_that_dies_before_its_first_claim_has_not_begun_anew(task: Task) -> None:
+    task.opened().write({0: SENT})
+    task.opened(2, send_again="x")
+    assert task.opened(3).find(0, 3) == SENT
+    assert task.opened(3, send_again="x").find(0, 3) is None
+
+
+@pytest.mark.parametrize("text", [None, "x"], ids=["none", "the same"])
+def test_changed_input_is_refused_without_a_new_send_again(task: Task, text: str | None) -> None:
+    task.opened(send_again="x").write({0: SENT})
+    before = task.content()
+    for _ in range(2):
+        with pytest.raises(ConfigurationError, match="has changed since an earlier attempt"):
+            task.opened(2, fingerprint="f2", send_again=text)
+    assert task.content() == before
+
+
+def test_a_send_again_that_changes_while_the_task_waits_is_refused(task: Task) -> None:
+    """A template of the present time would send everything again after each wait, endlessly."""
+    task.opened(send_again="12:00").write({0: SENT})
+    before = task.content()
+    with pytest.raises(ConfigurationError, match=r"^send_again: has changed while the task waited"):
+        task.opened(1, send_again="12:01", is_resumed=True)
+    assert task.content() == before
+
+
+def test_a_new_send_again_counts_where_only_one_memory_knows_it() -> None:
+    for knows in ("store", "state"):
+        task = Task()
+        task.opened().write({0: SENT, 1: SENT})
+        task.uses = (knows,)
+        task.opened(2, send_again="x").write({0: SENT})
+        task.uses = ("store", "state")
+        later = task.opened(3, send_again="x")
+        assert found(later) == [Phase.SENT, None]
+        later.write({1: CLAIM})
+        for uses in ("store", "state"):
+            task.uses = (uses,)
+            assert found(task.opened(4, send_again="x")) == [Phase.SENT, Phase.CLAIMED]
+
+
+@pytest.mark.parametrize(
+    ("known", "this", "blind"),
+    [
+        ([2], 3, False),  # try 1 came before one that is known, and which had another text
+        ([1, 2], 3, False),
+        ([1], 3, True),  # try 2 may have had the new text, and have sent everything again itself
+        ([1], 2, False),
+        ([2, 4], 6, True),
+    ],
+    ids=str,
+)
+def test_a_new_send_again_does_not_trust_that_a_try_without_a_trace_had_another_text(
+    known: list[int], this: int, blind: bool
+) -> None:
+    task = Task(uses=("store",))
+    for try_number in known:
+        task.opened(try_number).write({0: SENT})
+    ledger = task.opened(this, send_again="x")
+    assert ledger.is_blind is blind
+    assert found(ledger) == ([Phase.CLAIMED] * 2 if blind else [None] * 2)
+    # And so it stays, until somebody has decided.
+    ledger.write({0: SENT})
+    later = task.opened(this + 1, send_again="x")
+    assert found(later) == [Phase.SENT, Phase.CLAIMED if blind else None]
+
+
+def test_a_send_again_of_which_no_memory_knows_whether_it_is_new_sends_nothing_twice() -> None:
+    task = Task(uses=("store",))
+    ledger = task.opened(2, send_again="x")
+    assert found(ledger) == [Phase.CLAIMED] * 2

@@ -1,21 +1,18 @@
 """
 The proof of pacing: real processes, real stores, and a server that counts what really reaches it, and when.
 
-Run as a program, this file is one of the workers, or the server.
+Every request goes through the hook's own sender and the turnstile. What lies between a turn and its request takes long,
+is frozen, or has a wrong clock: the server sees the limit kept, whatever it is.
 """
 
 from __future__ import annotations
 
-import contextlib
-import http.client
 import json
-import selectors
-import socket
 import subprocess
 import sys
-import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,65 +20,24 @@ from typing import Any
 import pytest
 
 from airflow_provider_voicepartner.gateways.limits import Window, parse_windows
+from tests.support.pacing_workers import Worker, Workers
 
 PROJECT = Path(__file__).resolve().parents[2]
-LIMITS = "5/3, 20/30"
-WORKERS = 4
-SECONDS = 33.0
-ANSWER_SECONDS = (
-    0.05  # what a fast gateway takes; without it one worker may empty the first window before others come
-)
+STORES = ("sqlite", "postgres")
 
-
-def work(url: str, worker: str, port: int) -> None:
-    """Send as many requests as the limits allow, until the time is over."""
-    from airflow_provider_voicepartner.sending.pacing import Pacer, TooLongError
-    from airflow_provider_voicepartner.store.engine import open_store
-
-    windows = parse_windows(LIMITS)
-    pacer = Pacer(open_store(url))
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-    connection.connect()
-    assert connection.sock is not None
-    connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    print("ready", flush=True)
-    start = float(sys.stdin.readline())  # the same moment for all: who comes first takes the first slots
-    time.sleep(max(0.0, start - time.monotonic()))
-    end = start + SECONDS
-    with contextlib.suppress(TooLongError):
-        while (left := end - time.monotonic()) > 0:
-            pacer.take("voicepartner:campaign/send:test", windows, max_delay=left)
-            connection.request("POST", f"/{worker}", body=b"{}")
-            connection.getresponse().read()
-            time.sleep(ANSWER_SECONDS)
-
-
-def serve() -> None:
-    """Answer every request, and print who sent it and when it came, when the input ends."""
-    arrivals: list[tuple[float, str]] = []
-    selector = selectors.DefaultSelector()
-    listener = socket.create_server(("127.0.0.1", 0))
-    selector.register(listener, selectors.EVENT_READ)
-    selector.register(sys.stdin, selectors.EVENT_READ)
-    print(listener.getsockname()[1], flush=True)
-    while True:
-        for key, _ in selector.select():
-            if key.fileobj is sys.stdin:
-                print(json.dumps(arrivals))
-                return
-            if key.fileobj is listener:
-                selector.register(listener.accept()[0], selectors.EVENT_READ)
-                continue
-            connection = key.fileobj
-            assert isinstance(connection, socket.socket)
-            data = connection.recv(65_536)
-            now = time.monotonic()
-            if not data:
-                selector.unregister(connection)
-                connection.close()
-            elif data.startswith(b"POST /"):  # headers and body come in one piece, or the body follows alone
-                arrivals.append((now, data.split(b" ", 2)[1].decode()))
-                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+QUICK = "quick writes"
+TROUBLES: Mapping[str, tuple[Mapping[str, float], ...]] = {
+    QUICK: ({},),
+    "claims of 1.5 s": ({"write": 1.5},),
+    "claims of 25 s beside quick ones": ({"write": 25.0}, {}),
+    "frozen processes and wrong clocks": (
+        {"freeze": 3.0, "wall_clock_off": 30.0}, {}, {"wall_clock_off": -30.0}, {"freeze": 1.0}
+    ),
+    "processes frozen for 15 s": ({"freeze": 15.0}, {}),
+    "a disk of 0.4 s a commit": ({"commit": 0.4},),
+    "all at once": ({"commit": 0.4, "write": 1.5, "wall_clock_off": 30.0}, {"freeze": 3.0, "commit": 0.4}),
+}  # fmt: skip
+"""What each worker of a cell is troubled by; the troubles are dealt out in turn."""
 
 
 @dataclass(frozen=True)
@@ -93,91 +49,122 @@ class Seen:
 
     def shortest_span(self, requests: int) -> float:
         """Return the shortest time in which so many requests came."""
-        return min(last - first for first, last in zip(self.times, self.times[requests - 1 :], strict=False))
+        spans = zip(self.times, self.times[requests - 1 :], strict=False)
+        return min((last - first for first, last in spans), default=1e9)
+
+    def used(self, window: Window) -> float:
+        """Return which share of a limit was used, over as many whole windows as were filled."""
+        filled = (len(self.times) - 1) // window.requests
+        assert filled >= 2, "too few requests to say"
+        return filled * window.seconds / (self.times[filled * window.requests] - self.times[0])
 
 
-def start(*arguments: str) -> subprocess.Popen[str]:
+def start_server() -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "tests.sending.test_pacing_processes", *arguments],
+        [sys.executable, "-m", "tests.support.pacing_server"],
         cwd=PROJECT, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
     )  # fmt: skip
 
 
-def line(process: subprocess.Popen[str]) -> str:
-    assert process.stdout is not None
-    return process.stdout.readline().strip()
+def read(server: subprocess.Popen[str]) -> Seen:
+    arrivals: list[Any] = sorted(json.loads(server.communicate("", timeout=30)[0]))
+    first = arrivals[0][0]
+    return Seen([at - first for at, _ in arrivals], [worker for _, worker in arrivals])
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Several cells that run at the same time, each with its own store, server and workers."""
+
+    troubles: tuple[str, ...]
+    processes: int
+    limits: str
+    seconds: float
+
+    def run(self, urls: Mapping[tuple[str, str], str]) -> dict[tuple[str, str], Seen]:
+        """Run every cell on every store, and return what the servers saw."""
+        with ExitStack() as stack:
+            servers = {cell: stack.enter_context(start_server()) for cell in urls}
+            stack.callback(lambda: [server.kill() for server in servers.values()])
+            workers = Workers(PROJECT)
+            stack.callback(workers.close)
+            ports = {cell: int(server.stdout.readline()) for cell, server in servers.items()}  # type: ignore[union-attr]
+            codes = workers.run(
+                [
+                    Worker(
+                        name=str(number), store_url=urls[cell], port=port, limits=self.limits,
+                        seconds=self.seconds, **TROUBLES[cell[0]][number % len(TROUBLES[cell[0]])],
+                    )
+                    for cell, port in ports.items()
+                    for number in range(self.processes)
+                ]
+            )  # fmt: skip
+            assert set(codes) == {0}
+            return {cell: read(server) for cell, server in servers.items()}
+
+
+FEW = Trial(
+    (QUICK, "claims of 1.5 s", "frozen processes and wrong clocks", "a disk of 0.4 s a commit"),
+    processes=4, limits="6/8", seconds=26.0,
+)  # fmt: skip
+MANY = [
+    Trial((QUICK, "claims of 25 s beside quick ones"), processes=8, limits="10/10, 30/40", seconds=65.0),
+    Trial(("claims of 1.5 s", "processes frozen for 15 s"), processes=8, limits="10/10", seconds=65.0),
+    Trial(("a disk of 0.4 s a commit", "all at once"), processes=8, limits="10/10", seconds=65.0),
+    Trial((QUICK, "all at once"), processes=4, limits="10/5, 30/20", seconds=45.0),
+]
 
 
 @pytest.fixture(scope="module")
 def seen(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[dict[str, Seen]]:
-    """Run four workers on each store, all at the same time, and return what the two servers saw."""
+) -> dict[Trial, dict[tuple[str, str], Seen]]:
+    """Return what was seen in each trial; one that was not run yet is run when it is asked for."""
     server = request.getfixturevalue("postgres")
-    urls = {
-        "sqlite": f"sqlite:///{tmp_path_factory.mktemp('store')}/store.db",
-        "postgres": server.new_database(),
-    }
-    processes: list[subprocess.Popen[str]] = []
-    try:
-        servers = {name: start("serve") for name in urls}
-        processes += servers.values()
-        workers = []
-        for name, url in urls.items():
-            port = line(servers[name])
-            workers += [start("work", url, str(number), port) for number in range(WORKERS)]
-        processes += workers
-        assert [line(worker) for worker in workers] == ["ready"] * len(workers)
-        moment = time.monotonic() + 1
-        for worker in workers:
-            assert worker.stdin is not None
-            worker.stdin.write(f"{moment}\n")
-            worker.stdin.flush()
-        assert [worker.wait(SECONDS + 60) for worker in workers] == [0] * len(workers)
-        yield {name: read(process) for name, process in servers.items()}
-    finally:
-        for process in processes:
-            process.kill()
-            process.communicate()
+
+    class Trials(dict[Trial, dict[tuple[str, str], Seen]]):
+        def __missing__(self, trial: Trial) -> dict[tuple[str, str], Seen]:
+            urls = {}
+            for trouble in trial.troubles:
+                urls[trouble, "sqlite"] = f"sqlite:///{tmp_path_factory.mktemp('store')}/store.db"
+                urls[trouble, "postgres"] = server.new_database()
+            self[trial] = trial.run(urls)
+            return self[trial]
+
+    return Trials()
 
 
-def read(server: subprocess.Popen[str]) -> Seen:
-    arrivals: list[Any] = json.loads(server.communicate("", timeout=30)[0])
-    first = arrivals[0][0]
-    return Seen([at - first for at, _ in arrivals], [worker for _, worker in arrivals])
+def check(trial: Trial, trouble: str, store: str, told: Seen) -> None:
+    windows = parse_windows(trial.limits)
+    shares = Counter(told.workers)
+    spans = {str(window): round(told.shortest_span(window.requests + 1), 3) for window in windows}
+    print(
+        f"{trouble}, {store}: {len(told.times)} requests, shortest spans {spans}, shares {sorted(shares.values())}"
+    )
+    for window in windows:
+        assert told.shortest_span(window.requests + 1) >= window.seconds
+    assert len(told.times) > windows[0].requests, "the limit was not even reached"
+    if trouble == QUICK:
+        used = max(told.used(window) for window in windows)
+        print(f"used: {used:.3f}")
+        assert used >= 0.95
+        assert len(shares) == trial.processes
 
 
-def allowed(windows: tuple[Window, ...], seconds: float) -> int:
-    """Return how many requests fit into a time, by the limits alone."""
-    times: list[float] = []
-    while True:
-        due = [
-            times[-window.requests] + window.seconds for window in windows if len(times) >= window.requests
-        ]
-        if max(due, default=0.0) >= seconds:
-            return len(times)
-        times.append(max(due, default=0.0))
+@pytest.mark.parametrize("store", STORES)
+@pytest.mark.parametrize("trouble", FEW.troubles)
+def test_four_processes_keep_to_the_limits_and_use_them(
+    trouble: str, store: str, seen: dict[Trial, dict[tuple[str, str], Seen]]
+) -> None:
+    check(FEW, trouble, store, seen[FEW][trouble, store])
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("store", ["sqlite", "postgres"])
-def test_four_processes_keep_to_the_limits_use_them_and_share_them(store: str, seen: dict[str, Seen]) -> None:
-    told, windows = seen[store], parse_windows(LIMITS)
-    shares = Counter(told.workers)
-    spans = {str(window): round(told.shortest_span(window.requests + 1), 3) for window in windows}
-    print(f"{store}: {len(told.times)} requests, shortest spans {spans}, shares {sorted(shares.values())}")
-
-    for window in windows:
-        assert told.shortest_span(window.requests + 1) >= window.seconds
-    assert sum(at < SECONDS for at in told.times) >= 0.97 * allowed(windows, SECONDS)
-    fair = len(told.times) / WORKERS
-    assert len(shares) == WORKERS
-    assert fair * 0.6 <= min(shares.values())
-    assert max(shares.values()) <= fair * 1.6
-
-
-if __name__ == "__main__":
-    if sys.argv[1] == "serve":
-        serve()
-    else:
-        work(sys.argv[2], sys.argv[3], int(sys.argv[4]))
+@pytest.mark.parametrize("store", STORES)
+@pytest.mark.parametrize(
+    ("trial", "trouble"), [(trial, trouble) for trial in MANY for trouble in trial.troubles]
+)
+def test_so_do_many_for_long(
+    trial: Trial, trouble: str, store: str, seen: dict[Trial, dict[tuple[str, str], Seen]]
+) -> None:
+    check(trial, trouble, store, seen[trial][trouble, store])

@@ -7,7 +7,7 @@ from typing import Any
 from airflow_provider_voicepartner.sending.ledger import Ledger, Try
 from airflow_provider_voicepartner.sending.memory import Attempt, Recollection
 from airflow_provider_voicepartner.sending.records import BatchRecord
-from airflow_provider_voicepartner.sending.task_state import SUMMARY_EVERY, TaskStateMemory
+from airflow_provider_voicepartner.sending.task_state import TaskStateMemory
 from tests.support.tasks import FakeStore
 
 
@@ -47,6 +47,6 @@ def phases(state: Any) -> dict[int, str]:
     return {position: record.phase.value for position, record in known(state).items()}
 
 
-def is_summary(key: str) -> bool:
-    """Say whether an entry of the log sums up those before it."""
-    return "/log/" in key and int(key.rpartition("/")[2]) % SUMMARY_EVERY == 0
+def is_summary(value: Any) -> bool:
+    """Say whether a value in a task state store is an entry of the log that sums up those before it."""
+    return "from" in value

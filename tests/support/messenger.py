@@ -91,7 +91,7 @@ class CountingStore(FakeStore):
     def set(self, key: str, value: Any) -> None:
         """Write, and note the key, the change and how many batches are claimed now."""
         self.writes.append(key)
-        if "batches" in value and not is_summary(key):
+        if "batches" in value and not is_summary(value):
             self.changed.append(changes(value))
         super().set(key, value)
         for index, record in value.get("batches", {}).items():

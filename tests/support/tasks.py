@@ -83,6 +83,25 @@ def context(
     return {"ti": ti, **stored, **more}
 
 
+@dataclass
+class TaskRun:
+    """
+    One task instance: its attempts share a run, and Airflow's task state where there is one.
+
+    :param state: None for Airflow before 3.3.
+    """
+
+    state: FakeStore | None = None
+    run_id: str = field(default_factory=lambda: uuid4().hex)
+    pushed: dict[str, Any] = field(default_factory=dict)
+
+    def attempt(self, try_number: int = 1, **more: Any) -> Any:
+        """Return the context of an attempt; what it pushes is in ``pushed``, in place of what was pushed before."""
+        given = context(self.state, try_number, run_id=self.run_id, **more)
+        self.pushed = given["ti"].pushed
+        return given
+
+
 class Logs:
     """All that was logged or printed: Airflow 3 logs past the standard library, so both are looked at."""
 

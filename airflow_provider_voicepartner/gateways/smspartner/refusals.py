@@ -4,7 +4,7 @@ Telling a yes from a no, in every shape the gateway writes one.
 Its docs and its users show these shapes of an error: a code with a message; a code with a list ``errors`` (or
 ``error``) of form fields; a code with a list of numbers, each with a code of its own, as text; an object ``error`` with
 a word such as ``NOCREDITS``. The HTTP status says little (errors come with 200 as well as with 400), so it is used only
-where the body leaves the question open; 429 alone always means "not taken".
+where the body leaves the question open; 429 means "not taken" unless the answer names a message that was.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ from airflow_provider_voicepartner.gateways.wire import ApiResponse
 _SHORT_CODE = re.compile(r"[0-9]{1,4}")
 _SERVER_CODE = re.compile(r"5[0-9]{2}")
 _SUCCESS_CODE = re.compile(r"2[0-9]{2}")
+_NUMBER_KEYS = ("phoneNumber", "phone_number", "phone", "number")
 _ID_KEYS = ("message_id", "messageId", "msgId")
 _FIELD = re.compile(r"children\[([A-Za-z_]{1,40})\]")
 _ARGUMENTS = {
@@ -196,7 +197,7 @@ def recipient_problem(
 
     :param fallback: the number that an entry without one is about, if that is known.
     """
-    number = as_text(pick(entry, "phoneNumber", "phone_number", "phone", "number"))
+    number = as_text(pick(entry, *_NUMBER_KEYS))
     code = read_code(entry, response)
     reasons = [codes.meaning(code), presentable_words(as_text(entry.get("message")), response)]
     reason = ": ".join(part for part in reasons if part) or "refused without a reason"
@@ -217,7 +218,7 @@ def listed_problems(
         for entry in _errors(data)
         if "elementId" not in entry
         and entry.get("success") is not True
-        and pick(entry, "code", "phoneNumber", "phone_number", "phone", "number") is not None
+        and pick(entry, "code", *_NUMBER_KEYS) is not None
     )
 
 
@@ -258,7 +259,7 @@ def everybody_refused(
         return ()
     code = read_code(data, response)
     entries = _errors(data)
-    if not says_no(data.get("success")) or response.status == 429 or names_a_send(response):
+    if not says_no(data.get("success")) or names_a_send(response):
         return ()
     if code not in _VAGUE and code not in ABOUT_A_NUMBER:
         return ()
@@ -270,10 +271,18 @@ def everybody_refused(
         return ()
     if any(as_verdict(entry.get("success")) is True for entry in entries):
         return ()
-    if any(problem.code not in ABOUT_A_NUMBER for problem in problems):
+    if not all(
+        _lies_in_the_number(entry, problem.code) for entry, problem in zip(entries, problems, strict=True)
+    ):
         return ()
     named = {problem.phone_number: problem for problem in problems if problem.phone_number in set(numbers)}
     return tuple(named.values()) if len(named) == len(numbers) else ()
+
+
+def _lies_in_the_number(entry: Mapping[str, Any], code: str | None) -> bool:
+    """Say whether an entry speaks of its number alone: a constraint that failed does only where it names one."""
+    is_named = pick(entry, *_NUMBER_KEYS) is not None
+    return code in (ABOUT_A_NUMBER if is_named else ABOUT_THE_ONLY_NUMBER)
 
 
 def _errors(data: Mapping[str, Any]) -> list[Mapping[str, Any]]:
