@@ -324,7 +324,7 @@ def unsettled(verdicts: Sequence[Verdict], why_blind: str | None) -> VoicePartne
         )
     count = len(verdicts)
     reasons = dict.fromkeys(verdict.doubt.why for verdict in verdicts if verdict.doubt.claim.reference)
-    whys = "; ".join([*reasons, *([why_blind] if nameless and why_blind else [])])
+    whys = "; ".join([*reasons, *([why_blind] if why_blind else [])])
     what = f"{', '.join(named)} {'is' if count == 1 else 'are'} in doubt: {whys}"
     waits = [verdict.ask_in for verdict in verdicts if verdict.ask_in is not None]
     if waits:

@@ -272,7 +272,8 @@ class Ledger:
         :param size: recipients in it.
         """
         record = self._records.get(position)
-        if record is None and self._missing:
+        # A refusal that is known here may be older than what a try without a trace sent.
+        if self._missing and (record is None or record.phase is Phase.REFUSED):
             return BatchRecord(phase=Phase.CLAIMED, reference="", size=size)
         return record
 
