@@ -26,6 +26,7 @@ from tests.support.tasks import FakeStore, Logs, TaskRun, assert_plain
 
 PEOPLE = [f"+3361234567{digit}" for digit in range(4)]
 CLEAR = "retries does not apply to this: when it is mended, clear the task, which sends what is left, and nothing twice"
+Trouble = Callable[[Any, HookClock, TaskRun], None]
 RETRY = "A retry, or clearing the task, goes on with what is left and sends nothing twice"
 
 pytestmark = pytest.mark.usefixtures("single", "one_look_up")
@@ -61,7 +62,7 @@ def lost_and_no_credit(sandbox: Any, clock: HookClock, task: TaskRun) -> None:
 
 
 # What happens: the trouble, arguments, the error, and of the batches how many are sent, in doubt and left.
-TABLE: dict[str, tuple[Callable[[Any, HookClock, TaskRun], None], dict[str, Any], type[Exception], tuple[int, int, int]]] = {
+TABLE: dict[str, tuple[Trouble, dict[str, Any], type[Exception], tuple[int, int, int]]] = {
     "no credit left": (no_credit, {}, RejectedError, (2, 0, 2)),
     "the rate limit": (rate_limit, {}, RetryableNotSentError, (2, 0, 2)),
     "a young doubt": (lost, {}, OutcomePendingError, (3, 1, 0)),

@@ -11,6 +11,7 @@ import pytest
 from airflow_provider_voicepartner.operators.sms import SendSmsOperator
 from airflow_provider_voicepartner.sending.lanes import Lanes
 from tests.support.gateways import fault, requests, sent
+from tests.support.ledgers import phases
 from tests.support.tasks import FakeStore, context
 
 ANNA, BEN = "+33612345678", "+33612345679"
@@ -36,10 +37,6 @@ def sms(**arguments: Any) -> SendSmsOperator:
             **arguments,
         }
     )  # fmt: skip
-
-
-def phases(store: FakeStore) -> dict[str, str]:
-    return {index: record["phase"] for index, record in store.values["voicepartner/batches/0"].items()}
 
 
 def wait_for_lanes() -> None:
