@@ -396,6 +396,43 @@ def test_a_price_told_for_a_batch_is_believed_until_an_answer_tells_more(
         budget.reserve(2, 11, Decimal(1))
 
 
+def test_what_nobody_can_price_counts_for_nothing_yet() -> None:
+    budget = Budget(Decimal(5), None)
+    budget.reserve(0, 10)
+    assert budget.committed == 0
+    budget.settle(0, sent())
+    assert (budget.committed, budget.weight_gone) == (0, 10)
+    budget.settle(1, sent(cost="1"))
+    assert (budget.committed, budget.weight_gone) == (2, 20)
+
+
+def test_who_gives_a_limit_is_warned_that_the_first_batch_leaves_without_a_price(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    Budget(Decimal(5), None).require_price(2)
+    assert (
+        "The price is not known before the first batch; max_cost is kept from the second one on"
+        in caplog.text
+    )
+    caplog.clear()
+    Budget(None, None).require_price(1)
+    Budget(Decimal(5), Decimal("0.1")).require_price(2)
+    assert caplog.text == ""
+
+
+def test_a_told_price_counts_where_the_answer_tells_none() -> None:
+    budget = Budget(Decimal(5), Decimal("0.1"))
+    budget.reserve(0, 10, Decimal(2))
+    budget.settle(0, sent())
+    assert budget.committed == 2
+
+
+def test_half_a_batch_in_doubt_counts_as_the_whole() -> None:
+    budget = Budget(Decimal(5), Decimal("0.1"))
+    budget.settle(0, sent(accepted=5, in_doubt=5))
+    assert budget.committed == 1
+
+
 @CALM
 @given(
     limit=st.decimals(1, 100, places=2),
