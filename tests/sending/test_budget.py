@@ -183,7 +183,7 @@ def test_a_doubt_counts_as_spent_and_its_repeat_counts_again_at_every_place(
         budget.reserve(place, 10, is_resent=True)
     # What is sent in the end is paid for; the first sending may have to be.
     budget.settle(place, sent(cost="1", resent=1))
-    assert budget.committed == 4
+    assert (budget.committed, budget.doubtful, budget.weight_gone) == (4, 1, 30)
 
 
 def test_a_repeat_that_the_limit_forbids_leaves_the_doubt_counted() -> None:
@@ -195,13 +195,23 @@ def test_a_repeat_that_the_limit_forbids_leaves_the_doubt_counted() -> None:
         assert (budget.committed, budget.doubtful, budget.weight_gone) == (1, 1, 10)
 
 
+def test_a_repeat_that_is_answered_leaves_the_first_sending_counted() -> None:
+    budget = Budget(Decimal(2), Decimal("0.1"))
+    budget.count([(0, claimed())])
+    budget.reserve(0, 10, is_resent=True)
+    budget.settle(0, sent(cost="1"))
+    assert (budget.committed, budget.doubtful, budget.weight_gone) == (2, 1, 10)
+
+
 def test_a_repeat_that_provably_did_not_leave_is_free_and_the_doubt_is_not() -> None:
     budget = Budget(Decimal(2), Decimal("0.1"))
     budget.count([(0, claimed())])
     budget.reserve(0, 10, is_resent=True)
     assert budget.committed == 2
     budget.free(0)
-    assert budget.committed == 1
+    assert (budget.committed, budget.doubtful) == (1, 1)
+    budget.settle(0, sent())  # A look-up found it after all.
+    assert (budget.committed, budget.doubtful) == (1, 0)
 
 
 def test_a_batch_that_is_known_not_to_have_left_counts_once() -> None:
