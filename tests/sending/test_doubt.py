@@ -1,10 +1,11 @@
-"""A batch in doubt is settled in one order: a look-up, a repeat that the gateway recognises, the user's choice."""
+"""Batches in doubt are settled in one order: look-ups, a repeat that the gateway recognises, the user's choice."""
 
 from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -13,21 +14,39 @@ from airflow_provider_voicepartner.exceptions import (
     CampaignInterruptedError,
     ConfigurationError,
     DeliveryUnconfirmedError,
+    OutcomePendingError,
     RejectedError,
     RetryableNotSentError,
     SendOutcomeUnknownError,
+    ends_retries,
 )
 from airflow_provider_voicepartner.gateways.errors import ErrorKind
 from airflow_provider_voicepartner.gateways.model import Recipient, SmsMessage
 from airflow_provider_voicepartner.hooks.octopush import OctopushHook
-from airflow_provider_voicepartner.sending.doubt import LOOK_UP_AFTER, Doubt, DoubtSettler
+from airflow_provider_voicepartner.sending.doubt import (
+    FEWEST_SECONDS,
+    LONGEST_SILENCE,
+    LOOK_UP_AFTER,
+    MOST_SECONDS,
+    Doubt,
+    DoubtSettler,
+    Verdict,
+    unsettled,
+)
 from airflow_provider_voicepartner.sending.evidence import Evidence, Proof
-from airflow_provider_voicepartner.sending.ledger import BatchRecord, Phase
+from airflow_provider_voicepartner.sending.records import BatchRecord, Phase
 from tests.support.messenger import NOW, FakeMessenger
 
 MESSAGE = SmsMessage(text="Bonjour")
 EVERYBODY = (Recipient("+33612345678"), Recipient("+33612345679"))
 CLAIM = BatchRecord(phase=Phase.CLAIMED, reference="k3v9x0q2w7ha", size=2, at=NOW.isoformat())
+OLD = replace(CLAIM, at=(NOW - timedelta(hours=1)).isoformat())
+"""Claimed so long ago that the gateway would know it."""
+DISPUTED = replace(
+    OLD, phase=Phase.DISPUTED, accepted=1, opted_out=1, gateway_id="8123", segments=2, cost=Decimal("0.09"),
+    currency="EUR",
+)  # fmt: skip
+CHOICES = ["fail", "assume_sent", "resend_unlisted", "resend"]
 
 
 @dataclass
@@ -36,9 +55,11 @@ class Gateway(FakeMessenger):
 
     steps: list[str] = field(default_factory=list)
     trouble_asked: list[BaseException | Proof | None] = field(default_factory=list)
+    since: list[Any] = field(default_factory=list)
 
     def find_proof(self, message: Any, reference: str, recipients: Any, since: Any) -> Any:
         self.steps.append("look up")
+        self.since.append(since)
         known = super().find_proof(message, reference, recipients, since)
         answer = self.trouble_asked.pop(0) if self.trouble_asked else known
         if isinstance(answer, BaseException):
@@ -53,29 +74,62 @@ class Gateway(FakeMessenger):
 
 def settler(messenger: Any, **settings: Any) -> DoubtSettler:
     settings = {"on_unknown": "fail", "now": lambda: NOW, "sleep": lambda seconds: None} | settings
-    return DoubtSettler(messenger=messenger, message=MESSAGE, send_at=None, **settings)
+    return DoubtSettler(messenger=messenger, message=MESSAGE, send_at=lambda: None, **settings)
 
 
-def doubt(claim: BatchRecord = CLAIM) -> Doubt:
-    return Doubt(index=4, claim=claim, recipients=EVERYBODY, why="the worker died")
+def doubt(claim: BatchRecord = CLAIM, index: int = 4, **more: Any) -> Doubt:
+    return Doubt(
+        **{"index": index, "claim": claim, "recipients": EVERYBODY, "why": "the worker died", **more}
+    )
+
+
+def settled(messenger: Any, claim: BatchRecord = CLAIM, **settings: Any) -> Verdict:
+    """Settle one doubt."""
+    [verdict] = settler(messenger, **settings).settle([doubt(claim)])
+    return verdict
+
+
+def proven(claim: BatchRecord, evidence: Evidence, **more: Any) -> BatchRecord:
+    return replace(
+        claim, **{"phase": Phase.SENT, "accepted": 2, "at": NOW.isoformat(), "evidence": evidence, **more}
+    )
+
+
+# Look-ups
 
 
 def test_a_look_up_that_finds_the_batch_proves_that_it_was_sent() -> None:
     messenger = Gateway(finds=True, recognises=True, taken=[CLAIM.reference])
-    record = settler(messenger).settle(doubt())
-    assert record == replace(
-        CLAIM, phase=Phase.SENT, accepted=2, tag="tag-k3v9x0q2w7ha", evidence=Evidence.LOOK_UP
-    )
+    verdict = settled(messenger)
+    assert verdict.record == proven(CLAIM, Evidence.LOOK_UP, tag="tag-k3v9x0q2w7ha")
+    assert (verdict.is_to_be_sent, verdict.ask_in, verdict.failure) == (False, None, None)
     assert messenger.steps == ["look up"]
+    assert messenger.since == [NOW]
 
 
 def test_a_batch_that_is_not_known_at_once_is_looked_up_again() -> None:
     slept: list[float] = []
     messenger = Gateway(finds=True, trouble_asked=[None, None, Proof(Evidence.CALLED_BACK, 2)])
-    record = settler(messenger, sleep=slept.append).settle(doubt())
+    record = settled(messenger, sleep=slept.append).record
     assert record is not None
     assert (record.phase, record.evidence) == (Phase.SENT, Evidence.CALLED_BACK)
     assert tuple(slept) == LOOK_UP_AFTER == (0.0, 2.0, 5.0)
+
+
+def test_several_doubts_share_the_waits_and_each_is_asked_until_it_is_answered() -> None:
+    slept: list[float] = []
+    claims = [replace(CLAIM, reference=f"k{number}") for number in range(3)]
+    messenger = Gateway(finds=True, taken=["k0", "k2"])
+    messenger.trouble_asked = [None]  # the first is not known the first time
+    verdicts = list(
+        settler(messenger, sleep=slept.append).settle(
+            doubt(claim, index) for index, claim in enumerate(claims)
+        )
+    )
+    assert messenger.asked == ["k0", "k1", "k2", "k0", "k1", "k1"]
+    assert tuple(slept) == LOOK_UP_AFTER
+    assert [verdict.doubt.index for verdict in verdicts] == [0, 1, 2]
+    assert [verdict.record is not None for verdict in verdicts] == [True, False, True]
 
 
 @pytest.mark.parametrize(
@@ -93,17 +147,84 @@ def test_a_look_up_that_fails_is_tried_again_and_then_passed_over(
     error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
     messenger = Gateway(finds=True, trouble_asked=[error, Proof(Evidence.LOOK_UP, 2)])
-    assert settler(messenger).settle(doubt()) is not None
-    messenger = Gateway(finds=True, trouble_asked=[error] * 3)
-    with pytest.raises(SendOutcomeUnknownError, match="is in doubt"):
-        settler(messenger).settle(doubt())
+    assert settled(messenger).record is not None
+    messenger = Gateway(finds=True, disproves=True, trouble_asked=[error] * 3)
+    verdict = settled(messenger, OLD, on_unknown="resend_unlisted")
     assert messenger.steps == ["look up"] * 3
     assert "could not be looked up" in caplog.text
+    assert verdict.record is None
+    assert not verdict.is_to_be_sent  # silence is not an empty list
+    # What could not be asked now may be asked later, for a day; what is refused will be refused again.
+    assert verdict.ask_in == (MOST_SECONDS if isinstance(error, RetryableNotSentError) else None)
+
+
+@pytest.mark.parametrize(
+    ("age", "asks"), [(LONGEST_SILENCE - timedelta(seconds=1), True), (LONGEST_SILENCE, False)]
+)
+def test_a_gateway_that_does_not_answer_is_not_asked_for_ever(age: timedelta, asks: bool) -> None:
+    messenger = Gateway(finds=True, trouble_asked=[RetryableNotSentError("no connection")] * 3)
+    verdict = settled(messenger, replace(CLAIM, at=(NOW - age).isoformat()))
+    assert (verdict.ask_in is not None) is asks
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+def test_a_look_up_that_is_stopped_decides_nothing(choice: Any) -> None:
+    messenger = Gateway(finds=True, trouble_asked=[CampaignInterruptedError("stopped")])
+    with pytest.raises(CampaignInterruptedError):
+        settled(messenger, on_unknown=choice)
+
+
+# Evidence of a part
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+def test_evidence_of_a_part_counts_the_others_as_in_doubt_once_nothing_more_can_come(
+    choice: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    messenger = Gateway(finds=True, disproves=True, shows=1, taken=[CLAIM.reference])
+    verdict = settled(messenger, OLD, on_unknown=choice)
+    assert verdict.record == proven(OLD, Evidence.LOOK_UP, accepted=1, in_doubt=1, tag="tag-k3v9x0q2w7ha")
+    assert not verdict.is_to_be_sent  # or somebody would get it twice
+    assert "knows its reference for 1 of them only" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("choice", "waits"),
+    [("fail", True), ("resend_unlisted", True), ("assume_sent", False), ("resend", False)],
+)
+def test_evidence_of_a_part_of_a_young_batch_may_become_more(choice: Any, waits: bool) -> None:
+    messenger = Gateway(finds=True, shows=1, taken=[CLAIM.reference])
+    verdict = settled(messenger, on_unknown=choice)
+    assert (verdict.ask_in is not None) is waits
+    assert (verdict.record is None) is waits
+
+
+def test_the_best_evidence_of_several_look_ups_counts() -> None:
+    proofs = [Proof(Evidence.LOOK_UP, 1), Proof(Evidence.LOOK_UP, 0), None]
+    record = settled(Gateway(finds=True, trouble_asked=proofs), OLD).record
+    assert record is not None
+    assert (record.accepted, record.in_doubt) == (1, 1)
+
+
+@pytest.mark.parametrize("choice", ["fail", "resend_unlisted"])
+def test_something_that_is_listed_and_does_not_count_proves_neither(choice: Any) -> None:
+    messenger = Gateway(finds=True, disproves=True, shows=0, taken=[CLAIM.reference])
+    verdict = settled(messenger, OLD, on_unknown=choice)
+    assert verdict == Verdict(verdict.doubt)
+
+
+def test_more_evidence_than_there_are_recipients_counts_as_all_of_them() -> None:
+    record = settled(Gateway(finds=True, shows=9, taken=[CLAIM.reference])).record
+    assert record is not None
+    assert (record.accepted, record.in_doubt) == (2, 0)
+
+
+# Repeats
 
 
 def test_the_order_is_look_up_then_repeat_then_choice() -> None:
     messenger = Gateway(finds=True, recognises=True, failures=[RejectedError("no credit")])
-    record = settler(messenger, on_unknown="assume_sent").settle(doubt())
+    record = settled(messenger, on_unknown="assume_sent").record
     assert messenger.steps == ["look up"] * 3 + ["repeat"]
     assert record is not None
     assert (record.phase, record.evidence) == (Phase.ASSUMED_SENT, Evidence.ASSUMED)
@@ -111,7 +232,7 @@ def test_the_order_is_look_up_then_repeat_then_choice() -> None:
 
 def test_a_repeat_that_is_accepted_sends_now_under_the_same_reference() -> None:
     messenger = Gateway(recognises=True)
-    record = settler(messenger).settle(doubt())
+    record = settled(messenger).record
     assert record is not None
     assert (record.phase, record.reference, record.accepted) == (Phase.SENT, CLAIM.reference, 2)
     assert record.evidence is Evidence.REPEAT_ACCEPTED
@@ -122,9 +243,20 @@ def test_a_repeat_that_is_accepted_sends_now_under_the_same_reference() -> None:
 
 def test_a_repeat_that_is_refused_as_one_proves_that_it_was_sent() -> None:
     messenger = Gateway(recognises=True, taken=[CLAIM.reference])
-    record = settler(messenger).settle(doubt())
-    assert record == replace(CLAIM, phase=Phase.SENT, accepted=2, evidence=Evidence.REPEAT_REFUSED)
+    assert settled(messenger).record == proven(CLAIM, Evidence.REPEAT_REFUSED)
     assert not messenger.messaged
+
+
+def test_what_a_repeat_has_sent_is_known_before_the_next_doubt_is_settled() -> None:
+    """Whoever is stopped in the middle has then something to record."""
+    messenger = Gateway(recognises=True, failures=[None, CampaignInterruptedError("stopped")])
+    claims = [replace(CLAIM, reference=f"k{number}") for number in range(2)]
+    verdicts = settler(messenger).settle(map(doubt, claims))
+    record = next(verdicts).record
+    assert record is not None
+    assert record.evidence is Evidence.REPEAT_ACCEPTED
+    with pytest.raises(CampaignInterruptedError):
+        next(verdicts)
 
 
 @pytest.mark.parametrize(
@@ -138,20 +270,21 @@ def test_a_repeat_that_is_refused_as_one_proves_that_it_was_sent() -> None:
     ids=["no credit", "refused", "unknown again", "cannot be built"],
 )
 def test_any_other_end_of_a_repeat_proves_nothing(error: Exception) -> None:
-    for choice, phase in (("assume_sent", Phase.ASSUMED_SENT), ("resend", None)):
-        record = settler(Gateway(recognises=True, failures=[error]), on_unknown=choice).settle(doubt())
-        assert (record.phase if record else None) is phase
-    with pytest.raises(SendOutcomeUnknownError, match="is in doubt"):
-        settler(Gateway(recognises=True, failures=[error])).settle(doubt())
+    for choice, phase, sends in (
+        ("assume_sent", Phase.ASSUMED_SENT, False), ("resend", None, True), ("fail", None, False),
+        ("resend_unlisted", None, False),
+    ):  # fmt: skip
+        verdict = settled(Gateway(recognises=True, failures=[error]), on_unknown=choice)
+        assert (verdict.record.phase if verdict.record else None) is phase
+        assert verdict.is_to_be_sent is sends
 
 
-@pytest.mark.parametrize("choice", ["fail", "assume_sent", "resend"])
+@pytest.mark.parametrize("choice", CHOICES)
 def test_a_repeat_that_must_wait_leaves_the_doubt_to_a_later_attempt(choice: Any) -> None:
     """Neither is it settled, nor may the choice decide while there is still evidence to be had."""
     wait = RetryableNotSentError("429", retry_after=40)
-    with pytest.raises(RetryableNotSentError) as caught:
-        settler(Gateway(recognises=True, failures=[wait]), on_unknown=choice).settle(doubt())
-    assert caught.value is wait
+    verdict = settled(Gateway(recognises=True, failures=[wait]), on_unknown=choice)
+    assert verdict == Verdict(verdict.doubt, failure=wait)
 
 
 @pytest.mark.parametrize(
@@ -164,43 +297,41 @@ def test_an_old_batch_is_not_repeated_because_the_gateway_has_forgotten_it(
 ) -> None:
     claim = replace(CLAIM, at=(NOW - age).isoformat())
     messenger = Gateway(recognises=True)
-    if repeats:
-        assert settler(messenger).settle(doubt(claim)) is not None
-    else:
-        with pytest.raises(SendOutcomeUnknownError):
-            settler(messenger).settle(doubt(claim))
-        assert not messenger.steps
+    assert (settled(messenger, claim).record is not None) is repeats
+    assert messenger.steps == ["repeat"] * repeats
     assert OctopushHook(conn_id="x").repeats_safely(age) is repeats
 
 
 @pytest.mark.parametrize("claim", [replace(CLAIM, reference=""), replace(CLAIM, at=None)])
 def test_without_a_reference_or_a_time_nothing_is_repeated(claim: BatchRecord) -> None:
     messenger = Gateway(finds=bool(claim.reference), recognises=True)
-    record = settler(messenger, on_unknown="assume_sent").settle(doubt(claim))
+    record = settled(messenger, claim, on_unknown="assume_sent").record
     assert record is not None
     assert (record.phase, record.evidence) == (Phase.ASSUMED_SENT, Evidence.ASSUMED)
     assert "repeat" not in messenger.steps
 
 
-def test_to_fail_names_the_batch_its_reference_and_the_choices() -> None:
-    with pytest.raises(SendOutcomeUnknownError) as caught:
-        settler(Gateway()).settle(doubt())
-    told = str(caught.value)
-    assert told.startswith(
-        "on_unknown: batch 5 (2 recipients, reference k3v9x0q2w7ha) is in doubt: the worker died"
-    )
-    assert "on_unknown='assume_sent'" in told
-    assert "on_unknown='resend'" in told
-    assert "+336" not in told
+def test_a_doubt_whose_recipients_are_not_known_asks_nothing() -> None:
+    messenger = Gateway(finds=True, recognises=True, taken=[CLAIM.reference])
+    [verdict] = settler(messenger).settle([doubt(recipients=())])
+    assert verdict.record is None
+    assert verdict.ask_in is not None
+    assert not messenger.steps
 
 
-def test_a_batch_without_a_reference_says_so() -> None:
-    assert str(doubt(replace(CLAIM, reference=""))) == "batch 5 (2 recipients, reference not known)"
+# The user's choice
+
+
+def test_to_resend_leaves_the_sending_to_the_loop() -> None:
+    messenger = Gateway()
+    verdict = settled(messenger, on_unknown="resend")
+    assert verdict == Verdict(verdict.doubt, is_to_be_sent=True)
+    assert not messenger.steps
 
 
 def test_to_assume_records_what_a_sensor_can_ask_by(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)
-    record = settler(Gateway(finds=True), on_unknown="assume_sent").settle(doubt())
+    record = settled(Gateway(finds=True), on_unknown="assume_sent").record
     assert record == replace(
         CLAIM, phase=Phase.ASSUMED_SENT, tag="tag-k3v9x0q2w7ha", evidence=Evidence.ASSUMED
     )
@@ -208,14 +339,140 @@ def test_to_assume_records_what_a_sensor_can_ask_by(caplog: pytest.LogCaptureFix
     assert "+336" not in caplog.text
 
 
-def test_to_resend_leaves_the_sending_to_the_loop() -> None:
-    messenger = Gateway()
-    assert settler(messenger, on_unknown="resend").settle(doubt()) is None
+# What resend_unlisted believes: whether a look-up lists nothing, was answered, is allowed to disprove, and comes late
+# enough after the last claim.
+UNLISTED = [
+    ({}, OLD, True),
+    ({}, replace(OLD, at=(NOW - timedelta(minutes=15)).isoformat()), True),
+    ({}, replace(OLD, at=(NOW - timedelta(minutes=14, seconds=59)).isoformat()), False),
+    ({}, CLAIM, False),
+    ({}, replace(OLD, again_at=NOW.isoformat()), False),
+    ({}, replace(OLD, at=None), False),
+    ({}, replace(OLD, reference=""), False),
+    ({"disproves": False}, OLD, False),
+    ({"finds": False}, OLD, False),
+    ({"taken": [CLAIM.reference]}, OLD, False),
+    ({"trouble_asked": [None, None, RetryableNotSentError("no connection")]}, OLD, False),
+    ({"trouble_asked": [RetryableNotSentError("no connection"), None, None]}, OLD, True),
+    ({"trouble_asked": [Proof(Evidence.LOOK_UP, 0), None, None]}, OLD, False),
+]
+
+
+@pytest.mark.parametrize(("gateway", "claim", "sends"), UNLISTED)
+def test_what_a_gateway_does_not_list_is_sent_again_only_where_that_can_be_believed(
+    gateway: dict[str, Any], claim: BatchRecord, sends: bool
+) -> None:
+    messenger = Gateway(**{"finds": True, "disproves": True, **gateway})
+    assert settled(messenger, claim, on_unknown="resend_unlisted").is_to_be_sent is sends
+    for choice in ("fail", "assume_sent"):
+        messenger = Gateway(**{"finds": True, "disproves": True, **gateway})
+        assert not settled(messenger, claim, on_unknown=choice).is_to_be_sent
+
+
+@pytest.mark.parametrize(
+    ("age", "ask_in"),
+    [(0, FEWEST_SECONDS), (29, FEWEST_SECONDS), (100, 100), (300, MOST_SECONDS), (500, MOST_SECONDS), (700, 201),
+     (890, FEWEST_SECONDS), (900, None), (4000, None), (-60, FEWEST_SECONDS)],
+)  # fmt: skip
+def test_a_young_batch_is_asked_about_again_when_it_is_worth_it(age: float, ask_in: float | None) -> None:
+    """And never so soon that a wait for it is not handed to the triggerer."""
+    claim = replace(CLAIM, at=(NOW - timedelta(seconds=age)).isoformat())
+    assert settled(Gateway(finds=True), claim).ask_in == ask_in
+    assert settled(Gateway(finds=False), claim).ask_in is None
+
+
+# Disputes
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+def test_what_is_disputed_is_proven_by_a_look_up_and_keeps_nothing_of_what_its_answer_said(
+    choice: Any,
+) -> None:
+    messenger = Gateway(finds=True, taken=[CLAIM.reference])
+    record = settled(messenger, DISPUTED, on_unknown=choice).record
+    assert record == proven(OLD, Evidence.LOOK_UP, tag="tag-k3v9x0q2w7ha")
+
+
+def test_what_is_disputed_is_not_repeated() -> None:
+    messenger = Gateway(recognises=True)
+    assert settled(messenger, DISPUTED).record is None
     assert not messenger.steps
 
 
-@pytest.mark.parametrize("choice", ["fail", "assume_sent", "resend"])
-def test_a_look_up_that_is_stopped_decides_nothing(choice: Any) -> None:
-    messenger = Gateway(finds=True, trouble_asked=[CampaignInterruptedError("stopped")])
-    with pytest.raises(CampaignInterruptedError):
-        settler(messenger, on_unknown=choice).settle(doubt())
+def test_what_is_disputed_can_be_assumed_sent_once_and_for_all() -> None:
+    record = settled(Gateway(), DISPUTED, on_unknown="assume_sent").record
+    assert record == replace(OLD, phase=Phase.ASSUMED_SENT, at=NOW.isoformat(), evidence=Evidence.ASSUMED)
+
+
+# What is said of what is still in doubt
+
+
+def verdict_of(reference: str = CLAIM.reference, index: int = 4, **more: Any) -> Verdict:
+    why = more.pop("why", "the worker died")
+    return Verdict(doubt(replace(CLAIM, reference=reference), index, why=why), **more)
+
+
+def test_to_fail_names_the_batch_its_reference_and_the_choices() -> None:
+    error = unsettled([verdict_of()], None)
+    assert isinstance(error, SendOutcomeUnknownError)
+    told = str(error)
+    assert told.startswith(
+        "on_unknown: batch 5 (2 recipients, reference k3v9x0q2w7ha) is in doubt: the worker died"
+    )
+    assert "on_unknown='assume_sent' if it was sent" in told
+    assert "on_unknown='resend'" in told
+    assert "One on_unknown decides on all that are in doubt" in told
+    assert "+336" not in told
+    assert ends_retries(error)
+
+
+def test_every_batch_in_doubt_is_named_and_each_reason_once() -> None:
+    error = unsettled(
+        [verdict_of("a", 0), verdict_of("b", 3), verdict_of("c", 7, why="the answer was lost")], None
+    )
+    assert (
+        "batch 1 (2 recipients, reference a), batch 4 (2 recipients, reference b), batch 8 (2 recipients, reference c) "
+        "are in doubt: the worker died; the answer was lost. Look them up"
+    ) in str(error)
+
+
+@pytest.mark.parametrize(
+    ("indexes", "named"),
+    [
+        ([0], "batch 1 (2 recipients, reference not known) is"),
+        ([0, 1, 2], "batches 1 to 3 (6 recipients, reference not known) are"),
+        ([4, 0, 1, 7, 8], "batches 1 to 2, 5, 8 to 9 (10 recipients, reference not known) are"),
+    ],
+)
+def test_batches_without_a_reference_are_named_together(indexes: list[int], named: str) -> None:
+    error = unsettled([verdict_of("", index, why="not told") for index in indexes], "try 1 left no trace")
+    assert f"on_unknown: {named} in doubt: try 1 left no trace." in str(error)
+    assert "not told" not in str(error)
+
+
+def test_batches_with_and_without_a_reference_are_told_apart() -> None:
+    error = unsettled([verdict_of("a", 0), verdict_of("", 1)], "try 1 left no trace")
+    assert (
+        "batch 1 (2 recipients, reference a), batch 2 (2 recipients, reference not known) are in doubt: the worker "
+        "died; try 1 left no trace"
+    ) in str(error)
+
+
+def test_while_a_gateway_may_still_come_to_know_one_of_them_a_retry_asks_it_again() -> None:
+    error = unsettled(
+        [verdict_of("a", 0), verdict_of("b", 1, ask_in=200.0), verdict_of("c", 2, ask_in=40.0)], None
+    )
+    assert isinstance(error, OutcomePendingError)
+    assert error.retry_after == 40
+    assert not ends_retries(error)
+    assert "batch 1 (2 recipients, reference a), batch 2" in str(error)
+    assert "a retry asks it again; nothing is sent twice" in str(error)
+    assert "on_unknown" not in str(error)
+
+
+def test_a_batch_without_a_reference_says_so() -> None:
+    assert str(doubt(replace(CLAIM, reference=""))) == "batch 5 (2 recipients, reference not known)"
+
+
+def test_nobody_in_a_doubt_is_shown() -> None:
+    assert "+336" not in repr(doubt())

@@ -12,7 +12,7 @@ import pytest
 from airflow_provider_voicepartner.exceptions import BudgetExceededError, SendOutcomeUnknownError
 from airflow_provider_voicepartner.gateways.model import Receipt
 from airflow_provider_voicepartner.sending.ledger import OnUnknown
-from tests.sending.test_campaign import SIZE, attempt, campaign, first_of
+from tests.support.campaigns import SIZE, attempt, campaign, first_of
 from tests.support.messenger import CrashError, Crashes, CrashingStore, FakeMessenger
 from tests.support.tasks import FakeStore
 

@@ -1,0 +1,207 @@
+"""A campaign that is told to stop, or is interrupted: what is under way lands, and nothing more leaves."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+
+from airflow_provider_voicepartner.exceptions import (
+    CampaignInterruptedError,
+    SendOutcomeUnknownError,
+)
+from airflow_provider_voicepartner.sending.lanes import Lanes
+from airflow_provider_voicepartner.sending.records import Phase
+from airflow_provider_voicepartner.sending.stop import StopSign
+from tests.support.campaigns import (
+    SIZE,
+    attempt,
+    campaign,
+    stopping,
+)
+from tests.support.ledgers import phases
+from tests.support.messenger import (
+    CountingStore,
+    CrashError,
+    FakeMessenger,
+    FakeTurnstile,
+)
+from tests.support.servers import FakeTime
+from tests.support.tasks import FakeStore
+
+# Somebody says stop
+
+
+@pytest.mark.parametrize("lanes", [1, 3])
+def test_a_stop_sign_lets_land_what_is_under_way_and_claims_nothing_more(lanes: int) -> None:
+    store, stop = CountingStore(), StopSign()
+    messenger = FakeMessenger(check=stopping(stop, 2))
+    with pytest.raises(CampaignInterruptedError, match=r"stopped as asked, after [3-5] of 9 batches"):
+        attempt(messenger, store, campaign(9, max_in_flight=lanes), stop=stop)
+    left = phases(store)
+    assert set(left.values()) == {"sent"}
+    assert len(left) <= 2 + lanes
+    assert len(messenger.messaged) == SIZE * len(left)
+    messenger.check = lambda first: None
+    attempt(messenger, store, campaign(9, max_in_flight=lanes), try_number=2)
+    assert set(messenger.messaged.values()) == {1}
+    assert len(messenger.messaged) == 9 * SIZE
+
+
+def test_a_stop_sign_while_the_last_batch_is_under_way_changes_nothing() -> None:
+    store, stop = FakeStore(), StopSign()
+    records = attempt(FakeMessenger(check=stopping(stop, 2)), store, campaign(3), stop=stop)
+    assert stop.is_up
+    assert [record.phase for record in records] == [Phase.SENT] * 3
+
+
+def test_a_stop_sign_gives_what_is_under_way_its_time_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Airflow kills a task a minute after it asked it to stop."""
+    monkeypatch.setattr("airflow_provider_voicepartner.sending.campaign.GRACE_SECONDS", 0.01)
+    store, stop, answers = FakeStore(), StopSign(), threading.Event()
+
+    def check(first: str) -> None:
+        stop.raise_()
+        assert answers.wait(10)
+
+    with pytest.raises(CampaignInterruptedError, match="0 of 3 batches"):
+        attempt(FakeMessenger(check=check), store, campaign(3), stop=stop)
+    assert phases(store) == {0: "claimed"}
+    answers.set()
+
+
+def test_a_stop_sign_ends_the_settling_of_a_doubt_and_leaves_it_in_doubt() -> None:
+    store, stop = FakeStore(), StopSign()
+    with pytest.raises(SendOutcomeUnknownError):
+        attempt(FakeMessenger(failures=[SendOutcomeUnknownError("lost")]), store, campaign(2))
+    messenger = FakeMessenger(finds=True, recognises=True)
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        stop.raise_()
+
+    with pytest.raises(CampaignInterruptedError):
+        attempt(messenger, store, campaign(2), try_number=2, stop=stop, sleep=sleep)
+    assert len(slept) == 1
+    assert slept[0] <= 0.5
+    assert phases(store) == {0: "claimed"}
+    assert not messenger.messaged
+
+
+def test_a_batch_that_is_stopped_before_it_left_is_not_in_doubt() -> None:
+    store = FakeStore()
+    messenger = FakeMessenger(failures=[CampaignInterruptedError("stopped in a wait for the rate limit")])
+    with pytest.raises(CampaignInterruptedError):
+        attempt(messenger, store, campaign(2))
+    assert phases(store) == {0: "refused"}
+    attempt(messenger, store, campaign(2), try_number=2)
+    assert set(messenger.messaged.values()) == {1}
+
+
+def test_a_stop_sign_ends_a_wait_for_the_rate_limit_and_gives_the_turn_back() -> None:
+    time, stop, store = FakeTime(), StopSign(), FakeStore()
+    turnstile = FakeTurnstile(time, gap=3600)
+
+    def sleep(seconds: float) -> None:
+        time.sleep(seconds)
+        if len(time.slept) == 3:
+            stop.raise_()
+
+    with pytest.raises(CampaignInterruptedError):
+        attempt(
+            FakeMessenger(), store, campaign(), turnstile=turnstile, sleep=sleep, clock=lambda: time.moment,
+            stop=stop,
+        )  # fmt: skip
+    assert len(time.slept) == 3
+    assert max(time.slept) <= 0.5  # so soon is a stop seen
+    assert turnstile.given_back == turnstile.taken[1:]
+    assert phases(store) == {0: "sent"}
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, TimeoutError, CrashError])
+def test_an_interrupt_in_the_middle_lets_land_what_is_under_way(error: type[BaseException]) -> None:
+    """A time-out or a signal handler raises wherever the main thread is."""
+    store, entered, answers = FakeStore(), threading.Event(), threading.Event()
+
+    def check(first: str) -> None:
+        entered.set()
+        assert answers.wait(10)
+
+    messenger, turnstile = FakeMessenger(check=check), FakeTurnstile(FakeTime())
+
+    def clock() -> float:
+        if phases(store) == {0: "claimed"}:
+            assert entered.wait(10)
+            answers.set()
+            raise error
+        return turnstile.time.moment
+
+    with pytest.raises(error):
+        attempt(messenger, store, campaign(9, max_in_flight=3), turnstile=turnstile, clock=clock)
+    assert phases(store) == {0: "sent"}
+    assert len(messenger.messaged) == SIZE
+    assert turnstile.given_back == turnstile.taken[1:]
+    attempt(messenger, store, campaign(9, max_in_flight=3), try_number=2)
+    assert set(messenger.messaged.values()) == {1}
+    assert len(messenger.messaged) == 9 * SIZE
+
+
+def test_what_is_still_unanswered_after_the_grace_stays_in_doubt(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("airflow_provider_voicepartner.sending.campaign.GRACE_SECONDS", 0.01)
+    store, answers = FakeStore(), threading.Event()
+    messenger = FakeMessenger(check=lambda first: answers.wait(10) and None)
+    turnstile = FakeTurnstile(FakeTime())
+
+    def clock() -> float:
+        if phases(store):
+            raise KeyboardInterrupt
+        return turnstile.time.moment
+
+    with pytest.raises(KeyboardInterrupt):
+        attempt(messenger, store, campaign(2, max_in_flight=2), turnstile=turnstile, clock=clock)
+    assert phases(store) == {0: "claimed"}
+    answers.set()
+
+
+def test_what_was_told_to_stop_gets_its_time_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not once more when the campaign falls: Airflow kills a task a minute after it asked it to stop."""
+    monkeypatch.setattr("airflow_provider_voicepartner.sending.campaign.GRACE_SECONDS", 0.01)
+    given: list[float] = []
+    wait_for_all = Lanes.wait_for_all
+
+    def noting(lanes: Lanes, tasks: Any, seconds: float) -> None:
+        given.append(seconds)
+        wait_for_all(lanes, tasks, seconds)
+
+    monkeypatch.setattr(Lanes, "wait_for_all", noting)
+    stop, answers = StopSign(), threading.Event()
+
+    def check(first: str) -> None:
+        stop.raise_()
+        assert answers.wait(10)
+
+    with pytest.raises(CampaignInterruptedError):
+        attempt(FakeMessenger(check=check), FakeStore(), campaign(3), stop=stop)
+    assert max(given) <= 0
+    answers.set()
+
+
+def test_a_campaign_that_falls_tells_its_waiting_lanes(monkeypatch: pytest.MonkeyPatch) -> None:
+    store, stop = FakeStore(), StopSign()
+    waiting, never = threading.Event(), threading.Event()
+    sleep = stop.sleeper(lambda seconds: waiting.set() or (never.wait(0.01) and None))
+    messenger = FakeMessenger(check=lambda first: sleep(600))
+    turnstile = FakeTurnstile(FakeTime())
+
+    def clock() -> float:
+        if phases(store):
+            assert waiting.wait(10)
+            raise KeyboardInterrupt
+        return turnstile.time.moment
+
+    with pytest.raises(KeyboardInterrupt):
+        attempt(messenger, store, campaign(2, max_in_flight=2), turnstile=turnstile, clock=clock, stop=stop)
+    assert phases(store) == {0: "refused"}
+    assert stop.is_up

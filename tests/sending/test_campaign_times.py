@@ -1,0 +1,260 @@
+"""A campaign and its times: turns at the rate limit, and a planned time that passes on the way."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from airflow_provider_voicepartner.exceptions import (
+    ConfigurationError,
+    RejectedError,
+    RetryableNotSentError,
+    SendOutcomeUnknownError,
+)
+from airflow_provider_voicepartner.sending.records import Phase
+from tests.support.campaigns import (
+    SIZE,
+    attempt,
+    campaign,
+    first_of,
+    paced,
+    record_of,
+)
+from tests.support.ledgers import phases
+from tests.support.messenger import (
+    NOW,
+    FakeMessenger,
+    FakeTurnstile,
+)
+from tests.support.servers import FakeTime
+from tests.support.tasks import FakeStore
+
+# The rate limit
+
+
+def test_a_batch_that_waits_for_its_turn_is_not_claimed() -> None:
+    time, store = FakeTime(), FakeStore()
+    turnstile, messenger = FakeTurnstile(time), FakeMessenger()
+    left: list[float] = []
+    messenger.check = lambda first: left.append(time.moment)
+
+    def sleep(seconds: float) -> None:
+        assert "claimed" not in phases(store).values()
+        time.sleep(seconds)
+
+    paced(turnstile, messenger, store, campaign(4), sleep=sleep)
+    assert left == turnstile.taken
+    assert [at - left[0] for at in left] == [0, 10, 20, 30]
+    assert not turnstile.confirmed  # who sends does so, right before the request leaves
+    assert [turn.ticket for turn in messenger.turns] == turnstile.taken
+    assert not turnstile.given_back
+    assert [record_of(store, n)["at"] for n in range(4)] == [
+        datetime.fromtimestamp(at, NOW.tzinfo).isoformat() for at in left
+    ]
+
+
+def test_a_turn_that_is_too_far_hands_the_campaign_back_with_the_time_to_wait() -> None:
+    time, store, messenger = FakeTime(), FakeStore(), FakeMessenger()
+    turnstile = FakeTurnstile(time, gap=600)
+    with pytest.raises(
+        RetryableNotSentError, match=r"rate limit: the next batch may leave in 600 s"
+    ) as caught:
+        paced(turnstile, messenger, store, campaign(3, longest_wait=30))
+    assert caught.value.retry_after == 600
+    assert phases(store) == {0: "sent"}
+    assert not time.slept
+    time.sleep(600)
+    with pytest.raises(RetryableNotSentError):
+        paced(turnstile, messenger, store, campaign(3, longest_wait=30), try_number=1)
+    assert phases(store) == {0: "sent", 1: "sent"}
+    assert set(messenger.messaged.values()) == {1}
+
+
+def test_a_turn_of_a_batch_that_cannot_leave_is_given_back() -> None:
+    time, store, answers = FakeTime(), FakeStore(), threading.Event()
+    failure = RejectedError("no credit")
+    messenger = FakeMessenger(trouble={first_of(0): [failure]}, check=lambda first: answers.wait(10) and None)
+    turnstile = FakeTurnstile(time)
+
+    def clock() -> float:
+        if phases(store):
+            answers.set()
+        return time.moment
+
+    with pytest.raises(RejectedError):
+        attempt(messenger, store, campaign(3, max_in_flight=2), turnstile=turnstile, clock=clock)
+    assert turnstile.given_back == turnstile.taken[1:] != []
+
+
+def test_a_claim_that_cannot_be_written_gives_its_turn_back_and_sends_nothing() -> None:
+    store, messenger = FakeStore(), FakeMessenger()
+    turnstile = FakeTurnstile(FakeTime(), gap=0)
+    turnstile.check = lambda taken: setattr(store, "fenced", True)
+    with pytest.raises(PermissionError):
+        paced(turnstile, messenger, store, campaign(3, max_in_flight=3))
+    assert turnstile.given_back == turnstile.taken
+    assert len(turnstile.taken) == 3
+    assert not messenger.messaged
+
+
+class FullStore(FakeStore):
+    """Loses one write: that of the second page, the first time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.failures = 1
+
+    def set(self, key: str, value: Any, **more: Any) -> None:
+        if key == key_of(50) and self.failures:
+            self.failures -= 1
+            raise ConnectionError("the state store is gone")
+        super().set(key, value, **more)
+
+
+def test_claims_of_which_one_could_not_be_written_are_taken_back_and_not_in_doubt() -> None:
+    """Two claims on two pages are two writes, of which the second may fail; neither batch has left then."""
+    store, messenger = FullStore(), FakeMessenger()
+    with pytest.raises(ConnectionError):
+        attempt(
+            messenger, store, campaign(52, max_in_flight=7)
+        )  # 7 times 7 is 49: the eighth claim spans pages
+    assert set(phases(store).values()) == {"sent", "refused"}
+    assert phases(store)[49] == "refused"
+    attempt(messenger, store, campaign(52), try_number=2)
+    assert set(messenger.messaged.values()) == {1}
+    assert len(messenger.messaged) == 52 * SIZE
+
+
+def test_a_turnstile_that_breaks_does_not_hide_why_the_campaign_stopped() -> None:
+    store, answers = FakeStore(), threading.Event()
+    messenger = FakeMessenger(
+        trouble={first_of(0): [RejectedError("no credit")]},
+        check=lambda first: answers.wait(10) and None,
+    )
+
+    class Broken(FakeTurnstile):
+        def give_back(self, turn: Any) -> None:
+            raise ConnectionError("the store is gone")
+
+    turnstile = Broken(FakeTime())
+
+    def clock() -> float:
+        if phases(store):
+            answers.set()
+        return turnstile.time.moment
+
+    with pytest.raises(RejectedError):
+        attempt(messenger, store, campaign(3, max_in_flight=2), turnstile=turnstile, clock=clock)
+
+
+def test_a_store_that_fails_in_the_middle_stops_the_campaign_with_its_records() -> None:
+    class Broken(FakeTurnstile):
+        def take_turn(self, endpoint: str, longest_wait: float | None) -> Any:
+            if self.taken:
+                raise ConnectionError("gone")
+            return super().take_turn(endpoint, longest_wait)
+
+    store, messenger = FakeStore(), FakeMessenger()
+    with pytest.raises(ConnectionError):
+        paced(Broken(FakeTime()), messenger, store, campaign(3))
+    assert phases(store) == {0: "sent"}
+
+
+def test_nobody_with_a_turn_waits_while_an_older_doubt_is_settled() -> None:
+    """Looking up takes seconds; a request that left so late would run into the turns of others."""
+    time, store = FakeTime(), FakeStore()
+    messenger = FakeMessenger(finds=True, trouble={first_of(0): [RetryableNotSentError("429")]})
+    messenger.lost[first_of(1)] = SendOutcomeUnknownError("lost")
+    with pytest.raises((RetryableNotSentError, SendOutcomeUnknownError)):
+        attempt(
+            FakeMessenger(trouble=messenger.trouble, lost=messenger.lost), store, campaign(3, max_in_flight=2)
+        )
+    assert phases(store) == {0: "refused", 1: "claimed"}
+    left: list[float] = []
+    messenger.check = lambda first: left.append(time.moment)
+    turnstile = FakeTurnstile(time, gap=0)
+    with pytest.raises(SendOutcomeUnknownError, match="batch 2 "):
+        paced(turnstile, messenger, store, campaign(3, max_in_flight=2), try_number=2)
+    assert left == turnstile.taken[:1]
+    assert sum(time.slept) >= 7  # the look-ups came after it
+
+
+# A planned time that passes on the way
+
+
+class StrictMessenger(FakeMessenger):
+    """Takes no time that has passed, as every gateway's builder, and notes for when each batch was built."""
+
+    def __init__(self, time: FakeTime, **more: Any) -> None:
+        super().__init__(**more)
+        self.time, self.planned = time, []
+
+    def build_batch(self, *args: Any, send_at: datetime | None = None, **more: Any) -> Any:
+        if send_at is not None and send_at <= self.time.now():
+            raise ConfigurationError("send_at: is in the past")
+        self.planned.append(send_at)
+        return super().build_batch(*args, send_at=send_at, **more)
+
+
+def test_a_time_that_passes_on_the_way_strands_nobody_without_a_word() -> None:
+    time, store = FakeTime(), FakeStore()
+    messenger, turnstile = StrictMessenger(time, recognises=True), FakeTurnstile(time, gap=40)
+    planned = campaign(5, send_at=time.now() + timedelta(seconds=100))
+    with pytest.raises(ConfigurationError, match=r"has passed, and 1 of 5 batches.*on_late='send_now'"):
+        paced(turnstile, messenger, store, planned)
+    assert messenger.messaged.total() == 4 * SIZE  # the fourth was built in time
+    with pytest.raises(ConfigurationError, match=r"1 of 5 batches had not left.*Leave send_at as it is"):
+        paced(turnstile, messenger, store, planned, try_number=2)
+    with pytest.raises(ConfigurationError, match="has changed since"):
+        paced(turnstile, messenger, store, replace(planned, send_at=None), try_number=3)
+    records = paced(turnstile, messenger, store, replace(planned, on_late="send_now"), try_number=4)
+    assert [record.phase for record in records] == [Phase.SENT] * 5
+    assert messenger.messaged.total() == 5 * SIZE
+    assert set(messenger.messaged.values()) == {1}
+    assert messenger.planned == [planned.send_at] * 4 + [None]
+
+
+def test_what_is_late_may_leave_at_once_without_a_second_attempt(caplog: pytest.LogCaptureFixture) -> None:
+    time = FakeTime()
+    messenger, turnstile = StrictMessenger(time), FakeTurnstile(time, gap=40)
+    planned = campaign(6, send_at=time.now() + timedelta(seconds=100), on_late="send_now")
+    paced(turnstile, messenger, FakeStore(), planned)
+    assert messenger.messaged.total() == 6 * SIZE
+    assert messenger.planned == [planned.send_at] * 4 + [None] * 2
+    assert caplog.text.count("send_at has passed; what is left is sent at once") == 1
+
+
+def test_a_time_that_had_passed_before_anything_was_sent_may_be_changed() -> None:
+    time, store = FakeTime(), FakeStore()
+    planned = campaign(2, send_at=time.now())
+    messenger = StrictMessenger(time)
+    with pytest.raises(
+        ConfigurationError, match=r"^send_at: .* is in the past, and nothing was sent; give a later"
+    ):
+        paced(FakeTurnstile(time), messenger, store, planned)
+    later = replace(planned, send_at=time.now() + timedelta(hours=1))
+    paced(FakeTurnstile(time), messenger, store, later, try_number=2)
+    assert messenger.messaged.total() == 2 * SIZE
+
+
+@pytest.mark.parametrize(("on_late", "settled"), [("send_now", True), ("fail", False)])
+def test_a_doubt_of_which_the_time_has_passed_is_settled_by_a_repeat_only_if_it_may_leave_now(
+    on_late: Any, settled: bool
+) -> None:
+    time, store = FakeTime(), FakeStore()
+    messenger = StrictMessenger(time, trouble={first_of(0): [SendOutcomeUnknownError("lost")] * 2})
+    planned = campaign(1, send_at=time.now() + timedelta(seconds=100), on_late=on_late)
+    with pytest.raises(SendOutcomeUnknownError):
+        paced(FakeTurnstile(time), messenger, store, planned)
+    time.sleep(200)
+    messenger.recognises, messenger.trouble = True, {}
+    if settled:
+        paced(FakeTurnstile(time), messenger, store, planned, try_number=2)
+    else:
+        with pytest.raises(SendOutcomeUnknownError):
+            paced(FakeTurnstile(time), messenger, store, planned, try_number=2)
+    assert messenger.messaged.total() == (SIZE if settled else 0)

@@ -1,0 +1,92 @@
+"""Campaigns of a few people, and attempts at them, for tests of the loop that sends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from airflow_provider_voicepartner.gateways.model import Recipient, SmsMessage
+from airflow_provider_voicepartner.gateways.wire import Credentials
+from airflow_provider_voicepartner.sending.campaign import Campaign, CampaignSender
+from airflow_provider_voicepartner.sending.fingerprint import fingerprint
+from airflow_provider_voicepartner.sending.memory import Memory
+from airflow_provider_voicepartner.sending.records import BatchRecord
+from airflow_provider_voicepartner.sending.stop import StopSign
+from tests.support.ledgers import known, registered
+from tests.support.messenger import NOW, FakeMessenger, FakeTurnstile
+
+KEY, TEXT = "planted-key-4711", "Le texte planté de Zoé"
+CREDENTIALS = Credentials(api_key=KEY)
+SIZE = 2
+"""Recipients a batch: the loop does not care, and 500 are tried elsewhere."""
+
+
+def people(count: int, start: int = 0) -> tuple[Recipient, ...]:
+    """Return so many different people, from one on."""
+    return tuple(Recipient(f"+336{start + index:08}", {"name": "Zoé"}) for index in range(count))
+
+
+def first_of(batch: int) -> str:
+    """Return the first number of a batch."""
+    return people(1, batch * SIZE)[0].phone_number
+
+
+def campaign(batches: int = 3, start: int = 0, **settings: Any) -> Campaign:
+    """Return a campaign of so many batches, one under way at once unless the test says otherwise."""
+    everybody = people(batches * SIZE, start)
+    cut = tuple(everybody[at : at + SIZE] for at in range(0, len(everybody), SIZE))
+    return of_batches(cut, **{"max_in_flight": 1, **settings})
+
+
+def of_batches(batches: Any, **settings: Any) -> Campaign:
+    """Return a campaign of given batches."""
+    message = SmsMessage(text=TEXT)
+    everybody = [recipient for batch in batches for recipient in batch]
+    mark = fingerprint("smspartner", CREDENTIALS, message, everybody, settings.get("send_at"))
+    return Campaign(message=message, batches=batches, recipients=len(everybody), fingerprint=mark, **settings)
+
+
+def attempt(
+    messenger: Any,
+    state: Any,
+    campaign: Campaign,
+    *,
+    try_number: int = 1,
+    memories: Sequence[Memory] = (),
+    **settings: Any,
+) -> list[BatchRecord]:
+    """
+    Make one attempt at a campaign, with what earlier ones left.
+
+    :param state: Airflow's task state store; None before Airflow 3.3.
+    :param memories: others.
+    """
+    ledger = registered(state, *memories, try_number=try_number)
+    settings = {"now": lambda: NOW, "sleep": lambda seconds: None} | settings
+    return CampaignSender(messenger=messenger, ledger=ledger, **settings).send(campaign)
+
+
+def paced(
+    turnstile: FakeTurnstile, messenger: FakeMessenger, state: Any, wanted: Campaign, **settings: Any
+) -> list[BatchRecord]:
+    """Make one attempt under a rate limit, by a clock that moves only when somebody sleeps."""
+    time = turnstile.time
+    settings = {"sleep": time.sleep} | settings
+    return attempt(
+        messenger, state, wanted, turnstile=turnstile, clock=lambda: time.moment, now=time.now, **settings
+    )
+
+
+def record_of(state: Any, index: int) -> dict[str, Any]:
+    """Return what is kept of a batch."""
+    return known(state)[index].to_json()
+
+
+def stopping(stop: StopSign, batch: int) -> Callable[[str], None]:
+    """Return a check that raises a stop sign while a batch is delivered."""
+
+    def check(first: str) -> None:
+        if first == first_of(batch):
+            stop.raise_()
+
+    return check
