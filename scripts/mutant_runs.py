@@ -16,7 +16,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import CodeType
 from typing import Any
@@ -150,6 +150,10 @@ class Finder(importlib.abc.MetaPathFinder):
         return importlib.util.spec_from_file_location(fullname, self._path, loader=loader)
 
 
+BROKEN = 70
+"""The exit code of a fork that did not get as far as to run tests."""
+
+
 def in_a_fork(work: Callable[[], int], seconds: float) -> int | None:
     """
     Run something in a fork, which is killed with all that it started.
@@ -159,7 +163,7 @@ def in_a_fork(work: Callable[[], int], seconds: float) -> int | None:
     sys.stdout.flush()
     child = os.fork()
     if child == 0:
-        code = 70
+        code = BROKEN
         try:
             os.setsid()
             code = work()
@@ -228,8 +232,7 @@ class Run:
         answer = self.scratch / "answer.json"
         code = in_a_fork(lambda: work(answer), seconds=3600)
         if code != 0:
-            log = (self.scratch / "log").read_text(encoding="utf-8").splitlines()
-            raise SystemExit("\n".join([f"The tests fail without any mutant ({code}):", *log[-30:]]))
+            raise SystemExit(f"The tests fail without any mutant ({code}):\n{self._tail()}")
         return json.loads(answer.read_text(encoding="utf-8"))
 
     def _list_imports(self, answer: Path) -> int:
@@ -275,10 +278,20 @@ class Run:
         home = getattr(sys.modules.get(self.project.conftest or ""), "_home", None)
         if home is not None:
             # As a new process finds it: what one fork leaves in Airflow's home must not meet the next.
-            shutil.rmtree(home)
-            (home / "dags").mkdir(parents=True)
+            shutil.rmtree(home, ignore_errors=True)
+            (home / "dags").mkdir(parents=True, exist_ok=True)
         os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = str(self.scratch / "hypothesis")
-        options = ["-q", "-x", "--tb=short", "-p", "no:cacheprovider", "-m", "not slow"]
+        options = [
+            "-q",
+            "-x",
+            "--tb=short",
+            "-p",
+            "no:cacheprovider",
+            "-m",
+            "not slow",
+            "-W",
+            "ignore::pytest.PytestAssertRewriteWarning",
+        ]
         return int(pytest.main([*options, *arguments], plugins=list(plugins)))
 
     def judge(self, mutant: Mutant, source: str) -> str:
@@ -309,5 +322,27 @@ class Run:
         code = in_a_fork(work, seconds)
         if code is None:
             return "timeout"
+        if code in (BROKEN, 4):
+            raise SystemExit(
+                f"Tests could not be run on {mutant.module}:{mutant.line} ({code}):\n{self._tail()}"
+            )
         # 5: no test was left to run.
         return "survived" if code in (0, 5) else "killed"
+
+    def check(self, mutant: Mutant, source: str) -> None:
+        """
+        Run some tests of a mutant without its fault, in the same way: what fails then would count as killed.
+
+        :raises SystemExit: they fail.
+        """
+        chosen = self.map.tests_of(mutant)[:20]
+        files = list(dict.fromkeys(name.split("::")[0] for name in chosen))
+        harmless = replace(mutant, span=(0, 0), new="")
+        if (
+            chosen
+            and self._fate(harmless, source, files, Chosen(chosen, is_rest=False), chosen) != "survived"
+        ):
+            raise SystemExit(f"Tests of {mutant.module} fail without any mutant:\n{self._tail()}")
+
+    def _tail(self) -> str:
+        return "\n".join((self.scratch / "log").read_text(encoding="utf-8").splitlines()[-30:])

@@ -112,6 +112,8 @@ def main(arguments: Sequence[str] | None = None, project: Project = PROJECT) -> 
         size = None if given.sample == "all" else int(given.sample)
         for module, drawn in sample(mutants, size, given.seed).items():
             fates[module] = Counter()
+            for mutant in drawn[:1]:
+                run.check(mutant, sources[module])
             for mutant in drawn:
                 fate = run.judge(mutant, sources[module])
                 fates[module][fate] += 1

@@ -232,6 +232,7 @@ class SendingOperator(BaseOperator):
         )
         from airflow_provider_voicepartner.operators.waiting import check_that_results_can_come
         from airflow_provider_voicepartner.sending.arguments import read_flag
+        from airflow_provider_voicepartner.sending.fingerprint import account_key
 
         if not read_flag("dry_run", self.is_dry_run):
             refuse_unshared_lists(context, ledger)
@@ -246,7 +247,8 @@ class SendingOperator(BaseOperator):
             if plan is None:
                 raise AirflowSkipException("nobody is left to send to, and on_empty is 'skip'")
             self._log_left_out(plan)
-            campaign = campaign_of(self, message, plan, longest_wait=longest_wait)
+            account = account_key(hook.conn_type, hook.credentials)
+            campaign = campaign_of(self, message, plan, longest_wait=longest_wait, account=account)
             limit = self.execution_timeout.total_seconds() if self.execution_timeout else None
             warn_of_a_long_campaign(plan, hook, message, limit, campaign.send_at)
             dry_run = read_flag("dry_run", self.is_dry_run)

@@ -101,8 +101,8 @@ def refuse_unshared_lists(context: Context, ledger: Ledger) -> None:
     problem = shared_store_problem(store_url(), conf.get("core", "executor", fallback=""))
     if ledger.other_stores:
         problem = (
-            "[voicepartner] store_url: an earlier attempt of this task wrote to another store, so not all machines share "
-            "one. Set it to one PostgreSQL database for all of them; until then rate limits are passed together"
+            "[voicepartner] store_url: an earlier attempt of this task wrote to another store, so not all machines "
+            "share one. Set it to one PostgreSQL database for all of them; until then rate limits are passed together"
         )
         log.warning("%s", problem)
     if problem is not None and is_mapped(context):

@@ -197,12 +197,18 @@ def _somebody(plan: CampaignPlan, on_empty: str) -> CampaignPlan | None:
 
 
 def campaign_of(
-    operator: SendingOperator, message: Message, plan: CampaignPlan, *, longest_wait: float | None
+    operator: SendingOperator,
+    message: Message,
+    plan: CampaignPlan,
+    *,
+    longest_wait: float | None,
+    account: bytes = b"",
 ) -> Campaign:
     """
     Put an operator's arguments together.
 
     :param longest_wait: seconds to wait for a turn before the campaign is handed back; None always waits.
+    :param account: see :func:`~airflow_provider_voicepartner.sending.fingerprint.account_key`.
     :raises ConfigurationError: naming the argument and the fix.
     """
     max_cost = read_money("max_cost", operator.max_cost)
@@ -221,6 +227,7 @@ def campaign_of(
         batches=PlannedBatches(plan),
         recipients=plan.recipients,
         fingerprint=plan.fingerprint,
+        account=account,
         send_at=read_send_at(operator.send_at),
         on_late=read_choice("on_late", operator.on_late, literals(OnLate)),
         max_cost=max_cost,

@@ -70,6 +70,7 @@ class Campaign:
     :param message: what is said.
     :param batches: 1 to 500 recipients each, all different.
     :param fingerprint: of all that; a retry that would send something else is told by it.
+    :param account: its own key for hashes, see :func:`~airflow_provider_voicepartner.sending.fingerprint.account_key`.
     :param recipients: how many there are in all batches together.
     :param send_at: aware; None sends at once.
     :param on_late: what to do with batches that have not left when ``send_at`` passes: ``fail``, or ``send_now``.
@@ -86,6 +87,7 @@ class Campaign:
     batches: Batches
     recipients: int
     fingerprint: str
+    account: bytes = field(default=b"", repr=False)
     send_at: datetime | None = None
     on_late: OnLate = "fail"
     max_cost: Decimal | None = None
@@ -141,7 +143,12 @@ class CampaignSender:
         :raises CampaignInterruptedError: ``stop`` was raised; what was sent is recorded.
         """
         self._check_choice(campaign)
-        self.ledger.open(campaign.fingerprint, len(campaign.batches), send_again=campaign.send_again)
+        self.ledger.open(
+            campaign.fingerprint,
+            len(campaign.batches),
+            send_again=campaign.send_again,
+            account=campaign.account,
+        )
         with closing(Lanes()) as lanes:
             run = _Run(sender=self, campaign=campaign, lanes=lanes)
             try:
@@ -195,6 +202,8 @@ class _Run:
             message=campaign.message,
             send_at=self.schedule.for_repeats,
             on_unknown=campaign.on_unknown,
+            planned=campaign.send_at,
+            is_same_account=sender.ledger.is_of_this_account,
             now=sender.now,
             sleep=sender.stop.sleeper(sender.sleep),
         )

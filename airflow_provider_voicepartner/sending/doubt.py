@@ -108,6 +108,8 @@ class DoubtSettler:
     :param message: what the campaign says.
     :param send_at: returns for when a repeat is to be sent, None for at once.
     :param on_unknown: the user's choice.
+    :param planned: when the campaign is to reach people, None for at once; before, a gateway may list nothing of it.
+    :param is_same_account: the claims were made with this very account and key; another one lists nothing of them.
     :param now: the present, aware; injected by tests.
     :param sleep: waits; injected by tests.
     """
@@ -117,6 +119,8 @@ class DoubtSettler:
     send_at: Callable[[], datetime | None]
     on_unknown: OnUnknown
     now: Callable[[], datetime]
+    planned: datetime | None = None
+    is_same_account: bool = True
     sleep: Callable[[float], None] = time.sleep
 
     def settle(self, doubts: Iterable[Doubt]) -> Iterator[Verdict]:
@@ -198,6 +202,9 @@ class DoubtSettler:
             log.warning("%s is in doubt: %s; on_unknown='resend' decides", doubt, doubt.why)
             return Verdict(doubt, is_to_be_sent=True)
         if self.on_unknown == "resend_unlisted" and ask_in is None and self._is_disproved(case):
+            held = self._held()
+            if held > 0:
+                return Verdict(doubt, ask_in=max(held, FEWEST_SECONDS))
             log.warning(
                 "%s is in doubt: %s; the gateway does not list it, which on_unknown='resend_unlisted' believes: it is "
                 "sent again",
@@ -210,7 +217,14 @@ class DoubtSettler:
         # Of a claim without a time nobody knows whether the gateway had enough of it.
         is_old = case.doubt.claim.at is not None
         is_asked = self._can_look_up(case.doubt) and self.messenger.can_disprove(self.message)
-        return is_old and is_asked and case.is_unlisted and case.proof is None
+        return is_old and is_asked and self.is_same_account and case.is_unlisted and case.proof is None
+
+    def _held(self) -> float:
+        """Return the seconds until a gateway must list what it was to send at a planned time."""
+        known_within = self.messenger.known_within(self.message)
+        if self.planned is None or known_within is None:
+            return 0.0
+        return (self.planned + known_within - self.now()).total_seconds()
 
     def ask_in(self, claim: BatchRecord) -> float | None:
         """Return the seconds after which to ask again; None once the gateway would know a batch that it had taken."""
@@ -310,7 +324,7 @@ def unsettled(verdicts: Sequence[Verdict], why_blind: str | None) -> VoicePartne
         )
     count = len(verdicts)
     reasons = dict.fromkeys(verdict.doubt.why for verdict in verdicts if verdict.doubt.claim.reference)
-    whys = "; ".join([*reasons, *([why_blind] if nameless and why_blind else [])])
+    whys = "; ".join([*reasons, *([why_blind] if why_blind else [])])
     what = f"{', '.join(named)} {'is' if count == 1 else 'are'} in doubt: {whys}"
     waits = [verdict.ask_in for verdict in verdicts if verdict.ask_in is not None]
     if waits:

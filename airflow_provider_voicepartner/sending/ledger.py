@@ -78,6 +78,8 @@ class Ledger:
         self.attempt = 1
         self.is_open = False
         """True once :meth:`open` has found nothing against it."""
+        self.is_of_this_account = False
+        """True where the campaign was begun with the same key of the same account, once it is open."""
         self._step = 0
         self._recalled: tuple[Recollection, ...] = ()
         self._plan: Plan | None = None
@@ -157,13 +159,21 @@ class Ledger:
             f"store, died before it began, or its state was discarded), so it cannot be known what it sent. {MENDS_IT}"
         )
 
-    def open(self, fingerprint: str, batches: int, *, send_again: str | None = None) -> None:
+    def open(
+        self,
+        fingerprint: str,
+        batches: int,
+        *,
+        send_again: str | None = None,
+        account: bytes | None = None,
+    ) -> None:
         """
         Begin, or go on where an earlier attempt stopped.
 
         :param fingerprint: of what this attempt would send.
         :param batches: how many batches that are.
         :param send_again: begin anew, once, if it differs from the text that the ledger knows.
+        :param account: the account's own key, for hashes; tells whether a look-up asks where earlier attempts sent.
         :raises ConfigurationError: when an earlier attempt sent, or may have sent, something else: a shifted list would
             otherwise send to some people twice and to others never.
         """
@@ -180,10 +190,12 @@ class Ledger:
                 send_again=mark or (before.send_again if before else None),
                 # The first try that may know of the generation that begins now.
                 since=min(self._missing, default=self._this.number),
+                account=account,
             )
             self._records = {}  # The plan travels with the first claim.
         else:
             self._catch_up()
+        self.is_of_this_account = account is not None and self._plan is not None and self._plan.is_of(account)
         self.is_open = True
 
     def _begins_anew(self, fingerprint: str, batches: int, mark: str | None) -> bool:
@@ -260,7 +272,8 @@ class Ledger:
         :param size: recipients in it.
         """
         record = self._records.get(position)
-        if record is None and self._missing:
+        # A refusal that is known here may be older than what a try without a trace sent.
+        if self._missing and (record is None or record.phase is Phase.REFUSED):
             return BatchRecord(phase=Phase.CLAIMED, reference="", size=size)
         return record
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -27,6 +28,7 @@ class Plan:
     :param salt: random, this campaign's own: no key of an account is in it, so a rotated key goes on with the rest.
     :param batches: how many.
     :param send_again: a short hash of the text that last made everything be sent again; None if there was none.
+    :param account: a hash of the account with the salt, in which no key can be found; None where that was not told.
     :param since: the first try whose traces tell what became of this generation.
     """
 
@@ -35,13 +37,25 @@ class Plan:
     salt: str
     batches: int
     send_again: str | None = None
+    account: str | None = None
     since: int = 1
 
     @classmethod
     def of(
-        cls, fingerprint: str, *, batches: int, generation: int, send_again: str | None, since: int
+        cls,
+        fingerprint: str,
+        *,
+        batches: int,
+        generation: int,
+        send_again: str | None,
+        since: int,
+        account: bytes | None = None,
     ) -> Plan:
-        """Make a plan with a salt of its own."""
+        """
+        Make a plan with a salt of its own.
+
+        :param account: the account's own key, for hashes.
+        """
         salt = secrets.token_hex(16)
         return cls(
             generation=generation,
@@ -49,12 +63,17 @@ class Plan:
             salt=salt,
             batches=batches,
             send_again=send_again,
+            account=None if account is None else _account(account, salt),
             since=since,
         )
 
     def is_about(self, fingerprint: str, batches: int) -> bool:
         """Say whether this is what an attempt would send."""
         return batches == self.batches and _hash(fingerprint, self.salt) == self.fingerprint
+
+    def is_of(self, account: bytes) -> bool:
+        """Say whether this was begun with the same key of the same account."""
+        return self.account == _account(account, self.salt)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON, unset values left out."""
@@ -78,6 +97,10 @@ class Plan:
         if plan is None or plan.batches < 0 or plan.generation < 1:
             raise unreadable("a plan")
         return plan
+
+
+def _account(key: bytes, salt: str) -> str:
+    return hmac.new(key, salt.encode(), hashlib.sha256).hexdigest()
 
 
 def _hash(fingerprint: str, salt: str) -> str:

@@ -142,7 +142,12 @@ class StoreMemory:
                 "a later attempt of this task has taken over, so this one sends nothing more; what it sent is recorded"
             )
         if is_new:
-            values = {**plan.to_json(), "send_again": plan.send_again, "campaign": campaign}
+            values = {
+                **plan.to_json(),
+                "send_again": plan.send_again,
+                "account": plan.account,
+                "campaign": campaign,
+            }
             connection.execute(self._sql.plan, {**values, "now": self._store.now(connection)})
         rows = [
             {
@@ -169,7 +174,7 @@ class StoreMemory:
 def _plan_of(row: Any) -> Plan | None:
     if not row.generation:
         return None
-    names = ("generation", "fingerprint", "salt", "batches", "send_again", "since")
+    names = ("generation", "fingerprint", "salt", "batches", "send_again", "account", "since")
     values = {name: getattr(row, name) for name in names}
     return Plan.from_json({name: value for name, value in values.items() if value is not None})
 
@@ -212,7 +217,7 @@ class _Statements:
         )
         self.plan = text(
             f"UPDATE {campaign.name} SET generation = :generation, fingerprint = :fingerprint, salt = :salt, "
-            "batches = :batches, send_again = :send_again, since = :since, at = :now "
+            "batches = :batches, send_again = :send_again, account = :account, since = :since, at = :now "
             "WHERE id = :campaign AND generation <= :generation"
         )
         self.batches = select(batch.c.position, batch.c.record).where(

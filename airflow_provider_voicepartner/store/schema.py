@@ -180,6 +180,7 @@ campaign: Final = Table(
     Column("fingerprint", String(64)),
     Column("salt", String(64)),
     Column("send_again", String(16)),
+    Column("account", String(64)),
     Column("since", Integer),
     Column("at", _Seconds, nullable=False),
     Index("voicepartner_campaign_task", "dag_id", "run_id", "task_id", "map_index", unique=True),

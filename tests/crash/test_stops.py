@@ -40,7 +40,9 @@ def finish_undisturbed(trial: Trial) -> None:
 def test_sigterm_at_every_instant_leaves_no_doubt(stage: Stage, way: Way, in_flight: int, cell: Cell) -> None:
     undisturbed = Trial(stage, way, in_flight=in_flight, cell=cell)
     points = undisturbed.attempt().points
-    for point in points:
+    # Before it has begun, nobody but Airflow's task state proves that nothing was sent.
+    first = 0 if cell.has_state else points.index("write store: after")
+    for point in points[first:]:
         trial = Trial(stage, way, in_flight=in_flight, cell=cell)
         stopped = trial.attempt({point: "terminate"})
         assert not stopped.claimed, trial.story()

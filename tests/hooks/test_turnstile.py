@@ -394,6 +394,7 @@ def test_a_campaign_at_the_documented_kind_of_limit_is_never_refused(
             turnstile.watch(request, response)
 
         hook.sender.watch = watch
+        hook.sender.turn = turnstile.waiting(time.sleep, None)
         sender = CampaignSender(
             messenger=hook,
             ledger=registered(FakeStore()),

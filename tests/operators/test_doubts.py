@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from airflow_provider_voicepartner.exceptions import OutcomePendingError, SendOutcomeUnknownError
+from airflow_provider_voicepartner.exceptions import (
+    ConfigurationError,
+    OutcomePendingError,
+    SendOutcomeUnknownError,
+)
 from airflow_provider_voicepartner.operators.sms import SendSmsOperator
+from airflow_provider_voicepartner.operators.voice import TtsCallOperator, VoicemailDropOperator
 from tests.operators.conftest import HookClock
-from tests.support.gateways import fault, sent
+from tests.support.gateways import fault, requests, sent
+from tests.support.servers import counting_server, never_answer
 from tests.support.tasks import FakeStore, TaskRun, context
 
 ANNA, BEN, CLEO = "+33612345678", "+33612345679", "+33612345680"
@@ -150,3 +157,67 @@ def test_the_listing_time_is_a_field_of_the_connection(
     lose(sandbox)
     with pytest.raises(SendOutcomeUnknownError):
         sms().execute(context(FakeStore()))
+
+
+@pytest.mark.usefixtures("one_look_up", "no_backoff")
+def test_a_gateway_that_never_answers_is_in_doubt(set_connection: Callable[..., str]) -> None:
+    with counting_server(never_answer) as server:
+        set_connection("smspartner", host=server.url, extra={"read_timeout": 0.3})
+        with pytest.raises(OutcomePendingError):
+            sms().execute(context(FakeStore()))
+        # Look-ups are reads and may be repeated; the send is not.
+        assert sum(request.startswith(b"POST") for request in server.received) == 1
+
+
+# Where a gateway cannot be asked
+
+TTS = {"operator": TtsCallOperator, "text": "Bonjour"}
+WAYS: dict[str, tuple[str, dict[str, Any], bool]] = {
+    "SMS Partner": ("smspartner", {}, True),
+    "SMS Partner, planned": ("smspartner", {"send_at": datetime.now(UTC) + timedelta(hours=3)}, True),
+    "Octopush": ("octopush", {"conn_id": "octopush_default"}, True),
+    "a call of Octopush": ("octopush", {"conn_id": "octopush_default", **TTS}, True),
+    "a call of Voice Partner": ("voicepartner", {"conn_id": "voicepartner_default", **TTS}, False),
+    "a voicemail": (
+        "voicepartner",
+        {
+            "conn_id": "voicepartner_default", "operator": VoicemailDropOperator, "audio_token": "a1b2c3d4",
+            "email_for_notification": "ops@example.org",
+        },
+        False,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_resend_unlisted_is_for_gateways_that_know_what_they_took(sandbox: Any, way: str) -> None:
+    gateway, arguments, is_allowed = WAYS[way]
+    given = {"task_id": "send", "to": [ANNA, BEN], "on_unknown": "resend_unlisted", **arguments}
+    operator = given.pop("operator", SendSmsOperator)
+    if operator is SendSmsOperator:
+        given["message"] = "Bonjour"
+    if is_allowed:
+        operator(**given).execute(context(FakeStore()))
+        assert sent(sandbox, gateway) == ALL
+        return
+    store = FakeStore()
+    with pytest.raises(ConfigurationError, match=r"^on_unknown: 'resend_unlisted' needs .* prove nothing"):
+        operator(**given).execute(context(store))
+    assert requests(sandbox) == 0
+    # What was refused as it is leaves nothing in doubt.
+    given["on_unknown"] = "fail"
+    operator(**given).execute(context(store, 2))
+    assert sent(sandbox, gateway) == ALL
+
+
+def test_at_octopush_the_repeat_settles_it_and_resend_unlisted_changes_nothing(
+    sandbox: Any, task: TaskRun
+) -> None:
+    for kind in ("drop_before", "drop_after"):
+        sandbox.world.reset(seed=1)
+        run = TaskRun(task.state and FakeStore())
+        fault(sandbox, kind)
+        octopush = sms(conn_id="octopush_default", on_unknown="resend_unlisted")
+        report = octopush.execute(run.attempt())
+        assert report["batches"][0]["evidence"].startswith("repeat_")
+        assert sent(sandbox, "octopush") == ALL

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,8 +17,9 @@ from airflow_provider_voicepartner.exceptions import (
     SendOutcomeUnknownError,
 )
 from airflow_provider_voicepartner.hooks import turnstile
+from airflow_provider_voicepartner.operators import mapping
 from airflow_provider_voicepartner.operators.sms import SendSmsOperator
-from airflow_provider_voicepartner.sending.mapped import MappedLedger, MappedList
+from airflow_provider_voicepartner.sending.mapped import MappedList
 from airflow_provider_voicepartner.store.engine import Store, open_store
 from tests.support.gateways import fault, requests, sent
 from tests.support.tasks import FakeStore, Logs, context
@@ -36,11 +38,10 @@ class Mapped:
 
     def run(self, map_index: int, to: Any, *, try_number: int = 1, **arguments: Any) -> Any:
         """Run one instance once."""
-        ti = SimpleNamespace(
-            try_number=try_number, map_index=map_index, dag_id="d", run_id="r", task_id="send"
-        )
         operator = SendSmsOperator(**{**self.arguments, "to": to, **arguments})
-        return operator.execute(context(self.states[map_index], ti=ti, dag_run=self.dag_run))
+        given = context(self.states[map_index], try_number, run_id="r", dag_run=self.dag_run)
+        given["ti"].map_index = map_index
+        return operator.execute(given)
 
     def fail(self, sandbox: Any, map_index: int, to: Any, **more: Any) -> None:
         """Run one instance that the gateway refuses to the end."""
@@ -53,6 +54,15 @@ class Mapped:
         self.dag_run.clear_number += 1
 
 
+MakeMapped = Callable[..., Mapped]
+
+
+@pytest.fixture(params=[True, False], ids=["Airflow 3.3", "before"])
+def mapped(request: pytest.FixtureRequest) -> MakeMapped:
+    """Return what makes mapped tasks, with Airflow's task state and without."""
+    return partial(Mapped, state=request.param)
+
+
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     return open_store(f"sqlite:///{tmp_path / 'store.db'}")
@@ -63,8 +73,8 @@ def lists(store: Store) -> int:
         return int(connection.execute(text("SELECT count(*) FROM voicepartner_mapped_list")).scalar_one())
 
 
-def test_another_order_after_a_failure_sends_to_nobody_again(sandbox: Any) -> None:
-    task = Mapped()
+def test_another_order_after_a_failure_sends_to_nobody_again(mapped: MakeMapped, sandbox: Any) -> None:
+    task = mapped()
     task.run(0, ANNA)
     task.fail(sandbox, 1, BEN)
     task.clear()
@@ -79,9 +89,8 @@ def test_another_order_after_a_failure_sends_to_nobody_again(sandbox: Any) -> No
     assert sent(sandbox, "smspartner") == {ANNA: 1, BEN: 1}
 
 
-@pytest.mark.parametrize("state", [True, False], ids=["Airflow 3.3", "before"])
-def test_one_more_at_the_front_sends_to_nobody_again(sandbox: Any, state: bool) -> None:
-    task = Mapped(state=state)
+def test_one_more_at_the_front_sends_to_nobody_again(mapped: MakeMapped, sandbox: Any) -> None:
+    task = mapped()
     task.run(0, [ANNA])
     task.run(1, [BEN])
     task.clear()
@@ -92,8 +101,8 @@ def test_one_more_at_the_front_sends_to_nobody_again(sandbox: Any, state: bool) 
     assert sent(sandbox, "smspartner") == {ANNA: 1, BEN: 1}
 
 
-def test_groups_that_are_cut_otherwise_send_to_nobody_again(sandbox: Any) -> None:
-    task = Mapped()
+def test_groups_that_are_cut_otherwise_send_to_nobody_again(mapped: MakeMapped, sandbox: Any) -> None:
+    task = mapped()
     task.run(0, [ANNA, BEN])
     task.clear()
     with pytest.raises(ConfigurationError, match="1 of the 2 recipients"):
@@ -102,8 +111,8 @@ def test_groups_that_are_cut_otherwise_send_to_nobody_again(sandbox: Any) -> Non
     assert sent(sandbox, "smspartner") == {ANNA: 1, BEN: 1, CLEO: 1}
 
 
-def test_equal_lists_that_were_made_together_are_all_sent(sandbox: Any) -> None:
-    task = Mapped()
+def test_equal_lists_that_were_made_together_are_all_sent(mapped: MakeMapped, sandbox: Any) -> None:
+    task = mapped()
     task.run(0, ANNA)
     task.fail(sandbox, 1, ANNA)
     task.run(1, ANNA, try_number=2)
@@ -112,8 +121,8 @@ def test_equal_lists_that_were_made_together_are_all_sent(sandbox: Any) -> None:
 
 
 @pytest.mark.parametrize("clear", [True, False], ids=["cleared", "retried"])
-def test_what_sent_nothing_goes_on_with_its_list(sandbox: Any, clear: bool) -> None:
-    task = Mapped()
+def test_what_sent_nothing_goes_on_with_its_list(mapped: MakeMapped, sandbox: Any, clear: bool) -> None:
+    task = mapped()
     task.run(0, ANNA)
     task.fail(sandbox, 1, BEN)
     if clear:
@@ -123,8 +132,8 @@ def test_what_sent_nothing_goes_on_with_its_list(sandbox: Any, clear: bool) -> N
     assert sent(sandbox, "smspartner") == {ANNA: 1, BEN: 1}
 
 
-def test_where_nothing_was_sent_at_all_any_order_will_do(sandbox: Any) -> None:
-    task = Mapped()
+def test_where_nothing_was_sent_at_all_any_order_will_do(mapped: MakeMapped, sandbox: Any) -> None:
+    task = mapped()
     task.fail(sandbox, 0, ANNA)
     task.fail(sandbox, 1, BEN)
     task.clear()
@@ -133,8 +142,8 @@ def test_where_nothing_was_sent_at_all_any_order_will_do(sandbox: Any) -> None:
     assert sent(sandbox, "smspartner") == {ANNA: 1, BEN: 1}
 
 
-def test_people_with_fields_of_their_own_are_known_again(sandbox: Any) -> None:
-    task = Mapped(message="Bonjour {first_name}")
+def test_people_with_fields_of_their_own_are_known_again(mapped: MakeMapped, sandbox: Any) -> None:
+    task = mapped(message="Bonjour {first_name}")
     task.run(0, [{"phone_number": ANNA, "first_name": "Anna"}])
     task.clear()
     with pytest.raises(ConfigurationError, match=MOVED):
@@ -142,8 +151,8 @@ def test_people_with_fields_of_their_own_are_known_again(sandbox: Any) -> None:
     assert sent(sandbox, "smspartner") == {ANNA: 1}
 
 
-def test_what_is_in_doubt_is_nobody_elses(sandbox: Any) -> None:
-    task = Mapped(conn_id="octopush_default")
+def test_what_is_in_doubt_is_nobody_elses(mapped: MakeMapped, sandbox: Any) -> None:
+    task = mapped(conn_id="octopush_default")
     fault(sandbox, "drop_before", gateway="octopush", path="/send", times=9)
     with pytest.raises(SendOutcomeUnknownError):
         task.run(0, ANNA)
@@ -153,8 +162,10 @@ def test_what_is_in_doubt_is_nobody_elses(sandbox: Any) -> None:
         task.run(1, ANNA)
 
 
-def test_a_run_that_does_not_tell_how_often_it_was_cleared_has_its_lists_compared(sandbox: Any) -> None:
-    task = Mapped()
+def test_a_run_that_does_not_tell_how_often_it_was_cleared_has_its_lists_compared(
+    mapped: MakeMapped, sandbox: Any
+) -> None:
+    task = mapped()
     task.dag_run = None
     task.run(0, ANNA)
     task.run(1, BEN)
@@ -162,9 +173,9 @@ def test_a_run_that_does_not_tell_how_often_it_was_cleared_has_its_lists_compare
         task.run(2, ANNA)
 
 
-def test_other_tasks_and_dry_runs_leave_no_trace(sandbox: Any, store: Store) -> None:
+def test_other_tasks_and_dry_runs_leave_no_trace(mapped: MakeMapped, sandbox: Any, store: Store) -> None:
     SendSmsOperator(task_id="send", to=ANNA, message="Bonjour").execute(context(FakeStore()))
-    task = Mapped()
+    task = mapped()
     task.run(-1, ANNA)
     task.run(0, BEN, dry_run=True)
     assert lists(store) == 0
@@ -173,27 +184,29 @@ def test_other_tasks_and_dry_runs_leave_no_trace(sandbox: Any, store: Store) -> 
 
 
 def test_a_configured_store_that_fails_sends_nothing(
-    sandbox: Any, set_connection: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+    mapped: MakeMapped, sandbox: Any, set_connection: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AIRFLOW__VOICEPARTNER__STORE_URL", "postgresql://x@127.0.0.1:1/x")
     with pytest.raises(RetryableNotSentError, match="Nothing was sent"):
-        Mapped().run(0, ANNA)
+        mapped().run(0, ANNA)
     assert requests(sandbox) == 0
 
 
 def test_without_a_configured_store_a_home_that_cannot_be_written_to_is_no_reason_not_to_send(
-    sandbox: Any, monkeypatch: pytest.MonkeyPatch, logs: Logs, tmp_path: Path
+    mapped: MakeMapped, sandbox: Any, monkeypatch: pytest.MonkeyPatch, logs: Logs, tmp_path: Path
 ) -> None:
     (tmp_path / "home").write_text("a file")
     monkeypatch.setenv("AIRFLOW__VOICEPARTNER__STORE_URL", "")
     monkeypatch.setattr(turnstile, "default_store_url", lambda: f"sqlite:///{tmp_path}/home/voicepartner.db")
-    Mapped().run(0, ANNA)
+    mapped().run(0, ANNA)
     assert sent(sandbox, "smspartner") == {ANNA: 1}
     assert "mapped instances do not know of each other's lists" in logs.text
 
 
-def test_a_kill_before_the_first_claim_keeps_the_list(sandbox: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    task, take = Mapped(), MappedList.take
+def test_a_kill_before_the_first_claim_keeps_the_list(
+    mapped: MakeMapped, sandbox: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task, take = mapped(), MappedList.take
 
     def take_and_die(mapped: MappedList) -> None:
         take(mapped)
@@ -201,7 +214,7 @@ def test_a_kill_before_the_first_claim_keeps_the_list(sandbox: Any, monkeypatch:
 
     with monkeypatch.context() as killed:
         killed.setattr(MappedList, "take", take_and_die)
-        killed.setattr(MappedLedger, "give_up", lambda _: None)  # which a kill leaves no time for
+        killed.setattr(mapping, "_give_back", lambda _: None)  # which a kill leaves no time for
         with pytest.raises(KeyboardInterrupt):
             task.run(0, ANNA)
     task.clear()

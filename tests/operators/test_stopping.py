@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import threading
 import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from airflow_provider_voicepartner.exceptions import CampaignInterruptedError
+from airflow_provider_voicepartner.operators.base import SendingOperator
+from airflow_provider_voicepartner.operators.campaign import CancelCampaignOperator
 from airflow_provider_voicepartner.operators.sms import SendSmsOperator
+from airflow_provider_voicepartner.operators.voice import TtsCallOperator, VoicemailDropOperator
 from airflow_provider_voicepartner.sending.lanes import Lanes
+from airflow_provider_voicepartner.sensors.campaign import CampaignCompletionSensor
 from tests.support.gateways import fault, requests, sent
+from tests.support.ledgers import phases
 from tests.support.tasks import FakeStore, context
 
 ANNA, BEN = "+33612345678", "+33612345679"
@@ -36,10 +46,6 @@ def sms(**arguments: Any) -> SendSmsOperator:
             **arguments,
         }
     )  # fmt: skip
-
-
-def phases(store: FakeStore) -> dict[str, str]:
-    return {index: record["phase"] for index, record in store.values["voicepartner/batches/0"].items()}
 
 
 def wait_for_lanes() -> None:
@@ -114,3 +120,71 @@ def test_a_task_that_goes_on_after_a_wait_is_not_stopped_by_the_sign_of_its_earl
     report = operator.resume(context(store), {"status": "due"})
     assert report["counts"]["accepted"] == 2
     assert sent(sandbox, "smspartner") == {ANNA: 1, BEN: 1}
+
+
+# A sign for each attempt
+
+
+OPERATORS: dict[str, Callable[[], Any]] = {
+    "SMS": sms,
+    "call": lambda: TtsCallOperator(task_id="call", to=[ANNA, BEN], text="Bonjour"),
+    "voicemail": lambda: VoicemailDropOperator(
+        task_id="drop", to=[ANNA, BEN], audio_token="a1b2c3d4", email_for_notification="ops@example.org"
+    ),
+    "cancel": lambda: CancelCampaignOperator(task_id="cancel", campaign=planned()),
+    "sensor": lambda: CampaignCompletionSensor(task_id="wait", campaign=planned(dry_run=True)),
+}
+
+
+def planned(**arguments: Any) -> dict[str, Any]:
+    """Return the report of a campaign that is yet to come."""
+    later = sms(send_at=datetime.now(UTC) + timedelta(hours=2), **arguments)
+    report: dict[str, Any] = later.execute(context(FakeStore()))
+    return report
+
+
+@pytest.mark.usefixtures("sandbox")
+@pytest.mark.parametrize("kind", OPERATORS)
+def test_an_operator_can_be_pickled_before_and_after_it_has_run(kind: str) -> None:
+    operator = pickle.loads(pickle.dumps(OPERATORS[kind]()))
+    ti: Any = context(FakeStore())
+    operator.execute(ti)
+    again = pickle.loads(pickle.dumps(operator))
+    assert type(again) is type(operator)
+    if isinstance(again, SendingOperator):
+        again.execute(context(FakeStore()))
+
+
+def test_an_operator_with_rendered_arguments_can_be_pickled_too(sandbox: Any) -> None:
+    operator = sms(to=["{{ params.number }}"])
+    operator.render_template_fields(context(params={"number": ANNA}))
+    pickle.loads(pickle.dumps(operator)).execute(context(FakeStore()))
+    assert sent(sandbox, "smspartner") == {ANNA: 1}
+
+
+@pytest.mark.parametrize("copied", ["before it ran", "when it was killed", "not at all"])
+def test_after_a_kill_another_execute_in_the_same_process_sends(
+    sandbox: Any, monkeypatch: pytest.MonkeyPatch, copied: str
+) -> None:
+    """Airflow copies operators, and an executor may run many tasks in one process."""
+    store, operator, waits = FakeStore(), sms(max_in_flight=1), Lanes.wait
+    twin = copy.copy(operator)
+
+    def wait(lanes: Lanes, seconds: float) -> None:
+        waits(lanes, seconds)
+        operator.on_kill()
+
+    with monkeypatch.context() as killed:
+        killed.setattr(Lanes, "wait", wait)
+        with pytest.raises(CampaignInterruptedError):
+            operator.execute(context(store))
+    assert len(sent(sandbox, "smspartner")) == 1
+    again = {"before it ran": twin, "when it was killed": copy.copy(operator)}.get(copied, operator)
+    assert again.execute(context(store, try_number=2))["counts"]["accepted"] == 2
+    assert sent(sandbox, "smspartner") == {ANNA: 1, BEN: 1}
+
+
+def test_a_kill_before_it_runs_stops_nothing(sandbox: Any) -> None:
+    operator = sms()
+    operator.on_kill()
+    assert operator.execute(context(FakeStore()))["counts"]["accepted"] == 2

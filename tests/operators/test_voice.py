@@ -11,6 +11,7 @@ import pytest
 from airflow_provider_voicepartner.delivery.store import Arrival, of_reference
 from airflow_provider_voicepartner.exceptions import (
     BudgetExceededError,
+    OutcomePendingError,
     RejectedError,
     SendOutcomeUnknownError,
 )
@@ -21,7 +22,9 @@ from airflow_provider_voicepartner.operators.base import SendingOperator
 from airflow_provider_voicepartner.operators.voice import TtsCallOperator, VoicemailDropOperator
 from airflow_provider_voicepartner.store.engine import StoreUnavailableError
 from tests.conftest import KEYS, LOGIN
+from tests.operators.conftest import HookClock
 from tests.support.gateways import fault, last_body, requests, sent
+from tests.support.ledgers import known
 from tests.support.tasks import FakeStore, Logs, assert_plain, chain, context
 
 ANNA, LANDLINE = "+33612345678", "+33198765432"
@@ -212,18 +215,18 @@ class TestCallsAsEvidence:
         delivery.close()
 
     @pytest.mark.usefixtures("one_look_up")
-    def test_a_call_settles_a_doubt_and_nobody_is_called_again(self, sandbox: Any) -> None:
+    def test_a_call_settles_a_doubt_and_nobody_is_called_again(self, sandbox: Any, clock: HookClock) -> None:
         store = FakeStore()
         fault(sandbox, "drop_after")
-        with pytest.raises(SendOutcomeUnknownError):
+        with pytest.raises(OutcomePendingError):
             self.attempt(store, 1)
-        with pytest.raises(SendOutcomeUnknownError):  # no call yet: still in doubt
+        with pytest.raises(OutcomePendingError):  # no call yet: still in doubt
             self.attempt(store, 2)
-        (record,) = store.values["voicepartner/batches/0"].values()
         self.call_back("another12345")
+        clock.forward(minutes=16)
         with pytest.raises(SendOutcomeUnknownError):
             self.attempt(store, 3)
-        self.call_back(record["reference"])
+        self.call_back(known(store)[0].reference)
         report = self.attempt(store, 4)
         assert (report["counts"]["accepted"], report["batches"][0]["state"]) == (2, "sent")
         assert set(sent(sandbox, "voicepartner").values()) == {1}
@@ -237,7 +240,7 @@ class TestCallsAsEvidence:
         monkeypatch.setattr(
             "airflow_provider_voicepartner.delivery.store.DeliveryStore.reports", _unavailable
         )
-        with pytest.raises(SendOutcomeUnknownError):
+        with pytest.raises(OutcomePendingError):
             self.attempt(store, 1)
         assert "cannot be looked up" in logs.text
 

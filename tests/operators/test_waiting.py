@@ -34,7 +34,9 @@ class FakeTi(SimpleNamespace):
     """A task instance with its XComs."""
 
     def __init__(self, try_number: int = 1) -> None:
-        super().__init__(try_number=try_number, task_id="send", map_index=-1, xcoms={})
+        super().__init__(
+            try_number=try_number, dag_id="dag", run_id="run", task_id="send", map_index=-1, xcoms={}
+        )
 
     def xcom_push(self, key: str, value: Any) -> None:
         assert_plain(value)

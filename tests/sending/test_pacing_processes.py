@@ -53,9 +53,10 @@ class Seen:
         return min((last - first for first, last in spans), default=1e9)
 
     def used(self, window: Window) -> float:
-        """Return which share of a limit was used, over as many whole windows as were filled."""
+        """Return which share of a limit was used, over as many whole windows as were filled; 0 where none was."""
         filled = (len(self.times) - 1) // window.requests
-        assert filled >= 2, "too few requests to say"
+        if not filled:
+            return 0.0
         return filled * window.seconds / (self.times[filled * window.requests] - self.times[0])
 
 
@@ -105,7 +106,7 @@ class Trial:
 
 FEW = Trial(
     (QUICK, "claims of 1.5 s", "frozen processes and wrong clocks", "a disk of 0.4 s a commit"),
-    processes=4, limits="6/8", seconds=26.0,
+    processes=4, limits="6/8", seconds=20.0,
 )  # fmt: skip
 MANY = [
     Trial((QUICK, "claims of 25 s beside quick ones"), processes=8, limits="10/10, 30/40", seconds=65.0),
@@ -145,6 +146,7 @@ def check(trial: Trial, trouble: str, store: str, told: Seen) -> None:
         assert told.shortest_span(window.requests + 1) >= window.seconds
     assert len(told.times) > windows[0].requests, "the limit was not even reached"
     if trouble == QUICK:
+        # Of several limits one at a time holds back, and that is used.
         used = max(told.used(window) for window in windows)
         print(f"used: {used:.3f}")
         assert used >= 0.95

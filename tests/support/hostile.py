@@ -377,7 +377,8 @@ def _shared_store() -> Store:
     return store
 
 
-def _campaign(on_unknown: Any, in_flight: int) -> Campaign:
+def campaign(on_unknown: Any = "fail", in_flight: int = 1) -> Campaign:
+    """Return a campaign of 13 batches."""
     people = tuple(Recipient(f"+336{number:08}") for number in range(BATCHES * SIZE))
     cut = tuple(people[at : at + SIZE] for at in range(0, len(people), SIZE))
     return Campaign(
@@ -440,7 +441,7 @@ class HostileCampaign:
                 ledger=ledger,
                 now=lambda: NOW,
                 sleep=self.time.sleep,
-            ).send(_campaign(on_unknown, self.in_flight))
+            ).send(campaign(on_unknown, self.in_flight))
             ended = "success"
         except CrashError:
             ended = "killed"

@@ -179,7 +179,7 @@ def _parse_send(
         failure = error
     else:
         return _receipt(endpoint, response, codes, data, tally(data))
-    if failure.kind is ErrorKind.REJECTED and failure.status != 429:
+    if failure.kind is ErrorKind.REJECTED:
         refused = everybody_refused(response, codes, phone_numbers)
         if refused:
             return Receipt(gateway_id=None, accepted=0, segments=0, refused=_refused(refused))

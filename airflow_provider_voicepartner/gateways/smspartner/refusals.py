@@ -259,7 +259,7 @@ def everybody_refused(
         return ()
     code = read_code(data, response)
     entries = _errors(data)
-    if not says_no(data.get("success")) or response.status == 429 or names_a_send(response):
+    if not says_no(data.get("success")) or names_a_send(response):
         return ()
     if code not in _VAGUE and code not in ABOUT_A_NUMBER:
         return ()

@@ -30,6 +30,7 @@ def upgrade() -> None:
         sa.Column("fingerprint", sa.String(64)),
         sa.Column("salt", sa.String(64)),
         sa.Column("send_again", sa.String(16)),
+        sa.Column("account", sa.String(64)),
         sa.Column("since", sa.Integer()),
         sa.Column("at", sa.Float(53), nullable=False),
         sqlite_autoincrement=True,
