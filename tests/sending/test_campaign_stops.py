@@ -18,6 +18,7 @@ from tests.support.campaigns import (
     SIZE,
     attempt,
     campaign,
+    first_of,
     stopping,
 )
 from tests.support.ledgers import phases
@@ -52,11 +53,25 @@ def test_a_stop_sign_lets_land_what_is_under_way_and_claims_nothing_more(lanes: 
     assert len(messenger.messaged) == 9 * SIZE
 
 
-def test_a_stop_sign_while_the_last_batch_is_under_way_changes_nothing() -> None:
+@pytest.mark.parametrize("lanes", [1, 3])
+def test_a_stop_sign_while_the_last_batch_is_under_way_changes_nothing(lanes: int) -> None:
     store, stop = FakeStore(), StopSign()
-    records = attempt(FakeMessenger(check=stopping(stop, 2)), store, campaign(3), stop=stop)
+    records = attempt(
+        FakeMessenger(check=stopping(stop, 2)), store, campaign(3, max_in_flight=lanes), stop=stop
+    )
     assert stop.is_up
     assert [record.phase for record in records] == [Phase.SENT] * 3
+
+
+def test_a_stop_sign_while_the_last_batch_is_under_way_settles_no_doubt() -> None:
+    stop, messenger = StopSign(), FakeMessenger(recognises=True)
+    messenger.lost[first_of(0)] = SendOutcomeUnknownError("lost")
+    messenger.check = stopping(stop, 2)
+    with pytest.raises(
+        CampaignInterruptedError, match=r"2 \(4\) were sent, 1 \(2\) are in doubt and 0 \(0\) are left"
+    ):
+        attempt(messenger, FakeStore(), campaign(3), stop=stop)
+    assert messenger.messaged.total() == 3 * SIZE
 
 
 def test_a_stop_sign_gives_what_is_under_way_its_time_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,7 +107,7 @@ def test_a_stop_sign_ends_the_settling_of_a_doubt_and_leaves_it_in_doubt() -> No
         attempt(messenger, store, campaign(2), try_number=2, stop=stop, sleep=sleep)
     assert len(slept) == 1
     assert slept[0] <= 0.5
-    assert phases(store) == {0: "claimed"}
+    assert phases(store) == {0: "claimed", 1: "sent"}
     assert not messenger.messaged
 
 
