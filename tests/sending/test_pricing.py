@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -94,3 +95,10 @@ def test_a_simulation_that_tells_no_price_is_not_asked_for_again(told: Decimal |
     messenger = FakeMessenger(price=told, tells_price=True)
     attempt(messenger, FakeStore(), campaign(4, max_cost=Decimal(8), unit_price=Decimal(1)))
     assert (messenger.simulated, messenger.messaged.total()) == (1, 4 * SIZE)
+
+
+def test_price_and_balance_are_told_before_the_campaign_begins(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    messenger = FakeMessenger(price=Decimal(1), tells_price=True, money=Decimal(100))
+    attempt(messenger, FakeStore(), campaign(3))
+    assert "About 6 is needed for 6 SMS segments or calls; the account has 100" in caplog.text
