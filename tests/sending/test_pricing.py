@@ -13,9 +13,11 @@ import pytest
 from airflow_provider_voicepartner.exceptions import (
     BudgetExceededError,
     RejectedError,
+    RetryableNotSentError,
     SendOutcomeUnknownError,
 )
 from airflow_provider_voicepartner.gateways.model import Recipient
+from airflow_provider_voicepartner.sending.ledger import Ledger
 from tests.sending.test_campaign import SIZE, attempt, campaign, first_of
 from tests.support.messenger import NOW, FakeMessenger
 from tests.support.tasks import FakeStore
@@ -102,3 +104,26 @@ def test_price_and_balance_are_told_before_the_campaign_begins(caplog: pytest.Lo
     messenger = FakeMessenger(price=Decimal(1), tells_price=True, money=Decimal(100))
     attempt(messenger, FakeStore(), campaign(3))
     assert "About 6 is needed for 6 SMS segments or calls; the account has 100" in caplog.text
+
+
+def test_a_balance_that_cannot_be_read_stops_nobody_and_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    class Mute(FakeMessenger):
+        def money_left(self) -> Decimal | None:
+            raise RetryableNotSentError("the gateway is busy")
+
+    messenger = Mute(price=Decimal(1), tells_price=True)
+    attempt(messenger, FakeStore(), campaign(2))
+    assert messenger.messaged.total() == 2 * SIZE
+    assert (
+        "The balance could not be read, so it is not compared with the price: the gateway is busy"
+        in caplog.text
+    )
+
+
+def test_what_earlier_attempts_sent_is_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch that is under way would be counted as a doubt of its own, if the ledger were read again."""
+    counted: list[int] = []
+    known = Ledger.known
+    monkeypatch.setattr(Ledger, "known", lambda *args: counted.append(args[1]) or known(*args))
+    attempt(FakeMessenger(), FakeStore(), campaign(3, max_cost=Decimal(8)))
+    assert counted == [3]
