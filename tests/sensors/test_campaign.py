@@ -25,6 +25,7 @@ from airflow_provider_voicepartner.exceptions import (
     ConfigurationError,
     DeliveryFailedError,
     DeliveryUnconfirmedError,
+    OutcomePendingError,
     RejectedError,
 )
 from airflow_provider_voicepartner.hooks.registry import hook_for
@@ -279,7 +280,7 @@ def test_what_was_only_assumed_sent_is_unconfirmed_and_never_delivered(
 ) -> None:
     store, arguments = FakeStore(), {"task_id": "send", "to": [ANNA, BEN], "message": "Bonjour"}
     fault(sandbox, "drop_before")
-    with pytest.raises(AirflowFailException):
+    with pytest.raises(OutcomePendingError):
         SendSmsOperator(**arguments).execute(context(store))
     report = SendSmsOperator(**arguments, on_unknown="assume_sent").execute(context(store, try_number=2))
     later(DAY)
@@ -290,7 +291,7 @@ def test_what_was_only_assumed_sent_is_unconfirmed_and_never_delivered(
 
 
 @pytest.mark.usefixtures("one_look_up")
-@pytest.mark.parametrize("make_store", [FakeStore, lambda: None], ids=["ledger", "before Airflow 3.3"])
+@pytest.mark.parametrize("make_store", [FakeStore, lambda: None], ids=["ledger", "a task without a trace"])
 def test_what_was_only_assumed_sent_is_waited_for_like_anything_else(
     sandbox: Any, later: Callable[[float], None], monkeypatch: pytest.MonkeyPatch, make_store: Any
 ) -> None:
@@ -299,7 +300,7 @@ def test_what_was_only_assumed_sent_is_waited_for_like_anything_else(
     arguments = {"task_id": "call", "to": ANNA, "text": "Bonjour", "conn_id": "voicepartner_default"}
     store = make_store()
     fault(sandbox, "drop_before")
-    with pytest.raises(AirflowFailException):
+    with pytest.raises(OutcomePendingError):
         TtsCallOperator(**arguments).execute(context(store))
     report = TtsCallOperator(**arguments, on_unknown="assume_sent").execute(context(store, try_number=2))
     assert report["batches"][0]["state"] == "assumed_sent"
