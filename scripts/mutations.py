@@ -40,6 +40,11 @@ class Mutant:
     span: tuple[int, int]
     new: str
 
+    @property
+    def own_tests(self) -> str:
+        """The file of tests that has the module's name."""
+        return f"/test_{self.module.rsplit('/', 1)[-1]}"
+
     def apply(self, source: str) -> str:
         """Return the module with the fault in it."""
         raw = source.encode()

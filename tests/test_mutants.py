@@ -64,7 +64,7 @@ def test_each_fault_is_made_and_nothing_that_no_test_can_notice(code: str, expec
 
 
 def test_every_mutant_of_the_project_is_other_code_that_can_be_read() -> None:
-    for module in PROJECT.modules(["sending/budget.py", "sending/text_blocks.py", "gateways/*/refusals.py"]):
+    for module in PROJECT.modules(["sending/doubt.py", "sending/text_blocks.py"]):
         source = (PROJECT.root / module).read_text(encoding="utf-8")
         mutants = mutants_of(module, source)
         assert len(mutants) > 20
@@ -207,6 +207,7 @@ def tiny(tmp_path: Path) -> Path:
 
 def run(tiny: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     where = {**os.environ, "PYTHONPATH": os.pathsep.join([str(PROJECT.root), *sys.path])}
+    where["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # they take seconds to begin, and nothing here needs them
     return subprocess.run(
         [sys.executable, "-c", RUN, str(tiny), "--modules", "part/*.py", "--patience", "5", *arguments],
         cwd=tiny, env=where, capture_output=True, text=True, timeout=300, check=False,
@@ -224,8 +225,8 @@ def test_a_run_finds_what_no_test_notices_and_touches_no_file(tiny: Path) -> Non
     assert "    -    return 1\n    +    return 2\n" in ran.stdout
     # A loop that does not end is noticed, too.
     (table,) = [line.split() for line in ran.stdout.splitlines() if line.startswith("all ")]
-    assert table == ["all", "18", "15", "1", "2", "89%"]
-    assert "Missed: tiny/part/counting.py: 89%, and at least 90% are wanted" in ran.stdout
+    assert table == ["all", "17", "14", "1", "2", "88%"]
+    assert "Missed: tiny/part/counting.py: 88%, and at least 90% are wanted" in ran.stdout
     assert (tiny / "tiny/part/counting.py").read_text() == MODULE
 
 

@@ -176,8 +176,6 @@ class Budget:
                 if doubted is not None:
                     self._in_doubt[index] = doubted
                 raise
-            if is_resent:
-                self._written_off.append(self._in_doubt.pop(index))
             self._under_way[index] = share
 
     def _check(self, index: int, share: _Share, *, is_resent: bool) -> None:
@@ -237,10 +235,13 @@ class Budget:
         :param record: as sent, or assumed sent; a second time changes nothing.
         """
         with self._lock:
-            share = self._under_way.pop(index, None) or self._in_doubt.pop(index, None)
+            share, doubted = self._under_way.pop(index, None), self._in_doubt.pop(index, None)
             if index in self._settled:
                 return
             weight = self.weight_of(index, record.size)
+            if share is not None and doubted is not None:
+                self._written_off.append(doubted)  # Sent again; nobody will ever know of the first sending.
+            share = share or doubted
             if share is None:
                 # Of an earlier attempt, which may have sent it more than once.
                 self._written_off += [_Share(weight, believable(record.cost))] * record.resent

@@ -32,6 +32,11 @@ def test_a_refusal_without_a_code_or_words_names_endpoint_and_status(data: Any, 
     assert str(error).endswith(f" (HTTP {status})")
 
 
+def test_a_code_that_nobody_documents_is_shown_and_nothing_is_made_up_about_it() -> None:
+    plain = str(refusal({}))
+    assert str(refusal({"code": 999})) == plain.replace("(HTTP 400)", "(code 999, HTTP 400)")
+
+
 def test_words_without_a_code_are_repeated() -> None:
     error = refusal({"message": "The sender is odd."})
     assert (error.kind, error.code) == (ErrorKind.REJECTED, None)

@@ -183,7 +183,7 @@ def test_a_doubt_counts_as_spent_and_its_repeat_counts_again_at_every_place(
         budget.reserve(place, 10, is_resent=True)
     # What is sent in the end is paid for; the first sending may have to be.
     budget.settle(place, sent(cost="1", resent=1))
-    assert budget.committed == 4
+    assert (budget.committed, budget.doubtful, budget.weight_gone) == (4, 1, 30)
 
 
 def test_a_repeat_that_the_limit_forbids_leaves_the_doubt_counted() -> None:
@@ -195,13 +195,23 @@ def test_a_repeat_that_the_limit_forbids_leaves_the_doubt_counted() -> None:
         assert (budget.committed, budget.doubtful, budget.weight_gone) == (1, 1, 10)
 
 
+def test_a_repeat_that_is_answered_leaves_the_first_sending_counted() -> None:
+    budget = Budget(Decimal(2), Decimal("0.1"))
+    budget.count([(0, claimed())])
+    budget.reserve(0, 10, is_resent=True)
+    budget.settle(0, sent(cost="1"))
+    assert (budget.committed, budget.doubtful, budget.weight_gone) == (2, 1, 10)
+
+
 def test_a_repeat_that_provably_did_not_leave_is_free_and_the_doubt_is_not() -> None:
     budget = Budget(Decimal(2), Decimal("0.1"))
     budget.count([(0, claimed())])
     budget.reserve(0, 10, is_resent=True)
     assert budget.committed == 2
     budget.free(0)
-    assert budget.committed == 1
+    assert (budget.committed, budget.doubtful) == (1, 1)
+    budget.settle(0, sent())  # A look-up found it after all.
+    assert (budget.committed, budget.doubtful) == (1, 0)
 
 
 def test_a_batch_that_is_known_not_to_have_left_counts_once() -> None:
@@ -394,6 +404,43 @@ def test_a_price_told_for_a_batch_is_believed_until_an_answer_tells_more(
     assert "cost 4 where 1 was told" in caplog.text
     with pytest.raises(BudgetExceededError):
         budget.reserve(2, 11, Decimal(1))
+
+
+def test_what_nobody_can_price_counts_for_nothing_yet() -> None:
+    budget = Budget(Decimal(5), None)
+    budget.reserve(0, 10)
+    assert budget.committed == 0
+    budget.settle(0, sent())
+    assert (budget.committed, budget.weight_gone) == (0, 10)
+    budget.settle(1, sent(cost="1"))
+    assert (budget.committed, budget.weight_gone) == (2, 20)
+
+
+def test_who_gives_a_limit_is_warned_that_the_first_batch_leaves_without_a_price(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    Budget(Decimal(5), None).require_price(2)
+    assert (
+        "The price is not known before the first batch; max_cost is kept from the second one on"
+        in caplog.text
+    )
+    caplog.clear()
+    Budget(None, None).require_price(1)
+    Budget(Decimal(5), Decimal("0.1")).require_price(2)
+    assert caplog.text == ""
+
+
+def test_a_told_price_counts_where_the_answer_tells_none() -> None:
+    budget = Budget(Decimal(5), Decimal("0.1"))
+    budget.reserve(0, 10, Decimal(2))
+    budget.settle(0, sent())
+    assert budget.committed == 2
+
+
+def test_half_a_batch_in_doubt_counts_as_the_whole() -> None:
+    budget = Budget(Decimal(5), Decimal("0.1"))
+    budget.settle(0, sent(accepted=5, in_doubt=5))
+    assert budget.committed == 1
 
 
 @CALM

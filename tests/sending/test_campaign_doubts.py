@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 import threading
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from airflow_provider_voicepartner.exceptions import (
+    CampaignInterruptedError,
     ConfigurationError,
+    OutcomePendingError,
     RejectedError,
     RetryableNotSentError,
     SendOutcomeUnknownError,
 )
 from airflow_provider_voicepartner.gateways.errors import ErrorKind
+from airflow_provider_voicepartner.gateways.model import RefusedRecipient
 from airflow_provider_voicepartner.sending.evidence import Evidence
 from airflow_provider_voicepartner.sending.records import Phase
 from tests.support.campaigns import (
@@ -24,8 +30,10 @@ from tests.support.campaigns import (
     people,
     record_of,
 )
+from tests.support.doubts import doubts_in
 from tests.support.ledgers import phases
 from tests.support.messenger import (
+    NOW,
     CountingStore,
     FakeMessenger,
 )
@@ -108,13 +116,70 @@ def test_the_first_failure_is_raised_and_not_a_later_one() -> None:
     assert phases(store) == {0: "claimed", 1: "refused"}
 
 
-def test_an_answer_that_never_came_leaves_the_batch_in_doubt() -> None:
+def test_an_answer_that_never_came_leaves_the_batch_in_doubt_and_the_others_leave() -> None:
     store, messenger = FakeStore(), FakeMessenger(failures=[SendOutcomeUnknownError("no answer")])
     with pytest.raises(SendOutcomeUnknownError, match=r"batch 1 .* is in doubt: no answer"):
         attempt(messenger, store, campaign())
+    assert phases(store) == {0: "claimed", 1: "sent", 2: "sent"}
     with pytest.raises(SendOutcomeUnknownError, match="stopped between"):
         attempt(messenger, store, campaign(), try_number=2)
-    assert not messenger.messaged
+    assert messenger.messaged.total() == 2 * SIZE
+
+
+def test_every_batch_in_doubt_is_named_at_the_end_with_where_things_stand() -> None:
+    store, messenger = FakeStore(), FakeMessenger()
+    messenger.lost = {first_of(index): SendOutcomeUnknownError("lost") for index in (1, 4, 5)}
+    with pytest.raises(SendOutcomeUnknownError) as caught:
+        attempt(messenger, store, campaign(7, max_in_flight=3))
+    assert doubts_in(str(caught.value)) == {1, 4, 5}
+    for index in (1, 4, 5):
+        assert record_of(store, index)["reference"] in str(caught.value)
+    assert str(caught.value).endswith(
+        "Of 7 batches (14 recipients), 4 (8) were sent, 3 (6) are in doubt and 0 (0) are left. retries does not apply "
+        "to this: when it is mended, clear the task, which sends what is left, and nothing twice"
+    )
+    assert len(messenger.messaged) == 7 * SIZE
+
+
+def test_doubts_are_settled_when_everything_else_has_landed() -> None:
+    store, messenger = FakeStore(), FakeMessenger(finds=True)
+    messenger.lost = {first_of(index): SendOutcomeUnknownError("lost") for index in (0, 2)}
+    asked: list[dict[int, str]] = []
+    slept: list[float] = []
+
+    class Asked(FakeMessenger):
+        def find_proof(self, *args: Any) -> Any:
+            asked.append(phases(store))
+            return super().find_proof(*args)
+
+    messenger = Asked(finds=True, lost=messenger.lost)
+    attempt(messenger, store, campaign(5, max_in_flight=2), sleep=slept.append)
+    assert asked == [{0: "claimed", 1: "sent", 2: "claimed", 3: "sent", 4: "sent"}] * 2
+    assert not slept  # both are known at once
+
+
+@pytest.mark.parametrize("taken", [True, False])
+def test_while_the_gateway_may_still_come_to_know_it_a_retry_asks_again(taken: bool) -> None:
+    store, messenger = FakeStore(), FakeMessenger(finds=True)
+    lost = SendOutcomeUnknownError("lost")
+    messenger.lost, messenger.trouble = ({first_of(0): lost}, {}) if taken else ({}, {first_of(0): [lost]})
+    known, messenger.find_proof = messenger.find_proof, lambda *args: None  # type: ignore[method-assign]
+    for number, (minutes, ask_in) in enumerate([(0, 30.0), (2, 120.0), (14, 61.0)], 1):
+        with pytest.raises(OutcomePendingError) as caught:
+            attempt(
+                messenger, store, campaign(), try_number=number,
+                now=lambda minutes=minutes: NOW + timedelta(minutes=minutes),
+            )  # fmt: skip
+        assert caught.value.retry_after == ask_in
+        assert "A retry, or clearing the task, goes on with what is left" in str(caught.value)
+    messenger.find_proof = known  # type: ignore[method-assign]
+    if taken:
+        records = attempt(messenger, store, campaign(), try_number=4)
+        assert records[0].evidence is Evidence.LOOK_UP
+    else:
+        with pytest.raises(SendOutcomeUnknownError):
+            attempt(messenger, store, campaign(), try_number=4, now=lambda: NOW + timedelta(minutes=15))
+    assert set(messenger.messaged.values()) == {1}
 
 
 @pytest.mark.parametrize("evidence", ["finds", "recognises"])
@@ -139,6 +204,18 @@ def test_a_lost_answer_follows_the_users_choice_at_once(choice: Any, messaged: i
     assert phases(store) == {0: records[0].phase.value, 1: "sent"}
 
 
+def test_a_lost_answer_is_sent_again_once_in_an_attempt_and_not_endlessly() -> None:
+    store, messenger = FakeStore(), FakeMessenger()
+    messenger.trouble[first_of(0)] = [SendOutcomeUnknownError("lost") for _ in range(2)]
+    with pytest.raises(SendOutcomeUnknownError, match="batch 1 "):
+        attempt(messenger, store, campaign(on_unknown="resend"))
+    assert record_of(store, 0)["resent"] == 1
+    assert phases(store) == {0: "claimed", 1: "sent", 2: "sent"}
+    attempt(messenger, store, campaign(on_unknown="resend"), try_number=2)
+    assert set(messenger.messaged.values()) == {1}
+    assert record_of(store, 0)["resent"] == 2
+
+
 def test_a_batch_sent_again_and_then_refused_stays_in_doubt() -> None:
     """The first time it may have arrived: a refusal of the second time proves nothing."""
     store = FakeStore()
@@ -147,7 +224,97 @@ def test_a_batch_sent_again_and_then_refused_stays_in_doubt() -> None:
     )
     with pytest.raises(RejectedError):
         attempt(messenger, store, campaign(on_unknown="resend"))
-    assert phases(store) == {0: "claimed"}
+    assert phases(store) == {0: "claimed", 1: "sent", 2: "sent"}
+    assert "resent" not in record_of(store, 0)  # that one was not taken
+
+
+@pytest.mark.parametrize("taken", [True, False])
+def test_what_a_gateway_does_not_list_is_sent_again_when_it_would_have_been_listed(taken: bool) -> None:
+    store, messenger = FakeStore(), FakeMessenger(finds=True, disproves=True)
+    lost = SendOutcomeUnknownError("lost")
+    messenger.lost, messenger.trouble = ({first_of(0): lost}, {}) if taken else ({}, {first_of(0): [lost]})
+    wanted = campaign(on_unknown="resend_unlisted")
+    if not taken:
+        with pytest.raises(OutcomePendingError):
+            attempt(messenger, store, wanted)
+        assert messenger.messaged.total() == 2 * SIZE
+    records = attempt(messenger, store, wanted, try_number=2, now=lambda: NOW + timedelta(minutes=15))
+    assert records[0].evidence is (Evidence.LOOK_UP if taken else Evidence.SENT_AGAIN)
+    assert set(messenger.messaged.values()) == {1}
+    assert len(messenger.messaged) == 3 * SIZE
+
+
+def test_a_repeat_that_may_still_be_listed_is_not_sent_a_third_time() -> None:
+    """The gateway's time begins with the last claim, also where one attempt made both."""
+    store, messenger = FakeStore(), FakeMessenger(finds=True, disproves=True)
+    messenger.find_proof = lambda *args: None  # type: ignore[method-assign]  # it is late with everything
+    moments = iter([NOW, *[NOW + timedelta(hours=2)] * 20])
+    messenger.trouble[first_of(0)] = [SendOutcomeUnknownError("lost")]
+    messenger.lost[first_of(0)] = SendOutcomeUnknownError("lost again")
+    with pytest.raises(OutcomePendingError):
+        attempt(messenger, store, campaign(1, on_unknown="resend_unlisted"), now=lambda: next(moments))
+    assert messenger.messaged[first_of(0)] == 1
+    for minutes in (1, 14):
+        with pytest.raises(OutcomePendingError):
+            attempt(
+                messenger, store, campaign(1, on_unknown="resend_unlisted"), try_number=2,
+                now=lambda minutes=minutes: NOW + timedelta(hours=2, minutes=minutes),
+            )  # fmt: skip
+    assert messenger.messaged[first_of(0)] == 1
+
+
+@pytest.mark.parametrize(
+    ("gateway", "refused"),
+    [
+        ({}, True),
+        ({"finds": True}, True),
+        ({"finds": True, "disproves": True}, False),
+        ({"recognises": True}, False),
+    ],
+    ids=[
+        "nothing to ask",
+        "an empty list proves nothing",
+        "an empty list may be believed",
+        "recognises repeats",
+    ],
+)
+def test_a_choice_that_a_gateway_has_no_way_to_follow_is_refused_at_the_start(
+    gateway: dict[str, Any], refused: bool
+) -> None:
+    store, messenger = CountingStore(), FakeMessenger(**gateway)
+    if refused:
+        with pytest.raises(
+            ConfigurationError, match=r"^on_unknown: 'resend_unlisted' needs .*Nothing was sent"
+        ):
+            attempt(messenger, store, campaign(on_unknown="resend_unlisted"))
+        assert not store.changed
+    else:
+        attempt(messenger, store, campaign(on_unknown="resend_unlisted"))
+    assert messenger.messaged.total() == (0 if refused else 3 * SIZE)
+
+
+@pytest.mark.parametrize("choice", ["fail", "assume_sent", "resend"])
+def test_evidence_of_a_part_is_a_receipt_for_that_part(choice: Any) -> None:
+    store, messenger = FakeStore(), FakeMessenger(finds=True, shows=1)
+    messenger.lost[first_of(0)] = SendOutcomeUnknownError("lost")
+    wanted = campaign(2, on_unknown=choice)
+    late = NOW + timedelta(minutes=15)
+    if choice == "fail":
+        with pytest.raises(OutcomePendingError):
+            attempt(messenger, store, wanted)
+    records = attempt(messenger, store, wanted, try_number=2, now=lambda: late)
+    assert [(record.accepted, record.in_doubt) for record in records] == [(1, 1), (2, 0)]
+    assert set(messenger.messaged.values()) == {1}
+
+
+def test_what_a_repeat_has_sent_is_recorded_although_the_next_one_is_stopped() -> None:
+    store, messenger = FakeStore(), FakeMessenger(recognises=True)
+    lost = [SendOutcomeUnknownError("lost")]
+    messenger.trouble = {first_of(0): [*lost], first_of(1): [*lost, CampaignInterruptedError("stopped")]}
+    with pytest.raises(CampaignInterruptedError):
+        attempt(messenger, store, campaign(2))
+    assert phases(store) == {0: "sent", 1: "claimed"}
+    assert messenger.messaged.total() == SIZE
 
 
 def test_an_unforeseen_error_while_sending_leaves_the_batch_in_doubt() -> None:
@@ -156,16 +323,139 @@ def test_an_unforeseen_error_while_sending_leaves_the_batch_in_doubt() -> None:
         attempt(messenger, store, campaign())
     with pytest.raises(SendOutcomeUnknownError):
         attempt(messenger, store, campaign(), try_number=2)
-    assert not messenger.messaged
+    assert len(messenger.messaged) == 2 * SIZE
+    assert first_of(0) not in messenger.messaged
 
 
-def test_a_gateway_that_says_it_had_this_very_batch_before_proves_that_it_took_it() -> None:
-    store = FakeStore()
-    refusal = RejectedError("request_id was used", kind=ErrorKind.DUPLICATE)
-    messenger = FakeMessenger(trouble={first_of(0): [refusal]})
-    records = attempt(messenger, store, campaign(2))
-    assert [(record.phase, record.accepted) for record in records] == [(Phase.SENT, SIZE)] * 2
+# Answers that contradict each other, or themselves
+
+
+DUPLICATE = RejectedError("request_id was used", kind=ErrorKind.DUPLICATE)
+
+
+@pytest.mark.parametrize("recognises", [True, False])
+def test_a_first_flight_that_is_refused_as_a_repeat_is_in_doubt_and_loud(
+    recognises: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its id was made a moment ago: somebody else has it, or the refusal was misread. It proves nothing."""
+    store, messenger = FakeStore(), FakeMessenger(trouble={first_of(0): [DUPLICATE]}, recognises=recognises)
+    for number in (1, 2):
+        with pytest.raises(SendOutcomeUnknownError, match=r"batch 1 .* is in doubt"):
+            attempt(messenger, store, campaign(2), try_number=number)
+        assert phases(store) == {0: "disputed", 1: "sent"}
+    [loud] = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
+    assert "its id was made for it a moment ago" in loud
+    assert first_of(0) not in messenger.messaged
+    first = record_of(store, 0)["reference"]
+    [record, _] = attempt(messenger, store, campaign(2, on_unknown="resend"), try_number=3)
+    assert record.phase is Phase.SENT
+    assert record.reference != first  # which the gateway would refuse for ever
+    assert set(messenger.messaged.values()) == {1}
+
+
+def test_a_repeat_under_an_id_that_has_flown_and_is_refused_as_one_proves_that_it_was_sent() -> None:
+    store, messenger = FakeStore(), FakeMessenger(lost={first_of(0): SendOutcomeUnknownError("lost")})
+    with pytest.raises(SendOutcomeUnknownError):
+        attempt(messenger, store, campaign(2))
+    messenger.trouble[first_of(0)] = [DUPLICATE]
+    records = attempt(messenger, store, campaign(2, on_unknown="resend"), try_number=2)
     assert [record.evidence for record in records] == [Evidence.REPEAT_REFUSED, None]
-    assert list(messenger.messaged) == [person.phone_number for person in people(SIZE, SIZE)]
-    attempt(messenger, store, campaign(2), try_number=2)
-    assert messenger.messaged.total() == SIZE
+    assert [record.accepted for record in records] == [SIZE] * 2
+    assert set(messenger.messaged.values()) == {1}
+
+
+class SameIds(FakeMessenger):
+    """Answers some batches with one id."""
+
+    same: tuple[int, ...] = (0, 2)
+
+    def deliver(self, request: Any, message: Any, recipients: Any, **more: Any) -> Any:
+        receipt = super().deliver(request, message, recipients, **more)
+        if recipients[0].phone_number in map(first_of, self.same):
+            return replace(receipt, gateway_id="8123")
+        return receipt
+
+
+@pytest.mark.parametrize("lanes", [1, 3])
+def test_batches_that_are_answered_with_the_same_id_are_in_doubt_all_of_them(
+    lanes: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    store, messenger = FakeStore(), SameIds()
+    messenger.same = (0, 2, 3)
+    with pytest.raises(SendOutcomeUnknownError) as caught:
+        attempt(messenger, store, campaign(5, max_in_flight=lanes))
+    assert doubts_in(str(caught.value)) == {0, 2, 3}
+    assert phases(store) == {0: "disputed", 1: "sent", 2: "disputed", 3: "disputed", 4: "sent"}
+    assert "were answered with the same id" in caplog.text
+    assert messenger.messaged.total() == 5 * SIZE
+
+
+def test_an_id_that_an_earlier_attempt_was_answered_with_disputes_both() -> None:
+    store, messenger = FakeStore(), SameIds(trouble={first_of(2): [RetryableNotSentError("429")]})
+    with pytest.raises(RetryableNotSentError):
+        attempt(messenger, store, campaign())
+    assert phases(store)[0] == "sent"
+    with pytest.raises(SendOutcomeUnknownError) as caught:
+        attempt(messenger, store, campaign(), try_number=2)
+    assert doubts_in(str(caught.value)) == {0, 2}
+
+
+@pytest.mark.parametrize(
+    ("choice", "evidence"),
+    [("fail", Evidence.LOOK_UP), ("assume_sent", Evidence.ASSUMED), ("resend", Evidence.SENT_AGAIN)],
+)
+def test_a_dispute_ends(choice: Any, evidence: Evidence) -> None:
+    store, messenger = FakeStore(), SameIds(finds=choice == "fail")
+    with pytest.raises((OutcomePendingError, SendOutcomeUnknownError)):
+        attempt(messenger, store, campaign())
+    messenger.same = ()
+    for number in (2, 3):
+        records = attempt(messenger, store, campaign(on_unknown=choice), try_number=number)
+        assert [record.evidence for record in records] == [evidence, None, evidence]
+    assert messenger.messaged.total() == (5 if choice == "resend" else 3) * SIZE
+
+
+# Everybody refused by name
+
+
+class Naming(FakeMessenger):
+    """Refuses recipients by name; a batch of which it refuses everybody gets no id."""
+
+    named: frozenset[str] = frozenset()
+
+    def deliver(self, request: Any, message: Any, recipients: Any, **more: Any) -> Any:
+        receipt = super().deliver(request, message, recipients, **more)
+        refused = tuple(
+            RefusedRecipient(phone_number=one.phone_number, code="1", reason="STOP", opted_out=True)
+            for one in recipients
+            if one.phone_number in self.named
+        )
+        accepted = len(recipients) - len(refused)
+        return replace(
+            receipt, accepted=accepted, refused=refused, gateway_id=receipt.gateway_id if accepted else None
+        )
+
+
+def test_a_batch_of_which_nobody_is_left_is_a_receipt_for_nobody() -> None:
+    messenger = Naming()
+    messenger.named = frozenset(person.phone_number for person in people(SIZE, SIZE))
+    records = attempt(messenger, FakeStore(), campaign())
+    assert [(record.accepted, record.opted_out, record.gateway_id is None) for record in records] == [
+        (2, 0, False), (0, 2, True), (2, 0, False),
+    ]  # fmt: skip
+
+
+def test_a_campaign_of_which_everybody_is_refused_fails_and_a_corrected_list_is_sent() -> None:
+    store, messenger = FakeStore(), Naming()
+    messenger.named = frozenset(person.phone_number for person in people(2 * SIZE))
+    for number in (1, 2):  # and is not tried again
+        with pytest.raises(
+            RejectedError, match=r"everybody by name: 4 recipients, of whom 4 opted out"
+        ) as caught:
+            attempt(messenger, store, campaign(2), try_number=number)
+        assert "0 (0) were sent, 2 (4) were refused by name, 0 (0) are in doubt and 0 (0) are left" in str(
+            caught.value
+        )
+    assert messenger.messaged.total() == 2 * SIZE
+    records = attempt(messenger, store, campaign(2, start=100), try_number=3)
+    assert [record.accepted for record in records] == [SIZE] * 2

@@ -18,6 +18,7 @@ from tests.support.campaigns import (
     SIZE,
     attempt,
     campaign,
+    first_of,
     stopping,
 )
 from tests.support.ledgers import phases
@@ -37,7 +38,10 @@ from tests.support.tasks import FakeStore
 def test_a_stop_sign_lets_land_what_is_under_way_and_claims_nothing_more(lanes: int) -> None:
     store, stop = CountingStore(), StopSign()
     messenger = FakeMessenger(check=stopping(stop, 2))
-    with pytest.raises(CampaignInterruptedError, match=r"stopped as asked, after [3-5] of 9 batches"):
+    with pytest.raises(
+        CampaignInterruptedError,
+        match=r"stopped as asked\. Of 9 batches .*, [3-5] \(\d+\) were sent, 0 \(0\) are in",
+    ):
         attempt(messenger, store, campaign(9, max_in_flight=lanes), stop=stop)
     left = phases(store)
     assert set(left.values()) == {"sent"}
@@ -49,11 +53,25 @@ def test_a_stop_sign_lets_land_what_is_under_way_and_claims_nothing_more(lanes: 
     assert len(messenger.messaged) == 9 * SIZE
 
 
-def test_a_stop_sign_while_the_last_batch_is_under_way_changes_nothing() -> None:
+@pytest.mark.parametrize("lanes", [1, 3])
+def test_a_stop_sign_while_the_last_batch_is_under_way_changes_nothing(lanes: int) -> None:
     store, stop = FakeStore(), StopSign()
-    records = attempt(FakeMessenger(check=stopping(stop, 2)), store, campaign(3), stop=stop)
+    records = attempt(
+        FakeMessenger(check=stopping(stop, 2)), store, campaign(3, max_in_flight=lanes), stop=stop
+    )
     assert stop.is_up
     assert [record.phase for record in records] == [Phase.SENT] * 3
+
+
+def test_a_stop_sign_while_the_last_batch_is_under_way_settles_no_doubt() -> None:
+    stop, messenger = StopSign(), FakeMessenger(recognises=True)
+    messenger.lost[first_of(0)] = SendOutcomeUnknownError("lost")
+    messenger.check = stopping(stop, 2)
+    with pytest.raises(
+        CampaignInterruptedError, match=r"2 \(4\) were sent, 1 \(2\) are in doubt and 0 \(0\) are left"
+    ):
+        attempt(messenger, FakeStore(), campaign(3), stop=stop)
+    assert messenger.messaged.total() == 3 * SIZE
 
 
 def test_a_stop_sign_gives_what_is_under_way_its_time_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,7 +83,10 @@ def test_a_stop_sign_gives_what_is_under_way_its_time_and_no_more(monkeypatch: p
         stop.raise_()
         assert answers.wait(10)
 
-    with pytest.raises(CampaignInterruptedError, match="0 of 3 batches"):
+    with pytest.raises(
+        CampaignInterruptedError,
+        match=r"Of 3 batches \(6 recipients\), 0 \(0\) were sent, 1 \(2\) are in doubt and 2 \(4\) are left",
+    ):
         attempt(FakeMessenger(check=check), store, campaign(3), stop=stop)
     assert phases(store) == {0: "claimed"}
     answers.set()
@@ -86,7 +107,7 @@ def test_a_stop_sign_ends_the_settling_of_a_doubt_and_leaves_it_in_doubt() -> No
         attempt(messenger, store, campaign(2), try_number=2, stop=stop, sleep=sleep)
     assert len(slept) == 1
     assert slept[0] <= 0.5
-    assert phases(store) == {0: "claimed"}
+    assert phases(store) == {0: "claimed", 1: "sent"}
     assert not messenger.messaged
 
 

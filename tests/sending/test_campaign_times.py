@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,11 +12,14 @@ import pytest
 
 from airflow_provider_voicepartner.exceptions import (
     ConfigurationError,
+    OutcomePendingError,
     RejectedError,
     RetryableNotSentError,
     SendOutcomeUnknownError,
 )
 from airflow_provider_voicepartner.sending.records import Phase
+from airflow_provider_voicepartner.sending.store_memory import StoreMemory, TaskInstanceKey
+from airflow_provider_voicepartner.store.engine import open_store
 from tests.support.campaigns import (
     SIZE,
     attempt,
@@ -29,6 +33,7 @@ from tests.support.messenger import (
     NOW,
     FakeMessenger,
     FakeTurnstile,
+    changes,
 )
 from tests.support.servers import FakeTime
 from tests.support.tasks import FakeStore
@@ -102,31 +107,42 @@ def test_a_claim_that_cannot_be_written_gives_its_turn_back_and_sends_nothing() 
 
 
 class FullStore(FakeStore):
-    """Loses one write: that of the second page, the first time."""
+    """Loses one write: that of a claim of the third batch."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.failures = 1
+    failures = 1
 
     def set(self, key: str, value: Any, **more: Any) -> None:
-        if key == key_of(50) and self.failures:
+        if "claimed 2" in changes(value) and self.failures:
             self.failures -= 1
             raise ConnectionError("the state store is gone")
         super().set(key, value, **more)
 
 
-def test_claims_of_which_one_could_not_be_written_are_taken_back_and_not_in_doubt() -> None:
-    """Two claims on two pages are two writes, of which the second may fail; neither batch has left then."""
-    store, messenger = FullStore(), FakeMessenger()
+@pytest.mark.parametrize("fails", ["the state", "the commit of the store"])
+@pytest.mark.parametrize("lanes", [1, 3])
+def test_claims_that_one_memory_did_not_take_are_taken_back_and_not_in_doubt(fails: str, lanes: int) -> None:
+    """Neither batch has left then; what the other memory, or this one after all, has taken says so."""
+    store, messenger = open_store("sqlite://"), FakeMessenger()
+    state, lost = (FullStore() if fails == "the state" else FakeStore()), [ConnectionError("gone")]
+
+    def patiently(transaction: Callable[[], Any]) -> Any:
+        done = transaction()
+        if fails != "the state" and phases(state).get(0) == "sent" and lost:
+            raise lost.pop()
+        return done
+
+    def memory() -> StoreMemory:
+        return StoreMemory(store, TaskInstanceKey("dag", "run", "send"), patiently=patiently)
+
     with pytest.raises(ConnectionError):
-        attempt(
-            messenger, store, campaign(52, max_in_flight=7)
-        )  # 7 times 7 is 49: the eighth claim spans pages
-    assert set(phases(store).values()) == {"sent", "refused"}
-    assert phases(store)[49] == "refused"
-    attempt(messenger, store, campaign(52), try_number=2)
+        attempt(messenger, state, campaign(7, max_in_flight=lanes), memories=[memory()])
+    assert "refused" in phases(state).values()
+    assert "claimed" not in phases(state).values()
+    assert len(messenger.messaged) == SIZE * list(phases(state).values()).count("sent")
+    attempt(messenger, state, campaign(7), memories=[memory()], try_number=2)
     assert set(messenger.messaged.values()) == {1}
-    assert len(messenger.messaged) == 52 * SIZE
+    assert len(messenger.messaged) == 7 * SIZE
+    store.close()
 
 
 def test_a_turnstile_that_breaks_does_not_hide_why_the_campaign_stopped() -> None:
@@ -177,10 +193,11 @@ def test_nobody_with_a_turn_waits_while_an_older_doubt_is_settled() -> None:
     left: list[float] = []
     messenger.check = lambda first: left.append(time.moment)
     turnstile = FakeTurnstile(time, gap=0)
-    with pytest.raises(SendOutcomeUnknownError, match="batch 2 "):
+    with pytest.raises(OutcomePendingError, match="batch 2 "):
         paced(turnstile, messenger, store, campaign(3, max_in_flight=2), try_number=2)
-    assert left == turnstile.taken[:1]
-    assert sum(time.slept) >= 7  # the look-ups came after it
+    assert left == turnstile.taken
+    assert len(left) == 2
+    assert sum(time.slept) >= 7  # the look-ups came after them
 
 
 # A planned time that passes on the way
@@ -210,7 +227,7 @@ def test_a_time_that_passes_on_the_way_strands_nobody_without_a_word() -> None:
     with pytest.raises(ConfigurationError, match=r"1 of 5 batches had not left.*Leave send_at as it is"):
         paced(turnstile, messenger, store, planned, try_number=2)
     with pytest.raises(ConfigurationError, match="has changed since"):
-        paced(turnstile, messenger, store, replace(planned, send_at=None), try_number=3)
+        paced(turnstile, messenger, store, campaign(5), try_number=3)
     records = paced(turnstile, messenger, store, replace(planned, on_late="send_now"), try_number=4)
     assert [record.phase for record in records] == [Phase.SENT] * 5
     assert messenger.messaged.total() == 5 * SIZE
@@ -236,7 +253,7 @@ def test_a_time_that_had_passed_before_anything_was_sent_may_be_changed() -> Non
         ConfigurationError, match=r"^send_at: .* is in the past, and nothing was sent; give a later"
     ):
         paced(FakeTurnstile(time), messenger, store, planned)
-    later = replace(planned, send_at=time.now() + timedelta(hours=1))
+    later = campaign(2, send_at=time.now() + timedelta(hours=1))
     paced(FakeTurnstile(time), messenger, store, later, try_number=2)
     assert messenger.messaged.total() == 2 * SIZE
 
