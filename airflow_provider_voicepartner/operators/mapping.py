@@ -88,7 +88,35 @@ def _give_back(mine: MappedList) -> None:
 
 
 def expansion_of(context: Context) -> str:
-    """Return what instances have in common whose lists were made together: how often the run's tasks were cleared."""
+    """
+    Return what instances have in common whose lists were made together.
+
+    That is how often the run was cleared, and when it began: a run that was deleted and made anew counts from 0 again.
+    Airflow 2 does not count the clearings of a run that is still at work, so there it is also when the tasks ran that
+    make the lists.
+    """
     dag_run = cast(Mapping[str, Any], context).get("dag_run")
     cleared = getattr(dag_run, "clear_number", None)
-    return ALONE if cleared is None else str(cleared)
+    if cleared is None:
+        return ALONE
+    made = [str(cleared), str(getattr(dag_run, "start_date", None))]
+    if hasattr(dag_run, "get_task_instances"):  # the database's own object, as Airflow 2 gives it
+        made += _when_made(context["ti"])
+    return task_name(*made)
+
+
+def _when_made(ti: Any) -> list[str]:
+    """Return when the tasks began from which a mapped task, or the mapped group that it is in, has its lists."""
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.utils.session import create_session
+
+    node = ti.task.get_closest_mapped_task_group() or ti.task
+    makers = sorted(node.upstream_task_ids)
+    if not makers:
+        return []
+    row: Any = TaskInstance
+    with create_session() as session:
+        found = session.query(row.task_id, row.map_index, row.start_date).filter(
+            row.dag_id == ti.dag_id, row.run_id == ti.run_id, row.task_id.in_(makers)
+        )
+        return sorted(f"{task_id} {map_index} {began}" for task_id, map_index, began in found)
