@@ -102,12 +102,14 @@ def refuse_unshared_lists(context: Context, ledger: Ledger) -> None:
     if ledger.other_stores:
         problem = (
             "[voicepartner] store_url: an earlier attempt of this task wrote to another store, so not all machines "
-            "share one. Set it to one PostgreSQL database for all of them; until then rate limits are passed together"
+            "share one. Set it to one PostgreSQL database for all of them; until then they pass rate limits together"
         )
         log.warning("%s", problem)
     if problem is not None and is_mapped(context):
+        stays = "; what began with another store cannot go on in this run, and a new run sends everything"
         raise ConfigurationError(
             f"{problem}. The instances of this mapped task cannot know of each other's recipients, so nothing was sent"
+            f"{stays if ledger.other_stores else ''}"
         )
 
 

@@ -262,6 +262,51 @@ def test_without_a_configured_store_a_home_that_cannot_be_written_to_is_no_reaso
     assert "mapped instances do not know of each other's lists" in logs.text
 
 
+@pytest.mark.parametrize("executor", ["CeleryExecutor", "KubernetesExecutor"])
+def test_several_machines_without_a_shared_store_send_no_mapped_list(
+    mapped: MakeMapped,
+    sandbox: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    executor: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A store for each machine: one instance would not know whom another one has sent to."""
+    monkeypatch.setattr("airflow_provider_voicepartner.hooks.stores._warned_of", set())
+    monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", executor)
+    with pytest.raises(
+        ConfigurationError, match=rf"^{executor} .*\[voicepartner\] store_url.*nothing was sent$"
+    ):
+        mapped().run(0, ANNA)
+    assert requests(sandbox) == 0
+    mapped().run(0, ANNA, dry_run=True)
+    mapped().run(-1, BEN)
+    assert sent(sandbox, "smspartner") == {BEN: 1}
+    [told] = [record for record in caplog.records if "several machines" in record.getMessage()]
+    assert told.levelname == "WARNING"
+    assert told.getMessage().startswith(f"{executor} runs tasks on several machines")
+    assert "Set [voicepartner] store_url to one PostgreSQL database" in told.getMessage()
+
+
+def test_an_attempt_on_another_store_sends_no_mapped_list_and_warns_any_other_task(
+    sandbox: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, logs: Logs
+) -> None:
+    """Only the task's state can tell it, so before Airflow 3.3 nobody does."""
+    task = Mapped()
+    for map_index in (0, -1):
+        task.fail(sandbox, map_index, ANNA)
+    monkeypatch.setenv("AIRFLOW__VOICEPARTNER__STORE_URL", f"sqlite:///{tmp_path / 'other.db'}")
+    assert "another store" not in logs.text
+    with pytest.raises(ConfigurationError, match=r"^\[voicepartner\] store_url: .*another store.*a new run"):
+        task.run(0, ANNA, try_number=2)
+    assert sent(sandbox, "smspartner") == {}
+    task.run(-1, ANNA, try_number=2)
+    assert sent(sandbox, "smspartner") == {ANNA: 1}
+    assert (
+        logs.text.count("[voicepartner] store_url: an earlier attempt of this task wrote to another store")
+        >= 2
+    )
+
+
 def test_a_kill_before_the_first_claim_keeps_the_list(
     mapped: MakeMapped, sandbox: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
