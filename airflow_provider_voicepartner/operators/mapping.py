@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 from airflow_provider_voicepartner.sending.fingerprint import account_key
-from airflow_provider_voicepartner.sending.mapped import ALONE, MappedList, mark_people, task_name
+from airflow_provider_voicepartner.sending.mapped import (
+    ALONE,
+    MappedList,
+    list_name,
+    mark_key,
+    mark_people,
+    task_name,
+)
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -67,13 +72,15 @@ def _list_of(
     ledger: Ledger, context: Context, store: Store, plan: CampaignPlan, hook: GatewayHook
 ) -> MappedList:
     ti: Any = context["ti"]
-    # Beside marks of who is in it: with the account's own key, nobody else can try out numbers.
+    # With the account's own key, nobody else can try out numbers.
     key = account_key(hook.conn_type, hook.credentials)
+    task = task_name(ti.dag_id, ti.run_id, ti.task_id)
     return MappedList(
         store=store,
-        task=task_name(ti.dag_id, ti.run_id, ti.task_id),
+        task=task,
         map_index=ti.map_index,
-        fingerprint=hmac.new(key, plan.fingerprint.encode(), hashlib.sha256).hexdigest()[:32],
+        fingerprint=list_name(task, plan.fingerprint),
+        key=mark_key(key),
         people=mark_people(key, (batch.recipients for batch in plan.batches())),
         expansion=expansion_of(context),
         attempt=ledger.attempt,

@@ -192,6 +192,27 @@ def test_a_run_that_was_deleted_and_made_anew_has_its_lists_compared(
     assert sent(sandbox, "smspartner") == {ANNA: 1, BEN: 1}
 
 
+@pytest.mark.parametrize("is_known", [False, True], ids=["somebody moved", "the same lists"])
+def test_under_a_rotated_key_an_instance_goes_on_with_its_own_list_and_no_other(
+    mapped: MakeMapped, sandbox: Any, set_connection: Callable[..., str], is_known: bool
+) -> None:
+    """Who is in a list is written down with the key, so another key cannot tell whether somebody moved."""
+    task = mapped()
+    task.run(0, ANNA)
+    task.fail(sandbox, 1, BEN)
+    task.run(1, BEN, try_number=2)
+    settings = sandbox.world.settings.smspartner
+    settings.api_key = "planted-key-rotated-4714"
+    set_connection("smspartner", host=sandbox.gateway_url("smspartner"), password=settings.api_key)
+    task.clear()
+    if is_known:
+        task.run(1, BEN, try_number=3)
+    else:
+        with pytest.raises(ConfigurationError, match="with another key"):
+            task.run(2, BEN)
+    assert sent(sandbox, "smspartner") == {ANNA: 1, BEN: 1}
+
+
 @pytest.fixture
 def airflow_2(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """Return a session of Airflow's database, as far as it knows when tasks began."""
