@@ -231,7 +231,7 @@ class SendingOperator(BaseOperator):
             warn_of_a_long_campaign,
         )
         from airflow_provider_voicepartner.operators.waiting import check_that_results_can_come
-        from airflow_provider_voicepartner.sending.arguments import read_flag
+        from airflow_provider_voicepartner.sending.arguments import read_flag, read_send_again
         from airflow_provider_voicepartner.sending.fingerprint import account_key
 
         if not read_flag("dry_run", self.is_dry_run):
@@ -249,6 +249,9 @@ class SendingOperator(BaseOperator):
             message = hook.with_defaults(self.message_to_send())
             plan = plan_of(self, hook, message)
             if plan is None:
+                if not read_flag("dry_run", self.is_dry_run):
+                    # An empty list is changed input like any other, where a longer one was begun before.
+                    ledger.open("", 0, send_again=read_send_again(self.send_again))
                 raise AirflowSkipException("nobody is left to send to, and on_empty is 'skip'")
             self._log_left_out(plan)
             account = account_key(hook.conn_type, hook.credentials)

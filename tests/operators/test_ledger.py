@@ -12,7 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException, AirflowTaskTimeout
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException, AirflowTaskTimeout
 
 from airflow_provider_voicepartner.exceptions import (
     CampaignInterruptedError,
@@ -257,6 +257,27 @@ def test_changed_recipients_are_refused_after_something_was_sent(sandbox: Any, t
         sms(to=BEN).execute(task.attempt(2))
     assert sent(sandbox, "smspartner") == {ANNA: 1}
     assert task.pushed == {}  # nothing to say of the new list, and nothing new of the old one
+
+
+EMPTY: dict[str, dict[str, Any]] = {
+    "an empty list": {"to": []},
+    "a list of which nobody is left": {"to": ["0123456789"], "on_invalid": "skip"},
+}
+
+
+@pytest.mark.usefixtures("single")
+@pytest.mark.parametrize("emptied", EMPTY)
+def test_a_list_that_was_emptied_before_all_of_it_was_sent_is_not_skipped_in_silence(
+    sandbox: Any, task: TaskRun, emptied: str
+) -> None:
+    sandbox.world.credit["smspartner"] = ONE_SMS
+    with pytest.raises(RejectedError):
+        sms(max_in_flight=1).execute(task.attempt())
+    with pytest.raises(ConfigurationError, match="has changed since an earlier attempt sent 1 of 2 batches"):
+        sms(**EMPTY[emptied], on_empty="skip").execute(task.attempt(2))
+    with pytest.raises(AirflowSkipException):
+        sms(**EMPTY[emptied], on_empty="skip", send_again="for nobody").execute(task.attempt(3))
+    assert sent(sandbox, "smspartner") == {ANNA: 1}
 
 
 @pytest.mark.parametrize("choice", ["fail", "assume_sent", "resend", "resend_unlisted"])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -15,10 +17,166 @@ from airflow_provider_voicepartner.exceptions import (
     SendOutcomeUnknownError,
 )
 from airflow_provider_voicepartner.gateways.errors import ErrorKind
-from airflow_provider_voicepartner.sending.ledger import PLAN_KEY, key_of
-from tests.sending.test_campaign import SIZE, attempt, campaign, first_of, phases, record_of
-from tests.support.messenger import NOW, FakeMessenger
+from airflow_provider_voicepartner.gateways.model import Receipt, SmsMessage
+from airflow_provider_voicepartner.gateways.wire import ApiRequest
+from airflow_provider_voicepartner.sending.evidence import Evidence
+from airflow_provider_voicepartner.sending.flight import Carrier, Flight, Landing
+from airflow_provider_voicepartner.sending.messenger import Turn
+from airflow_provider_voicepartner.sending.records import BatchRecord, Phase
+from airflow_provider_voicepartner.sending.store_memory import StoreMemory, TaskInstanceKey
+from airflow_provider_voicepartner.store.engine import open_store
+from tests.support.campaigns import SIZE, attempt, campaign, first_of, people, record_of
+from tests.support.ledgers import phases
+from tests.support.messenger import NOW, FakeMessenger, changes
 from tests.support.tasks import FakeStore
+
+CLAIM = BatchRecord(phase=Phase.CLAIMED, reference="k3v9x0q2w7ha", size=SIZE, at=NOW.isoformat())
+LATER = NOW + timedelta(hours=3)
+
+
+# What is claimed
+
+
+@pytest.mark.parametrize(
+    ("doubted", "claim"),
+    [
+        (None, BatchRecord(phase=Phase.CLAIMED, reference="new", size=SIZE)),
+        # In doubt: the same reference and the first moment, for a gateway that recognises a repeat.
+        (CLAIM, replace(CLAIM, resent=1)),
+        (replace(CLAIM, resent=2, again_at="then"), replace(CLAIM, resent=3, again_at="then")),
+        # Of a try that left no trace.
+        (
+            BatchRecord(phase=Phase.CLAIMED, reference="", size=SIZE),
+            BatchRecord(phase=Phase.CLAIMED, reference="new", size=SIZE, resent=1),
+        ),
+        # Disputed: the gateway knows the reference, and would refuse it again and again.
+        (
+            replace(CLAIM, phase=Phase.DISPUTED, accepted=2, gateway_id="8", cost=Decimal(1)),
+            BatchRecord(phase=Phase.CLAIMED, reference="new", size=SIZE, resent=1),
+        ),
+    ],
+    ids=["first", "in doubt", "in doubt again", "without a trace", "disputed"],
+)
+def test_what_is_claimed_of_a_batch_that_leaves(doubted: BatchRecord | None, claim: BatchRecord) -> None:
+    assert Flight.claim_for(doubted, SIZE, lambda: "new") == claim
+
+
+def flight_of(claim: BatchRecord, doubted: BatchRecord | None = None) -> Flight:
+    request = ApiRequest(
+        endpoint="send", method="POST", path="send", safe_to_repeat=False,
+        body={"simulate": False, "reference": claim.reference},
+    )  # fmt: skip
+    return Flight(
+        index=4,
+        recipients=people(SIZE),
+        request=request,
+        claim=claim,
+        turn=Turn(0.0, "ticket"),
+        due=0.0,
+        doubted=doubted,
+    )
+
+
+def test_a_claim_keeps_when_it_was_made_first_and_when_it_was_made_last() -> None:
+    flight = flight_of(replace(CLAIM, at=None))
+    flight.claim_now(NOW)
+    assert (flight.claim.at, flight.claim.again_at) == (NOW.isoformat(), None)
+    flight.claim_now(LATER)
+    assert (flight.claim.at, flight.claim.again_at) == (NOW.isoformat(), LATER.isoformat())
+
+
+def test_what_was_not_taken_is_refused_or_what_it_was_before() -> None:
+    assert flight_of(CLAIM).not_taken == replace(CLAIM, phase=Phase.REFUSED)
+    assert flight_of(replace(CLAIM, resent=1), CLAIM).not_taken is CLAIM
+
+
+# How a flight ends
+
+
+def landing_of(messenger: FakeMessenger, flight: Flight) -> Landing:
+    return Carrier(messenger=messenger, message=SmsMessage(text="Bonjour"), now=lambda: LATER).fly(flight)
+
+
+@pytest.mark.parametrize("doubted", [None, CLAIM], ids=["first", "sent again"])
+def test_an_answer_is_a_record_of_it(doubted: BatchRecord | None) -> None:
+    messenger = FakeMessenger()
+    landing = landing_of(messenger, flight_of(CLAIM, doubted))
+    assert messenger.turns == [Turn(0.0, "ticket")]
+    assert landing.record is not None
+    assert (landing.record.phase, landing.record.accepted, landing.record.at) == (
+        Phase.SENT,
+        SIZE,
+        LATER.isoformat(),
+    )
+    assert landing.record.evidence is (Evidence.SENT_AGAIN if doubted else None)
+    assert (landing.error, landing.doubt) == (None, None)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [RejectedError("no credit", kind=ErrorKind.CREDIT), RetryableNotSentError("429"), ConfigurationError("unusable"),
+     CampaignInterruptedError("stopped in a wait")],
+    ids=lambda error: type(error).__name__,
+)  # fmt: skip
+@pytest.mark.parametrize("doubted", [None, CLAIM], ids=["first", "sent again"])
+def test_what_was_provably_not_taken_is_an_error_and_never_a_doubt(
+    error: Exception, doubted: BatchRecord | None
+) -> None:
+    flight = flight_of(CLAIM, doubted)
+    assert landing_of(FakeMessenger(failures=[error]), flight) == Landing(
+        flight=flight, record=flight.not_taken, error=error
+    )
+
+
+def test_an_answer_that_did_not_come_leaves_the_claim() -> None:
+    flight = flight_of(CLAIM)
+    landing = landing_of(FakeMessenger(failures=[SendOutcomeUnknownError("no answer")]), flight)
+    assert landing == Landing(flight=flight, doubt="no answer")
+
+
+@pytest.mark.parametrize(
+    ("doubted", "proves"),
+    [
+        (None, False),
+        (CLAIM, True),
+        (BatchRecord(phase=Phase.CLAIMED, reference="", size=SIZE), False),
+        (replace(CLAIM, phase=Phase.DISPUTED), False),
+    ],
+    ids=["first", "in doubt", "without a trace", "disputed"],
+)
+def test_a_refusal_as_a_repeat_proves_something_only_of_a_reference_that_has_flown(
+    doubted: BatchRecord | None, proves: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    refusal = RejectedError("used before", kind=ErrorKind.DUPLICATE)
+    claim = replace(CLAIM, again_at=LATER.isoformat())
+    landing = landing_of(FakeMessenger(failures=[refusal], finds=True), flight_of(claim, doubted))
+    assert landing.error is None
+    assert landing.record is not None
+    if proves:
+        assert landing.doubt is None
+        assert landing.record == replace(
+            CLAIM, phase=Phase.SENT, accepted=SIZE, tag=f"tag-{CLAIM.reference}", at=LATER.isoformat(),
+            evidence=Evidence.REPEAT_REFUSED,
+        )  # fmt: skip
+        assert not caplog.records
+    else:
+        assert landing.record == replace(claim, phase=Phase.DISPUTED)
+        assert "used before" in str(landing.doubt)
+        assert CLAIM.reference in caplog.text
+
+
+def test_a_receipt_for_nobody_is_no_doubt() -> None:
+    class Nobody(FakeMessenger):
+        def deliver(self, *args: Any, **more: Any) -> Receipt:
+            return Receipt(gateway_id=None, accepted=0)
+
+    landing = landing_of(Nobody(), flight_of(CLAIM))
+    assert landing.record is not None
+    assert landing.record.reached_nobody
+
+
+# Through the whole loop
+
 
 LOST = SendOutcomeUnknownError("lost")
 ENDINGS = {
@@ -45,6 +203,11 @@ def taken_and_lost(store: Any, batch: int = 0, **gateway: Any) -> FakeMessenger:
     return messenger
 
 
+def same(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Compare records whoever wrote them."""
+    return BatchRecord.from_json(one) == BatchRecord.from_json(other)
+
+
 @pytest.mark.parametrize("recognises", [False, True], ids=["no evidence", "recognises repeats"])
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_a_doubt_that_is_sent_again_and_does_not_get_through_stays_the_same_doubt(
@@ -58,7 +221,7 @@ def test_a_doubt_that_is_sent_again_and_does_not_get_through_stays_the_same_doub
     later = NOW + timedelta(minutes=5)
     with pytest.raises(type(failure)):
         attempt(messenger, store, campaign(1, on_unknown="resend"), try_number=2, now=lambda: later)
-    assert record_of(store, 0) == before  # its reference and its moment, too
+    assert same(record_of(store, 0), before)  # its reference and its moment, too
     if recognises:
         [record] = attempt(messenger, store, campaign(1), try_number=3)
         assert record.reference == before["reference"]
@@ -69,12 +232,12 @@ def test_a_doubt_that_is_sent_again_and_does_not_get_through_stays_the_same_doub
 
 
 class Forgetful(FakeStore):
-    """Loses writes to one key, as many as it is told."""
+    """Loses one claim that is made again, with all that travels with it."""
 
     losses = 0
 
     def set(self, key: str, value: Any, **more: Any) -> None:
-        if key == key_of(50) and self.losses:
+        if "claimed" in changes(value) and self.losses:
             self.losses -= 1
             raise ConnectionError("the state store is gone")
         super().set(key, value, **more)
@@ -82,36 +245,26 @@ class Forgetful(FakeStore):
 
 @pytest.mark.parametrize("recognises", [False, True], ids=["no evidence", "recognises repeats"])
 def test_a_claim_that_is_taken_back_leaves_the_doubt_that_was_there_before(recognises: bool) -> None:
-    """Two claims on two pages are two writes; the first holds a batch in doubt, and the second fails."""
-    store = Forgetful()
-    messenger = taken_and_lost(store, 49, recognises=recognises)
-    store.values[PLAN_KEY]["batches"] = 51
-    store.values[PLAN_KEY]["fingerprint"] = fingerprint_of(51)
-    before = record_of(store, 49)
-    store.losses = 1
+    """One memory took the claim of a repeat and the other did not; nothing has left."""
+    state, store = Forgetful(), open_store("sqlite://")
+    memory = StoreMemory(store, TaskInstanceKey("dag", "run", "send"))
+    messenger = taken_and_lost(state, recognises=recognises)
+    before = record_of(state, 0)
+    state.losses = 1
     if recognises:
-        messenger.trouble[first_of(49)] = [NO_EVIDENCE]
-    wanted = campaign(51, on_unknown="resend", max_in_flight=2)
+        messenger.trouble[first_of(0)] = [NO_EVIDENCE]
     with pytest.raises(ConnectionError):
-        attempt(messenger, store, wanted, try_number=2)
-    assert record_of(store, 49) == before
-    assert phases(store).get(50) in (None, "refused")
-    assert messenger.messaged[first_of(49)] == 1
+        attempt(messenger, state, campaign(1, on_unknown="resend"), try_number=2, memories=[memory])
+    assert same(record_of(state, 0), before)
+    again = StoreMemory(store, TaskInstanceKey("dag", "run", "send"))
     if recognises:
-        attempt(messenger, store, campaign(51), try_number=3)
-        assert set(messenger.messaged.values()) == {1}
-        assert len(messenger.messaged) == 51 * SIZE
+        attempt(messenger, state, campaign(1), try_number=3, memories=[again])
     else:
-        with pytest.raises(SendOutcomeUnknownError, match="batch 50 "):
-            attempt(messenger, store, campaign(51), try_number=3)
-        assert messenger.messaged[first_of(49)] == 1
-
-
-def fingerprint_of(batches: int) -> str:
-    """Return the fingerprint of a campaign of so many batches, as an attempt records it."""
-    store = FakeStore(fenced=False)
-    attempt(FakeMessenger(), store, campaign(batches))
-    return str(store.values[PLAN_KEY]["fingerprint"])
+        with pytest.raises(SendOutcomeUnknownError, match=before["reference"]):
+            attempt(messenger, state, campaign(1), try_number=3, memories=[again])
+        assert again.recall().records[0] == BatchRecord.from_json(before)
+    assert messenger.messaged[first_of(0)] == 1
+    store.close()
 
 
 def test_a_repeat_is_recognised_for_as_long_as_the_first_request_is_and_no_longer() -> None:

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
-from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from sqlalchemy import text
 
 from airflow_provider_voicepartner.exceptions import ConfigurationError, RetryableNotSentError
@@ -22,13 +17,11 @@ from airflow_provider_voicepartner.sending.fingerprint import account_key
 from airflow_provider_voicepartner.sending.ledger import BatchRecord, Phase
 from airflow_provider_voicepartner.sending.mapped import (
     ALONE,
-    MappedLedger,
     MappedList,
     mark_people,
     task_name,
 )
 from airflow_provider_voicepartner.store.engine import Store, StoreUnavailableError, open_store
-from tests.support.tasks import CALM, FakeStore
 
 KEY = account_key("smspartner", Credentials(api_key="k"))
 CLAIM = BatchRecord(phase=Phase.CLAIMED, reference="k3v9x0q2w7ha", size=1)
@@ -183,123 +176,6 @@ def test_of_two_instances_that_meet_one_is_refused(store: Store) -> None:
         for thread in threads:
             thread.join(60)
         assert len(refused) == 3
-
-
-FATES = ("waits", "is refused", "is in doubt", "is killed", "sends")
-ROUND = st.tuples(
-    st.permutations("ABCDE"),
-    st.lists(st.integers(1, 3), min_size=1, max_size=4),
-    st.lists(st.sampled_from(FATES), min_size=8, max_size=8),
-)
-
-
-@CALM
-@given(st.lists(ROUND, max_size=5))
-def test_nobody_is_sent_to_twice_however_often_the_lists_are_made_anew(rounds: list[Any]) -> None:
-    store = open_store("sqlite://")
-    states = [FakeStore() for _ in range(4)]
-    sent: Counter[str] = Counter()
-    for cleared, (order, sizes, fates) in enumerate(rounds):
-        ends = list(accumulate(sizes))
-        groups = ["".join(order[end - size : end]) for end, size in zip(ends, sizes, strict=True)]
-        runs = [(index, group) for index, group in enumerate(groups) if group] * 2
-        for attempt, ((map_index, group), fate) in enumerate(zip(runs, fates, strict=False), 100 * cleared):
-            mapped = a_list(store, map_index, group, cleared=cleared, attempt=attempt)
-            sent += send(MappedLedger(states[map_index], mapped), group, fate)
-    store.close()
-    assert not [person for person, times in sent.items() if times > 1]
-
-
-def send(ledger: MappedLedger, group: str, fate: str) -> Counter[str]:
-    """Let one attempt go as it is fated to; return who got the message."""
-    if fate == "waits":
-        return Counter()
-    try:
-        ledger.open(1)
-    except ConfigurationError:
-        ledger.give_up()
-        return Counter()
-    known = ledger.find(0, len(group))
-    if known is not None and known.phase is not Phase.REFUSED:
-        return Counter()
-    ledger.write({0: CLAIM})
-    if fate == "is refused":
-        ledger.write({0: replace(CLAIM, phase=Phase.REFUSED)})
-        ledger.give_up()
-        return Counter()
-    if fate == "is in doubt":
-        ledger.give_up()
-    if fate == "sends":
-        ledger.write({0: replace(CLAIM, phase=Phase.SENT)})
-    return Counter(group)
-
-
-class TestLedger:
-    def opened(self, state: FakeStore | None, mapped: MappedList) -> MappedLedger:
-        ledger = MappedLedger(state, mapped)
-        ledger.open(1)
-        return ledger
-
-    def test_takes_the_list_and_keeps_it_once_something_may_have_gone(self, store: Store) -> None:
-        ledger = self.opened(FakeStore(), a_list(store, 0, "A"))
-        assert taken(store) == {(0, "A"): 1}
-        ledger.write({0: CLAIM})
-        ledger.give_up()
-        assert taken(store) == {(0, "A"): 1}
-
-    @pytest.mark.parametrize("state", [FakeStore(), None], ids=["Airflow 3.3", "before"])
-    def test_gives_back_what_was_refused(self, store: Store, state: FakeStore | None) -> None:
-        ledger = self.opened(state, a_list(store, 0, "A"))
-        ledger.write({0: CLAIM})
-        ledger.write({0: replace(CLAIM, phase=Phase.REFUSED)})
-        ledger.give_up()
-        assert taken(store) == {(0, "A"): 0}
-
-    def test_before_airflow_3_3_keeps_what_an_attempt_before_may_have_sent(self, store: Store) -> None:
-        self.opened(None, a_list(store, 0, "A"))
-        self.opened(None, a_list(store, 0, "A", attempt=2)).give_up()
-        assert taken(store) == {(0, "A"): 1}
-
-    def test_changed_input_is_refused_before_the_list_is_looked_at(self, store: Store) -> None:
-        state = FakeStore()
-        self.opened(state, a_list(store, 0, "A")).write({0: CLAIM})
-        ledger = MappedLedger(state, a_list(store, 0, "B"))
-        with pytest.raises(ConfigurationError, match="has changed since an earlier attempt"):
-            ledger.open(1)
-        ledger.give_up()
-        assert taken(store) == {(0, "A"): 1}
-
-    def test_a_wish_to_send_again_that_others_refuse_forgets_nothing(self, store: Store) -> None:
-        state = FakeStore()
-        self.opened(state, a_list(store, 0, "A")).write({0: replace(CLAIM, phase=Phase.SENT)})
-        self.opened(FakeStore(), a_list(store, 1, "B")).write({0: CLAIM})
-        before = dict(state.values)
-        ledger = MappedLedger(state, a_list(store, 0, "B", cleared=1, attempt=2))
-        with pytest.raises(ConfigurationError, match=MOVED):
-            ledger.open(1, send_again="once more")
-        ledger.give_up()
-        assert state.values == before
-        assert taken(store) == {(0, "A"): 1, (1, "B"): 1}
-
-    def test_a_refused_list_is_not_given_back_for_others(self, store: Store) -> None:
-        self.opened(FakeStore(), a_list(store, 0, "A"))
-        ledger = MappedLedger(FakeStore(), a_list(store, 1, "A", cleared=1))
-        with pytest.raises(ConfigurationError, match=MOVED):
-            ledger.open(1)
-        ledger.give_up()
-        assert taken(store) == {(0, "A"): 1}
-
-    def test_a_store_that_fails_at_the_end_changes_nothing_and_hides_no_error(
-        self, store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        ledger = self.opened(FakeStore(), a_list(store, 0, "A"))
-
-        def fail(_: object) -> None:
-            raise StoreUnavailableError("gone")
-
-        monkeypatch.setattr(MappedList, "give_back", fail)
-        ledger.give_up()
-        assert "stays its own: StoreUnavailableError" in caplog.text
 
 
 def test_what_is_kept_names_nobody_and_nothing(store: Store) -> None:

@@ -11,9 +11,22 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
+from sqlalchemy.exc import IntegrityError
 
+from airflow_provider_voicepartner.sending.memory import Attempt, Plan, Recollection
+from airflow_provider_voicepartner.sending.records import BatchRecord, Phase
+from airflow_provider_voicepartner.sending.store_memory import StoreMemory, TaskInstanceKey
 from airflow_provider_voicepartner.store.engine import Store, connect_store, open_store
-from airflow_provider_voicepartner.store.schema import metadata, rate_limit, rate_slot, sequence
+from airflow_provider_voicepartner.store.schema import (
+    attempt,
+    batch,
+    campaign,
+    mapped_list,
+    metadata,
+    rate_limit,
+    rate_slot,
+    sequence,
+)
 from airflow_provider_voicepartner.store.versions import (
     REVISIONS,
     VERSION_TABLE,
@@ -113,6 +126,59 @@ def test_an_older_revision_is_upgraded_and_keeps_its_rows(url: str, revision: st
     assert differences(store) == []
     with store.read() as connection:
         assert connection.execute(rate_limit.select()).all() == [("limit", 4.5)]
+    store.close()
+
+
+def test_the_ledger_of_an_upgraded_database_begins_empty_and_beside_what_was_there(url: str) -> None:
+    store = connect_store(url)
+    taken = {
+        "task": "t", "map_index": 1, "fingerprint": "f", "expansion": "0", "attempt": 2, "people": b"8 bytes.",
+        "at": 4.5,
+    }  # fmt: skip
+    with store.write() as connection:
+        config = alembic_config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0002")
+        connection.execute(mapped_list.insert(), taken)
+    bring_up_to_date(store, upgrade=True)
+    task = TaskInstanceKey("dag", "run", "send")
+    memory = StoreMemory(store, task)
+    assert memory.register(Attempt(1, 1)) == 1
+    assert memory.recall() == Recollection()
+    claim = BatchRecord(phase=Phase.CLAIMED, reference="r", size=1)
+    plan = Plan(generation=1, fingerprint="f" * 64, salt="s" * 32, batches=1, account="a" * 64)
+    memory.write({0: claim}, plan)
+    again = StoreMemory(store, task)
+    assert again.register(Attempt(1, 2)) == 2
+    assert again.recall() == Recollection(tries=frozenset({1}), plan=plan, records={0: claim})
+    with store.read() as connection:
+        assert [row.map_index for row in connection.execute(mapped_list.select())] == [1]
+    store.close()
+
+
+@pytest.mark.parametrize(
+    ("table", "key"),
+    [
+        (campaign, {"dag_id": "d", "run_id": "r", "task_id": "t", "map_index": -1}),
+        (attempt, {"campaign": 1, "number": 1}),
+        (batch, {"campaign": 1, "generation": 1, "position": 0}),
+    ],
+    ids=["task", "attempt", "batch"],
+)
+def test_no_task_attempt_or_batch_has_two_rows_in_a_migrated_database(
+    url: str, table: Any, key: dict[str, Any]
+) -> None:
+    store = connect_store(url)
+    with store.write() as connection:
+        migrate(connection)
+    more: dict[str, Any] = {
+        "at": 4.5, "attempts": 1, "generation": 1, "try_number": 1, "rank": 7, "phase": "sent", "record": "{}"
+    }  # fmt: skip
+    row = {name: value for name, value in {**more, **key}.items() if name in table.c}
+    with store.write() as connection:
+        connection.execute(table.insert(), row)
+    with pytest.raises(IntegrityError), store.write() as connection:
+        connection.execute(table.insert(), row)
     store.close()
 
 
