@@ -241,7 +241,11 @@ class SendingOperator(BaseOperator):
             hook.check_connection()
             if self._waits:
                 check_that_results_can_come(hook, self.completion)
-            hook.sender.longest_wait = longest_wait or hook.sender.longest_wait
+            if longest_wait is not None:
+                hook.sender.longest_wait = longest_wait
+            elif not ledger.is_durable:
+                # A retry would be blind: whatever the gateway asks for is waited for here.
+                hook.sender.longest_wait = math.inf
             message = hook.with_defaults(self.message_to_send())
             plan = plan_of(self, hook, message)
             if plan is None:
