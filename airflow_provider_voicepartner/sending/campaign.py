@@ -463,9 +463,13 @@ class _Run:
         self.failure = self.failure or landing.error
 
     def _claim(self, flights: Sequence[Flight]) -> None:
-        """Record that flights are about to leave, and with it what has landed."""
+        """Record that flights are about to leave, or still are, and with it what has landed."""
+        waiting = [flight for flight, task in self.under_way.values() if not task.is_done]
+        now = self.sender.now()
+        for flight in (old := [flight for flight in waiting if flight.is_old(now)]):
+            flight.claim_now(now)
         try:
-            self._write({flight.index: flight.claim for flight in flights})
+            self._write({flight.index: flight.claim for flight in (*old, *flights)})
         except BaseException:
             for flight in flights:
                 self._release(flight)
