@@ -292,6 +292,21 @@ def test_what_has_left_is_told_to_every_memory_that_takes_it(failing: int) -> No
     assert other.asked == [{0: Phase.SENT} if failing == 0 else {0: Phase.SENT, 1: Phase.CLAIMED}]
 
 
+def test_an_attempt_that_one_memory_did_not_register_is_known_to_those_behind_it() -> None:
+    """What it would have sent, it would have written to all of them; so nothing is in doubt."""
+
+    class Unreachable(Failing):
+        def register(self, attempt: Attempt) -> int:
+            raise ConnectionError("gone")
+
+    state = FakeStore()
+    with pytest.raises(ConnectionError):
+        Ledger([Unreachable(), TaskStateMemory(state)], Try(1)).register()
+    ledger = Ledger([TaskStateMemory(state)], Try(2))
+    ledger.register()
+    assert not ledger.is_blind
+
+
 def test_the_first_failure_is_the_one_that_is_raised() -> None:
     memories = [Failing(KeyError("first")), Failing(ValueError("second"))]
     with pytest.raises(KeyError):
