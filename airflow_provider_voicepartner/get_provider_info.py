@@ -47,8 +47,9 @@ def get_provider_info() -> dict[str, Any]:
                 "description": "Settings of the Voice Partner provider.",
                 "options": {
                     "store_url": {
-                        "description": "Database in which all processes that send keep to the gateways' rate limits "
-                        "together, and of delivery reports: sqlite:////absolute/path for one machine, "
+                        "description": "Database of the ledger (what was sent, for retries and cleared tasks), "
+                        "of the turns at the gateways' rate limits, and of delivery reports; all machines must "
+                        "share it: sqlite:////absolute/path for one machine, "
                         "postgresql://user:password@host/database for several. When empty, a SQLite file "
                         "voicepartner.db under AIRFLOW_HOME.\n",
                         "version_added": "0.1.0",
@@ -58,8 +59,8 @@ def get_provider_info() -> dict[str, Any]:
                         "default": "",
                     },
                     "store_wait": {
-                        "description": "Seconds that a campaign waits for a store that cannot be reached, before it "
-                        "fails for Airflow to try again.\n",
+                        "description": "Seconds, 0 to 86400, that a campaign waits for a store that stops answering, "
+                        "before it fails for Airflow to try again.\n",
                         "version_added": "0.1.0",
                         "type": "float",
                         "example": "60",

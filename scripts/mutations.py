@@ -179,8 +179,11 @@ class _Finder(ast.NodeVisitor):
         self.generic_visit(node)
 
     def visit_Return(self, node: ast.Return) -> None:
-        """Return nothing."""
-        if node.value is not None and not (isinstance(node.value, ast.Constant) and node.value.value is None):
+        """Return nothing; a flag is changed as a constant, and None is as good as False."""
+        value = node.value
+        if value is not None and not (
+            isinstance(value, ast.Constant) and isinstance(value.value, bool | None)
+        ):
             self._add(node, "return None")
         self.generic_visit(node)
 

@@ -423,6 +423,8 @@ class TestReference:
         from airflow_provider_voicepartner.hooks.registry import HOOKS, hook_class
 
         documented = first_cells(read("docs/connections.md"))
+        fields = [row[0] for row in rows(section(read("docs/connections.md"), "Fields")) if "`" in row[0]]
+        assert len(fields) == len(set(fields))
         for name in HOOKS:
             assert name in documented
             assert set(hook_class(name).extra_model.model_fields) <= documented

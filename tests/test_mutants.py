@@ -52,6 +52,7 @@ def changes(code: str) -> list[str]:
         ("for a in b: break", {"break -> continue"}),
         ("def f() -> 'word': return a", {"return a -> return None"}),
         ("def f(): return None", set()),
+        ("def f(): return False", {"False -> True"}),
         ("def f(): 'doc'", set()),
         ("@d(a=1)\ndef f(x: int = 1): pass", {"1 -> 2"}),
         ("class A(Protocol):\n    x = 1", set()),

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-PURPOSE = "keeping to the gateways' rate limits across processes"
+PURPOSE = "knowing what was sent, and keeping to the gateways' rate limits across processes"
 MARGIN = 0.5
 """
 Seconds added to each window, and less to short ones. A turn is confirmed right before the request leaves, so they are

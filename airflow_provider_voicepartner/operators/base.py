@@ -231,7 +231,7 @@ class SendingOperator(BaseOperator):
             warn_of_a_long_campaign,
         )
         from airflow_provider_voicepartner.operators.waiting import check_that_results_can_come
-        from airflow_provider_voicepartner.sending.arguments import read_flag
+        from airflow_provider_voicepartner.sending.arguments import read_flag, read_send_again
         from airflow_provider_voicepartner.sending.fingerprint import account_key
 
         if not read_flag("dry_run", self.is_dry_run):
@@ -241,10 +241,17 @@ class SendingOperator(BaseOperator):
             hook.check_connection()
             if self._waits:
                 check_that_results_can_come(hook, self.completion)
-            hook.sender.longest_wait = longest_wait or hook.sender.longest_wait
+            if longest_wait is not None:
+                hook.sender.longest_wait = longest_wait
+            elif not ledger.is_durable:
+                # A retry would be blind: whatever the gateway asks for is waited for here.
+                hook.sender.longest_wait = math.inf
             message = hook.with_defaults(self.message_to_send())
             plan = plan_of(self, hook, message)
             if plan is None:
+                if not read_flag("dry_run", self.is_dry_run):
+                    # An empty list is changed input like any other, where a longer one was begun before.
+                    ledger.open("", 0, send_again=read_send_again(self.send_again))
                 raise AirflowSkipException("nobody is left to send to, and on_empty is 'skip'")
             self._log_left_out(plan)
             account = account_key(hook.conn_type, hook.credentials)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
 
@@ -68,17 +69,25 @@ def patience(sleep: Callable[[float], None]) -> Callable[[Callable[[], Any]], An
     """
     Return what runs a transaction, and runs it again while the store cannot be reached, as ``store_wait`` says.
 
+    Once one has failed, later ones are not waited for: the attempt is at its end.
+
     :param sleep: waits; what it raises ends the wait.
     :returns: it raises ``RetryableNotSentError`` when the time is over, and ``ConfigurationError`` where none helps.
     """
     waiting = Patience(seconds=store_wait(), sleep=sleep)
 
     def run(transaction: Callable[[], Any]) -> Any:
+        nonlocal waiting
         problem: StoreUnavailableError
+        patient, waiting = waiting, replace(waiting, seconds=0)
         try:
-            return waiting.run(transaction)
+            result = patient.run(transaction)
         except StoreUnavailableError as error:
             problem = error
+        else:
+            # What fails ends the attempt, and its last words are not to be waited for all over again.
+            waiting = patient
+            return result
         # Outside the except block: a chained driver's error would carry what it was given.
         if isinstance(problem, StoreUrlError):
             raise ConfigurationError(f"[voicepartner] store_url: {problem}")
@@ -102,12 +111,14 @@ def refuse_unshared_lists(context: Context, ledger: Ledger) -> None:
     if ledger.other_stores:
         problem = (
             "[voicepartner] store_url: an earlier attempt of this task wrote to another store, so not all machines "
-            "share one. Set it to one PostgreSQL database for all of them; until then rate limits are passed together"
+            "share one. Set it to one PostgreSQL database for all of them; until then they pass rate limits together"
         )
         log.warning("%s", problem)
     if problem is not None and is_mapped(context):
+        stays = "; what began with another store cannot go on in this run, and a new run sends everything"
         raise ConfigurationError(
             f"{problem}. The instances of this mapped task cannot know of each other's recipients, so nothing was sent"
+            f"{stays if ledger.other_stores else ''}"
         )
 
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 from airflow_provider_voicepartner.sending.fingerprint import account_key
-from airflow_provider_voicepartner.sending.mapped import ALONE, MappedList, mark_people, task_name
+from airflow_provider_voicepartner.sending.mapped import (
+    ALONE,
+    MappedList,
+    list_name,
+    mark_key,
+    mark_people,
+    task_name,
+)
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -67,13 +72,15 @@ def _list_of(
     ledger: Ledger, context: Context, store: Store, plan: CampaignPlan, hook: GatewayHook
 ) -> MappedList:
     ti: Any = context["ti"]
-    # Beside marks of who is in it: with the account's own key, nobody else can try out numbers.
+    # With the account's own key, nobody else can try out numbers.
     key = account_key(hook.conn_type, hook.credentials)
+    task = task_name(ti.dag_id, ti.run_id, ti.task_id)
     return MappedList(
         store=store,
-        task=task_name(ti.dag_id, ti.run_id, ti.task_id),
+        task=task,
         map_index=ti.map_index,
-        fingerprint=hmac.new(key, plan.fingerprint.encode(), hashlib.sha256).hexdigest()[:32],
+        fingerprint=list_name(task, plan.fingerprint),
+        key=mark_key(key),
         people=mark_people(key, (batch.recipients for batch in plan.batches())),
         expansion=expansion_of(context),
         attempt=ledger.attempt,
@@ -88,7 +95,35 @@ def _give_back(mine: MappedList) -> None:
 
 
 def expansion_of(context: Context) -> str:
-    """Return what instances have in common whose lists were made together: how often the run's tasks were cleared."""
+    """
+    Return what instances have in common whose lists were made together.
+
+    That is how often the run was cleared, and when it began: a run that was deleted and made anew counts from 0 again.
+    Airflow 2 does not count the clearings of a run that is still at work, so there it is also when the tasks ran that
+    make the lists.
+    """
     dag_run = cast(Mapping[str, Any], context).get("dag_run")
     cleared = getattr(dag_run, "clear_number", None)
-    return ALONE if cleared is None else str(cleared)
+    if cleared is None:
+        return ALONE
+    made = [str(cleared), str(getattr(dag_run, "start_date", None))]
+    if hasattr(dag_run, "get_task_instances"):  # the database's own object, as Airflow 2 gives it
+        made += _when_made(context["ti"])
+    return task_name(*made)
+
+
+def _when_made(ti: Any) -> list[str]:
+    """Return when the tasks began from which a mapped task, or the mapped group that it is in, has its lists."""
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.utils.session import create_session
+
+    node = ti.task.get_closest_mapped_task_group() or ti.task
+    makers = sorted(node.upstream_task_ids)
+    if not makers:
+        return []
+    row: Any = TaskInstance
+    with create_session() as session:
+        found = session.query(row.task_id, row.map_index, row.start_date).filter(
+            row.dag_id == ti.dag_id, row.run_id == ti.run_id, row.task_id.in_(makers)
+        )
+        return sorted(f"{task_id} {map_index} {began}" for task_id, map_index, began in found)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_voicepartner.exceptions import ConfigurationError, RetryableNotSentError
 from airflow_provider_voicepartner.gateways.model import Recipient
+from airflow_provider_voicepartner.sending.memory import hash_slowly
 from airflow_provider_voicepartner.store.engine import StoreUnavailableError
 
 if TYPE_CHECKING:
@@ -34,6 +35,23 @@ def task_name(*parts: str) -> str:
     """Return the name that all instances of a mapped task share, 32 hexadecimal digits; the parts are not in it."""
     lengths = "".join(f"{len(part)}:{part}" for part in parts)
     return hashlib.sha256(lengths.encode(errors="surrogatepass")).hexdigest()[:32]
+
+
+def list_name(task: str, fingerprint: str) -> str:
+    """
+    Return the name of a list in the store, 32 hexadecimal digits, from which nobody finds out who is in it.
+
+    No key of an account is in it, so that an instance knows its own list again under a rotated one.
+
+    :param task: see :func:`task_name`.
+    :param fingerprint: of what is sent.
+    """
+    return hash_slowly(fingerprint, salt=task)[:32]
+
+
+def mark_key(key: bytes) -> bytes:
+    """Return 8 bytes that tell one key from another."""
+    return hashlib.blake2b(digest_size=_MARK, key=key, person=b"mapped key").digest()
 
 
 def mark_people(key: bytes, batches: Iterable[Sequence[Recipient]]) -> bytes:
@@ -65,6 +83,7 @@ class MappedList:
     :param map_index: which instance.
     :param fingerprint: of what it would send.
     :param people: see :func:`mark_people`.
+    :param key: with which they were marked, see :func:`mark_key`; marks of different keys cannot be compared.
     :param expansion: the same for lists that were made together, at most 32 characters; :data:`ALONE` where unknown.
     :param attempt: of this instance, from 1, as its ledger counts them.
     """
@@ -76,6 +95,7 @@ class MappedList:
     people: bytes
     expansion: str
     attempt: int
+    key: bytes = b""
 
     def take(self) -> None:
         """
@@ -129,7 +149,7 @@ class MappedList:
             self._refuse_moved_people(connection, expansion)
         values = {
             "attempt": max(attempt, self.attempt),
-            "people": self.people,
+            "people": self.key + self.people,
             "at": self.store.now(connection),
         }
         if self.fingerprint in known:
@@ -165,8 +185,14 @@ class MappedList:
             others = others.where(table.expansion != expansion)
         mine: set[bytes] = set()
         for map_index, people in connection.execute(others.order_by(table.map_index)):
+            if not people.startswith(self.key):
+                raise ConfigurationError(
+                    f"the list of map_index {map_index} was sent with another key of the account, before what the task "
+                    f"is mapped over was made anew, so it cannot be known whether map_index {self.map_index} has "
+                    "somebody of it. Nothing was sent now. Use that key to go on, or start a new run to send everything"
+                )
             mine = mine or set(_split(self.people))
-            moved = mine.intersection(_split(people))
+            moved = mine.intersection(_split(people[len(self.key) :]))
             if moved:
                 raise ConfigurationError(
                     f"{len(moved)} of the {len(mine)} recipients of map_index {self.map_index} were in the list of "

@@ -59,7 +59,7 @@ class Plan:
         salt = secrets.token_hex(16)
         return cls(
             generation=generation,
-            fingerprint=_hash(fingerprint, salt),
+            fingerprint=hash_slowly(fingerprint, salt),
             salt=salt,
             batches=batches,
             send_again=send_again,
@@ -69,7 +69,7 @@ class Plan:
 
     def is_about(self, fingerprint: str, batches: int) -> bool:
         """Say whether this is what an attempt would send."""
-        return batches == self.batches and _hash(fingerprint, self.salt) == self.fingerprint
+        return batches == self.batches and hash_slowly(fingerprint, self.salt) == self.fingerprint
 
     def is_of(self, account: bytes) -> bool:
         """Say whether this was begun with the same key of the same account."""
@@ -103,7 +103,8 @@ def _account(key: bytes, salt: str) -> str:
     return hmac.new(key, salt.encode(), hashlib.sha256).hexdigest()
 
 
-def _hash(fingerprint: str, salt: str) -> str:
+def hash_slowly(fingerprint: str, salt: str) -> str:
+    """Return 64 hexadecimal digits, with which nobody can try out phone numbers."""
     return hashlib.scrypt(
         fingerprint.encode(), salt=salt.encode(), n=COST, r=8, p=1, maxmem=2**26, dklen=32
     ).hex()

@@ -62,7 +62,7 @@ class Pricing:
         recipients: Sequence[Recipient],
         send_at: datetime | None,
         *,
-        is_resent: bool = False,
+        is_resent: bool,
     ) -> None:
         """
         Set aside what a batch will cost, or refuse to send it.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from airflow_provider_voicepartner.exceptions import CampaignInterruptedError, RetryableNotSentError
@@ -67,9 +67,9 @@ class StoreMemory:
         self._numbers: list[int] = []
         self._plan: Plan | None = None
 
-    @cached_property
+    @property
     def _sql(self) -> _Statements:
-        return _Statements()
+        return _statements()
 
     @property
     def identity(self) -> str:
@@ -185,6 +185,11 @@ def _record_of(text: str) -> BatchRecord:
     except ValueError:
         data = None
     return BatchRecord.from_json(data)
+
+
+@cache
+def _statements() -> _Statements:
+    return _Statements()
 
 
 class _Statements:

@@ -163,7 +163,8 @@ mapped_list: Final = Table(
 """
 One row a list that an instance of a mapped task began to send. ``task`` is a hash of DAG, run and task.
 
-``people`` holds 8 bytes of a keyed hash for each recipient; without it, certainly nothing of the list was sent.
+``people`` holds 8 bytes that tell which key was used, and 8 bytes of a hash with that key for each recipient; without
+it, certainly nothing of the list was sent.
 """
 
 campaign: Final = Table(

@@ -39,8 +39,12 @@ class ApiServer:
 
 @pytest.fixture(scope="module")
 def api(stage: Stage) -> ApiServer:
-    """Return the API server."""
-    return ApiServer(stage.ask("serve")["url"])
+    """Return the API server, which has answered all that an attempt asks: its first answers take seconds."""
+    server = ApiServer(stage.ask("serve")["url"])
+    for _ in range(5):
+        if Trial(stage, CALL, server=server.url).attempt().state == "success":
+            return server
+    raise AssertionError("the API server does not serve a task")
 
 
 @pytest.mark.parametrize("memories", ["both", "state"])

@@ -407,8 +407,9 @@ class TestPurge:
         pacer = Pacer(store)
         pacer.reserve("limit", [Window(1, 86_400.0)])
         pacer.penalise("limit", 600)
+        clock = store.pace_clock()
         with store.write() as connection:
-            now = store.now(connection)
+            now = clock(connection)
             connection.execute(
                 text("INSERT INTO voicepartner_rate_slot (name, at) VALUES ('limit', :at)"),
                 {"at": now - 4 * DAY},

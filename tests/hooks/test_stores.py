@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
 
 import pytest
 
@@ -13,7 +12,6 @@ from airflow_provider_voicepartner.hooks.stores import (
     warn_of_machines_without_a_shared_store,
 )
 from airflow_provider_voicepartner.hooks.turnstile import open_shared_store
-from airflow_provider_voicepartner.hooks.voicepartner import VoicePartnerHook
 
 LOCAL = [
     "LocalExecutor", "SequentialExecutor", "DebugExecutor", "", " LocalExecutor ",
@@ -92,9 +90,6 @@ def test_it_is_not_said_where_all_is_well(
     assert caplog.text == ""
 
 
-def test_whoever_opens_the_shared_store_says_it(
-    celery: None, set_connection: Any, caplog: pytest.LogCaptureFixture
-) -> None:
-    set_connection("voicepartner")
-    open_shared_store(VoicePartnerHook(), "voicemail").close()
+def test_whoever_opens_the_shared_store_says_it(celery: None, caplog: pytest.LogCaptureFixture) -> None:
+    open_shared_store().close()
     assert "CeleryExecutor runs tasks on several machines" in caplog.text

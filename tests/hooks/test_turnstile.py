@@ -130,7 +130,7 @@ class TestStore:
             open_shared_store()
         told = str(caught.value)
         assert told.startswith("[voicepartner] store_url: ")
-        assert "keeping to the gateways' rate limits" in told
+        assert "for knowing what was sent, and keeping to the gateways' rate limits" in told
         assert "planted-pass" not in told
         assert caught.value.__cause__ is None
         assert caught.value.__context__ is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,6 +16,7 @@ from airflow_provider_voicepartner.exceptions import (
     RetryableNotSentError,
     SendOutcomeUnknownError,
 )
+from airflow_provider_voicepartner.hooks.http import HttpSender
 from airflow_provider_voicepartner.operators.sms import SendSmsOperator
 from airflow_provider_voicepartner.triggers.pacing import WaitUntilTrigger
 from tests.operators.conftest import SET, HookClock
@@ -92,13 +94,22 @@ def test_a_long_wait_is_left_to_airflows_retry_where_nobody_asked_for_it(sandbox
     assert caught.value.retry_after == 90
 
 
-def test_a_long_wait_is_left_to_airflows_retry_where_nothing_would_remember_what_was_sent(
-    sandbox: Any, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.usefixtures("single")
+@pytest.mark.parametrize("deferrable", [True, False])
+def test_a_long_wait_is_waited_for_in_the_worker_where_nothing_would_remember_what_was_sent(
+    sandbox: Any, monkeypatch: pytest.MonkeyPatch, deferrable: bool
 ) -> None:
+    """A retry would find everything in doubt."""
+    slept: list[float] = []
+    monkeypatch.setattr(
+        "airflow_provider_voicepartner.hooks.base.HttpSender", partial(HttpSender, sleep=slept.append)
+    )
     monkeypatch.setenv(SET, "sqlite://")
-    refuse(sandbox, retry_after=90)
-    with pytest.raises(RetryableNotSentError, match="Nothing here outlives this attempt"):
-        sms().execute(TaskRun().attempt())
+    refuse(sandbox, retry_after=7200, skip=1)
+    report = sms(deferrable=deferrable, max_in_flight=1, execution_timeout=None).execute(TaskRun().attempt())
+    assert report["counts"]["accepted"] == 2
+    assert 7200 <= sum(slept) < 7300
+    assert sent(sandbox, "smspartner") == ALL
 
 
 def test_a_part_that_goes_on_where_the_first_left_no_trace_sends_nothing_by_itself(
@@ -173,12 +184,13 @@ def test_a_young_doubt_is_waited_for_in_the_triggerer(unlisted: Any, clock: Hook
     assert sent(unlisted, "smspartner") == ALL
 
 
-@pytest.mark.usefixtures("single")
-def test_a_doubt_that_grows_old_ends_the_wait(unlisted: Any, clock: HookClock, task: TaskRun) -> None:
+@pytest.mark.usefixtures("single", "one_look_up")
+def test_a_doubt_that_grows_old_ends_the_wait(sandbox: Any, clock: HookClock, task: TaskRun) -> None:
+    fault(sandbox, "drop_before", method="POST", path="/send", skip=1)
     with pytest.raises(TaskDeferred):
         sms().execute(task.attempt())
     clock.forward(minutes=16)
     with pytest.raises(SendOutcomeUnknownError, match="retries does not apply"):
         sms().resume(task.attempt(), DUE)
-    assert sent(unlisted, "smspartner") == ALL
+    assert sent(sandbox, "smspartner") == {ANNA: 1}
     assert task.pushed["campaign"]["counts"]["in_doubt"] == 1

@@ -157,7 +157,7 @@ def test_where_nothing_outlives_the_attempt_no_retry_is_promised(
 ) -> None:
     monkeypatch.setenv(SET, "sqlite://")
     run = TaskRun()
-    rate_limit(sandbox, HookClock(), run)
+    fault(sandbox, "429", retry_after=0, times=4, skip=2, method="POST", path="/send")
     with pytest.raises(RetryableNotSentError, match=r"a retry would find in doubt whatever was sent$"):
         sms().execute(run.attempt())
     assert run.pushed["campaign"]["counts"]["left"] == 2

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException, AirflowTaskTimeout
 
 from airflow_provider_voicepartner.exceptions import (
+    CampaignInterruptedError,
     ConfigurationError,
     RejectedError,
     RetryableNotSentError,
@@ -18,6 +23,9 @@ from airflow_provider_voicepartner.exceptions import (
 )
 from airflow_provider_voicepartner.operators import ledger
 from airflow_provider_voicepartner.operators.sms import SendSmsOperator
+from airflow_provider_voicepartner.sending.store_memory import StoreMemory
+from airflow_provider_voicepartner.store.engine import StoreUnavailableError
+from airflow_provider_voicepartner.store.patience import Patience
 from tests.operators.conftest import SET
 from tests.support.gateways import fault, requests, sent
 from tests.support.ledgers import phases
@@ -251,6 +259,27 @@ def test_changed_recipients_are_refused_after_something_was_sent(sandbox: Any, t
     assert task.pushed == {}  # nothing to say of the new list, and nothing new of the old one
 
 
+EMPTY: dict[str, dict[str, Any]] = {
+    "an empty list": {"to": []},
+    "a list of which nobody is left": {"to": ["0123456789"], "on_invalid": "skip"},
+}
+
+
+@pytest.mark.usefixtures("single")
+@pytest.mark.parametrize("emptied", EMPTY)
+def test_a_list_that_was_emptied_before_all_of_it_was_sent_is_not_skipped_in_silence(
+    sandbox: Any, task: TaskRun, emptied: str
+) -> None:
+    sandbox.world.credit["smspartner"] = ONE_SMS
+    with pytest.raises(RejectedError):
+        sms(max_in_flight=1).execute(task.attempt())
+    with pytest.raises(ConfigurationError, match="has changed since an earlier attempt sent 1 of 2 batches"):
+        sms(**EMPTY[emptied], on_empty="skip").execute(task.attempt(2))
+    with pytest.raises(AirflowSkipException):
+        sms(**EMPTY[emptied], on_empty="skip", send_again="for nobody").execute(task.attempt(3))
+    assert sent(sandbox, "smspartner") == {ANNA: 1}
+
+
 @pytest.mark.parametrize("choice", ["fail", "assume_sent", "resend", "resend_unlisted"])
 def test_a_template_of_the_present_time_sends_nothing_again_on_a_retry(
     sandbox: Any, task: TaskRun, choice: Any
@@ -321,3 +350,87 @@ def test_from_airflow_3_4_on_a_clearing_discards_the_task_state(
 ) -> None:
     monkeypatch.setattr("airflow.__version__", version)
     assert ledger.state_survives_clearing() is survives
+
+
+# A store that goes away in mid-campaign
+
+
+class Away:
+    """A store that takes no more writes of the ledger from when the first batch was sent, and the time it is waited."""
+
+    def __init__(self, sandbox: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.waited = 0.0
+        self.back_after = math.inf
+        self._sandbox, self._write = sandbox, StoreMemory._write
+        monkeypatch.setattr(StoreMemory, "_write", lambda *given: self.write(*given))
+        monkeypatch.setattr(ledger, "Patience", partial(Patience, clock=lambda: self.waited))
+        monkeypatch.setattr(
+            "airflow_provider_voicepartner.operators.base.time",
+            SimpleNamespace(time=time.time, sleep=self.sleep),
+        )
+
+    def write(self, *given: Any) -> None:
+        if sent(self._sandbox, "smspartner") and self.waited < self.back_after:
+            raise StoreUnavailableError("it is away")
+        self._write(*given)
+
+    def sleep(self, seconds: float) -> None:
+        self.waited += seconds
+
+
+@pytest.fixture
+def away(sandbox: Any, single: None, one_look_up: None, monkeypatch: pytest.MonkeyPatch) -> Away:
+    return Away(sandbox, monkeypatch)
+
+
+def test_a_store_that_goes_away_is_waited_for(sandbox: Any, away: Away, logs: Logs) -> None:
+    away.back_after = 10
+    assert sms(max_in_flight=1).execute(TaskRun().attempt())["counts"]["accepted"] == 2
+    assert sent(sandbox, "smspartner") == ALL
+    assert 10 <= away.waited < 15
+    assert "it is away. It is waited for, for 60 s at most" in logs.text
+
+
+@pytest.mark.parametrize("setting", [None, 0, 7])
+def test_a_store_that_stays_away_is_waited_for_once_and_then_it_is_the_documented_error(
+    sandbox: Any, away: Away, monkeypatch: pytest.MonkeyPatch, setting: int | None
+) -> None:
+    """Not once more for each of the last words, which would be three times as long."""
+    if setting is not None:
+        monkeypatch.setenv("AIRFLOW__VOICEPARTNER__STORE_WAIT", str(setting))
+    run = TaskRun()
+    with pytest.raises(
+        RetryableNotSentError, match=r"^the ledger: it is away\. What was sent is known again"
+    ):
+        sms(max_in_flight=1).execute(run.attempt())
+    assert away.waited == pytest.approx(60 if setting is None else setting)
+    assert sent(sandbox, "smspartner") == {ANNA: 1}
+    away.back_after = away.waited
+    assert sms(max_in_flight=1).execute(run.attempt(2))["counts"]["accepted"] == 2
+    assert sent(sandbox, "smspartner") == ALL
+
+
+@pytest.mark.parametrize("end", ["killed", "out of time"])
+def test_whatever_ends_the_attempt_ends_the_wait_for_its_store(
+    sandbox: Any, away: Away, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    """Airflow says it once."""
+    operator, told = sms(max_in_flight=1), list[str]()
+
+    def sleep(seconds: float) -> None:
+        away.waited += seconds
+        if away.waited < 3 or told:
+            return
+        told.append(end)
+        if end == "out of time":
+            raise AirflowTaskTimeout("over")
+        operator.on_kill()
+
+    monkeypatch.setattr(away, "sleep", sleep)
+    monkeypatch.setattr(
+        "airflow_provider_voicepartner.operators.base.time", SimpleNamespace(time=time.time, sleep=sleep)
+    )
+    with pytest.raises(CampaignInterruptedError if end == "killed" else AirflowTaskTimeout):
+        operator.execute(TaskRun().attempt())
+    assert away.waited < 6
+    assert sent(sandbox, "smspartner") == {ANNA: 1}

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import create_engine, text
+from sqlalchemy.orm import Session
+from sqlalchemy.pool import StaticPool
 
 from airflow_provider_voicepartner.exceptions import (
     ConfigurationError,
@@ -35,12 +38,14 @@ class Mapped:
         self.states = [FakeStore() if state else None for _ in range(4)]
         self.arguments = {"task_id": "send", "message": "Bonjour", **arguments}
         self.dag_run: Any = SimpleNamespace(clear_number=0)
+        self.node: Any = None
 
     def run(self, map_index: int, to: Any, *, try_number: int = 1, **arguments: Any) -> Any:
         """Run one instance once."""
         operator = SendSmsOperator(**{**self.arguments, "to": to, **arguments})
         given = context(self.states[map_index], try_number, run_id="r", dag_run=self.dag_run)
         given["ti"].map_index = map_index
+        given["ti"].task = self.node
         return operator.execute(given)
 
     def fail(self, sandbox: Any, map_index: int, to: Any, **more: Any) -> None:
@@ -173,6 +178,81 @@ def test_a_run_that_does_not_tell_how_often_it_was_cleared_has_its_lists_compare
         task.run(2, ANNA)
 
 
+def test_a_run_that_was_deleted_and_made_anew_has_its_lists_compared(
+    mapped: MakeMapped, sandbox: Any
+) -> None:
+    """It counts its clearings from 0 again, as ``dag.test`` for the same date does."""
+    task = mapped()
+    task.dag_run.start_date = "2031-05-06T01:00"
+    task.run(0, ANNA)
+    task.run(1, BEN)
+    task.dag_run.start_date = "2031-05-06T02:00"
+    with pytest.raises(ConfigurationError, match=MOVED):
+        task.run(2, BEN)
+    assert sent(sandbox, "smspartner") == {ANNA: 1, BEN: 1}
+
+
+@pytest.mark.parametrize("is_known", [False, True], ids=["somebody moved", "the same lists"])
+def test_under_a_rotated_key_an_instance_goes_on_with_its_own_list_and_no_other(
+    mapped: MakeMapped, sandbox: Any, set_connection: Callable[..., str], is_known: bool
+) -> None:
+    """Who is in a list is written down with the key, so another key cannot tell whether somebody moved."""
+    task = mapped()
+    task.run(0, ANNA)
+    task.fail(sandbox, 1, BEN)
+    task.run(1, BEN, try_number=2)
+    settings = sandbox.world.settings.smspartner
+    settings.api_key = "planted-key-rotated-4714"
+    set_connection("smspartner", host=sandbox.gateway_url("smspartner"), password=settings.api_key)
+    task.clear()
+    if is_known:
+        task.run(1, BEN, try_number=3)
+    else:
+        with pytest.raises(ConfigurationError, match="with another key"):
+            task.run(2, BEN)
+    assert sent(sandbox, "smspartner") == {ANNA: 1, BEN: 1}
+
+
+@pytest.fixture
+def airflow_2(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Return a session of Airflow's database, as far as it knows when tasks began."""
+    engine = create_engine("sqlite://", poolclass=StaticPool)
+    with Session(engine) as session:
+        session.execute(
+            text("CREATE TABLE task_instance (dag_id, run_id, task_id, map_index, start_date TIMESTAMP)")
+        )
+        monkeypatch.setattr("airflow.utils.session.create_session", lambda: nullcontext(session))
+        yield session
+
+
+def test_airflow_2_does_not_count_the_clearings_of_a_run_at_work_so_the_makers_of_lists_are_looked_at(
+    sandbox: Any, airflow_2: Any
+) -> None:
+    def begin(task_id: str, at: str) -> None:
+        row = {"task": task_id, "at": f"2031-05-06 {at}:00.000000"}
+        airflow_2.execute(text("DELETE FROM task_instance WHERE task_id = :task"), row)
+        airflow_2.execute(
+            text("INSERT INTO task_instance VALUES ('dag', 'r', :task, -1, :at)"),
+            row,
+        )
+
+    task = Mapped(state=False)
+    task.dag_run.get_task_instances = list
+    node = SimpleNamespace(upstream_task_ids={"make"}, get_closest_mapped_task_group=lambda: None)
+    task.node = node
+    begin("make", "01:00")
+    task.run(0, ANNA)
+    begin("another", "01:10")
+    task.run(1, [ANNA, BEN])  # made together, and so it was wanted
+    begin("make", "02:00")
+    for mapped_in_group in (False, True):
+        if mapped_in_group:
+            task.node = SimpleNamespace(upstream_task_ids=set(), get_closest_mapped_task_group=lambda: node)
+        with pytest.raises(ConfigurationError, match=MOVED):
+            task.run(2, [BEN])
+    assert sent(sandbox, "smspartner") == {ANNA: 2, BEN: 1}
+
+
 def test_other_tasks_and_dry_runs_leave_no_trace(mapped: MakeMapped, sandbox: Any, store: Store) -> None:
     SendSmsOperator(task_id="send", to=ANNA, message="Bonjour").execute(context(FakeStore()))
     task = mapped()
@@ -201,6 +281,51 @@ def test_without_a_configured_store_a_home_that_cannot_be_written_to_is_no_reaso
     mapped().run(0, ANNA)
     assert sent(sandbox, "smspartner") == {ANNA: 1}
     assert "mapped instances do not know of each other's lists" in logs.text
+
+
+@pytest.mark.parametrize("executor", ["CeleryExecutor", "KubernetesExecutor"])
+def test_several_machines_without_a_shared_store_send_no_mapped_list(
+    mapped: MakeMapped,
+    sandbox: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    executor: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A store for each machine: one instance would not know whom another one has sent to."""
+    monkeypatch.setattr("airflow_provider_voicepartner.hooks.stores._warned_of", set())
+    monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", executor)
+    with pytest.raises(
+        ConfigurationError, match=rf"^{executor} .*\[voicepartner\] store_url.*nothing was sent$"
+    ):
+        mapped().run(0, ANNA)
+    assert requests(sandbox) == 0
+    mapped().run(0, ANNA, dry_run=True)
+    mapped().run(-1, BEN)
+    assert sent(sandbox, "smspartner") == {BEN: 1}
+    [told] = [record for record in caplog.records if "several machines" in record.getMessage()]
+    assert told.levelname == "WARNING"
+    assert told.getMessage().startswith(f"{executor} runs tasks on several machines")
+    assert "Set [voicepartner] store_url to one PostgreSQL database" in told.getMessage()
+
+
+def test_an_attempt_on_another_store_sends_no_mapped_list_and_warns_any_other_task(
+    sandbox: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, logs: Logs
+) -> None:
+    """Only the task's state can tell it, so before Airflow 3.3 nobody does."""
+    task = Mapped()
+    for map_index in (0, -1):
+        task.fail(sandbox, map_index, ANNA)
+    monkeypatch.setenv("AIRFLOW__VOICEPARTNER__STORE_URL", f"sqlite:///{tmp_path / 'other.db'}")
+    assert "another store" not in logs.text
+    with pytest.raises(ConfigurationError, match=r"^\[voicepartner\] store_url: .*another store.*a new run"):
+        task.run(0, ANNA, try_number=2)
+    assert sent(sandbox, "smspartner") == {}
+    task.run(-1, ANNA, try_number=2)
+    assert sent(sandbox, "smspartner") == {ANNA: 1}
+    assert (
+        logs.text.count("[voicepartner] store_url: an earlier attempt of this task wrote to another store")
+        >= 2
+    )
 
 
 def test_a_kill_before_the_first_claim_keeps_the_list(

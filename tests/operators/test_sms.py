@@ -126,6 +126,17 @@ def test_who_said_stop_is_counted_apart(sandbox: Any) -> None:
     assert (report["counts"]["accepted"], report["counts"]["opted_out"]) == (1, 1)
 
 
+def test_a_last_batch_of_one_who_said_stop_is_done_and_no_dead_end(sandbox: Any) -> None:
+    people = [f"+336{number:08}" for number in range(10_000_000, 10_000_501)]
+    outcome(sandbox, people[-1], "opted_out")
+    store = FakeStore()
+    for try_number in (1, 2):
+        counts = sms(to=people).execute(context(store, try_number))["counts"]
+        assert (counts["accepted"], counts["refused"] + counts["opted_out"]) == (500, 1)
+        assert (counts["opted_out"], counts["in_doubt"]) == (1, 0)
+    assert sent(sandbox, "smspartner") == dict.fromkeys(people[:-1], 1)
+
+
 # Those who cannot be reached
 
 

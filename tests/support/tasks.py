@@ -38,11 +38,13 @@ class FakeStore:
     Airflow's task state store as a dict, as strict as the real one: plain JSON, never None.
 
     :param fenced: when True, every write is refused, as for an attempt that Airflow has given up.
+    :param run_id: of the task whose state this is.
     """
 
     values: dict[str, Any] = field(default_factory=dict)
     fenced: bool = False
     retention: dict[str, timedelta | None] = field(default_factory=dict)
+    run_id: str = field(default_factory=lambda: uuid4().hex, compare=False)
 
     def get(self, key: str, default: Any = None) -> Any:
         """Return a copy of the value."""
@@ -68,7 +70,7 @@ def context(
     ``run_id`` is given.
     """
     stored = {} if store is None else {"task_state_store": store}
-    run_id = more.pop("run_id", uuid4().hex if store is None else f"run {id(store)}")
+    run_id = more.pop("run_id", uuid4().hex if store is None else store.run_id)
     pushed: dict[str, Any] = {}
     ti = SimpleNamespace(
         dag_id="dag",
