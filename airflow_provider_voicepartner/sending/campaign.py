@@ -357,6 +357,8 @@ class _Run:
 
     def _doubt(self, index: int, claim: BatchRecord, recipients: Sequence[Recipient]) -> None:
         """Put a doubt aside until everything else has left; one that nothing can be asked about is decided at once."""
+        if claim.gateway_id is not None:
+            self.gateway_ids.setdefault(claim.gateway_id, index)
         why = (
             "the gateway's answers about it contradict each other"
             if claim.phase is Phase.DISPUTED

@@ -435,6 +435,17 @@ def test_an_id_that_an_earlier_attempt_was_answered_with_disputes_both() -> None
     assert doubts_in(str(caught.value)) == {0, 2}
 
 
+def test_an_id_that_was_disputed_before_disputes_a_batch_of_a_later_attempt_too() -> None:
+    store, messenger = FakeStore(), SameIds(trouble={first_of(3): [RetryableNotSentError("429")]})
+    messenger.same = (0, 2, 3)
+    with pytest.raises(RetryableNotSentError):
+        attempt(messenger, store, campaign(4))
+    assert phases(store) == {0: "disputed", 1: "sent", 2: "disputed", 3: "refused"}
+    with pytest.raises(SendOutcomeUnknownError) as caught:
+        attempt(messenger, store, campaign(4), try_number=2)
+    assert doubts_in(str(caught.value)) == {0, 2, 3}
+
+
 @pytest.mark.parametrize(
     ("choice", "evidence"),
     [("fail", Evidence.LOOK_UP), ("assume_sent", Evidence.ASSUMED), ("resend", Evidence.SENT_AGAIN)],
