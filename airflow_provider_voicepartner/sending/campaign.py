@@ -264,13 +264,32 @@ class _Run:
         self.leaving = 0
         while free > 0 and self._may_go_on():
             flight = self.ready = self.ready or self._prepare()
-            if flight is None or flight.due > self.sender.clock():
+            if flight is None or flight.due > self.sender.clock() or not self._is_in_time(flight):
                 return
             self.ready = None
             free -= 1
             self.leaving += 1
             flight.claim_now(self.sender.now())
             yield flight
+
+    def _is_in_time(self, flight: Flight) -> bool:
+        """Look at the planned time once more: it may have passed while a flight waited for its turn."""
+        if flight.send_at is None or flight.send_at > self.sender.now():
+            return True
+        try:
+            flight.send_at = self.schedule.for_next()
+            flight.request = self.sender.messenger.build_batch(
+                self.campaign.message,
+                flight.recipients,
+                reference=flight.claim.reference,
+                send_at=flight.send_at,
+            )
+        except Exception as error:
+            self.failure = error
+            self.budget.free(flight.index)
+            self._give_back()
+            return False
+        return True
 
     def _may_go_on(self) -> bool:
         if self.failure is not None or self.sender.stop.is_up:
@@ -340,6 +359,8 @@ class _Run:
 
     def _doubt(self, index: int, claim: BatchRecord, recipients: Sequence[Recipient]) -> None:
         """Put a doubt aside until everything else has left; one that nothing can be asked about is decided at once."""
+        if claim.gateway_id is not None:
+            self.gateway_ids.setdefault(claim.gateway_id, index)
         why = (
             "the gateway's answers about it contradict each other"
             if claim.phase is Phase.DISPUTED
@@ -418,6 +439,7 @@ class _Run:
             claim=claim,
             turn=turn,
             due=self.sender.clock() + turn.wait,
+            send_at=send_at,
             doubted=doubted,
         )
 

@@ -40,6 +40,7 @@ class Flight:
     :param claim: what the ledger is to know of it while it is under way.
     :param turn: at the rate limit.
     :param due: when the turn comes, by the campaign's clock.
+    :param send_at: that the request was built with; None for at once.
     :param doubted: the record of an earlier flight that left it in doubt; None if there is none.
     """
 
@@ -49,6 +50,7 @@ class Flight:
     claim: BatchRecord
     turn: Turn
     due: float
+    send_at: datetime | None = None
     doubted: BatchRecord | None = None
 
     @classmethod

@@ -165,3 +165,14 @@ def test_a_campaign_of_which_everybody_is_refused_fails_and_a_corrected_list_is_
     assert messenger.messaged.total() == 2 * SIZE
     records = attempt(messenger, store, campaign(2, start=100), try_number=3)
     assert [record.accepted for record in records] == [SIZE] * 2
+
+
+def test_an_id_that_was_disputed_before_disputes_a_batch_of_a_later_attempt_too() -> None:
+    store, messenger = FakeStore(), SameIds(trouble={first_of(3): [RetryableNotSentError("429")]})
+    messenger.same = (0, 2, 3)
+    with pytest.raises(RetryableNotSentError):
+        attempt(messenger, store, campaign(4))
+    assert phases(store) == {0: "disputed", 1: "sent", 2: "disputed", 3: "refused"}
+    with pytest.raises(SendOutcomeUnknownError) as caught:
+        attempt(messenger, store, campaign(4), try_number=2)
+    assert doubts_in(str(caught.value)) == {0, 2, 3}

@@ -221,10 +221,10 @@ def test_a_time_that_passes_on_the_way_strands_nobody_without_a_word() -> None:
     time, store = FakeTime(), FakeStore()
     messenger, turnstile = StrictMessenger(time, recognises=True), FakeTurnstile(time, gap=40)
     planned = campaign(5, send_at=time.now() + timedelta(seconds=100))
-    with pytest.raises(ConfigurationError, match=r"has passed, and 1 of 5 batches.*on_late='send_now'"):
+    with pytest.raises(ConfigurationError, match=r"has passed, and 2 of 5 batches.*on_late='send_now'"):
         paced(turnstile, messenger, store, planned)
-    assert messenger.messaged.total() == 4 * SIZE  # the fourth was built in time
-    with pytest.raises(ConfigurationError, match=r"1 of 5 batches had not left.*Leave send_at as it is"):
+    assert messenger.messaged.total() == 3 * SIZE  # the fourth was built in time, and its turn came too late
+    with pytest.raises(ConfigurationError, match=r"2 of 5 batches had not left.*Leave send_at as it is"):
         paced(turnstile, messenger, store, planned, try_number=2)
     with pytest.raises(ConfigurationError, match="has changed since"):
         paced(turnstile, messenger, store, campaign(5), try_number=3)
@@ -232,7 +232,7 @@ def test_a_time_that_passes_on_the_way_strands_nobody_without_a_word() -> None:
     assert [record.phase for record in records] == [Phase.SENT] * 5
     assert messenger.messaged.total() == 5 * SIZE
     assert set(messenger.messaged.values()) == {1}
-    assert messenger.planned == [planned.send_at] * 4 + [None]
+    assert messenger.planned == [planned.send_at] * 4 + [None] * 2
 
 
 def test_what_is_late_may_leave_at_once_without_a_second_attempt(caplog: pytest.LogCaptureFixture) -> None:
@@ -241,8 +241,29 @@ def test_what_is_late_may_leave_at_once_without_a_second_attempt(caplog: pytest.
     planned = campaign(6, send_at=time.now() + timedelta(seconds=100), on_late="send_now")
     paced(turnstile, messenger, FakeStore(), planned)
     assert messenger.messaged.total() == 6 * SIZE
-    assert messenger.planned == [planned.send_at] * 4 + [None] * 2
+    assert messenger.planned == [planned.send_at] * 4 + [None] * 3  # the fourth was built twice
     assert caplog.text.count("send_at has passed; what is left is sent at once") == 1
+
+
+@pytest.mark.parametrize("on_late", ["fail", "send_now"])
+def test_a_time_that_passes_while_a_batch_waits_for_its_turn_is_noticed_before_it_leaves(
+    on_late: Any,
+) -> None:
+    time, messenger, built = FakeTime(), FakeMessenger(), list[tuple[str, Any]]()
+    build, planned = messenger.build_batch, time.now() + timedelta(minutes=5)
+    messenger.build_batch = lambda *args, **more: (  # type: ignore[method-assign]
+        built.append((more["reference"], more["send_at"])) or build(*args, **more)
+    )
+    turnstile = FakeTurnstile(time, gap=240.0)
+    wanted = campaign(4, send_at=planned, on_late=on_late)
+    if on_late == "fail":
+        with pytest.raises(ConfigurationError, match="has passed, and 2 of 4 batches had not left"):
+            paced(turnstile, messenger, FakeStore(), wanted)
+        assert len(turnstile.given_back) == 1
+    else:
+        paced(turnstile, messenger, FakeStore(), wanted)
+    sent_for = [dict(built)[reference] for reference in messenger.taken]
+    assert sent_for == [planned, planned] + ([None, None] if on_late == "send_now" else [])
 
 
 def test_a_time_that_had_passed_before_anything_was_sent_may_be_changed() -> None:
