@@ -322,8 +322,13 @@ class TestReference:
         from airflow_provider_voicepartner.hooks.connections import LONGEST_IDLE
         from airflow_provider_voicepartner.hooks.evidence import CALLED_BACK_WITHIN
         from airflow_provider_voicepartner.hooks.smspartner import LISTED_WITHIN
+        from airflow_provider_voicepartner.sending.doubt import LONGEST_SILENCE
         from airflow_provider_voicepartner.store.patience import STORE_WAIT
 
+        assert LONGEST_SILENCE.days == 1
+        assert "answer look-ups at all is asked again for a day" in " ".join(
+            read("docs/operators.md").split()
+        )
         assert f"`--ledger-older-than`, {LEDGER_DAYS.days} days" in read("docs/store.md")
         assert f"`store_wait` seconds ({STORE_WAIT:.0f})" in read("docs/store.md").replace(
             "[voicepartner] ", ""

@@ -75,13 +75,14 @@ def default_store_url() -> str:
     return f"sqlite:///{Path(AIRFLOW_HOME).absolute() / 'voicepartner.db'}"
 
 
-def open_shared_store() -> Store:
+def open_shared_store(patience: Patience | None = None) -> Store:
     """
     Open the store that is configured, else the SQLite file under ``AIRFLOW_HOME``.
 
     Without a configured one, a folder that cannot be written to is no reason not to send: the limits are then kept
     within this process alone, no later attempt knows what this one sent, and the log says so.
 
+    :param patience: with a configured store that cannot be reached; None has none.
     :raises ConfigurationError: the configured address cannot be used.
     :raises RetryableNotSentError: the configured store cannot be reached now.
     """
@@ -91,8 +92,11 @@ def open_shared_store() -> Store:
     url = store_url()
     warn_of_machines_without_a_shared_store()
     problem: StoreUnavailableError
+    waiting = Patience(seconds=0) if patience is None or url is None else patience
     try:
-        return open_store(url or default_store_url(), purpose=PURPOSE, upgrade=url is None)
+        return waiting.run(
+            lambda: open_store(url or default_store_url(), purpose=PURPOSE, upgrade=url is None)
+        )
     except StoreUnavailableError as error:
         problem = error
     if url is None:

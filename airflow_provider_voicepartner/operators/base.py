@@ -199,12 +199,15 @@ class SendingOperator(BaseOperator):
         return read_flag("wait_for_completion", self.wait_for_completion)
 
     def _send(self, context: Context) -> CampaignReport:
-        from airflow_provider_voicepartner.hooks.turnstile import open_shared_store
+        from airflow_provider_voicepartner.hooks.turnstile import open_shared_store, store_wait
         from airflow_provider_voicepartner.operators.ledger import patience, task_ledger
+        from airflow_provider_voicepartner.store.patience import Patience
 
-        # First of all: an attempt that fails before it has planned is then known to have sent nothing.
-        with closing(open_shared_store()) as store:
-            patiently = patience((self._stop or StopSign()).sleeper(time.sleep))
+        sleep = (self._stop or StopSign()).sleeper(time.sleep)
+        # First of all: an attempt that fails before it has planned is then known to have sent nothing. One that cannot
+        # register leaves the next one blind, before Airflow 3.3.
+        with closing(open_shared_store(Patience(seconds=store_wait(), sleep=sleep))) as store:
+            patiently = patience(sleep)
             ledger = task_ledger(context, store, is_resumed=self._is_resumed, patiently=patiently)
             # Where a try is never cut into parts, Airflow's own clock is right.
             allowed = self.execution_timeout if self._may_wait_in_triggerer(ledger) else None

@@ -232,6 +232,7 @@ def campaign_of(
         on_late=read_choice("on_late", operator.on_late, literals(OnLate)),
         max_cost=max_cost,
         unit_price=unit_price,
+        size_of=plan.size_of,
         weigh=plan.segments_of,
         on_unknown=read_choice("on_unknown", operator.on_unknown, literals(OnUnknown)),
         send_again=read_send_again(operator.send_again),

@@ -76,6 +76,7 @@ class Campaign:
     :param on_late: what to do with batches that have not left when ``send_at`` passes: ``fail``, or ``send_now``.
     :param max_cost: stop before this price is passed; None has no limit.
     :param unit_price: price of one SMS segment or one call, for gateways that cannot tell before sending.
+    :param size_of: returns a batch's recipients, from its index; None where that is known only of those that are read.
     :param weigh: returns a batch's SMS segments, which it is priced by; None prices each recipient as one.
     :param on_unknown: what to do with a batch that is in doubt.
     :param send_again: any text; everything is sent again, once, if it differs from the one that the ledger knows.
@@ -92,6 +93,7 @@ class Campaign:
     on_late: OnLate = "fail"
     max_cost: Decimal | None = None
     unit_price: Decimal | None = None
+    size_of: Callable[[int], int] | None = None
     weigh: Callable[[int], int] | None = None
     on_unknown: OnUnknown = "fail"
     send_again: str | None = None
@@ -461,9 +463,13 @@ class _Run:
         self.failure = self.failure or landing.error
 
     def _claim(self, flights: Sequence[Flight]) -> None:
-        """Record that flights are about to leave, and with it what has landed."""
+        """Record that flights are about to leave, or still are, and with it what has landed."""
+        waiting = [flight for flight, task in self.under_way.values() if not task.is_done]
+        now = self.sender.now()
+        for flight in (old := [flight for flight in waiting if flight.is_old(now)]):
+            flight.claim_now(now)
         try:
-            self._write({flight.index: flight.claim for flight in flights})
+            self._write({flight.index: flight.claim for flight in (*old, *flights)})
         except BaseException:
             for flight in flights:
                 self._release(flight)

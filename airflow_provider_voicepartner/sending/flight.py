@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
 from airflow_provider_voicepartner.exceptions import (
     CampaignInterruptedError,
@@ -21,6 +22,12 @@ from airflow_provider_voicepartner.sending.messenger import Messenger, Turn
 from airflow_provider_voicepartner.sending.records import BatchRecord, Phase
 
 log = logging.getLogger(__name__)
+
+CLAIM_LASTS: Final = timedelta(minutes=1)
+"""
+After which the claim of a batch that has not landed is renewed. It may wait for a turn for an hour after it was claimed
+(a 429, a penalty), and how long a gateway may still come to know it is counted from its claim.
+"""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -59,6 +66,11 @@ class Flight:
         if doubted is not None and doubted.reference and doubted.phase is Phase.CLAIMED:
             return replace(doubted.as_claimed, resent=resent)
         return BatchRecord(phase=Phase.CLAIMED, reference=new_reference(), size=size, resent=resent)
+
+    def is_old(self, moment: datetime) -> bool:
+        """Say whether the batch was claimed so long ago that whoever reads the claim would think it left then."""
+        claimed = self.claim.again_at or self.claim.at
+        return claimed is not None and moment - datetime.fromisoformat(claimed) >= CLAIM_LASTS
 
     def claim_now(self, moment: datetime) -> None:
         """Set when the batch is claimed, or claimed again."""

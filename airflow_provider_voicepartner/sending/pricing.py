@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -22,6 +22,7 @@ from airflow_provider_voicepartner.sending.budget import Budget, believable, uni
 
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.sending.campaign import Campaign, CampaignSender
+    from airflow_provider_voicepartner.sending.records import BatchRecord
 
 log = logging.getLogger(__name__)
 
@@ -82,12 +83,23 @@ class Pricing:
         if self._is_worth_it:
             is_first, self._is_counted = not self._is_counted, True
             if is_first:
-                self._budget.count(self._ledger.known())
+                self._budget.count(self._sent_before())
             told = self._told_price(recipients, weight, send_at)
             if is_first:
                 self._budget.require_price(batches)
             self._look_ahead(weight if is_resent else 0)
         self._budget.reserve(index, weight, told, is_resent=is_resent)
+
+    def _sent_before(self) -> Iterator[tuple[int, BatchRecord]]:
+        """Return what earlier attempts sent, or may have sent; where this one is blind, that is every batch."""
+        size_of = self._campaign.size_of
+        if not self._ledger.is_blind or size_of is None:
+            yield from self._ledger.known()
+            return
+        for index in range(len(self._campaign.batches)):
+            record = self._ledger.find(index, size_of(index))
+            if record is not None:
+                yield index, record
 
     @property
     def _is_worth_it(self) -> bool:

@@ -159,6 +159,7 @@ class TestStore:
     def test_nothing_is_sent_or_claimed_when_the_configured_store_cannot_be_used(
         self, url: str, sandbox: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        monkeypatch.setenv("AIRFLOW__VOICEPARTNER__STORE_WAIT", "0")
         monkeypatch.setenv(SET, url)
         store = FakeStore()
         with pytest.raises((ConfigurationError, RetryableNotSentError)):

@@ -124,6 +124,20 @@ def test_a_dry_run_claims_nothing_and_does_not_make_the_next_attempt_blind(
     assert sent(sandbox, "smspartner") == ALL
 
 
+def test_a_store_that_is_not_there_at_the_start_is_waited_for(
+    sandbox: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Or the try could not register, and the next one would be blind before Airflow 3.3."""
+    folder = tmp_path / "store"
+    folder.write_text("in the way")
+    monkeypatch.setenv(SET, f"sqlite:///{folder}/voicepartner.db")
+    monkeypatch.setattr(
+        "time.sleep", lambda seconds: folder.unlink(missing_ok=True) if folder.is_file() else None
+    )
+    assert sms().execute(TaskRun().attempt())["counts"]["accepted"] == 2
+    assert sent(sandbox, "smspartner") == ALL
+
+
 # Where nothing is known of the tries before
 
 

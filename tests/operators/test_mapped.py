@@ -267,6 +267,7 @@ def test_a_configured_store_that_fails_sends_nothing(
     mapped: MakeMapped, sandbox: Any, set_connection: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AIRFLOW__VOICEPARTNER__STORE_URL", "postgresql://x@127.0.0.1:1/x")
+    monkeypatch.setenv("AIRFLOW__VOICEPARTNER__STORE_WAIT", "0")
     with pytest.raises(RetryableNotSentError, match="Nothing was sent"):
         mapped().run(0, ANNA)
     assert requests(sandbox) == 0

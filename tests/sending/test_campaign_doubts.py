@@ -240,6 +240,41 @@ def test_what_a_gateway_does_not_list_is_sent_again_when_it_would_have_been_list
     assert len(messenger.messaged) == 3 * SIZE
 
 
+def test_a_batch_that_waited_long_before_it_left_may_be_listed_as_long_as_any_other() -> None:
+    """A 429 or a penalty may keep it for an hour after it was claimed; the gateway knows of it after it left."""
+    store, now, renewed = FakeStore(), [NOW], threading.Event()
+    lost = SendOutcomeUnknownError("cut")
+
+    class Slow(FakeMessenger):
+        """Lists nothing yet."""
+
+        def find_proof(self, *asked: Any) -> None:
+            return None
+
+    class Watching(FakeStore):
+        def set(self, key: str, value: Any, **more: Any) -> None:
+            store.set(key, value)
+            if "again_at" in str(value):
+                renewed.set()
+
+        def get(self, key: str, default: Any = None) -> Any:
+            return store.get(key, default)
+
+    def check(first: str) -> None:
+        now[0] += timedelta(minutes=20)
+        renewed.wait(10)
+
+    messenger = Slow(finds=True, disproves=True, lost={first_of(0): lost}, check=check)
+    wanted = campaign(1, on_unknown="resend_unlisted")
+    for state, number in ((Watching(), 1), (store, 2)):
+        with pytest.raises(OutcomePendingError):
+            attempt(messenger, state, wanted, try_number=number, now=lambda: now[0])
+    assert set(messenger.messaged.values()) == {1}
+    now[0] += timedelta(minutes=16)
+    attempt(messenger, store, wanted, try_number=3, now=lambda: now[0])
+    assert set(messenger.messaged.values()) == {2}, "it lists nothing in all that time, and is believed"
+
+
 def test_a_repeat_that_may_still_be_listed_is_not_sent_a_third_time() -> None:
     """The gateway's time begins with the last claim, also where one attempt made both."""
     store, messenger = FakeStore(), FakeMessenger(finds=True, disproves=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -9,7 +10,11 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_voicepartner.exceptions import BudgetExceededError, SendOutcomeUnknownError
+from airflow_provider_voicepartner.exceptions import (
+    BudgetExceededError,
+    RetryableNotSentError,
+    SendOutcomeUnknownError,
+)
 from airflow_provider_voicepartner.gateways.model import Receipt
 from airflow_provider_voicepartner.sending.ledger import OnUnknown
 from tests.support.campaigns import SIZE, attempt, campaign, first_of
@@ -179,3 +184,21 @@ def test_a_simulation_that_tells_nothing_does_not_lift_the_limit(told: Decimal |
     messenger = ChargingMessenger(price=None, tells_price=True, tells=lambda cost: told)
     assert not attempts(messenger, 2 * BATCH, PRICE, ["fail"] * 2)
     assert messenger.charged == 2 * BATCH
+
+
+@pytest.mark.parametrize("unit_price", [PRICE, None], ids=["unit_price", "no unit_price"])
+@pytest.mark.parametrize("sent", range(1, BATCHES + 1))
+def test_an_attempt_that_is_blind_counts_every_batch_as_sent_before(
+    sent: int, unit_price: Decimal | None
+) -> None:
+    """Whatever the tries without a trace sent was charged, also of the batches behind the one that is sent again."""
+    for limit in LIMITS:
+        messenger = ChargingMessenger(price=None)
+        messenger.failures = [None] * sent + [RetryableNotSentError("stopped")]
+        wanted = campaign(BATCHES, max_cost=limit, unit_price=unit_price, on_unknown="resend")
+        for number in (1, 2):
+            with contextlib.suppress(BudgetExceededError, RetryableNotSentError):
+                attempt(messenger, None, wanted, try_number=number)
+        assert messenger.charged <= most(limit, "told", unit_price), limit
+        if unit_price is not None and limit >= 2 * BATCHES * BATCH:
+            assert len(messenger.messaged) == BATCHES * SIZE

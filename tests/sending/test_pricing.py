@@ -17,7 +17,7 @@ from airflow_provider_voicepartner.exceptions import (
     SendOutcomeUnknownError,
 )
 from airflow_provider_voicepartner.gateways.model import Recipient
-from airflow_provider_voicepartner.sending.ledger import Ledger
+from airflow_provider_voicepartner.sending.budget import Budget
 from tests.sending.test_campaign import SIZE, attempt, campaign, first_of
 from tests.support.messenger import NOW, FakeMessenger
 from tests.support.tasks import FakeStore
@@ -51,17 +51,18 @@ def test_what_is_simulated_is_the_request_that_will_be_sent(send_at: datetime | 
     ]
 
 
-def test_what_is_sent_again_is_needed_again() -> None:
-    """The balance must do for the repeat, and for what it may have been charged for before."""
+def test_what_is_in_doubt_is_not_needed_again_before_it_is_known_that_it_is_sent_again() -> None:
+    """The rest leaves first, and a look-up may settle the doubt; a repeat that nobody can pay the gateway refuses."""
     store, messenger = FakeStore(), FakeMessenger(price=Decimal(1))
     messenger.lost[first_of(0)] = SendOutcomeUnknownError("lost")
-    with pytest.raises(SendOutcomeUnknownError):
+    messenger.failures = [None, RetryableNotSentError("stopped")]
+    with pytest.raises(RetryableNotSentError):
         attempt(messenger, store, campaign(3))
-    messenger.money = Decimal(5)
     again = campaign(3, on_unknown="resend", unit_price=Decimal(1))
-    with pytest.raises(RejectedError, match="has 5 and the campaign costs about 6 for the 6"):
+    messenger.money = Decimal(3)
+    with pytest.raises(RejectedError, match="has 3 and the campaign costs about 4 for the 4"):
         attempt(messenger, store, again, try_number=2)
-    messenger.money = Decimal(6)
+    messenger.money = Decimal(4)
     attempt(messenger, store, again, try_number=3)
     assert messenger.messaged.total() == 4 * SIZE
 
@@ -123,7 +124,7 @@ def test_a_balance_that_cannot_be_read_stops_nobody_and_is_said(caplog: pytest.L
 def test_what_earlier_attempts_sent_is_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """A batch that is under way would be counted as a doubt of its own, if the ledger were read again."""
     counted: list[int] = []
-    known = Ledger.known
-    monkeypatch.setattr(Ledger, "known", lambda *args: counted.append(args[1]) or known(*args))
+    count = Budget.count
+    monkeypatch.setattr(Budget, "count", lambda budget, records: counted.append(1) or count(budget, records))
     attempt(FakeMessenger(), FakeStore(), campaign(3, max_cost=Decimal(8)))
-    assert counted == [3]
+    assert counted == [1]

@@ -43,7 +43,14 @@ def of_batches(batches: Any, **settings: Any) -> Campaign:
     message = SmsMessage(text=TEXT)
     everybody = [recipient for batch in batches for recipient in batch]
     mark = fingerprint("smspartner", CREDENTIALS, message, everybody, settings.get("send_at"))
-    return Campaign(message=message, batches=batches, recipients=len(everybody), fingerprint=mark, **settings)
+    return Campaign(
+        message=message,
+        batches=batches,
+        recipients=len(everybody),
+        fingerprint=mark,
+        size_of=lambda index: len(batches[index]),
+        **settings,
+    )
 
 
 def attempt(
