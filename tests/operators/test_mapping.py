@@ -82,7 +82,8 @@ def taken(store: Store) -> list[tuple[int, int]]:
         rows = connection.execute(
             text("SELECT map_index, people FROM voicepartner_mapped_list ORDER BY map_index, fingerprint")
         )
-        return [(index, len(bytes(people or b"")) // 8) for index, people in rows]
+        # Behind a mark of the key that the people are marked with.
+        return [(index, len(bytes(people)[8:]) // 8 if people else 0) for index, people in rows]
 
 
 def one(store: Store, map_index: int = 0, *, state: bool = True) -> Instance:
@@ -174,6 +175,23 @@ def test_a_store_that_fails_at_the_end_changes_nothing_and_hides_no_error(
     assert "stays its own: StoreUnavailableError" in caplog.text
 
 
+def test_a_rotated_key_lets_an_instance_go_on_and_hides_nobody_who_moved(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = one(store)
+    with mine.attempt("A") as ledger:
+        ledger.write({0: SENT})
+    monkeypatch.setattr(HOOK, "credentials", Credentials(api_key="another"))
+    with mine.attempt("A", try_number=2) as ledger:
+        assert ledger.find(0, 1) == SENT
+    monkeypatch.setattr(HOOK, "credentials", Credentials(api_key="a third"))
+    with (
+        pytest.raises(ConfigurationError, match="was sent with another key of the account"),
+        one(store, 1).attempt("A", cleared=1),
+    ):
+        pytest.fail("it was opened")
+
+
 def test_a_task_that_is_not_mapped_asks_nobody(store: Store) -> None:
     with one(store, -1).attempt("A") as ledger:
         ledger.write({0: SENT})
@@ -187,7 +205,10 @@ def test_which_tasks_are_mapped(map_index: Any, mapped: bool) -> None:
 
 
 def test_lists_that_were_made_together_are_told_by_how_often_the_run_was_cleared() -> None:
-    assert expansion_of(context_of(0, cleared=3)) == "3"
+    assert expansion_of(context_of(0, cleared=3)) == expansion_of(context_of(7, cleared=3))
+    names = [expansion_of(context_of(0, cleared=cleared)) for cleared in (0, 1, 2)]
+    assert len(set(names)) == 3
+    assert {len(name) for name in names} == {32}  # which the store has room for
     assert expansion_of(context_of(0, cleared=None)) == ALONE
 
 
