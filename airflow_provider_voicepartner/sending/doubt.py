@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import Final
 
 from airflow_provider_voicepartner.exceptions import (
     CampaignInterruptedError,
@@ -34,6 +35,9 @@ MOST_SECONDS = 300.0
 """Between two rounds of look-ups, while a batch may still become known: as long as it is old, within these."""
 LONGEST_SILENCE = timedelta(days=1)
 """How long a gateway that does not answer look-ups is asked again, by retries and by waits in the triggerer."""
+
+ROUNDED_BY: Final = timedelta(minutes=5)
+"""How much later than planned a gateway may send: SMS Partner takes every fifth minute, and times are rounded up."""
 
 _WORDS = {Evidence.LOOK_UP: "knows its reference", Evidence.CALLED_BACK: "called back about it"}
 
@@ -224,7 +228,7 @@ class DoubtSettler:
         known_within = self.messenger.known_within(self.message)
         if self.planned is None or known_within is None:
             return 0.0
-        return (self.planned + known_within - self.now()).total_seconds()
+        return (self.planned + ROUNDED_BY + known_within - self.now()).total_seconds()
 
     def ask_in(self, claim: BatchRecord) -> float | None:
         """Return the seconds after which to ask again; None once the gateway would know a batch that it had taken."""

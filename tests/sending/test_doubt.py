@@ -370,6 +370,20 @@ def test_what_a_gateway_does_not_list_is_sent_again_only_where_that_can_be_belie
 
 
 @pytest.mark.parametrize(
+    ("minutes", "ask_in"),
+    [(-60, 80 * 60), (15, 5 * 60), (19.9, 30), (20, None)],
+    ids=["it is still to come", "as long as for others", "rounded up by a gateway, almost", "by then"],
+)
+def test_what_was_planned_is_not_believed_unlisted_before_it_left_and_had_its_time(
+    minutes: float, ask_in: float | None
+) -> None:
+    messenger = Gateway(finds=True, disproves=True)
+    planned = NOW - timedelta(minutes=minutes)
+    verdict = settled(messenger, OLD, on_unknown="resend_unlisted", planned=planned)
+    assert (verdict.is_to_be_sent, verdict.ask_in) == (ask_in is None, ask_in)
+
+
+@pytest.mark.parametrize(
     ("age", "ask_in"),
     [(0, FEWEST_SECONDS), (29, FEWEST_SECONDS), (100, 100), (300, MOST_SECONDS), (500, MOST_SECONDS), (700, 201),
      (890, FEWEST_SECONDS), (900, None), (4000, None), (-60, FEWEST_SECONDS)],
