@@ -102,7 +102,7 @@ def open_shared_store(patience: Patience | None = None) -> Store:
     if url is None:
         log.warning(
             "%s. Rate limits are kept within this process only, a retry does not find what this attempt sends, and "
-            "mapped instances do not know of each other's lists",
+            "mapped tasks refuse, since their instances do not know of each other's lists",
             problem,
         )
         return open_store("sqlite://", purpose=PURPOSE)

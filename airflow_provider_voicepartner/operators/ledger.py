@@ -114,6 +114,8 @@ def refuse_unshared_lists(context: Context, ledger: Ledger) -> None:
             "share one. Set it to one PostgreSQL database for all of them; until then they pass rate limits together"
         )
         log.warning("%s", problem)
+    if problem is None and not ledger.has_store:
+        problem = "[voicepartner] store_url: the store is in memory, and gone with this process"
     if problem is not None and is_mapped(context):
         stays = "; what began with another store cannot go on in this run, and a new run sends everything"
         raise ConfigurationError(

@@ -30,6 +30,7 @@ from airflow_provider_voicepartner.sending.arguments import (
 )
 from airflow_provider_voicepartner.sending.campaign import Campaign, CampaignSender
 from airflow_provider_voicepartner.sending.fingerprint import CampaignFingerprint
+from airflow_provider_voicepartner.sending.flight import look_at_claim
 from airflow_provider_voicepartner.sending.ledger import Ledger, OnUnknown, Try
 from airflow_provider_voicepartner.sending.planning import CampaignPlan, plan_campaign
 from airflow_provider_voicepartner.sending.recipients import OnInvalid
@@ -268,7 +269,12 @@ def send_campaign(
     """
     turnstile = StoreTurnstile(store, hook)
     hook.sender.watch = turnstile.watch
-    hook.sender.may_leave = stop.check
+
+    def may_leave() -> None:
+        stop.check()
+        look_at_claim()
+
+    hook.sender.may_leave = may_leave
     sleep = hook.sender.sleep
     hook.sender.sleep = stop.sleeper(sleep)
     hook.sender.turn = turnstile.waiting(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -28,6 +29,27 @@ CLAIM_LASTS: Final = timedelta(minutes=1)
 After which the claim of a batch that has not landed is renewed. It may wait for a turn for an hour after it was claimed
 (a 429, a penalty), and how long a gateway may still come to know it is counted from its claim.
 """
+
+CLAIM_IS_STALE: Final = timedelta(minutes=5)
+"""
+After which a batch does not leave any more: its claim was not renewed, so the worker stood still, and a later attempt
+may have been told by the gateway that it has no such batch.
+"""
+
+_flying = threading.local()
+
+
+def look_at_claim() -> None:
+    """
+    Keep a batch here whose claim is stale; asked right before its body leaves, in the thread that sends it.
+
+    :raises CampaignInterruptedError: the worker stood still for too long.
+    """
+    flight: Flight | None = getattr(_flying, "flight", None)
+    if flight is not None and flight.is_old(_flying.now(), CLAIM_IS_STALE):
+        raise CampaignInterruptedError(
+            "the worker stood still after it had claimed a batch, which was not sent"
+        )
 
 
 @dataclass(slots=True, kw_only=True)
@@ -69,10 +91,10 @@ class Flight:
             return replace(doubted.as_claimed, resent=resent)
         return BatchRecord(phase=Phase.CLAIMED, reference=new_reference(), size=size, resent=resent)
 
-    def is_old(self, moment: datetime) -> bool:
+    def is_old(self, moment: datetime, age: timedelta = CLAIM_LASTS) -> bool:
         """Say whether the batch was claimed so long ago that whoever reads the claim would think it left then."""
         claimed = self.claim.again_at or self.claim.at
-        return claimed is not None and moment - datetime.fromisoformat(claimed) >= CLAIM_LASTS
+        return claimed is not None and moment - datetime.fromisoformat(claimed) >= age
 
     def claim_now(self, moment: datetime) -> None:
         """Set when the batch is claimed, or claimed again."""
@@ -117,6 +139,13 @@ class Carrier:
 
     def fly(self, flight: Flight) -> Landing:
         """Send one batch; raises nothing that says what to record."""
+        _flying.flight, _flying.now = flight, self.now
+        try:
+            return self._fly(flight)
+        finally:
+            _flying.flight = None
+
+    def _fly(self, flight: Flight) -> Landing:
         try:
             receipt = self.messenger.deliver(
                 flight.request, self.message, flight.recipients, turn=flight.turn

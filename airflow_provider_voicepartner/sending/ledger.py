@@ -92,6 +92,11 @@ class Ledger:
         return bool(self._memories)
 
     @property
+    def has_store(self) -> bool:
+        """True when our store is among the memories."""
+        return self._store is not None
+
+    @property
     def is_blind(self) -> bool:
         """True when tries before this one may have sent what no memory knows of."""
         return bool(self._missing)

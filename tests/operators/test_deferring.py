@@ -190,10 +190,6 @@ def test_a_doubt_that_grows_old_ends_the_wait(sandbox: Any, clock: HookClock, ta
     with pytest.raises(TaskDeferred):
         sms().execute(task.attempt())
     clock.forward(minutes=16)
-    # It does not answer, which is no "not listed".
-    with pytest.raises(TaskDeferred):
-        sms().resume(task.attempt(), DUE)
-    clock.forward(minutes=24 * 60)
     with pytest.raises(SendOutcomeUnknownError, match="retries does not apply"):
         sms().resume(task.attempt(), DUE)
     assert sent(sandbox, "smspartner") == {ANNA: 1}

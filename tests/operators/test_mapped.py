@@ -273,15 +273,16 @@ def test_a_configured_store_that_fails_sends_nothing(
     assert requests(sandbox) == 0
 
 
-def test_without_a_configured_store_a_home_that_cannot_be_written_to_is_no_reason_not_to_send(
+def test_a_mapped_task_does_not_send_where_no_store_can_be_kept(
     mapped: MakeMapped, sandbox: Any, monkeypatch: pytest.MonkeyPatch, logs: Logs, tmp_path: Path
 ) -> None:
     (tmp_path / "home").write_text("a file")
     monkeypatch.setenv("AIRFLOW__VOICEPARTNER__STORE_URL", "")
     monkeypatch.setattr(turnstile, "default_store_url", lambda: f"sqlite:///{tmp_path}/home/voicepartner.db")
-    mapped().run(0, ANNA)
-    assert sent(sandbox, "smspartner") == {ANNA: 1}
-    assert "mapped instances do not know of each other's lists" in logs.text
+    with pytest.raises(ConfigurationError, match=r"store_url: the store is in memory.*nothing was sent"):
+        mapped().run(0, ANNA)
+    assert requests(sandbox) == 0
+    assert "instances do not know of each other's lists" in logs.text
 
 
 @pytest.mark.parametrize("executor", ["CeleryExecutor", "KubernetesExecutor"])

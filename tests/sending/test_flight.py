@@ -20,7 +20,7 @@ from airflow_provider_voicepartner.gateways.errors import ErrorKind
 from airflow_provider_voicepartner.gateways.model import Receipt, SmsMessage
 from airflow_provider_voicepartner.gateways.wire import ApiRequest
 from airflow_provider_voicepartner.sending.evidence import Evidence
-from airflow_provider_voicepartner.sending.flight import Carrier, Flight, Landing
+from airflow_provider_voicepartner.sending.flight import Carrier, Flight, Landing, look_at_claim
 from airflow_provider_voicepartner.sending.messenger import Turn
 from airflow_provider_voicepartner.sending.records import BatchRecord, Phase
 from airflow_provider_voicepartner.sending.store_memory import StoreMemory, TaskInstanceKey
@@ -31,6 +31,7 @@ from tests.support.messenger import NOW, FakeMessenger, changes
 from tests.support.tasks import FakeStore
 
 CLAIM = BatchRecord(phase=Phase.CLAIMED, reference="k3v9x0q2w7ha", size=SIZE, at=NOW.isoformat())
+MESSAGE = SmsMessage(text="Bonjour")
 LATER = NOW + timedelta(hours=3)
 
 
@@ -298,3 +299,36 @@ def test_a_batch_that_was_refused_is_claimed_anew_with_a_moment_of_its_own() -> 
     messenger.check = lambda first: seen.append(record_of(store, 0))
     attempt(messenger, store, campaign(1), try_number=2, now=lambda: later)
     assert [datetime.fromisoformat(record["at"]) for record in seen] == [later]
+
+
+# A worker that stood still
+
+
+@pytest.mark.parametrize(
+    ("stood_still", "leaves"),
+    [(timedelta(minutes=4), True), (timedelta(minutes=5), False), (LATER - NOW, False)],
+)
+@pytest.mark.parametrize("claimed", ["once", "again"])
+def test_a_batch_whose_claim_is_stale_does_not_leave(
+    stood_still: timedelta, leaves: bool, claimed: str
+) -> None:
+    """Suspended between its claim and its request, it would wake up when others have sent the batch again."""
+    now = NOW if claimed == "once" else LATER
+    claim = CLAIM if claimed == "once" else replace(CLAIM, again_at=LATER.isoformat())
+
+    class Gateway(FakeMessenger):
+        def deliver(self, *arguments: Any, **more: Any) -> Receipt:
+            look_at_claim()
+            return super().deliver(*arguments, **more)
+
+    gateway = Gateway()
+    request = gateway.build_batch(MESSAGE, people(SIZE), reference=claim.reference)
+    flight = Flight(index=0, recipients=people(SIZE), request=request, claim=claim, turn=Turn(0.0), due=0.0)
+    landing = Carrier(messenger=gateway, message=MESSAGE, now=lambda: now + stood_still).fly(flight)
+    assert (landing.error is None) == leaves
+    assert gateway.messaged.total() == (SIZE if leaves else 0)
+    if not leaves:
+        assert isinstance(landing.error, CampaignInterruptedError)
+        assert landing.record is not None
+        assert landing.record.phase is Phase.REFUSED
+    look_at_claim()  # of no flight
