@@ -1,0 +1,385 @@
+"""One attempt at a campaign: for each batch claim, send, record; then the doubts, when everything else has left."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from airflow_provider_voicepartner.exceptions import (
+    CampaignInterruptedError,
+    RejectedError,
+    RetryableNotSentError,
+)
+from airflow_provider_voicepartner.gateways.model import Recipient
+from airflow_provider_voicepartner.sending.budget import Budget
+from airflow_provider_voicepartner.sending.doubt import Doubt, DoubtSettler, Verdict, unsettled
+from airflow_provider_voicepartner.sending.flight import Carrier, Flight, Landing
+from airflow_provider_voicepartner.sending.lanes import Lanes, Task
+from airflow_provider_voicepartner.sending.messenger import TurnTooFarError
+from airflow_provider_voicepartner.sending.pricing import Pricing
+from airflow_provider_voicepartner.sending.progress import ProgressLog
+from airflow_provider_voicepartner.sending.records import BatchRecord, Phase
+from airflow_provider_voicepartner.sending.schedule import Schedule
+
+if TYPE_CHECKING:
+    from airflow_provider_voicepartner.sending.campaign import Campaign, CampaignSender
+
+log = logging.getLogger(__name__)
+
+GRACE_SECONDS = 20.0
+"""How long an interrupted campaign waits for answers that are under way; Airflow kills a task 60 s after SIGTERM."""
+_GLANCE = 0.5
+
+
+@dataclass(kw_only=True)
+class CampaignRun:
+    """The state of one campaign on its way."""
+
+    sender: CampaignSender
+    campaign: Campaign
+    lanes: Lanes
+    records: dict[int, BatchRecord] = field(default_factory=dict)
+    under_way: dict[int, tuple[Flight, Task[Landing]]] = field(default_factory=dict)
+    landed: dict[int, BatchRecord] = field(default_factory=dict)
+    doubts: list[Doubt] = field(default_factory=list)
+    undecided: dict[int, Verdict] = field(default_factory=dict)
+    again: list[tuple[int, Sequence[Recipient]]] = field(default_factory=list)
+    resent: set[int] = field(default_factory=set)
+    gateway_ids: dict[str, int] = field(default_factory=dict)
+    ready: Flight | None = None
+    leaving: int = 0
+    put_back: tuple[int, Sequence[Recipient]] | None = None
+    failure: BaseException | None = None
+    stopped_at: float | None = None
+
+    def __post_init__(self) -> None:
+        self.batches = enumerate(self.campaign.batches)
+        sender, campaign = self.sender, self.campaign
+        self.budget = Budget(campaign.max_cost, campaign.unit_price, campaign.weigh)
+        self.pricing = Pricing(sender, campaign, self.budget, before_asking=partial(self._write, {}))
+        self.schedule = Schedule(campaign, sender.ledger, sender.now)
+        self.settler = DoubtSettler(
+            messenger=sender.messenger,
+            message=campaign.message,
+            send_at=self.schedule.for_repeats,
+            on_unknown=campaign.on_unknown,
+            planned=campaign.send_at,
+            is_same_account=sender.ledger.is_of_this_account,
+            now=sender.now,
+            sleep=sender.stop.sleeper(sender.sleep),
+        )
+        self.carrier = Carrier(messenger=sender.messenger, message=campaign.message, now=sender.now)
+        self.progress = ProgressLog(len(campaign.batches))
+        self.finished = False
+
+    def to_the_end(self) -> list[BatchRecord]:
+        """Send batch by batch until nothing is left, then raise the first failure there was, or what is in doubt."""
+        while True:
+            leaving = list(self._next_flights())
+            self._claim(leaving)
+            for flight in leaving:
+                task = Task(partial(self.carrier.fly, flight))
+                self.under_way[flight.index] = flight, task
+                self.lanes.start(task)
+            if not (self.under_way or self.ready) or self._has_waited_enough():
+                break
+            self._wait()
+        # Who was stopped in a wait says less than how far we came.
+        if self.failure is not None and not isinstance(self.failure, CampaignInterruptedError):
+            raise self.failure
+        if not self.finished and len(self.records) + len(self.undecided) < len(self.campaign.batches):
+            raise CampaignInterruptedError("stopped as asked")
+        if self.undecided:
+            blind = self.sender.ledger.why_blind() if self.sender.ledger.is_blind else None
+            raise unsettled([self.undecided[index] for index in sorted(self.undecided)], blind)
+        records = [self.records[index] for index in sorted(self.records)]
+        self._refuse_if_nobody_was_reached(records)
+        return records
+
+    def _refuse_if_nobody_was_reached(self, records: Sequence[BatchRecord]) -> None:
+        """Fail a campaign of which the gateway refused everybody: silence is not success."""
+        if records and all(record.reached_nobody for record in records):
+            refused = sum(record.size for record in records)
+            opted_out = sum(record.opted_out for record in records)
+            raise RejectedError(
+                f"to: the gateway refused everybody by name: {refused} recipients, of whom {opted_out} opted out. "
+                "Nobody was messaged and nothing was billed. A corrected list is sent when the task is cleared; to try "
+                "the same people once more, give send_again a new text"
+            )
+
+    def _has_waited_enough(self) -> bool:
+        """Say whether what is under way had its time, after somebody asked to stop."""
+        return self.sender.stop.is_up and self._grace() <= 0
+
+    def _grace(self) -> float:
+        """Return the seconds that are left for what is under way, from the moment when this was first asked."""
+        now = time.monotonic()
+        self.stopped_at = self.stopped_at or now
+        return self.stopped_at + GRACE_SECONDS - now
+
+    def _next_flights(self) -> Iterator[Flight]:
+        """Yield what may leave now: as many as there are free lanes, each with its turn."""
+        free = self.campaign.max_in_flight - len(self.under_way)
+        self.leaving = 0
+        while free > 0 and self._may_go_on():
+            flight = self.ready = self.ready or self._prepare()
+            if flight is None or flight.due > self.sender.clock() or not self._is_in_time(flight):
+                return
+            self.ready = None
+            free -= 1
+            self.leaving += 1
+            flight.claim_now(self.sender.now())
+            yield flight
+
+    def _is_in_time(self, flight: Flight) -> bool:
+        """Look at the planned time once more: it may have passed while a flight waited for its turn."""
+        if flight.send_at is None or flight.send_at > self.sender.now():
+            return True
+        try:
+            flight.send_at = self.schedule.for_next()
+            flight.request = self.sender.messenger.build_batch(
+                self.campaign.message,
+                flight.recipients,
+                reference=flight.claim.reference,
+                send_at=flight.send_at,
+            )
+        except Exception as error:
+            self.failure = error
+            self.budget.free(flight.index)
+            self._give_back()
+            return False
+        return True
+
+    def _may_go_on(self) -> bool:
+        if self.failure is not None or self.sender.stop.is_up:
+            self._give_back()
+            return False
+        # With the price unknown, the first batch goes alone.
+        alone = self.budget.needs_price and (self.under_way or self.leaving)
+        return not self.finished and not alone
+
+    def _give_back(self) -> None:
+        """Release the turn of a flight that will not leave."""
+        if self.ready is not None:
+            flight, self.ready = self.ready, None
+            self._release(flight)
+
+    def _release(self, flight: Flight) -> None:
+        try:
+            self.sender.turnstile.give_back(flight.turn)
+        except Exception as error:
+            # A turn that nobody uses delays others and harms nobody; what stopped us matters more.
+            log.warning("A turn could not be given back: %s", type(error).__name__)
+
+    def _prepare(self) -> Flight | None:
+        """Make the next batch ready that has to be sent; None when there is none, or something is in the way."""
+        try:
+            for index, recipients in self._rest():
+                known = self.sender.ledger.find(index, len(recipients))
+                if not self._is_to_be_sent(index, known, recipients):
+                    continue
+                if self.leaving and self.pricing.must_ask(recipients):
+                    # To ask a gateway takes seconds, and those that have their turn must not wait for that.
+                    self.put_back = index, recipients
+                    return None
+                return self._make_ready(index, recipients, known)
+        except TurnTooFarError as far:
+            self.failure = RetryableNotSentError(
+                f"the gateway's rate limit: the next batch may leave in {far.wait:.0f} s",
+                retry_after=far.wait,
+            )
+        except Exception as error:
+            self.failure = error
+        return None
+
+    def _rest(self) -> Iterator[tuple[int, Sequence[Recipient]]]:
+        """Yield what has not been looked at yet; then, when all has landed, what is to be sent again."""
+        while True:
+            batch, self.put_back = self.put_back or next(self.batches, None), None
+            if batch is None and not (self.under_way or self.leaving):
+                self._settle_doubts()
+                self.finished = not self.again
+            if batch is None and self.again:
+                batch = self.again.pop(0)
+            if batch is None:
+                return
+            yield batch
+
+    def _is_to_be_sent(self, index: int, known: BatchRecord | None, recipients: Sequence[Recipient]) -> bool:
+        """Decide what the record of a batch means."""
+        if known is None or known.phase is Phase.REFUSED or index in self.resent:
+            return True
+        if known.phase.is_in_doubt:
+            self._doubt(index, known, recipients)
+            return index in self.resent
+        self.progress.known(index, known)
+        self._keep(index, known)
+        return False
+
+    def _doubt(self, index: int, claim: BatchRecord, recipients: Sequence[Recipient]) -> None:
+        """Put a doubt aside until everything else has left; one that nothing can be asked about is decided at once."""
+        if claim.gateway_id is not None:
+            self.gateway_ids.setdefault(claim.gateway_id, index)
+        why = (
+            "the gateway's answers about it contradict each other"
+            if claim.phase is Phase.DISPUTED
+            else "an earlier attempt stopped between sending it and reading the answer"
+        )
+        if claim.reference:
+            self.doubts.append(Doubt(index=index, claim=claim, recipients=recipients, why=why))
+            return
+        # Not its recipients: where an attempt is blind this is every batch, and they would all be kept.
+        [verdict] = self.settler.settle([Doubt(index=index, claim=claim, recipients=(), why=why)])
+        self._take(verdict)
+
+    def _settle_doubts(self) -> None:
+        doubts, self.doubts = self.doubts, []
+        if not doubts:
+            return
+        self._write({})
+        for verdict in self.settler.settle(doubts):
+            self._take(verdict)
+            if verdict.is_to_be_sent and verdict.doubt.index not in self.undecided:
+                self.again.append((verdict.doubt.index, verdict.doubt.recipients))
+        self._write({})
+
+    def _take(self, verdict: Verdict) -> None:
+        """Take over what became of a doubt."""
+        index = verdict.doubt.index
+        if verdict.record is not None:
+            self.landed[index] = verdict.record
+            self.progress.sent(index, verdict.record)
+            self._keep(index, verdict.record)
+        elif verdict.is_to_be_sent and index not in self.resent:
+            self.resent.add(index)
+        else:
+            # Sent again once in this attempt, and in doubt again: not endlessly.
+            self.undecided[index] = verdict
+            self.failure = self.failure or verdict.failure
+
+    def _keep(self, index: int, record: BatchRecord) -> None:
+        """Count a batch that is done. Of two that were answered with the same id nobody knows which was taken."""
+        self.budget.settle(index, record)
+        self.records[index] = record
+        if record.gateway_id is None:
+            return
+        other = self.gateway_ids.setdefault(record.gateway_id, index)
+        if other == index:
+            return
+        log.error(
+            "Batches %d and %d were answered with the same id, so nobody knows which of them was taken",
+            other + 1, index + 1,
+        )  # fmt: skip
+        for disputed in (other, index):
+            known = self.records.pop(disputed, None) or self.landed.get(disputed)
+            if known is not None:
+                claim = self.landed[disputed] = replace(known, phase=Phase.DISPUTED)
+                doubt = Doubt(
+                    index=disputed,
+                    claim=claim,
+                    recipients=(),
+                    why="its id was answered for another batch too",
+                )
+                self.undecided[disputed] = Verdict(doubt, ask_in=self.settler.ask_in(claim))
+
+    def _make_ready(self, index: int, recipients: Sequence[Recipient], known: BatchRecord | None) -> Flight:
+        doubted = known if known is not None and known.phase.is_in_doubt else None
+        claim = Flight.claim_for(doubted, len(recipients), self.sender.reference)
+        send_at = self.schedule.for_next()
+        request = self.sender.messenger.build_batch(
+            self.campaign.message, recipients, reference=claim.reference, send_at=send_at
+        )
+        self.pricing.approve(index, recipients, send_at, is_resent=doubted is not None)
+        turn = self.sender.turnstile.take_turn(request.endpoint, self.campaign.longest_wait)
+        return Flight(
+            index=index,
+            recipients=recipients,
+            request=request,
+            claim=claim,
+            turn=turn,
+            due=self.sender.clock() + turn.wait,
+            send_at=send_at,
+            doubted=doubted,
+        )
+
+    def _wait(self) -> None:
+        """Wait until something lands, or the next batch's turn comes."""
+        timeout = _GLANCE
+        if self.ready is not None:
+            timeout = min(timeout, max(0.0, self.ready.due - self.sender.clock()))
+        if not self.under_way:
+            self.sender.sleep(timeout)
+            return
+        self.lanes.wait(timeout)
+        self._land()
+
+    def _land(self) -> None:
+        for index, (flight, task) in list(self.under_way.items()):
+            if not task.is_done:
+                continue
+            del self.under_way[index]
+            self.lanes.free()
+            self._take_landing(task.result or Landing(flight=flight, error=task.error))
+
+    def _take_landing(self, landing: Landing) -> None:
+        """Take over how a flight ended; one that ended without a word leaves its claim, and so a doubt."""
+        flight, record = landing.flight, landing.record
+        index = flight.index
+        if record is not None:
+            self.landed[index] = record
+        if landing.doubt is not None:
+            self.budget.doubt(index)
+            self.doubts.append(
+                Doubt(
+                    index=index, claim=record or flight.claim, recipients=flight.recipients, why=landing.doubt
+                )
+            )
+        elif record is None:
+            self.budget.doubt(index)
+        elif landing.error is None:
+            self.progress.sent(index, record)
+            self._keep(index, record)
+        else:
+            self.budget.free(index)
+        self.failure = self.failure or landing.error
+
+    def _claim(self, flights: Sequence[Flight]) -> None:
+        """Record that flights are about to leave, or still are, and with it what has landed."""
+        waiting = [flight for flight, task in self.under_way.values() if not task.is_done]
+        now = self.sender.now()
+        for flight in (old := [flight for flight in waiting if flight.is_old(now)]):
+            flight.claim_now(now)
+        try:
+            self._write({flight.index: flight.claim for flight in (*old, *flights)})
+        except BaseException:
+            for flight in flights:
+                self._release(flight)
+            self._withdraw(flights)
+            raise
+
+    def _withdraw(self, flights: Sequence[Flight]) -> None:
+        """Take back claims of which some may have been written: these batches did not leave now."""
+        try:
+            self._write({flight.index: flight.not_taken for flight in flights})
+        except Exception as error:
+            log.warning("Claims that never left stay in doubt: %s", type(error).__name__)
+
+    def _write(self, claims: Mapping[int, BatchRecord]) -> None:
+        """Write what has landed and what is about to leave, together."""
+        if self.landed or claims:
+            self.sender.ledger.write({**self.landed, **claims})
+            self.landed.clear()
+
+    def land_all(self) -> None:
+        """Wait for everything under way, for a limited time, and record what is known; claim nothing more."""
+        self.lanes.wait_for_all([task for _, task in self.under_way.values()], self._grace())
+        self._land()
+        try:
+            self._give_back()
+            self._write({})
+        except Exception as error:
+            log.error("What was sent could not be recorded: %s", type(error).__name__)
