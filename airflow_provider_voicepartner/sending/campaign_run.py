@@ -43,6 +43,7 @@ class CampaignRun:
     campaign: Campaign
     lanes: Lanes
     records: dict[int, BatchRecord] = field(default_factory=dict)
+    claimed: dict[int, Flight] = field(default_factory=dict)
     under_way: dict[int, tuple[Flight, Task[Landing]]] = field(default_factory=dict)
     landed: dict[int, BatchRecord] = field(default_factory=dict)
     doubts: list[Doubt] = field(default_factory=list)
@@ -84,6 +85,7 @@ class CampaignRun:
             for flight in leaving:
                 task = Task(partial(self.carrier.fly, flight))
                 self.under_way[flight.index] = flight, task
+                del self.claimed[flight.index]
                 self.lanes.start(task)
             if not (self.under_way or self.ready) or self._has_waited_enough():
                 break
@@ -353,12 +355,14 @@ class CampaignRun:
         now = self.sender.now()
         for flight in (old := [flight for flight in waiting if flight.is_old(now)]):
             flight.claim_now(now)
+        self.claimed = {flight.index: flight for flight in flights}
         try:
             self._write({flight.index: flight.claim for flight in (*old, *flights)})
         except BaseException:
             for flight in flights:
                 self._release(flight)
             self._withdraw(flights)
+            self.claimed.clear()
             raise
 
     def _withdraw(self, flights: Sequence[Flight]) -> None:
@@ -376,6 +380,7 @@ class CampaignRun:
 
     def land_all(self) -> None:
         """Wait for everything under way, for a limited time, and record what is known; claim nothing more."""
+        self._take_back_what_was_not_begun()
         self.lanes.wait_for_all([task for _, task in self.under_way.values()], self._grace())
         self._land()
         try:
@@ -383,3 +388,13 @@ class CampaignRun:
             self._write({})
         except Exception as error:
             log.error("What was sent could not be recorded: %s", type(error).__name__)
+
+    def _take_back_what_was_not_begun(self) -> None:
+        """Record that batches did not leave whose claim was written and whose thread has not begun: a signal came."""
+        waiting = {index: flight for index, (flight, task) in self.under_way.items() if task.cancel()}
+        for index, flight in (self.claimed | waiting).items():
+            self.under_way.pop(index, None)
+            self._release(flight)
+            self.budget.free(index)
+            self.landed[index] = flight.not_taken
+        self.claimed.clear()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
-from threading import Thread
+from threading import Lock, Thread
 from typing import Any, Generic, TypeVar
 
 Result = TypeVar("Result")
@@ -20,21 +20,33 @@ class Task(Generic[Result]):
     :param do: runs in a thread of the lanes.
     """
 
-    __slots__ = ("do", "error", "is_done", "result")
+    __slots__ = ("_once", "do", "error", "is_done", "result")
 
     def __init__(self, do: Callable[[], Result]) -> None:
+        self._once = Lock()
         self.do = do
         self.is_done = False
         self.result: Result | None = None
         self.error: BaseException | None = None
 
     def run(self) -> None:
-        """Do it, and keep the result or the error."""
+        """Do it, and keep the result or the error; nothing where it was cancelled."""
+        if not self._once.acquire(blocking=False):
+            return
         try:
             self.result = self.do()
         except BaseException as error:
             self.error = error
         self.is_done = True
+
+    @property
+    def is_begun(self) -> bool:
+        """True once it was begun, or cancelled."""
+        return self._once.locked()
+
+    def cancel(self) -> bool:
+        """Keep it from being begun; say whether that was in time."""
+        return self._once.acquire(blocking=False)
 
 
 class Lanes:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+import time
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -11,7 +13,8 @@ from airflow_provider_voicepartner.exceptions import (
     CampaignInterruptedError,
     SendOutcomeUnknownError,
 )
-from airflow_provider_voicepartner.sending.lanes import Lanes
+from airflow_provider_voicepartner.sending import campaign_run
+from airflow_provider_voicepartner.sending.lanes import Lanes, Task
 from airflow_provider_voicepartner.sending.records import Phase
 from airflow_provider_voicepartner.sending.stop import StopSign
 from tests.support.campaigns import (
@@ -171,12 +174,17 @@ def test_an_interrupt_in_the_middle_lets_land_what_is_under_way(error: type[Base
 
 def test_what_is_still_unanswered_after_the_grace_stays_in_doubt(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("airflow_provider_voicepartner.sending.campaign_run.GRACE_SECONDS", 0.01)
-    store, answers = FakeStore(), threading.Event()
-    messenger = FakeMessenger(check=lambda first: answers.wait(10) and None)
-    turnstile = FakeTurnstile(FakeTime())
+    store, begun, answers = FakeStore(), threading.Event(), threading.Event()
+
+    def check(first: str) -> None:
+        begun.set()
+        assert answers.wait(10)
+
+    messenger, turnstile = FakeMessenger(check=check), FakeTurnstile(FakeTime())
 
     def clock() -> float:
         if phases(store):
+            assert begun.wait(10)
             raise KeyboardInterrupt
         return turnstile.time.moment
 
@@ -226,3 +234,47 @@ def test_a_campaign_that_falls_tells_its_waiting_lanes(monkeypatch: pytest.Monke
         attempt(messenger, store, campaign(2, max_in_flight=2), turnstile=turnstile, clock=clock, stop=stop)
     assert phases(store) == {0: "refused"}
     assert stop.is_up
+
+
+@pytest.mark.parametrize("begun", [0, 1, 2], ids=["none", "one", "two"])
+@pytest.mark.parametrize("started", [0, 1], ids=["before its thread was called", "just after"])
+def test_a_signal_between_claims_and_their_threads_leaves_no_doubt_about_those_that_did_not_begin(
+    begun: int, started: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three are claimed in one write; SIGTERM comes while they are handed to their threads."""
+    start, calls = Lanes.start, []
+
+    def interrupted(lanes: Lanes, task: Any) -> None:
+        calls.append(task)
+        if len(calls) <= begun:
+            start(lanes, task)
+            while not task.is_begun:
+                time.sleep(0.001)
+        elif len(calls) == begun + 1:
+            if started:
+                task.cancel = lambda: True
+            raise KeyboardInterrupt
+
+    class SlottedTask(campaign_run.Task):  # type: ignore[type-arg]
+        """One whose method a test may replace."""
+
+    monkeypatch.setattr(campaign_run, "Task", SlottedTask)
+    monkeypatch.setattr(Lanes, "start", interrupted)
+    store, messenger = FakeStore(), FakeMessenger()
+    with pytest.raises(KeyboardInterrupt):
+        attempt(messenger, store, campaign(3, max_in_flight=3, unit_price=Decimal("0.045")))
+    assert phases(store) == {index: "sent" if index < begun else "refused" for index in range(3)}
+    monkeypatch.setattr(Lanes, "start", start)
+    attempt(messenger, store, campaign(3, max_in_flight=3), try_number=2)
+    assert set(messenger.messaged.values()) == {1}
+    assert len(messenger.messaged) == 3 * SIZE
+
+
+def test_a_task_that_was_cancelled_before_it_began_never_begins() -> None:
+    done: list[int] = []
+    late, early = Task(lambda: done.append(1)), Task(lambda: done.append(2))
+    assert late.cancel()
+    late.run()
+    early.run()
+    assert not early.cancel()
+    assert done == [2]
