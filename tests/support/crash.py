@@ -249,8 +249,10 @@ class Trial:
             return True
         if not self.cell.knows.after_a_kill:
             return True
-        # It died before it could say that it was there. Airflow's task state is nobody's to begin.
-        return not self.cell.has_state and any(not ending.began for ending in self.endings)
+        # It died before it could say that it was there. Airflow's task state, which is told first, knew of it; but not
+        # any more once that was discarded.
+        has_state = self.cell.has_state and not self.has_discarded
+        return not has_state and any(not ending.began for ending in self.endings)
 
     @property
     def kills(self) -> int:
