@@ -51,6 +51,7 @@ def test_a_first_flight_that_is_refused_as_a_repeat_is_in_doubt_and_loud(
         assert phases(store) == {0: "disputed", 1: "sent"}
     [loud] = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
     assert "its id was made for it a moment ago" in loud
+    assert loud.startswith("Batch 1 (reference ")
     assert first_of(0) not in messenger.messaged
     first = record_of(store, 0)["reference"]
     [record, _] = attempt(messenger, store, campaign(2, on_unknown="resend"), try_number=3)

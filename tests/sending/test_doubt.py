@@ -154,6 +154,9 @@ def test_a_look_up_that_fails_is_tried_again_and_then_passed_over(
     assert "could not be looked up" in caplog.text
     assert verdict.record is None
     assert not verdict.is_to_be_sent  # silence is not an empty list
+    # An empty list from before it fell silent says nothing of now.
+    messenger = Gateway(finds=True, disproves=True, trouble_asked=[None, error, error])
+    assert not settled(messenger, OLD, on_unknown="resend_unlisted").is_to_be_sent
     # What could not be asked now may be asked later, for a day; what is refused will be refused again.
     assert verdict.ask_in == (MOST_SECONDS if isinstance(error, RetryableNotSentError) else None)
 
@@ -322,11 +325,13 @@ def test_a_doubt_whose_recipients_are_not_known_asks_nothing() -> None:
 # The user's choice
 
 
-def test_to_resend_leaves_the_sending_to_the_loop() -> None:
+def test_to_resend_leaves_the_sending_to_the_loop(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING)
     messenger = Gateway()
     verdict = settled(messenger, on_unknown="resend")
     assert verdict == Verdict(verdict.doubt, is_to_be_sent=True)
     assert not messenger.steps
+    assert "on_unknown='resend' decides" in caplog.text
 
 
 def test_to_assume_records_what_a_sensor_can_ask_by(caplog: pytest.LogCaptureFixture) -> None:
