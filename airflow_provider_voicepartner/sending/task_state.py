@@ -249,16 +249,25 @@ class TaskStateMemory:
             summary = number + -number % SUMMARY_EVERY
             if summary != asked:
                 asked = summary
-                if self._is_taken(summary):
+                if self._is_taken(summary, first=number):
                     missing = 0
                     continue
             is_there = number != summary and self._is_taken(number)
             missing = 0 if is_there else missing + 1
 
-    def _is_taken(self, number: int) -> bool:
+    def _is_taken(self, number: int, *, first: int | None = None) -> bool:
+        """
+        Take over an entry, if it is there.
+
+        :param first: take it only for a summary of everything from this number on: what lies before it is read then.
+        """
         entry = self._store.get(log_key(number))
         if entry is None:
             return False
+        if first is not None:
+            begins = entry.get("from") if isinstance(entry, dict) else None
+            if type(begins) is not int or begins > first:
+                return False
         self._take(number, entry)
         self._next = number + 1
         return True

@@ -321,3 +321,16 @@ def test_a_new_generation_that_was_not_written_leaves_the_old_one_whole() -> Non
             memory.write({0: CLAIM}, plan_of(2))
         known = recalled(store)
         assert (known.plan, known.records) == (PLAN, dict.fromkeys(range(entries), SENT))
+
+
+@pytest.mark.parametrize("idle", range(2 * SUMMARY_EVERY))
+def test_a_summary_that_begins_behind_others_does_not_stand_for_them(idle: int) -> None:
+    """A tail that grew long over several attempts is summed up in the middle, and the next summary begins there."""
+    for before in (8, 15, 31):
+        model = Model()
+        for _ in range(idle):
+            model.attempt("ok")
+        for count in (15, before, 15, 40):
+            model.attempt("ok")
+            model.run([("many", count)])
+        model.attempt("ok")
