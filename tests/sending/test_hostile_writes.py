@@ -56,7 +56,7 @@ def meet(memories: str, killed_after: int | None, *, stride: int = 1, **more: An
 
 
 @pytest.mark.parametrize("killed_after", KILLED_AFTER)
-@pytest.mark.parametrize(("memories", "stride"), [("both", 13), ("state", 5), ("store", 7)])
+@pytest.mark.parametrize(("memories", "stride"), [("both", 7), ("state", 2), ("store", 4)])
 def test_nobody_twice_and_nobody_missing_whatever_becomes_of_a_write(
     memories: str, stride: int, killed_after: int | None
 ) -> None:
@@ -85,4 +85,4 @@ def test_nobody_twice_and_nobody_missing_with_several_batches_under_way(memories
 
 @pytest.mark.parametrize("killed_after", [None, 2, 12])
 def test_nobody_twice_and_nobody_missing_where_clearing_discards_one_memory(killed_after: int | None) -> None:
-    meet("both", killed_after, stride=13, discards=True)
+    meet("both", killed_after, stride=7, discards=True)
