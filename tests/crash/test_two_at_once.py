@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +43,17 @@ def is_frozen(process: int) -> bool:
     return state_of(process) == "T"
 
 
+def is_locked(database: Path) -> bool:
+    """Say whether somebody is in the middle of a write to a SQLite file."""
+    with contextlib.closing(sqlite3.connect(database, timeout=0.2, isolation_level=None)) as connection:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            return True
+        connection.execute("ROLLBACK")
+        return False
+
+
 class Frozen:
     """An attempt that stands still at a point, its supervisor too."""
 
@@ -48,6 +62,13 @@ class Frozen:
         self.started: dict[str, Any] = trial.start({point: "freeze"})
         self.task = until(lambda: task_process(self.started["pid"]))
         until(lambda: is_frozen(self.task) and is_frozen(self.started["pid"]))
+        # The supervisor writes heartbeats at moments of its own. One that stands still in the middle of a write would
+        # lock everybody else out of the trial's Airflow, for as long as it stands.
+        while is_locked(trial.stage.home / "airflow.db"):
+            os.kill(self.started["pid"], signal.SIGCONT)
+            time.sleep(0.05)
+            os.kill(self.started["pid"], signal.SIGSTOP)
+            until(lambda: is_frozen(self.started["pid"]))
 
     def wake(self) -> Ending:
         """Let it go on, and wait for its end."""

@@ -8,12 +8,17 @@ is frozen, or has a wrong clock: the server sees the limit kept, whatever it is.
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import threading
+import time
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +31,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 STORES = ("sqlite", "postgres")
 
 QUICK = "quick writes"
+FROZEN_API = "an API server frozen for 15 s"
 TROUBLES: Mapping[str, tuple[Mapping[str, float], ...]] = {
     QUICK: ({},),
     "claims of 1.5 s": ({"write": 1.5},),
@@ -34,6 +40,7 @@ TROUBLES: Mapping[str, tuple[Mapping[str, float], ...]] = {
         {"freeze": 3.0, "wall_clock_off": 30.0}, {}, {"wall_clock_off": -30.0}, {"freeze": 1.0}
     ),
     "processes frozen for 15 s": ({"freeze": 15.0}, {}),
+    FROZEN_API: ({},),
     "a disk of 0.4 s a commit": ({"commit": 0.4},),
     "all at once": ({"commit": 0.4, "write": 1.5, "wall_clock_off": 30.0}, {"freeze": 3.0, "commit": 0.4}),
 }  # fmt: skip
@@ -67,6 +74,14 @@ def start_server() -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
+def freeze(server: subprocess.Popen[str], after: float, seconds: float) -> None:
+    """Stop a server in the middle of a trial, and wake it up: all writes that wait for it are answered at once."""
+    time.sleep(after)
+    os.kill(server.pid, signal.SIGSTOP)
+    time.sleep(seconds)
+    os.kill(server.pid, signal.SIGCONT)
+
+
 def read(server: subprocess.Popen[str]) -> Seen:
     arrivals: list[Any] = sorted(json.loads(server.communicate("", timeout=30)[0]))
     first = arrivals[0][0]
@@ -89,12 +104,21 @@ class Trial:
             stack.callback(lambda: [server.kill() for server in servers.values()])
             workers = Workers(PROJECT)
             stack.callback(workers.close)
-            ports = {cell: int(server.stdout.readline()) for cell, server in servers.items()}  # type: ignore[union-attr]
+            # Where claims go to a server, as they do to Airflow's: the same program serves.
+            claims = {cell: stack.enter_context(start_server()) for cell in urls if cell[0] == FROZEN_API}
+            stack.callback(lambda: [server.kill() for server in claims.values()])
+            ports, claim_ports = (
+                {cell: int(server.stdout.readline()) for cell, server in started.items()}  # type: ignore[union-attr]
+                for started in (servers, claims)
+            )
+            for server in claims.values():
+                threading.Thread(target=freeze, args=(server, self.seconds / 4, 15.0), daemon=True).start()
             codes = workers.run(
                 [
                     Worker(
                         name=str(number), store_url=urls[cell], port=port, limits=self.limits,
-                        seconds=self.seconds, **TROUBLES[cell[0]][number % len(TROUBLES[cell[0]])],
+                        seconds=self.seconds, claims_at=claim_ports.get(cell, 0),
+                        **TROUBLES[cell[0]][number % len(TROUBLES[cell[0]])],
                     )
                     for cell, port in ports.items()
                     for number in range(self.processes)
@@ -112,6 +136,7 @@ MANY = [
     Trial((QUICK, "claims of 25 s beside quick ones"), processes=8, limits="10/10, 30/40", seconds=65.0),
     Trial(("claims of 1.5 s", "processes frozen for 15 s"), processes=8, limits="10/10", seconds=65.0),
     Trial(("a disk of 0.4 s a commit", "all at once"), processes=8, limits="10/10", seconds=65.0),
+    Trial((FROZEN_API,), processes=8, limits="20/2", seconds=65.0),
     Trial((QUICK, "all at once"), processes=4, limits="10/5, 30/20", seconds=45.0),
 ]
 
@@ -145,6 +170,9 @@ def check(trial: Trial, trouble: str, store: str, told: Seen) -> None:
     for window in windows:
         assert told.shortest_span(window.requests + 1) >= window.seconds
     assert len(told.times) > windows[0].requests, "the limit was not even reached"
+    if trouble == FROZEN_API:
+        pause = max(later - sooner for sooner, later in pairwise(told.times))
+        assert pause >= 14, "the server was not frozen while they sent"
     if trouble == QUICK:
         # Of several limits one at a time holds back, and that is used.
         used = max(told.used(window) for window in windows)

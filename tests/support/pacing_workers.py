@@ -18,6 +18,7 @@ import subprocess
 import sys
 import time
 import traceback
+import urllib.request
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -37,6 +38,7 @@ class Worker:
     :param limits: of the endpoint, as a connection has them.
     :param seconds: for how long to send.
     :param write: seconds that each claim takes, between the turn and the request.
+    :param claims_at: port of a server that each claim is written to; 0 for none.
     :param freeze: seconds that every third request is frozen for (by SIGSTOP), right before its body; 0 never.
     :param commit: seconds that the store's disk takes for each commit.
     :param wall_clock_off: seconds that this process's wall clock is wrong by.
@@ -48,6 +50,7 @@ class Worker:
     limits: str
     seconds: float
     write: float = 0.0
+    claims_at: int = 0
     freeze: float = 0.0
     commit: float = 0.0
     wall_clock_off: float = 0.0
@@ -91,12 +94,20 @@ class Worker:
             while (left := end - time.monotonic()) > 0:
                 turn = turnstile.take_turn(ENDPOINT, left)
                 time.sleep(turn.wait)
-                time.sleep(self.write)
+                self._claim()
                 sender.turn = turnstile.waiting(time.sleep, max(0.0, end - time.monotonic()))
                 sender.send(request, turn=turn)
                 time.sleep(ANSWER_SECONDS)
         except (TurnTooFarError, RetryableNotSentError):
             pass
+
+    def _claim(self) -> None:
+        """Write a claim, which takes as long as it takes."""
+        time.sleep(self.write)
+        if self.claims_at:
+            claim = json.dumps({"worker": self.name}).encode()
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.claims_at}/", claim, timeout=60) as answer:
+                answer.read()
 
 
 class Freezer:
