@@ -203,24 +203,26 @@ class SendingOperator(BaseOperator):
         from airflow_provider_voicepartner.operators.ledger import patience, task_ledger
         from airflow_provider_voicepartner.store.patience import Patience
 
-        sleep = (self._stop or StopSign()).sleeper(time.sleep)
-        # First of all: an attempt that fails before it has planned is then known to have sent nothing. One that cannot
-        # register leaves the next one blind, before Airflow 3.3.
-        with closing(open_shared_store(Patience(seconds=store_wait(), sleep=sleep))) as store:
-            patiently = patience(sleep)
-            ledger = task_ledger(context, store, is_resumed=self._is_resumed, patiently=patiently)
-            # Where a try is never cut into parts, Airflow's own clock is right.
-            allowed = self.execution_timeout if self._may_wait_in_triggerer(ledger) else None
-            time_limit = TimeLimit.of(allowed, context)
-            try:
+        # Airflow gives a part that goes on after a wait all of the time anew; ours runs on, also while a store is away.
+        time_limit = TimeLimit.of(self.execution_timeout if self._is_resumed else None, context)
+        sleep = StopSign(lambda: self._is_stopped or time_limit.is_over).sleeper(time.sleep)
+        try:
+            # First of all: an attempt that fails before it has planned is then known to have sent nothing. One that
+            # cannot register leaves the next one blind, before Airflow 3.3.
+            with closing(open_shared_store(Patience(seconds=store_wait(), sleep=sleep))) as store:
+                ledger = task_ledger(context, store, is_resumed=self._is_resumed, patiently=patience(sleep))
+                if self._may_wait_in_triggerer(ledger):
+                    # Where a try is never cut into parts, Airflow's own clock is right.
+                    time_limit = TimeLimit.of(self.execution_timeout, context)
                 time_limit.check()
-                return self._send_the_rest(context, store, ledger, time_limit)
-            except (RetryableNotSentError, OutcomePendingError) as error:
-                self._wait_in_triggerer(error, ledger, time_limit)
-                raise
-            except CampaignInterruptedError:
-                time_limit.check()
-                raise
+                try:
+                    return self._send_the_rest(context, store, ledger, time_limit)
+                except (RetryableNotSentError, OutcomePendingError) as error:
+                    self._wait_in_triggerer(error, ledger, time_limit)
+                    raise
+        except CampaignInterruptedError:
+            time_limit.check()
+            raise
 
     def _send_the_rest(
         self, context: Context, store: Store, ledger: Ledger, time_limit: TimeLimit

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException, AirflowTaskTimeout
+from airflow.providers.common.compat.sdk import (
+    AirflowFailException,
+    AirflowSkipException,
+    AirflowTaskTimeout,
+    TaskDeferred,
+)
 
 from airflow_provider_voicepartner.exceptions import (
     CampaignInterruptedError,
@@ -21,6 +27,7 @@ from airflow_provider_voicepartner.exceptions import (
     RetryableNotSentError,
     SendOutcomeUnknownError,
 )
+from airflow_provider_voicepartner.hooks.turnstile import StoreTurnstile
 from airflow_provider_voicepartner.operators import ledger
 from airflow_provider_voicepartner.operators.sms import SendSmsOperator
 from airflow_provider_voicepartner.sending.store_memory import StoreMemory
@@ -422,6 +429,29 @@ def test_a_store_that_stays_away_is_waited_for_once_and_then_it_is_the_documente
     away.back_after = away.waited
     assert sms(max_in_flight=1).execute(run.attempt(2))["counts"]["accepted"] == 2
     assert sent(sandbox, "smspartner") == ALL
+
+
+def test_a_part_after_a_wait_waits_for_the_store_no_longer_than_the_time_that_is_left(
+    sandbox: Any, away: Away, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Airflow counts each part of a try from its own beginning."""
+    run, began = TaskRun(), datetime(2031, 5, 6, 12, 0, tzinfo=UTC)
+    allowed = timedelta(seconds=100)
+    # 80 s of it went by before this part.
+    clock = SimpleNamespace(time=lambda: began.timestamp() + 80 + away.waited)
+    monkeypatch.setattr("airflow_provider_voicepartner.operators.time_limit.time", clock)
+    # What was learnt from the 429 is tried elsewhere; here it would only make this part wait, too.
+    monkeypatch.setattr(StoreTurnstile, "watch", lambda *_: None)
+    fault(sandbox, "429", retry_after=45, method="POST", path="/send")
+    given = run.attempt()
+    given["ti"].start_date = began
+    operator = sms(max_in_flight=1, deferrable=True, execution_timeout=allowed)
+    with pytest.raises(TaskDeferred):
+        operator.execute(given)
+    with pytest.raises(AirflowTaskTimeout, match=r"^execution_timeout is over"):
+        operator.resume(given, {"status": "due"})
+    assert 20 <= away.waited < 22
+    assert sent(sandbox, "smspartner") == {ANNA: 1}
 
 
 @pytest.mark.parametrize("end", ["killed", "out of time"])
