@@ -15,6 +15,7 @@ from airflow_provider_voicepartner.exceptions import (
     OutcomePendingError,
     RetryableNotSentError,
 )
+from airflow_provider_voicepartner.operators.picklable import Picklable
 from airflow_provider_voicepartner.operators.sealed import seal, unseal
 from airflow_provider_voicepartner.operators.time_limit import TimeLimit
 from airflow_provider_voicepartner.sending.stop import StopSign
@@ -40,7 +41,7 @@ DEFER_FROM_SECONDS = 30.0
 LONGEST_SLEEP = math.nextafter(DEFER_FROM_SECONDS, 0)
 
 
-class SendingOperator(BaseOperator):
+class SendingOperator(Picklable, BaseOperator):
     """
     Base of the operators that send.
 

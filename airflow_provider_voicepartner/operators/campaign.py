@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
+from airflow_provider_voicepartner.operators.picklable import Picklable
+
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
 
-class CancelCampaignOperator(BaseOperator):
+class CancelCampaignOperator(Picklable, BaseOperator):
     """
     Cancel every batch of a scheduled campaign.
 

@@ -155,6 +155,25 @@ def test_an_operator_can_be_pickled_before_and_after_it_has_run(kind: str) -> No
         again.execute(context(FakeStore()))
 
 
+@pytest.mark.airflow3
+@pytest.mark.usefixtures("sandbox")
+@pytest.mark.parametrize("kind", OPERATORS)
+def test_it_can_be_pickled_where_loggers_are_kept_once_they_were_used(kind: str) -> None:
+    """As Airflow 3 has it in a task; its own operators cannot."""
+    import structlog
+
+    before = structlog.get_config()
+    structlog.configure(cache_logger_on_first_use=True)
+    try:
+        operator = OPERATORS[kind]()
+        operator.log.warning("a line")
+        again = pickle.loads(pickle.dumps(operator))
+        again.log.warning("another")
+    finally:
+        structlog.configure(**before)
+    assert again.task_id == operator.task_id
+
+
 def test_an_operator_with_rendered_arguments_can_be_pickled_too(sandbox: Any) -> None:
     operator = sms(to=["{{ params.number }}"])
     operator.render_template_fields(context(params={"number": ANNA}))

@@ -114,6 +114,11 @@ class Ending:
         """True when the attempt got so far that our store knows of it, or must: before anything is asked or sent."""
         return "write store: after" in self.points or any(point.endswith(": left") for point in self.points)
 
+    @property
+    def told_state(self) -> bool:
+        """True when Airflow's task state knows that the attempt was there."""
+        return "write attempt: after" in self.points
+
 
 @dataclass
 class Stage:
@@ -249,10 +254,11 @@ class Trial:
             return True
         if not self.cell.knows.after_a_kill:
             return True
-        # It died before it could say that it was there. Airflow's task state, which is told first, knew of it; but not
-        # any more once that was discarded.
-        has_state = self.cell.has_state and not self.has_discarded
-        return not has_state and any(not ending.began for ending in self.endings)
+        if not self.cell.has_state or self.has_discarded:
+            return any(not ending.began for ending in self.endings)
+        # Airflow's task state is told first. Where clearing discards it, an empty one does not prove that nobody was
+        # there: one that died before its first word makes the next one blind.
+        return self.cell.discard and any(not (ending.began or ending.told_state) for ending in self.endings)
 
     @property
     def kills(self) -> int:
