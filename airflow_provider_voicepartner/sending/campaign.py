@@ -144,7 +144,10 @@ class CampaignSender:
                 # A time-out, a kill, a bug: nothing more leaves; let land what is on the wire, then go on falling.
                 self.stop.raise_()
                 run.land_all()
-                Standing.of(self.ledger, campaign.recipients, len(campaign.batches)).add_to(error)
+                standing = Standing.of(
+                    self.ledger, campaign.recipients, len(campaign.batches), campaign.on_unknown
+                )
+                standing.add_to(error)
                 raise
 
     def _check_choice(self, campaign: Campaign) -> None:

@@ -97,7 +97,9 @@ class CampaignRun:
             raise CampaignInterruptedError("stopped as asked")
         if self.undecided:
             blind = self.sender.ledger.why_blind() if self.sender.ledger.is_blind else None
-            raise unsettled([self.undecided[index] for index in sorted(self.undecided)], blind)
+            raise unsettled(
+                [self.undecided[index] for index in sorted(self.undecided)], blind, self.campaign.on_unknown
+            )
         records = [self.records[index] for index in sorted(self.records)]
         self._refuse_if_nobody_was_reached(records)
         return records
@@ -218,6 +220,11 @@ class CampaignRun:
         if known.phase.is_in_doubt:
             self._doubt(index, known, recipients)
             return index in self.resent
+        if known.phase is Phase.ASSUMED_SENT and self.campaign.on_unknown.startswith("resend"):
+            log.warning(
+                "Batch %d (%s) was assumed to have been sent, and that is final: on_unknown=%r does not send it",
+                index + 1, known.reference, self.campaign.on_unknown,
+            )  # fmt: skip
         self.progress.known(index, known)
         self._keep(index, known)
         return False
@@ -229,7 +236,7 @@ class CampaignRun:
         why = (
             "the gateway's answers about it contradict each other"
             if claim.phase is Phase.DISPUTED
-            else "an earlier attempt stopped between sending it and reading the answer"
+            else "an earlier attempt may have sent it, and recorded no answer"
         )
         if claim.reference:
             self.doubts.append(Doubt(index=index, claim=claim, recipients=recipients, why=why))
@@ -286,7 +293,7 @@ class CampaignRun:
                     recipients=(),
                     why="its id was answered for another batch too",
                 )
-                self.undecided[disputed] = Verdict(doubt, ask_in=self.settler.ask_in(claim))
+                self.undecided[disputed] = self.settler.open_verdict(doubt)
 
     def _make_ready(self, index: int, recipients: Sequence[Recipient], known: BatchRecord | None) -> Flight:
         doubted = known if known is not None and known.phase.is_in_doubt else None
@@ -335,6 +342,10 @@ class CampaignRun:
             self.landed[index] = record
         if landing.doubt is not None:
             self.budget.doubt(index)
+            log.warning(
+                "Batch %d (%s) is in doubt: %s. It is looked into when everything else has left",
+                index + 1, flight.claim.reference, landing.doubt,
+            )  # fmt: skip
             self.doubts.append(
                 Doubt(
                     index=index, claim=record or flight.claim, recipients=flight.recipients, why=landing.doubt

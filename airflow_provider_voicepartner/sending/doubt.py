@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from airflow_provider_voicepartner.exceptions import (
@@ -77,6 +77,8 @@ class Verdict:
     :param record: what to record; None where it is still in doubt, or is to be sent again.
     :param is_to_be_sent: the user's choice is to send it again.
     :param ask_in: seconds after which the gateway may know more; None where it will not.
+    :param until: when it will not come to know more, aware; None where ``ask_in`` is.
+    :param may_be_unlisted: ``on_unknown="resend_unlisted"`` could decide on it.
     :param failure: what kept the repeat that settles it from being made now.
     """
 
@@ -84,6 +86,8 @@ class Verdict:
     record: BatchRecord | None = None
     is_to_be_sent: bool = False
     ask_in: float | None = None
+    until: datetime | None = None
+    may_be_unlisted: bool = False
     failure: RetryableNotSentError | None = None
 
 
@@ -182,21 +186,22 @@ class DoubtSettler:
             return Verdict(doubt, failure=error)
         if record is not None:
             return Verdict(doubt, record)
-        ask_in = self.ask_in(doubt.claim)
-        if ask_in is None and case.is_unanswered and self._age_of(doubt.claim) < LONGEST_SILENCE:
-            ask_in = MOST_SECONDS
+        open_ = self.open_verdict(doubt)
+        if open_.ask_in is None and case.is_unanswered and self._age_of(doubt.claim) < LONGEST_SILENCE:
+            open_.ask_in = MOST_SECONDS
+            open_.until = self.now() - self._age_of(doubt.claim) + LONGEST_SILENCE
         if proof is not None and proof.accepted:
-            if ask_in is not None and self.on_unknown in ("fail", "resend_unlisted"):
-                return Verdict(doubt, ask_in=ask_in)
+            if open_.ask_in is not None and self.on_unknown in ("fail", "resend_unlisted"):
+                return open_
             log.warning(
                 "%s was sent, but the gateway %s for %d of them only; of the others nobody knows, and they are counted "
                 "as in doubt",
                 doubt, _WORDS[proof.evidence], proof.accepted,
             )  # fmt: skip
             return Verdict(doubt, self.proven(doubt, proof))
-        return self._choose(case, ask_in)
+        return self._choose(case, open_)
 
-    def _choose(self, case: _Case, ask_in: float | None) -> Verdict:
+    def _choose(self, case: _Case, open_: Verdict) -> Verdict:
         """Let the user's choice decide, where it decides on such a doubt."""
         doubt = case.doubt
         if self.on_unknown == "assume_sent":
@@ -205,23 +210,36 @@ class DoubtSettler:
         if self.on_unknown == "resend":
             log.warning("%s is in doubt: %s; on_unknown='resend' decides", doubt, doubt.why)
             return Verdict(doubt, is_to_be_sent=True)
-        if self.on_unknown == "resend_unlisted" and ask_in is None and self._is_disproved(case):
+        if self.on_unknown == "resend_unlisted" and open_.ask_in is None and self._is_disproved(case):
             held = self._held()
             if held > 0:
-                return Verdict(doubt, ask_in=max(held, FEWEST_SECONDS))
+                open_.ask_in, open_.until = max(held, FEWEST_SECONDS), self.now() + timedelta(seconds=held)
+                return open_
             log.warning(
                 "%s is in doubt: %s; the gateway does not list it, which on_unknown='resend_unlisted' believes: it is "
                 "sent again",
                 doubt, doubt.why,
             )  # fmt: skip
             return Verdict(doubt, is_to_be_sent=True)
-        return Verdict(doubt, ask_in=ask_in)
+        return open_
 
     def _is_disproved(self, case: _Case) -> bool:
+        return self._may_be_unlisted(case.doubt) and case.is_unlisted and case.proof is None
+
+    def _may_be_unlisted(self, doubt: Doubt) -> bool:
         # Of a claim without a time nobody knows whether the gateway had enough of it.
-        is_old = case.doubt.claim.at is not None
-        is_asked = self._can_look_up(case.doubt) and self.messenger.can_disprove(self.message)
-        return is_old and is_asked and self.is_same_account and case.is_unlisted and case.proof is None
+        is_old = doubt.claim.at is not None
+        is_asked = self._can_look_up(doubt) and self.messenger.can_disprove(self.message)
+        return is_old and is_asked and self.is_same_account
+
+    def open_verdict(self, doubt: Doubt) -> Verdict:
+        """Say of a doubt that it is one still, and until when the gateway may come to know it."""
+        ask_in = self.ask_in(doubt.claim)
+        known_within = self.messenger.known_within(self.message)
+        until = None
+        if ask_in is not None and known_within is not None:
+            until = self.now() - self._age_of(doubt.claim) + known_within
+        return Verdict(doubt, ask_in=ask_in, until=until, may_be_unlisted=self._may_be_unlisted(doubt))
 
     def _held(self) -> float:
         """Return the seconds until a gateway must list what it was to send at a planned time."""
@@ -311,12 +329,15 @@ def _moment(at: str | None) -> datetime | None:
     return None if at is None else datetime.fromisoformat(at)
 
 
-def unsettled(verdicts: Sequence[Verdict], why_blind: str | None) -> VoicePartnerProviderError:
+def unsettled(
+    verdicts: Sequence[Verdict], why_blind: str | None, on_unknown: OnUnknown = "fail"
+) -> VoicePartnerProviderError:
     """
     Build the error for what is still in doubt; it names every batch.
 
     :param verdicts: at least one.
     :param why_blind: what is to be said where earlier tries left no trace; None where all did.
+    :param on_unknown: the user's choice.
     :returns: a retryable one while the gateway may still come to know any of them, else one that is not.
     """
     named = [str(verdict.doubt) for verdict in verdicts if verdict.doubt.claim.reference]
@@ -332,15 +353,29 @@ def unsettled(verdicts: Sequence[Verdict], why_blind: str | None) -> VoicePartne
     what = f"{', '.join(named)} {'is' if count == 1 else 'are'} in doubt: {whys}"
     waits = [verdict.ask_in for verdict in verdicts if verdict.ask_in is not None]
     if waits:
+        until = max((verdict.until for verdict in verdicts if verdict.until is not None), default=None)
+        by_then = f" until {until.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" if until is not None else ""
+        then = (
+            "what it does not list by then is sent again (on_unknown='resend_unlisted')"
+            if on_unknown == "resend_unlisted"
+            else "nothing is sent twice"
+        )
         return OutcomePendingError(
-            f"{what}. The gateway may still come to know it, so a retry asks it again; nothing is sent twice",
+            f"{what}. The gateway may still come to know it{by_then}, so a retry asks it again, and {then}. If no "
+            "retry is left by then, clear the task after that time",
             retry_after=min(waits),
         )
     one = "it was" if count == 1 else "they were"
+    unlisted = (
+        ", or on_unknown='resend_unlisted' to have sent again what the gateway does not list"
+        if on_unknown != "resend_unlisted" and any(verdict.may_be_unlisted for verdict in verdicts)
+        else ""
+    )
     return SendOutcomeUnknownError(
         f"on_unknown: {what}. Look {'it' if count == 1 else 'them'} up with the gateway, then set "
         f"on_unknown='assume_sent' if {one} sent, or on_unknown='resend' if {one} not (or if twice is better than "
-        f"never), and clear the task. One on_unknown decides on all that are in doubt"
+        f"never){unlisted}, and clear the task. One on_unknown decides on all that are in doubt, and 'assume_sent' is "
+        "final"
     )
 
 

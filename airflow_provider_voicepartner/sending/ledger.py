@@ -152,7 +152,10 @@ class Ledger:
             if (count := len(self._unknown_to(known)))
         ]
         agree = "" if len(self._memories) < 2 else f"; {'; '.join(behind) or 'they agree'}"
-        log.info("Attempt %d; the ledger is kept in %s%s", self.attempt, names, agree)
+        log.info(
+            "Attempt %d at this campaign (Airflow's try %d); the ledger is kept in %s%s",
+            self.attempt, self._this.number, names, agree,
+        )  # fmt: skip
         if self._missing:
             log.warning("%s", self.why_blind())
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from airflow_provider_voicepartner.sending.records import BatchRecord
+from airflow_provider_voicepartner.sending.records import BatchRecord, Phase
 
 log = logging.getLogger(__name__)
 
@@ -45,8 +45,8 @@ class ProgressLog:
         self._sent += 1
         self._recipients += record.accepted
         log.log(
-            self._level, "Batch %d (%s): %d of %d recipients accepted as %s%s",
-            index + 1, record.reference, record.accepted, record.size, record.gateway_id, _why(record),
+            self._level, "Batch %d (%s): %s%s",
+            index + 1, record.reference, _outcome(record), _why(record),
         )  # fmt: skip
         if self._batches > EACH_UP_TO and self._clock() - self._told_at >= SECONDS_BETWEEN:
             self._told_at = self._clock()
@@ -63,6 +63,13 @@ class ProgressLog:
                 self._batches,
             )
         self._known = 0
+
+
+def _outcome(record: BatchRecord) -> str:
+    if record.phase is Phase.ASSUMED_SENT:
+        return f"{record.size} recipients are assumed to have been reached"
+    name = f" as {record.gateway_id}" if record.gateway_id else ""
+    return f"{record.accepted} of {record.size} recipients accepted{name}"
 
 
 def _why(record: BatchRecord) -> str:

@@ -6,8 +6,12 @@ import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from airflow_provider_voicepartner.exceptions import VoicePartnerProviderError, ends_retries
-from airflow_provider_voicepartner.sending.ledger import Ledger
+from airflow_provider_voicepartner.exceptions import (
+    SendOutcomeUnknownError,
+    VoicePartnerProviderError,
+    ends_retries,
+)
+from airflow_provider_voicepartner.sending.ledger import Ledger, OnUnknown
 from airflow_provider_voicepartner.sending.records import BatchRecord, Phase
 
 log = logging.getLogger(__name__)
@@ -28,7 +32,7 @@ class Count:
 
     def __str__(self) -> str:
         """As a part of a sentence."""
-        return f"{self.batches} ({self.recipients})"
+        return f"{self.batches} ({self.recipients} recipients)" if self.batches else "none"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +42,7 @@ class Standing:
 
     :param refused: batches of which the gateway refused everybody by name.
     :param is_durable: a later attempt will know it.
+    :param on_unknown: the user's choice, which decides what a retry does about a doubt.
     """
 
     whole: Count
@@ -46,14 +51,16 @@ class Standing:
     refused: Count
     left: Count
     is_durable: bool
+    on_unknown: OnUnknown = "fail"
 
     @classmethod
-    def of(cls, ledger: Ledger, recipients: int, batches: int) -> Standing:
+    def of(cls, ledger: Ledger, recipients: int, batches: int, on_unknown: OnUnknown = "fail") -> Standing:
         """
         Count what a ledger knows.
 
         :param recipients: of the whole campaign.
         :param batches: of the whole campaign.
+        :param on_unknown: the user's choice.
         """
         known = [record for _, record in ledger.known() if record.phase is not Phase.REFUSED]
         in_doubt = Count.of(record for record in known if record.phase.is_in_doubt)
@@ -72,14 +79,15 @@ class Standing:
             refused=refused,
             left=rest,
             is_durable=ledger.is_durable,
+            on_unknown=on_unknown,
         )
 
     def __str__(self) -> str:
         """Say it in one sentence."""
-        refused = f"{self.refused} were refused by name, " if self.refused.batches else ""
+        refused = f"refused by name {self.refused}, " if self.refused.batches else ""
         return (
-            f"Of {self.whole.batches} batches ({self.whole.recipients} recipients), {self.sent} were sent, {refused}"
-            f"{self.in_doubt} are in doubt and {self.left} are left"
+            f"Of {self.whole.batches} batches ({self.whole.recipients} recipients): sent {self.sent}, {refused}in "
+            f"doubt {self.in_doubt}, left {self.left}"
         )
 
     def add_to(self, error: BaseException) -> None:
@@ -95,9 +103,25 @@ class Standing:
             return "Nothing is left to send"
         if not self.is_durable:
             return "Nothing here outlives this attempt, so a retry would find in doubt whatever was sent"
+        if isinstance(error, SendOutcomeUnknownError) and self.on_unknown == "fail":
+            return (
+                "retries does not apply to this. Clearing the task with on_unknown as it is asks once more, sends what "
+                "is left, and nothing twice"
+            )
         if ends_retries(error):
             return (
                 "retries does not apply to this: when it is mended, clear the task, which sends what is left, and "
-                "nothing twice"
+                f"{self._what_of_doubts}"
             )
-        return "A retry, or clearing the task, goes on with what is left and sends nothing twice"
+        return f"A retry, or clearing the task, sends what is left, and {self._what_of_doubts}"
+
+    @property
+    def _what_of_doubts(self) -> str:
+        """Say whom a retry may message twice, since the user wants it so."""
+        if not self.in_doubt.batches or self.on_unknown in ("fail", "assume_sent"):
+            return "nothing twice"
+        where = "" if self.on_unknown == "resend" else "where the gateway does not list it "
+        return (
+            f"what is in doubt once more {where}(on_unknown={self.on_unknown!r}), which may be the second time for "
+            "those people"
+        )

@@ -82,8 +82,8 @@ def test_a_doubt_holds_up_nobody_else(sandbox: Any, clock: HookClock, task: Task
     assert sent(sandbox, "smspartner") == others
     for part in (
         rf"^batch {position + 1} \(1 recipients, reference \w{{12}}\) is in doubt",
-        r"Of 3 batches \(3 recipients\), 2 \(2\) were sent, 1 \(1\) are in doubt and 0 \(0\) are left",
-        r"A retry, or clearing the task, goes on",
+        r"Of 3 batches \(3 recipients\): sent 2 \(2 recipients\), in doubt 1 \(1 recipients\), left none",
+        r"A retry, or clearing the task, sends what is left",
     ):
         pending.match(part)
     report = task.pushed["campaign"]

@@ -7,7 +7,6 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_voicepartner.exceptions import (
     BudgetExceededError,
@@ -26,8 +25,17 @@ from tests.support.tasks import FakeStore, Logs, TaskRun, assert_plain
 
 PEOPLE = [f"+3361234567{digit}" for digit in range(4)]
 CLEAR = "retries does not apply to this: when it is mended, clear the task, which sends what is left, and nothing twice"
+ASK_AGAIN = (
+    "retries does not apply to this. Clearing the task with on_unknown as it is asks once more, sends what is left, "
+    "and nothing twice"
+)
 Trouble = Callable[[Any, HookClock, TaskRun], None]
-RETRY = "A retry, or clearing the task, goes on with what is left and sends nothing twice"
+RETRY = "A retry, or clearing the task, sends what is left, and nothing twice"
+
+
+def count(batches: int) -> str:
+    return f"{batches} ({batches} recipients)" if batches else "none"
+
 
 pytestmark = pytest.mark.usefixtures("single", "one_look_up")
 
@@ -84,10 +92,10 @@ def test_an_early_end_says_where_things_stand_and_leaves_the_report(
     told = str(caught.value)
     assert told.count("Of 4 batches") == 1
     assert (
-        f"Of 4 batches (4 recipients), {done} ({done}) were sent, {in_doubt} ({in_doubt}) are in doubt and "
-        f"{left} ({left}) are left. "
+        f"Of 4 batches (4 recipients): sent {count(done)}, in doubt {count(in_doubt)}, left {count(left)}. "
     ) in told
-    assert told.endswith(CLEAR if issubclass(error, AirflowFailException) else RETRY)
+    ends = {SendOutcomeUnknownError: ASK_AGAIN, RetryableNotSentError: RETRY, OutcomePendingError: RETRY}
+    assert told.endswith(ends.get(error, CLEAR))
     report = task.pushed["campaign"]
     assert_plain(report)
     assert report["counts"]["recipients"] == 4
@@ -127,7 +135,10 @@ def test_a_foreign_error_keeps_its_words_and_the_log_says_where_things_stand(
     monkeypatch.setattr(Lanes, "wait", wait)
     with pytest.raises(error, match=r"^its own words$"):
         sms().execute(task.attempt())
-    assert "Of 4 batches (4 recipients), 1 (1) were sent, 0 (0) are in doubt and 3 (3) are left" in logs.text
+    assert (
+        "Of 4 batches (4 recipients): sent 1 (1 recipients), in doubt none, left 3 (3 recipients)"
+        in logs.text
+    )
     assert task.pushed["campaign"]["counts"]["left"] == 3
 
 
@@ -139,7 +150,7 @@ def test_a_report_that_cannot_be_pushed_hides_no_failure(sandbox: Any, task: Tas
 
     given = task.attempt()
     given["ti"].xcom_push = refuse
-    with pytest.raises(RejectedError, match="2 \\(2\\) were sent"):
+    with pytest.raises(RejectedError, match="sent 2 \\(2 recipients\\)"):
         sms().execute(given)
     assert "The report so far could not be pushed to XCom: ConnectionError" in logs.text
 

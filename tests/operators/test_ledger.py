@@ -174,9 +174,7 @@ def test_before_3_3_a_second_try_elsewhere_never_sends_by_itself(
     ) as caught:
         sms().execute(run.attempt(2))
     assert "batch 1 (2 recipients, reference not known)" in str(caught.value)
-    assert "Of 1 batches (2 recipients), 0 (0) were sent, 1 (2) are in doubt and 0 (0) are left" in str(
-        caught.value
-    )
+    assert "Of 1 batches (2 recipients): sent none, in doubt 1 (2 recipients), left none" in str(caught.value)
     assert run.pushed["campaign"]["counts"]["in_doubt"] == 2
     assert "store_url" in logs.text
     assert requests(sandbox) == 1

@@ -100,7 +100,7 @@ def test_after_a_crash_the_next_attempt_is_in_doubt_exactly_when_it_must_be(poin
         # It kept no other batch here.
         left = 0 if messaged > doubtful else SIZE
         assert len(messenger.messaged) == 3 * SIZE - left
-        assert "2 (4) were sent, 1 (2) are in doubt and 0 (0) are left" in str(caught.value)
+        assert "sent 2 (4 recipients), in doubt 1 (2 recipients), left none" in str(caught.value)
     assert set(messenger.messaged.values()) == {1}
 
 

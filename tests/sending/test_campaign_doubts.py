@@ -117,7 +117,7 @@ def test_an_answer_that_never_came_leaves_the_batch_in_doubt_and_the_others_leav
     with pytest.raises(SendOutcomeUnknownError, match=r"batch 1 .* is in doubt: no answer"):
         attempt(messenger, store, campaign())
     assert phases(store) == {0: "claimed", 1: "sent", 2: "sent"}
-    with pytest.raises(SendOutcomeUnknownError, match="stopped between"):
+    with pytest.raises(SendOutcomeUnknownError, match="recorded no answer"):
         attempt(messenger, store, campaign(), try_number=2)
     assert messenger.messaged.total() == 2 * SIZE
 
@@ -131,8 +131,9 @@ def test_every_batch_in_doubt_is_named_at_the_end_with_where_things_stand() -> N
     for index in (1, 4, 5):
         assert record_of(store, index)["reference"] in str(caught.value)
     assert str(caught.value).endswith(
-        "Of 7 batches (14 recipients), 4 (8) were sent, 3 (6) are in doubt and 0 (0) are left. retries does not apply "
-        "to this: when it is mended, clear the task, which sends what is left, and nothing twice"
+        "Of 7 batches (14 recipients): sent 4 (8 recipients), in doubt 3 (6 recipients), left none. retries does not "
+        "apply to this. Clearing the task with on_unknown as it is asks once more, sends what is left, and nothing "
+        "twice"
     )
     assert len(messenger.messaged) == 7 * SIZE
 
@@ -167,7 +168,7 @@ def test_while_the_gateway_may_still_come_to_know_it_a_retry_asks_again(taken: b
                 now=lambda minutes=minutes: NOW + timedelta(minutes=minutes),
             )  # fmt: skip
         assert caught.value.retry_after == ask_in
-        assert "A retry, or clearing the task, goes on with what is left" in str(caught.value)
+        assert "A retry, or clearing the task, sends what is left, and nothing twice" in str(caught.value)
     messenger.find_proof = known  # type: ignore[method-assign]
     if taken:
         records = attempt(messenger, store, campaign(), try_number=4)

@@ -43,7 +43,7 @@ def test_a_stop_sign_lets_land_what_is_under_way_and_claims_nothing_more(lanes: 
     messenger = FakeMessenger(check=stopping(stop, 2))
     with pytest.raises(
         CampaignInterruptedError,
-        match=r"stopped as asked\. Of 9 batches .*, [3-5] \(\d+\) were sent, 0 \(0\) are in",
+        match=r"stopped as asked\. Of 9 batches .*: sent [3-5] \(\d+ recipients\), in doubt none",
     ):
         attempt(messenger, store, campaign(9, max_in_flight=lanes), stop=stop)
     left = phases(store)
@@ -71,7 +71,7 @@ def test_a_stop_sign_while_the_last_batch_is_under_way_settles_no_doubt() -> Non
     messenger.lost[first_of(0)] = SendOutcomeUnknownError("lost")
     messenger.check = stopping(stop, 2)
     with pytest.raises(
-        CampaignInterruptedError, match=r"2 \(4\) were sent, 1 \(2\) are in doubt and 0 \(0\) are left"
+        CampaignInterruptedError, match=r"sent 2 \(4 recipients\), in doubt 1 \(2 recipients\), left none"
     ):
         attempt(messenger, FakeStore(), campaign(3), stop=stop)
     assert messenger.messaged.total() == 3 * SIZE
@@ -88,7 +88,7 @@ def test_a_stop_sign_gives_what_is_under_way_its_time_and_no_more(monkeypatch: p
 
     with pytest.raises(
         CampaignInterruptedError,
-        match=r"Of 3 batches \(6 recipients\), 0 \(0\) were sent, 1 \(2\) are in doubt and 2 \(4\) are left",
+        match=r"Of 3 batches \(6 recipients\): sent none, in doubt 1 \(2 recipients\), left 2 \(4 recipients\)",
     ):
         attempt(FakeMessenger(check=check), store, campaign(3), stop=stop)
     assert phases(store) == {0: "claimed"}

@@ -213,7 +213,7 @@ def test_the_best_evidence_of_several_look_ups_counts() -> None:
 def test_something_that_is_listed_and_does_not_count_proves_neither(choice: Any) -> None:
     messenger = Gateway(finds=True, disproves=True, shows=0, taken=[CLAIM.reference])
     verdict = settled(messenger, OLD, on_unknown=choice)
-    assert verdict == Verdict(verdict.doubt)
+    assert verdict == Verdict(verdict.doubt, may_be_unlisted=True)
 
 
 def test_more_evidence_than_there_are_recipients_counts_as_all_of_them() -> None:
@@ -485,8 +485,49 @@ def test_while_a_gateway_may_still_come_to_know_one_of_them_a_retry_asks_it_agai
     assert error.retry_after == 40
     assert not ends_retries(error)
     assert "batch 1 (2 recipients, reference a), batch 2" in str(error)
-    assert "a retry asks it again; nothing is sent twice" in str(error)
+    assert "a retry asks it again, and nothing is sent twice" in str(error)
     assert "on_unknown" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("choice", "then"),
+    [
+        (
+            "fail",
+            "a retry asks it again, and nothing is sent twice. If no retry is left by then, clear the task after",
+        ),
+        (
+            "resend_unlisted",
+            "what it does not list by then is sent again (on_unknown='resend_unlisted'). If no retry",
+        ),
+    ],
+)
+def test_a_doubt_that_may_end_by_itself_says_when_and_what_comes_then(choice: Any, then: str) -> None:
+    """15 minutes after the claim a gateway would know it."""
+    claim = replace(CLAIM, at=(NOW - timedelta(minutes=4)).isoformat())
+    verdict = settled(
+        Gateway(finds=True, disproves=True, listed_within=timedelta(minutes=15)), claim, on_unknown=choice
+    )
+    assert verdict.until == NOW + timedelta(minutes=11)
+    error = str(unsettled([verdict], None, choice))
+    assert f"until {verdict.until:%Y-%m-%d %H:%M:%S} UTC" in error
+    assert then in error
+    assert ("nothing is sent twice" in error) == (choice == "fail")
+
+
+@pytest.mark.parametrize(
+    ("disproves", "choice", "is_offered"),
+    [(True, "fail", True), (True, "resend_unlisted", False), (False, "fail", False)],
+)
+def test_to_send_again_what_is_not_listed_is_offered_where_it_can_be_done(
+    disproves: bool, choice: Any, is_offered: bool
+) -> None:
+    verdict = settled(
+        Gateway(finds=True, disproves=disproves, shows=0, taken=[CLAIM.reference]), OLD, on_unknown="fail"
+    )
+    error = str(unsettled([verdict], None, choice))
+    assert ("on_unknown='resend_unlisted' to have sent again" in error) == is_offered
+    assert "'assume_sent' is final" in error
 
 
 def test_a_batch_without_a_reference_says_so() -> None:

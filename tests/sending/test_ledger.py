@@ -145,7 +145,10 @@ def test_where_memories_agree_nothing_is_written_anew(both: Task, caplog: pytest
     before = both.content()
     both.opened(2)
     assert both.content() == before
-    assert "Attempt 2; the ledger is kept in the store and Airflow's task state; they agree" in caplog.text
+    assert (
+        "Attempt 2 at this campaign (Airflow's try 2); the ledger is kept in the store and Airflow's task state; they "
+        "agree" in caplog.text
+    )
 
 
 @pytest.mark.parametrize(
@@ -165,7 +168,7 @@ def test_the_log_says_once_which_memories_there_are(
     lines = [
         record.getMessage() for record in caplog.records if "the ledger is kept in" in record.getMessage()
     ]
-    assert lines == [f"Attempt 1; the ledger is kept in {told}"]
+    assert lines == [f"Attempt 1 at this campaign (Airflow's try 1); the ledger is kept in {told}"]
 
 
 class Failing:

@@ -59,5 +59,5 @@ def test_what_settled_a_doubt_is_told_with_the_batch(told: pytest.LogCaptureFixt
     assert told.messages == [
         "Batch 1 (k3v9x0q2w7ha) was sent by an earlier attempt (it was in doubt; evidence: called_back); it is not "
         "sent again",
-        "Batch 2 (k3v9x0q2w7ha): 499 of 500 recipients accepted as None (it was in doubt; evidence: look_up)",
+        "Batch 2 (k3v9x0q2w7ha): 499 of 500 recipients accepted (it was in doubt; evidence: look_up)",
     ]
