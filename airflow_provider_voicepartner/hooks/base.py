@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
@@ -15,7 +15,6 @@ import requests
 from airflow.providers.common.compat.sdk import BaseHook, Connection
 
 from airflow_provider_voicepartner.exceptions import (
-    ConfigurationError,
     DeliveryUnconfirmedError,
     VoicePartnerProviderError,
     from_gateway,
@@ -43,6 +42,7 @@ from airflow_provider_voicepartner.hooks.callbacks import (
 from airflow_provider_voicepartner.hooks.checking import checked, plan_valid_recipients
 from airflow_provider_voicepartner.hooks.connection import (
     ConnectionExtra,
+    check_type,
     read_base_url,
     read_credentials,
     read_extra,
@@ -62,6 +62,14 @@ Answer = TypeVar("Answer")
 Built = TypeVar("Built")
 
 _URL = re.compile(r"[a-z][a-z0-9+.\-]*:\\*/\\*/[^\s'\"<>]*", re.IGNORECASE)
+
+
+@dataclass(repr=False)
+class _Held:
+    """A connection that is not shown with what holds it: Airflow's own ``repr`` of one has the password in it."""
+
+    connection: Connection | None
+    checked: bool = False
 
 
 class GatewayHook(BaseHook):
@@ -95,22 +103,21 @@ class GatewayHook(BaseHook):
     ) -> None:
         super().__init__(**kwargs)
         self.conn_id = conn_id or (connection.conn_id if connection else None) or self.default_conn_name
-        self._given_connection = connection
+        self._held = _Held(connection)
 
-    @cached_property
+    @property
     def connection(self) -> Connection:
         """
         The Airflow connection, looked up once.
 
         :raises ConfigurationError: when it is of another gateway's type.
         """
-        connection = self._given_connection or self.get_connection(self.conn_id)
-        if connection.conn_type != self.conn_type:
-            raise ConfigurationError(
-                f"connection {self.conn_id!r} has the type {connection.conn_type!r}; "
-                f"{type(self).__name__} needs one of type {self.conn_type!r}"
-            )
-        return connection
+        if not self._held.checked:
+            if self._held.connection is None:
+                self._held.connection = self.get_connection(self.conn_id)
+            check_type(self._held.connection, self.conn_type, type(self).__name__)
+            self._held.checked = True
+        return self._held.connection
 
     @cached_property
     def credentials(self) -> Credentials:
