@@ -54,6 +54,7 @@ from airflow_provider_voicepartner.hooks.http import (
     new_session,
 )
 from airflow_provider_voicepartner.hooks.http_log import hide_from_http_logs
+from airflow_provider_voicepartner.hooks.lookup import look_up
 from airflow_provider_voicepartner.sending.evidence import Proof
 from airflow_provider_voicepartner.sending.fingerprint import new_reference
 from airflow_provider_voicepartner.sending.messenger import Turn
@@ -110,11 +111,12 @@ class GatewayHook(BaseHook):
         """
         The Airflow connection, looked up once.
 
-        :raises ConfigurationError: when it is of another gateway's type.
+        :raises ConfigurationError: when there is none, or it is of another gateway's type.
+        :raises RetryableNotSentError: when it was not found, and may be where nobody could ask.
         """
         if not self._held.checked:
             if self._held.connection is None:
-                self._held.connection = self.get_connection(self.conn_id)
+                self._held.connection = look_up(self.conn_id)
             check_type(self._held.connection, self.conn_type, type(self).__name__)
             self._held.checked = True
         return self._held.connection
