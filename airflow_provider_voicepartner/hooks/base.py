@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
 from typing import Any, ClassVar, TypeVar
+from urllib.parse import urlsplit
 
 import pendulum
 import requests
@@ -20,7 +21,7 @@ from airflow_provider_voicepartner.exceptions import (
     from_gateway,
     nobody_taken,
 )
-from airflow_provider_voicepartner.gateways.errors import GatewayError
+from airflow_provider_voicepartner.gateways.errors import ErrorKind, GatewayError
 from airflow_provider_voicepartner.gateways.gateway import Gateway
 from airflow_provider_voicepartner.gateways.limits import Windows, limits_of, parse_windows
 from airflow_provider_voicepartner.gateways.model import (
@@ -213,8 +214,18 @@ class GatewayHook(BaseHook):
         try:
             return parse(response)
         except GatewayError as error:
-            failure = from_gateway(error, retry_after=asked_wait(response.headers, self.sender.now()))
+            wait = asked_wait(response.headers, self.sender.now())
+            failure = from_gateway(error, retry_after=wait, where=self._where_to_look(error))
         raise failure
+
+    def _where_to_look(self, error: GatewayError) -> str:
+        """Say which connection a refusal is about, where it is about one."""
+        if error.status == 404 and not urlsplit(self.sender.base_url).path:
+            example = urlsplit(self.gateway.BASE_URL).path
+            return f"The host of connection {self.conn_id!r} has no path; a base URL ends for instance with {example}"
+        if error.kind in (ErrorKind.CONFIGURATION, ErrorKind.CREDIT):
+            return f"Look at connection {self.conn_id!r} and its account"
+        return ""
 
     def send_batch(
         self,

@@ -132,6 +132,8 @@ def read_base_url(connection: Connection, default: str) -> str:
     """
     Read the base URL from ``host``, version path included; empty means the gateway's own.
 
+    The gateway's own address without its version path, or with the beginning of it, is completed.
+
     :param default: the gateway's own base URL.
     :raises ConfigurationError: for anything but https, or http on loopback: a key must not travel in clear.
     """
@@ -170,7 +172,10 @@ def read_base_url(connection: Connection, default: str) -> str:
             "(http is allowed on 127.0.0.1, ::1 and localhost, for the sandbox)"
         )
     shown = f"[{name}]" if ":" in name else name
-    return f"{parts.scheme}://{shown}{'' if port is None else f':{port}'}{parts.path}".rstrip("/")
+    own, path = urlsplit(default), parts.path.rstrip("/")
+    if name == own.hostname and own.path.startswith(f"{path}/"):
+        path = own.path
+    return f"{parts.scheme}://{shown}{'' if port is None else f':{port}'}{path}"
 
 
 def is_host_name(name: str) -> bool:

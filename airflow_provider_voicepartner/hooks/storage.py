@@ -49,8 +49,8 @@ def storage_path(path: Any) -> Any:
     except (ImportError, ValueError):
         pass
     raise MissingStorageError(
-        f"{shown_path(str(path))!r} is on a storage that cannot be opened here; check its path, or install that storage's "
-        "provider, such as 'apache-airflow-providers-amazon[s3fs]' for s3"
+        f"{shown_path(str(path))!r} is on a storage that cannot be opened here; check its path, or install that "
+        "storage's provider, such as 'apache-airflow-providers-amazon[s3fs]' for s3"
     )
 
 
