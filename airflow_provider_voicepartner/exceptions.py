@@ -103,10 +103,6 @@ class BudgetExceededError(VoicePartnerProviderError, AirflowFailException):
     """Sending on would pass ``max_cost``. What was sent before is recorded; a higher ``max_cost`` continues."""
 
 
-class OutsideSendingWindowError(VoicePartnerProviderError, AirflowFailException):
-    """The message may not legally reach people at that hour."""
-
-
 def ends_retries(error: BaseException) -> bool:
     """Say whether Airflow fails the task at once for an error, however many ``retries`` it has left."""
     return isinstance(error, AirflowFailException)

@@ -493,6 +493,12 @@ class TestWheel:
 
 def test_no_sample_needs_a_run_with_a_date() -> None:
     """``{{ ds }}`` and its like are undefined in a run without a logical date, which Airflow 3 allows."""
-    dated = re.compile(r"\{\{[^}]*\b(ds|ts|ds_nodash|ts_nodash|logical_date|execution_date|data_interval_\w+)\b")
-    for path in [PROJECT / "README.md", *(PROJECT / "docs").glob("*.md"), *(PROJECT / "example_dags").glob("*.py")]:
+    dated = re.compile(
+        r"\{\{[^}]*\b(ds|ts|ds_nodash|ts_nodash|logical_date|execution_date|data_interval_\w+)\b"
+    )
+    for path in [
+        PROJECT / "README.md",
+        *(PROJECT / "docs").glob("*.md"),
+        *(PROJECT / "example_dags").glob("*.py"),
+    ]:
         assert not dated.search(path.read_text()), path.name
