@@ -115,12 +115,13 @@ class GatewayHook(BaseHook):
         :raises ConfigurationError: when there is none, or it is of another gateway's type.
         :raises RetryableNotSentError: when it was not found, and may be where nobody could ask.
         """
-        if not self._held.checked:
-            if self._held.connection is None:
-                self._held.connection = look_up(self.conn_id)
-            check_type(self._held.connection, self.conn_type, type(self).__name__)
-            self._held.checked = True
-        return self._held.connection
+        held = self._held
+        if held.connection is None:
+            held.connection = look_up(self.conn_id)
+        if not held.checked:
+            check_type(held.connection, self.conn_type, type(self).__name__)
+            held.checked = True
+        return held.connection
 
     @cached_property
     def credentials(self) -> Credentials:
