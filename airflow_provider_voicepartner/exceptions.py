@@ -103,10 +103,6 @@ class BudgetExceededError(VoicePartnerProviderError, AirflowFailException):
     """Sending on would pass ``max_cost``. What was sent before is recorded; a higher ``max_cost`` continues."""
 
 
-class OutsideSendingWindowError(VoicePartnerProviderError, AirflowFailException):
-    """The message may not legally reach people at that hour."""
-
-
 def ends_retries(error: BaseException) -> bool:
     """Say whether Airflow fails the task at once for an error, however many ``retries`` it has left."""
     return isinstance(error, AirflowFailException)
@@ -128,12 +124,15 @@ def nobody_taken(gateway: str, endpoint: str, receipt: Receipt) -> RejectedError
     )
 
 
-def from_gateway(error: GatewayError, *, retry_after: float | None = None) -> VoicePartnerProviderError:
+def from_gateway(
+    error: GatewayError, *, retry_after: float | None = None, where: str = ""
+) -> VoicePartnerProviderError:
     """
     Turn what a gateway's answer proves into the error that a user acts on.
 
     :param error: as the gateway's parser raised it.
     :param retry_after: seconds that the gateway asked for, where it did.
+    :param where: what to look at for a refusal, as a sentence.
     """
     match error.kind:
         case ErrorKind.UNKNOWN:
@@ -145,4 +144,5 @@ def from_gateway(error: GatewayError, *, retry_after: float | None = None) -> Vo
                 str(error), code=error.code, kind=error.kind, retry_after=retry_after
             )
         case _:
-            return RejectedError(str(error), code=error.code, kind=error.kind, recipients=error.recipients)
+            text = f"{error}. {where}" if where else str(error)
+            return RejectedError(text, code=error.code, kind=error.kind, recipients=error.recipients)

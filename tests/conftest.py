@@ -100,6 +100,7 @@ def _running_sandbox() -> Iterator[Any]:
     from airflow_provider_voicepartner.sandbox import running_sandbox
 
     settings = {
+        "strict": True,  # what a vendor may refuse must not be sent
         "smspartner": {"api_key": KEYS["smspartner"]},
         "voicepartner": {"api_key": KEYS["voicepartner"]},
         "octopush": {"api_key": KEYS["octopush"], "api_login": LOGIN},

@@ -465,3 +465,40 @@ class TestReference:
         assert re.search(
             rf"^## \[{re.escape(__version__)}\] - \d{{4}}-\d\d-\d\d$", read("CHANGELOG.md"), re.MULTILINE
         )
+
+
+class TestWheel:
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())
+
+    def description(self) -> str:
+        text = read("README.md")
+        for step in self.project["tool"]["hatch"]["metadata"]["hooks"]["fancy-pypi-readme"]["substitutions"]:
+            text = re.sub(step["pattern"], step["replacement"], text)
+        return text
+
+    def test_every_link_of_the_description_is_absolute_and_its_file_exists(self) -> None:
+        source = self.project["project"]["urls"]["Source"]
+        links = re.findall(r"\]\(([^)#]+)[^)]*\)", self.description())
+        assert len(links) > 10
+        for link in links:
+            assert link.startswith("https://"), link
+            if link.startswith(source):
+                assert (PROJECT / link.removeprefix(f"{source}/blob/main/")).exists(), link
+
+    def test_airflow_finds_the_documentation(self) -> None:
+        urls = self.project["project"]["urls"]
+        assert {"Documentation", "Source", "Changelog", "Issues"} <= urls.keys()
+        assert all(url.startswith(urls["Source"]) for url in urls.values())
+
+
+def test_no_sample_needs_a_run_with_a_date() -> None:
+    """``{{ ds }}`` and its like are undefined in a run without a logical date, which Airflow 3 allows."""
+    dated = re.compile(
+        r"\{\{[^}]*\b(ds|ts|ds_nodash|ts_nodash|logical_date|execution_date|data_interval_\w+)\b"
+    )
+    for path in [
+        PROJECT / "README.md",
+        *(PROJECT / "docs").glob("*.md"),
+        *(PROJECT / "example_dags").glob("*.py"),
+    ]:
+        assert not dated.search(path.read_text()), path.name

@@ -243,3 +243,13 @@ def test_airflow_connections_add_and_get(said: dict[str, str]) -> None:
     [shown] = json.loads(said["get"])
     assert shown["conn_type"] == "smspartner"
     assert shown["host"] == "http://127.0.0.1:8025/smspartner/v1"
+
+
+def test_the_rate_limit_help_names_endpoints_of_its_own_gateway() -> None:
+    from airflow_provider_voicepartner.gateways.limits import ENDPOINTS, parse_windows
+
+    for connection in get_provider_info()["connection-types"]:
+        described = connection["conn-fields"]["rate_limits"]["description"]
+        example = json.loads(described[described.index("{") : described.index("}") + 1])
+        assert example.keys() <= ENDPOINTS[connection["connection-type"]]
+        assert all(parse_windows(text) for text in example.values())

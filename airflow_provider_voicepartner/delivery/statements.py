@@ -139,10 +139,6 @@ class Statements:
         self.forget_dead_letters = text(
             f"DELETE FROM {letters} WHERE id <= (SELECT max(id) FROM {letters}) - :kept"
         )
-        self.counts = text(
-            f"SELECT r.gateway, r.campaign, r.status, count(*) FROM {keys} JOIN {reports} r ON {mine} "
-            "GROUP BY r.gateway, r.campaign, r.status"
-        )
         self.totals = text(
             "SELECT r.gateway, r.campaign, r.delivered, r.total, r.gateway_campaign "
             f"FROM {keys} JOIN {campaigns} r ON {mine}"
@@ -164,10 +160,6 @@ class Statements:
             "UNION ALL SELECT 'total', r.gateway, r.campaign, r.gateway_campaign, r.delivered, r.total FROM wanted w "
             f"JOIN {campaigns} r ON r.gateway = w.gateway AND r.campaign = w.campaign"
         )
-        self.events = text(
-            f"SELECT {', '.join(_EVENT)} FROM {events} WHERE id > :since AND kind IN "
-            f"(SELECT k.c0 FROM {_keys(1, is_postgres=is_postgres)}) ORDER BY id LIMIT :limit"
-        )
         self.events_by_id = text(
             f"SELECT {', '.join(f'e.{name}' for name in _EVENT)} FROM {_keys(1, is_postgres=is_postgres)} "
             f"JOIN {events} e ON e.id = CAST(k.c0 AS BIGINT) ORDER BY e.id"
@@ -176,7 +168,6 @@ class Statements:
             f"SELECT DISTINCT phone_number FROM {events} WHERE kind = 'opt_out' AND received_at >= :since "
             "ORDER BY phone_number"
         )
-        self.last_event = text(f"SELECT max(id) FROM {events}")
         self.old = {
             "delivery reports": _old(text, reports, "gateway, campaign, phone_number", "received_at"),
             "campaign reports": _old(text, campaigns, "gateway, campaign", "received_at"),

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any, Final
 import pendulum
 
 from airflow_provider_voicepartner.delivery.arrivals import (
-    KINDS,
     Arrival,
     CampaignKey,
     Completion,
@@ -209,17 +208,6 @@ class DeliveryStore:
             told = {name: row[name] for name in ("digest", "text", "at", "received_at")}
             connection.execute(self._sql.complete_event, told)
 
-    def counts(self, keys: Collection[CampaignKey]) -> dict[CampaignKey, dict[DeliveryStatus, int]]:
-        """
-        Count the recipients of campaigns by status.
-
-        :returns: campaigns of which a report is known, and statuses that at least one recipient has.
-        """
-        found: dict[CampaignKey, dict[DeliveryStatus, int]] = {}
-        for gateway, campaign, status, count in self._read(self._sql.counts, keys):
-            found.setdefault(CampaignKey(gateway, campaign), {})[DeliveryStatus(status)] = count
-        return found
-
     def campaign_reports(self, keys: Collection[CampaignKey]) -> dict[CampaignKey, CampaignDeliveryReport]:
         """Return the totals of campaigns of which only these are told (voicemail)."""
         return {
@@ -268,23 +256,6 @@ class DeliveryStore:
         }
         return Changes(seq=int(cursor), campaigns=campaigns)
 
-    def events(self, *, since: int, kinds: Collection[str] = KINDS, limit: int = 1_000) -> list[StoredEvent]:
-        """
-        Return the events after a cursor, in the order in which they were kept.
-
-        A reader that goes on from the last one's ``id`` sees each event once, whoever writes meanwhile.
-
-        :param since: the ``id`` of the last event that was seen; 0 for all.
-        :param kinds: of ``reply``, ``opt_out``, ``pressed_keys``, ``completion``.
-        :param limit: at most so many; fewer means that these were all.
-        :raises InvalidArgumentError: for a kind that does not exist.
-        """
-        if unknown := sorted(set(kinds) - set(KINDS)):
-            raise InvalidArgumentError("kinds", f"must be among {', '.join(KINDS)}; {unknown[0]!r} is not")
-        parameters = {"since": since, "limit": limit, "keys": rows_as_json([[kind] for kind in set(kinds)])}
-        with self._store.read() as connection:
-            return [_event(dict(row)) for row in connection.execute(self._sql.events, parameters).mappings()]
-
     def events_by_id(self, ids: Collection[int]) -> list[StoredEvent]:
         """Return events by their ``id``, in order, each once; those that were purged are missing."""
         if not ids:
@@ -305,11 +276,6 @@ class DeliveryStore:
             return [
                 str(number) for number in connection.execute(self._sql.opt_outs, {"since": since}).scalars()
             ]
-
-    def last_event(self) -> int:
-        """Return the ``id`` of the newest event, for a reader that begins now; 0 when there is none."""
-        with self._store.read() as connection:
-            return int(connection.execute(self._sql.last_event).scalar() or 0)
 
     def count_old(
         self, *, older_than: timedelta, ledger_older_than: timedelta = LEDGER_DAYS

@@ -35,11 +35,6 @@ class DeliveryStatus(StrEnum):
         """True when no later report can change it."""
         return self is not DeliveryStatus.PENDING
 
-    @property
-    def is_success(self) -> bool:
-        """True when the person got it."""
-        return self is DeliveryStatus.DELIVERED
-
 
 class StatusWords:
     """

@@ -5,16 +5,20 @@ from __future__ import annotations
 import html
 import json
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote, quote_plus, unquote
 
 Method = Literal["GET", "POST", "PATCH", "DELETE"]
 
 EXCERPT_LENGTH = 200
 LONGEST_SCRUBBED = 1_000_000
 _ESCAPE = re.compile(r"%[0-9A-F]{2}|\\u[0-9A-Fa-f]{4}")
+_JSON_ESCAPE = re.compile(r'\\(?:u([0-9a-f]{4})|(["\\/nrt]))', re.IGNORECASE)
+_MOST_LAYERS = 6
+_FEWEST_LETTERS = 8
 _LONG_DIGITS = re.compile(r"\+?\d(?:[\s.\-]?\d){7,}")
 
 
@@ -52,15 +56,56 @@ def _spellings(secret: str) -> list[str]:
 
 def scrub(text: str, secrets: Iterable[str] = ()) -> str:
     """
-    Take out of a text what must never be shown: known secrets as URLs, JSON and HTML spell them, and phone numbers.
+    Take out of a text what must never be shown: known secrets, however they are written, and phone numbers.
+
+    A gateway may quote a secret as URLs, JSON and HTML spell it, in capitals, under several layers of escapes, or
+    without its accents and punctuation. Where only the last is recognised, nothing of the text is shown.
 
     :param text: any text, for instance the body of an error page.
     :param secrets: keys, logins and message texts; empty ones are ignored.
     """
-    for secret in sorted({s for s in secrets if s}, key=len, reverse=True):
+    known = sorted({s for s in secrets if s}, key=len, reverse=True)
+    for secret in known:
         for spelling in _spellings(secret):
             text = text.replace(spelling, "***")
+    if known:
+        text = _without_disguised(text, known)
     return _LONG_DIGITS.sub(lambda found: mask_number(found.group()), text)
+
+
+def _without_disguised(text: str, secrets: Iterable[str]) -> str:
+    """Return a text as it is, unless it holds a secret in disguise: then in plain small letters, without it."""
+    plain = _plain(text)
+    for secret in secrets:
+        hidden = _plain(secret)
+        if hidden and hidden in plain:
+            text = plain = plain.replace(hidden, "***")
+    letters = _letters(plain)
+    for secret in secrets:
+        hidden = _letters(secret)
+        if len(hidden) >= _FEWEST_LETTERS and hidden in letters:
+            return "(not shown: it repeats what was sent)"
+    return text
+
+
+def _plain(text: str) -> str:
+    """Return a text without escapes of URLs, JSON and HTML, in small letters, with single blanks."""
+    for _ in range(_MOST_LAYERS):
+        before, text = text, html.unescape(_JSON_ESCAPE.sub(_unescaped, unquote(text)))
+        if text == before:
+            break
+    whole = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return " ".join(whole.replace("+", " ").casefold().split())
+
+
+def _unescaped(found: re.Match[str]) -> str:
+    code, character = found.groups()
+    return chr(int(code, 16)) if code else {"n": "\n", "t": "\t", "r": "\r"}.get(character.lower(), character)
+
+
+def _letters(text: str) -> str:
+    """Return the letters and digits of a text, without accents and in small letters."""
+    return "".join(c for c in unicodedata.normalize("NFKD", text) if c.isalnum()).casefold()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ about together. What is told goes to the store in groups, from where all learn i
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -204,6 +205,15 @@ class _Shared:
 _askers: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Any, _Shared]] = WeakKeyDictionary()
 
 
+def _account_of(hook: GatewayHook) -> bytes:
+    """Return what is the same for hooks on the same account and settings, and shows neither."""
+    connection = hook.connection
+    fields = (
+        hook.conn_id, connection.conn_type, connection.host, connection.login, connection.password, connection.extra
+    )  # fmt: skip
+    return hashlib.sha256(repr(fields).encode("utf-8", "surrogatepass")).digest()
+
+
 @asynccontextmanager
 async def shared_asker(hook: GatewayHook) -> AsyncIterator[GatewayAsker]:
     """
@@ -211,10 +221,7 @@ async def shared_asker(hook: GatewayHook) -> AsyncIterator[GatewayAsker]:
 
     :param hook: is used by all of them if this is the first; its connection has been looked up.
     """
-    connection = hook.connection
-    name = (
-        hook.conn_id, connection.conn_type, connection.host, connection.login, connection.password, connection.extra
-    )  # fmt: skip
+    name = _account_of(hook)
     askers = _askers.setdefault(asyncio.get_running_loop(), {})
     shared = askers.get(name)
     if shared is None:

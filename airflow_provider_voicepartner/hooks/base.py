@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
 from typing import Any, ClassVar, TypeVar
+from urllib.parse import urlsplit
 
 import pendulum
 import requests
 from airflow.providers.common.compat.sdk import BaseHook, Connection
 
 from airflow_provider_voicepartner.exceptions import (
-    ConfigurationError,
     DeliveryUnconfirmedError,
     VoicePartnerProviderError,
     from_gateway,
     nobody_taken,
 )
-from airflow_provider_voicepartner.gateways.errors import GatewayError
+from airflow_provider_voicepartner.gateways.errors import ErrorKind, GatewayError
 from airflow_provider_voicepartner.gateways.gateway import Gateway
 from airflow_provider_voicepartner.gateways.limits import Windows, limits_of, parse_windows
 from airflow_provider_voicepartner.gateways.model import (
@@ -43,6 +43,7 @@ from airflow_provider_voicepartner.hooks.callbacks import (
 from airflow_provider_voicepartner.hooks.checking import checked, plan_valid_recipients
 from airflow_provider_voicepartner.hooks.connection import (
     ConnectionExtra,
+    check_type,
     read_base_url,
     read_credentials,
     read_extra,
@@ -54,6 +55,7 @@ from airflow_provider_voicepartner.hooks.http import (
     new_session,
 )
 from airflow_provider_voicepartner.hooks.http_log import hide_from_http_logs
+from airflow_provider_voicepartner.hooks.lookup import look_up
 from airflow_provider_voicepartner.sending.evidence import Proof
 from airflow_provider_voicepartner.sending.fingerprint import new_reference
 from airflow_provider_voicepartner.sending.messenger import Turn
@@ -62,6 +64,14 @@ Answer = TypeVar("Answer")
 Built = TypeVar("Built")
 
 _URL = re.compile(r"[a-z][a-z0-9+.\-]*:\\*/\\*/[^\s'\"<>]*", re.IGNORECASE)
+
+
+@dataclass(repr=False)
+class _Held:
+    """A connection that is not shown with what holds it: Airflow's own ``repr`` of one has the password in it."""
+
+    connection: Connection | None
+    checked: bool = False
 
 
 class GatewayHook(BaseHook):
@@ -95,22 +105,23 @@ class GatewayHook(BaseHook):
     ) -> None:
         super().__init__(**kwargs)
         self.conn_id = conn_id or (connection.conn_id if connection else None) or self.default_conn_name
-        self._given_connection = connection
+        self._held = _Held(connection)
 
-    @cached_property
+    @property
     def connection(self) -> Connection:
         """
         The Airflow connection, looked up once.
 
-        :raises ConfigurationError: when it is of another gateway's type.
+        :raises ConfigurationError: when there is none, or it is of another gateway's type.
+        :raises RetryableNotSentError: when it was not found, and may be where nobody could ask.
         """
-        connection = self._given_connection or self.get_connection(self.conn_id)
-        if connection.conn_type != self.conn_type:
-            raise ConfigurationError(
-                f"connection {self.conn_id!r} has the type {connection.conn_type!r}; "
-                f"{type(self).__name__} needs one of type {self.conn_type!r}"
-            )
-        return connection
+        held = self._held
+        if held.connection is None:
+            held.connection = look_up(self.conn_id)
+        if not held.checked:
+            check_type(held.connection, self.conn_type, type(self).__name__)
+            held.checked = True
+        return held.connection
 
     @cached_property
     def credentials(self) -> Credentials:
@@ -204,8 +215,18 @@ class GatewayHook(BaseHook):
         try:
             return parse(response)
         except GatewayError as error:
-            failure = from_gateway(error, retry_after=asked_wait(response.headers, self.sender.now()))
+            wait = asked_wait(response.headers, self.sender.now())
+            failure = from_gateway(error, retry_after=wait, where=self._where_to_look(error))
         raise failure
+
+    def _where_to_look(self, error: GatewayError) -> str:
+        """Say which connection a refusal is about, where it is about one."""
+        if error.status == 404 and not urlsplit(self.sender.base_url).path:
+            example = urlsplit(self.gateway.BASE_URL).path
+            return f"The host of connection {self.conn_id!r} has no path; a base URL ends for instance with {example}"
+        if error.kind in (ErrorKind.CONFIGURATION, ErrorKind.CREDIT):
+            return f"Look at connection {self.conn_id!r} and its account"
+        return ""
 
     def send_batch(
         self,

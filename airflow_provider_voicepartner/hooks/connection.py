@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import json
 import re
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -17,6 +18,9 @@ from airflow_provider_voicepartner.gateways.wire import Credentials
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Connection
+
+Parameters = ParamSpec("Parameters")
+Read = TypeVar("Read")
 
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?", re.IGNORECASE)
 _PATH = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:@%/-]*")
@@ -52,6 +56,36 @@ class ConnectionExtra(BaseModel):
 AnyExtra = TypeVar("AnyExtra", bound=ConnectionExtra)
 
 
+def _from_here(read: Callable[Parameters, Read]) -> Callable[Parameters, Read]:
+    """Let a function fail without its frames: their variables hold the key, and crash reporters show variables."""
+
+    @functools.wraps(read)
+    def reading(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Read:
+        try:
+            return read(*args, **kwargs)
+        except ConfigurationError as error:
+            failure = error.with_traceback(None)
+        del args, kwargs
+        raise failure
+
+    return reading
+
+
+@_from_here
+def check_type(connection: Connection, expected: str, needed_by: str) -> None:
+    """
+    Check that a connection is of a gateway's type.
+
+    :raises ConfigurationError: naming both types.
+    """
+    if connection.conn_type != expected:
+        raise ConfigurationError(
+            f"connection {connection.conn_id!r} has the type {connection.conn_type!r}; "
+            f"{needed_by} needs one of type {expected!r}"
+        )
+
+
+@_from_here
 def read_extra(connection: Connection, model: type[AnyExtra]) -> AnyExtra:
     """
     Read ``extra``.
@@ -93,9 +127,12 @@ def _check_endpoints(connection: Connection, limits: Mapping[str, str]) -> None:
             )
 
 
+@_from_here
 def read_base_url(connection: Connection, default: str) -> str:
     """
     Read the base URL from ``host``, version path included; empty means the gateway's own.
+
+    The gateway's own address without its version path, or with the beginning of it, is completed.
 
     :param default: the gateway's own base URL.
     :raises ConfigurationError: for anything but https, or http on loopback: a key must not travel in clear.
@@ -135,7 +172,10 @@ def read_base_url(connection: Connection, default: str) -> str:
             "(http is allowed on 127.0.0.1, ::1 and localhost, for the sandbox)"
         )
     shown = f"[{name}]" if ":" in name else name
-    return f"{parts.scheme}://{shown}{'' if port is None else f':{port}'}{parts.path}".rstrip("/")
+    own, path = urlsplit(default), parts.path.rstrip("/")
+    if name == own.hostname and own.path.startswith(f"{path}/"):
+        path = own.path
+    return f"{parts.scheme}://{shown}{'' if port is None else f':{port}'}{path}"
 
 
 def is_host_name(name: str) -> bool:
@@ -163,6 +203,7 @@ def is_loopback(hostname: str) -> bool:
         return False
 
 
+@_from_here
 def read_credentials(connection: Connection, *, needs_login: bool) -> Credentials:
     """
     Read the key from ``password`` and, where the gateway has one, the login from ``login``.

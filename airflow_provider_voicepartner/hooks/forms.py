@@ -21,13 +21,20 @@ _TIMEOUTS: dict[str, Any] = {
         "description": "Seconds to wait for an answer; 30 when empty.",
         "schema": _optional("number", exclusiveMinimum=0, maximum=600),
     },
-    "rate_limits": {
-        "label": "Rate limits",
-        "description": "Other limits than the documented ones, by endpoint, as requests/seconds: "
-        '{"campaign/send": "5/60, 2000/3600"}; "none" for no limit.',
-        "schema": _optional("object"),
-    },
 }
+
+
+def _rate_limits(example: str) -> dict[str, Any]:
+    """Describe the field, with an example that names endpoints of its own gateway."""
+    return {
+        "rate_limits": {
+            "label": "Rate limits",
+            "description": "Other limits than the documented ones, by endpoint, as requests/seconds: "
+            f'{example}; "none" for no limit.',
+            "schema": _optional("object"),
+        },
+    }
+
 
 _SENDER: dict[str, Any] = {
     "label": "Default sender",
@@ -36,7 +43,7 @@ _SENDER: dict[str, Any] = {
 }
 
 
-def _form(base_url: str, fields: dict[str, Any], *, login: bool = False) -> dict[str, Any]:
+def _form(base_url: str, fields: dict[str, Any], *, limits: str, login: bool = False) -> dict[str, Any]:
     hidden = ["port", "schema"] if login else ["port", "schema", "login"]
     relabeling = {"password": "API key", "host": "Base URL"}
     placeholders = {
@@ -52,7 +59,7 @@ def _form(base_url: str, fields: dict[str, Any], *, login: bool = False) -> dict
             "relabeling": relabeling,
             "placeholders": placeholders,
         },
-        "conn-fields": fields | _TIMEOUTS,
+        "conn-fields": fields | _TIMEOUTS | _rate_limits(limits),
     }
 
 
@@ -68,6 +75,7 @@ FORMS: dict[str, dict[str, Any]] = {
                 "schema": _optional("number", exclusiveMinimum=0, maximum=86_400),
             },
         },
+        limits='{"send": "5/1, 300/60", "bulk-status": "60/60"}',
     ),
     "voicepartner": _form(
         "https://api.voicepartner.fr/v1",
@@ -78,6 +86,12 @@ FORMS: dict[str, dict[str, Any]] = {
                 "schema": _optional("string", format="email"),
             },
         },
+        limits='{"campaign/send": "5/60, 2000/3600"}',
     ),
-    "octopush": _form("https://api.octopush.com/v1/public", {"sender": _SENDER}, login=True),
+    "octopush": _form(
+        "https://api.octopush.com/v1/public",
+        {"sender": _SENDER},
+        login=True,
+        limits='{"sms-campaign/send": "5/1", "voice-campaign/send": "60/60"}',
+    ),
 }

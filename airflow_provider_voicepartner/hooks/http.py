@@ -157,10 +157,10 @@ class HttpSender:
     """
 
     gateway: str
-    base_url: str
+    base_url: str = field(repr=False)  # somebody pastes the key into the host
     connect_timeout: float
     read_timeout: float
-    secrets: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = field(default=(), repr=False)
     rate_limit_wait: float | None = None
     attempts: int = ATTEMPTS
     longest_wait: float = LONGEST_WAIT

@@ -38,11 +38,12 @@ def hook_for(conn_id: str, *, kind: Kind | None = None, who: str = "this task") 
     :param conn_id: the Airflow connection.
     :param kind: what the gateway must be able to send; None for anything.
     :param who: the name of the asker, for the error.
-    :raises ConfigurationError: when the connection is not ours, or its gateway cannot send that.
+    :raises ConfigurationError: when there is no such connection, it is not ours, or its gateway cannot send that.
+    :raises RetryableNotSentError: when it was not found, and may be where nobody could ask.
     """
-    from airflow.providers.common.compat.sdk import BaseHook
+    from airflow_provider_voicepartner.hooks.lookup import look_up
 
-    return hook_of(BaseHook.get_connection(conn_id), kind=kind, who=who)
+    return hook_of(look_up(conn_id), kind=kind, who=who)
 
 
 def hook_of(connection: Any, *, kind: Kind | None = None, who: str = "this task") -> GatewayHook:

@@ -11,7 +11,7 @@ from os import PathLike
 from typing import IO, TYPE_CHECKING, Any
 
 from airflow_provider_voicepartner.exceptions import ConfigurationError
-from airflow_provider_voicepartner.sending.paths import without_query
+from airflow_provider_voicepartner.sending.paths import shown_path, without_query
 from airflow_provider_voicepartner.sending.source import FileSource
 
 if TYPE_CHECKING:
@@ -23,6 +23,10 @@ _REPORT_COLUMNS = COLUMN, "status", "gateway_status", "at"
 _LONGEST_HEAD = 1_024
 
 
+class MissingStorageError(ConfigurationError, ValueError):
+    """A path on a storage that no installed package knows; a retry would not install one."""
+
+
 def is_file(to: Any) -> bool:
     """Say whether ``to`` names a file and not recipients: a path object, a URI, or a text that ends like a file."""
     if isinstance(to, PathLike) or type(to).__name__ == "ObjectStoragePath":
@@ -31,10 +35,23 @@ def is_file(to: Any) -> bool:
 
 
 def storage_path(path: Any) -> Any:
-    """Return a path of Airflow's object storage for a local path or a URI such as ``s3://…``."""
+    """
+    Return a path of Airflow's object storage for a local path or a URI such as ``s3://…``.
+
+    :raises MissingStorageError: when no installed package knows such a storage.
+    """
     from airflow.providers.common.compat.sdk import ObjectStoragePath
 
-    return ObjectStoragePath(str(path))
+    try:
+        found = ObjectStoragePath(str(path))
+        _ = found.fs
+        return found
+    except (ImportError, ValueError):
+        pass
+    raise MissingStorageError(
+        f"{shown_path(str(path))!r} is on a storage that cannot be opened here; check its path, or install that "
+        "storage's provider, such as 'apache-airflow-providers-amazon[s3fs]' for s3"
+    )
 
 
 def file_source(to: Any, *, column: str | int, header: bool | None) -> FileSource:

@@ -249,7 +249,8 @@ class StoreTurnstile:
             gone = str(error)
         if far is not None:
             raise TurnTooFarError(far)
-        raise RetryableNotSentError(f"{self.gateway} {endpoint}: the rate limit: {gone}; nothing was sent")
+        undone = "nothing was sent" if _sends(endpoint) else "not asked yet"
+        raise RetryableNotSentError(f"{self.gateway} {endpoint}: the rate limit: {gone}; {undone}")
 
     def watch(self, request: ApiRequest, response: ApiResponse) -> None:
         """Teach every worker what an answer says of the limit. Never raises: the answer itself matters more."""
@@ -268,6 +269,11 @@ class StoreTurnstile:
 
     def _name(self, endpoint: str) -> str:
         return limit_name(self.gateway, endpoint, self._account)
+
+
+def _sends(endpoint: str) -> bool:
+    """Say whether an endpoint sends messages: only of those does anybody ask whether something was sent."""
+    return endpoint.endswith("send")
 
 
 def _ticket(turn: Turn) -> tuple[str, Reservation]:
@@ -309,10 +315,10 @@ class StoreGate:
             return self._turnstile.come_to_it(turn, longest, self._sleep)
         except TurnTooFarError as error:
             far = error
-        raise RetryableNotSentError(
-            f"{self._turnstile.gateway} {endpoint}: the rate limit: {far}; nothing was sent",
-            retry_after=far.wait,
-        )
+        waits = f"not asked yet; next slot in {max(1.0, far.wait):.0f} s"
+        if _sends(endpoint):
+            waits = f"the rate limit: {far}; nothing was sent"
+        raise RetryableNotSentError(f"{self._turnstile.gateway} {endpoint}: {waits}", retry_after=far.wait)
 
     def is_open(self, turn: Turn) -> bool:
         """Say whether this is a turn's moment, without asking the store."""

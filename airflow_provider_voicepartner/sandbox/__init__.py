@@ -25,8 +25,9 @@ Octopush       ``/octopush/v1/public``    login ``sandbox@example.org``, key ``s
 
 What to expect of it
 
-- **Strict.** What a vendor's documents ask for is asked for here: limits, formats, dates, keys, fields that are known.
-  Where they are silent, each gateway's module says what the sandbox does. Switches in the settings make it milder.
+- **Checked.** What a vendor's documents ask for is asked for here: limits, formats, dates, keys. What is odd but is
+  sent by vendors' own clients is accepted and remarked; the setting ``strict`` refuses it. Where the documents are
+  silent, each gateway's module says what the sandbox does.
 - **The wire's oddities are kept**: ids as numbers here and as text there, ``statut`` and ``status``, ``nb_sms``,
   ``nbSMS`` and ``nbSms``, ``additionnal_status``, money as text, a DELETE with a body.
 - **Messages live.** Each moves from pending to its outcome on the sandbox's clock, which ``--speed`` accelerates and

@@ -25,6 +25,9 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument(
         "--callback-workers", type=int, default=1, help="callbacks made at once (default: %(default)s)"
     )
+    parser.add_argument(
+        "--strict", action="store_true", help="refuse what is odd but understood, instead of remarking it"
+    )
     parser.add_argument("--quiet", action="store_true", help="do not print a line for each request")
     return parser
 
@@ -42,12 +45,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sandbox = Sandbox(
             host=options.host, port=options.port, seed=options.seed, speed=options.speed,
             state_file=options.state_file, callback_workers=options.callback_workers,
+            settings={"strict": options.strict},
         )  # fmt: skip
     except (ImportError, ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     try:
-        sandbox.serve(lambda url: print(f"Sandbox listening on {url} (described at {url}/docs)", flush=True))
+        sandbox.serve(lambda url: print(f"Sandbox listening on {url} (described at {url}/)", flush=True))
     except StateFileError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

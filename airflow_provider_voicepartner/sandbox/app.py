@@ -1,16 +1,17 @@
-"""The FastAPI application: three gateways, the control API, and the page that describes them."""
+"""The FastAPI application: three gateways, the control API, and the pages that describe them."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import HTMLResponse, JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from airflow_provider_voicepartner.sandbox import (
     control,
     octopush_routes,
+    pages,
     smspartner_routes,
     voicepartner_routes,
 )
@@ -18,7 +19,7 @@ from airflow_provider_voicepartner.sandbox.gate import Gate
 from airflow_provider_voicepartner.sandbox.world import World
 
 _DESCRIPTION = """
-A local server that speaks the HTTP APIs of SMS Partner, Voice Partner and Octopush, strictly, and sends nothing.
+A local server that speaks the HTTP APIs of SMS Partner, Voice Partner and Octopush, and sends nothing.
 
 | gateway | base URL | credentials |
 | --- | --- | --- |
@@ -34,15 +35,26 @@ def create_app(world: World) -> FastAPI:
     """Return the application that serves a world."""
     app = FastAPI(
         title="Messaging gateway sandbox", version="1.0", description=_DESCRIPTION, redirect_slashes=False,
-        redoc_url=None,
+        docs_url=None, redoc_url=None,
     )  # fmt: skip
     app.include_router(smspartner_routes.router(world))
     app.include_router(voicepartner_routes.router(world))
     app.include_router(octopush_routes.router(world))
     app.include_router(control.router(world))
+    _add_pages(app, world)
     app.add_middleware(Gate, world=world)
     app.add_exception_handler(HTTPException, _not_served)
     return app
+
+
+def _add_pages(app: FastAPI, world: World) -> None:
+    @app.get("/", include_in_schema=False)
+    async def home() -> HTMLResponse:
+        return HTMLResponse(pages.home(app.openapi(), strict=world.settings.strict))
+
+    @app.get("/docs", include_in_schema=False)
+    async def described(request: Request) -> HTMLResponse:
+        return HTMLResponse(pages.described(app.openapi(), str(request.base_url).rstrip("/")))
 
 
 async def _not_served(request: Request, error: Exception) -> Response:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 _INTERNATIONAL = re.compile(r"\+[1-9][0-9]{6,14}")
+_WITHOUT_PLUS = re.compile(r"[1-9][0-9]{9,14}")
 _FRENCH_NATIONAL = re.compile(r"0[1-9][0-9]{8}")
 _FRENCH_MOBILE = re.compile(r"\+33[67][0-9]{8}")
 _FRENCH = re.compile(r"\+33[1-9][0-9]{8}")
@@ -31,6 +32,14 @@ def to_international(text: str) -> str | None:
     if not is_international(text) or (text.startswith("+33") and not _FRENCH.fullmatch(text)):
         return None
     return text
+
+
+def with_plus(text: str) -> str | None:
+    """Return the international number that digits without a plus stand for (``336…``), or ``None``.
+
+    Ten digits at least, so that a national number that lost its zero is not taken for a foreign one.
+    """
+    return to_international("+" + text) if _WITHOUT_PLUS.fullmatch(text) else None
 
 
 def may_get_sms(number: str) -> bool:

@@ -17,6 +17,7 @@ from random import Random
 from typing import Any
 
 from airflow_provider_voicepartner.sandbox.campaigns import Campaign, Line
+from airflow_provider_voicepartner.sandbox.clock import PARIS
 from airflow_provider_voicepartner.sandbox.numbers import is_international
 from airflow_provider_voicepartner.sandbox.text import STOP_MENTION_LENGTH, octopush_parts
 from airflow_provider_voicepartner.sandbox.wire import Answer, Call, NotJsonError
@@ -56,9 +57,12 @@ _COMMON = frozenset({
 _VOICE = _COMMON | {"voice_gender", "voice_language", "get_back_pressed_keys"}
 _SMS = _COMMON | {"type", "with_replies", "auto_optimize_text", "recipient_tracking", "list_name"}
 _PERSONAL = ("first_name", "last_name", "param1", "param2", "param3", "param4", "param5")
-_OFFSET = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?(Z|[+-][0-9]{2}:?[0-9]{2})"
+_RECIPIENT = frozenset({"phone_number", *_PERSONAL})
+_FLAGS = {"true": True, "1": True, "false": False, "0": False}
+_DATE = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?(Z|[+-][0-9]{2}:?[0-9]{2})?"
 )
+_OFFSET = re.compile(r".{10}T.*(Z|[+-][0-9]{2}:?[0-9]{2})")
 
 
 class RefusedError(Exception):
@@ -90,7 +94,7 @@ def read_body(call: Call) -> dict[str, Any]:
     """Return the body of a request whose headers are right."""
     check_headers(call)
     try:
-        return call.json(require_content_type=call.world.settings.octopush.require_json_content_type)
+        return call.json()
     except NotJsonError as error:
         raise RefusedError(NOT_JSON, str(error)) from error
 
@@ -99,26 +103,37 @@ def read_body(call: Call) -> dict[str, Any]:
 class _Check:
     """The fields of one send; what is wrong is collected and refused together."""
 
-    world: World
+    call: Call
     body: dict[str, Any]
     errors: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def world(self) -> World:
+        return self.call.world
 
     def wrong(self, code: int, message: str) -> None:
         self.errors.append({"code": code, "message": message})
 
     def known_keys(self, known: frozenset[str], given: dict[str, Any], where: str = "") -> None:
-        if not self.world.settings.octopush.lenient:
-            for name in sorted(given.keys() - known):
+        for name in sorted(given.keys() - known):
+            if not self.call.tolerates(f"{where}{name} is ignored; no field has this name."):
                 self.wrong(UNKNOWN_KEY, f"{where}{name} is not known.")
 
     def flag(self, name: str, default: bool = False) -> bool:
         value = self.body.get(name, default)
-        if not isinstance(value, bool):
-            self.wrong(NOT_TYPE, f"{name} must be true or false.")
-        return value is True
+        if isinstance(value, bool):
+            return value
+        spelt = _FLAGS.get(str(value).lower())
+        if spelt is not None and self.call.tolerates(f"{name} should be true or false."):
+            return spelt
+        self.wrong(NOT_TYPE, f"{name} must be true or false.")
+        return False
 
     def one_of(self, name: str, allowed: tuple[str, ...], code: int, default: str | None = None) -> str:
         value = self.body.get(name, default)
+        small = value.lower() if isinstance(value, str) else value
+        if value != small and small in allowed and self.call.tolerates(f"{name} should be in small letters."):
+            value = small
         if value not in allowed:
             self.wrong(code, f"{name} must be one of {', '.join(allowed)}.")
         return str(value)
@@ -134,21 +149,30 @@ class _Check:
 
     def sender(self) -> str | None:
         sender = self.body.get("sender")
-        if sender is not None and not (
-            isinstance(sender, str) and re.fullmatch(r"[A-Za-z0-9]{3,11}", sender)
-        ):
+        if sender is None:
+            return None
+        plain = sender.replace(" ", "") if isinstance(sender, str) else ""
+        if not re.fullmatch(r"[A-Za-z0-9]{3,11}", plain) or len(sender) > 11:
             self.wrong(NOT_SENDER, "sender must be 3 to 11 letters and digits.")
+        elif plain != sender and not self.call.tolerates("sender should have no blanks."):
+            self.wrong(NOT_SENDER, "sender must have no blanks.")
         return sender if isinstance(sender, str) else None
 
     def date(self) -> float | None:
         text = self.body.get("send_at")
         if text is None:
             return None
-        if isinstance(text, str) and _OFFSET.fullmatch(text):
+        if isinstance(text, str) and _DATE.fullmatch(text):
             try:
-                return datetime.fromisoformat(text).timestamp()
+                date = datetime.fromisoformat(text)
             except ValueError:
-                pass
+                date = None
+            if date and _OFFSET.fullmatch(text):
+                return date.timestamp()
+            if date and self.call.tolerates(
+                "send_at should be ISO 8601 with an offset; without one it is Paris time."
+            ):
+                return (date if date.tzinfo else date.replace(tzinfo=PARIS)).timestamp()
         self.wrong(NOT_DATE, "send_at must be an ISO 8601 date and time with an offset.")
         return None
 
@@ -165,7 +189,7 @@ class _Check:
         return given
 
     def recipients(self) -> list[dict[str, Any]]:
-        """Return the recipients; the first wrong one is named, not all 500."""
+        """Return the recipients, their numbers with a plus; the first wrong one is named, not all 500."""
         given = self.body.get("recipients")
         if not isinstance(given, list) or not given:
             self.wrong(NOT_RECIPIENTS, "recipients is missing, empty or not a list.")
@@ -173,29 +197,36 @@ class _Check:
         if len(given) > MOST_NUMBERS:
             self.wrong(NOT_RECIPIENTS, f"recipients has {len(given)} entries, more than {MOST_NUMBERS}.")
             return []
+        read = []
         for place, recipient in enumerate(given):
             before = len(self.errors)
-            self._recipient(f"recipients[{place}]", recipient)
+            read.append(self._recipient(f"recipients[{place}]", recipient))
             if len(self.errors) > before:
                 return []
-        return given
+        return read
 
-    def _recipient(self, where: str, recipient: object) -> None:
+    def _recipient(self, where: str, recipient: object) -> dict[str, Any]:
         if not isinstance(recipient, dict):
             self.wrong(NOT_RECIPIENTS, f"{where} is not an object.")
-            return
-        number = recipient.get("phone_number")
-        if not isinstance(number, str) or not is_international(number):
+            return {}
+        number = self._number(recipient.get("phone_number"))
+        if number is None:
             self.wrong(NOT_NUMBER, f"{where}.phone_number is not an international number.")
         if len(recipient) == 1:
-            return
-        self.known_keys(frozenset({"phone_number", *_PERSONAL}), recipient, f"{where}.")
+            return {"phone_number": number}
+        self.known_keys(_RECIPIENT, recipient, f"{where}.")
         for name in _PERSONAL:
             value = recipient.get(name)
             if value is not None and not (isinstance(value, str) and len(value) <= MOST_FIELD_CHARACTERS):
                 self.wrong(
                     BAD_FIELD, f"{where}.{name} must be a text of at most {MOST_FIELD_CHARACTERS} characters."
                 )
+        return {**recipient, "phone_number": number}
+
+    def _number(self, given: object) -> str | None:
+        if isinstance(given, str) and (is_international(given) or given[:1] in "123456789"):
+            return given if given.startswith("+") else self.call.number(given)
+        return None
 
 
 def _personal(text: str, recipient: dict[str, Any]) -> str:
@@ -238,6 +269,7 @@ def _finish(call: Call, check: _Check, campaign: Campaign, prefix: str, removes:
         check.wrong(NO_CREDIT, "There is not enough credit.")
     if check.errors:
         return _refused(check.errors)
+    campaign.warnings = call.record.warnings
     campaign.due = None if date is None else world.clock.moment_of(date)
     world.take(campaign, _ticket_maker(prefix))
     call.record.campaign = campaign.id
@@ -258,7 +290,7 @@ def _taken(world: World, campaign: Campaign, **more: object) -> Answer:
 
 def voice_send(call: Call) -> Answer:
     """Call 1–500 recipients and speak a text."""
-    check = _Check(call.world, read_body(call))
+    check = _Check(call, read_body(call))
     check.known_keys(_VOICE, check.body)
     text, recipients = check.text(), check.recipients()
     gender = check.one_of("voice_gender", ("male", "female"), NOT_GENDER)
@@ -292,7 +324,7 @@ def _own(text: str, recipient: dict[str, Any]) -> str | None:
 
 def sms_send(call: Call) -> Answer:
     """Send a text to 1–500 recipients. The ticket is under ``sms_ticket`` here."""
-    check = _Check(call.world, read_body(call))
+    check = _Check(call, read_body(call))
     check.known_keys(_SMS, check.body)
     settings = call.world.settings.octopush
     text, recipients = check.text(), check.recipients()
@@ -334,8 +366,9 @@ def cancel(call: Call, kind: str) -> Answer:
     """Cancel a scheduled campaign of fewer than 3 recipients, more than 10 minutes before it leaves."""
     body, world = read_body(call), call.world
     ticket = body.get("ticket_number")
-    if not world.settings.octopush.lenient and (unknown := sorted(body.keys() - {"ticket_number"})):
-        raise RefusedError(UNKNOWN_KEY, f"{unknown[0]} is not known.")
+    for name in sorted(body.keys() - {"ticket_number"}):
+        if not call.tolerates(f"{name} is ignored; no field has this name."):
+            raise RefusedError(UNKNOWN_KEY, f"{name} is not known.")
     campaign = world.campaigns["octopush"].get(ticket) if isinstance(ticket, str) else None
     if campaign is None or campaign.kind != kind:
         raise RefusedError(UNKNOWN_TICKET, "No campaign of this kind has this ticket_number.")

@@ -80,11 +80,10 @@ def read_parameters(call: Call) -> Answer:
 
 def edit_parameters(call: Call) -> Answer:
     """Change some of the account's parameters; older names of a parameter are taken too. A URL is cleared by null."""
-    body, lenient = read_body(call), call.world.settings.octopush.lenient
     changes: dict[str, dict[str, Any]] = {}
-    for section, values in body.items():
+    for section, values in read_body(call).items():
         if section not in _DEFAULTS:
-            if lenient:
+            if call.tolerates(f"{section} is ignored; no section has this name."):
                 continue
             raise RefusedError(UNKNOWN_KEY, f"{section} is not known.")
         if not isinstance(values, dict):
@@ -94,7 +93,7 @@ def edit_parameters(call: Call) -> Answer:
             if name in _DEFAULTS[section]:
                 _check_parameter(name, value)
                 changes.setdefault(section, {})[name] = value
-            elif not lenient:
+            elif not call.tolerates(f"{section}.{given} is ignored; no parameter has this name."):
                 raise RefusedError(UNKNOWN_KEY, f"{section}.{given} is not known.")
     for section, values in changes.items():
         call.world.parameters.setdefault(section, {}).update(values)

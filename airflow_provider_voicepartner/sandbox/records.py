@@ -40,6 +40,13 @@ class RequestRecord:
     """The campaign it made, if the message was taken."""
     status: int | None = None
     """What was answered; ``None``: nothing was (or not yet)."""
+    warnings: list[str] = field(default_factory=list)
+    """What was odd in it, and accepted all the same."""
+
+    def warn(self, oddity: str) -> None:
+        """Remark something odd, once."""
+        if oddity not in self.warnings:
+            self.warnings.append(oddity)
 
     def view(self) -> dict[str, Any]:
         """Return it as JSON, keys masked."""
@@ -47,7 +54,7 @@ class RequestRecord:
             "serial": self.serial, "at": self.at, "gateway": self.gateway, "method": self.method,
             "path": masked_path(self.path), "query": _masked(self.query), "headers": _masked(self.headers),
             "body": _readable(self.body), "fault": self.fault, "taken": self.campaign is not None,
-            "campaign": self.campaign, "status": self.status,
+            "campaign": self.campaign, "status": self.status, "warnings": self.warnings,
         }  # fmt: skip
 
 

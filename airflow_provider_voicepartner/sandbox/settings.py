@@ -60,8 +60,6 @@ class SmsPartner(_Knobs):
     )
     unicode_enabled: bool = True
     low_cost_enabled: bool = True
-    refuse_unknown_fields: bool = True
-    require_json_content_type: bool = True
     commercial_hours: Literal["off", "hold", "refuse"] = Field(
         "off", description="Marketing account: hold sends outside Mon-Sat 8h-20h, or refuse them (22, 23)."
     )
@@ -103,8 +101,6 @@ class VoicePartner(_Knobs):
     )
     senders: list[str] = Field(default_factory=lambda: ["0600000000", "+33600000000"])
     email_required: bool = Field(False, description="Refuse a voicemail drop without emailForNotification.")
-    refuse_unknown_fields: bool = True
-    require_json_content_type: bool = True
     rate_limits: bool = True
     limits: dict[str, list[Limit]] = Field(default_factory=_voicepartner_limits)
     callback_number: Literal["0033", "+33", "33", "06", "006"] = Field(
@@ -127,8 +123,6 @@ class Octopush(_Knobs):
     price_voice: Decimal = Decimal("0.05")
     price_sms_premium: Decimal = Decimal("0.0495")
     price_sms_low_cost: Decimal = Decimal("0.03")
-    lenient: bool = Field(False, description="Ignore unknown keys, as the real service does.")
-    require_json_content_type: bool = True
     delivery_shape: Literal["newest", "unified", "older"] = "newest"
     delivery_encoding: Literal["json", "form"] = "json"
     stop_mention: Literal["append", "refuse"] = Field(
@@ -141,6 +135,10 @@ class Octopush(_Knobs):
 class Settings(_Knobs):
     """All settings; ``PATCH /_sandbox/settings`` takes any part of them."""
 
+    strict: bool = Field(
+        False,
+        description="Refuse what is odd but understood. By default it is accepted and remarked under `warnings`.",
+    )
     failure_rate: float = Field(
         0.0, ge=0, le=1, description="Share of messages, seeded, that are not delivered."
     )

@@ -16,9 +16,9 @@ from airflow_provider_voicepartner.sandbox.numbers import (
     is_international,
     may_get_sms,
     national,
-    to_international,
 )
-from airflow_provider_voicepartner.sandbox.smspartner import MOST_NUMBERS, RefusedError, check_key, read_body
+from airflow_provider_voicepartner.sandbox.smspartner import MOST_NUMBERS
+from airflow_provider_voicepartner.sandbox.smspartner_form import RefusedError, check_key, read_body
 from airflow_provider_voicepartner.sandbox.wire import Answer, Call, whole
 from airflow_provider_voicepartner.sandbox.world import World
 
@@ -57,7 +57,7 @@ def message_status(call: Call) -> Answer:
     if not query.get("phoneNumber"):
         raise RefusedError(2, "phoneNumber is missing.")
     campaign = _campaign(world, query.get("messageId"))
-    number = to_international(query["phoneNumber"])
+    number = call.number(query["phoneNumber"])
     line = campaign.find(number) if number else None
     if line is None:
         raise RefusedError(4, "The message was not found.")
@@ -216,7 +216,7 @@ def stop_add(call: Call) -> Answer:
     given = body.get("phoneNumber")
     if given is None or given == "":
         raise RefusedError(2, "phoneNumber is missing.")
-    number = to_international(given) if isinstance(given, str) else None
+    number = call.number(given)
     if number is None or not may_get_sms(number):
         raise RefusedError(9, "The phone number is not valid.")
     if number in world.opted_out("smspartner"):

@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from airflow_provider_voicepartner.sandbox import smspartner, smspartner_reads
-from airflow_provider_voicepartner.sandbox.smspartner import RefusedError, refusal
+from airflow_provider_voicepartner.sandbox.smspartner_form import RefusedError, refusal
 from airflow_provider_voicepartner.sandbox.wire import (
     Answer,
     Call,

@@ -44,6 +44,8 @@ _DROP = frozenset({
     "notifyUrl",
 })  # fmt: skip
 _RENAME = frozenset({"apiKey", "tokenAudio", "filename"})
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{1,2}:[0-9]{1,2}:00")
+_DECIMAL = re.compile(r"[0-9]+([.,][0-9]+)?")
 _SYMBOLS = string.ascii_letters + string.digits
 
 
@@ -73,14 +75,14 @@ def check_key(call: Call, key: object) -> None:
 
 def read_body(call: Call, known: frozenset[str]) -> dict[str, Any]:
     """Return a POST's body with its key checked and no field that is not known."""
-    settings = call.world.settings.voicepartner
     try:
-        body = call.json(require_content_type=settings.require_json_content_type)
+        body = call.json()
     except NotJsonError as error:
         raise RefusedError(400, str(error)) from error
     check_key(call, body.get("apiKey"))
-    if settings.refuse_unknown_fields and (unknown := sorted(body.keys() - known)):
-        raise RefusedError(UNKNOWN_FIELD, f"Not known: {', '.join(unknown)}.")
+    unknown = ", ".join(sorted(body.keys() - known))
+    if unknown and not call.tolerates(f"Ignored, because no field has this name: {unknown}."):
+        raise RefusedError(UNKNOWN_FIELD, f"Not known: {unknown}.")
     return body
 
 
@@ -136,7 +138,7 @@ def _text_field(body: dict[str, Any], name: str) -> str | None:
     return value
 
 
-def _numbers(body: dict[str, Any]) -> list[str]:
+def _numbers(call: Call, body: dict[str, Any]) -> list[str]:
     text = _text_field(body, "phoneNumbers")
     if text is None:
         raise RefusedError("PHONE_NUMBER_REQUIRED", "phoneNumbers is missing.")
@@ -145,7 +147,7 @@ def _numbers(body: dict[str, Any]) -> list[str]:
         raise RefusedError("PHONE_NUMBER_SIZE_ERROR", f"More than {MOST_NUMBERS} numbers.")
     numbers = []
     for place, entry in enumerate(given, start=1):
-        number = to_international(entry.strip())
+        number = call.number(entry)
         if number is None:
             raise RefusedError("DESTINATION_INVALID", f"Number {place} of {len(given)} is not valid.")
         numbers.append(number)
@@ -153,13 +155,14 @@ def _numbers(body: dict[str, Any]) -> list[str]:
 
 
 def _date(call: Call, body: dict[str, Any]) -> float | None:
-    """Return ``scheduledDate`` in Unix seconds; only the form with a blank and with 00 seconds is taken."""
+    """Return ``scheduledDate`` in Unix seconds: a blank between day and hour, and 00 seconds; else it is odd."""
     text = _text_field(body, "scheduledDate")
     if text is None:
         return None
-    shape = re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{1,2}:[0-9]{1,2}:00", text)
-    given = parsed(text, "%Y-%m-%d %H:%M:%S") if shape else None
-    if given is None:
+    given = parsed(text, "%Y-%m-%d %H:%M:%S") or parsed(text, "%Y-%m-%dT%H:%M:%S")
+    if given is None or not (
+        _DATE.fullmatch(text) or call.tolerates("scheduledDate should be YYYY-mm-dd H:m:00.")
+    ):
         raise RefusedError(DATE_UNREADABLE, "scheduledDate must be YYYY-mm-dd H:m:00.")
     date = given.replace(tzinfo=PARIS).timestamp()
     if date < call.world.clock.calendar():
@@ -181,9 +184,15 @@ def _audio(call: Call, token: str) -> dict[str, Any]:
     return audio
 
 
-def _speech_rate(body: dict[str, Any]) -> float:
+def _speech_rate(call: Call, body: dict[str, Any]) -> float:
     """Return ``speechRate``, drawn into 0.5 to 2 as the gateway does, never refused for being outside."""
     rate = body.get("speechRate", 1)
+    if (
+        isinstance(rate, str)
+        and _DECIMAL.fullmatch(rate)
+        and call.tolerates("speechRate should be a number.")
+    ):
+        rate = float(rate.replace(",", "."))
     if isinstance(rate, bool) or not isinstance(rate, int | float):
         raise RefusedError(WRONG_TYPE, "speechRate must be a number.")
     return min(2.0, max(0.5, rate))
@@ -207,6 +216,7 @@ def _id_maker(length: int) -> Any:
 
 def _take(call: Call, campaign: Campaign, date: float | None, id_length: int) -> None:
     world = call.world
+    campaign.warnings = call.record.warnings
     campaign.cost = sum((line.cost for line in campaign.lines), Decimal(0))
     if campaign.cost > world.credit["voicepartner"]:
         raise RefusedError("NOT_CREDIT", "There is not enough credit.")
@@ -236,10 +246,10 @@ def tts_send(call: Call) -> Answer:
     body = read_body(call, _TTS)
     headers = limit(call, "tts/send")
     text, token = _text_field(body, "text"), _text_field(body, "tokenAudio")
-    numbers = _numbers(body)
+    numbers = _numbers(call, body)
     if text is None and token is None:
         raise RefusedError("TOKEN_AUDIO_REQUIRED", "Either text or tokenAudio is needed.")
-    language, rate = _text_field(body, "lang") or "fr", _speech_rate(body)
+    language, rate = _text_field(body, "lang") or "fr", _speech_rate(call, body)
     if not re.fullmatch(r"[a-z]{2}([-_][A-Za-z]{2})?", language):
         raise RefusedError(LANGUAGE, "lang is not a language.")
     duration = _audio(call, token)["duration"] * 1.0 if token else _spoken_seconds(text or "", rate)
@@ -250,9 +260,9 @@ def tts_send(call: Call) -> Answer:
         reference=url, report_url=url, details={"duration": duration, "audio": token, "lang": language, "rate": rate},
     )  # fmt: skip
     if "speed" in body:
-        campaign.warnings.append("speed is ignored; the field is speechRate.")
+        call.record.warn("speed is ignored; the field is speechRate.")
     if token and text:
-        campaign.warnings.append("text is ignored because tokenAudio is given.")
+        call.record.warn("text is ignored because tokenAudio is given.")
     _take(call, campaign, date, 10)
     value = {
         "success": True, "campaignId": campaign.id, "cost": float(campaign.cost), "currency": "EUR",
@@ -268,7 +278,7 @@ def campaign_send(call: Call) -> Answer:
     headers = limit(call, "campaign/send")
     settings = call.world.settings.voicepartner
     token = _text_field(body, "tokenAudio")
-    numbers = _numbers(body)
+    numbers = _numbers(call, body)
     if token is None:
         raise RefusedError("TOKEN_AUDIO_REQUIRED", "tokenAudio is missing.")
     audio = _audio(call, token)
@@ -278,7 +288,7 @@ def campaign_send(call: Call) -> Answer:
     if email is not None and not re.fullmatch(r"[^@\s,]+@[^@\s,]+\.[^@\s,]+", email):
         raise RefusedError(EMAIL, "emailForNotification is not an address.")
     if sender is not None:
-        _check_sender(settings, sender)
+        _check_sender(call, sender)
     url, date = _notify_url(body), _date(call, body)
     price = settings.price_voicemail
     campaign = Campaign(
@@ -294,8 +304,10 @@ def campaign_send(call: Call) -> Answer:
     return Answer(value, headers=headers)
 
 
-def _check_sender(settings: VoicePartner, sender: str) -> None:
-    number = to_international(sender)
+def _check_sender(call: Call, sender: str) -> None:
+    settings, number = call.world.settings.voicepartner, call.number(sender)
+    if number is None and " " in sender and call.tolerates("sender should have no blanks."):
+        number = call.number(sender.replace(" ", ""))
     if number is None or not re.fullmatch(r"\+33[67][0-9]{8}|\+(?!33)[0-9]+", number):
         raise RefusedError("SENDER_INVALID", "sender must be a mobile number.")
     if number not in {to_international(allowed) for allowed in settings.senders}:

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from fastapi import Request
 from fastapi.responses import JSONResponse, Response
 
+from airflow_provider_voicepartner.sandbox.numbers import to_international, with_plus
 from airflow_provider_voicepartner.sandbox.records import RequestRecord
 from airflow_provider_voicepartner.sandbox.world import World
 
@@ -52,13 +53,21 @@ class Call:
         """The query parameters."""
         return self.record.query
 
-    def json(self, *, require_content_type: bool) -> dict[str, Any]:
-        """Return the body.
+    def tolerates(self, oddity: str) -> bool:
+        """Tell whether something odd is let pass: it is remarked and accepted, unless the setting ``strict`` is on.
 
-        :raises NotJsonError: when it is not a JSON object, or not declared as JSON though that is required.
+        :param oddity: what is odd and what the sandbox makes of it, as a sentence.
         """
-        if require_content_type and self.content_type.split(";")[0].strip().lower() != "application/json":
-            raise NotJsonError("Content-Type must be application/json.")
+        if self.world.settings.strict:
+            return False
+        self.record.warn(oddity)
+        return True
+
+    def json(self) -> dict[str, Any]:
+        """Return the body, without the fields that are odd and can be left out: ``null`` and ``""``.
+
+        :raises NotJsonError: when it is not a JSON object, or (strict) is not declared as JSON.
+        """
         try:
             value = json.loads(self.record.body, parse_constant=_refuse_constant)
             if b"\\u" in self.record.body:
@@ -67,7 +76,27 @@ class Call:
             raise NotJsonError("The body is not valid JSON.") from error
         if not isinstance(value, dict):
             raise NotJsonError("The body must be a JSON object.")
-        return value
+        declared = self.content_type.split(";")[0].strip().lower() == "application/json"
+        if not declared and not self.tolerates("The body is JSON, but the Content-Type does not say so."):
+            raise NotJsonError("Content-Type must be application/json.")
+        return self.given(value)
+
+    def given(self, fields: dict[str, Any]) -> dict[str, Any]:
+        """Return fields without those that are ``null`` or ``""``, which vendors' own clients send for "not given"."""
+        empty = sorted(name for name, value in fields.items() if value is None or value == "")
+        if not empty or not self.tolerates(f"Empty, so taken as not given: {', '.join(empty)}."):
+            return fields
+        return {name: value for name, value in fields.items() if name not in empty}
+
+    def number(self, text: object) -> str | None:
+        """Return a phone number in international form, or ``None``; ``336…`` without a plus is odd."""
+        if not isinstance(text, str):
+            return None
+        number = to_international(text.strip())
+        bare = None if number else with_plus(text.strip())
+        if bare and self.tolerates("A number without a plus is taken for an international one."):
+            return bare
+        return number
 
 
 def _refuse_constant(name: str) -> None:

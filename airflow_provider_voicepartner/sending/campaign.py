@@ -13,7 +13,7 @@ from typing import Protocol
 from airflow_provider_voicepartner.exceptions import (
     ConfigurationError,
 )
-from airflow_provider_voicepartner.gateways.model import MAX_RECIPIENTS_PER_BATCH, Message, Recipient
+from airflow_provider_voicepartner.gateways.model import Message, Recipient
 from airflow_provider_voicepartner.sending.campaign_run import CampaignRun
 from airflow_provider_voicepartner.sending.fingerprint import new_reference
 from airflow_provider_voicepartner.sending.lanes import Lanes
@@ -39,12 +39,6 @@ class Batches(Protocol):
 
     def __iter__(self) -> Iterator[Sequence[Recipient]]:
         """Batch by batch, from the first."""
-
-
-def in_batches(recipients: Sequence[Recipient]) -> tuple[tuple[Recipient, ...], ...]:
-    """Cut recipients into batches of at most 500, always in the same way."""
-    step = MAX_RECIPIENTS_PER_BATCH
-    return tuple(tuple(recipients[start : start + step]) for start in range(0, len(recipients), step))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,12 +6,12 @@ import hashlib
 import json
 import secrets
 import struct
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Final
 
-from airflow_provider_voicepartner.gateways.model import Message, Recipient
+from airflow_provider_voicepartner.gateways.model import Message
 from airflow_provider_voicepartner.gateways.wire import Credentials
 
 REFERENCE_LENGTH = 12
@@ -19,8 +19,6 @@ _LETTERS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 # No number is that long, so that neither mark can be taken for one.
 _FIELDS_FOLLOW: Final = b"\xff" * 8
-_TEXT_FOLLOWS: Final = b"\xff" * 7 + b"\xfe"
-_MOST_DIGITS: Final = 18
 
 
 def new_reference() -> str:
@@ -104,30 +102,6 @@ def pack_recipients(numbers: Sequence[int], fields: Sequence[Mapping[str, str]] 
         struct.pack(">Q", number) + (_FIELDS_FOLLOW + _pack_fields(told) if told else b"")
         for number, told in zip(numbers, fields, strict=True)
     )
-
-
-def fingerprint(
-    gateway: str,
-    credentials: Credentials,
-    message: Message,
-    recipients: Iterable[Recipient],
-    send_at: datetime | None,
-) -> str:
-    """
-    Return the fingerprint of a campaign whose recipients are at hand; see :class:`CampaignFingerprint`.
-
-    :param recipients: in the order of sending.
-    :returns: 32 hexadecimal digits.
-    """
-    whole = CampaignFingerprint(gateway, credentials, message, send_at)
-    for recipient in recipients:
-        digits = recipient.phone_number.removeprefix("+")
-        known = digits.isascii() and digits.isdigit() and f"+{digits}" == recipient.phone_number
-        if known and digits[0] != "0" and len(digits) <= _MOST_DIGITS:
-            whole.feed(pack_recipients([int(digits)], [recipient.fields]))
-        else:  # No E.164: only by somebody who makes recipients by hand.
-            whole.feed(_TEXT_FOLLOWS + _line([recipient.phone_number, _plain(recipient.fields)]))
-    return whole.hexdigest()
 
 
 def _pack_fields(told: Mapping[str, str]) -> bytes:

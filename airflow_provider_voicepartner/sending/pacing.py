@@ -220,24 +220,6 @@ class Pacer:
         """Return the seconds from now until a reservation's moment; 0 where it has come."""
         return max(0.0, reservation.opens - self._store.local_clock())
 
-    def take(
-        self,
-        name: str,
-        windows: Sequence[Window],
-        *,
-        max_delay: float | None = None,
-        sleep: Callable[[float], object] = time.sleep,
-    ) -> Reservation:
-        """
-        Reserve, sleep and confirm, until the request may leave.
-
-        :param max_delay: seconds; limits each wait that is asked for.
-        :param sleep: waits; a ``threading.Event().wait`` can be woken. What it raises gives the reservation back.
-        :raises TooLongError: nothing was reserved.
-        """
-        reservation = self.reserve(name, windows, max_delay=max_delay)
-        return self.come_to_it(reservation, windows, max_delay=max_delay, sleep=sleep)
-
     def come_to_it(
         self,
         reservation: Reservation,

@@ -269,10 +269,14 @@ class FileSource:
 
     def _hidden(self, error: Exception) -> Exception:
         """Return a storage's own error, but for its text where that may quote a URI which holds secrets."""
-        if isinstance(error, InvalidArgumentError) or shown_path(self.name) == self.name:
-            raise error
-        from airflow_provider_voicepartner.exceptions import RetryableNotSentError
+        from airflow_provider_voicepartner.exceptions import RetryableNotSentError, ends_retries
 
+        if (
+            isinstance(error, InvalidArgumentError)
+            or ends_retries(error)
+            or shown_path(self.name) == self.name
+        ):
+            raise error
         return RetryableNotSentError(
             f"{self.argument}: {self.label} could not be read ({type(error).__name__}); what was sent before, if "
             "anything, is recorded"

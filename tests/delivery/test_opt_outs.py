@@ -14,6 +14,7 @@ from airflow_provider_voicepartner.delivery.store import Arrival, CampaignKey, D
 from airflow_provider_voicepartner.gateways.model import DeliveryReport, OptOut
 from airflow_provider_voicepartner.gateways.status import DeliveryStatus
 from airflow_provider_voicepartner.store.engine import open_store
+from tests.support.deliveries import events
 from tests.support.receiver import RunningReceiver
 
 ANNA, BEN = "+33612345678", "+33612345679"
@@ -44,7 +45,7 @@ def report(*, key: CampaignKey | None = KEY, received_at: float = 2.0, **more: A
 
 
 def texts(delivery: DeliveryStore) -> list[str]:
-    return sorted(event.text for event in delivery.events(since=0, kinds=["opt_out"]))
+    return sorted(event.text for event in events(delivery) if event.kind == "opt_out")
 
 
 @pytest.mark.parametrize("at_once", [True, False])
@@ -59,9 +60,9 @@ def test_in_any_order_a_report_adds_nothing_to_what_the_person_wrote(
 
 def test_an_event_that_was_told_keeps_its_place_and_gets_the_words(delivery: DeliveryStore) -> None:
     delivery.write([report(at=NOON)])
-    (before,) = delivery.events(since=0)
+    (before,) = events(delivery)
     delivery.write([stop(at=NOON.add(seconds=7))])
-    (after,) = delivery.events(since=0)
+    (after,) = events(delivery)
     assert (before.text, after.text, after.at) == ("", "STOP", NOON.add(seconds=7))
     assert (after.id, after.seq) == (before.id, before.seq)
 

@@ -20,6 +20,7 @@ from airflow_provider_voicepartner.hooks.octopush import OctopushHook
 from airflow_provider_voicepartner.hooks.smspartner import SmsPartnerHook
 from airflow_provider_voicepartner.hooks.voicepartner import VoicePartnerHook
 from airflow_provider_voicepartner.sandbox.outcomes import Rule
+from tests.support.deliveries import counts
 from tests.support.receiver import SECRET, RunningReceiver
 
 PEOPLE = [f"+336000{place:05d}" for place in range(60)]
@@ -117,7 +118,7 @@ def test_the_store_knows_what_the_sandbox_knows(
     assert len(set(statuses.values())) > 1
     assert ("pending" in statuses.values()) == (loss > 0)  # silence is no success
     key = of_gateway_id(gateway, campaign.id) if gateway == "octopush" else of_reference(gateway, REFERENCE)
-    counted = DeliveryStore(configured.store).counts([key])[key]
+    counted = counts(DeliveryStore(configured.store), [key])[key]
     assert {status.value: count for status, count in counted.items()} == Counter(known.values())
     assert {call["status"] for call in sandbox.world.deliveries} == {200}
     assert not any(call["flags"] for call in sandbox.world.deliveries)

@@ -23,6 +23,7 @@ from airflow_provider_voicepartner.delivery.store import (
 from airflow_provider_voicepartner.gateways.model import DeliveryReport, Reply
 from airflow_provider_voicepartner.gateways.status import DeliveryStatus
 from airflow_provider_voicepartner.store.engine import Store, open_store
+from tests.support.deliveries import events as stored_events
 
 PROJECT = Path(__file__).resolve().parents[2]
 COMMITS = 50
@@ -94,7 +95,7 @@ class Follower:
         assert changes.seq >= self._seq
         self._seq = changes.seq
         self.campaigns |= changes.campaigns
-        events = self._delivery.events(since=self.seen[-1].id if self.seen else 0, limit=5)
+        events = stored_events(self._delivery, since=self.seen[-1].id if self.seen else 0)[:5]
         self.seen += events
         return bool(events)
 

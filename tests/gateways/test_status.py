@@ -18,9 +18,8 @@ def words(caplog):
     )
 
 
-def test_only_pending_is_not_final_and_only_delivered_is_success():
+def test_only_pending_is_not_final():
     assert [status for status in DeliveryStatus if not status.is_terminal] == [DeliveryStatus.PENDING]
-    assert [status for status in DeliveryStatus if status.is_success] == [DeliveryStatus.DELIVERED]
 
 
 def test_statuses_are_their_words():

@@ -92,6 +92,19 @@ def test_a_number_that_is_not_allowed_is_named_where_it_can_only_be_that_one(cou
         ({"error": [{"code": "NOT_CREDIT", "message": "Pas de crédit"}]}, "NOT_CREDIT", "Pas de crédit"),
         ({"errors": [{"code": "NOT_CREDIT", "message": "Pas de crédit"}]}, "NOT_CREDIT", "Pas de crédit"),
         ({"code": 400, "errors": [{"code": "NOT_CREDIT"}]}, "NOT_CREDIT", None),
+        ({"errors": ["NOT_CREDIT"]}, "NOT_CREDIT", "NOT_CREDIT"),
+        ({"error": ["NOT_CREDIT"]}, "NOT_CREDIT", "NOT_CREDIT"),
+        ({"message": ["NOT_CREDIT"]}, "NOT_CREDIT", "NOT_CREDIT"),
+        ({"code": ["NOT_CREDIT"]}, "NOT_CREDIT", "NOT_CREDIT"),
+        ({"errors": [["NOT_CREDIT"]]}, "NOT_CREDIT", "NOT_CREDIT"),
+        ({"errors": [{"codes": ["NOT_CREDIT"]}]}, "NOT_CREDIT", "codes; NOT_CREDIT"),
+        ({"errors": {"NOT_CREDIT": "Pas de crédit"}}, "NOT_CREDIT", "NOT_CREDIT; Pas de crédit"),
+        ({"errors": {"account": ["NOT_CREDIT"]}}, "NOT_CREDIT", "account; NOT_CREDIT"),
+        ({"code": 400, "errors": ["Refusé", "NOT_CREDIT"]}, "NOT_CREDIT", "Refusé; NOT_CREDIT"),
+        ({"errors": ["BRAND_NEW"]}, "BRAND_NEW", "BRAND_NEW"),
+        ({"errors": ["Pas de crédit"]}, None, "Pas de crédit"),
+        ({"errors": {"text": ["trop long"]}, "code": 12}, "12", "text; trop long"),
+        ({"errors": {"DESTINATION_INVALID": False, "x": "Non"}}, None, "x; Non"),
         ({"code": "BRAND_NEW", "error": "NOT_CREDIT"}, "NOT_CREDIT", "NOT_CREDIT"),
         ({"code": "BRAND_NEW", "message": "Non"}, "BRAND_NEW", "Non"),
         ({"message": "Non", "error": {"message": "Pas de crédit"}}, None, "Non"),
@@ -102,3 +115,21 @@ def test_a_reason_is_found_wherever_it_stands(data: Any, code: str | None, words
     assert (error.code, error.status) == (code, 400)
     said = f"the gateway said {words!r}" if words else "the account has too little credit (code"
     assert said in str(error)
+
+
+@pytest.mark.parametrize("data", [{"errors": ["NOT_CREDIT"]}, {"errors": {"NOT_CREDIT": "Pas de crédit"}}])
+@pytest.mark.parametrize("status", [200, 400])
+def test_a_reason_in_a_list_keeps_its_kind(data: Any, status: int) -> None:
+    assert refusal({"success": False, **data}, status).kind is ErrorKind.CREDIT
+
+
+def test_a_list_of_reasons_is_scrubbed_and_cut() -> None:
+    error = refusal(
+        {"success": False, "errors": ["+33612345678 est refusé", *("x" * 90 for _ in range(200))]}, 400
+    )
+    assert "612345678" not in str(error)
+    assert len(str(error)) < 400
+    deep: Any = "NOT_CREDIT"
+    for _ in range(50):
+        deep = [deep]
+    assert refusal({"success": False, "errors": deep}, 400).code is None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import html
 import json
+import time
+import unicodedata
 from urllib.parse import quote, quote_plus
 
 import pytest
@@ -72,6 +74,69 @@ SECRETS = ["s3cret key/+é", 'say "hi" & <go>', "a\nb\tc", "ключ"]
 )
 def test_secrets_are_taken_out_in_every_spelling(secret, spell):
     assert scrub(f"<{spell(secret)}>", [secret]) == "<***>"
+
+
+TEXT_SENT = 'Bonjour Zoé, votre "rendez-vous" est à 14 h. 50 % de rabais + cadeau'
+
+
+def _in_json(text: str) -> str:
+    return json.dumps(text)
+
+
+@pytest.mark.parametrize(
+    "disguise",
+    [
+        str.upper,
+        str.title,
+        str.swapcase,
+        lambda text: _in_json(text).upper(),
+        lambda text: _in_json(_in_json({"echo": text})),
+        lambda text: _in_json(_in_json(_in_json([text]))),
+        lambda text: quote(_in_json(text)),
+        lambda text: quote(quote(text, safe=""), safe=""),
+        lambda text: quote_plus(text).lower(),
+        lambda text: quote_plus(text.upper()),
+        lambda text: _in_json(quote(text)),
+        lambda text: html.escape(_in_json(text)),
+        lambda text: html.escape(html.escape(text)),
+        lambda text: "".join(f"&#{ord(character)};" for character in text),
+        lambda text: "".join(f"&#x{ord(character):x};" for character in text),
+        lambda text: "".join(f"%{byte:02x}" for byte in text.encode()),
+        lambda text: "".join(f"\\u{ord(character):04X}" for character in text),
+        lambda text: text.replace(" ", "\n  "),
+        lambda text: text.replace("é", "e").replace("à", "a"),
+        lambda text: unicodedata.normalize("NFD", text),
+        lambda text: text.replace('"', "").replace("%", ""),
+        lambda text: text.replace(" ", "_"),
+    ],
+)
+@pytest.mark.parametrize("around", ["{}", "error: <{}> at line 4", '{{"message": "{}"}}'])
+def test_a_text_that_a_gateway_echoes_in_disguise_is_not_shown(disguise, around):
+    shown = scrub(around.format(disguise(TEXT_SENT)), [TEXT_SENT])
+    for word in ("bonjour", "rendez", "cadeau", "zo"):
+        assert word not in shown.casefold()
+
+
+def test_words_beside_a_disguised_text_stay():
+    assert scrub(f"refused: {TEXT_SENT.upper()} is too long", [TEXT_SENT]) == "refused: *** is too long"
+
+
+@pytest.mark.parametrize("secret", ["planted-key-4711", "pl+nt/ed=key&x%41"])
+def test_a_key_in_capitals_is_not_shown(secret):
+    assert secret.upper() not in scrub(f"no such key: {secret.upper()}", [secret])
+
+
+def test_what_only_shares_words_with_a_text_is_shown():
+    said = "Ce numéro n'est pas valide; le rendez-vous est à 15 h"
+    assert scrub(said, [TEXT_SENT]) == said
+
+
+def test_a_long_answer_and_many_texts_are_scrubbed_in_time():
+    texts = [f"{TEXT_SENT} numéro {number}" for number in range(500)]
+    page = "x y\\n%20 " * 20_000 + quote(texts[-1].upper())
+    started = time.monotonic()
+    assert "cadeau" not in scrub(page, texts).casefold()
+    assert time.monotonic() - started < 10
 
 
 def test_a_secret_within_another_leaves_nothing_of_the_longer():

@@ -449,7 +449,7 @@ def test_a_bad_connection_says_what_is_wrong_at_once_and_shows_nothing(
 def test_a_connection_that_is_not_there_is_told(conn_type: str) -> None:
     good, message = hook_class(conn_type)("no_such_connection").test_connection()
     assert not good
-    assert message == "failed with AirflowNotFoundException"
+    assert "'no_such_connection'" in message
 
 
 @each_hook
@@ -542,3 +542,23 @@ def test_the_facts_of_an_error_survive_too() -> None:
     )
     assert NUMBER not in repr(rejected)
     assert NUMBER not in repr(problem)
+
+
+@each_hook
+def test_a_wrong_key_names_the_connection(conn_type: str, sandbox: Any, set_connection: Any) -> None:
+    set_connection(conn_type, "mine", host=sandbox.gateway_url(conn_type), password="another-key")
+    with pytest.raises(RejectedError, match="Look at connection 'mine' and its account") as caught:
+        hook_class(conn_type)("mine").get_balance()
+    assert caught.value.kind is ErrorKind.CONFIGURATION
+    assert "another-key" not in str(caught.value)
+
+
+@each_hook
+def test_a_base_url_without_a_path_is_named_where_nothing_is_there(
+    conn_type: str, sandbox: Any, set_connection: Any
+) -> None:
+    set_connection(conn_type, "mine", host=sandbox.url)
+    with pytest.raises(
+        RejectedError, match=r"The host of connection 'mine' has no path; a base URL ends .* with /v1"
+    ):
+        hook_class(conn_type)("mine").get_balance()

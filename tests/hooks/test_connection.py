@@ -391,3 +391,22 @@ def test_a_hook_refuses_another_gateways_connection(
     assert f"connection 'other' has the type {other!r}" in message
     assert f"{hook.__name__} needs one of type {hook.conn_type!r}" in message
     assert "planted" not in message
+
+
+OWN = {
+    "https://api.smspartner.fr/v1": ("https://api.smspartner.fr", "api.smspartner.fr/", "https://api.smspartner.fr/v1/"),
+    "https://api.octopush.com/v1/public": ("https://api.octopush.com", "https://api.octopush.com/v1",
+                                           "api.octopush.com/v1/public"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("own", "written"), [(own, text) for own, texts in OWN.items() for text in texts])
+def test_the_gateways_own_address_without_its_version_path_is_completed(own: str, written: str) -> None:
+    assert read_base_url(connection(host=written), own) == own
+
+
+@pytest.mark.parametrize(
+    "written", ["https://api.smspartner.fr/v2", "https://api.smspartner.fr/v", "https://proxy.example.org"]
+)
+def test_another_address_is_left_as_it_is(written: str) -> None:
+    assert read_base_url(connection(host=written), "https://api.smspartner.fr/v1") == written

@@ -8,6 +8,7 @@ import logging
 import socket
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from airflow_provider_voicepartner.exceptions import VoicePartnerProviderError
 from airflow_provider_voicepartner.gateways.model import Recipient
 from airflow_provider_voicepartner.gateways.wire import ApiRequest
 from airflow_provider_voicepartner.hooks.registry import HOOKS, hook_class
+from tests.support.frames import PACKAGE
 from tests.support.leaks import Net, leaks, listening, spellings
 from tests.support.sends import NUMBER, SENDS, TEXT
 from tests.support.servers import (
@@ -173,6 +175,7 @@ def assert_nothing_shows(net: Net, key: str, login: str) -> None:
     text = net.text()
     assert leaks(text, (key, login, TEXT)) == set()
     assert [form for form in NUMBER_IN_ANY_FORM if form in text] == []
+    assert leaks(net.variables(), (key, login)) == set()  # numbers and texts are the caller's arguments
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
@@ -296,3 +299,38 @@ def test_the_net_holds(capfd: pytest.CaptureFixture[str]) -> None:
         except VoicePartnerProviderError as error:
             net.add_error(error)
     assert leaks(net.text(), [key])
+
+
+def _closing_over(value: object) -> Callable[[], object]:
+    return lambda: value
+
+
+def test_the_net_looks_into_frames(capfd: pytest.CaptureFixture[str]) -> None:
+    """Would it notice an object of ours that shows a key, in a frame of an error behind the one that is raised?"""
+    key = KEYS[0]
+
+    class Careless:
+        def __repr__(self) -> str:
+            return f"Careless({key})"
+
+    Careless.__module__ = f"{PACKAGE}.hooks"
+
+    def fail(held: object) -> None:
+        raise ValueError("clean")
+
+    for held in (
+        Careless(),
+        [Careless()],
+        {"a": (Careless(),)},
+        partial(print, Careless()),
+        _closing_over(Careless()),
+    ):
+        with listening(capfd) as net:
+            try:
+                try:
+                    fail(held)
+                except ValueError:
+                    raise VoicePartnerProviderError("clean")  # noqa: B904 - the chain is what is tested
+            except VoicePartnerProviderError as error:
+                net.add_error(error)
+        assert leaks(net.text(), [key]), held

@@ -9,11 +9,17 @@ import pendulum
 import pytest
 from airflow.providers.common.compat.sdk import ObjectStoragePath
 
-from airflow_provider_voicepartner.exceptions import ConfigurationError
+from airflow_provider_voicepartner.exceptions import ConfigurationError, ends_retries
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.model import DeliveryReport
 from airflow_provider_voicepartner.gateways.status import DeliveryStatus
-from airflow_provider_voicepartner.hooks.storage import file_source, is_file, write_delivery_reports, writing
+from airflow_provider_voicepartner.hooks.storage import (
+    check_report_path,
+    file_source,
+    is_file,
+    write_delivery_reports,
+    writing,
+)
 
 PEOPLE = [{"phone_number": "+33612345678", "name": "Zoé"}, {"phone_number": "0612345679", "name": "Ali"}]
 
@@ -170,3 +176,23 @@ def test_a_file_is_replaced_and_written_in_utf_8(tmp_path: Path) -> None:
     write(tmp_path / "x.csv", "a much longer text than the next one\n")
     write(tmp_path / "x.csv", "Zoé\r\n")
     assert (tmp_path / "x.csv").read_bytes() == "Zoé\r\n".encode()
+
+
+@pytest.mark.parametrize("scheme", ["s3", "hdfs", "no-such-storage"])
+def test_a_storage_whose_package_is_missing_is_not_retried(scheme: str) -> None:
+    path = f"{scheme}://user:secret@bucket/people.csv?sig=secret"
+    for use in (
+        lambda: read_rows(path),
+        lambda: file_source(path, column="phone_number", header=None).version(),
+        lambda: writing(path).__enter__(),
+        lambda: check_report_path(path),
+        lambda: write_delivery_reports(path, []),
+    ):
+        with pytest.raises(
+            (ConfigurationError, InvalidArgumentError), match="cannot be opened here"
+        ) as caught:
+            use()
+        assert ends_retries(caught.value) or isinstance(caught.value, InvalidArgumentError)
+        assert "install that storage's provider" in str(caught.value)
+        assert "secret" not in str(caught.value)
+        assert caught.value.__context__ is None

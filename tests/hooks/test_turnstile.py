@@ -21,6 +21,7 @@ from airflow_provider_voicepartner.exceptions import (
 )
 from airflow_provider_voicepartner.gateways.model import Recipient, Voicemail
 from airflow_provider_voicepartner.gateways.wire import ApiRequest, ApiResponse
+from airflow_provider_voicepartner.hooks.registry import hook_class
 from airflow_provider_voicepartner.hooks.smspartner import SmsPartnerHook
 from airflow_provider_voicepartner.hooks.turnstile import (
     DEFAULT_PENALTY,
@@ -631,3 +632,24 @@ class TestReads:
         assert sum(sandbox.world.tallies["voicepartner"].numbers.values()) == 7
         assert paths["send"] == 8
         assert sum("/me" in request.path for request in sandbox.world.requests) == 5
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "said"),
+    [
+        ("bulk-status", "smspartner bulk-status: not asked yet; next slot in 600 s"),
+        ("me", "smspartner me: not asked yet; next slot in 600 s"),
+        ("send", "smspartner send: the rate limit: the next turn is 600 s away; nothing was sent"),
+        ("bulk-send", "smspartner bulk-send: the rate limit: the next turn is 600 s away; nothing was sent"),
+    ],
+)
+def test_what_must_wait_says_of_a_read_when_it_is_asked(
+    endpoint: str, said: str, shop: Shop, set_connection: Any
+) -> None:
+    set_connection("smspartner", extra={"rate_limits": {endpoint: "1/600"}})
+    gate = shop.turnstile(hook_class("smspartner")()).waiting(shop.time.sleep, 5)
+    gate.pass_through(endpoint, None)
+    with pytest.raises(RetryableNotSentError) as caught:
+        gate.pass_through(endpoint, None)
+    assert str(caught.value) == said
+    assert caught.value.retry_after == pytest.approx(600, abs=1)

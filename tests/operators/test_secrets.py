@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -13,14 +14,16 @@ from airflow.providers.common.compat.sdk import TaskDeferred
 from sqlalchemy import text
 
 from airflow_provider_voicepartner.operators.base import SendingOperator
+from airflow_provider_voicepartner.operators.campaign import CancelCampaignOperator
 from airflow_provider_voicepartner.operators.sms import SendSmsOperator
 from airflow_provider_voicepartner.operators.voice import TtsCallOperator, VoicemailDropOperator
+from airflow_provider_voicepartner.sensors.campaign import CampaignCompletionSensor
 from airflow_provider_voicepartner.store.engine import open_store
 from tests.conftest import KEYS, LOGIN
 from tests.operators.conftest import HookClock
 from tests.support.gateways import fault, sent
 from tests.support.leaks import leaks, listening
-from tests.support.tasks import FakeStore, TaskRun
+from tests.support.tasks import FakeStore, TaskRun, context
 
 ANNA, BEN = "+33612345678", "+33612345679"
 NAME, TEXT, TOKEN = "Zoé-plantée", "Le texte planté de", "planted1"
@@ -118,6 +121,40 @@ def test_no_trace_of_a_campaign_holds_a_number_a_text_or_a_key(
     )
     assert gateway in shown
     assert not leaks(shown, SECRETS)
+    assert not leaks(net.variables(), [*KEYS.values(), LOGIN])
     # In the file text is UTF-8.
     assert not any(secret.encode() in files for secret in SECRETS)
     assert max(sent(sandbox, gateway).values(), default=1) == 1
+
+
+LATER_TROUBLES = ("none", "drop_after", "500", "html", "truncated_json", "wrong_json", "429", "wrong key")
+
+
+@pytest.mark.parametrize("trouble", LATER_TROUBLES)
+@pytest.mark.parametrize("way", WAYS)
+def test_no_error_of_a_cancel_or_of_a_sensor_holds_a_number_a_text_or_a_key(
+    sandbox: Any, capfd: pytest.CaptureFixture[str], no_backoff: None, way: str, trouble: str
+) -> None:
+    gateway, operator, arguments = WAYS[way]
+    conn_id = f"{gateway}_default"
+    sandbox.world.audios[TOKEN] = sandbox.world.audios["a1b2c3d4"]
+    given = {"task_id": "t", "to": [ANNA, BEN], "conn_id": conn_id, **arguments}
+    report = operator(**given, send_at=datetime.now(UTC) + timedelta(hours=2)).execute(context(FakeStore()))
+    if trouble == "wrong key":
+        getattr(sandbox.world.settings, gateway).api_key = "another"
+    elif trouble != "none":
+        fault(sandbox, trouble, times=None)
+    errors = []
+    with listening(capfd) as net:
+        for later in (
+            CancelCampaignOperator(task_id="cancel", campaign=report, conn_id=conn_id).execute,
+            CampaignCompletionSensor(task_id="wait", campaign=report, conn_id=conn_id).poke,
+        ):
+            try:
+                net.add(later(context()))
+            except Exception as error:
+                errors.append(error)
+                net.add_error(error)
+    assert errors or trouble != "wrong key"
+    assert not leaks(net.text(), SECRETS)
+    assert not leaks(net.variables(), [*KEYS.values(), LOGIN])

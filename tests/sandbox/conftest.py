@@ -1,4 +1,4 @@
-"""One sandbox for the whole folder, standing still until a test moves its clock, and emptied before each test."""
+"""One strict sandbox for the whole folder, standing still until a test moves its clock, emptied before each test."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class Api:
 
 @pytest.fixture(scope="session")
 def _server() -> Iterator[Sandbox]:
-    with running_sandbox(speed=0, seed=1) as sandbox:
+    with running_sandbox(speed=0, seed=1, settings={"strict": True}) as sandbox:
         yield sandbox
 
 

@@ -111,11 +111,6 @@ def test_credentials_come_before_the_body(api: Api) -> None:
     }
 
 
-def test_lenient_ignores_unknown_keys(api: Api) -> None:
-    api.settings(octopush={"lenient": True})
-    assert api.octopush_call(type="vocal_sms").status_code == 201
-
-
 def test_the_old_path_is_gone(api: Api) -> None:
     answer = api.octopush("POST", "/vocal-campaign/send", json={})
     assert (answer.status_code, answer.json()["code"]) == (404, 404)

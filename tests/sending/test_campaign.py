@@ -18,10 +18,10 @@ from airflow_provider_voicepartner.exceptions import (
     RetryableNotSentError,
     SendOutcomeUnknownError,
 )
-from airflow_provider_voicepartner.gateways.model import SmsMessage
+from airflow_provider_voicepartner.gateways.model import MAX_RECIPIENTS_PER_BATCH, SmsMessage
 from airflow_provider_voicepartner.hooks.octopush import OctopushHook
 from airflow_provider_voicepartner.hooks.smspartner import SmsPartnerHook
-from airflow_provider_voicepartner.sending.campaign import Campaign, CampaignSender, in_batches
+from airflow_provider_voicepartner.sending.campaign import Campaign, CampaignSender
 from airflow_provider_voicepartner.sending.records import Phase
 from airflow_provider_voicepartner.sending.store_memory import StoreMemory, TaskInstanceKey
 from airflow_provider_voicepartner.sending.task_state import attempt_key
@@ -63,10 +63,9 @@ def test_a_batch_is_claimed_before_its_request_leaves_and_recorded_after_the_ans
 
 
 def test_recipients_travel_in_batches_of_at_most_500_each_with_a_reference_of_its_own() -> None:
-    assert [len(batch) for batch in in_batches(people(1203))] == [500, 500, 203]
-    assert in_batches(people(1203)) == in_batches(list(people(1203)))
-    messenger = FakeMessenger()
-    everybody = of_batches(in_batches(people(1203)), max_in_flight=4)
+    messenger, most = FakeMessenger(), MAX_RECIPIENTS_PER_BATCH
+    cut = tuple(people(min(most, 1203 - start), start) for start in range(0, 1203, most))
+    everybody = of_batches(cut, max_in_flight=4)
     records = attempt(messenger, FakeStore(), everybody)
     assert [record.size for record in records] == [500, 500, 203]
     assert len({record.reference for record in records}) == 3

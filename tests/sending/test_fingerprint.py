@@ -20,7 +20,8 @@ from airflow_provider_voicepartner.gateways.model import (
     VoiceMessage,
 )
 from airflow_provider_voicepartner.gateways.wire import Credentials
-from airflow_provider_voicepartner.sending.fingerprint import REFERENCE_LENGTH, fingerprint, new_reference
+from airflow_provider_voicepartner.sending.fingerprint import REFERENCE_LENGTH, new_reference
+from tests.support.fingerprints import fingerprint
 from tests.support.tasks import CALM
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -84,7 +85,9 @@ MESSAGES: st.SearchStrategy[Message] = st.builds(
 )
 PEOPLE = st.lists(
     st.builds(
-        Recipient, st.text(max_size=5), st.dictionaries(st.text(max_size=3), st.text(max_size=3), max_size=2)
+        Recipient,
+        st.from_regex(r"\+[1-9][0-9]{0,16}", fullmatch=True),
+        st.dictionaries(st.text(max_size=3), st.text(max_size=3), max_size=2),
     ),
     max_size=3,
 )

@@ -161,4 +161,14 @@ def test_one_that_hangs_is_left_behind() -> None:
 
 @pytest.mark.parametrize("seconds", [0.0, -1.0])
 def test_no_time_is_no_wait(seconds: float) -> None:
-    Lanes().wait(seconds)
+    ended: list[str] = []
+
+    def wait() -> None:
+        Lanes().wait(seconds)
+        ended.append("without an error")
+
+    waiting = threading.Thread(target=wait, daemon=True)
+    waiting.start()
+    waiting.join(5)
+    assert not waiting.is_alive()
+    assert ended == ["without an error"]

@@ -6,7 +6,7 @@ import dataclasses
 import itertools
 import json
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +53,13 @@ class Clock:
     def sleep(self, seconds: float) -> None:
         assert seconds > 0
         self.now += seconds
+
+
+def take(
+    pacer: Pacer, name: str, windows: Sequence[Window], *, sleep: Callable[[float], object]
+) -> Reservation:
+    """Reserve and come to it, as a turnstile does."""
+    return pacer.come_to_it(pacer.reserve(name, windows), windows, sleep=sleep)
 
 
 @pytest.fixture
@@ -227,7 +234,7 @@ def test_what_never_left_can_be_given_back(pacer: Pacer, store: Store) -> None:
 def test_take_sleeps_until_it_may_leave(pacer: Pacer, clock: Clock) -> None:
     left = []
     for _ in range(3):
-        pacer.take(NAME, [Window(1, 10)], sleep=clock.sleep)
+        take(pacer, NAME, [Window(1, 10)], sleep=clock.sleep)
         left.append(round(clock.now - START, 3))
     assert left == [0, 10.1, 20.2]
 
@@ -238,7 +245,7 @@ def test_an_interrupted_wait_gives_its_place_back(pacer: Pacer, store: Store) ->
 
     pacer.reserve(NAME, [Window(1, 10)])
     with pytest.raises(KeyboardInterrupt):
-        pacer.take(NAME, [Window(1, 10)], sleep=interrupted)
+        take(pacer, NAME, [Window(1, 10)], sleep=interrupted)
     assert count_slots(store) == 1
 
 
@@ -390,7 +397,7 @@ def test_however_long_a_store_takes_requests_leave_in_their_moment(
     left: list[float] = []
     for pacer in itertools.islice(itertools.cycle(pacers), 12):
         store.waits = [lock, lock / 2, lock / 3, lock]
-        reserved = pacer.take(NAME, windows, sleep=clock.sleep)
+        reserved = take(pacer, NAME, windows, sleep=clock.sleep)
         assert pacer.is_open(reserved)
         left.append(clock.now)
     for window in windows:
@@ -403,10 +410,10 @@ def test_a_store_that_is_known_to_be_slow_is_asked_sooner_and_gives_later_places
     store = SlowStore(clock, commits=[0.4])
     pacer = Pacer(store)  # type: ignore[arg-type]
     assert pacer.ahead == AHEAD
-    pacer.take(NAME, [Window(1, 10)], sleep=clock.sleep)
+    take(pacer, NAME, [Window(1, 10)], sleep=clock.sleep)
     assert pacer.ahead == pytest.approx(0.5)
     store.writes = 0
-    pacer.take(NAME, [Window(1, 10)], sleep=clock.sleep)
+    take(pacer, NAME, [Window(1, 10)], sleep=clock.sleep)
     assert store.writes == 2
     clock.now += 60
     before = clock.now
@@ -638,7 +645,7 @@ def test_the_log_stays_short_and_the_windows_are_kept_while_it_is_pruned(clock: 
     pacer.reserve("a name that nobody uses again", [Window(1, 1)])
     left, longest, windows = [], 0, [Window(2, 10), Window(100, 900)]
     for number in range(4000):
-        reservation = pacer.take(NAME, windows, sleep=clock.sleep)
+        reservation = take(pacer, NAME, windows, sleep=clock.sleep)
         left.append(reservation.at)
         if number % 100 == 0:
             longest = max(longest, count_slots(store))

@@ -23,10 +23,11 @@ from airflow_provider_voicepartner.exceptions import ConfigurationError, Invalid
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.model import Recipient, SmsMessage
 from airflow_provider_voicepartner.gateways.wire import Credentials
-from airflow_provider_voicepartner.sending.fingerprint import CampaignFingerprint, fingerprint
+from airflow_provider_voicepartner.sending.fingerprint import CampaignFingerprint
 from airflow_provider_voicepartner.sending.planning import CampaignPlan, plan_campaign
 from airflow_provider_voicepartner.sending.recipients import plan_recipients
 from airflow_provider_voicepartner.sending.source import FileSource, ListSource
+from tests.support.fingerprints import fingerprint
 
 PROJECT = Path(__file__).resolve().parents[2]
 A, B, C = "+33612345678", "+33612345679", "+33756781234"

@@ -61,7 +61,7 @@ class Sandbox:
         self.url = url
         self._session = requests.Session()
         self._session.trust_env = False
-        self.patch("settings", {"voicepartner": {"rate_limits": False}})
+        self.patch("settings", {"strict": True, "voicepartner": {"rate_limits": False}})
 
     def _ask(self, method: str, path: str, data: Any = None) -> Any:
         answer = self._session.request(method, f"{self.url}/_sandbox/{path}", json=data, timeout=30)

@@ -14,12 +14,15 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
+from tests.support.frames import all_variables, shown_by_frames
+
 
 class Net:
     """Keeps what was logged at any level, warned, printed, raised and returned."""
 
     def __init__(self) -> None:
         self.stream = io.StringIO()
+        self._variables = io.StringIO()
 
     def add(self, *shown: object) -> None:
         """Keep values as a user might come to see them."""
@@ -27,7 +30,7 @@ class Net:
             self.stream.write(f"\n{value!s}\n{value!r}\n")
 
     def add_error(self, error: BaseException) -> None:
-        """Keep all of an exception: texts, arguments, attributes, and the tracebacks of the whole chain."""
+        """Keep all of an exception: texts, arguments, attributes, tracebacks and variables of the whole chain."""
         queue: list[BaseException | None] = [error]
         seen: set[int] = set()
         while queue:
@@ -38,12 +41,18 @@ class Net:
             self.add(found, found.args, vars(found), *getattr(found, "__notes__", ()))
             queue += [found.__cause__, found.__context__]
         self.stream.write("".join(traceback.format_exception(error)))
+        self.stream.writelines(f"{place} = {shown}" for place, shown in shown_by_frames(error).items())
+        self._variables.writelines(all_variables(error))
         # As an alert's callback would log it.
         logging.getLogger("somebody.elses").error("could not be sent: %s %r", error, error, exc_info=error)
 
     def text(self) -> str:
         """Return everything that was caught."""
         return self.stream.getvalue()
+
+    def variables(self) -> str:
+        """Return every variable of our own functions, and of what called them, in the frames of all errors."""
+        return self._variables.getvalue()
 
 
 def spellings(secret: str) -> set[str]:

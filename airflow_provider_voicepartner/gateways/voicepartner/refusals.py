@@ -2,13 +2,14 @@
 Telling Voice Partner's yes from its no.
 
 The vendor documents no error body. A failure is an HTTP status other than 2xx, or a ``success`` that is not true. The
-code is looked for in ``code``, ``error`` and ``errors``, the words in ``message`` and ``error``.
+code is looked for in ``code``, ``error``, ``errors`` and ``message``, in lists and objects too; so are the words.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from airflow_provider_voicepartner.gateways.contradictions import read_opaque_id
@@ -30,6 +31,11 @@ from airflow_provider_voicepartner.gateways.wire import ApiResponse
 _LIKE_A_STATUS = re.compile(r"[1-5][0-9]{2}")
 _SUCCESS_CODES = (None, "0", "200")
 _SUCCESS_CODE = re.compile(r"2[0-9]{2}")
+
+_LIKE_A_NAME = re.compile(r"[A-Z][A-Z0-9_]{2,39}")
+_REASON_KEYS = ("code", "error", "errors", "message")
+_DEEPEST_REASON = 4
+_MOST_REASONS = 50
 
 CAMPAIGN_KEYS = ("campaignId", "campaign_id")
 _NO_CODES = Codes.of({})
@@ -114,13 +120,39 @@ def _refused_recipient(
 def _find_reason(
     data: Mapping[str, Any], codes: Codes, response: ApiResponse
 ) -> tuple[str | None, str | None]:
+    """Return the code and the words of an answer, from wherever in it they stand; the code is fit to be shown."""
     error = data.get("error")
     nested = next(iter([*as_objects([error]), *as_objects(error), *as_objects(data.get("errors"))]), {})
+    said = [text for name in _REASON_KEYS if _is_nested(data.get(name)) for text in _texts(data[name])]
     message = as_text(data.get("message")) or as_text(nested.get("message"))
-    candidates = [as_text(data.get("code")), as_text(error), as_text(nested.get("code"))]
+    names = [text for text in said if _LIKE_A_NAME.fullmatch(text)]
+    candidates = [as_text(data.get("code")), as_text(error), as_text(nested.get("code")), *names]
     usable = [
         code for code in candidates if code and (code in codes.kinds or is_presentable_code(code, response))
     ]
     # A named code says more than a number beside it that repeats the HTTP status.
     named = [code for code in (*usable, message) if code in codes.kinds and not str(code).isdigit()]
-    return next(iter(named or usable), None), message or as_text(error)
+    listed = "; ".join(
+        dict.fromkeys(text for text in said if text not in ("code", as_text(nested.get("code"))))
+    )
+    return next(iter(named or usable), None), message or as_text(error) or listed or None
+
+
+def _is_nested(value: object) -> bool:
+    return isinstance(value, (dict, list))
+
+
+def _texts(value: Any, depth: int = 0) -> Iterator[str]:
+    """Yield the texts in lists and objects, a key before what it holds, since some write the code there."""
+    if depth > _DEEPEST_REASON:
+        return
+    if isinstance(value, dict):
+        for key, inner in islice(value.items(), _MOST_REASONS):
+            if inner is not None and inner is not False:
+                yield from (key.strip(),) if key.strip() else ()
+                yield from _texts(inner, depth + 1)
+    elif isinstance(value, list):
+        for inner in value[:_MOST_REASONS]:
+            yield from _texts(inner, depth + 1)
+    elif (text := as_text(value)) is not None:
+        yield text
