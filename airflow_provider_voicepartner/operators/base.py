@@ -376,7 +376,14 @@ class SendingOperator(Picklable, BaseOperator):
 
     def _log_report(self, report: CampaignReport, gateway: str) -> None:
         how = f" (dry run, {report.dry_run}: nothing was sent)" if report.dry_run else ""
-        self.log.info("%s%s: %s; cost %s %s", gateway, how, dict(report.counts), report.cost, report.currency)
+        twice = (
+            f"; {report.perhaps_twice} recipients were sent to again while in doubt, perhaps for the second time"
+            if report.perhaps_twice
+            else ""
+        )
+        self.log.info(
+            "%s%s: %s; cost %s %s%s", gateway, how, dict(report.counts), report.cost, report.currency, twice
+        )
 
     def given(self, name: str) -> Any:
         """Return a rendered argument as the user gave it."""

@@ -110,8 +110,9 @@ def refuse_unshared_lists(context: Context, ledger: Ledger) -> None:
     problem = shared_store_problem(store_url(), conf.get("core", "executor", fallback=""))
     if ledger.other_stores:
         problem = (
-            "[voicepartner] store_url: an earlier attempt of this task wrote to another store, so not all machines "
-            "share one. Set it to one PostgreSQL database for all of them; until then they pass rate limits together"
+            "[voicepartner] store_url: an earlier attempt of this task wrote to another store: not all machines share "
+            "one, or its file was removed. Set it to one PostgreSQL database for all of them; until then they pass "
+            "rate limits together"
         )
         log.warning("%s", problem)
     if problem is None and not ledger.has_store:

@@ -16,6 +16,9 @@ log = logging.getLogger(__name__)
 
 OnUnknown = Literal["fail", "assume_sent", "resend_unlisted", "resend"]
 
+MOST_MARKS = 200
+"""Texts of ``send_again`` that one campaign remembers; each was given by a person."""
+
 MENDS_IT = (
     "A store that all workers share mends that for the future: set [voicepartner] store_url, with several machines to "
     "PostgreSQL"
@@ -42,6 +45,13 @@ class Try:
 def _mark_of(send_again: str | None) -> str | None:
     """Shorten the user's text, which may be as long as they like."""
     return None if send_again is None else hashlib.sha256(send_again.encode()).hexdigest()[:16]
+
+
+def _marks(mark: str | None, before: Plan | None) -> str | None:
+    """Put the mark of a text before those of a plan; each stands once."""
+    known = before.send_again.split(",") if before and before.send_again else []
+    marks = list(dict.fromkeys([*([mark] if mark else []), *known]))
+    return ",".join(marks[:MOST_MARKS]) or None
 
 
 class Ledger:
@@ -180,7 +190,7 @@ class Ledger:
 
         :param fingerprint: of what this attempt would send.
         :param batches: how many batches that are.
-        :param send_again: begin anew, once, if it differs from the text that the ledger knows.
+        :param send_again: begin anew, once, if this campaign never had that text.
         :param account: the account's own key, for hashes; tells whether a look-up asks where earlier attempts sent.
         :raises ConfigurationError: when an earlier attempt sent, or may have sent, something else: a shifted list would
             otherwise send to some people twice and to others never.
@@ -195,7 +205,7 @@ class Ledger:
                 fingerprint,
                 batches=batches,
                 generation=before.generation + 1 if before else 1,
-                send_again=mark or (before.send_again if before else None),
+                send_again=_marks(mark, before),
                 # The first try that may know of the generation that begins now.
                 since=min(self._missing, default=self._this.number),
                 account=account,
@@ -210,9 +220,14 @@ class Ledger:
         """Compare what is to be sent with what is recorded."""
         if self._plan is None:
             return True
-        if mark is not None and mark != self._plan.send_again:
+        if mark is not None and not self._plan.has_used(mark):
             self._announce()
             return True
+        if mark is not None and _marks(None, self._plan) != _marks(mark, self._plan):
+            log.warning(
+                "send_again: has a text that sent everything again once, so it does not a second time; this attempt "
+                "goes on with what is left. Give it a text that this task never had in this run"
+            )
         plans = (known.plan for known in self._recalled)
         same = [plan for plan in plans if plan and plan.generation == self._plan.generation]
         if all(plan.is_about(fingerprint, batches) for plan in same):

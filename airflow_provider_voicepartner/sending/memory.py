@@ -27,7 +27,8 @@ class Plan:
     :param fingerprint: of what is sent, hashed with the salt.
     :param salt: random, this campaign's own: no key of an account is in it, so a rotated key goes on with the rest.
     :param batches: how many.
-    :param send_again: a short hash of the text that last made everything be sent again; None if there was none.
+    :param send_again: short hashes of the texts that made everything be sent again, the last one first, with commas;
+        None if there was none.
     :param account: a hash of the account with the salt, in which no key can be found; None where that was not told.
     :param since: the first try whose traces tell what became of this generation.
     """
@@ -66,6 +67,14 @@ class Plan:
             account=None if account is None else _account(account, salt),
             since=since,
         )
+
+    def has_used(self, mark: str) -> bool:
+        """
+        Say whether a text made everything be sent again before, however long ago.
+
+        :param mark: a short hash of it.
+        """
+        return self.send_again is not None and mark in self.send_again.split(",")
 
     def is_about(self, fingerprint: str, batches: int) -> bool:
         """Say whether this is what an attempt would send."""

@@ -57,6 +57,8 @@ class CampaignReport:
     :param scheduled_for: ISO 8601, None when sent at once.
     :param sent_at: when the last batch was taken, or was assumed to be, ISO 8601: since when the sensor waits.
     :param dry_run: how a dry run ended: ``simulated`` by the gateway or ``would_send``; None for a real one.
+    :param perhaps_twice: recipients in batches that were sent again while they were in doubt, as the user chose: their
+        first sending may have reached them and may be charged too, beside ``cost``.
     """
 
     gateway: str
@@ -70,6 +72,7 @@ class CampaignReport:
     scheduled_for: str | None = None
     sent_at: str | None = None
     dry_run: DryRunEnd | None = None
+    perhaps_twice: int = 0
 
     @classmethod
     def of_records(
@@ -130,6 +133,7 @@ class CampaignReport:
             scheduled_for=scheduled_for,
             sent_at=max((record.at for record in records if record.at), default=None),
             dry_run=dry_run,
+            perhaps_twice=sum(record.size for record in records if record.resent),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -145,6 +149,7 @@ class CampaignReport:
             "cost": None if self.cost is None else str(self.cost),
             "currency": self.currency,
             **({"dry_run": self.dry_run} if self.dry_run else {}),
+            **({"perhaps_twice": self.perhaps_twice} if self.perhaps_twice else {}),
             "batches": [
                 {
                     "reference": batch.reference,
@@ -192,6 +197,7 @@ class CampaignReport:
                 scheduled_for=_read_moment(data.get("scheduled_for")),
                 sent_at=_read_moment(data.get("sent_at")),
                 dry_run=data.get("dry_run"),
+                perhaps_twice=int(data.get("perhaps_twice") or 0),
             )
         except (AttributeError, KeyError, TypeError, ValueError, ArithmeticError):
             report = None

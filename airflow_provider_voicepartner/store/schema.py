@@ -180,7 +180,7 @@ campaign: Final = Table(
     Column("batches", Integer),
     Column("fingerprint", String(64)),
     Column("salt", String(64)),
-    Column("send_again", String(16)),
+    Column("send_again", Text),
     Column("account", String(64)),
     Column("since", Integer),
     Column("at", _Seconds, nullable=False),

@@ -19,7 +19,7 @@ from airflow_provider_voicepartner.sending.doubt import LONGEST_SILENCE
 from tests.operators.conftest import HookClock
 from tests.support.gateways import fault, requests, sent
 from tests.support.servers import counting_server, never_answer
-from tests.support.tasks import FakeStore, TaskRun, context
+from tests.support.tasks import FakeStore, Logs, TaskRun, context
 
 ANNA, BEN, CLEO = "+33612345678", "+33612345679", "+33612345680"
 ALL = {ANNA: 1, BEN: 1}
@@ -115,12 +115,36 @@ def test_every_doubtful_batch_is_named_and_one_choice_decides_on_all(
 
 
 @pytest.mark.usefixtures("one_look_up")
-def test_resend_sends_again_because_the_user_said_so(sandbox: Any, task: TaskRun) -> None:
+def test_resend_sends_again_because_the_user_said_so(sandbox: Any, task: TaskRun, logs: Logs) -> None:
+    lose(sandbox)
+    with pytest.raises(OutcomePendingError, match=r"until \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC, so a retry"):
+        sms().execute(task.attempt())
+    assert "Batch 1 (" in logs.text
+    assert ") is in doubt: smspartner send: the request left and no answer came" in logs.text
+    report = sms(on_unknown="resend").execute(task.attempt(2))
+    assert sent(sandbox, "smspartner") == ALL
+    # Both in that batch, whom the first sending may have reached.
+    assert report["perhaps_twice"] == 2
+    assert "2 recipients were sent to again while in doubt, perhaps for the second time" in logs.text
+    assert "perhaps_twice" in sms().execute(task.attempt(3)), "a later attempt tells it too"
+
+
+@pytest.mark.usefixtures("one_look_up")
+def test_what_was_assumed_sent_is_final_and_a_later_resend_says_so(
+    sandbox: Any, task: TaskRun, logs: Logs
+) -> None:
     lose(sandbox)
     with pytest.raises(OutcomePendingError):
         sms().execute(task.attempt())
-    sms(on_unknown="resend").execute(task.attempt(2))
-    assert sent(sandbox, "smspartner") == ALL
+    sms(on_unknown="assume_sent").execute(task.attempt(2))
+    assert "2 recipients are assumed to have been reached" in logs.text
+    report = sms(on_unknown="resend").execute(task.attempt(3))
+    assert not sent(sandbox, "smspartner")
+    assert (
+        "was assumed to have been sent, and that is final: on_unknown='resend' does not send it" in logs.text
+    )
+    assert report["counts"]["in_doubt"] == 2
+    assert "perhaps_twice" not in report
 
 
 @pytest.mark.usefixtures("one_look_up")

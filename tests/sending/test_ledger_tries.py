@@ -200,6 +200,23 @@ def test_an_attempt_that_dies_before_its_first_claim_has_not_begun_anew(task: Ta
     assert task.opened(3, send_again="x").find(0, 3) is None
 
 
+@pytest.mark.parametrize(
+    "texts", [("a", "b", "a"), ("a", "b", "c", "b", None, "a"), (None, "a", None, "b", "a")], ids=str
+)
+def test_a_text_that_was_used_before_sends_nothing_again_however_long_ago(
+    task: Task, texts: tuple[str | None, ...], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Who sets a variable back does not want everybody messaged once more."""
+    used: list[str | None] = [None]
+    for number, text in enumerate(texts, start=1):
+        caplog.clear()
+        ledger = task.opened(number, send_again=text)
+        assert (ledger.find(0, 3) is None) == (number == 1 or text not in used), number
+        assert ("does not a second time" in caplog.text) == (text is not None and text in used), number
+        ledger.write({0: SENT})
+        used.append(text)
+
+
 @pytest.mark.parametrize("text", [None, "x"], ids=["none", "the same"])
 def test_changed_input_is_refused_without_a_new_send_again(task: Task, text: str | None) -> None:
     task.opened(send_again="x").write({0: SENT})
