@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
+from airflow_provider_voicepartner.hooks.rendering import StrictTemplates
+
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
 
-class CancelCampaignOperator(BaseOperator):
+class CancelCampaignOperator(StrictTemplates, BaseOperator):
     """
     Cancel every batch of a scheduled campaign.
 

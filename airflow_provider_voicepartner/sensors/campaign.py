@@ -14,6 +14,8 @@ from airflow.providers.common.compat.sdk import (
     conf,
 )
 
+from airflow_provider_voicepartner.hooks.rendering import StrictTemplates
+
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
@@ -24,7 +26,7 @@ NOT_FOUND_GRACE = 300.0
 UNLISTED_GRACE = 3600.0
 
 
-class CampaignCompletionSensor(BaseSensorOperator):
+class CampaignCompletionSensor(StrictTemplates, BaseSensorOperator):
     """
     Wait until every recipient that the gateway accepted has a final delivery status.
 

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import DAG
 
+from airflow_provider_voicepartner.gateways.alphabet import BASIC, EXTENSION
 from airflow_provider_voicepartner.notifications.base import GatewayNotifier
 from airflow_provider_voicepartner.notifications.sms import SmsNotifier, send_sms_notification
-from airflow_provider_voicepartner.sending.alphabet import BASIC, EXTENSION
 from airflow_provider_voicepartner.sending.segments import count_segments
 from tests.conftest import KEYS, LOGIN
 from tests.support.gateways import fault, last_body, outcome, requests, sent
