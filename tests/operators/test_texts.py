@@ -15,6 +15,7 @@ from airflow import DAG
 from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_voicepartner.exceptions import ConfigurationError
+from airflow_provider_voicepartner.gateways.placeholders import read_template
 from airflow_provider_voicepartner.hooks.octopush import OctopushHook
 from airflow_provider_voicepartner.hooks.smspartner import SmsPartnerHook
 from airflow_provider_voicepartner.hooks.voicepartner import VoicePartnerHook
@@ -149,6 +150,16 @@ def test_hooks_refuse_braces_too(sandbox: Any) -> None:
     assert said(sandbox) == ["Zoé{}", "Noé{}"]
     VoicePartnerHook().send_tts_call(ANNA, text="{{}}")
     assert said(sandbox) == ["{}"]
+
+
+@pytest.mark.parametrize("kind", ["smspartner", "octopush", "octopush call"])
+def test_a_text_is_taken_apart_once_for_everybody(sandbox: Any, kind: str) -> None:
+    rows = [{"phone_number": f"+336123{index:05}", "nom": f"N{index}"} for index in range(600)]
+    before = read_template.cache_info()
+    operator(kind, f"Salut {{nom}} de {kind}", rows).execute(context())
+    after = read_template.cache_info()
+    assert after.misses - before.misses <= 2  # once under each name of the argument
+    assert said(sandbox)[-1] == f"Salut N599 de {kind}"
 
 
 # One spelling

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from airflow_provider_voicepartner.gateways.checks import check_encodable
@@ -32,11 +33,12 @@ class PersonalText:
     names: Mapping[str, str]
 
 
+@lru_cache(maxsize=32)
 def personalise(template: TextTemplate, *, argument: str) -> PersonalText:
     """
     Put a text into the service's placeholders: a name that it does not know takes a free ``param1`` to ``param5``.
 
-    :param template: the text as the user wrote it.
+    :param template: the text as the user wrote it; the same one is looked at only once.
     :param argument: what the user calls the text, for the error.
     :raises InvalidArgumentError: for more fields than the service has.
     """
