@@ -5,15 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from typing import Final
+from unicodedata import category
 
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
-from airflow_provider_voicepartner.gateways.model import MAX_RECIPIENTS_PER_BATCH, Message
+from airflow_provider_voicepartner.gateways.model import MAX_RECIPIENTS_PER_BATCH
 
 E164: Final = re.compile(r"\+[1-9][0-9]{6,14}")
 _ALL_E164 = re.compile(r"\+[1-9][0-9]{6,14}(?:,\+[1-9][0-9]{6,14})*+")
 SENDER: Final = re.compile(r"[A-Za-z0-9]{3,11}")
+_SENDER_WITH_BLANKS: Final = re.compile(r"(?=.{3,11}\Z)[A-Za-z0-9]+(?: +[A-Za-z0-9]+)*")
 EMAIL: Final = re.compile(r"[^@\s,;]+@[^@\s,;]+\.[^@\s,;]+")
 
+_WORD_FOR_NOTHING: Final = "None"
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*")
 
 
@@ -58,22 +61,56 @@ def check_number(number: str, *, argument: str, position: int | None = None) -> 
         raise InvalidArgumentError(argument, f"{which} is not in E.164; write it such as +33612345678")
 
 
-def check_sender(sender: str | None) -> None:
+def check_sender(
+    sender: str | None, *, gateway: str, takes_blanks: bool = False, is_marketing: bool = False
+) -> None:
     """
-    Check a sender ID: 3 to 11 letters or digits; None leaves it to the gateway.
+    Check a sender ID: 3 to 11 letters or digits, as the vendors document it; None leaves it to the gateway.
 
+    :param gateway: whose documentation it is, for the error.
+    :param takes_blanks: let blanks between letters pass, where the vendor shows such a sender.
+    :param is_marketing: refuse digits alone, as the charter of the French operators (AF2M) does for advertising.
     :raises InvalidArgumentError: for any other.
     """
-    if sender is not None and not SENDER.fullmatch(sender):
-        problem = (
-            "has characters that gateways refuse"
-            if 3 <= len(sender) <= 11
-            else f"has {len(sender)} characters"
-        )
+    if sender is None:
+        return
+    allowed = _SENDER_WITH_BLANKS if takes_blanks else SENDER
+    if not allowed.fullmatch(sender):
+        problem = "has other characters" if 3 <= len(sender) <= 11 else f"has {len(sender)} characters"
+        between = ", with blanks only between them" if takes_blanks else ", without blanks"
         raise InvalidArgumentError(
             "sender",
-            f"{problem}; give 3 to 11 letters (A-Z, a-z) or digits without blanks or accents, or leave it out",
+            f"{problem}; give 3 to 11 letters (A-Z, a-z) or digits{between}, which is what the documentation of "
+            f"{gateway} describes, or leave it out",
         )
+    if is_marketing and sender.replace(" ", "").isdigit():
+        raise InvalidArgumentError(
+            "sender",
+            "holds digits only, which the charter of the French operators does not allow for marketing; give a name, "
+            "or leave it out",
+        )
+
+
+def check_said(text: object, *, argument: str, fix: str) -> None:
+    """
+    Refuse a text of nothing: empty, blank or invisible, or the word that a template makes of a missing value.
+
+    :param fix: what to do about an empty one.
+    :raises InvalidArgumentError: when nothing is said.
+    """
+    if not isinstance(text, str) or says_nothing(text):
+        raise InvalidArgumentError(argument, f"is empty; {fix}")
+    if text.strip() == _WORD_FOR_NOTHING:
+        raise InvalidArgumentError(
+            argument,
+            "is the word None alone, which is what a template makes of a value that is missing, such as the XCom of a "
+            f"skipped task; {fix}",
+        )
+
+
+def says_nothing(text: str) -> bool:
+    """Tell whether a text holds nothing that can be seen or spoken: blanks, or invisible characters."""
+    return all(character.isspace() or category(character) in ("Cc", "Cf") for character in text)
 
 
 def check_secret(secret: str | None, *, argument: str, what: str) -> str:
@@ -124,17 +161,16 @@ def check_language(language: str) -> str:
     return code.replace("_", "-")
 
 
-def check_own_text(check_message: Callable[[Message, bool], None], own: Message) -> None:
+def check_own_text(check: Callable[[str], None], text: str) -> None:
     """
     Check the text that one recipient gets.
 
-    :param check_message: the gateway's.
-    :param own: with nothing left to fill in.
+    :param check: the gateway's check of a text in which nothing is left to fill in.
     :raises InvalidArgumentError: its problem is read after the recipient's number.
     """
     problem: InvalidArgumentError
     try:
-        check_message(own, False)
+        check(text)
         return
     except InvalidArgumentError as error:
         problem = error

@@ -50,7 +50,7 @@ class Gateway(Protocol):
         """
         Refuse a message that the gateway would refuse, before anything is sent.
 
-        :param recipients_have_fields: True when recipients carry personal fields, so that placeholders are filled in.
+        :param recipients_have_fields: True when recipients carry personal fields; without, placeholders are refused.
         :raises InvalidArgumentError: naming the argument and the fix.
         """
 
@@ -62,11 +62,14 @@ class Gateway(Protocol):
             position.
         """
 
-    def segments_of(self, message: Message) -> int | None:
+    def segments_of(self, message: Message, text: str) -> Sequence[int] | None:
         """
-        Return how many SMS a text takes, as this gateway counts them; no placeholder is left to fill in.
+        Return how many SMS a text takes, as this gateway counts them.
 
-        :returns: at least 1; None where the gateway documents no counting of its own.
+        :param message: whose settings and purpose count.
+        :param text: as one recipient gets it, with nothing left to fill in.
+        :returns: each at least 1: one count where the rule is known, else one for each way to read what the vendor
+            documents, always as many and in the same order, the likeliest first. None where nothing is documented.
         """
 
     def build_batch(

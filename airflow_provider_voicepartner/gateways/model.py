@@ -9,6 +9,7 @@ from typing import Any, Final, Literal, overload
 
 import pendulum
 
+from airflow_provider_voicepartner.gateways.placeholders import composed
 from airflow_provider_voicepartner.gateways.status import DeliveryStatus
 from airflow_provider_voicepartner.gateways.wire import mask_number
 
@@ -95,7 +96,8 @@ class SmsMessage:
     """
     A text message.
 
-    :param text: what is said; may hold ``{placeholders}`` when recipients have personal fields.
+    :param text: what is said, made NFC; ``{placeholders}`` name recipients' personal fields, ``{{`` and ``}}`` are
+        braces that are sent.
     :param sender: sender ID, 3 to 11 letters or digits; None leaves it to the gateway.
     :param purpose: ``alert`` (transactional) or ``marketing`` (needs an opt-out mention, keeps legal hours).
     :param options: gateway-specific settings under snake_case names; each gateway checks its own.
@@ -108,13 +110,18 @@ class SmsMessage:
 
     kind: Kind = field(default="sms", init=False)
 
+    def __post_init__(self) -> None:
+        """Compose the text, so that it is checked, counted, priced and sent in one spelling."""
+        if isinstance(self.text, str):
+            object.__setattr__(self, "text", composed(self.text))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VoiceMessage:
     """
     A call that speaks a text, or plays an audio file of the gateway's library.
 
-    :param text: what is spoken; exactly one of ``text`` and ``audio_token``.
+    :param text: what is spoken, made NFC; exactly one of ``text`` and ``audio_token``. Braces as in an SMS.
     :param audio_token: the gateway's token of an audio file.
     :param language: such as ``fr-FR``; each gateway maps it to its own list. None takes the gateway's default.
     :param sender: caller ID, where the gateway allows one.
@@ -130,6 +137,11 @@ class VoiceMessage:
     options: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     kind: Kind = field(default="tts", init=False)
+
+    def __post_init__(self) -> None:
+        """Compose the text, so that it is checked, counted, priced and sent in one spelling."""
+        if isinstance(self.text, str):
+            object.__setattr__(self, "text", composed(self.text))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,39 +1,154 @@
-"""Personal texts: ``{placeholders}`` in a message, filled in from a recipient's fields."""
+"""
+Personal texts: ``{placeholders}`` in a message, filled in from a recipient's fields.
+
+No brace is ever sent by accident: one that is neither part of a placeholder nor written double is refused.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from functools import lru_cache
+from typing import Final
+from unicodedata import normalize
 
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 
-# Any letters, since a French file has columns such as "prénom".
-_PLACEHOLDER = re.compile(r"\{([^\W\d]\w*)\}")
+# A doubled brace, a placeholder (whose name may be anything but a brace), or a brace that is neither.
+_BRACES: Final = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
+_LOOKS_LIKE_A_NAME: Final = re.compile(r"[^\W\d][\w .,:!'’/#-]{0,39}")
+_MOST_SHOWN: Final = 20
+HOW_TO_SEND_BRACES: Final = (
+    "write {{ and }} for braces that are to be sent "
+    "(in a template of Airflow within {% raw %} and {% endraw %})"
+)
+"""The end of errors about braces."""
 
 
-def placeholders(text: str) -> list[str]:
-    """Return the names of a text's placeholders, each once, in order of appearance."""
-    return list(dict.fromkeys(_PLACEHOLDER.findall(text)))
-
-
-def fill_in(text: str, fields: Mapping[str, str]) -> str:
+class TextTemplate:
     """
-    Fill a recipient's fields into a text, in one pass: a field's own braces are never read again.
+    A text, taken apart once, so that filling it in is fast.
 
-    :raises InvalidArgumentError: when a field is missing, since half a name must never be sent.
+    :param text: with ``{placeholders}``; ``{{`` and ``}}`` stand for single braces, as in Python's format strings. A
+        name is compared in NFC and without blanks around it, and else exactly.
+    :param argument: what the user calls the text, for errors.
+    :raises InvalidArgumentError: for any other brace; names its place, and shows nothing of the text but a name.
     """
-    missing = [name for name in placeholders(text) if name not in fields]
-    if missing:
+
+    __slots__ = ("_argument", "_parts", "_slots", "names", "plain")
+
+    def __init__(self, text: str, *, argument: str = "message") -> None:
+        self._argument = argument
+        self._parts: list[str] = [""]
+        self._slots: list[tuple[int, str]] = []
+        end = 0
+        for found in _BRACES.finditer(text):
+            self._add(text[end : found.start()])
+            self._take(found)
+            end = found.end()
+        self._add(text[end:])
+        self.names: tuple[str, ...] = tuple(dict.fromkeys(name for _, name in self._slots))
+        """The names of its placeholders, each once, in order of appearance."""
+        self.plain: str = "".join(self._parts)
+        """What is sent whatever the fields hold; the whole text where there are no placeholders."""
+
+    def _add(self, literal: str) -> None:
+        self._parts[-1] += literal
+
+    def _take(self, found: re.Match[str]) -> None:
+        brace = found.group()
+        if brace in ("{{", "}}"):
+            self._add(brace[0])
+            return
+        name = field_name(found.group(1) or "")
+        if not name:
+            raise InvalidArgumentError(
+                self._argument,
+                f"has a brace at character {found.start() + 1} that is no part of a placeholder such as "
+                f"{{first_name}}; take it out, or {HOW_TO_SEND_BRACES}",
+            )
+        self._slots.append((len(self._parts), name))
+        self._parts += ["", ""]
+
+    def fill_in(self, fields: Mapping[str, str]) -> str:
+        """
+        Fill a recipient's fields in, in one pass: a field's own braces are never read again.
+
+        :returns: the text in NFC.
+        :raises InvalidArgumentError: when a field is missing, since half a name must never be sent.
+        """
+        if not self._slots:
+            return self.plain
+        parts = self._parts.copy()
+        try:
+            for at, name in self._slots:
+                parts[at] = fields[name]
+        except KeyError:
+            missing = next(name for name in self.names if name not in fields)
+        else:
+            return composed("".join(parts))
         raise InvalidArgumentError(
-            "message",
-            f"needs the field {missing[0]!r}, which a recipient does not have; add it to each recipient of 'to', "
-            "or take the placeholder out",
+            self._argument,
+            f"needs the field {shown_name(missing)}, which a recipient does not have ({there_are(fields)}); add it to "
+            f"each recipient of 'to', correct the placeholder, or {HOW_TO_SEND_BRACES}",
         )
-    return _PLACEHOLDER.sub(lambda found: fields[found.group(1)], text)
+
+    def renamed(self, names: Mapping[str, str]) -> str:
+        """Return the text with its placeholders under other names, for gateways that know only a fixed set."""
+        parts = self._parts.copy()
+        for at, name in self._slots:
+            parts[at] = "{" + names[name] + "}"
+        return "".join(parts)
+
+    def check_known(self, fields: Collection[str], *, whose: str) -> None:
+        """
+        Refuse the text when a placeholder names no field.
+
+        :param fields: that there are.
+        :param whose: what they are the fields of, such as ``the list``.
+        """
+        for name in self.names:
+            if name not in fields:
+                raise InvalidArgumentError(
+                    self._argument,
+                    f"has the placeholder {shown_name(name)}, and {whose} has no such field "
+                    f"({there_are(fields)}); correct it, or {HOW_TO_SEND_BRACES}",
+                )
 
 
-def rename(text: str, names: Mapping[str, str]) -> str:
-    """Give placeholders other names, for gateways that know only a fixed set; the rest stays as it is."""
-    return _PLACEHOLDER.sub(
-        lambda found: "{" + names[found.group(1)] + "}" if found.group(1) in names else found.group(), text
+@lru_cache(maxsize=32)
+def read_template(text: str, argument: str = "message") -> TextTemplate:
+    """Return a text taken apart; the same text only once. Errors are those of :class:`TextTemplate`."""
+    return TextTemplate(text, argument=argument)
+
+
+def braces_doubled(text: str) -> str:
+    """Return a text that is sent as it is, braces included."""
+    return text.replace("{", "{{").replace("}", "}}")
+
+
+def composed(text: str) -> str:
+    """Return a text in NFC: ``e`` and an accent become ``é``, which counts and costs less."""
+    return text if text.isascii() else normalize("NFC", text)
+
+
+def field_name(name: str) -> str:
+    """Return a field's name as it is compared: in NFC, and without blanks around it."""
+    return composed(name).strip()
+
+
+def shown_name(name: str) -> str:
+    """Return a name as an error may show it; what does not look like one may be part of somebody's data."""
+    digits = sum(map(str.isdigit, name))
+    return (
+        f"{name!r}"
+        if _LOOKS_LIKE_A_NAME.fullmatch(name) and digits < 5
+        else "(hidden: it looks like no name)"
     )
+
+
+def there_are(fields: Collection[str]) -> str:
+    """Say which fields there are, as an error may show them: the first 20."""
+    shown = [shown_name(name) for name in sorted(fields)[:_MOST_SHOWN]]
+    more = f" and {len(fields) - len(shown)} more" if len(fields) > len(shown) else ""
+    return f"there are {', '.join(shown)}{more}" if shown else "there are none"

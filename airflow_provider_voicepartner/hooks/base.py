@@ -56,6 +56,7 @@ from airflow_provider_voicepartner.hooks.http import (
 )
 from airflow_provider_voicepartner.hooks.http_log import hide_from_http_logs
 from airflow_provider_voicepartner.hooks.lookup import look_up
+from airflow_provider_voicepartner.hooks.rendering import check_is_no_path
 from airflow_provider_voicepartner.sending.evidence import Proof
 from airflow_provider_voicepartner.sending.fingerprint import new_reference
 from airflow_provider_voicepartner.sending.messenger import Turn
@@ -383,6 +384,7 @@ class GatewayHook(BaseHook):
             must be valid; a repeated one is sent to once.
         :raises InvalidRecipientError: naming the rows that are not; nothing was sent.
         """
+        check_is_no_path("message" if message.kind == "sms" else "text", getattr(message, "text", None))
         plan = plan_valid_recipients(to, message)
         return self.send_batch(
             message,

@@ -66,8 +66,10 @@ class DryRun:
             return Receipt(gateway_id=None, accepted=len(recipients))
         try:
             receipt = self._hook.deliver(request, message, recipients, turn=turn)
-            # An id that names nothing; some gateways give the same one to every simulation.
-            return replace(receipt, gateway_id=None)
+            # An id that names nothing; some gateways give the same one to every simulation. Where figures are made up,
+            # a count of SMS says nothing about how the gateway counts.
+            segments = receipt.segments if self._hook.simulation_tells_price else None
+            return replace(receipt, gateway_id=None, segments=segments)
         except SendOutcomeUnknownError as error:
             unanswered = error
         raise RetryableNotSentError(

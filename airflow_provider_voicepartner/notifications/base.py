@@ -61,11 +61,24 @@ class GatewayNotifier(BaseNotifier):
         """Build the message from rendered arguments; each notifier its own."""
         raise NotImplementedError
 
-    @staticmethod
-    def own_text(rendered: Any) -> str | None:
-        """Return the user's text after rendering, which may give any type; None where there is nothing to say."""
-        text = "" if rendered is None else str(rendered)
-        return text if text.strip() else None
+    def own_text(self, rendered: Any) -> str | None:
+        """
+        Return the user's text after rendering, which may give any type; None where there is nothing to say.
+
+        Its braces are replaced: what a template renders may hold any, and an alert must not fail because of them.
+        """
+        from airflow_provider_voicepartner.exceptions import ConfigurationError
+        from airflow_provider_voicepartner.hooks.rendering import check_is_no_path
+        from airflow_provider_voicepartner.notifications.message import without_braces
+        from airflow_provider_voicepartner.sending.arguments import read_text
+
+        text = read_text(self.text_field, None if rendered is None else str(rendered), needed=False)
+        try:
+            check_is_no_path(self.text_field, text)
+        except ConfigurationError as error:
+            self.log.error("%s: %s. The default text is sent", type(self).__name__, error)
+            return None
+        return text and without_braces(text)
 
     def given_sender(self) -> str | None:
         """Return the sender; None for one that rendered to nothing."""

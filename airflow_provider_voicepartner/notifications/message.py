@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
+
+_OTHER_BRACKETS: Final = str.maketrans("{}", "()")
+
+
+def without_braces(text: str) -> str:
+    """Return a text with parentheses for its braces, which would name fields, and cost double in an SMS."""
+    return text.translate(_OTHER_BRACKETS)
 
 
 def default_text(context: Mapping[str, Any]) -> str:

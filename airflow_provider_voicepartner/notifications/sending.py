@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
+from airflow_provider_voicepartner.gateways.model import SmsMessage, VoiceMessage
+from airflow_provider_voicepartner.gateways.transliteration import to_gsm7
+from airflow_provider_voicepartner.notifications.message import without_braces
 from airflow_provider_voicepartner.sending.arguments import read_recipients
 from airflow_provider_voicepartner.sending.fingerprint import new_reference
 from airflow_provider_voicepartner.sending.recipients import RecipientPlan, plan_recipients
+
+_LONGEST: Final = 1_224
+"""Characters that every gateway takes; letters written in plain ones may be more."""
 
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.gateways.model import Message, Receipt
@@ -38,5 +45,23 @@ def send_alert(
     else:
         if not plan.recipients:
             raise ConfigurationError(f"to: all {plan.invalid} recipients are invalid")
-        return hook.send_batch(message, plan.recipients, reference=new_reference()), plan
+        said = sayable(hook, message)
+        return hook.send_batch(said, plan.recipients, reference=new_reference()), plan
     raise ConfigurationError(str(problem))
+
+
+def sayable(hook: GatewayHook, message: Message) -> Message:
+    """
+    Return an alert as its gateway takes it.
+
+    A text that is refused as it is, such as one with an emoji in a call of Octopush, is written in plain letters: an
+    alert in other words beats none.
+    """
+    try:
+        hook.gateway.check_message(hook.with_defaults(message), False)
+        return message
+    except InvalidArgumentError as error:
+        is_the_text = error.argument in ("message", "text")
+    if not is_the_text or not isinstance(message, SmsMessage | VoiceMessage) or not message.text:
+        return message
+    return replace(message, text=without_braces(to_gsm7(message.text).text)[:_LONGEST])

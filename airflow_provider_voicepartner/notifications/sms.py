@@ -52,13 +52,12 @@ class SmsNotifier(GatewayNotifier):
     def message_to_send(self, context: Context) -> SmsMessage:
         """Build the text message."""
         from airflow_provider_voicepartner.gateways.model import SmsMessage
-        from airflow_provider_voicepartner.notifications.message import default_text
+        from airflow_provider_voicepartner.notifications.message import default_text, without_braces
         from airflow_provider_voicepartner.sending.segments import cut_to_segments, to_gsm7
 
         text = self.own_text(self.message)
         if text is None:
-            # Braces would be placeholders to Octopush, and cost double in any case.
-            plain = to_gsm7(default_text(context)).text.replace("{", "(").replace("}", ")")
+            plain = without_braces(to_gsm7(default_text(context)).text)
             text = cut_to_segments(plain, self.max_segments or 1)
         else:
             text = cut_to_segments(text, self.max_segments or LONGEST)

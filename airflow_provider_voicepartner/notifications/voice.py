@@ -50,11 +50,11 @@ class TtsCallNotifier(GatewayNotifier):
     def message_to_send(self, context: Context) -> VoiceMessage:
         """Build the voice message."""
         from airflow_provider_voicepartner.gateways.model import VoiceMessage
-        from airflow_provider_voicepartner.notifications.message import default_text
+        from airflow_provider_voicepartner.notifications.message import default_text, without_braces
 
         text, language = self.own_text(self.text), self.language or None
         if text is None:
-            text = default_text(context).replace("{", "(").replace("}", ")").replace("_", " ")[:MAX_SPOKEN]
+            text = without_braces(default_text(context)).replace("_", " ")[:MAX_SPOKEN]
             language = "en-GB"
         return VoiceMessage(
             text=text[:LONGEST],

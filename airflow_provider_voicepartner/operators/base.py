@@ -15,7 +15,8 @@ from airflow_provider_voicepartner.exceptions import (
     OutcomePendingError,
     RetryableNotSentError,
 )
-from airflow_provider_voicepartner.operators.picklable import Picklable
+from airflow_provider_voicepartner.hooks.picklable import Picklable
+from airflow_provider_voicepartner.hooks.rendering import StrictTemplates, refusing_nothing, rendered
 from airflow_provider_voicepartner.operators.sealed import seal, unseal
 from airflow_provider_voicepartner.operators.time_limit import TimeLimit
 from airflow_provider_voicepartner.sending.stop import StopSign
@@ -41,7 +42,7 @@ DEFER_FROM_SECONDS = 30.0
 LONGEST_SLEEP = math.nextafter(DEFER_FROM_SECONDS, 0)
 
 
-class SendingOperator(Picklable, BaseOperator):
+class SendingOperator(Picklable, StrictTemplates, BaseOperator):
     """
     Base of the operators that send.
 
@@ -92,6 +93,8 @@ class SendingOperator(Picklable, BaseOperator):
         "completion",
     )  # fmt: skip
     private_fields: ClassVar[frozenset[str]] = frozenset({"to", "options"})
+    said_fields: ClassVar[frozenset[str]] = frozenset()
+    """What people read or hear; all of them private."""
     ui_color = "#d8f0ea"
 
     def __init__(
@@ -160,13 +163,27 @@ class SendingOperator(Picklable, BaseOperator):
         others = [name for name in template_fields if name not in private]
         super()._do_render_template_fields(parent, others, context, jinja_env, seen_oids)
         for name in sorted(private):
-            value = getattr(self, name)
             # Not by Airflow's loop: for a field that cannot be rendered it logs the whole value.
-            if callable(value):
-                value = value(context=context, jinja_env=jinja_env)
-            elif value is not None:
-                value = self.render_template(value, context, jinja_env, seen_oids)
-            setattr(self, name, seal(value))
+            setattr(self, name, seal(self._render_private(name, context, jinja_env, seen_oids)))
+
+    def _render_private(self, name: str, context: Context, jinja_env: Any, seen_oids: set[int]) -> Any:
+        value = getattr(self, name)
+        if value is None:
+            return None
+        # Rows whose fields are templates go into texts, too; one template for all of ``to`` may render to nobody.
+        if name in self.said_fields or (name == "to" and isinstance(value, list | tuple | dict)):
+            jinja_env = refusing_nothing(jinja_env, name)
+        if callable(value):
+            return rendered(name, lambda: value(context=context, jinja_env=jinja_env))
+        return rendered(name, lambda: self.render_template(value, context, jinja_env, seen_oids))
+
+    def _text_folders(self) -> list[str]:
+        """Return where Airflow looks for templates: a text may be meant as the path of one."""
+        dag = self.get_dag()
+        if dag is None:
+            return []
+        searched = dag.template_searchpath or []
+        return [dag.folder, *([searched] if isinstance(searched, str) else searched)]
 
     def message_to_send(self) -> Message:
         """Build the message from rendered arguments; each operator its own."""

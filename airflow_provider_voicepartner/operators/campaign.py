@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
-from airflow_provider_voicepartner.operators.picklable import Picklable
+from airflow_provider_voicepartner.hooks.picklable import Picklable
+from airflow_provider_voicepartner.hooks.rendering import StrictTemplates
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
 
-class CancelCampaignOperator(Picklable, BaseOperator):
+class CancelCampaignOperator(Picklable, StrictTemplates, BaseOperator):
     """
     Cancel every batch of a scheduled campaign.
 

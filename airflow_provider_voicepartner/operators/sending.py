@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.model import Recipient, SmsMessage, Voicemail
-from airflow_provider_voicepartner.gateways.placeholders import fill_in, placeholders
+from airflow_provider_voicepartner.gateways.placeholders import TextTemplate, read_template
 from airflow_provider_voicepartner.hooks.dry_run import DryRun
 from airflow_provider_voicepartner.hooks.storage import file_source, is_file, is_same_file, writing
 from airflow_provider_voicepartner.hooks.turnstile import MARGIN, StoreTurnstile
@@ -32,7 +32,7 @@ from airflow_provider_voicepartner.sending.campaign import Campaign, CampaignSen
 from airflow_provider_voicepartner.sending.fingerprint import CampaignFingerprint
 from airflow_provider_voicepartner.sending.flight import look_at_claim
 from airflow_provider_voicepartner.sending.ledger import Ledger, OnUnknown, Try
-from airflow_provider_voicepartner.sending.planning import CampaignPlan, plan_campaign
+from airflow_provider_voicepartner.sending.planning import CampaignPlan, Weigh, plan_campaign
 from airflow_provider_voicepartner.sending.recipients import OnInvalid
 from airflow_provider_voicepartner.sending.records import BatchRecord, Phase
 from airflow_provider_voicepartner.sending.report import CampaignReport, DryRunEnd
@@ -83,19 +83,11 @@ def plan_of(operator: SendingOperator, hook: GatewayHook, message: Message) -> C
     if on_empty == "skip" and _is_empty(to):
         return None
     _check_paths(operator, to)
-    text = _text_of(message)
-    names = frozenset(placeholders(text))
     problem: InvalidArgumentError
     try:
         source = _source_of(operator, to)
-        has_fields = bool(names) and source.has_fields()
-        if names and not has_fields and is_file(to):
-            raise InvalidArgumentError(
-                "to",
-                f"{source.label} has no personal fields, and the text needs {sorted(names)[0]!r}; add such a column, "
-                "or take the placeholder out",
-            )
-        hook.gateway.check_message(message, has_fields)
+        names = frozenset(_template_of(message).names)
+        hook.gateway.check_message(message, bool(names))
         with ExitStack() as stack:
             path = operator.rejects_path
             plan = plan_campaign(
@@ -104,8 +96,8 @@ def plan_of(operator: SendingOperator, hook: GatewayHook, message: Message) -> C
                 on_invalid=on_invalid,
                 region=operator.region,
                 fields=names,
-                check=_check_of(hook, message) if has_fields else None,
-                weigh=_weigher(hook, message, text, has_fields),
+                check=_check_of(hook, message) if names else None,
+                weigh=_weigher(hook, message),
                 rejects=stack.enter_context(writing(path)) if path else None,
                 fingerprint=CampaignFingerprint(
                     hook.conn_type, hook.credentials, message, read_send_at(operator.send_at)
@@ -152,10 +144,10 @@ def _is_empty(to: Any) -> bool:
     return to is None or (isinstance(to, Sequence) and all(map(is_blank, to)))
 
 
-def _text_of(message: Message) -> str:
-    if isinstance(message, Voicemail):
-        return ""
-    return message.text or ""
+def _template_of(message: Message) -> TextTemplate:
+    """Return what is said, taken apart; of an audio file nothing."""
+    text = None if isinstance(message, Voicemail) else message.text
+    return read_template(text or "", "message" if isinstance(message, SmsMessage) else "text")
 
 
 def _check_of(hook: GatewayHook, message: Message) -> RecipientCheck:
@@ -171,17 +163,15 @@ def _check_of(hook: GatewayHook, message: Message) -> RecipientCheck:
     return check
 
 
-def _weigher(
-    hook: GatewayHook, message: Message, text: str, has_fields: bool
-) -> Callable[[Mapping[str, str]], int] | None:
+def _weigher(hook: GatewayHook, message: Message) -> Weigh | None:
     """Return what counts the SMS segments of one person's own text; None for calls, which count as one."""
     if not isinstance(message, SmsMessage):
         return None
+    template = _template_of(message)
 
-    def weigh(fields: Mapping[str, str]) -> int:
-        own = fill_in(text, fields) if has_fields else text
-        told = hook.gateway.segments_of(replace(message, text=own))
-        return max(1, count_segments(own).segments) if told is None else told
+    def weigh(fields: Mapping[str, str]) -> Sequence[int]:
+        own = template.fill_in(fields)
+        return hook.gateway.segments_of(message, own) or (max(1, count_segments(own).segments),)
 
     return weigh
 

@@ -19,7 +19,8 @@ class SendSmsOperator(SendingOperator):
     says so. The other arguments are those of
     :class:`~airflow_provider_voicepartner.operators.base.SendingOperator`.
 
-    :param message: the text. ``{placeholders}`` are filled in from the recipients' personal fields.
+    :param message: the text. ``{placeholders}`` are filled in from the recipients' personal fields; ``{{`` and ``}}``
+        are braces that are sent.
     :param conn_id: a connection of type ``smspartner`` or ``octopush``.
     """
 
@@ -28,6 +29,7 @@ class SendSmsOperator(SendingOperator):
 
     template_fields: Sequence[str] = ("message", *SendingOperator.template_fields)
     private_fields: ClassVar[frozenset[str]] = SendingOperator.private_fields | {"message"}
+    said_fields: ClassVar[frozenset[str]] = frozenset({"message"})
 
     def __init__(self, *, message: str, conn_id: str = "smspartner_default", **kwargs: Any) -> None:
         super().__init__(conn_id=conn_id, **kwargs)
@@ -36,6 +38,7 @@ class SendSmsOperator(SendingOperator):
     def message_to_send(self) -> SmsMessage:
         """Build the text message."""
         from airflow_provider_voicepartner.gateways.model import Purpose, SmsMessage
+        from airflow_provider_voicepartner.hooks.rendering import check_is_no_path
         from airflow_provider_voicepartner.sending.arguments import (
             literals,
             read_choice,
@@ -43,8 +46,10 @@ class SendSmsOperator(SendingOperator):
             read_text,
         )
 
+        text = read_text("message", self.given("message"))
+        check_is_no_path("message", text, folders=self._text_folders())
         return SmsMessage(
-            text=read_text("message", self.given("message")) or "",
+            text=text or "",
             sender=read_text("sender", self.sender, needed=False),
             purpose=read_choice("purpose", self.purpose, literals(Purpose)),
             options=read_options(self.given("options")),

@@ -18,7 +18,8 @@ class TtsCallOperator(SendingOperator):
     Give exactly one of ``text`` and ``audio_token``. A retry never calls twice. The other arguments are those of
     :class:`~airflow_provider_voicepartner.operators.base.SendingOperator`.
 
-    :param text: what is spoken. ``{placeholders}`` are filled in by Octopush from the recipients' personal fields.
+    :param text: what is spoken. ``{placeholders}`` are filled in by Octopush from the recipients' personal fields;
+        ``{{`` and ``}}`` are braces.
     :param audio_token: an audio file of Voice Partner to play instead of a text.
     :param language: of the text, such as ``fr-FR``; None takes French.
     :param speech_rate: speed of speech from 0.5 to 2; Voice Partner only.
@@ -31,6 +32,7 @@ class TtsCallOperator(SendingOperator):
         "text", "audio_token", "language", "speech_rate", *SendingOperator.template_fields,
     )  # fmt: skip
     private_fields: ClassVar[frozenset[str]] = SendingOperator.private_fields | {"text", "audio_token"}
+    said_fields: ClassVar[frozenset[str]] = frozenset({"text", "audio_token"})
 
     def __init__(
         self,
@@ -52,6 +54,7 @@ class TtsCallOperator(SendingOperator):
         """Build the voice message."""
         from airflow_provider_voicepartner.exceptions import ConfigurationError
         from airflow_provider_voicepartner.gateways.model import Purpose, VoiceMessage
+        from airflow_provider_voicepartner.hooks.rendering import check_is_no_path
         from airflow_provider_voicepartner.sending.arguments import (
             literals,
             read_choice,
@@ -65,6 +68,7 @@ class TtsCallOperator(SendingOperator):
             raise ConfigurationError(
                 "text and audio_token: give exactly one, a text to speak or the token of an audio file to play"
             )
+        check_is_no_path("text", text, folders=self._text_folders())
         rate = {} if self.speech_rate in (None, "") else {"speech_rate": self.speech_rate}
         return VoiceMessage(
             text=text,
@@ -95,6 +99,7 @@ class VoicemailDropOperator(SendingOperator):
         "audio_token", "email_for_notification", *SendingOperator.template_fields,
     )  # fmt: skip
     private_fields: ClassVar[frozenset[str]] = SendingOperator.private_fields | {"audio_token", "sender"}
+    said_fields: ClassVar[frozenset[str]] = frozenset({"audio_token"})
 
     def __init__(
         self,

@@ -7,9 +7,11 @@ import json
 from collections.abc import Collection, Mapping
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar, cast, get_args
 
 from airflow_provider_voicepartner.exceptions import ConfigurationError
+from airflow_provider_voicepartner.gateways.checks import check_said
+from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 
 Choice = TypeVar("Choice", bound=str)
 
@@ -126,16 +128,20 @@ def read_text(argument: str, value: Any, *, needed: bool = True) -> str | None:
     """
     Read a text.
 
-    :param needed: False lets None and blank text through, as None.
+    :param needed: False lets through, as None: None, blank text, and the word that a template makes of None.
     :raises ConfigurationError: for an empty one that is needed, or what is no text. The text is never shown.
     """
     if value is not None and not isinstance(value, str):
         raise ConfigurationError(f"{argument}: is {type(value).__name__}, not text")
-    if value is None or not value.strip():
-        if needed:
-            raise ConfigurationError(f"{argument}: is empty; say what is to be sent")
-        return None
-    return value
+    problem: InvalidArgumentError
+    try:
+        check_said(value, argument=argument, fix="say what is to be sent")
+        return cast(str, value)
+    except InvalidArgumentError as error:
+        problem = error
+    if needed:
+        raise ConfigurationError(str(problem))
+    return None
 
 
 def read_options(value: Any, *, argument: str = "options") -> Mapping[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -13,6 +13,7 @@ from airflow_provider_voicepartner.exceptions import (
     ConfigurationError,
 )
 from airflow_provider_voicepartner.sending.records import BatchRecord, Phase
+from airflow_provider_voicepartner.sending.weights import Weights
 
 log = logging.getLogger(__name__)
 
@@ -23,10 +24,12 @@ class _Share(NamedTuple):
     """
     What is set aside for one sending of a batch.
 
+    :param batch: its index.
     :param weight: what it counts for when it is priced.
     :param told: what the gateway said that this very batch would cost; None reckons it at the price of the day.
     """
 
+    batch: int
     weight: int
     told: Decimal | None = None
 
@@ -44,26 +47,26 @@ class Budget:
 
     :param max_cost: the limit; None forbids nothing.
     :param unit_price: price of a weight of 1; None until somebody tells it.
-    :param weigh: returns a batch's weight, from its index; None counts its recipients.
+    :param weights: of the batches, which answers correct; None counts recipients.
     """
 
     def __init__(
         self,
         max_cost: Decimal | None,
         unit_price: Decimal | None,
-        weigh: Callable[[int], int] | None = None,
+        weights: Weights | None = None,
     ) -> None:
         self._max_cost = max_cost
         self._given = unit_price
         self._dearest: Decimal | None = None
-        self._weigh = weigh
+        self._costs: dict[int, Decimal] = {}
+        self._weights = weights
         self._spent = Decimal(0)
-        self._unpriced = 0
+        self._unpriced: dict[int, int] = {}
         self._under_way: dict[int, _Share] = {}
         self._in_doubt: dict[int, _Share] = {}
         self._written_off: list[_Share] = []
-        self._settled: set[int] = set()
-        self._settled_weight = 0
+        self._settled: dict[int, int] = {}
         self._is_misled = False
         self._lock = threading.RLock()
 
@@ -86,15 +89,30 @@ class Budget:
     def weight_gone(self) -> int:
         """The weight of the batches that were sent, are under way or are in doubt."""
         with self._lock:
-            open_ = self._in_doubt | self._under_way
-            return self._settled_weight + sum(share.weight for share in open_.values())
+            return sum(self._settled.values()) + sum(share.weight for share in self._open.values())
+
+    @property
+    def gone(self) -> frozenset[int]:
+        """The batches that were sent, are under way or are in doubt."""
+        with self._lock:
+            return frozenset(self._settled) | frozenset(self._open)
+
+    @property
+    def _open(self) -> dict[int, _Share]:
+        return self._in_doubt | self._under_way
+
+    @property
+    def has_learnt_its_price(self) -> bool:
+        """True where the price is what batches cost, divided by what they weigh, and not what somebody gave."""
+        return self._given is None
 
     @property
     def committed(self) -> Decimal:
         """What was spent, and what is under way or in doubt may cost."""
         with self._lock:
             price = self.unit_price or Decimal(0)
-            return self._spent + price * self._unpriced + self._sum(self._under_way.values()) + self.doubtful
+            unpriced = price * sum(self._unpriced.values())
+            return self._spent + unpriced + self._sum(self._under_way.values()) + self.doubtful
 
     @property
     def doubtful(self) -> Decimal:
@@ -104,7 +122,7 @@ class Budget:
 
     def weight_of(self, index: int, size: int) -> int:
         """Return what a batch is priced by; ``size`` is its number of recipients."""
-        return size if self._weigh is None else self._weigh(index)
+        return size if self._weights is None else self._weights.most(index)
 
     def would_pass(self, price: Decimal) -> bool:
         """Say whether so much more would pass the limit."""
@@ -144,7 +162,7 @@ class Budget:
                     self._count_doubts(index, record)
 
     def _count_doubts(self, index: int, record: BatchRecord) -> None:
-        share = _Share(self.weight_of(index, record.size))
+        share = _Share(index, self.weight_of(index, record.size))
         # Refused at last, a batch may still have been sent before, in doubt.
         self._written_off += [share] * record.resent
         if record.phase.is_in_doubt and index not in self._under_way:
@@ -162,12 +180,12 @@ class Budget:
         :raises BudgetExceededError: when it would pass the limit, or nobody can say whether it would; nothing is set
             aside then, and a doubt stays counted.
         """
-        share = _Share(weight, believable(told))
+        share = _Share(index, weight, believable(told))
         with self._lock:
             doubted = self._in_doubt.get(index)
             if is_resent and doubted is None:
                 # Of an attempt that left no record: it may have been sent like any other in doubt.
-                doubted = self._in_doubt[index] = _Share(weight)
+                doubted = self._in_doubt[index] = _Share(index, weight)
             elif not is_resent:
                 self._in_doubt.pop(index, None)
             try:
@@ -190,13 +208,19 @@ class Budget:
             return
         doubtful = self.doubtful
         of_which = f" ({doubtful} of it for batches in doubt, which count as sent)" if doubtful else ""
-        next_one = f"the next {share.weight} SMS segments or calls"
+        next_one = f"the next {share.weight} SMS segments or calls{self._by_which_reading(share)}"
         if is_resent:
             next_one = f"sending batch {index + 1} again, which counts once more"
         raise BudgetExceededError(
             f"max_cost: {self._max_cost} would be passed: {self.committed} spent or under way{of_which}, and {price} "
             f"for {next_one}{self._at_what_price()}. What was sent is recorded; raise max_cost to go on"
         )
+
+    def _by_which_reading(self, share: _Share) -> str:
+        likely = share.weight if self._weights is None else self._weights.likely(share.batch)
+        if likely == share.weight:
+            return ""
+        return f" (by the dearest reading of what the gateway documents; {likely} are likelier)"
 
     def _at_what_price(self) -> str:
         if self._dearest is None or self._given is None or self._given <= self._dearest:
@@ -235,6 +259,8 @@ class Budget:
         :param record: as sent, or assumed sent; a second time changes nothing.
         """
         with self._lock:
+            if index not in self._settled:
+                self._correct_weights(index, record)
             share, doubted = self._under_way.pop(index, None), self._in_doubt.pop(index, None)
             if index in self._settled:
                 return
@@ -244,11 +270,25 @@ class Budget:
             share = share or doubted
             if share is None:
                 # Of an earlier attempt, which may have sent it more than once.
-                self._written_off += [_Share(weight, believable(record.cost))] * record.resent
-                share = _Share(weight)
-            self._settled.add(index)
-            self._settled_weight += weight
+                self._written_off += [_Share(index, weight, believable(record.cost))] * record.resent
+                share = _Share(index, weight)
+            self._settled[index] = weight
             self._spend(record, weight, share)
+
+    def _correct_weights(self, index: int, record: BatchRecord) -> None:
+        """Let an answer that counts its SMS correct the weights, and what was reckoned by them."""
+        weights = self._weights
+        if weights is None or record.segments is None or record.accepted != record.size:
+            return
+        if not weights.learn(index, record.size, record.segments):
+            return
+        for reckoned in (self._settled, self._unpriced):
+            reckoned.update({at: weights.most(at) for at in reckoned})
+        for shares in (self._under_way, self._in_doubt):
+            shares.update({at: share._replace(weight=weights.most(at)) for at, share in shares.items()})
+        self._written_off = [share._replace(weight=weights.most(share.batch)) for share in self._written_off]
+        prices = [cost / weights.most(at) for at, cost in self._costs.items()]
+        self._dearest = max(prices, default=None)
 
     def _spend(self, record: BatchRecord, weight: int, share: _Share) -> None:
         cost = believable(record.cost)
@@ -262,7 +302,7 @@ class Budget:
         elif share.told is not None:
             self._spent += self._amount(share)
         else:
-            self._unpriced += weight
+            self._unpriced[share.batch] = weight
 
     def _learn_from(self, cost: Decimal, record: BatchRecord, weight: int, share: _Share) -> None:
         """Take the dearest price that answers told: where countries differ, the next batch may be like that one."""
@@ -276,6 +316,7 @@ class Budget:
         if weight:
             accepted = record.accepted or record.size
             price = unit_price_of(cost, weight, accepted=accepted, size=record.size)
+            self._costs[share.batch] = cost * record.size / accepted
             self._dearest = price if self._dearest is None else max(self._dearest, price)
 
 

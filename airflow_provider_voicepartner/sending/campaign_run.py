@@ -24,6 +24,7 @@ from airflow_provider_voicepartner.sending.pricing import Pricing
 from airflow_provider_voicepartner.sending.progress import ProgressLog
 from airflow_provider_voicepartner.sending.records import BatchRecord, Phase
 from airflow_provider_voicepartner.sending.schedule import Schedule
+from airflow_provider_voicepartner.sending.weights import Weights
 
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.sending.campaign import Campaign, CampaignSender
@@ -60,8 +61,9 @@ class CampaignRun:
     def __post_init__(self) -> None:
         self.batches = enumerate(self.campaign.batches)
         sender, campaign = self.sender, self.campaign
-        self.budget = Budget(campaign.max_cost, campaign.unit_price, campaign.weigh)
-        self.pricing = Pricing(sender, campaign, self.budget, before_asking=partial(self._write, {}))
+        weights = None if campaign.weigh is None else Weights(campaign.weigh)
+        self.budget = Budget(campaign.max_cost, campaign.unit_price, weights)
+        self.pricing = Pricing(sender, campaign, self.budget, weights, before_asking=partial(self._write, {}))
         self.schedule = Schedule(campaign, sender.ledger, sender.now)
         self.settler = DoubtSettler(
             messenger=sender.messenger,

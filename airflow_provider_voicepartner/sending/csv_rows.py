@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from airflow_provider_voicepartner.gateways.placeholders import field_name
 from airflow_provider_voicepartner.sending.rows import NUMBER_FIELD, Chunk, UnreadableRow
 from airflow_provider_voicepartner.sending.text_blocks import (
     LONGEST_LINE,
@@ -72,6 +73,8 @@ def csv_layout(
     :returns: the layout, and what is left of the block.
     :raises UnreadableFileError: when there is no such column.
     """
+    if isinstance(column, str):
+        column = field_name(column)
     block = next(blocks)
     lines = io.StringIO(block.text, newline="")
     line, start = block.line, 0
@@ -111,7 +114,7 @@ def csv_layout(
 
 def _first_row(reader: Iterator[list[str]]) -> list[str]:
     try:
-        return [cell.strip() for cell in next(reader)]
+        return [field_name(cell) for cell in next(reader)]
     except csv.Error:
         pass
     raise UnreadableFileError("has a first line that is no CSV; is a quote missing?")

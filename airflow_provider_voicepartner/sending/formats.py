@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 from importlib import import_module
 from typing import IO, Any, Final
 
-from airflow_provider_voicepartner.sending.rows import NUMBER_FIELD, Chunk, UnreadableRow
+from airflow_provider_voicepartner.gateways.placeholders import field_name
+from airflow_provider_voicepartner.sending.rows import NUMBER_FIELD, Chunk, UnreadableRow, names_in
 from airflow_provider_voicepartner.sending.text_blocks import TextBlock, UnreadableFileError
 
 _ROWS: Final = 2_000
@@ -25,7 +26,7 @@ def json_chunks(
     :param fields: the personal fields to keep; None keeps all.
     :raises UnreadableFileError: for a file that is one JSON array.
     """
-    decode = json.JSONDecoder().decode
+    decode = json.JSONDecoder(parse_float=WrittenNumber, parse_int=WrittenNumber).decode
     begun = False
     for block in blocks:
         lines: list[int] = []
@@ -41,28 +42,49 @@ def json_chunks(
             except (ValueError, RecursionError):
                 item = UnreadableRow("is no JSON; write one object, or one number in quotes, on each line")
             lines.append(line)
-            items.append(_pick(item, column, fields) if isinstance(item, dict) else item)
+            items.append(_pick(item, column, fields) if isinstance(item, dict) else _phone_number(item))
         if items:
             yield Chunk(lines, items)
+
+
+class WrittenNumber(str):
+    """A number of JSON as it is written there: ``12.50`` is sent as ``12.50``, not as ``12.5``."""
+
+    __slots__ = ()
+
+
+def _phone_number(written: object) -> object:
+    """Return what stands for a phone number; a JSON number is one no more, since it loses leading zeros."""
+    if not isinstance(written, WrittenNumber):
+        return written
+    try:
+        return int(written)
+    except ValueError:
+        return float(written)
 
 
 def _pick(row: Mapping[str, object], column: str, fields: frozenset[str] | None) -> object:
     if column not in row:
         return UnreadableRow(f"has no field {column!r}; add it")
+    number = _phone_number(row[column])
     if fields is None:
-        return {name: value for name, value in row.items() if name != column} | {NUMBER_FIELD: row[column]}
-    if not fields and isinstance(row[column], str):
-        return row[column]
-    return {name: row[name] for name in fields if name in row} | {NUMBER_FIELD: row[column]}
+        return {name: value for name, value in row.items() if name != column} | {NUMBER_FIELD: number}
+    if not fields and isinstance(number, str):
+        return number
+    picked = {name: row[name] for name in fields if name in row}
+    if len(picked) < len(fields):  # A name may be written in another form.
+        picked = {name: value for name, value in row.items() if field_name(name) in fields}
+    return picked | {NUMBER_FIELD: number}
 
 
-def json_has_fields(blocks: Iterator[TextBlock], *, column: str) -> bool:
-    """Tell whether any line has a personal field; reads until the first one that does."""
-    return any(
-        isinstance(item, dict) and len(item) > 1
-        for chunk in json_chunks(blocks, column=column, fields=None)
-        for item in chunk.items
-    )
+def json_field_names(blocks: Iterator[TextBlock], *, column: str, wanted: frozenset[str]) -> frozenset[str]:
+    """
+    Return the names of the personal fields of all lines.
+
+    :param wanted: stop reading when all of these were seen; empty stops at the first field.
+    """
+    items = (item for chunk in json_chunks(blocks, column=column, fields=None) for item in chunk.items)
+    return names_in(items, wanted)
 
 
 def open_parquet(handle: IO[bytes]) -> Any:
@@ -92,9 +114,9 @@ def _arrow_error() -> type[Exception]:
     return error
 
 
-def parquet_has_fields(file: Any) -> bool:
-    """Tell whether there are columns besides the number's."""
-    return len(file.schema_arrow.names) > 1
+def parquet_field_names(file: Any, *, column: str) -> frozenset[str]:
+    """Return the names of all columns but the number's."""
+    return frozenset(map(field_name, file.schema_arrow.names)) - {column, NUMBER_FIELD}
 
 
 def parquet_chunks(file: Any, *, column: str, fields: frozenset[str] | None) -> Iterator[Chunk]:
@@ -109,7 +131,7 @@ def parquet_chunks(file: Any, *, column: str, fields: frozenset[str] | None) -> 
     kept = _parquet_fields(file.schema_arrow.names, column, fields)
     row = 1
     batches = file.iter_batches(
-        batch_size=_ROWS, columns=list(dict.fromkeys((column, *kept))), use_threads=False
+        batch_size=_ROWS, columns=list(dict.fromkeys((column, *kept.values()))), use_threads=False
     )
     while True:
         try:
@@ -127,24 +149,37 @@ def parquet_chunks(file: Any, *, column: str, fields: frozenset[str] | None) -> 
     raise UnreadableFileError(f"is damaged after row {row - 1}; was it written completely?")
 
 
-def _parquet_fields(names: list[str], column: str, fields: frozenset[str] | None) -> list[str]:
+def _parquet_fields(names: list[str], column: str, fields: frozenset[str] | None) -> dict[str, str]:
+    """Return the columns to keep: as their names are compared -> as they are written."""
     if column not in names:
         raise UnreadableFileError(f"has no column {column!r}; add it, or say which column holds the numbers")
-    kept = sorted(set(names) - {column, NUMBER_FIELD} if fields is None else fields)
-    for name in (column, *kept):
-        if name not in names:
+    known = [field_name(name) for name in names]
+    wanted = sorted(set(known) - {column, NUMBER_FIELD} if fields is None else fields)
+    for name in wanted:
+        if name not in known:
             raise UnreadableFileError(
                 f"has no column {name!r}, which the text needs; add it, or take it out of the text"
             )
-        if names.count(name) > 1:
+        if known.count(name) > 1:
             raise UnreadableFileError(f"has the column {name!r} twice; rename one")
-    return kept
+    if names.count(column) > 1:
+        raise UnreadableFileError(f"has the column {column!r} twice; rename one")
+    return {name: names[known.index(name)] for name in wanted}
 
 
-def _items(batch: Any, column: str, kept: list[str]) -> list[object]:
+def _items(batch: Any, column: str, kept: dict[str, str]) -> list[object]:
     numbers: list[object] = batch.column(column).to_pylist()
     if not kept and all(isinstance(number, str) for number in numbers):
         return numbers
-    values = [batch.column(name).to_pylist() for name in kept]
+    values = [_values(batch.column(written)) for written in kept.values()]
     names = (NUMBER_FIELD, *kept)
     return [dict(zip(names, row, strict=True)) for row in zip(numbers, *values, strict=True)]
+
+
+def _values(column: Any) -> list[object]:
+    """Return a column's values; short floats by their shortest decimals: 0.1 of 32 bits is 0.10000000149 in 64."""
+    if str(column.type) not in ("float", "halffloat"):
+        values: list[object] = column.to_pylist()
+        return values
+    written = column.cast("float32").cast("string").to_pylist()
+    return [None if text is None else float(text) for text in written]

@@ -21,6 +21,7 @@ from airflow_provider_voicepartner.gateways.model import (
     Recipient,
 )
 from airflow_provider_voicepartner.gateways.number_keys import UNREAD
+from airflow_provider_voicepartner.gateways.placeholders import HOW_TO_SEND_BRACES, shown_name, there_are
 from airflow_provider_voicepartner.sending.chunk_reader import ChunkReader, RecipientCheck
 from airflow_provider_voicepartner.sending.fingerprint import CampaignFingerprint, pack_recipients
 from airflow_provider_voicepartner.sending.recipients import OnInvalid
@@ -35,6 +36,9 @@ _NAMED_REJECTS: Final = 5
 _MARK: Final = 8
 
 Item = TypeVar("Item")
+
+Weigh = Callable[[Mapping[str, str]], Sequence[int]]
+"""Counts the SMS segments of one person's own text, from the fields: in each way to count them, the likeliest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +67,8 @@ class CampaignPlan:
     :param has_fields: True when recipients carry personal fields, so that placeholders are filled in.
     :param fingerprint: of account, message, time and recipients in their order; empty where none was asked for.
     :param batch_size: recipients of a batch; the last one may have fewer.
-    :param segments: SMS segments of all recipients' own texts together; where nobody weighed them, the recipients.
+    :param readings: SMS segments of all recipients' own texts together, in each way to count them, the likeliest first;
+        where nobody weighed them, the recipients.
     """
 
     rows: int
@@ -74,7 +79,7 @@ class CampaignPlan:
     has_fields: bool
     fingerprint: str
     batch_size: int
-    segments: int
+    readings: tuple[int, ...]
 
     _source: Source = field(repr=False)
     _reader: ChunkReader = field(repr=False)
@@ -83,7 +88,12 @@ class CampaignPlan:
     _left_out: array[int] = field(repr=False)
     _marks: bytes = field(repr=False)
     _numbers: array[int] | None = field(repr=False)
-    _weights: array[int] = field(repr=False)
+    _weights: tuple[array[int], ...] = field(repr=False)
+
+    @property
+    def segments(self) -> int:
+        """SMS segments of all recipients' own texts together, counted in the likeliest way."""
+        return self.readings[0]
 
     @property
     def batch_count(self) -> int:
@@ -94,11 +104,11 @@ class CampaignPlan:
         """Return how many recipients a batch has; ``index`` counts from 0."""
         return min(self.batch_size, self.recipients - index * self.batch_size)
 
-    def segments_of(self, index: int) -> int:
-        """Return how many SMS segments a batch has, which it is priced by; ``index`` counts from 0."""
+    def segments_of(self, index: int) -> tuple[int, ...]:
+        """Return how many SMS segments a batch has, in each way to count them; ``index`` counts from 0."""
         if self._weights:
-            return self._weights[index]
-        return self.size_of(index) * (self.segments // self.recipients)
+            return tuple(weights[index] for weights in self._weights)
+        return tuple(self.size_of(index) * (reading // self.recipients) for reading in self.readings)
 
     def describe_rejected(self) -> list[str]:
         """Return the first ten rejected rows as a log may show them: position, masked number, reason."""
@@ -196,7 +206,7 @@ def plan_campaign(
     batch_size: int = MAX_RECIPIENTS_PER_BATCH,
     fields: frozenset[str] | None = None,
     check: RecipientCheck | None = None,
-    weigh: Callable[[Mapping[str, str]], int] | None = None,
+    weigh: Weigh | None = None,
     rejects: IO[str] | None = None,
     fingerprint: CampaignFingerprint | None = None,
     keep: int = KEPT_NUMBERS,
@@ -209,11 +219,10 @@ def plan_campaign(
     :param on_invalid: ``fail`` raises when a row is bad, after all were counted; ``skip`` leaves it out.
     :param region: where numbers without a country code are from, two letters; default ``FR``, overseas included.
     :param batch_size: recipients of a batch, at least 1; default 500.
-    :param fields: the personal fields that the message uses. Nothing else is kept, and where rows carry fields at all,
-        a row without one of these is bad. None keeps all and needs none.
+    :param fields: the personal fields that the message uses. Nothing else is kept; a row without one of these is bad,
+        and so is a source in which no row has it. None keeps all and needs none.
     :param check: a further check of each row, duplicates included.
-    :param weigh: counts the SMS segments of one person's own text, from the fields; asked once where there are none.
-        None counts each recipient as one.
+    :param weigh: asked once where there are no fields. None counts each recipient as one.
     :param rejects: file to write all bad rows to, whole; opened for text with ``newline=""``.
     :param fingerprint: of account, message and time; it is copied, and the recipients added.
     :param keep: how many numbers without fields the plan may hold; of more, the source is read again.
@@ -224,15 +233,17 @@ def plan_campaign(
     if on_invalid not in ("fail", "skip"):
         raise InvalidArgumentError("on_invalid", f"{on_invalid!r} is not known; give 'fail' or 'skip'")
     version = source.version()
-    has_fields = source.has_fields() if fields is None or fields else False
-    kept = fields if has_fields else frozenset[str]()
-    needed = kept or frozenset()
+    needed = fields or frozenset()
     if NUMBER_FIELD in needed:
         raise InvalidArgumentError(
             source.argument,
             f"has no personal field {NUMBER_FIELD!r}, since that is the number; take it out of the text, or repeat it "
             "in a field of another name",
         )
+    if needed:
+        _check_fields(source, needed)
+    has_fields = bool(needed) if fields is not None else bool(source.field_names())
+    kept = fields if has_fields else frozenset[str]()
     planner = _Planner(
         ChunkReader(line=line, region=region, fields=kept, needed=needed, check=check),
         batch_size=batch_size,
@@ -258,7 +269,7 @@ def plan_campaign(
         has_fields=has_fields,
         fingerprint=planner.fingerprint.hexdigest() if planner.fingerprint else "",
         batch_size=batch_size,
-        segments=sum(planner.weights) or planner.recipients * (weigh({}) if weigh and not has_fields else 1),
+        readings=_readings(planner, weigh),
         _source=source,
         _reader=ChunkReader(line=line, region=region, fields=kept, needed=needed),
         _fields=kept,
@@ -268,6 +279,25 @@ def plan_campaign(
         _numbers=planner.kept,
         _weights=planner.weights,
     )
+
+
+def _check_fields(source: Source, needed: frozenset[str]) -> None:
+    """Refuse a text that needs a field which no row has: nobody would get it, or everybody would get its braces."""
+    known = source.field_names(needed)
+    missing = sorted(needed - known)
+    if missing:
+        raise InvalidArgumentError(
+            source.argument,
+            f"{source.label} has no field {shown_name(missing[0])}, which the text needs ({there_are(known)}); correct "
+            f"the placeholder or add the field, or {HOW_TO_SEND_BRACES}",
+        )
+
+
+def _readings(planner: _Planner, weigh: Weigh | None) -> tuple[int, ...]:
+    if planner.weights:
+        return tuple(map(sum, planner.weights))
+    each = weigh({}) if weigh is not None and not planner.weighs_each else (1,)
+    return tuple(planner.recipients * reading for reading in each)
 
 
 class _Planner:
@@ -281,7 +311,7 @@ class _Planner:
         fingerprint: CampaignFingerprint | None,
         rejects: RejectsWriter | None,
         keep: int,
-        weigh: Callable[[Mapping[str, str]], int] | None,
+        weigh: Weigh | None,
     ) -> None:
         self.rows = self.recipients = self.duplicates = self.invalid = 0
         self.rejected: list[RejectedRow] = []
@@ -294,7 +324,8 @@ class _Planner:
         self._keep = keep
         self.kept: array[int] | None = array("Q") if keep else None
         self._weigh = weigh
-        self.weights = array("Q")
+        self.weighs_each = weigh is not None
+        self.weights: tuple[array[int], ...] = ()
         self._seen = {UNREAD}
         self._numbers: list[int] = []
         self._fields: list[Mapping[str, str]] = []
@@ -354,7 +385,10 @@ class _Planner:
             self.fingerprint.feed(packed)
         self.marks += _mark(packed)
         if self._weigh is not None:
-            self.weights.append(sum(map(self._weigh, fields)))
+            sums = map(sum, zip(*map(self._weigh, fields), strict=True))
+            self.weights = self.weights or tuple(array("Q") for _ in self._weigh(fields[0]))
+            for weights, counted in zip(self.weights, sums, strict=True):
+                weights.append(counted)
         self.recipients += len(numbers)
         if self.kept is not None:
             self.kept.extend(numbers)

@@ -15,14 +15,15 @@ from airflow_provider_voicepartner.exceptions import (
     VoicePartnerProviderError,
 )
 from airflow_provider_voicepartner.gateways.errors import ErrorKind
-from airflow_provider_voicepartner.gateways.model import Receipt, Recipient, have_fields, phone_numbers_of
+from airflow_provider_voicepartner.gateways.model import Receipt, Recipient, phone_numbers_of
 from airflow_provider_voicepartner.gateways.numbers import shared_country_code
-from airflow_provider_voicepartner.gateways.placeholders import placeholders
+from airflow_provider_voicepartner.gateways.placeholders import read_template
 from airflow_provider_voicepartner.sending.budget import Budget, believable, unit_price_of
 
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.sending.campaign import Campaign, CampaignSender
     from airflow_provider_voicepartner.sending.records import BatchRecord
+    from airflow_provider_voicepartner.sending.weights import Weights
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +37,7 @@ class Pricing:
     :param sender: has the hook, the ledger that knows what earlier attempts sent, and makes ids for simulated sends.
     :param campaign: what is sent.
     :param budget: is told the price.
+    :param weights: what batches are priced by, the budget's too; None counts recipients.
     :param before_asking: called before each request, which takes time: what has landed must be recorded first.
     """
 
@@ -44,12 +46,14 @@ class Pricing:
         sender: CampaignSender,
         campaign: Campaign,
         budget: Budget,
+        weights: Weights | None = None,
         *,
         before_asking: Callable[[], None],
     ) -> None:
         self._messenger = sender.messenger
         self._campaign = campaign
         self._budget = budget
+        self._weights = weights
         self._ledger = sender.ledger
         self._reference = sender.reference
         self._before_asking = before_asking
@@ -87,7 +91,7 @@ class Pricing:
             told = self._told_price(recipients, weight, send_at)
             if is_first:
                 self._budget.require_price(batches)
-            self._look_ahead(weight if is_resent else 0)
+            self._look_ahead((index, weight) if is_resent else None)
         self._budget.reserve(index, weight, told, is_resent=is_resent)
 
     def _sent_before(self) -> Iterator[tuple[int, BatchRecord]]:
@@ -148,20 +152,25 @@ class Pricing:
     def _group_of(self, recipients: Sequence[Recipient]) -> str | None:
         """Return what recipients have in common who all cost the same; None where they may not."""
         text = getattr(self._campaign.message, "text", None)
-        if text and placeholders(text) and have_fields(recipients):
+        if text and read_template(text).names:
             return None
         return shared_country_code(phone_numbers_of(recipients))
 
-    def _look_ahead(self, again: int) -> None:
-        """Compare what is left, and what is sent again, with the balance, once, as soon as a price is known."""
+    def _look_ahead(self, again: tuple[int, int] | None) -> None:
+        """
+        Compare what is left, and what is sent again, with the balance, once, as soon as a price is known.
+
+        :param again: the batch that is sent again, and its weight.
+        """
         price = self._budget.unit_price
         if self._is_compared or price is None:
             return
         self._is_compared = True
-        weigh, batches = self._campaign.weigh, range(len(self._campaign.batches))
-        whole = sum(map(weigh, batches)) if weigh else self._campaign.recipients
-        left = whole - self._budget.weight_gone + again
+        left, most = self._left(again)
         needed = price * left
+        at_most = (
+            f" (at most {price * most} for {most}, by the dearest reading of its rule)" if most > left else ""
+        )
         if self._budget.would_pass(needed):
             log.warning(
                 "About %s is needed for what is left, which max_cost does not allow; it stops the campaign before its "
@@ -176,13 +185,31 @@ class Pricing:
             return
         if money is None:
             return
-        log.info("About %s is needed for %d SMS segments or calls; the account has %s", needed, left, money)
+        log.info(
+            "About %s is needed for %d SMS segments or calls%s; the account has %s",
+            needed,
+            left,
+            at_most,
+            money,
+        )
         if money < needed:
             raise RejectedError(
                 f"the account has {money} and the campaign costs about {needed} for the {left} SMS segments or calls "
                 "that are left; top the account up, nothing more was sent",
                 kind=ErrorKind.CREDIT,
             )
+
+    def _left(self, again: tuple[int, int] | None) -> tuple[int, int]:
+        """Return what is left to send, as it is likely to be counted, and as it is counted at the most."""
+        if self._weights is None:
+            left = self._campaign.recipients - self._budget.weight_gone + (again[1] if again else 0)
+            return left, left
+        gone = self._budget.gone
+        batches = [index for index in range(len(self._campaign.batches)) if index not in gone]
+        batches += [again[0]] if again else []
+        most = sum(map(self._weights.most, batches))
+        # A price that was learnt is one of a weight, which is the dearest one until an answer counts.
+        return (most if self._budget.has_learnt_its_price else sum(map(self._weights.likely, batches))), most
 
     def _simulate(self, recipients: Sequence[Recipient], send_at: datetime | None) -> Receipt | None:
         message = self._campaign.message

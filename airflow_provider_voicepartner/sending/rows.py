@@ -12,6 +12,7 @@ from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.line_type import LineType
 from airflow_provider_voicepartner.gateways.model import Recipient
 from airflow_provider_voicepartner.gateways.numbers import InvalidNumberError, NumberReader, PhoneNumber
+from airflow_provider_voicepartner.gateways.placeholders import composed, field_name
 from airflow_provider_voicepartner.sending.rejects import RejectedRow
 
 Line = Literal["mobile", "any"]
@@ -123,7 +124,11 @@ class RowReader:
             return {}
         if self._fields is None:
             return {_name(k): _value(k, v) for k, v in item.items() if k != NUMBER_FIELD}
-        return {k: _value(k, item[k]) for k in self._kept if k in item}
+        told = {k: _value(k, item[k]) for k in self._kept if k in item}
+        if len(told) == len(self._kept):
+            return told
+        written = _as_written(item)
+        return {k: _value(k, item[written[k]]) for k in self._kept if k in written}
 
     def _check(self, number: PhoneNumber) -> str:
         if number.line_type in self._wanted:
@@ -142,20 +147,57 @@ class RowReader:
 def _name(name: object) -> str:
     if not isinstance(name, str):
         raise InvalidRowError(f"has a field whose name is of type {type(name).__name__}; names are text")
-    return name
+    return field_name(name)
+
+
+def _as_written(item: Mapping[object, object]) -> dict[str, object]:
+    """Return a row's names: as they are compared -> as they are written. One that is written exactly so comes first."""
+    written: dict[str, object] = {field_name(name): name for name in item if isinstance(name, str)}
+    return written | {name: name for name in written if name in item}
 
 
 def _value(name: object, value: object) -> str:
     if isinstance(value, str):
-        return value
+        return composed(value)
     if is_blank(value):
         return ""
-    if isinstance(value, (int, float, Decimal, date, time)) and not isinstance(value, bool):
+    if isinstance(value, (date, time)):
         return str(value)
+    if isinstance(value, (int, float, Decimal)) and not isinstance(value, bool) and math.isfinite(value):
+        return number_as_text(value)
     kind = type(value).__name__
     # A long name, or one with digits, may be somebody's data: a file read without its header.
     shown = repr(name) if isinstance(name, str) and name.isidentifier() and len(name) <= 40 else "of it"
     raise InvalidRowError(f"has a field {shown} of type {kind}; give it as the text that shall be shown")
+
+
+def number_as_text(number: float | Decimal) -> str:
+    """
+    Write a number as people read it: all decimals of a ``Decimal``, a whole float without ``.0``, no exponent.
+
+    :param number: finite.
+    """
+    if isinstance(number, float):
+        return str(int(number)) if number.is_integer() else format(Decimal(repr(float(number))), "f")
+    return format(number, "f") if isinstance(number, Decimal) else str(int(number))
+
+
+def names_in(items: Iterable[object], wanted: frozenset[str]) -> frozenset[str]:
+    """
+    Return the names of the personal fields of some rows, as they are compared.
+
+    :param wanted: stop when all of these were seen; empty stops at the first field.
+    """
+    names: set[str] = set()
+    for item in items:
+        fields = item.fields if isinstance(item, Recipient) else item
+        if isinstance(fields, Mapping):
+            names.update(
+                field_name(name) for name in fields if isinstance(name, str) and name != NUMBER_FIELD
+            )
+            if names and wanted <= names:
+                break
+    return frozenset(names)
 
 
 def is_blank(item: object) -> bool:

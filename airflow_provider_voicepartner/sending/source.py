@@ -11,18 +11,17 @@ from dataclasses import dataclass, field
 from typing import IO, Final, Literal, Protocol, TypeVar, cast
 
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
-from airflow_provider_voicepartner.gateways.model import Recipient
 from airflow_provider_voicepartner.sending.csv_rows import csv_chunks, csv_layout
 from airflow_provider_voicepartner.sending.formats import (
     json_chunks,
-    json_has_fields,
+    json_field_names,
     open_parquet,
     parquet_chunks,
-    parquet_has_fields,
+    parquet_field_names,
 )
 from airflow_provider_voicepartner.sending.paths import shown_path, without_query
 from airflow_provider_voicepartner.sending.recipients import split_rows
-from airflow_provider_voicepartner.sending.rows import NUMBER_FIELD, Chunk
+from airflow_provider_voicepartner.sending.rows import NUMBER_FIELD, Chunk, names_in
 from airflow_provider_voicepartner.sending.text_blocks import EmptyTextError, UnreadableFileError, text_blocks
 
 FileFormat = Literal["csv", "jsonl", "parquet"]
@@ -70,8 +69,12 @@ class Source(Protocol):
         :raises InvalidArgumentError: when the source cannot be read; names the line and the fix, never the content.
         """
 
-    def has_fields(self) -> bool:
-        """Tell whether any row carries personal fields."""
+    def field_names(self, wanted: frozenset[str] = frozenset()) -> frozenset[str]:
+        """
+        Return the names of the personal fields that rows carry, in NFC and without blanks around them.
+
+        :param wanted: reading may stop as soon as all of these were seen; empty: as soon as any was.
+        """
 
     def position(self, line: int) -> str:
         """Say where a row stands, to begin an error with."""
@@ -124,9 +127,9 @@ class ListSource:
             yield Chunk(range(line, line + len(items)), items)
             line += len(items)
 
-    def has_fields(self) -> bool:
-        """Tell whether any row carries personal fields."""
-        return any(_has_fields(item) for item in cast("list[object]", self.to))
+    def field_names(self, wanted: frozenset[str] = frozenset()) -> frozenset[str]:
+        """Return the names of the personal fields that rows carry."""
+        return names_in(cast("list[object]", self.to), wanted)
 
     def position(self, line: int) -> str:
         """Return such as ``to[3]``."""
@@ -135,12 +138,6 @@ class ListSource:
     def version(self) -> object:
         """Return None: a list in memory stays what it is."""
         return None
-
-
-def _has_fields(item: object) -> bool:
-    if isinstance(item, Recipient):
-        return bool(item.fields)
-    return isinstance(item, Mapping) and any(name != NUMBER_FIELD for name in item)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,9 +218,12 @@ class FileSource:
         """
         return self._reading(lambda handle: self._chunks(handle, fields))
 
-    def has_fields(self) -> bool:
-        """Tell whether any row carries personal fields; of JSON lines, reads until the first one that does."""
-        return next(self._reading(lambda handle: iter((self._has_fields(handle),))))
+    def field_names(self, wanted: frozenset[str] = frozenset()) -> frozenset[str]:
+        """Return the names of the columns; of JSON lines, reads until all that are wanted were seen."""
+        # Also the number as it is written, where its column has a name of its own.
+        own = frozenset({self.column} if isinstance(self.column, str) else ()) - {NUMBER_FIELD}
+        names = next(self._reading(lambda handle: iter((self._field_names(handle, wanted - own),))))
+        return names | (own & wanted)
 
     def position(self, line: int) -> str:
         """Return such as ``to: line 3``."""
@@ -307,14 +307,14 @@ class FileSource:
         )
         return csv_chunks(layout, rest, blocks, fields)
 
-    def _has_fields(self, handle: IO[bytes]) -> bool:
+    def _field_names(self, handle: IO[bytes], wanted: frozenset[str]) -> frozenset[str]:
         if self._format == "parquet":
-            return parquet_has_fields(open_parquet(handle))
+            return parquet_field_names(open_parquet(handle), column=str(self.column))
         blocks = text_blocks(handle)
         if self._format == "jsonl":
-            return json_has_fields(blocks, column=str(self.column))
+            return json_field_names(blocks, column=str(self.column), wanted=wanted)
         layout, _ = csv_layout(blocks, column=self.column, header=self._has_header, delimiter=self.delimiter)
-        return bool(layout.others)
+        return layout.others
 
     @property
     def _has_header(self) -> bool:

@@ -14,7 +14,8 @@ from airflow.providers.common.compat.sdk import (
     conf,
 )
 
-from airflow_provider_voicepartner.operators.picklable import Picklable
+from airflow_provider_voicepartner.hooks.picklable import Picklable
+from airflow_provider_voicepartner.hooks.rendering import StrictTemplates
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -26,7 +27,7 @@ NOT_FOUND_GRACE = 300.0
 UNLISTED_GRACE = 3600.0
 
 
-class CampaignCompletionSensor(Picklable, BaseSensorOperator):
+class CampaignCompletionSensor(Picklable, StrictTemplates, BaseSensorOperator):
     """
     Wait until every recipient that the gateway accepted has a final delivery status.
 

@@ -17,6 +17,7 @@ from airflow_provider_voicepartner.gateways.checks import (
     check_language,
     check_number,
     check_numbers,
+    check_said,
     check_secret,
     check_sender,
 )
@@ -69,20 +70,52 @@ class TestRecipients:
 class TestSender:
     @pytest.mark.parametrize("sender", [None, "ACM", "Acme2031abc", "36111"])
     def test_taken(self, sender: str | None) -> None:
-        check_sender(sender)
+        for blanks in (True, False):
+            check_sender(sender, gateway="X", takes_blanks=blanks)
+
+    @pytest.mark.parametrize("sender", ["MA BOUTIQUE", "A B", "A  B", "A B C D E F", "MA 12"])
+    def test_blanks_inside_are_taken_where_the_vendor_shows_them(self, sender: str) -> None:
+        check_sender(sender, gateway="X", takes_blanks=True, is_marketing=True)
+        assert "without blanks" in refused("sender", lambda: check_sender(sender, gateway="X"))
 
     @pytest.mark.parametrize(
         ("sender", "said"),
         [
             ("", "has 0 characters"), ("AC", "has 2 characters"), ("ABCDEFGHIJKL", "has 12 characters"),
-            ("Acmé", "characters that gateways refuse"), ("AC ME", "characters that gateways refuse"),
-            ("ACME\n", "characters that gateways refuse"),
+            ("Acmé", "has other characters"), (" ACME", "has other characters"), ("AC ", "has other characters"),
+            ("   ", "has other characters"), ("A\tB", "has other characters"), ("ACME\n", "has other characters"),
         ],
     )  # fmt: skip
     def test_refused(self, sender: str, said: str) -> None:
-        problem = refused("sender", lambda: check_sender(sender))
-        assert said in problem
-        assert "3 to 11 letters" in problem
+        for blanks in (True, False):
+            problem = refused("sender", lambda b=blanks: check_sender(sender, gateway="X", takes_blanks=b))
+            assert problem.startswith(said)
+            assert "3 to 11 letters" in problem
+            assert "documentation of X" in problem
+
+    @pytest.mark.parametrize("sender", ["36111", "0612345678", "36 111"])
+    def test_digits_alone_are_refused_for_marketing_only(self, sender: str) -> None:
+        check_sender(sender, gateway="X", takes_blanks=True)
+        problem = refused(
+            "sender", lambda: check_sender(sender, gateway="X", takes_blanks=True, is_marketing=True)
+        )
+        assert "charter of the French operators" in problem
+
+
+class TestNothing:
+    @pytest.mark.parametrize("text", ["", " ", "\n\t", "\u00a0", "\u200b", "\ufeff \u200e", "\x00", None, 3])
+    def test_a_text_in_which_nothing_can_be_seen(self, text: object) -> None:
+        problem = refused("message", lambda: check_said(text, argument="message", fix="write something"))
+        assert problem == "is empty; write something"
+
+    @pytest.mark.parametrize("text", ["None", " None\n"])
+    def test_the_word_that_a_template_makes_of_nothing(self, text: str) -> None:
+        problem = refused("text", lambda: check_said(text, argument="text", fix="write something"))
+        assert "what a template makes of a value that is missing" in problem
+
+    @pytest.mark.parametrize("text", ["none", "None.", "NONE", "-", "\ud83d", "\u0301", "0", "Non", "👍"])
+    def test_something(self, text: str) -> None:
+        check_said(text, argument="text", fix="")
 
 
 class TestSecret:

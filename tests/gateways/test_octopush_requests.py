@@ -20,7 +20,7 @@ from airflow_provider_voicepartner.gateways.model import (
     Voicemail,
     VoiceMessage,
 )
-from airflow_provider_voicepartner.gateways.placeholders import fill_in
+from airflow_provider_voicepartner.gateways.placeholders import read_template
 from airflow_provider_voicepartner.gateways.wire import ApiRequest, Credentials
 
 NOW = datetime(2031, 5, 6, 12, 0, tzinfo=UTC)
@@ -284,11 +284,22 @@ class TestPersonalTexts:
         assert body["recipients"] == [{"phone_number": "+33612345678"}]
 
     @pytest.mark.parametrize("text", ["Bonjour {first_name}", "{param5}", "{ville} {last_name}"])
-    def test_a_placeholder_that_the_service_would_blank(self, text: str) -> None:
-        assert "carry no fields" in refused("message", SmsMessage(text=text))
+    def test_a_placeholder_that_nobody_has_a_field_for(self, text: str) -> None:
+        assert "no such field (there are none)" in refused("message", SmsMessage(text=text))
 
-    def test_other_braces_without_fields_are_text(self) -> None:
-        assert body_of(SmsMessage(text="{ville} {param6}"))["text"] == "{ville} {param6}"
+    @pytest.mark.parametrize("text", ["Bonjour {{first_name}}", "{{param5}}", "{{ville}} {{last_name}}"])
+    def test_braces_that_are_meant_and_that_the_service_would_blank(self, text: str) -> None:
+        assert "Octopush replaces it" in refused("message", SmsMessage(text=text))
+        assert "Octopush replaces it" in refused("text", VoiceMessage(text=text))
+
+    def test_a_field_that_holds_what_the_service_would_blank(self) -> None:
+        guest = Recipient("+33612345678", {"a": "{param2}"})
+        assert "Octopush replaces it" in refused("to", SmsMessage(text="Bonjour {a}"), [guest])
+
+    def test_other_braces_that_are_meant_are_text(self) -> None:
+        assert body_of(SmsMessage(text="{{ville}} {{param6}}"))["text"] == "{ville} {param6}"
+        guest = Recipient("+33612345678", {"ville": "Lyon"})
+        assert body_of(SmsMessage(text="{{{ville}}}"), [guest])["text"] == "{{param1}}"
 
     def test_a_missing_field(self) -> None:
         guests = [Recipient("+33612345678", {"ville": "Lyon"}), Recipient("+33690123456", {"town": "Metz"})]
@@ -312,7 +323,7 @@ class TestPersonalTexts:
 
     @given(
         st.lists(
-            st.sampled_from(["a", "ville", "param1", "param3", "first_name", " ", "{", "é"]), max_size=8
+            st.sampled_from(["a", "ville", "param1", "param3", "first_name", " ", "{{", "é"]), max_size=8
         ),
         st.dictionaries(
             st.sampled_from(["a", "ville", "param1", "param3", "first_name"]),
@@ -325,7 +336,10 @@ class TestPersonalTexts:
     ) -> None:
         text = "x" + "".join(f"{{{part}}}" if part in fields else part for part in parts)
         body = body_of(SmsMessage(text=text), [Recipient("+33612345678", fields)])
-        assert fill_in(body["text"], body["recipients"][0]) == fill_in(text, fields)
+        said = str(body["text"])
+        for name, value in body["recipients"][0].items():
+            said = said.replace(f"{{{name}}}", value)
+        assert said == read_template(text).fill_in(fields)
 
 
 ANNA_WITH_51 = Recipient("+33612345678", {"a": "x" * 51})

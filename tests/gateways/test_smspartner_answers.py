@@ -509,7 +509,8 @@ class TestBatch:
         [
             (MESSAGE, TWO, "send"),
             (MESSAGE, PERSONAL, "send"),
-            (SmsMessage(text="Hi {name}"), TWO, "send"),
+            (SmsMessage(text="Hi {{name}}"), TWO, "send"),
+            (SmsMessage(text="Hi {{name}}"), PERSONAL, "send"),
             (SmsMessage(text="Hi {name}"), PERSONAL, "bulk-send"),
             (SmsMessage(text="Hi", options={"virtual_number": "33644000000"}), TWO[:1], "vn/send"),
             (

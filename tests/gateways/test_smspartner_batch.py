@@ -94,9 +94,13 @@ class TestOneTextForAll:
         assert request.safe_to_repeat is False
         assert dict(request.params) == {}
 
-    def test_braces_without_any_fields_go_out_as_they_are(self):
-        text = '{"state": "failed"} for {dag_id}'
-        assert build(sms(text)).body["message"] == text
+    def test_braces_go_out_where_they_are_written_double(self):
+        text = '{{"state": "failed"}} for {{dag_id}}'
+        assert build(sms(text)).body["message"] == '{"state": "failed"} for {dag_id}'
+
+    @pytest.mark.parametrize("text", ["for {dag_id}", '{"state": "failed"}', "{}", "a } b"])
+    def test_single_braces_without_any_fields_are_refused(self, text):
+        assert "write {{ and }}" in refused("message", message=sms(text))
 
     def test_fields_without_placeholders_in_the_text_do_not_matter(self):
         request = build(recipients=[ANNA, BEN])
@@ -359,7 +363,8 @@ class TestBadInput:
         assert "half of a character" in refused("message", message=sms("\ud83d"))
 
     @pytest.mark.parametrize(
-        "sender", ["AB", "ABCDEFGHIJKL", "AC ME", "ACMÉ", "AC-ME", "", "ACME\n", "ＡＣＭＥ"]
+        "sender",
+        ["AB", "ABCDEFGHIJKL", " ACME", "ACME ", "A\u00a0B", "ACMÉ", "AC-ME", "", "ACME\n", "ＡＣＭＥ"],
     )
     def test_a_sender_the_gateway_would_not_take(self, sender):
         assert "3 to 11 letters" in refused("sender", message=sms(sender=sender))
@@ -429,11 +434,12 @@ class TestCheckMessage:
     def test_a_text_that_is_all_placeholder_is_not_empty(self):
         smspartner.check_message(sms("{text}"), True)
 
-    def test_placeholders_are_measured_only_when_they_go_out_as_they_are(self):
-        text = "x" * 1529 + "{name}"
-        smspartner.check_message(sms(text), True)
-        with pytest.raises(InvalidArgumentError, match="too long"):
-            smspartner.check_message(sms(text), False)
+    def test_a_text_is_measured_without_its_placeholders_and_doubled_braces(self):
+        smspartner.check_message(sms("x" * 1529 + "{name}"), True)
+        smspartner.check_message(sms("x" * 1528 + "{{}}"), False)
+        for text in ("x" * 1531 + "{name}", "x" * 1529 + "{{}}{name}"):
+            with pytest.raises(InvalidArgumentError, match="too long"):
+                smspartner.check_message(sms(text), True)
 
 
 class TestCancel:

@@ -130,9 +130,15 @@ class TestCall:
         assert "map one task" in problem
         assert "Octopush" in problem
 
-    def test_fields_without_placeholders_and_braces_without_fields_are_fine(self) -> None:
-        build(VoiceMessage(text="Bonjour"), [Recipient("+33612345678", {"name": "Zoé"})])
-        assert "{name}" in str(build(VoiceMessage(text="Bonjour {name}")).body)
+    def test_fields_without_placeholders_and_doubled_braces_are_fine(self) -> None:
+        guest = Recipient("+33612345678", {"name": "Zoé"})
+        build(VoiceMessage(text="Bonjour"), [guest])
+        request = build(VoiceMessage(text="Bonjour {{name}}"), [guest])
+        assert (request.body or {})["text"] == "Bonjour {name}"
+
+    @pytest.mark.parametrize("text", ["Bonjour {name}", "Bonjour {", "{}", "} {{"])
+    def test_single_braces_are_refused_without_fields_too(self, text: str) -> None:
+        assert "write {{ and }}" in refused("text", VoiceMessage(text=text))
 
 
 class TestVoicemail:

@@ -7,15 +7,16 @@ import json
 import socket
 import threading
 import time
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import DAG
 
+from airflow_provider_voicepartner.gateways.alphabet import BASIC, EXTENSION
 from airflow_provider_voicepartner.notifications.base import GatewayNotifier
 from airflow_provider_voicepartner.notifications.sms import SmsNotifier, send_sms_notification
-from airflow_provider_voicepartner.sending.alphabet import BASIC, EXTENSION
 from airflow_provider_voicepartner.sending.segments import count_segments
 from tests.conftest import KEYS, LOGIN
 from tests.support.gateways import fault, last_body, outcome, requests, sent
@@ -98,6 +99,26 @@ def test_a_text_of_ones_own_is_cut_so_that_every_gateway_takes_it(
     assert requests(sandbox) == 2
 
 
+@pytest.mark.parametrize("conn_id", ["smspartner_default", "octopush_default"])
+@pytest.mark.parametrize(
+    "text", ["{param1} died", "{first_name}", "{}", "{", "}", '{"a": {"b": 1}}', "{{x}}", "{x"]
+)
+def test_braces_never_keep_an_alert_from_leaving(sandbox: Any, logs: Logs, conn_id: str, text: str) -> None:
+    notifier(message="Down: {{ exception }}", conn_id=conn_id)(failed(exception=ValueError(text)))
+    assert said(sandbox) == "Down: " + text.replace("{", "(").replace("}", ")")
+    notifier(message="Down: {% raw %}" + text + "{% endraw %}", conn_id=conn_id)(failed())
+    assert said(sandbox) == "Down: " + text.replace("{", "(").replace("}", ")")
+    assert "was not sent" not in logs.text
+
+
+def test_the_path_of_a_file_gives_way_to_the_default_text(sandbox: Any, logs: Logs, tmp_path: Path) -> None:
+    path = tmp_path / "alert.txt"
+    path.write_text("Bonjour")
+    notifier(message=str(path))(failed())
+    assert said(sandbox).startswith("Airflow: sales.load failed")
+    assert "message: is the path of a file" in logs.text
+
+
 def test_a_name_that_a_context_lacks_gives_way_to_the_default_text(sandbox: Any, logs: Logs) -> None:
     notifier(message=TEXT + " {{ ti.nothing.there }} " + BEN)(failed())
     assert said(sandbox).startswith("Airflow: sales.load failed")
@@ -107,7 +128,9 @@ def test_a_name_that_a_context_lacks_gives_way_to_the_default_text(sandbox: Any,
     assert BEN[3:] not in shown
 
 
-@pytest.mark.parametrize("message", ["", "   ", "{{ '' }}", "{{ params.get('x', ' ') }}"])
+@pytest.mark.parametrize(
+    "message", ["", "   ", "{{ '' }}", "{{ params.get('x', ' ') }}", "None", "{{ none }}"]
+)
 def test_a_text_that_renders_to_nothing_gives_way_to_the_default_text(sandbox: Any, message: str) -> None:
     notifier(message=message)(failed(params={}))
     assert said(sandbox).startswith("Airflow: sales.load failed")

@@ -56,6 +56,17 @@ def test_nobody_has_to_listen_for_ever(sandbox: Any, gateway: str, text: str | N
     assert len(last_body(sandbox)["text"]) == (300 if text is None else 1224)
 
 
+@pytest.mark.parametrize("gateway", GATEWAYS)
+@pytest.mark.parametrize("own", [True, False])
+def test_neither_braces_nor_emoji_keep_an_alert_from_leaving(sandbox: Any, gateway: str, own: bool) -> None:
+    notifier(gateway, text="{{ exception }}" if own else None)(
+        failed(exception=ValueError("{param1} 🚨 日… é"))
+    )
+    assert last_body(sandbox)["text"].endswith(
+        "(param1) 🚨 日… é" if gateway == "voicepartner" else "(param1) ? ?... é"
+    )
+
+
 def test_a_text_that_cannot_be_rendered_gives_way_to_the_english_one(sandbox: Any, logs: Logs) -> None:
     notifier(text=TEXT + "{{ ti.nothing.x }}", language="fr-FR")(failed())
     assert last_body(sandbox)["text"].startswith("Airflow: daily sales.load failed")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from airflow_provider_voicepartner.exceptions import BudgetExceededError, ConfigurationError
 from airflow_provider_voicepartner.sending.budget import Budget
 from airflow_provider_voicepartner.sending.ledger import BatchRecord, Phase
+from airflow_provider_voicepartner.sending.weights import Weights
 from tests.support.tasks import CALM
 
 
@@ -345,7 +347,7 @@ def test_an_earlier_batch_whose_price_nobody_told_lets_no_second_one_leave(phase
 
 def test_batches_are_priced_by_their_weight() -> None:
     weights = [10, 30, 10]
-    budget = Budget(Decimal(5), None, weights.__getitem__)
+    budget = Budget(Decimal(5), None, Weights(lambda index: (weights[index],)))
     budget.reserve(0, 10)
     budget.settle(0, sent(size=10, cost="1"))
     assert budget.unit_price == Decimal("0.1")
@@ -466,3 +468,63 @@ def test_the_limit_is_never_passed(
         elif fate != "under way":
             budget.settle(index, sent(size, str(price * size) if fate == "cost" else None))
     assert spent <= limit
+
+
+# Where a gateway's counting is not known until it answers
+
+
+def counted(readings: Sequence[tuple[int, ...]], limit: str, price: str | None = "1") -> Budget:
+    return Budget(Decimal(limit), None if price is None else Decimal(price), Weights(readings.__getitem__))
+
+
+def test_the_dearest_reading_is_set_aside_and_both_are_said() -> None:
+    budget = counted([(10, 20)], "19")
+    with pytest.raises(
+        BudgetExceededError, match=r"20 for the next 20 SMS .* \(by the dearest reading .*; 10 are likelier\)"
+    ):
+        budget.reserve(0, budget.weight_of(0, 10))
+    allowed = counted([(10, 20)], "20")
+    allowed.reserve(0, allowed.weight_of(0, 10))
+    assert allowed.committed == 20
+
+
+def test_an_answer_corrects_what_is_under_way_in_doubt_and_to_come() -> None:
+    budget = counted([(10, 20)] * 5, "60")
+    for index in range(3):
+        budget.reserve(index, budget.weight_of(index, 10))
+    budget.doubt(2)
+    assert (budget.committed, budget.doubtful, budget.weight_gone) == (60, 20, 60)
+    budget.settle(0, sent(size=10, segments=10, cost="10"))
+    assert (budget.committed, budget.doubtful, budget.weight_gone) == (30, 10, 30)
+    assert (budget.unit_price, budget.weight_of(3, 10)) == (1, 10)
+    assert budget.gone == {0, 1, 2}
+
+
+def test_a_price_that_was_learnt_by_the_dearest_reading_is_learnt_again() -> None:
+    """Else the rest would be counted at half its price, and pass the limit."""
+    budget = counted([(10, 20)] * 4, "40", None)
+    budget.reserve(0, 20)
+    budget.settle(0, sent(size=10, cost="10"))
+    assert (budget.unit_price, budget.weight_of(2, 10)) == (Decimal("0.5"), 20)
+    budget.reserve(1, 20)
+    budget.settle(1, sent(size=10, segments=10, cost="10"))
+    assert (budget.unit_price, budget.weight_of(2, 10), budget.committed) == (1, 10, 20)
+
+
+def test_what_was_written_off_and_what_has_no_price_is_weighed_again() -> None:
+    budget = counted([(10, 20)] * 4, "100")
+    budget.reserve(0, 20)
+    budget.doubt(0)
+    budget.reserve(0, 20, is_resent=True)
+    budget.settle(0, sent(size=10))
+    assert (budget.committed, budget.doubtful) == (40, 20)
+    budget.reserve(1, 20)
+    budget.settle(1, sent(size=10, segments=10, cost="10"))
+    assert (budget.committed, budget.doubtful) == (30, 10)
+
+
+def test_an_answer_about_fewer_people_says_nothing_about_how_sms_are_counted() -> None:
+    budget = counted([(10, 20)] * 2, "100")
+    budget.reserve(0, 20)
+    budget.settle(0, sent(size=10, accepted=5, segments=10, cost="10"))
+    assert budget.weight_of(1, 10) == 20

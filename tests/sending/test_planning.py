@@ -178,10 +178,18 @@ def test_a_field_that_the_text_needs_is_checked_before_anything_is_sent() -> Non
     assert [row.row for row in same.rejected] == [2, 3, 4]
 
 
-def test_where_nobody_has_fields_braces_are_text() -> None:
+def test_a_field_that_nobody_has_is_refused_with_those_that_exist() -> None:
     for source in (ListSource([A, B]), file_of(csv_of(A, B)), file_of(f'"{A}"\n"{B}"'.encode(), "p.jsonl")):
-        plan = plan_campaign(source, line="mobile", fields=NAME)
-        assert (plan.has_fields, people(plan)) == (False, [Recipient(A), Recipient(B)])
+        with pytest.raises(
+            InvalidArgumentError, match=r"^to: the .* has no field 'name'.*\(there are none\)"
+        ):
+            plan_campaign(source, line="mobile", fields=NAME)
+    rows = [{"phone_number": A, "nom": "x"}, {"phone_number": B, "ville": "y"}]
+    for source in (ListSource(rows), file_of("\n".join(map(json.dumps, rows)).encode(), "p.jsonl")):
+        with pytest.raises(
+            InvalidArgumentError, match=r"\(there are 'nom', 'ville'\); correct the placeholder"
+        ):
+            plan_campaign(source, line="mobile", fields=NAME)
 
 
 def test_fields_that_the_text_does_not_use_are_neither_kept_nor_judged() -> None:

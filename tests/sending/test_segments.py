@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from airflow_provider_voicepartner.gateways.alphabet import BASIC, EXTENSION
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
-from airflow_provider_voicepartner.sending.alphabet import BASIC, EXTENSION
-from airflow_provider_voicepartner.sending.graphemes import clusters
+from airflow_provider_voicepartner.gateways.graphemes import clusters
+from airflow_provider_voicepartner.gateways.transliteration import to_gsm7
 from airflow_provider_voicepartner.sending.segments import count_segments, cut_to_segments
-from airflow_provider_voicepartner.sending.transliteration import to_gsm7
 
 FAMILY = "👨‍👩‍👧"
 FRANCE = "🇫🇷"

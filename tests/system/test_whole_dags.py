@@ -125,6 +125,14 @@ def test_recipients_from_xcom_and_from_a_template(run_dag: RunDag, reached: Reac
     assert (texts[A], texts[B]) == ("Code A1", "Code B2")
 
 
+def test_a_value_that_a_template_misses_is_neither_sent_nor_retried(run_dag: RunDag, sandbox: Any) -> None:
+    run = run_dag("missing_values")
+    assert set(run.tasks.values()) == {"failed"}
+    assert run.log.count("a value that the template puts into it is missing (None)") >= 3
+    assert "'nobdy' is undefined" in run.log
+    assert sandbox.world.requests.total == 0
+
+
 LOST_ANSWERS = ["drop_after", "drop_mid_answer", "queued_without_id", "truncated_json", "html"]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final, Literal
@@ -48,6 +49,8 @@ VOICES: Final[Mapping[str, frozenset[Gender]]] = MappingProxyType(
 )
 """The vendor's published languages (two lists, the newer one seen incompletely) and the voices of each."""
 
+_OTHER_SCRIPTS: Final = frozenset({"ru", "el", "zh", "mn", "cmn", "ja", "ko", "hi", "arb", "ar"})
+
 _SHORT = {"fr": "fr-FR", "en": "en-GB"}
 _BY_FOLDED_NAME = {name.casefold(): name for name in VOICES}
 
@@ -79,3 +82,15 @@ def read_language(language: str | None, gender: Gender, *, allow_any: bool = Fal
             f"{name} has no {gender} voice; take {' or '.join(sorted(VOICES[name]))}",
         )
     return name
+
+
+def speaks_other_letters(language: str | None) -> bool:
+    """
+    Tell whether a voice speaks a language that is not written in Latin letters.
+
+    The vendor offers such voices and wants texts that are not unicode; that their own letters are meant to pass is
+    inferred.
+
+    :param language: as the user gave it; None is French.
+    """
+    return language is not None and re.split("[-_]", language.strip().casefold())[0] in _OTHER_SCRIPTS

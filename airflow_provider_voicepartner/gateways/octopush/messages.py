@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
+from unicodedata import category
 
 from airflow_provider_voicepartner.gateways.checks import (
     check_encodable,
     check_numbers,
     check_own_text,
+    check_said,
     check_sender,
 )
 from airflow_provider_voicepartner.gateways.dates import require_future_second
@@ -22,24 +23,29 @@ from airflow_provider_voicepartner.gateways.model import (
     Recipient,
     SmsMessage,
     Voicemail,
+    VoiceMessage,
     have_fields,
     phone_numbers_of,
 )
-from airflow_provider_voicepartner.gateways.octopush.languages import read_language
+from airflow_provider_voicepartner.gateways.octopush.identity import LABEL
+from airflow_provider_voicepartner.gateways.octopush.languages import read_language, speaks_other_letters
+from airflow_provider_voicepartner.gateways.octopush.length import is_unicode, readings
 from airflow_provider_voicepartner.gateways.octopush.options import SmsOptions, VoiceOptions
 from airflow_provider_voicepartner.gateways.octopush.personal import (
     LONGEST_TEXT,
     PersonalText,
+    check_no_service_name,
     fields_of,
     personalise,
 )
 from airflow_provider_voicepartner.gateways.options import read_options
-from airflow_provider_voicepartner.gateways.placeholders import fill_in
+from airflow_provider_voicepartner.gateways.placeholders import TextTemplate, read_template
 from airflow_provider_voicepartner.gateways.wire import ApiRequest
 
 PURPOSES: Final = {"alert": "alert", "marketing": "wholesale"}
 
 _SHORTEST_SECRET = 3
+_SAY_SOMETHING = f"Octopush takes 1 to {LONGEST_TEXT} characters"
 
 
 def check_message(message: Message, recipients_have_fields: bool) -> None:
@@ -50,20 +56,26 @@ def check_message(message: Message, recipients_have_fields: bool) -> None:
     advised, since one page of the vendor allows nothing else there. Marketing SMS in France need the opt-out mention
     ``STOP au XXXXX`` in the text, where the service fills in the number; that is left to the caller.
 
-    :param recipients_have_fields: True when recipients carry personal fields, so that placeholders are filled in.
+    :param recipients_have_fields: True when recipients carry personal fields; without, placeholders are refused.
     :raises InvalidArgumentError: naming the argument and the fix.
     """
-    text, argument = _text(message), _text_argument(message)
-    check_encodable(text, argument=argument)
-    personal = personalise(text, recipients_have_fields, argument=argument)
+    template, argument = _template(message), _text_argument(message)
+    if not recipients_have_fields:
+        template.check_known((), whose="'to'")
+    personal = personalise(template, argument=argument)
     if len(personal.text) > LONGEST_TEXT:
         raise InvalidArgumentError(
             argument,
             f"has {len(personal.text)} characters; Octopush takes 1 to {LONGEST_TEXT}, so shorten it",
         )
+    if not template.names:
+        _check_own_text(message, template.plain)
+    elif isinstance(message, VoiceMessage):
+        _check_speakable(template.plain, message.language)
     if message.purpose not in PURPOSES:
         raise InvalidArgumentError("purpose", f"is none of {', '.join(PURPOSES)}")
-    check_sender(message.sender)
+    is_marketing = isinstance(message, SmsMessage) and message.purpose == "marketing"
+    check_sender(message.sender, gateway=LABEL, is_marketing=is_marketing)
     _settings(message)
 
 
@@ -74,17 +86,57 @@ def check_recipient(message: Message, recipient: Recipient) -> None:
     :param recipient: with all fields that the text needs.
     :raises InvalidArgumentError: its problem is read after the number.
     """
-    text = _text(message)
-    fields_of(recipient, text, personalise(text, True, argument=_text_argument(message)))
-    if not isinstance(message, Voicemail):
-        check_own_text(check_message, replace(message, text=fill_in(text, recipient.fields)))
+    template = _template(message)
+    _contact(message, recipient, template, personalise(template, argument=_text_argument(message)))
 
 
-def segments_of(message: Message) -> None:
-    """Return None: the vendor's pages disagree about the size of a segment, and its answers tell."""
+def _contact(
+    message: Message, recipient: Recipient, template: TextTemplate, personal: PersonalText
+) -> dict[str, str]:
+    """Return a recipient as the service takes it, with the fields that the text uses; raises as check_recipient."""
+    fields = fields_of(recipient, personal)
+    if fields:
+        own = template.fill_in(recipient.fields)
+        check_own_text(lambda text: _check_own_text(message, text), own)
+    return {"phone_number": recipient.phone_number, **fields}
 
 
-def _text(message: Message) -> str:
+def _check_own_text(message: Message, text: str) -> None:
+    """Check a text in which nothing is left to fill in."""
+    argument = _text_argument(message)
+    check_said(text, argument=argument, fix=_SAY_SOMETHING)
+    check_no_service_name(text, argument=argument)
+    if len(text) > LONGEST_TEXT:
+        raise InvalidArgumentError(
+            argument, f"has {len(text)} characters; Octopush takes 1 to {LONGEST_TEXT}, so shorten it"
+        )
+    if isinstance(message, VoiceMessage):
+        _check_speakable(text, message.language)
+
+
+def _check_speakable(text: str, language: str | None) -> None:
+    """Refuse a spoken text with what the vendor calls unicode: "non unicode" is documented for calls."""
+    if speaks_other_letters(language):
+        text = "".join(character for character in text if category(character)[0] not in "LMNP")
+    if is_unicode(text):
+        raise InvalidArgumentError(
+            "text",
+            "has a character that Octopush does not speak, such as an emoji or a letter of another script than the "
+            "voice's: its documentation wants a text that is not unicode; write it in words",
+        )
+
+
+def segments_of(message: Message, text: str) -> tuple[int, ...] | None:
+    """Return how many SMS a text takes, in each way to read the vendor's pages; see :func:`~.length.readings`."""
+    if not isinstance(message, SmsMessage):
+        return None
+    options = read_options(SmsOptions, message.options)
+    return readings(
+        text, optimizes=options.auto_optimize_text is not False, needs_stop=message.purpose == "marketing"
+    )
+
+
+def _template(message: Message) -> TextTemplate:
     """Return what is said; Octopush plays no files and leaves no voicemail."""
     if isinstance(message, Voicemail):
         raise InvalidArgumentError(
@@ -95,11 +147,10 @@ def _text(message: Message) -> str:
             "audio_token",
             "Octopush plays no audio files; give a text, or use a connection of type voicepartner",
         )
-    if message.text is None or not message.text.strip():
-        raise InvalidArgumentError(
-            _text_argument(message), f"is empty; Octopush takes 1 to {LONGEST_TEXT} characters"
-        )
-    return message.text
+    text, argument = message.text or "", _text_argument(message)
+    check_said(text, argument=argument, fix=_SAY_SOMETHING)
+    check_encodable(text, argument=argument)
+    return read_template(text, argument)
 
 
 def _text_argument(message: Message) -> str:
@@ -145,12 +196,11 @@ def build_batch(
     :raises InvalidArgumentError: naming the argument and the fix.
     """
     check_numbers(phone_numbers_of(recipients))
-    with_fields = have_fields(recipients)
-    check_message(message, with_fields)
-    text = _text(message)
-    personal = personalise(text, with_fields, argument=_text_argument(message))
+    check_message(message, have_fields(recipients))
+    template = _template(message)
+    personal = personalise(template, argument=_text_argument(message))
     contacts = [
-        {"phone_number": recipient.phone_number, **_fields_at(position, recipient, text, personal)}
+        _contact_at(position, message, recipient, template, personal)
         for position, recipient in enumerate(recipients, start=1)
     ]
     body: dict[str, Any] = {
@@ -166,6 +216,7 @@ def build_batch(
         body["send_at"] = require_future_second(send_at, now).isoformat(timespec="seconds")
     if simulate:
         body["simulation_mode"] = True
+    said = None if isinstance(message, Voicemail) else message.text
     endpoint = "sms-campaign/send" if isinstance(message, SmsMessage) else "voice-campaign/send"
     return ApiRequest(
         endpoint=endpoint,
@@ -173,18 +224,20 @@ def build_batch(
         path=endpoint,
         safe_to_repeat=False,
         body=body,
-        private=_private_texts(text, personal.text, contacts),
+        private=_private_texts(said or "", personal.text, contacts),
     )
 
 
-def _fields_at(position: int, recipient: Recipient, text: str, personal: PersonalText) -> dict[str, str]:
-    """Return one recipient's fields; an error names the recipient's position, from 1."""
+def _contact_at(
+    position: int, message: Message, recipient: Recipient, template: TextTemplate, personal: PersonalText
+) -> dict[str, str]:
+    """Return one recipient as the service takes it; an error names the recipient's position, from 1."""
     problem: InvalidArgumentError
     try:
-        return fields_of(recipient, text, personal)
+        return _contact(message, recipient, template, personal)
     except InvalidArgumentError as error:
         problem = error
-    raise InvalidArgumentError(problem.argument, f"recipient {position} {problem.problem}")
+    raise InvalidArgumentError("to", f"recipient {position} {problem.problem}")
 
 
 def _private_texts(text: str, sent: str, contacts: Sequence[dict[str, str]]) -> tuple[str, ...]:

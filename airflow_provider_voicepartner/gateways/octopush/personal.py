@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from airflow_provider_voicepartner.gateways.checks import check_encodable
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.model import Recipient
-from airflow_provider_voicepartner.gateways.placeholders import fill_in, placeholders, rename
+from airflow_provider_voicepartner.gateways.placeholders import TextTemplate, composed, shown_name, there_are
 
 LONGEST_TEXT: Final = 1224
 LONGEST_FIELD: Final = 50
 FREE_NAMES: Final = tuple(f"param{number}" for number in range(1, 6))
 SERVICE_NAMES: Final = frozenset({"first_name", "last_name", *FREE_NAMES})
+_SERVICE_PLACEHOLDER: Final = re.compile(rf"\{{({'|'.join(sorted(SERVICE_NAMES))})\}}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,26 +33,16 @@ class PersonalText:
     names: Mapping[str, str]
 
 
-def personalise(text: str, recipients_have_fields: bool, *, argument: str) -> PersonalText:
+@lru_cache(maxsize=32)
+def personalise(template: TextTemplate, *, argument: str) -> PersonalText:
     """
     Put a text into the service's placeholders: a name that it does not know takes a free ``param1`` to ``param5``.
 
-    :param text: as the user wrote it.
+    :param template: the text as the user wrote it; the same one is looked at only once.
     :param argument: what the user calls the text, for the error.
-    :param recipients_have_fields: False when nobody carries fields; braces are then plain text.
-    :raises InvalidArgumentError: for more fields than the service has, and for a text whose placeholders the service
-        would replace by nothing, because recipients carry no fields.
+    :raises InvalidArgumentError: for more fields than the service has.
     """
-    used = placeholders(text)
-    if not recipients_have_fields:
-        blanked = [name for name in used if name in SERVICE_NAMES]
-        if blanked:
-            raise InvalidArgumentError(
-                argument,
-                f"holds {{{blanked[0]}}}, which Octopush replaces by a recipient's field, but the recipients carry no "
-                "fields; give them that field in 'to', or take it out of the text",
-            )
-        return PersonalText(text, {})
+    used = template.names
     names = {name: name for name in used if name in SERVICE_NAMES}
     others = [name for name in used if name not in SERVICE_NAMES]
     free = [name for name in FREE_NAMES if name not in names]
@@ -60,16 +53,31 @@ def personalise(text: str, recipients_have_fields: bool, *, argument: str) -> Pe
             "fewer placeholders, or map one task over the texts",
         )
     names |= dict(zip(others, free, strict=False))
-    return PersonalText(rename(text, names), names)
+    return PersonalText(template.renamed(names), names)
 
 
-def fields_of(recipient: Recipient, text: str, personal: PersonalText) -> dict[str, str]:
+def check_no_service_name(text: str, *, argument: str) -> None:
+    """
+    Refuse braces that are meant as they are, and that the service would replace by nothing.
+
+    :param text: what is to be read, with nothing left to fill in.
+    :raises InvalidArgumentError: when it holds ``{first_name}`` or another name of the service in braces.
+    """
+    found = _SERVICE_PLACEHOLDER.search(text)
+    if found:
+        raise InvalidArgumentError(
+            argument,
+            f"holds {found.group()} in braces that are to be sent, and Octopush replaces it by a recipient's field; "
+            "write it in other words",
+        )
+
+
+def fields_of(recipient: Recipient, personal: PersonalText) -> dict[str, str]:
     """
     Return one recipient's fields under the service's names, only those that the text uses.
 
-    :param text: as the user wrote it.
-    :raises InvalidArgumentError: for a field that is missing or longer than 50 characters, and for a text that gets
-        longer than 1224 characters once it is filled in; the problem is read after the recipient.
+    :raises InvalidArgumentError: for a field that is missing or longer than 50 characters; the problem is read after
+        the recipient.
     """
     fields = {}
     for name, service_name in personal.names.items():
@@ -77,19 +85,16 @@ def fields_of(recipient: Recipient, text: str, personal: PersonalText) -> dict[s
         if value is None:
             raise InvalidArgumentError(
                 "to",
-                f"has no field {name!r}, which the text needs; add it, or take it out of the text",
+                f"has no field {shown_name(name)}, which the text needs ({there_are(recipient.fields)}); add it, or "
+                "take it out of the text",
             )
-        check_encodable(value, argument="to", what=f"has a field {name!r} that ")
+        value = composed(value)
+        check_encodable(value, argument="to", what=f"has a field {shown_name(name)} that ")
         if len(value) > LONGEST_FIELD:
             raise InvalidArgumentError(
                 "to",
-                f"has a field {name!r} with {len(value)} characters; Octopush takes {LONGEST_FIELD}, so shorten it",
+                f"has a field {shown_name(name)} with {len(value)} characters; Octopush takes {LONGEST_FIELD}, so "
+                "shorten it",
             )
         fields[service_name] = value
-    length = len(fill_in(text, recipient.fields)) if fields else 0
-    if length > LONGEST_TEXT:
-        raise InvalidArgumentError(
-            "to",
-            f"gets a text of {length} characters once filled in; Octopush takes {LONGEST_TEXT}, so shorten it",
-        )
     return fields

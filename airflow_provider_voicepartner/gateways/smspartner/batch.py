@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from airflow_provider_voicepartner.gateways.callback_urls import check_callback_url
-from airflow_provider_voicepartner.gateways.checks import check_count, check_own_text, check_sender
+from airflow_provider_voicepartner.gateways.checks import (
+    check_count,
+    check_own_text,
+    check_said,
+    check_sender,
+)
 from airflow_provider_voicepartner.gateways.contradictions import contradicted
 from airflow_provider_voicepartner.gateways.errors import GatewayError, InvalidArgumentError
 from airflow_provider_voicepartner.gateways.model import (
@@ -25,7 +29,7 @@ from airflow_provider_voicepartner.gateways.model import (
     phone_numbers_of,
 )
 from airflow_provider_voicepartner.gateways.options import read_options
-from airflow_provider_voicepartner.gateways.placeholders import fill_in, placeholders
+from airflow_provider_voicepartner.gateways.placeholders import TextTemplate, read_template
 from airflow_provider_voicepartner.gateways.smspartner.answers import (
     parse_bulk_send,
     parse_me,
@@ -33,7 +37,7 @@ from airflow_provider_voicepartner.gateways.smspartner.answers import (
     parse_send,
     parse_vn_send,
 )
-from airflow_provider_voicepartner.gateways.smspartner.checks import check_range, check_text
+from airflow_provider_voicepartner.gateways.smspartner.checks import SAY_SOMETHING, check_range, check_text
 from airflow_provider_voicepartner.gateways.smspartner.identity import KINDS, LABEL
 from airflow_provider_voicepartner.gateways.smspartner.length import segments
 from airflow_provider_voicepartner.gateways.smspartner.options import Gamme, SmsOptions
@@ -58,25 +62,22 @@ def check_message(message: Message, recipients_have_fields: bool) -> None:
     A text whose placeholders will be filled in is measured without them here, and as filled in when its batch is built.
 
     :param message: an SMS.
-    :param recipients_have_fields: True when recipients carry personal fields, so that placeholders are filled in.
+    :param recipients_have_fields: True when recipients carry personal fields; without, placeholders are refused.
     :raises InvalidArgumentError: naming the argument and the fix.
     """
     sms = _as_sms(message)
     options = read_options(SmsOptions, sms.options)
     low_cost = options.gamme is Gamme.LOW_COST
-    check_sender(sms.sender)
+    check_sender(sms.sender, gateway=LABEL, takes_blanks=True, is_marketing=sms.purpose == "marketing")
     _check_together(sms, options)
     check_range(low_cost=low_cost, is_stop_sms=options.is_stop_sms is True, argument="options['is_stop_sms']")
-    text = sms.text
-    if recipients_have_fields and text.strip():
-        # At least this much is sent, whatever the fields hold; an empty rest may be all fields.
-        text = fill_in(text, dict.fromkeys(placeholders(text), "")).strip() or "."
-    check_text(text, is_unicode=options.is_unicode, low_cost=low_cost)
-    if low_cost and sms.purpose == "marketing" and _STOP not in text:
-        raise InvalidArgumentError(
-            "message",
-            "a marketing SMS of the Low Cost range must carry its own STOP mention; add it, such as NoPub=STOP",
-        )
+    check_said(sms.text, argument="message", fix=SAY_SOMETHING)
+    template = read_template(sms.text)
+    if not recipients_have_fields:
+        template.check_known((), whose="'to'")
+    # At least this much is sent, whatever the fields hold; an empty rest may be all fields.
+    rest = template.plain.strip() or "." if template.names else template.plain
+    _check_own_text(sms, options, rest)
 
 
 def check_recipient(message: Message, recipient: Recipient) -> None:
@@ -87,13 +88,25 @@ def check_recipient(message: Message, recipient: Recipient) -> None:
     :raises InvalidArgumentError: its problem is read after the number.
     """
     sms = _as_sms(message)
-    check_own_text(check_message, replace(sms, text=fill_in(sms.text, recipient.fields)))
+    options = read_options(SmsOptions, sms.options)
+    own = read_template(sms.text).fill_in(recipient.fields)
+    check_own_text(lambda text: _check_own_text(sms, options, text), own)
 
 
-def segments_of(message: Message) -> int:
+def _check_own_text(sms: SmsMessage, options: SmsOptions, text: str) -> None:
+    """Check a text in which nothing is left to fill in."""
+    low_cost = options.gamme is Gamme.LOW_COST
+    check_text(text, is_unicode=options.is_unicode, low_cost=low_cost)
+    if low_cost and sms.purpose == "marketing" and _STOP not in text:
+        raise InvalidArgumentError(
+            "message",
+            "a marketing SMS of the Low Cost range must carry its own STOP mention; add it, such as NoPub=STOP",
+        )
+
+
+def segments_of(message: Message, text: str) -> tuple[int]:
     """Return how many SMS a text takes, see :func:`~.length.segments`; an appended STOP mention is not counted."""
-    sms = _as_sms(message)
-    return segments(sms.text, is_unicode=read_options(SmsOptions, sms.options).is_unicode)
+    return (segments(text, is_unicode=read_options(SmsOptions, message.options).is_unicode),)
 
 
 def _check_together(sms: SmsMessage, options: SmsOptions) -> None:
@@ -144,9 +157,8 @@ def build_batch(
     """
     Build the request that sends one batch.
 
-    One text for all goes to ``send``. When recipients carry fields and the text has placeholders, each gets a text
-    of its own through ``bulk-send``, so that none can land on the wrong person. Without any fields, braces are sent
-    as they are: the text of an alert may hold some. The option ``virtual_number`` goes to ``vn/send``.
+    One text for all goes to ``send``. When the text has placeholders, each recipient gets a text of its own through
+    ``bulk-send``, so that none can land on the wrong person. The option ``virtual_number`` goes to ``vn/send``.
 
     :param message: an SMS.
     :param recipients: 1 to 500; with ``virtual_number`` exactly one.
@@ -159,8 +171,7 @@ def build_batch(
     """
     sms = _as_sms(message)
     check_count(len(recipients))
-    personal = have_fields(recipients)
-    check_message(sms, personal)
+    check_message(sms, have_fields(recipients))
     numbers = phone_numbers_of(recipients)
     check_callback_url(callbacks.delivery, argument="callbacks.delivery")
     check_callback_url(callbacks.replies, argument="callbacks.replies")
@@ -172,13 +183,14 @@ def build_batch(
         "url_dlr": options.url_dlr or callbacks.delivery,
         "url_response": options.url_response or callbacks.replies,
     }
-    texts = _texts(sms.text, recipients) if _is_personal(sms.text, recipients) else None
+    template = read_template(sms.text)
+    texts = _texts(template, recipients) if template.names else None
     if options.virtual_number is not None:
         _check_virtual_batch(recipients, send_at)
         return build_vn_send(
             phone_number=numbers[0],
             virtual_number=options.virtual_number,
-            text=texts[0] if texts else sms.text,
+            text=texts[0] if texts else template.plain,
             **extras,
         )
     extras |= {
@@ -190,15 +202,11 @@ def build_batch(
     }
     if texts is not None:
         return build_bulk_send(texts=list(zip(numbers, texts, strict=True)), **extras)
-    return build_send(phone_numbers=numbers, text=sms.text, **extras)
+    return build_send(phone_numbers=numbers, text=template.plain, **extras)
 
 
-def _is_personal(text: str, recipients: Sequence[Recipient]) -> bool:
-    return bool(placeholders(text)) and have_fields(recipients)
-
-
-def _texts(text: str, recipients: Sequence[Recipient]) -> list[str]:
-    return [fill_in(text, recipient.fields) for recipient in recipients]
+def _texts(template: TextTemplate, recipients: Sequence[Recipient]) -> list[str]:
+    return [template.fill_in(recipient.fields) for recipient in recipients]
 
 
 def _stop_mention(sms: SmsMessage, options: SmsOptions) -> bool:
@@ -231,22 +239,21 @@ def parse_batch(response: ApiResponse, message: Message, recipients: Sequence[Re
         whether the batch may have been taken.
     """
     try:
-        return _parse_batch(response, message, phone_numbers_of(recipients), recipients)
+        return _parse_batch(response, message, phone_numbers_of(recipients))
     except GatewayError as error:
         failure = error
     raise contradicted(failure, is_named=names_a_send(response))
 
 
-def _parse_batch(
-    response: ApiResponse, message: Message, numbers: Sequence[str], recipients: Sequence[Recipient]
-) -> Receipt:
+def _parse_batch(response: ApiResponse, message: Message, numbers: Sequence[str]) -> Receipt:
     if not isinstance(message, SmsMessage):
         return parse_send(response, phone_numbers=numbers)
     if message.options.get("virtual_number") is not None and len(numbers) == 1:
         return parse_vn_send(response, phone_number=numbers[0])
-    if _is_personal(message.text, recipients):
+    template = read_template(message.text)
+    if template.names:
         return parse_bulk_send(response, phone_numbers=numbers)
-    count = segments(message.text, is_unicode=message.options.get("is_unicode") is True)
+    count = segments(template.plain, is_unicode=message.options.get("is_unicode") is True)
     return parse_send(response, phone_numbers=numbers, segments=count)
 
 

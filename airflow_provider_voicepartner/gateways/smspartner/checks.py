@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import datetime
 
-from airflow_provider_voicepartner.gateways.checks import check_encodable
+from airflow_provider_voicepartner.gateways.checks import check_encodable, check_said
 from airflow_provider_voicepartner.gateways.dates import require_future_slot
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.smspartner.length import (
@@ -17,6 +17,7 @@ from airflow_provider_voicepartner.gateways.smspartner.length import (
 
 TAG_LENGTH = 20
 MINUTE_STEP = 5
+SAY_SOMETHING = "write what is to be said"
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}")
 
@@ -27,9 +28,8 @@ def check_text(text: str, *, is_unicode: bool = False, low_cost: bool = False) -
 
     :param is_unicode: counted 70 and 67 to an SMS.
     """
-    if not text.strip():
-        raise InvalidArgumentError("message", "is empty; write what is to be said")
     check_encodable(text, argument="message")
+    check_said(text, argument="message", fix=SAY_SOMETHING)
     allowed = 1 if low_cost else MAX_SEGMENTS
     if segments(text, is_unicode=is_unicode) > allowed:
         limit = longest_text(is_unicode=is_unicode, segments=allowed)

@@ -29,6 +29,7 @@ from airflow_provider_voicepartner.gateways.smspartner.checks import (
     check_text,
     schedule_fields,
 )
+from airflow_provider_voicepartner.gateways.smspartner.identity import LABEL
 from airflow_provider_voicepartner.gateways.smspartner.length import wire_text
 from airflow_provider_voicepartner.gateways.smspartner.options import Gamme, SmsOptions
 from airflow_provider_voicepartner.gateways.wire import ApiRequest, Credentials
@@ -67,7 +68,7 @@ def build_send(
     :param phone_numbers: 1 to 500, in E.164.
     :param text: line breaks and euro signs go out in the gateway's spelling; the rest unchanged.
     :param now: the present, aware; against it ``send_at`` is checked.
-    :param sender: 3 to 11 letters or digits; None sends from an operator's short number.
+    :param sender: 3 to 11 letters or digits, with blanks between; None sends from an operator's short number.
     :param gamme: the range; None leaves the gateway's default, Premium.
     :param tag: 1 to 20 characters, no blank, lower case; statuses can be asked for by it.
     :param send_at: aware, in the future; rounded up to 5 minutes. None sends at once.
@@ -159,7 +160,7 @@ def _common(
     url_dlr: str | None,
     url_response: str | None,
 ) -> dict[str, Any]:
-    check_sender(sender)
+    check_sender(sender, gateway=LABEL, takes_blanks=True)
     check_range(low_cost=gamme is Gamme.LOW_COST, is_stop_sms=is_stop_sms)
     fields: dict[str, Any] = {} if sender is None else {"sender": sender}
     if gamme is not None:

@@ -8,7 +8,12 @@ from datetime import datetime
 from typing import Any, Final
 
 from airflow_provider_voicepartner.gateways.callback_urls import check_callback_url
-from airflow_provider_voicepartner.gateways.checks import check_encodable, check_language, check_numbers
+from airflow_provider_voicepartner.gateways.checks import (
+    check_encodable,
+    check_language,
+    check_numbers,
+    check_said,
+)
 from airflow_provider_voicepartner.gateways.dates import require_future_slot
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.model import (
@@ -23,7 +28,7 @@ from airflow_provider_voicepartner.gateways.model import (
 )
 from airflow_provider_voicepartner.gateways.numbers import InvalidNumberError, LineType, parse_number
 from airflow_provider_voicepartner.gateways.options import read_options
-from airflow_provider_voicepartner.gateways.placeholders import placeholders
+from airflow_provider_voicepartner.gateways.placeholders import read_template, shown_name
 from airflow_provider_voicepartner.gateways.voicepartner.options import TtsOptions, VoicemailOptions
 from airflow_provider_voicepartner.gateways.wire import ApiRequest
 
@@ -39,12 +44,11 @@ def check_message(message: Message, recipients_have_fields: bool) -> None:
     One text goes to all numbers of a request: there are no personal fields. A call shows no caller ID of ours. The
     purpose has no parameter: legal hours and opt-outs are the caller's business.
 
-    :param recipients_have_fields: True when recipients carry personal fields; placeholders in the text are then
-        refused.
+    :param recipients_have_fields: does not matter: a text with placeholders is refused in any case.
     :raises InvalidArgumentError: naming the argument and the fix.
     """
     if isinstance(message, VoiceMessage):
-        _check_call(message, recipients_have_fields)
+        _check_call(message)
     elif isinstance(message, Voicemail):
         _check_voicemail(message)
     else:
@@ -55,7 +59,7 @@ def check_recipient(message: Message, recipient: Recipient) -> None:
     """Refuse nobody: all get the same, and a text with placeholders was refused before."""
 
 
-def segments_of(message: Message) -> None:
+def segments_of(message: Message, text: str) -> None:
     """Return None: there are no SMS."""
 
 
@@ -65,7 +69,7 @@ def _no_sms() -> InvalidArgumentError:
     )
 
 
-def _check_call(message: VoiceMessage, recipients_have_fields: bool) -> None:
+def _check_call(message: VoiceMessage) -> None:
     options = read_options(TtsOptions, message.options)
     if message.text is not None and message.audio_token is not None:
         raise InvalidArgumentError(
@@ -81,17 +85,31 @@ def _check_call(message: VoiceMessage, recipients_have_fields: bool) -> None:
             raise InvalidArgumentError(
                 "options['speech_rate']", "has no effect on an audio file; leave it out or give a text"
             )
-    elif message.text is None or not message.text.strip():
-        raise InvalidArgumentError("text", "is empty; give a text to speak, or an audio_token to play")
-    elif recipients_have_fields and placeholders(message.text):
+    else:
+        spoken_text(message)
+    read_language(message.language)
+
+
+def spoken_text(message: VoiceMessage) -> str:
+    """
+    Return what is spoken to everybody.
+
+    :raises InvalidArgumentError: for no text, a brace that is not doubled, and a placeholder.
+    """
+    fix = "give a text to speak, or an audio_token to play"
+    text = message.text or ""
+    check_said(text, argument="text", fix=fix)
+    check_encodable(text, argument="text")
+    template = read_template(text, "text")
+    if template.names:
         raise InvalidArgumentError(
             "text",
-            f"holds the placeholder {{{placeholders(message.text)[0]}}}, but Voice Partner speaks one text to all; map "
-            "one task over the texts, or use an Octopush connection, which fills in personal fields",
+            f"holds the placeholder {shown_name(template.names[0])}, but Voice Partner speaks one text to all; map one "
+            "task over the texts, use an Octopush connection, which fills in personal fields, or write {{ and }} for "
+            "braces that are to be spoken",
         )
-    else:
-        check_encodable(message.text, argument="text")
-    read_language(message.language)
+    check_said(template.plain, argument="text", fix=fix)
+    return template.plain
 
 
 def _check_voicemail(message: Voicemail) -> None:
@@ -118,11 +136,11 @@ def read_audio_token(token: str) -> str:
 
     :raises InvalidArgumentError: for an empty one.
     """
-    if not token.strip():
-        raise InvalidArgumentError(
-            "audio_token",
-            "is empty; give a token from the list of audio files (they are added on the dashboard)",
-        )
+    check_said(
+        token,
+        argument="audio_token",
+        fix="give a token from the list of audio files (they are added on the dashboard)",
+    )
     return token.strip()
 
 
@@ -205,7 +223,7 @@ def _call_fields(message: VoiceMessage) -> dict[str, Any]:
     if message.audio_token is not None:
         fields["tokenAudio"] = read_audio_token(message.audio_token)
     else:
-        fields["text"] = message.text
+        fields["text"] = spoken_text(message)
         fields["lang"] = read_language(message.language)
     if options.speech_rate is not None:
         fields["speechRate"] = options.speech_rate

@@ -48,6 +48,16 @@ with DAG("xcom_input", **COMMON):
     listed >> pulled
     TtsCallOperator.partial(task_id="call", conn_id="octopush_default", text="Bonjour").expand(to=listed)
 
+with DAG("missing_values", **COMMON):
+    once_only: dict[str, Any] = {"to": "0612345601", "retries": 2, "retry_delay": AT_ONCE}
+    SendSmsOperator(task_id="xcom", message="Bonjour {{ ti.xcom_pull('nobody') }}", **once_only)
+    SendSmsOperator(task_id="name", message="Bonjour {{ nobdy.name }}", **once_only)
+    SendSmsOperator(task_id="sender", message="Bonjour", sender="{{ nobdy }}", **once_only)
+    SendSmsOperator.partial(task_id="mapped", to="0612345601", retries=2, retry_delay=AT_ONCE).expand(
+        message=["Bonjour {{ ti.xcom_pull('nobody') }}"]
+    )
+    TtsCallOperator(task_id="call", text="{{ ti.xcom_pull('nobody') }}", **once_only)
+
 with DAG("retried", **COMMON):
     SendSmsOperator(
         task_id="send", to="0612345601, 0612345602", message="Once", retries=2, retry_delay=AT_ONCE

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from unicodedata import category, normalize
 
-from airflow_provider_voicepartner.sending.alphabet import BASIC, EXTENSION
-from airflow_provider_voicepartner.sending.graphemes import clusters
+from airflow_provider_voicepartner.gateways.alphabet import BASIC, EXTENSION
+from airflow_provider_voicepartner.gateways.graphemes import clusters
 
 _GSM = BASIC | EXTENSION
 

@@ -1,0 +1,110 @@
+"""
+Templates of Airflow, rendered strictly: a value that is missing is found where a template writes it.
+
+Airflow renders an XCom that does not exist to the word ``None``. In the text that a person gets, this could not be told
+from a word that was meant.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from airflow_provider_voicepartner.exceptions import ConfigurationError
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+Rendered = TypeVar("Rendered")
+
+# An error of Jinja's may hold what a template compares or looks up; these hold only names that stand in the template.
+_ONLY_NAMES: Final = re.compile(r"'[A-Za-z_][\w ]*' (is undefined|has no attribute '[A-Za-z_]\w*')")
+_LOOKS_LIKE_A_PATH: Final = re.compile(r"[/\\]|\.\w{1,8}$")
+_LONGEST_PATH: Final = 4096
+
+
+class StrictTemplates:
+    """An operator whose templates fail for good: a retry would render the same."""
+
+    def _do_render_template_fields(
+        self,
+        parent: Any,
+        template_fields: Iterable[str],
+        context: Context,
+        jinja_env: Any,
+        seen_oids: set[int],
+    ) -> None:
+        """
+        Render as always.
+
+        :raises ConfigurationError: for a name that is not defined, and any other error of the template itself.
+        """
+        render: Any = super()._do_render_template_fields  # type: ignore[misc]
+        rendered(
+            "a templated argument",
+            lambda: render(parent, template_fields, context, jinja_env, seen_oids),
+        )
+
+
+def rendered(argument: str, render: Callable[[], Rendered]) -> Rendered:
+    """
+    Render, and turn an error of the template into one that Airflow does not retry.
+
+    :param argument: what is rendered, for the error.
+    :param render: does it.
+    :raises ConfigurationError: for a name that is not defined, a syntax error and the like; without what was rendered.
+    """
+    from jinja2 import TemplateError
+
+    try:
+        return render()
+    except TemplateError as error:
+        said = _ONLY_NAMES.fullmatch(str(error))
+        why = said.group() if said else type(error).__name__
+    # Outside of the except clause: what a traceback shows as the cause may hold a part of the text.
+    raise ConfigurationError(f"{argument}: cannot be rendered: {why}; correct the template. Nothing was sent")
+
+
+def refusing_nothing(jinja_env: Any, argument: str) -> Any:
+    """
+    Return an environment like another one, in which a value that is missing cannot be written into a text.
+
+    Missing is ``None``, an undefined name, and the not-a-number of data frames.
+
+    :param jinja_env: Airflow's; stays as it is.
+    :param argument: what is rendered, for the error.
+    """
+    from jinja2 import Undefined
+
+    def check(value: Any) -> Any:
+        missing = value is None or (isinstance(value, float) and math.isnan(value))
+        if missing or isinstance(value, Undefined):
+            raise ConfigurationError(
+                f"{argument}: a value that the template puts into it is missing (None), as the XCom of a task that was "
+                "skipped or pushed nothing; see where it comes from, or write in the template what stands there "
+                "instead, such as {{ value or '' }}. Nothing was sent"
+            )
+        return value
+
+    return jinja_env.overlay(finalize=check)
+
+
+def check_is_no_path(argument: str, text: str | None, *, folders: Sequence[str] = ()) -> None:
+    """
+    Refuse a text that is the path of a file: it would be sent in place of what stands in the file.
+
+    :param argument: what the user calls the text, for the error.
+    :param folders: where a relative path may begin, besides the working directory.
+    :raises ConfigurationError: when there is such a file on this machine.
+    """
+    path = os.path.expanduser((text or "").strip().removeprefix("file://"))
+    if len(path) > _LONGEST_PATH or "\n" in path or not _LOOKS_LIKE_A_PATH.search(path):
+        return
+    if any(os.path.isfile(os.path.join(folder, path)) for folder in ("", *folders)):
+        raise ConfigurationError(
+            f"{argument}: is the path of a file, and the path itself would be sent; read the file, for instance with "
+            "pathlib.Path(…).read_text(), or write {% include 'file' %} with the DAG's template_searchpath"
+        )
