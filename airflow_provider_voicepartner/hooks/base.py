@@ -12,8 +12,8 @@ from typing import Any, ClassVar, TypeVar
 
 import pendulum
 import requests
-from airflow.providers.common.compat.sdk import BaseHook, Connection
 
+from airflow_provider_voicepartner.compat import BaseHook, Connection
 from airflow_provider_voicepartner.exceptions import (
     ConfigurationError,
     DeliveryUnconfirmedError,
@@ -443,7 +443,7 @@ def _secrets(credentials: Credentials) -> tuple[str, ...]:
 
 def mask(secrets: Sequence[str]) -> None:
     """Register secrets with Airflow's masker, which covers task logs and rendered fields."""
-    from airflow.providers.common.compat.sdk import mask_secret
+    from airflow_provider_voicepartner.compat import mask_secret
 
     for secret in secrets:
         mask_secret(secret)

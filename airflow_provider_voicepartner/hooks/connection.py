@@ -16,7 +16,7 @@ from airflow_provider_voicepartner.gateways.limits import ENDPOINTS, parse_windo
 from airflow_provider_voicepartner.gateways.wire import Credentials
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Connection
+    from airflow_provider_voicepartner.compat import Connection
 
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?", re.IGNORECASE)
 _PATH = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:@%/-]*")

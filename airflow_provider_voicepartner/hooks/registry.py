@@ -40,7 +40,7 @@ def hook_for(conn_id: str, *, kind: Kind | None = None, who: str = "this task") 
     :param who: the name of the asker, for the error.
     :raises ConfigurationError: when the connection is not ours, or its gateway cannot send that.
     """
-    from airflow.providers.common.compat.sdk import BaseHook
+    from airflow_provider_voicepartner.compat import BaseHook
 
     return hook_of(BaseHook.get_connection(conn_id), kind=kind, who=who)
 

@@ -32,7 +32,7 @@ def is_file(to: Any) -> bool:
 
 def storage_path(path: Any) -> Any:
     """Return a path of Airflow's object storage for a local path or a URI such as ``s3://…``."""
-    from airflow.providers.common.compat.sdk import ObjectStoragePath
+    from airflow_provider_voicepartner.compat import ObjectStoragePath
 
     return ObjectStoragePath(str(path))
 

@@ -8,11 +8,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from airflow.providers.common.compat.notifier import BaseNotifier
+from airflow_provider_voicepartner.compat import BaseNotifier
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
-
+    from airflow_provider_voicepartner.compat import Context
     from airflow_provider_voicepartner.gateways.model import Kind, Message
     from airflow_provider_voicepartner.hooks.base import GatewayHook
 
@@ -128,8 +127,7 @@ class GatewayNotifier(BaseNotifier):
 
     async def async_notify(self, context: Context) -> None:
         """Do the same in the triggerer: the event loop never waits for the gateway."""
-        from airflow.providers.common.compat.connection import get_async_connection
-
+        from airflow_provider_voicepartner.compat import get_async_connection
         from airflow_provider_voicepartner.hooks.registry import hook_of
 
         begun = time.monotonic()

@@ -8,8 +8,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator, conf
-
+from airflow_provider_voicepartner.compat import AirflowSkipException, BaseOperator, conf
 from airflow_provider_voicepartner.exceptions import (
     CampaignInterruptedError,
     OutcomePendingError,
@@ -22,8 +21,7 @@ from airflow_provider_voicepartner.sending.stop import StopSign
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from airflow.providers.common.compat.sdk import Context
-
+    from airflow_provider_voicepartner.compat import Context
     from airflow_provider_voicepartner.gateways.model import Kind, Message, Purpose
     from airflow_provider_voicepartner.hooks.base import GatewayHook
     from airflow_provider_voicepartner.sending.ledger import Ledger, OnUnknown
@@ -296,7 +294,7 @@ class SendingOperator(BaseOperator):
         """
         Judge what the trigger found out about the campaign that was sent before.
 
-        :raises ValueError: for any other event than the trigger's.
+        :raises WaitGivenUpError: the trigger could not wait, or it is another event than the trigger's.
         """
         from airflow_provider_voicepartner.hooks.completion import CampaignWatch
         from airflow_provider_voicepartner.operators.waiting import (
