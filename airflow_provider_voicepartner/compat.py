@@ -39,9 +39,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DAG", "AirflowException", "AirflowFailException", "AirflowNotFoundException", "AirflowPlugin",
-    "AirflowSensorTimeout", "AirflowSkipException", "AirflowTaskTimeout", "BaseEventTrigger", "BaseHook", "BaseNotifier",
-    "BaseOperator", "BaseSensorOperator", "Connection", "Context", "ObjectStoragePath", "PokeReturnValue",
-    "TaskDeferred", "conf", "get_async_connection", "get_current_context", "mask_secret", "redact",
+    "AirflowSensorTimeout", "AirflowSkipException", "AirflowTaskTimeout", "BaseEventTrigger", "BaseHook",
+    "BaseNotifier", "BaseOperator", "BaseSensorOperator", "Connection", "Context", "ObjectStoragePath",
+    "PokeReturnValue", "TaskDeferred", "conf", "get_async_connection", "get_current_context", "mask_secret", "redact",
 ]  # fmt: skip
 
 _EXCEPTIONS: Final = ("airflow.sdk.exceptions", "airflow.exceptions")

@@ -1,9 +1,9 @@
 """
 Resolve versions, by the package index alone.
 
-``make constraints`` writes a file of pins for each Airflow that the tests run on. ``make resolve`` writes nothing: it shows
-that this provider, with all its extras, can be installed by Airflow's own constraints of each minor version, whose pins
-that matter are in ``constraints/``.
+``make constraints`` writes a file of pins for each Airflow that the tests run on. ``make resolve`` writes nothing: it
+shows that this provider, with all its extras, can be installed by Airflow's own constraints of each minor version,
+whose pins that matter are in ``constraints/``.
 """
 
 from __future__ import annotations

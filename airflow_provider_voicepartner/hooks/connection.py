@@ -41,6 +41,17 @@ class ConnectionExtra(BaseModel):
     read_timeout: float = Field(default=READ_TIMEOUT, gt=0, le=600)
     rate_limits: dict[str, str] = Field(default_factory=dict)
 
+    @field_validator("rate_limits", mode="before")
+    @classmethod
+    def _from_a_form(cls, limits: Any) -> Any:
+        """Read the text that a form without a field for objects keeps (Airflow before 3.2)."""
+        if not isinstance(limits, str):
+            return limits
+        try:
+            return json.loads(limits)
+        except (ValueError, RecursionError):
+            raise ValueError("is not a JSON object") from None
+
     @field_validator("rate_limits")
     @classmethod
     def _can_be_read(cls, limits: dict[str, str]) -> dict[str, str]:

@@ -128,7 +128,7 @@ class CampaignCompletionSensor(BaseSensorOperator):
         watch = self._watch(self._report())
         try:
             if isinstance(event, dict) and event.get("status") == "timeout":
-                raise self._timed_out(event)
+                return self._last_look(watch)
             return watch.judge_event(event)
         except Exception as error:
             deadline = event.get("deadline") if isinstance(event, dict) else None
@@ -166,10 +166,18 @@ class CampaignCompletionSensor(BaseSensorOperator):
         self.log.error("Sensor poke failed", exc_info=error)
         return True
 
-    def _timed_out(self, event: dict[str, Any]) -> Exception:
-        from airflow_provider_voicepartner.hooks.completion import read_progress
+    def _last_look(self, watch: CampaignWatch) -> dict[str, Any]:
+        """Look once more before the time-out counts, as Airflow's loop does."""
+        from airflow_provider_voicepartner.store.engine import StoreUnavailableError
 
-        return timed_out(self.timeout, None if event.get("progress") is None else read_progress(event))
+        try:
+            progress = watch.look()
+        except StoreUnavailableError as error:
+            raise timed_out(self.timeout, f"the store cannot be used: {error}") from error
+        result = watch.judge(progress)
+        if result is None:
+            raise timed_out(self.timeout, progress)
+        return result
 
     def poke(self, context: Context) -> bool | PokeReturnValue:
         """

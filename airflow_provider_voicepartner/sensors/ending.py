@@ -22,8 +22,8 @@ def ending(error: Exception, *, soft_fail: bool, never_fail: bool) -> Exception:
     """
     Return what a sensor raises for an error.
 
-    Airflow's loop: a time-out is skipped for ``soft_fail`` only; what fails a task at once for both; any other error for
-    ``never_fail`` only. A wait that was given up has no counterpart there, and is skipped for both.
+    Airflow's loop: a time-out is skipped for ``soft_fail`` only; what fails a task at once for both; any other error
+    for ``never_fail`` only. A wait that was given up has no counterpart there, and is skipped for both.
     """
     if isinstance(error, AirflowSkipException):
         return error

@@ -38,14 +38,14 @@ class CampaignCompletionTrigger(BaseTrigger):
     Wait until everybody whom a campaign was accepted for has a final status. It asks, and never sends.
 
     Its moments are absolute and its arguments hold no number, text or key: a triggerer that is started anew goes on
-    with the same wait. Ends with one event, whose ``status`` is ``complete``, ``hopeless``, ``timeout``, ``rejected`` or
-    ``error``: it is the sensor that judges, so that a wait ends alike wherever it was spent.
+    with the same wait. Ends with one event, whose ``status`` is ``complete``, ``hopeless``, ``timeout``, ``rejected``
+    or ``error``: it is the sensor that judges, so that a wait ends alike wherever it was spent.
 
     :param campaign: the report of the operator that sent it.
     :param options: of :class:`~airflow_provider_voicepartner.hooks.completion_options.CompletionOptions`, as JSON.
     :param poke_interval: seconds between two questions; those to the store are asked for all triggers together.
     :param max_failures: intervals for which the store may fail, one after another, before the wait is given up.
-    :param deadline: Unix seconds from which it waits no longer; None waits until all is known. It is told with the event.
+    :param deadline: Unix seconds from which it waits no longer; None waits until all is known. The event repeats it.
     """
 
     def __init__(
@@ -144,7 +144,6 @@ class CampaignCompletionTrigger(BaseTrigger):
     ) -> dict[str, Any]:
         while True:
             watched.changed.clear()
-            progress = None
             # Before the store's first answer, silence means nothing.
             if watched.as_of is not None:
                 progress = watch.progress(watched.known, watched.as_of)
@@ -155,7 +154,7 @@ class CampaignCompletionTrigger(BaseTrigger):
             if asking is not None and asking.done():
                 return asking.result()
             if self._left(watch) <= 0:
-                return {"status": "timeout", "progress": None if progress is None else progress.to_json()}
+                return {"status": "timeout"}
             if poller.has_failed_for(watched) >= self.max_failures * self.poke_interval:
                 return {"status": "error", "message": f"the store could not be asked: {poller.problem}"}
             # Once silence counts, the store and the gateway are asked once more before it does. And in naps, since the
