@@ -16,8 +16,11 @@ Airflow = Callable[..., str]
 
 @pytest.fixture(scope="session")
 def _airflow(airflow_home: Path) -> Airflow:
-    """Return ``airflow`` of this environment, with its database made and the smoke DAG in its folder."""
+    """Return ``airflow`` of this environment, with its database made and DAGs in its folder."""
     shutil.copytree(HERE / "dags", airflow_home / "dags" / "versions", dirs_exist_ok=True)
+    shutil.copytree(
+        HERE.parent.parent / "example_dags", airflow_home / "dags" / "examples", dirs_exist_ok=True
+    )
 
     def run(*arguments: str) -> str:
         done = subprocess.run(

@@ -32,3 +32,10 @@ def test_a_dag_sends_waits_and_tells_of_a_failure(airflow: Airflow, ticking: Any
     }
     assert texts == {ANNA: "Hello Anna", BEN: "Hello Ben", ON_CALL: "breaks of smoke failed"}
     assert "2 delivered" in said
+
+
+def test_an_example_that_plans_for_tomorrow_and_takes_it_back(airflow: Airflow, sandbox: Any) -> None:
+    said = airflow("dags", "test", "cancel_campaign", "2026-01-02")
+    [campaign] = sandbox.world.campaigns["smspartner"].values()
+    assert campaign.cancelled, said
+    assert dict(sandbox.world.tallies["smspartner"].numbers) == {}
