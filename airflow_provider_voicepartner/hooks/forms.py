@@ -90,7 +90,7 @@ def ui_field_behaviour(conn_type: str) -> dict[str, Any]:
 
 
 def connection_form_widgets(conn_type: str) -> dict[str, Any]:
-    """Return the fields of ``extra`` for an Airflow before 3.2; none where nothing is installed that could show them."""
+    """Return the fields of ``extra`` for an Airflow before 3.2; none where nothing could show them."""
     try:
         from wtforms import StringField
     except ImportError:

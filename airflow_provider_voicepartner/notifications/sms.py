@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider_voicepartner.notifications.base import GatewayNotifier
+from airflow_provider_voicepartner.notifications.base import GatewayNotifier, without_braces
 
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.compat import Context
@@ -57,7 +57,7 @@ class SmsNotifier(GatewayNotifier):
         text = self.own_text(self.message)
         if text is None:
             # Braces would be placeholders to Octopush, and cost double in any case.
-            plain = to_gsm7(default_text(context)).text.replace("{", "(").replace("}", ")")
+            plain = without_braces(to_gsm7(default_text(context)).text)
             text = cut_to_segments(plain, self.max_segments or 1)
         else:
             text = cut_to_segments(text, self.max_segments or LONGEST)

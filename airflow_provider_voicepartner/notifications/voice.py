@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider_voicepartner.notifications.base import GatewayNotifier
+from airflow_provider_voicepartner.notifications.base import GatewayNotifier, without_braces
 
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.compat import Context
@@ -53,7 +53,7 @@ class TtsCallNotifier(GatewayNotifier):
 
         text, language = self.own_text(self.text), self.language or None
         if text is None:
-            text = default_text(context).replace("{", "(").replace("}", ")").replace("_", " ")[:MAX_SPOKEN]
+            text = without_braces(default_text(context)).replace("_", " ")[:MAX_SPOKEN]
             language = "en-GB"
         return VoiceMessage(
             text=text[:LONGEST],

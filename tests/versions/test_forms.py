@@ -16,7 +16,7 @@ IS_2 = __version__.startswith("2.")
 
 
 def form_of(conn_type: str) -> tuple[dict[str, Any], dict[str, str], set[str]]:
-    """Return what the UI shows: labels and placeholders by standard field, labels of the other fields, what is hidden."""
+    """Return what the UI shows: labels and placeholders of standard fields, labels of the others, what is hidden."""
     if IS_2:
         return _form_of_2(conn_type)
     from airflow.api_fastapi.core_api.services.ui.connections import HookMetaService
