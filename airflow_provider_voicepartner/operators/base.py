@@ -231,6 +231,7 @@ class SendingOperator(BaseOperator):
             send_campaign,
             warn_of_a_long_campaign,
         )
+        from airflow_provider_voicepartner.operators.trial import warn_of_a_trial
         from airflow_provider_voicepartner.operators.waiting import check_that_results_can_come
         from airflow_provider_voicepartner.sending.arguments import read_flag, read_send_again
         from airflow_provider_voicepartner.sending.fingerprint import account_key
@@ -240,6 +241,8 @@ class SendingOperator(BaseOperator):
         longest_wait = LONGEST_SLEEP if self._may_wait_in_triggerer(ledger) else None
         with closing(self._hook()) as hook:
             hook.check_connection()
+            if not read_flag("dry_run", self.is_dry_run):
+                warn_of_a_trial(hook)
             if self._waits:
                 check_that_results_can_come(hook, self.completion)
             if longest_wait is not None:

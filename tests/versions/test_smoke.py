@@ -32,10 +32,19 @@ def test_a_dag_sends_waits_and_tells_of_a_failure(airflow: Airflow, ticking: Any
     }
     assert texts == {ANNA: "Hello Anna", BEN: "Hello Ben", ON_CALL: "breaks of smoke failed"}
     assert "2 delivered" in said
+    assert "is a trial: True" in said
+
+
+def test_a_task_that_is_tried_out_sends_each_time_and_can_know(airflow: Airflow, sandbox: Any) -> None:
+    for _ in range(2):  # of a date that has no run; where there is one, its ledger is found
+        said = airflow("tasks", "test", "smoke", "send", "2026-03-01")
+    assert dict(sandbox.world.tallies["smspartner"].numbers) == {ANNA: 2, BEN: 2}, said
+    assert "is a trial: True" in airflow("tasks", "test", "smoke", "breaks", "2026-03-01")
 
 
 def test_an_example_that_plans_for_tomorrow_and_takes_it_back(airflow: Airflow, sandbox: Any) -> None:
-    said = airflow("dags", "test", "cancel_campaign", "2026-01-02")
-    [campaign] = sandbox.world.campaigns["smspartner"].values()
+    said = airflow("dags", "test", "cancel_campaign")
+    campaign = next(iter(sandbox.world.campaigns["smspartner"].values()), None)
+    assert campaign is not None, said
     assert campaign.cancelled, said
     assert dict(sandbox.world.tallies["smspartner"].numbers) == {}

@@ -21,7 +21,10 @@ class Breaks(BaseOperator):
     """Fail."""
 
     def execute(self, context: Any) -> None:
-        """Fail, as a pipeline does."""
+        """Fail, as a pipeline does; before, say whether a task can know that it is only tried out."""
+        from airflow_provider_voicepartner.operators.trial import is_trial
+
+        print(f"is a trial: {is_trial()}")
         raise RuntimeError("no rows today")
 
 
