@@ -70,9 +70,7 @@ else:
                     log.warning("SMS Partner did not take a STOP: %s", error)
                     failed += 1  # the others shall not wait for this one
             if failed:
-                raise RuntimeError(
-                    f"{failed} of {len(numbers)} are on our own list only, not on SMS Partner's"
-                )
+                raise RuntimeError(f"{failed} of {len(numbers)} are not on SMS Partner's STOP list yet")
             return len(numbers)
 
         record("{{ params.folder }}")
