@@ -33,7 +33,7 @@ if TYPE_CHECKING:
         AirflowTaskTimeout,
         TaskDeferred,
     )
-    from airflow.sdk.log import mask_secret, redact
+    from airflow.sdk.log import mask_secret, redact  # type: ignore[attr-defined]
     from airflow.sdk.plugins_manager import AirflowPlugin
     from airflow.triggers.base import BaseEventTrigger
 
@@ -107,4 +107,5 @@ async def get_async_connection(conn_id: str) -> Connection:
         return found
     from asgiref.sync import sync_to_async
 
-    return await sync_to_async(hook.get_connection)(conn_id)
+    looked_up: Connection = await sync_to_async(hook.get_connection)(conn_id)
+    return looked_up

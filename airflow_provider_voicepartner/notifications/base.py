@@ -26,7 +26,7 @@ NOBODY_KNOWS = "nobody knows whether the alert was sent"
 def _dag_of(context: Context) -> Any:
     """Return the context's DAG; None where there is none that templates can be rendered with."""
     try:
-        dag = cast(Mapping[str, Any], context).get("dag")
+        dag: Any = cast(Mapping[str, Any], context).get("dag")
         is_usable = callable(dag.get_template_env) and isinstance(dag.render_template_as_native_obj, bool)
     except Exception:
         return None

@@ -150,7 +150,7 @@ class CampaignCompletionSensor(BaseSensorOperator):
             self._end(error)
         return getattr(self, next_method)(context, **(next_kwargs or {}))
 
-    def _end(self, error: Exception) -> NoReturn:
+    def _end(self, error: BaseException) -> NoReturn:
         """Raise an error, or the skip that it comes to."""
         never_fail = bool(getattr(self, "never_fail", False))
         end = ending(error, soft_fail=bool(self.soft_fail), never_fail=never_fail)

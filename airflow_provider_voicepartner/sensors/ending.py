@@ -18,7 +18,7 @@ FAIL_METHOD: Final = "__fail__"
 """What Airflow resumes instead of a method, when the triggerer failed or a deferral took too long."""
 
 
-def ending(error: Exception, *, soft_fail: bool, never_fail: bool) -> Exception:
+def ending(error: BaseException, *, soft_fail: bool, never_fail: bool) -> BaseException:
     """
     Return what a sensor raises for an error.
 
@@ -40,7 +40,7 @@ def ending(error: Exception, *, soft_fail: bool, never_fail: bool) -> Exception:
 
 def why_deferral_failed(
     next_kwargs: Mapping[str, Any] | None, *, timeout: float, execution_timeout: timedelta | None
-) -> Exception:
+) -> BaseException:
     """
     Return the error that a poke would have met where Airflow ends a deferral by itself.
 
