@@ -8,6 +8,7 @@ import pytest
 
 from tests.versions.conftest import Airflow
 
+pytestmark = pytest.mark.timeout(900)  # each starts Airflow several times
 ANNA, BEN, ON_CALL = "+33612345601", "+33612345602", "+33612345603"
 
 
