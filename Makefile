@@ -1,15 +1,20 @@
 # Two commands matter: `make demo` shows it, `make test` proves it. Both set up what they need.
-.PHONY: help demo test test-all slow standalone lint types contracts unit test-airflow2 mutants bench sandbox format constraints clean
+.PHONY: help demo test test-all slow standalone lint types contracts resolve unit test-airflow2 smoke mutants bench sandbox format \
+  constraints clean
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
 AIRFLOW3 := .venv
 AIRFLOW2 := .venv-airflow2
+BETWEEN := .venv-airflow30 .venv-airflow31 .venv-airflow32
 BIN := $(AIRFLOW3)/bin
+# What may differ from one Airflow to the next; on those between the oldest and the newest nothing else is run.
+ON_EACH := tests/versions
 # What touches Airflow or the store, whose SQLAlchemy is 1.4 there; the rest is the same Python on both.
 ON_AIRFLOW2 := tests/hooks tests/operators tests/sensors tests/triggers tests/notifications tests/store \
   tests/cli tests/delivery tests/plugins tests/sending/test_pacing.py \
-  tests/sending/test_mapped.py tests/sending/test_store_memory.py tests/test_get_provider_info.py tests/crash
+  tests/sending/test_mapped.py tests/sending/test_store_memory.py tests/test_get_provider_info.py tests/crash \
+  $(ON_EACH)
 
 help: ## Show the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  \1\t\2/' | expand -t 18
@@ -35,12 +40,15 @@ $(AIRFLOW3)/.installed: pyproject.toml constraints.txt requirements-dev.txt
 $(AIRFLOW2)/.installed: pyproject.toml constraints-airflow2.txt requirements-test.txt
 	$(call install,$(AIRFLOW2),constraints-airflow2.txt,-r requirements-test.txt)
 
+.venv-airflow%/.installed: pyproject.toml constraints-airflow%.txt requirements-smoke.txt
+	$(call install,.venv-airflow$*,constraints-airflow$*.txt,-r requirements-smoke.txt)
+
 demo: $(AIRFLOW3)/.installed ## Run outreach_campaign through Airflow against the sandbox, and show what happened
 	@$(BIN)/python -m scripts.demo
 
-test: lint types contracts unit test-airflow2 ## Lint, types, import contract, and all tests on Airflow 3 and 2.11
+test: lint types contracts resolve unit test-airflow2 ## Lint, types, import contract, and all tests on Airflow 3 and 2.11
 
-test-all: test slow ## `make test`, and what takes minutes: kills at every instant, pacing between processes
+test-all: test smoke slow ## `make test`, and what takes minutes: Airflow 3.0 to 3.2, kills at every instant, pacing
 
 slow: $(AIRFLOW3)/.installed $(AIRFLOW2)/.installed ## The slow tests alone
 	$(BIN)/python -m pytest tests -m slow
@@ -58,6 +66,12 @@ types: $(AIRFLOW3)/.installed ## Types (mypy, strict)
 
 contracts: $(AIRFLOW3)/.installed ## Who may import whom (import-linter)
 	$(BIN)/lint-imports --no-cache
+
+resolve: $(AIRFLOW3)/.installed ## Whether Airflow's own constraints of 2.11 to 3.2 allow this provider (needs the index)
+	$(BIN)/python -m scripts.constraints resolve
+
+smoke: $(BETWEEN:%=%/.installed) ## A DAG that sends, waits and alerts, on Airflow 3.0, 3.1 and 3.2
+	@set -e; for folder in $(BETWEEN); do echo $$folder; $$folder/bin/python -m pytest $(ON_EACH); done
 
 unit: $(AIRFLOW3)/.installed ## Tests on the newest Airflow, whole DAGs included
 	$(BIN)/python -m pytest tests -m "not slow" -n 3 --dist loadfile
@@ -83,4 +97,4 @@ constraints: ## Resolve the pinned versions anew (needs the package index)
 	@$(PYTHON) scripts/constraints.py
 
 clean: ## Remove what the other targets made
-	rm -rf $(AIRFLOW3) $(AIRFLOW2) .demo .mutants .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(AIRFLOW3) $(AIRFLOW2) $(BETWEEN) .demo .mutants .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -7,8 +7,7 @@ once, however many ``retries`` it has left, also when the error comes out of a h
 
 from __future__ import annotations
 
-from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
-
+from airflow_provider_voicepartner.compat import AirflowException, AirflowFailException
 from airflow_provider_voicepartner.gateways.errors import ErrorKind, GatewayError, RecipientProblem
 from airflow_provider_voicepartner.gateways.model import Receipt
 
@@ -89,6 +88,10 @@ class DeliveryFailedError(VoicePartnerProviderError, AirflowFailException):
 
 class DeliveryUnconfirmedError(VoicePartnerProviderError, AirflowFailException):
     """Nobody can say whether the message arrived: no report came, or none can come."""
+
+
+class WaitGivenUpError(VoicePartnerProviderError):
+    """The triggerer could not find out what became of a campaign. A retry waits anew, and sends nothing."""
 
 
 class ConfigurationError(VoicePartnerProviderError, AirflowFailException):

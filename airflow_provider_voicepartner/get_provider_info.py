@@ -108,7 +108,7 @@ def get_provider_info() -> dict[str, Any]:
             for label in _ALL
         ],
         "sensors": [
-            {"integration-name": "SMS Partner", "python-modules": [f"{PACKAGE}.sensors.campaign"]},
+            {"integration-name": label, "python-modules": [f"{PACKAGE}.sensors.campaign"]} for label in _ALL
         ],
         "triggers": [
             {

@@ -1,9 +1,14 @@
-"""Tell people by SMS when a task fails, and call them when the whole DAG does."""
+"""Tell people by SMS when a task fails, and call them when the whole DAG does. Needs Airflow 2.11 or later."""
 
 from __future__ import annotations
 
 import pendulum
-from airflow.sdk import DAG, task
+
+try:
+    from airflow.sdk import DAG, task
+except ImportError:  # Airflow 2.11
+    from airflow.decorators import task
+    from airflow.models.dag import DAG
 
 from airflow_provider_voicepartner.notifications.sms import send_sms_notification
 from airflow_provider_voicepartner.notifications.voice import send_tts_call_notification

@@ -1,9 +1,14 @@
-"""Schedule a campaign for tomorrow, and take it back when something speaks against it."""
+"""Schedule a campaign for tomorrow, and take it back when something speaks against it. Needs Airflow 2.11 or later."""
 
 from __future__ import annotations
 
 import pendulum
-from airflow.sdk import DAG, task
+
+try:
+    from airflow.sdk import DAG, task
+except ImportError:  # Airflow 2.11
+    from airflow.decorators import task
+    from airflow.models.dag import DAG
 
 from airflow_provider_voicepartner.operators.campaign import CancelCampaignOperator
 from airflow_provider_voicepartner.operators.sms import SendSmsOperator
@@ -20,8 +25,8 @@ with DAG(
         task_id="tomorrow",
         to="0612345601",
         message="Votre rendez-vous est demain.",
-        # From the run, not from the clock: a retry must ask for the same time.
-        send_at="{{ (dag_run.run_after + macros.timedelta(days=1)).isoformat() }}",
+        # From the run, not from the clock: a retry must ask for the same time. (Airflow 2.11 has no run_after.)
+        send_at="{{ (dag_run.run_after | default(data_interval_end) + macros.timedelta(days=1)).isoformat() }}",
     )
 
     @task.short_circuit

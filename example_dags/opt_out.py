@@ -3,6 +3,9 @@ Record a STOP where the next campaign looks, whichever gateway it was told to.
 
 SMS Partner leaves out whoever is on its STOP list. The other gateways have no such list that can be written to, so the
 numbers are kept in a file too, and a campaign is sent to the people who are not in it. The file holds numbers in clear.
+
+The DAG ``opt_out`` needs Airflow 3.3 or later, for asset watchers that lose no event, and is not there on an older one;
+``after_opt_outs`` needs Airflow 2.11 or later.
 """
 
 from __future__ import annotations
@@ -12,54 +15,66 @@ import logging
 from pathlib import Path
 
 import pendulum
-from airflow.sdk import DAG, Asset, AssetWatcher, task
+from airflow import __version__
 
-from airflow_provider_voicepartner.hooks.delivery import DeliveryHook
+try:
+    from airflow.sdk import DAG, task
+except ImportError:  # Airflow 2.11
+    from airflow.decorators import task
+    from airflow.models.dag import DAG
+
 from airflow_provider_voicepartner.operators.sms import SendSmsOperator
-from airflow_provider_voicepartner.triggers.events import DeliveryEventTrigger
 
 log = logging.getLogger(__name__)
 START = pendulum.datetime(2026, 1, 1, tz="Europe/Paris")
 FOLDER = "/tmp/outreach"  # readable by every task; a bucket's mount on several machines
 
-# [START howto_opt_out]
-opt_outs = Asset(
-    "voicepartner_opt_outs",
-    watchers=[AssetWatcher(name="voicepartner_opt_outs", trigger=DeliveryEventTrigger(kinds="opt_out"))],
-)
+if tuple(map(int, __version__.split(".")[:2])) < (3, 3):
+    log.warning("opt_out needs Airflow 3.3 or later; this is %s", __version__)
+else:
+    from airflow.sdk import Asset, AssetWatcher
 
-with DAG(
-    "opt_out",
-    schedule=[opt_outs],
-    start_date=START,
-    catchup=False,
-    max_active_runs=1,
-    params={"folder": FOLDER},
-    tags=["voicepartner", "example"],
-):
+    from airflow_provider_voicepartner.hooks.delivery import DeliveryHook
+    from airflow_provider_voicepartner.triggers.events import DeliveryEventTrigger
 
-    @task(inlets=[opt_outs], retries=5)
-    def record(folder: str) -> int:
-        """Add the numbers to our own list and to SMS Partner's; both may be done again."""
-        from airflow_provider_voicepartner.exceptions import VoicePartnerProviderError
-        from airflow_provider_voicepartner.hooks.smspartner import SmsPartnerHook
+    # [START howto_opt_out]
+    opt_outs = Asset(
+        "voicepartner_opt_outs",
+        watchers=[AssetWatcher(name="voicepartner_opt_outs", trigger=DeliveryEventTrigger(kinds="opt_out"))],
+    )
 
-        numbers = {event.phone_number for event in DeliveryHook().take_events(opt_outs)}
-        with open(f"{folder}/opted_out.csv", "a", encoding="utf-8") as file:
-            file.writelines(f"{number}\n" for number in sorted(numbers))
-        smspartner, failed = SmsPartnerHook("smspartner_default"), 0
-        for number in sorted(numbers):
-            try:
-                smspartner.add_stop(number)
-            except VoicePartnerProviderError as error:
-                log.warning("SMS Partner did not take a STOP: %s", error)
-                failed += 1  # the others shall not wait for this one
-        if failed:
-            raise RuntimeError(f"{failed} of {len(numbers)} are on our own list, and not on SMS Partner's")
-        return len(numbers)
+    with DAG(
+        "opt_out",
+        schedule=[opt_outs],
+        start_date=START,
+        catchup=False,
+        max_active_runs=1,
+        params={"folder": FOLDER},
+        tags=["voicepartner", "example"],
+    ):
 
-    record("{{ params.folder }}")
-# [END howto_opt_out]
+        @task(inlets=[opt_outs], retries=5)
+        def record(folder: str) -> int:
+            """Add the numbers to our own list and to SMS Partner's; both may be done again."""
+            from airflow_provider_voicepartner.exceptions import VoicePartnerProviderError
+            from airflow_provider_voicepartner.hooks.smspartner import SmsPartnerHook
+
+            numbers = {event.phone_number for event in DeliveryHook().take_events(opt_outs)}
+            with open(f"{folder}/opted_out.csv", "a", encoding="utf-8") as file:
+                file.writelines(f"{number}\n" for number in sorted(numbers))
+            smspartner, failed = SmsPartnerHook("smspartner_default"), 0
+            for number in sorted(numbers):
+                try:
+                    smspartner.add_stop(number)
+                except VoicePartnerProviderError as error:
+                    log.warning("SMS Partner did not take a STOP: %s", error)
+                    failed += 1  # the others shall not wait for this one
+            if failed:
+                raise RuntimeError(f"{failed} of {len(numbers)} are not on SMS Partner's STOP list yet")
+            return len(numbers)
+
+        record("{{ params.folder }}")
+    # [END howto_opt_out]
 
 with DAG(
     "after_opt_outs",

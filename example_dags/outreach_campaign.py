@@ -2,7 +2,8 @@
 Reach everybody in a file: an SMS first, a call for those who did not get it, a voicemail for the rest.
 
 The people are in a CSV file with the columns ``phone_number``, ``first_name`` and ``may_call``. Numbers stay in files
-in the folder of the run: XCom holds counts only. Pointed at real connections this sends for real.
+in the folder of the run: XCom holds counts only. Pointed at real connections this sends for real. Needs Airflow 2.11
+or later.
 """
 
 from __future__ import annotations
@@ -12,7 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pendulum
-from airflow.sdk import DAG, task
+
+try:
+    from airflow.sdk import DAG, task
+except ImportError:  # Airflow 2.11
+    from airflow.decorators import task
+    from airflow.models.dag import DAG
 
 from airflow_provider_voicepartner.operators.sms import SendSmsOperator
 from airflow_provider_voicepartner.operators.voice import TtsCallOperator, VoicemailDropOperator

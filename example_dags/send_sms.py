@@ -1,9 +1,9 @@
-"""Send an SMS, with a text for each person."""
+"""Send an SMS, with a text for each person. Needs Airflow 2.11 or later."""
 
 from __future__ import annotations
 
 import pendulum
-from airflow.sdk import DAG
+from airflow import DAG
 
 from airflow_provider_voicepartner.operators.sms import SendSmsOperator
 

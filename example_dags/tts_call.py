@@ -1,9 +1,9 @@
-"""Call people and speak a text, through Voice Partner and through Octopush."""
+"""Call people and speak a text, through Voice Partner and through Octopush. Needs Airflow 2.11 or later."""
 
 from __future__ import annotations
 
 import pendulum
-from airflow.sdk import DAG
+from airflow import DAG
 
 from airflow_provider_voicepartner.operators.voice import TtsCallOperator
 

@@ -1,9 +1,14 @@
-"""Leave a recorded message on people's voicemail, without ringing."""
+"""Leave a recorded message on people's voicemail, without ringing. Needs Airflow 2.11 or later."""
 
 from __future__ import annotations
 
 import pendulum
-from airflow.sdk import DAG, task
+
+try:
+    from airflow.sdk import DAG, task
+except ImportError:  # Airflow 2.11
+    from airflow.decorators import task
+    from airflow.models.dag import DAG
 
 from airflow_provider_voicepartner.operators.voice import VoicemailDropOperator
 

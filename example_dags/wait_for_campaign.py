@@ -1,9 +1,9 @@
-"""Wait until everybody's SMS has a final status, and fail when too few got it."""
+"""Wait until everybody's SMS has a final status, and fail when too few got it. Needs Airflow 2.11 or later."""
 
 from __future__ import annotations
 
 import pendulum
-from airflow.sdk import DAG
+from airflow import DAG
 
 from airflow_provider_voicepartner.operators.sms import SendSmsOperator
 from airflow_provider_voicepartner.sensors.campaign import CampaignCompletionSensor

@@ -44,10 +44,17 @@ LOGIN = "planted-login@example.org"
 collect_ignore = [] if sys.version_info >= (3, 11) else ["tests"]
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave out what needs Airflow 3 when Airflow 2 is installed."""
+SLOW_SECONDS = 3_600
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Give slow tests their time, and leave out what needs Airflow 3 when Airflow 2 is installed."""
     from airflow import __version__
 
+    if config.pluginmanager.hasplugin("timeout"):
+        for item in items:
+            if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
+                item.add_marker(pytest.mark.timeout(SLOW_SECONDS))
     if __version__.startswith("2."):
         for item in items:
             if item.get_closest_marker("airflow3"):

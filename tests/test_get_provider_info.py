@@ -82,6 +82,13 @@ def test_every_module_in_it_can_be_imported_and_belongs_to_an_integration(group:
             assert import_module(module).__name__ == module
 
 
+@pytest.mark.parametrize("group", ["hooks", "operators", "sensors", "triggers"])
+def test_every_gateway_has_what_serves_all_of_them(group: str) -> None:
+    assert {entry["integration-name"] for entry in INFO[group]} == {
+        entry["integration-name"] for entry in INFO["integrations"]
+    }
+
+
 def test_no_address_is_made_up() -> None:
     assert "://" not in json.dumps(INFO["integrations"])
 

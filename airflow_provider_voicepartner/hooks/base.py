@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 
 import pendulum
 import requests
-from airflow.providers.common.compat.sdk import BaseHook, Connection
 
+from airflow_provider_voicepartner.compat import BaseHook, Connection
 from airflow_provider_voicepartner.exceptions import (
     DeliveryUnconfirmedError,
     VoicePartnerProviderError,
@@ -466,7 +466,7 @@ def _secrets(credentials: Credentials) -> tuple[str, ...]:
 
 def mask(secrets: Sequence[str]) -> None:
     """Register secrets with Airflow's masker, which covers task logs and rendered fields."""
-    from airflow.providers.common.compat.sdk import mask_secret
+    from airflow_provider_voicepartner.compat import mask_secret
 
     for secret in secrets:
         mask_secret(secret)

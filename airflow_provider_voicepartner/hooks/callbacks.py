@@ -9,8 +9,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, urlsplit
 
-from airflow.providers.common.compat.sdk import conf
-
+from airflow_provider_voicepartner.compat import conf
 from airflow_provider_voicepartner.delivery.tokens import (
     LIFETIME,
     CallbackTokens,
@@ -201,7 +200,7 @@ def _secrets() -> tuple[str, ...]:
     text = conf.get(SECTION, "callback_secret", fallback="") or ""
     secrets = tuple(secret for secret in re.split(r"[\s,]+", text) if secret)
     if secrets:
-        from airflow.providers.common.compat.sdk import mask_secret
+        from airflow_provider_voicepartner.compat import mask_secret
 
         for secret in secrets:
             mask_secret(secret)

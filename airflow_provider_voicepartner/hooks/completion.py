@@ -22,7 +22,7 @@ from airflow_provider_voicepartner.exceptions import (
     RejectedError,
     RetryableNotSentError,
     SendOutcomeUnknownError,
-    VoicePartnerProviderError,
+    WaitGivenUpError,
 )
 from airflow_provider_voicepartner.gateways.errors import ErrorKind
 from airflow_provider_voicepartner.hooks.callbacks import can_report, reports_by_batch
@@ -384,25 +384,25 @@ class CampaignWatch:
         Say what an event of :class:`~airflow_provider_voicepartner.triggers.campaign.CampaignCompletionTrigger` means.
 
         :returns: as :meth:`judge` does.
-        :raises ValueError: for any other event.
         :raises RejectedError: the gateway refused to tell.
-        :raises VoicePartnerProviderError: the wait had to be given up.
+        :raises WaitGivenUpError: the wait had to be given up, or it is no event of that trigger.
         """
         status = event.get("status") if isinstance(event, Mapping) else None
         if status in ("complete", "hopeless"):
-            progress = Progress.from_json(event.get("progress"))
+            progress = read_progress(event)
             if self.asks and self.options.report_path and progress.is_complete:
                 self.ask()  # The triggerer's store may be another machine's file.
             result = self.judge(progress)
             if result is not None:
                 return result
         elif status == "rejected":
-            raise RejectedError(
-                str(event.get("message")), code=event.get("code"), kind=_read_kind(event.get("kind"))
-            )
+            said = event.get("message") or "the gateway refuses to tell what became of the campaign"
+            raise RejectedError(str(said), code=event.get("code"), kind=_read_kind(event.get("kind")))
         elif status == "error":
-            raise VoicePartnerProviderError(f"the wait was given up: {event.get('message')}")
-        raise ValueError(f"unexpected trigger event with status {status!r}")
+            raise WaitGivenUpError(
+                f"the wait was given up: {event.get('message') or 'the trigger says no more'}"
+            )
+        raise WaitGivenUpError(f"unexpected trigger event with status {status!r}")
 
     @staticmethod
     def _fail(progress: Progress, rate: float) -> None:
@@ -442,6 +442,18 @@ class CampaignWatch:
 def _digest(told: Sequence[DeliveryReport]) -> int:
     """Return a number that tells two answers apart."""
     return hash(tuple((one.phone_number, one.gateway_status, one.detail, one.at, one.cost) for one in told))
+
+
+def read_progress(event: Mapping[str, Any]) -> Progress:
+    """
+    Read how far a campaign is from an event.
+
+    :raises WaitGivenUpError: it does not say.
+    """
+    try:
+        return Progress.from_json(event.get("progress"))
+    except ValueError as error:
+        raise WaitGivenUpError(f"unexpected trigger event: {error}") from error
 
 
 def _read_kind(value: Any) -> ErrorKind:

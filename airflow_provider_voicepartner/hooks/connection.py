@@ -17,7 +17,7 @@ from airflow_provider_voicepartner.gateways.limits import ENDPOINTS, parse_windo
 from airflow_provider_voicepartner.gateways.wire import Credentials
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Connection
+    from airflow_provider_voicepartner.compat import Connection
 
 Parameters = ParamSpec("Parameters")
 Read = TypeVar("Read")
@@ -44,6 +44,17 @@ class ConnectionExtra(BaseModel):
     connect_timeout: float = Field(default=CONNECT_TIMEOUT, gt=0, le=300)
     read_timeout: float = Field(default=READ_TIMEOUT, gt=0, le=600)
     rate_limits: dict[str, str] = Field(default_factory=dict)
+
+    @field_validator("rate_limits", mode="before")
+    @classmethod
+    def _from_a_form(cls, limits: Any) -> Any:
+        """Read the text that a form without a field for objects keeps (Airflow before 3.2)."""
+        if not isinstance(limits, str):
+            return limits
+        try:
+            return json.loads(limits)
+        except (ValueError, RecursionError):
+            raise ValueError("is not a JSON object") from None
 
     @field_validator("rate_limits")
     @classmethod

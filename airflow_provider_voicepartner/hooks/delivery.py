@@ -81,7 +81,7 @@ class DeliveryHook:
         from airflow_provider_voicepartner.delivery.notices import NoticeReader
 
         if context is None:
-            from airflow.providers.common.compat.sdk import get_current_context
+            from airflow_provider_voicepartner.compat import get_current_context
 
             context = get_current_context()
         wanted = _wanted_of(asset)

@@ -95,3 +95,28 @@ FORMS: dict[str, dict[str, Any]] = {
         limits='{"sms-campaign/send": "5/1", "voice-campaign/send": "60/60"}',
     ),
 }
+
+
+def ui_field_behaviour(conn_type: str) -> dict[str, Any]:
+    """Return what an Airflow before 3.2 asks the hook for: hidden fields, labels and placeholders."""
+    behaviour = FORMS[conn_type]["ui-field-behaviour"]
+    return {name.replace("-", "_"): value for name, value in behaviour.items()}
+
+
+def connection_form_widgets(conn_type: str) -> dict[str, Any]:
+    """Return the fields of ``extra`` for an Airflow before 3.2; none where nothing could show them."""
+    try:
+        from wtforms import StringField
+    except ImportError:
+        return {}
+    widget = {}
+    try:
+        from flask_appbuilder.fieldwidgets import BS3TextFieldWidget
+
+        widget = {"widget": BS3TextFieldWidget()}
+    except ImportError:
+        pass  # Airflow 3.0 and 3.1 show the fields themselves.
+    return {
+        name: StringField(field["label"], description=field["description"], **widget)
+        for name, field in FORMS[conn_type]["conn-fields"].items()
+    }

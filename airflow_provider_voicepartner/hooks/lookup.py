@@ -6,8 +6,7 @@ import os
 import sys
 from typing import Any
 
-from airflow.providers.common.compat.sdk import AirflowException, BaseHook, Connection, conf
-
+from airflow_provider_voicepartner.compat import AirflowException, BaseHook, Connection, conf
 from airflow_provider_voicepartner.exceptions import ConfigurationError, RetryableNotSentError
 
 _BACKENDS = (("secrets", "backend"), ("workers", "secrets_backend"))

@@ -22,6 +22,7 @@ from airflow_provider_voicepartner.gateways.model import (
 from airflow_provider_voicepartner.hooks.base import GatewayHook
 from airflow_provider_voicepartner.hooks.checking import checked
 from airflow_provider_voicepartner.hooks.connection import ConnectionExtra
+from airflow_provider_voicepartner.hooks.forms import connection_form_widgets, ui_field_behaviour
 
 
 class OctopushExtra(ConnectionExtra):
@@ -51,6 +52,18 @@ class OctopushHook(GatewayHook):
     needs_login: ClassVar[bool] = True
     # Its simulation makes its figures up, so it tells no price.
     simulates: ClassVar[bool] = True
+
+    # Airflow before 3.2 looks for these two in the class itself, not in its bases.
+
+    @classmethod
+    def get_ui_field_behaviour(cls) -> dict[str, Any]:
+        """Return the labels of the connection form, for Airflow before 3.2."""
+        return ui_field_behaviour(cls.conn_type)
+
+    @classmethod
+    def get_connection_form_widgets(cls) -> dict[str, Any]:
+        """Return the fields of ``extra`` in the connection form, for Airflow before 3.2."""
+        return connection_form_widgets(cls.conn_type)
 
     def with_defaults(self, message: Message) -> Message:
         """Fill in the connection's sender."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from airflow_provider_voicepartner.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
+    from airflow_provider_voicepartner.compat import Context
 
 Rendered = TypeVar("Rendered")
 

@@ -40,7 +40,7 @@ def storage_path(path: Any) -> Any:
 
     :raises MissingStorageError: when no installed package knows such a storage.
     """
-    from airflow.providers.common.compat.sdk import ObjectStoragePath
+    from airflow_provider_voicepartner.compat import ObjectStoragePath
 
     try:
         found = ObjectStoragePath(str(path))

@@ -6,8 +6,7 @@ import logging
 import re
 from typing import TYPE_CHECKING
 
-from airflow.providers.common.compat.sdk import conf
-
+from airflow_provider_voicepartner.compat import conf
 from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.hooks.turnstile import default_store_url, store_url
 from airflow_provider_voicepartner.store.engine import StoreUrlError, open_store

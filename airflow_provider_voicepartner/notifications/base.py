@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from airflow.providers.common.compat.notifier import BaseNotifier
+from airflow_provider_voicepartner.compat import BaseNotifier
+from airflow_provider_voicepartner.notifications.checking import check_names, check_settings
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
-
+    from airflow_provider_voicepartner.compat import Context
     from airflow_provider_voicepartner.gateways.model import Kind, Message
     from airflow_provider_voicepartner.hooks.base import GatewayHook
+    from airflow_provider_voicepartner.notifications.departure import Departure
 
 TOTAL_SECONDS = 20.0
+NOT_SENT = "the alert was certainly not sent"
+NOBODY_KNOWS = "nobody knows whether the alert was sent"
 
 
 def _dag_of(context: Context) -> Any:
-    return cast(Mapping[str, Any], context).get("dag")
+    """Return the context's DAG; None where there is none that templates can be rendered with."""
+    try:
+        dag: Any = cast(Mapping[str, Any], context).get("dag")
+        is_usable = callable(dag.get_template_env) and isinstance(dag.render_template_as_native_obj, bool)
+    except Exception:
+        return None
+    return dag if is_usable else None
 
 
 class GatewayNotifier(BaseNotifier):
@@ -49,13 +59,38 @@ class GatewayNotifier(BaseNotifier):
         options: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        # Airflow 3 passes a context for deadline alerts; before 3.0 the base class takes no argument.
+        if kwargs.keys() - {"context"}:
+            check_names(kwargs, self._arguments(), who=type(self).__name__)
+        check_settings(options, self.kind)
+        # Airflow 3.1 and later pass a context for deadline alerts; before, the base class takes no argument.
         super().__init__(**kwargs)
         self.conn_id = conn_id
         self.to = to
         self.sender = sender
         self.options = options
         self._templates: dict[str, Any] = {}
+
+    @classmethod
+    def _arguments(cls) -> set[str]:
+        """Return the names of all arguments, for an error about another."""
+        signatures = (inspect.signature(each.__init__) for each in (GatewayNotifier, cls))
+        return {name for signature in signatures for name in signature.parameters} - {"self", "kwargs"} | {
+            "context"
+        }
+
+    @classmethod
+    def checked(cls, **arguments: Any) -> dict[str, Any]:
+        """
+        Return the arguments as they are, once a notifier could be made of them.
+
+        For callbacks that Airflow only makes where they run: ``AsyncCallback(SmsNotifier,
+        kwargs=SmsNotifier.checked(to=...))`` fails when the DAG is parsed, and not when the alert is due.
+
+        :raises TypeError: for an argument that does not exist.
+        :raises ConfigurationError: for a setting that no gateway has.
+        """
+        cls(**arguments)
+        return arguments
 
     def message_to_send(self, context: Context) -> Message:
         """Build the message from rendered arguments; each notifier its own."""
@@ -135,36 +170,39 @@ class GatewayNotifier(BaseNotifier):
         """Send the alert within 20 s in total. What goes wrong is logged as an error; nothing is raised."""
         from airflow_provider_voicepartner.hooks.registry import hook_for
 
-        self._in_time(
-            lambda: self._send(hook_for(self.conn_id, kind=self.kind, who=type(self).__name__), context)
-        )
+        self._in_time(lambda: hook_for(self.conn_id, kind=self.kind, who=type(self).__name__), context)
 
     async def async_notify(self, context: Context) -> None:
         """Do the same in the triggerer: the event loop never waits for the gateway."""
-        from airflow.providers.common.compat.connection import get_async_connection
-
+        from airflow_provider_voicepartner.compat import get_async_connection
         from airflow_provider_voicepartner.hooks.registry import hook_of
 
         begun = time.monotonic()
         try:
             connection = await asyncio.wait_for(get_async_connection(self.conn_id), self.total_seconds)
         except Exception as error:
-            self._log_failure(error)
+            self._log_failure(error, has_left=False)
             return
         left = max(0.1, self.total_seconds - (time.monotonic() - begun))
         await asyncio.to_thread(
             self._in_time,
-            lambda: self._send(hook_of(connection, kind=self.kind, who=type(self).__name__), context),
+            lambda: hook_of(connection, kind=self.kind, who=type(self).__name__),
+            context,
             left,
         )
 
-    def _in_time(self, send: Callable[[], None], seconds: float | None = None) -> None:
+    def _in_time(
+        self, make_hook: Callable[[], GatewayHook], context: Context, seconds: float | None = None
+    ) -> None:
         """Run in a daemon thread: a socket timeout bounds each wait, only leaving the thread behind bounds the sum."""
+        from airflow_provider_voicepartner.notifications.departure import Departure
+
         failures: list[Exception] = []
+        departure = Departure()
 
         def work() -> None:
             try:
-                send()
+                self._send(make_hook(), context, departure)
             except Exception as error:
                 failures.append(error)
 
@@ -175,39 +213,44 @@ class GatewayNotifier(BaseNotifier):
         # Asked first: a thread that ends in between has left its failure behind.
         late = thread.is_alive()
         if failures:
-            self._log_failure(failures[0])
+            self._log_failure(failures[0], has_left=departure.has_left)
         elif late:
-            self.log.error(
-                "%s: no answer within %g s; it is not known whether the alert was sent",
-                type(self).__name__,
-                limit,
-            )
+            self._log_end(f"no answer within {self.total_seconds:g} s", certainly_not=departure.give_up())
 
-    def _log_failure(self, error: Exception) -> None:
+    def _log_failure(self, error: Exception, *, has_left: bool) -> None:
         """Log our own errors whole, since they hold no secret; of others only the kind."""
-        from airflow_provider_voicepartner.exceptions import VoicePartnerProviderError
-
-        known = isinstance(error, VoicePartnerProviderError)
-        self.log.error(
-            "%s (connection %s): the alert was not sent, or nobody knows: %s",
-            type(self).__name__,
-            self.conn_id,
-            error if known else type(error).__name__,
+        from airflow_provider_voicepartner.exceptions import (
+            ConfigurationError,
+            NotSentError,
+            VoicePartnerProviderError,
         )
 
-    def _send(self, hook: GatewayHook, context: Context) -> None:
-        from airflow_provider_voicepartner.notifications.sending import send_alert
+        known = isinstance(error, VoicePartnerProviderError)
+        self._log_end(
+            str(error) if known else type(error).__name__,
+            certainly_not=not has_left or isinstance(error, NotSentError | ConfigurationError),
+        )
+
+    def _log_end(self, why: str, *, certainly_not: bool) -> None:
+        """Log one of two lines, as what to do differs: tell them otherwise, or look at the gateway first."""
+        line = NOT_SENT if certainly_not else NOBODY_KNOWS
+        self.log.error("%s (connection %s): %s: %s", type(self).__name__, self.conn_id, line, why)
+
+    def _send(self, hook: GatewayHook, context: Context, departure: Departure) -> None:
+        from airflow_provider_voicepartner.notifications.sending import left_out, send_alert
 
         try:
             receipt, plan = send_alert(
-                hook, self.message_to_send(context), self.to, needs_mobile=self.needs_mobile
+                hook,
+                self.message_to_send(context),
+                self.to,
+                needs_mobile=self.needs_mobile,
+                departure=departure,
             )
         finally:
             hook.close()
-        if plan.invalid:
-            self.log.error(
-                "%s: %d recipients are invalid and were left out", type(self).__name__, plan.invalid
-            )
+        for line in left_out(receipt, plan):
+            self.log.error("%s: %s", type(self).__name__, line)
         self.log.info(
             "%s: accepted for %d recipients as %s", type(self).__name__, receipt.accepted, receipt.gateway_id
         )

@@ -78,7 +78,7 @@ def _said(source: Any, name: str) -> str:
 
 def _text(value: Any) -> str:
     """Turn anything into text, with the secrets that Airflow knows taken out; empty for whatever goes wrong."""
-    from airflow.providers.common.compat.sdk import redact
+    from airflow_provider_voicepartner.compat import redact
 
     try:
         return "" if value is None else str(redact(str(value)))

@@ -9,10 +9,11 @@ from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.model import SmsMessage, VoiceMessage
 from airflow_provider_voicepartner.gateways.transliteration import to_gsm7
+from airflow_provider_voicepartner.gateways.wire import mask_number
 from airflow_provider_voicepartner.notifications.message import without_braces
 from airflow_provider_voicepartner.sending.arguments import read_recipients
 from airflow_provider_voicepartner.sending.fingerprint import new_reference
-from airflow_provider_voicepartner.sending.recipients import RecipientPlan, plan_recipients
+from airflow_provider_voicepartner.sending.recipients import RecipientPlan, name_rejected, plan_recipients
 
 _LONGEST: Final = 1_224
 """Characters that every gateway takes; letters written in plain ones may be more."""
@@ -20,14 +21,18 @@ _LONGEST: Final = 1_224
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.gateways.model import Message, Receipt
     from airflow_provider_voicepartner.hooks.base import GatewayHook
+    from airflow_provider_voicepartner.notifications.departure import Departure
+
+SHOWN_REFUSED = 5
 
 
 def send_alert(
-    hook: GatewayHook, message: Message, to: Any, *, needs_mobile: bool
+    hook: GatewayHook, message: Message, to: Any, *, needs_mobile: bool, departure: Departure
 ) -> tuple[Receipt, RecipientPlan]:
     """
     Send a message to everybody in ``to`` who can be reached.
 
+    :param departure: passed once nothing but the request itself is left to do.
     :raises ConfigurationError: when nobody can.
     :raises VoicePartnerProviderError: when it was not sent, or nobody knows.
     """
@@ -44,8 +49,11 @@ def send_alert(
         problem = error
     else:
         if not plan.recipients:
-            raise ConfigurationError(f"to: all {plan.invalid} recipients are invalid")
+            raise ConfigurationError(
+                f"to: all {plan.invalid} recipients are invalid: {name_rejected(plan.rejected)}"
+            )
         said = sayable(hook, message)
+        departure.leave()
         return hook.send_batch(said, plan.recipients, reference=new_reference()), plan
     raise ConfigurationError(str(problem))
 
@@ -65,3 +73,21 @@ def sayable(hook: GatewayHook, message: Message) -> Message:
     if not is_the_text or not isinstance(message, SmsMessage | VoiceMessage) or not message.text:
         return message
     return replace(message, text=without_braces(to_gsm7(message.text).text)[:_LONGEST])
+
+
+def left_out(receipt: Receipt, plan: RecipientPlan) -> list[str]:
+    """Say who is not told while others are, numbers masked, and why."""
+    lines = []
+    if plan.rejected:
+        lines.append(
+            f"{plan.invalid} recipients are invalid and were left out: {name_rejected(plan.rejected)}"
+        )
+    if receipt.refused:
+        shown = [
+            f"{mask_number(one.phone_number) or 'somebody'} {one.reason}".strip()
+            for one in receipt.refused[:SHOWN_REFUSED]
+        ]
+        more = len(receipt.refused) - len(shown)
+        shown += [f"and {more} more"] if more else []
+        lines.append(f"the gateway refused {len(receipt.refused)} recipients: {'. '.join(shown)}")
+    return lines

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow_provider_voicepartner.notifications.base import GatewayNotifier
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
-
+    from airflow_provider_voicepartner.compat import Context
     from airflow_provider_voicepartner.gateways.model import Kind, SmsMessage
 
 LONGEST = 8

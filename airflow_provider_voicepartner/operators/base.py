@@ -8,8 +8,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator, conf
-
+from airflow_provider_voicepartner.compat import AirflowSkipException, BaseOperator, conf
 from airflow_provider_voicepartner.exceptions import (
     CampaignInterruptedError,
     OutcomePendingError,
@@ -24,8 +23,7 @@ from airflow_provider_voicepartner.sending.stop import StopSign
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from airflow.providers.common.compat.sdk import Context
-
+    from airflow_provider_voicepartner.compat import Context
     from airflow_provider_voicepartner.gateways.model import Kind, Message, Purpose
     from airflow_provider_voicepartner.hooks.base import GatewayHook
     from airflow_provider_voicepartner.sending.ledger import Ledger, OnUnknown
@@ -253,6 +251,7 @@ class SendingOperator(Picklable, StrictTemplates, BaseOperator):
             send_campaign,
             warn_of_a_long_campaign,
         )
+        from airflow_provider_voicepartner.operators.trial import warn_of_a_trial
         from airflow_provider_voicepartner.operators.waiting import check_that_results_can_come
         from airflow_provider_voicepartner.sending.arguments import read_flag, read_send_again
         from airflow_provider_voicepartner.sending.fingerprint import account_key
@@ -262,6 +261,8 @@ class SendingOperator(Picklable, StrictTemplates, BaseOperator):
         longest_wait = LONGEST_SLEEP if self._may_wait_in_triggerer(ledger) else None
         with closing(self._hook()) as hook:
             hook.check_connection()
+            if not read_flag("dry_run", self.is_dry_run):
+                warn_of_a_trial(hook)
             if self._waits:
                 check_that_results_can_come(hook, self.completion)
             if longest_wait is not None:
@@ -316,7 +317,7 @@ class SendingOperator(Picklable, StrictTemplates, BaseOperator):
         """
         Judge what the trigger found out about the campaign that was sent before.
 
-        :raises ValueError: for any other event than the trigger's.
+        :raises WaitGivenUpError: the trigger could not wait, or it is another event than the trigger's.
         """
         from airflow_provider_voicepartner.hooks.completion import CampaignWatch
         from airflow_provider_voicepartner.operators.waiting import (

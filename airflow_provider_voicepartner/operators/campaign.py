@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import BaseOperator
-
+from airflow_provider_voicepartner.compat import BaseOperator
 from airflow_provider_voicepartner.hooks.picklable import Picklable
 from airflow_provider_voicepartner.hooks.rendering import StrictTemplates
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
+    from airflow_provider_voicepartner.compat import Context
 
 
 class CancelCampaignOperator(Picklable, StrictTemplates, BaseOperator):

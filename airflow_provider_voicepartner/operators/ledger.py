@@ -8,8 +8,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
 
-from airflow.providers.common.compat.sdk import conf
-
+from airflow_provider_voicepartner.compat import conf
 from airflow_provider_voicepartner.exceptions import ConfigurationError, RetryableNotSentError
 from airflow_provider_voicepartner.hooks.stores import shared_store_problem
 from airflow_provider_voicepartner.hooks.turnstile import store_url, store_wait
@@ -22,8 +21,7 @@ from airflow_provider_voicepartner.store.engine import StoreUnavailableError, St
 from airflow_provider_voicepartner.store.patience import Patience
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
-
+    from airflow_provider_voicepartner.compat import Context
     from airflow_provider_voicepartner.store.engine import Store
 
 log = logging.getLogger(__name__)

@@ -18,8 +18,7 @@ from airflow_provider_voicepartner.sending.mapped import (
 )
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
-
+    from airflow_provider_voicepartner.compat import Context
     from airflow_provider_voicepartner.hooks.base import GatewayHook
     from airflow_provider_voicepartner.sending.ledger import Ledger
     from airflow_provider_voicepartner.sending.planning import CampaignPlan

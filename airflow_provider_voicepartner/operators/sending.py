@@ -43,8 +43,7 @@ from airflow_provider_voicepartner.sending.source import ListSource, Source
 from airflow_provider_voicepartner.sending.stop import StopSign
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
-
+    from airflow_provider_voicepartner.compat import Context
     from airflow_provider_voicepartner.gateways.model import Message
     from airflow_provider_voicepartner.hooks.base import GatewayHook
     from airflow_provider_voicepartner.operators.base import SendingOperator

@@ -6,10 +6,10 @@ import time
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from airflow.providers.common.compat.sdk import AirflowTaskTimeout
+from airflow_provider_voicepartner.compat import AirflowTaskTimeout
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
+    from airflow_provider_voicepartner.compat import Context
 
 
 class TimeLimit:

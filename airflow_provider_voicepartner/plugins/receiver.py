@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 from typing import Any, overload
 
-from airflow.providers.common.compat.sdk import AirflowPlugin
+from airflow_provider_voicepartner.compat import AirflowPlugin
 
 log = logging.getLogger(__name__)
 

@@ -14,8 +14,8 @@ from airflow_provider_voicepartner.sending.rejects import RejectedRow, write_rej
 from airflow_provider_voicepartner.sending.rows import Line, RowReader, check_rows, is_blank
 
 __all__ = [
-    "OnInvalid", "RecipientPlan", "RejectedRow", "collect", "describe_rejected", "plan_recipients", "split_rows",
-    "write_rejects",
+    "OnInvalid", "RecipientPlan", "RejectedRow", "collect", "describe_rejected", "name_rejected",
+    "plan_recipients", "split_rows", "write_rejects",
 ]  # fmt: skip
 
 OnInvalid = Literal["fail", "skip"]
@@ -146,8 +146,21 @@ def describe_rejected(rejected: Sequence[RejectedRow], *, argument: str = "to") 
     :param rejected: at least one row.
     :param argument: the name of what holds the rows.
     """
+    return (
+        f"{name_rejected(rejected, argument=argument)}. Rows count from 1; correct them, or leave them out with "
+        "on_invalid='skip'"
+    )
+
+
+def name_rejected(rejected: Sequence[RejectedRow], *, argument: str = "to") -> str:
+    """
+    Name the first five bad rows with the reason, numbers masked, and how many more there are.
+
+    :param rejected: at least one row.
+    :param argument: the name of what holds the rows.
+    """
     shown = [f"{argument}[{row.row}]: {row.masked!r} {row.reason}" for row in rejected[:_SHOWN_ROWS]]
     more = len(rejected) - len(shown)
     if more:
         shown.append(f"and {more} more")
-    return ". ".join(shown) + ". Rows count from 1; correct them, or leave them out with on_invalid='skip'"
+    return ". ".join(shown)

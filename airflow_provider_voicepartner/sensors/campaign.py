@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from airflow.providers.common.compat.sdk import (
+from airflow_provider_voicepartner.compat import (
     AirflowFailException,
+    AirflowSensorTimeout,
     AirflowSkipException,
+    AirflowTaskTimeout,
     BaseSensorOperator,
     PokeReturnValue,
     conf,
 )
-
 from airflow_provider_voicepartner.hooks.picklable import Picklable
 from airflow_provider_voicepartner.hooks.rendering import StrictTemplates
+from airflow_provider_voicepartner.sensors.ending import FAIL_METHOD, ending, timed_out, why_deferral_failed
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
-
+    from airflow_provider_voicepartner.compat import Context
     from airflow_provider_voicepartner.hooks.completion import CampaignWatch
     from airflow_provider_voicepartner.sending.report import CampaignReport
 
 NOT_FOUND_GRACE = 300.0
 UNLISTED_GRACE = 3600.0
+GRACE = 600.0
+"""Seconds after its deadline from which Airflow ends a deferral, should the triggerer not have done so."""
 
 
 class CampaignCompletionSensor(Picklable, StrictTemplates, BaseSensorOperator):
@@ -87,45 +91,95 @@ class CampaignCompletionSensor(Picklable, StrictTemplates, BaseSensorOperator):
         """Wait: here, or after a first look in the triggerer."""
         if not self.deferrable:
             return super().execute(context)
+        deadline = time.time() + self.timeout
         first = self._first_look(context)
         if first:
             return first.xcom_value if isinstance(first, PokeReturnValue) else None
+        return self._hand_over(deadline)
+
+    def _hand_over(self, deadline: float) -> Any:
+        """Wait in the triggerer up to a moment, in Unix seconds."""
         from airflow_provider_voicepartner.triggers.campaign import CampaignCompletionTrigger
 
         watch = self._watch(self._report())
         try:
-            trigger = CampaignCompletionTrigger.of_watch(watch, poke_interval=self.poke_interval)
+            trigger = CampaignCompletionTrigger.of_watch(
+                watch, poke_interval=self.poke_interval, deadline=deadline
+            )
         finally:
             watch.close()
-        return self.defer(
-            trigger=trigger, method_name="execute_complete", timeout=timedelta(seconds=self.timeout)
-        )
+        left = max(0.0, deadline - time.time()) + GRACE
+        return self.defer(trigger=trigger, method_name="execute_complete", timeout=timedelta(seconds=left))
 
     def _first_look(self, context: Context) -> bool | PokeReturnValue:
         """Poke as Airflow's own loop does, which turns errors into what the sensor was told to make of them."""
         try:
             return self.poke(context)
-        except AirflowSkipException:
-            raise
         except Exception as error:
-            if getattr(self, "silent_fail", False) and not isinstance(error, AirflowFailException):
-                self.log.exception("Sensor poke failed")
+            if self._goes_on_after(error):
                 return False
-            if self.soft_fail or getattr(self, "never_fail", False):
-                raise AirflowSkipException("Skipping, as soft_fail or never_fail says") from error
-            raise
+            self._end(error)
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> Any:
         """
         Judge what the trigger found, in the same way as a poke does.
 
-        :raises ValueError: for any other event than the trigger's.
+        :raises AirflowSensorTimeout: the campaign is not complete after ``timeout``.
+        :raises WaitGivenUpError: the trigger could not wait, or it is another event than the trigger's.
         """
         watch = self._watch(self._report())
         try:
+            if isinstance(event, dict) and event.get("status") == "timeout":
+                return self._last_look(watch)
             return watch.judge_event(event)
+        except Exception as error:
+            deadline = event.get("deadline") if isinstance(event, dict) else None
+            if isinstance(deadline, int | float) and self._goes_on_after(error):
+                return self._hand_over(deadline)
+            self._end(error)
         finally:
             watch.close()
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """Go on after a deferral; not as Airflow does, whose versions make different things of ``soft_fail`` here."""
+        if next_method == FAIL_METHOD:
+            traceback = (next_kwargs or {}).get("traceback")
+            if traceback:
+                self.log.error("Trigger failed:\n%s", "\n".join(traceback))
+            error = why_deferral_failed(
+                next_kwargs, timeout=self.timeout, execution_timeout=self.execution_timeout
+            )
+            self._end(error)
+        return getattr(self, next_method)(context, **(next_kwargs or {}))
+
+    def _end(self, error: BaseException) -> NoReturn:
+        """Raise an error, or the skip that it comes to."""
+        never_fail = bool(getattr(self, "never_fail", False))
+        end = ending(error, soft_fail=bool(self.soft_fail), never_fail=never_fail)
+        if end is error:
+            raise error
+        raise end from error
+
+    def _goes_on_after(self, error: Exception) -> bool:
+        """Say whether ``silent_fail`` lets the sensor look again after an error, as Airflow's loop does."""
+        final = AirflowFailException | AirflowSensorTimeout | AirflowSkipException | AirflowTaskTimeout
+        if not getattr(self, "silent_fail", False) or isinstance(error, final):
+            return False
+        self.log.error("Sensor poke failed", exc_info=error)
+        return True
+
+    def _last_look(self, watch: CampaignWatch) -> dict[str, Any]:
+        """Look once more before the time-out counts, as Airflow's loop does."""
+        from airflow_provider_voicepartner.store.engine import StoreUnavailableError
+
+        try:
+            progress = watch.look()
+        except StoreUnavailableError as error:
+            raise timed_out(self.timeout, f"the store cannot be used: {error}") from error
+        result = watch.judge(progress)
+        if result is None:
+            raise timed_out(self.timeout, progress)
+        return result
 
     def poke(self, context: Context) -> bool | PokeReturnValue:
         """

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator
+from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
@@ -37,12 +38,14 @@ class CampaignCompletionTrigger(BaseTrigger):
     Wait until everybody whom a campaign was accepted for has a final status. It asks, and never sends.
 
     Its moments are absolute and its arguments hold no number, text or key: a triggerer that is started anew goes on
-    with the same wait. Ends with one event, whose ``status`` is ``complete``, ``hopeless``, ``rejected`` or ``error``.
+    with the same wait. Ends with one event, whose ``status`` is ``complete``, ``hopeless``, ``timeout``, ``rejected``
+    or ``error``: it is the sensor that judges, so that a wait ends alike wherever it was spent.
 
     :param campaign: the report of the operator that sent it.
     :param options: of :class:`~airflow_provider_voicepartner.hooks.completion_options.CompletionOptions`, as JSON.
     :param poke_interval: seconds between two questions; those to the store are asked for all triggers together.
     :param max_failures: intervals for which the store may fail, one after another, before the wait is given up.
+    :param deadline: Unix seconds from which it waits no longer; None waits until all is known. The event repeats it.
     """
 
     def __init__(
@@ -51,17 +54,21 @@ class CampaignCompletionTrigger(BaseTrigger):
         options: dict[str, Any],
         poke_interval: float = 60.0,
         max_failures: int = MAX_FAILURES,
+        deadline: float | None = None,
     ) -> None:
         super().__init__()
         self.campaign = campaign
         self.options = options
         self.poke_interval = poke_interval
         self.max_failures = max_failures
+        self.deadline = deadline
 
     @classmethod
-    def of_watch(cls, watch: CampaignWatch, *, poke_interval: float) -> CampaignCompletionTrigger:
+    def of_watch(
+        cls, watch: CampaignWatch, *, poke_interval: float, deadline: float | None = None
+    ) -> CampaignCompletionTrigger:
         """Hand over a wait."""
-        return cls(watch.report.to_json(), watch.options.to_json(), poke_interval)
+        return cls(watch.report.to_json(), watch.options.to_json(), poke_interval, deadline=deadline)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and what ``__init__`` needs."""
@@ -72,6 +79,7 @@ class CampaignCompletionTrigger(BaseTrigger):
                 "options": self.options,
                 "poke_interval": self.poke_interval,
                 "max_failures": self.max_failures,
+                "deadline": self.deadline,
             },
         )
 
@@ -85,7 +93,7 @@ class CampaignCompletionTrigger(BaseTrigger):
             self.log.exception("The wait for a campaign failed")
             event = {"status": "error", "message": type(error).__name__}
         await asyncio.sleep(min(self.poke_interval, SHORTEST_WAIT) - (time.monotonic() - started))
-        yield TriggerEvent(event)
+        yield TriggerEvent(event if self.deadline is None else {**event, "deadline": self.deadline})
 
     async def _wait(self) -> dict[str, Any]:
         from airflow_provider_voicepartner.delivery.poller import shared_poller
@@ -119,8 +127,7 @@ class CampaignCompletionTrigger(BaseTrigger):
 
     async def _hook(self, watch: CampaignWatch) -> GatewayHook:
         """Look the connection up without blocking the loop, and make the hook of it."""
-        from airflow.providers.common.compat.connection import get_async_connection
-
+        from airflow_provider_voicepartner.compat import get_async_connection
         from airflow_provider_voicepartner.hooks.registry import hook_class
 
         conn_id = watch.options.conn_id or watch.report.conn_id
@@ -146,16 +153,22 @@ class CampaignCompletionTrigger(BaseTrigger):
                     return _event("hopeless", progress)
             if asking is not None and asking.done():
                 return asking.result()
+            if self._left(watch) <= 0:
+                return {"status": "timeout"}
             if poller.has_failed_for(watched) >= self.max_failures * self.poke_interval:
                 return {"status": "error", "message": f"the store could not be asked: {poller.problem}"}
             # Once silence counts, the store and the gateway are asked once more before it does. And in naps, since the
             # machine's clock may be set while we wait.
             left = watch.unconfirmed_at - watch.now()
-            nap = min(left if left > 0 else self.poke_interval, LONGEST_NAP)
+            nap = min(left if left > 0 else self.poke_interval, LONGEST_NAP, self._left(watch))
             with contextlib.suppress(TimeoutError):
                 # Not wait_for, which makes a task: thousands wait here.
                 async with asyncio.timeout(max(nap, 0.01)):
                     await watched.changed.wait()
+
+    def _left(self, watch: CampaignWatch) -> float:
+        """Return the seconds until the deadline."""
+        return inf if self.deadline is None else self.deadline - watch.now()
 
     async def _ask_again_and_again(
         self, asker: GatewayAsker, watch: CampaignWatch, watched: Watched

@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator, Collection, Hashable
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 from weakref import WeakValueDictionary
 
-from airflow.providers.common.compat.triggers import BaseEventTrigger
 from airflow.triggers.base import TriggerEvent
 
+from airflow_provider_voicepartner.compat import BaseEventTrigger
 from airflow_provider_voicepartner.delivery.arrivals import KINDS
 from airflow_provider_voicepartner.delivery.notices import Wanted
 from airflow_provider_voicepartner.exceptions import ConfigurationError

@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 
 import pytest
 import requests
-from airflow.providers.common.compat.sdk import Connection
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from airflow_provider_voicepartner.compat import Connection
 from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.gateways import octopush, smspartner, voicepartner
 from airflow_provider_voicepartner.hooks.base import GatewayHook

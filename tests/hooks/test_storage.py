@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pendulum
 import pytest
-from airflow.providers.common.compat.sdk import ObjectStoragePath
 
+from airflow_provider_voicepartner.compat import ObjectStoragePath
 from airflow_provider_voicepartner.exceptions import ConfigurationError, ends_retries
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.model import DeliveryReport

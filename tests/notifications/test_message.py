@@ -88,7 +88,7 @@ def test_each_context_is_told_in_one_line(case: str) -> None:
 
 
 def test_secrets_that_airflow_knows_are_taken_out_of_the_error() -> None:
-    from airflow.providers.common.compat.sdk import mask_secret
+    from airflow_provider_voicepartner.compat import mask_secret
 
     mask_secret("planted-secret-0815")
     text = default_text({"ti": ti(), "exception": ValueError("cannot log in with planted-secret-0815")})

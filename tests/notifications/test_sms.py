@@ -12,11 +12,15 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import DAG
 
+from airflow_provider_voicepartner.compat import DAG
+from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.gateways.alphabet import BASIC, EXTENSION
+from airflow_provider_voicepartner.gateways.model import Receipt, RefusedRecipient
 from airflow_provider_voicepartner.notifications.base import GatewayNotifier
+from airflow_provider_voicepartner.notifications.sending import left_out
 from airflow_provider_voicepartner.notifications.sms import SmsNotifier, send_sms_notification
+from airflow_provider_voicepartner.sending.recipients import plan_recipients
 from airflow_provider_voicepartner.sending.segments import count_segments
 from tests.conftest import KEYS, LOGIN
 from tests.support.gateways import fault, last_body, outcome, requests, sent
@@ -164,12 +168,33 @@ def test_a_function_in_place_of_a_template_works_as_elsewhere_in_airflow(sandbox
 
 @pytest.mark.parametrize(
     "context",
-    [{}, {"dag_run": {"dag_id": "sales"}, "deadline": {"id": "1"}}, {"reason": "timed_out", "run_id": "r1"}],
-    ids=["empty", "deadline", "Dag callback"],
+    [
+        {},
+        {"dag_run": {"dag_id": "sales"}, "deadline": {"id": "1"}},
+        {"reason": "timed_out", "run_id": "r1"},
+        {"dag": None},
+        {"dag": "sales"},
+        {"dag": {"dag_id": "sales"}},
+        {"dag": object()},
+        {"dag": SimpleNamespace(dag_id="sales", get_template_env=None)},
+        {"dag": SimpleNamespace(dag_id="sales", render_template_as_native_obj=True)},
+    ],
+    ids=repr,
 )
-def test_contexts_without_a_dag_are_served_on_every_airflow(sandbox: Any, context: dict[str, Any]) -> None:
-    notifier(message="Alarm {{ 1 + 1 }}")(context)
+def test_contexts_without_a_usable_dag_lose_nothing(
+    sandbox: Any, logs: Logs, context: dict[str, Any]
+) -> None:
+    notifier(message="Alarm {{ 1 + 1 }}", to=["{{ '06123456' }}78"], sender="{{ 'AC' }}ME")(context)
     assert said(sandbox) == "Alarm 2"
+    assert last_body(sandbox)["sender"] == "ACME"
+    assert sent(sandbox, "smspartner") == {ANNA: 1}
+    assert "cannot be rendered" not in logs.text
+
+
+@pytest.mark.parametrize("conn_id", ["smspartner_default", "octopush_default"])
+def test_braces_of_an_errors_text_are_no_placeholders(sandbox: Any, conn_id: str) -> None:
+    notifier(message="{{ exception }}", conn_id=conn_id)(failed(exception=ValueError("{param1}: {'a': {}}")))
+    assert said(sandbox) == "(param1): ('a': ())"
 
 
 # Whom it reaches
@@ -179,8 +204,19 @@ def test_those_who_can_be_reached_are_told_even_if_others_cannot(sandbox: Any, l
     notifier(to=[ANNA, "+33198765432", "nobody"])(failed())
     assert sent(sandbox, "smspartner") == {ANNA: 1}
     shown = logs.text
-    assert "2 recipients are invalid and were left out" in shown
+    assert "2 recipients are invalid and were left out: to[2]: '+331••••••32' " in shown
+    assert "to[3]: '••••••' " in shown
     assert "98765432" not in shown
+
+
+def test_those_whom_the_gateway_refuses_are_named_too() -> None:
+    refused = (
+        RefusedRecipient(phone_number=BEN, code="14", reason="said STOP"),
+        RefusedRecipient(phone_number=""),
+    )
+    receipt = Receipt(gateway_id="1", accepted=1, refused=refused)
+    (line,) = left_out(receipt, plan_recipients([ANNA, BEN], line="mobile"))
+    assert line == "the gateway refused 2 recipients: +336••••••79 said STOP. somebody"
 
 
 @pytest.mark.parametrize(
@@ -190,18 +226,21 @@ def test_when_nobody_can_be_told_it_is_an_error_in_the_log_only(sandbox: Any, lo
     notifier(to=to)(failed())
     assert requests(sandbox) == 0
     shown = logs.text
-    assert "the alert was not sent, or nobody knows: to: " in shown
+    assert "the alert was certainly not sent: to: " in shown
     assert "98765432" not in shown
 
 
 # What goes wrong
 
 
+NOT_SENT, NOBODY_KNOWS = "the alert was certainly not sent: ", "nobody knows whether the alert was sent: "
+
 TROUBLES: dict[str, tuple[dict[str, Any], dict[str, Any] | None, str]] = {
-    "no connection of that name": ({"conn_id": "missing_one"}, None, "(connection missing_one)"),
+    # the notifier's arguments, what the gateway does, and the end of the line
+    "no connection of that name": ({"conn_id": "missing_one"}, None, "NotFound"),
     "a wrong type": ({"conn_id": "voicepartner_default"}, None, "SmsNotifier sends SMS"),
     "a bad sender": ({"sender": "ABCDEFGHIJKL"}, None, "sender: has 12 characters"),
-    "bad settings": ({"options": {"gamma": 1}}, None, "options['gamma']"),
+    "another gateway's setting": ({"options": {"with_replies": True}}, None, "options['with_replies']"),
     "settings that are no dict": ({"options": ["x"]}, None, "options: is not a dict"),
     "a refusal": ({}, {"kind": "500"}, "HTTP 500"),
     "a lost answer": ({}, {"kind": "drop_after"}, "may have taken it"),
@@ -223,8 +262,10 @@ def test_an_alert_that_cannot_be_sent_is_an_error_in_the_log_and_nothing_is_rais
     else:
         asyncio.run(alert.async_notify(failed()))
     shown = logs.text
-    assert "the alert was not sent, or nobody knows" in shown
-    assert says in shown
+    lines = [line for line in shown.splitlines() if NOT_SENT in line or NOBODY_KNOWS in line]
+    expected = NOBODY_KNOWS if case in ("a refusal", "a lost answer") else NOT_SENT
+    assert lines
+    assert all(expected in line and says in line for line in lines), lines
     assert max(sent(sandbox, "smspartner").values(), default=1) == 1
     for secret in (*KEYS.values(), LOGIN, ANNA[3:], "planté"):
         assert secret not in shown
@@ -254,10 +295,32 @@ def test_a_gateway_that_does_not_come_to_an_end_does_not_hold_up_the_callback(
         assert time.monotonic() - begun < 5  # the limit is half a second; a busy machine may add to it
         assert len(server.received) == 1
     shown = logs.text
-    assert "no answer within" in shown
-    assert "it is not known whether the alert was sent" in shown
+    assert "nobody knows whether the alert was sent: no answer within 0.5 s" in shown
     for secret in (KEYS["smspartner"], ANNA[3:], "planté"):
         assert secret not in shown
+
+
+def test_an_alert_that_is_given_up_before_it_leaves_never_does(
+    sandbox: Any, logs: Logs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slow look-up of the connection must not send an alert that the log says was not sent."""
+    go_on, went_on = threading.Event(), threading.Event()
+
+    def slow(self: SmsNotifier, context: Any) -> Any:
+        go_on.wait(10)
+        went_on.set()
+        return build(self, context)
+
+    build = SmsNotifier.message_to_send
+    monkeypatch.setattr(SmsNotifier, "message_to_send", slow)
+    monkeypatch.setattr(GatewayNotifier, "total_seconds", 0.2)
+    notifier(message="late")(failed())
+    assert "the alert was certainly not sent: no answer within 0.2 s" in logs.text
+    go_on.set()
+    assert went_on.wait(10)
+    for thread in [one for one in threading.enumerate() if one.name == "SmsNotifier"]:
+        thread.join(10)
+    assert requests(sandbox) == 0
 
 
 def test_the_limit_is_20_seconds() -> None:
@@ -340,3 +403,35 @@ def test_the_alias_is_the_class() -> None:
 def test_a_limit_that_leaves_nothing_is_refused_when_the_dag_is_read(segments: int) -> None:
     with pytest.raises(ValueError, match=r"max_segments: is .*; give 1 or more"):
         SmsNotifier(to=ANNA, max_segments=segments)
+
+
+@pytest.mark.parametrize("arguments", [{"mesage": "x"}, {"option": {}}, {"dag": 1}], ids=repr)
+def test_a_misspelt_argument_fails_when_the_dag_is_read(arguments: dict[str, Any]) -> None:
+    name = next(iter(arguments))
+    with pytest.raises(TypeError, match=f"^SmsNotifier has no argument '{name}'"):
+        SmsNotifier(to=ANNA, **arguments)
+    with pytest.raises(TypeError, match=f"^SmsNotifier has no argument '{name}'"):
+        SmsNotifier.checked(to=ANNA, **arguments)
+
+
+def test_an_error_about_an_argument_says_which_was_meant() -> None:
+    with pytest.raises(TypeError, match="did you mean 'message'"):
+        SmsNotifier(to=ANNA, mesage="x")
+
+
+def test_a_setting_that_no_gateway_has_fails_when_the_dag_is_read() -> None:
+    for make in (SmsNotifier, SmsNotifier.checked):
+        with pytest.raises(
+            ConfigurationError, match=r"^options\['gama'\]: .* did you mean 'gamme'\?.*with_replies"
+        ):
+            make(to=ANNA, options={"gama": "Premium"})
+    for fine in (None, {}, {"gamme": 1}, {"with_replies": True}, "{{ params.options }}", {"{{ x }}": 1}):
+        SmsNotifier(to=ANNA, options=fine)  # type: ignore[arg-type]
+
+
+@pytest.mark.airflow3
+def test_a_deadline_alert_can_be_checked_when_the_dag_is_read(sandbox: Any) -> None:
+    sdk = pytest.importorskip("airflow.sdk")
+    kwargs = SmsNotifier.checked(to=ANNA, message="{{ dag_run.dag_id }} is late")
+    callback = sdk.AsyncCallback(SmsNotifier, kwargs=kwargs)
+    assert callback.kwargs == {"to": ANNA, "message": "{{ dag_run.dag_id }} is late"}

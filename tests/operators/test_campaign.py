@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException
 
+from airflow_provider_voicepartner.compat import AirflowFailException
 from airflow_provider_voicepartner.exceptions import (
     ConfigurationError,
     RejectedError,

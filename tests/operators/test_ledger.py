@@ -13,13 +13,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import (
+
+from airflow_provider_voicepartner.compat import (
     AirflowFailException,
     AirflowSkipException,
     AirflowTaskTimeout,
     TaskDeferred,
 )
-
 from airflow_provider_voicepartner.exceptions import (
     CampaignInterruptedError,
     ConfigurationError,

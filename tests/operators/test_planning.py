@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import Connection
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from airflow_provider_voicepartner.compat import Connection
 from airflow_provider_voicepartner.exceptions import (
     BudgetExceededError,
     ConfigurationError,
@@ -246,7 +246,7 @@ def test_a_campaign_that_cannot_finish_in_time_says_so_before_it_begins(
 
 
 def spellings(path: Path) -> list[Any]:
-    from airflow.providers.common.compat.sdk import ObjectStoragePath
+    from airflow_provider_voicepartner.compat import ObjectStoragePath
 
     linked = path.parent / "linked.csv"
     linked.symlink_to(path)

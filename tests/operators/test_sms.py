@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
 
+from airflow_provider_voicepartner.compat import AirflowFailException, AirflowSkipException
 from airflow_provider_voicepartner.exceptions import (
     BudgetExceededError,
     ConfigurationError,

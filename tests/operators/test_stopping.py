@@ -110,7 +110,7 @@ def test_a_task_that_goes_on_after_a_wait_is_not_stopped_by_the_sign_of_its_earl
     sandbox: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """``dag.test`` resumes with the very same operator."""
-    from airflow.providers.common.compat.sdk import TaskDeferred
+    from airflow_provider_voicepartner.compat import TaskDeferred
 
     fault(sandbox, "429", retry_after=LONG, method="POST", path="/send")
     store = FakeStore()

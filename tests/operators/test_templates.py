@@ -103,7 +103,7 @@ def test_numbers_and_texts_do_not_show_in_the_rendered_fields(sandbox: Any) -> N
 
 
 def test_a_mapped_task_hides_them_too() -> None:
-    from airflow.providers.common.compat.sdk import DAG
+    from airflow_provider_voicepartner.compat import DAG
 
     with DAG("mapped", schedule=None, start_date=datetime(2031, 1, 1, tzinfo=UTC)):
         mapped = SendSmsOperator.partial(task_id="send", message="Bonjour {{ params.name }}").expand(

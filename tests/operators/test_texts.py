@@ -12,8 +12,8 @@ from unicodedata import normalize
 
 import pytest
 from airflow import DAG
-from airflow.providers.common.compat.sdk import AirflowFailException
 
+from airflow_provider_voicepartner.compat import AirflowFailException
 from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.gateways.placeholders import read_template
 from airflow_provider_voicepartner.hooks.octopush import OctopushHook

@@ -9,8 +9,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowTaskTimeout, TaskDeferred
 
+from airflow_provider_voicepartner.compat import AirflowTaskTimeout, TaskDeferred
 from airflow_provider_voicepartner.hooks.http import HttpSender
 from airflow_provider_voicepartner.hooks.turnstile import StoreTurnstile
 from airflow_provider_voicepartner.operators.sms import SendSmsOperator

@@ -21,7 +21,7 @@ SECRET = "planted-callback-secret-4714"
 
 IMPORTED = """
 import json, sys, time
-from airflow.providers.common.compat.sdk import AirflowPlugin
+from airflow_provider_voicepartner.compat import AirflowPlugin
 heavy = ("fastapi", "starlette", "sqlalchemy", "uvicorn", "requests", "pydantic", "itsdangerous", "pendulum")
 for module in list(sys.modules):
     if module.partition(".")[0] in heavy:

@@ -1,0 +1,111 @@
+"""
+What Airflow moved between 2.11 and 3.3, under one name each, imported when it is first asked for.
+
+The official ``common-compat`` provider does the same, but the release that Airflow 3.0's own constraints pin does not
+have it yet, and whoever installs by those constraints could not install this provider.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from airflow.sdk import (
+        DAG,
+        BaseHook,
+        BaseNotifier,
+        BaseOperator,
+        BaseSensorOperator,
+        Connection,
+        Context,
+        ObjectStoragePath,
+        PokeReturnValue,
+        get_current_context,
+    )
+    from airflow.sdk.configuration import conf
+    from airflow.sdk.exceptions import (
+        AirflowException,
+        AirflowFailException,
+        AirflowNotFoundException,
+        AirflowSensorTimeout,
+        AirflowSkipException,
+        AirflowTaskTimeout,
+        TaskDeferred,
+    )
+    from airflow.sdk.log import mask_secret, redact  # type: ignore[attr-defined]
+    from airflow.sdk.plugins_manager import AirflowPlugin
+    from airflow.triggers.base import BaseEventTrigger
+
+__all__ = [
+    "DAG", "AirflowException", "AirflowFailException", "AirflowNotFoundException", "AirflowPlugin",
+    "AirflowSensorTimeout", "AirflowSkipException", "AirflowTaskTimeout", "BaseEventTrigger", "BaseHook",
+    "BaseNotifier", "BaseOperator", "BaseSensorOperator", "Connection", "Context", "ObjectStoragePath",
+    "PokeReturnValue", "TaskDeferred", "conf", "get_async_connection", "get_current_context", "mask_secret", "redact",
+]  # fmt: skip
+
+_EXCEPTIONS: Final = ("airflow.sdk.exceptions", "airflow.exceptions")
+_MASKER: Final = (
+    "airflow.sdk.log",
+    "airflow.sdk.execution_time.secrets_masker",
+    "airflow.utils.log.secrets_masker",
+)
+
+_PLACES: Final[dict[str, tuple[str, ...]]] = {
+    "AirflowException": _EXCEPTIONS,
+    "AirflowFailException": _EXCEPTIONS,
+    "AirflowNotFoundException": _EXCEPTIONS,
+    "AirflowPlugin": ("airflow.sdk.plugins_manager", "airflow.plugins_manager"),
+    "AirflowSensorTimeout": _EXCEPTIONS,
+    "AirflowSkipException": _EXCEPTIONS,
+    "AirflowTaskTimeout": _EXCEPTIONS,
+    "BaseEventTrigger": ("airflow.triggers.base", "airflow.triggers.base:BaseTrigger"),
+    "BaseHook": ("airflow.sdk", "airflow.hooks.base"),
+    "BaseNotifier": ("airflow.sdk", "airflow.notifications.basenotifier"),
+    "BaseOperator": ("airflow.sdk", "airflow.models.baseoperator"),
+    "BaseSensorOperator": ("airflow.sdk", "airflow.sensors.base"),
+    "Connection": ("airflow.sdk", "airflow.models.connection"),
+    "Context": ("airflow.sdk", "airflow.utils.context"),
+    "DAG": ("airflow.sdk", "airflow.models.dag"),
+    "ObjectStoragePath": ("airflow.sdk", "airflow.io.path"),
+    "PokeReturnValue": ("airflow.sdk", "airflow.sensors.base"),
+    "TaskDeferred": _EXCEPTIONS,
+    "conf": ("airflow.sdk.configuration", "airflow.configuration"),
+    "get_current_context": ("airflow.sdk", "airflow.operators.python"),
+    "mask_secret": _MASKER,
+    "redact": _MASKER,
+}
+"""For each name the modules that may hold it, the newest Airflow's first; ``module:name`` where it has another name."""
+
+
+def __getattr__(name: str) -> Any:
+    for place in _PLACES.get(name, ()):
+        module, _, other_name = place.partition(":")
+        try:
+            found = getattr(importlib.import_module(module), other_name or name)
+        except (ImportError, AttributeError):
+            continue
+        globals()[name] = found
+        return found
+    if name in _PLACES:
+        raise ImportError(f"{name}: not in this Airflow; looked in {', '.join(_PLACES[name])}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+async def get_async_connection(conn_id: str) -> Connection:
+    """
+    Look a connection up in the triggerer, without holding its event loop.
+
+    Below 3.3.2 Airflow's own asynchronous look-up masks the secrets with a blocking call to the supervisor, which
+    deadlocks when another call is under way on the loop; there the look-up runs in a thread.
+
+    :raises AirflowNotFoundException: there is none of that name.
+    """
+    hook, connection = __getattr__("BaseHook"), __getattr__("Connection")
+    if hasattr(hook, "aget_connection") and hasattr(connection, "aextra_dejson"):
+        found: Connection = await hook.aget_connection(conn_id)
+        return found
+    from asgiref.sync import sync_to_async
+
+    looked_up: Connection = await sync_to_async(hook.get_connection)(conn_id)
+    return looked_up

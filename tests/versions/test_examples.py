@@ -1,0 +1,48 @@
+"""Every example is loaded by each Airflow that is promised; what it needs is said in the example."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+from airflow import __version__
+
+EXAMPLES = Path(__file__).resolve().parent.parent.parent / "example_dags"
+FILES = sorted(EXAMPLES.glob("*.py"))
+HERE = tuple(map(int, __version__.split(".")[:2]))
+NEEDS_33 = {"on_reply", "opt_out"}
+"""DAGs that wait for events."""
+
+
+@pytest.fixture(scope="module")
+def loaded() -> dict[str, str]:
+    """Let Airflow load the folder; return the file of each DAG."""
+    bag = _bag()
+    assert bag.import_errors == {}
+    return {dag_id: Path(dag.fileloc).name for dag_id, dag in bag.dags.items()}
+
+
+def _bag():  # type: ignore[no-untyped-def]
+    try:
+        from airflow.dag_processing.dagbag import DagBag
+
+        return DagBag(dag_folder=str(EXAMPLES), bundle_name="dags-folder")
+    except (ImportError, TypeError):
+        from airflow.models.dagbag import DagBag
+
+        return DagBag(dag_folder=str(EXAMPLES), include_examples=False)
+
+
+def test_each_airflow_has_the_dags_that_it_can_run(loaded: dict[str, str]) -> None:
+    every = {path.stem for path in FILES} | {"after_opt_outs"}
+    assert set(loaded) == (every if HERE >= (3, 3) else every - NEEDS_33)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_an_example_says_which_airflow_it_needs(path: Path) -> None:
+    said = " ".join((ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").split())
+    assert set(re.findall(r"Airflow (\d\.\d+) or later", said)) == (
+        {"2.11", "3.3"} if path.stem == "opt_out" else {"3.3"} if path.stem in NEEDS_33 else {"2.11"}
+    )
