@@ -95,12 +95,12 @@ def ask(digits: str, codes: tuple[str, ...]) -> Block:
     """
     Ask the library who owns nine digits.
 
-    Where it names several departments, the one of which fewer numbers begin alike wins: the library gives all of 0976 to
-    Guyane and 0939 5 to 7 to Guadeloupe, and parts of these to the others.
+    Where it names several departments, the one of which fewer numbers begin alike wins: the library gives all of 0976
+    to Guyane and 0939 5 to 7 to Guadeloupe, and parts of these to the others.
 
     :param digits: without the leading 0.
-    :param codes: the country codes that may own them. Several stand for the national spelling, in which 0508 is followed
-        by a number of Saint-Pierre-et-Miquelon, and never by one of +33.
+    :param codes: the country codes that may own them. Several stand for the national spelling, in which 0508 is
+        followed by a number of Saint-Pierre-et-Miquelon, and never by one of +33.
     """
     if digits.startswith(_PM) and len(codes) > 1:
         return _asked(digits[-_SHORT:], _PM)._replace(before="+") if is_short(digits) else NOBODYS

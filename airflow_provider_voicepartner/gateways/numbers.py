@@ -45,6 +45,8 @@ _DECIMAL = re.compile(r"[1-9][0-9]*[.,]0+")
 _EXTENSION = re.compile(
     r"[0-9)]\W*(?:;\s*)?(?:ext|extn|extension|poste|x|#)[\s.:=]*[0-9]{1,6}$|#", re.IGNORECASE
 )
+# What makes a spreadsheet take a number for text: an apostrophe before it, or a formula that is a text.
+_TEXT_MARK = re.compile(r"""'\s*([+(]?[0-9].*)|="\s*([+(]?[0-9][^"]*)""" r'"')
 _NATIONAL = re.compile(r"0[1-9][0-9]{8}")
 _FRENCH = re.compile(r"\+330?([1-9][0-9]{8})")
 
@@ -212,6 +214,8 @@ def tidy(text: str) -> str:
         lost = " (a number loses its leading 0)" if isinstance(text, (int, float)) else ""
         raise InvalidNumberError(f"is of type {type(text).__name__}{lost}; write it as text")
     text = text.strip()
+    if marked := _TEXT_MARK.fullmatch(text):
+        text = marked[1] or marked[2]
     digits = text.translate(_TIDY)
     if not _DIGITS.fullmatch(digits):
         raise InvalidNumberError(_what_is_wrong(text[:_EXCERPT]))

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import io
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from importlib import import_module
 from typing import IO, Any, Final
 
+from airflow_provider_voicepartner.sending.columns import find_column, what_there_is
+from airflow_provider_voicepartner.sending.items import field_of, no_field
 from airflow_provider_voicepartner.sending.rows import NUMBER_FIELD, Chunk, UnreadableRow
 from airflow_provider_voicepartner.sending.text_blocks import TextBlock, UnreadableFileError
 
@@ -48,7 +51,10 @@ def json_chunks(
 
 def _pick(row: Mapping[str, object], column: str, fields: frozenset[str] | None) -> object:
     if column not in row:
-        return UnreadableRow(f"has no field {column!r}; add it")
+        found = field_of(row, column)
+        if found is None:
+            return UnreadableRow(no_field(column, row))
+        column = found
     if fields is None:
         return {name: value for name, value in row.items() if name != column} | {NUMBER_FIELD: row[column]}
     if not fields and isinstance(row[column], str):
@@ -106,7 +112,12 @@ def parquet_chunks(file: Any, *, column: str, fields: frozenset[str] | None) -> 
     :param fields: the personal fields to keep; None keeps all.
     :raises UnreadableFileError: when a column is missing or stands there twice.
     """
-    kept = _parquet_fields(file.schema_arrow.names, column, fields)
+    names = file.schema_arrow.names
+    at = find_column(column, names)
+    if at is None:
+        raise UnreadableFileError(f"has no column {column!r}; {what_there_is(names)}")
+    column = names[at]
+    kept = _parquet_fields(names, column, fields)
     row = 1
     batches = file.iter_batches(
         batch_size=_ROWS, columns=list(dict.fromkeys((column, *kept))), use_threads=False
@@ -128,15 +139,14 @@ def parquet_chunks(file: Any, *, column: str, fields: frozenset[str] | None) -> 
 
 
 def _parquet_fields(names: list[str], column: str, fields: frozenset[str] | None) -> list[str]:
-    if column not in names:
-        raise UnreadableFileError(f"has no column {column!r}; add it, or say which column holds the numbers")
+    times = Counter(names)
     kept = sorted(set(names) - {column, NUMBER_FIELD} if fields is None else fields)
-    for name in (column, *kept):
-        if name not in names:
+    for name in kept:
+        if name not in times:
             raise UnreadableFileError(
                 f"has no column {name!r}, which the text needs; add it, or take it out of the text"
             )
-        if names.count(name) > 1:
+        if times[name] > 1:
             raise UnreadableFileError(f"has the column {name!r} twice; rename one")
     return kept
 

@@ -90,13 +90,12 @@ def ask_library(text: str) -> Answer:
     found = ask_region(text, "FR")
     if found is not None and found[0].startswith("+33") and found[2] in FIXED:
         national = "0" + found[0][3:]
-        is_national = not text.startswith("+")
-        if found[2] is LineType.LANDLINE and (national[:4] == "0508" or is_overseas_head(national[:4])):
-            found = None
-        elif (other := overseas(national)) is not None and other[2] in FIXED:
-            found = None
-        if found is None and is_national:
-            return overseas(national)
+        other = overseas(national)
+        is_overseas = other is not None and other[2] in FIXED
+        if found[2] is LineType.LANDLINE:
+            is_overseas = national[:4] == "0508" or is_overseas_head(national[:4])
+        if is_overseas:
+            return None if text.startswith("+") else other
     if found is None and not text.startswith("+"):
         return overseas(text)
     return found
