@@ -35,7 +35,9 @@ def is_file(to: Any) -> bool:
     return isinstance(to, str) and ("://" in to or to.strip().casefold().endswith(SUFFIXES))
 
 
-_LIKE_A_PATH = re.compile(r"[^,;\r\n]*(?:[/\\][^,;\r\n]*|[^\s,;@]\.[a-zA-Z]\w{0,7}\s*)")
+_LIKE_A_PATH = re.compile(r"\s*(?:[^,;\r\n]*[/\\][^,;\r\n]*|[^,;\r\n@]*\S\.[a-zA-Z]\w{0,7}\s*)")
+_FROM_A_ROOT = re.compile(r"\s*(?:[/~]|\.{1,2}/|[a-zA-Z]:\\)")
+_NUMBER_WITHIN = re.compile(r"(?:\d[ .\-/()]*){9}")
 
 
 def check_no_path(to: Any) -> None:
@@ -47,6 +49,8 @@ def check_no_path(to: Any) -> None:
     """
     if not isinstance(to, str) or not any(map(str.isalpha, to)) or not _LIKE_A_PATH.fullmatch(to):
         return
+    if _NUMBER_WITHIN.search(to) and not _FROM_A_ROOT.match(to):
+        return  # A number with a remark, such as "06 12 34 56 78 / Anna".
     raise ConfigurationError(f"to: the file {shown_path(to.strip())!r} {describe_ending(to)}")
 
 

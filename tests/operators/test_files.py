@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import AirflowSkipException
 
-from airflow_provider_voicepartner.exceptions import ConfigurationError
+from airflow_provider_voicepartner.exceptions import ConfigurationError, InvalidRecipientError
 from airflow_provider_voicepartner.gateways.model import DeliveryReport, DeliveryStatus
 from airflow_provider_voicepartner.hooks.storage import is_file, write_delivery_reports
 from airflow_provider_voicepartner.operators.sms import SendSmsOperator
@@ -148,6 +148,14 @@ def test_a_path_that_is_no_known_file_is_called_what_it_is(sandbox: Any, to: Any
 def test_a_number_with_slashes_and_dots_is_no_path(sandbox: Any, to: str) -> None:
     send(to=to)
     assert ANNA in sent(sandbox, "smspartner")
+
+
+@pytest.mark.parametrize(
+    "to", [f"{ANNA} / Anna", "0612345678 ext.Bureau", "anna@example.org", "0612345678x.y", "Anna"]
+)
+def test_what_is_no_path_is_called_no_file(sandbox: Any, to: str) -> None:
+    with pytest.raises(InvalidRecipientError, match=r"^to\[1\]: .*"):
+        send(to=to)
 
 
 # All invalid is not empty
