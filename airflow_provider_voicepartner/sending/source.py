@@ -74,7 +74,8 @@ Read = TypeVar("Read")
 
 def describe_ending(name: str) -> str:
     """Say why a file of such a name is none that can be read, and what to do with it."""
-    known = next((said for ending, said in _OTHERS.items() if name.strip().casefold().endswith(ending)), None)
+    plain = name.strip().casefold().removesuffix(_COMPRESSED)
+    known = next((said for ending, said in _OTHERS.items() if plain.endswith(ending)), None)
     return known or f"has none of the endings {', '.join(_FORMATS)}; rename it, or export it as one of these"
 
 

@@ -124,6 +124,7 @@ def test_a_data_frame_is_sent_and_an_empty_one_is_nobody(sandbox: Any) -> None:
     [
         ("people.json", "the file 'people.json' is JSON; write one object on each line (JSON lines) and name"),
         ("/data/people.csv.zip", "is a ZIP archive; take the file out of it, or compress it with gzip"),
+        ("people.json.gz", "is JSON; write one object on each line"),
         ("people.xls", "is an Excel file of an old kind; save it as .xlsx, or as CSV in UTF-8"),
         ("people.ods", "is an OpenDocument spreadsheet"),
         ("/data/people", "has none of the endings .csv"),
