@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pendulum
@@ -10,6 +10,39 @@ import pendulum
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 
 PARIS = pendulum.timezone("Europe/Paris")
+_OFFSET_STEP = timedelta(minutes=15)
+
+
+def as_instant(moment: datetime, *, argument: str = "send_at") -> datetime:
+    """
+    Return the instant that an aware date names, in UTC, whatever library its zone comes from.
+
+    Libraries differ in what they make of a date that they did not build themselves, above all in the hour that the
+    clock skips or repeats. What Python says of the date's own offset is the one thing that all of them agree on.
+
+    :param moment: of zoneinfo, dateutil, pytz, pendulum or with a fixed offset.
+    :param argument: the name that errors give.
+    :raises InvalidArgumentError: for a naive date, and for an offset that no zone of today has: pytz gives that of the
+        19th century (Paris: 9 minutes) to ``datetime(…, tzinfo=pytz.timezone(…))``.
+    """
+    offset = moment.utcoffset()
+    if offset is None:
+        raise InvalidArgumentError(
+            argument,
+            f"{moment.isoformat()} has no time zone, so the hour is ambiguous; add one, for instance "
+            "'2031-05-06T14:15:00+02:00' or pendulum.datetime(2031, 5, 6, 14, 15, tz='Europe/Paris')",
+        )
+    if offset % _OFFSET_STEP:
+        raise InvalidArgumentError(
+            argument,
+            f"is {offset.total_seconds() / 60:+g} minutes from UTC, which no clock is today; pytz does that to "
+            "datetime(…, tzinfo=zone): use zone.localize(datetime(…)), or zoneinfo",
+        )
+    try:
+        return (moment.replace(tzinfo=None) - offset).replace(tzinfo=UTC, fold=0)
+    except OverflowError:
+        pass
+    raise InvalidArgumentError(argument, "is at the very end of the calendar; give a date in between")
 
 
 def require_future(send_at: datetime, now: datetime) -> pendulum.DateTime:
@@ -21,19 +54,14 @@ def require_future(send_at: datetime, now: datetime) -> pendulum.DateTime:
     :returns: the same instant in Europe/Paris.
     :raises InvalidArgumentError: for a naive or a past date.
     """
-    if send_at.tzinfo is None or send_at.utcoffset() is None:
-        raise InvalidArgumentError(
-            "send_at",
-            "has no time zone, so the hour is ambiguous; give an aware datetime, "
-            "for instance pendulum.datetime(2031, 5, 6, 14, 15, tz='Europe/Paris')",
-        )
-    if send_at <= now:
+    instant = as_instant(send_at)
+    if instant <= now:
         raise InvalidArgumentError(
             "send_at",
             f"{send_at.isoformat()} is in the past; give a later date, or leave it out to send at once",
         )
     try:
-        return pendulum.instance(send_at).in_timezone(PARIS)
+        return pendulum.instance(instant).in_timezone(PARIS)
     except OverflowError:
         raise _too_far() from None
 
@@ -119,6 +147,8 @@ def read_date(value: object) -> pendulum.DateTime | None:
     """
     Read a date from the wire: Unix seconds (number or text), ``YYYY-MM-DD HH:MM:SS`` taken as Paris time, or ISO 8601.
 
+    An hour that the clock repeats is the first of the two, one that it skips counts on from before, as in Python.
+
     :param value: as it came; None, blank, zero dates and unreadable text give None, since no decision hangs on it.
     """
     if isinstance(value, bool) or not isinstance(value, (str, int, float, Decimal)):
@@ -130,10 +160,7 @@ def read_date(value: object) -> pendulum.DateTime | None:
         if text.lstrip("-").replace(".", "", 1).isdigit() and text.isascii():
             return pendulum.from_timestamp(float(text), tz=PARIS)
         parsed = datetime.fromisoformat(text)
-        return (
-            pendulum.instance(parsed, tz=PARIS)
-            if parsed.tzinfo is None
-            else pendulum.instance(parsed).in_timezone(PARIS)
-        )
+        aware = parsed.replace(tzinfo=PARIS) if parsed.tzinfo is None else parsed
+        return pendulum.instance(aware.astimezone(UTC)).in_timezone(PARIS)
     except (ValueError, OverflowError, OSError):
         return None

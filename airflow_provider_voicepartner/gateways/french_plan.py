@@ -1,9 +1,10 @@
 """
 The numbering plan that France and its overseas departments share: one national spelling, several country codes.
 
-``0612345678`` is +33, but ``0690123456`` is a Guadeloupe number, +590. The library ``phonenumbers`` judges. Its
-patterns leave the last four digits free (this is checked, not assumed), so what it says about one number holds for ten
-thousand: the first of them costs a question to the library, the others cost a look-up. No range is written by hand.
+``0612345678`` is +33, but ``0690123456`` is a Guadeloupe number, +590, and ``0508411010`` one of Saint-Pierre's six
+digits, +508 411010. The library ``phonenumbers`` judges. Its patterns leave the last four digits free (this is checked,
+not assumed), so what it says about one number holds for ten thousand: the first of them costs a question to the
+library, the others cost a look-up. No range is written by hand but 0508, of which the library does not know.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import NamedTuple
 from airflow_provider_voicepartner.gateways.line_type import LineType, read_line_type
 
 REGIONS = ("FR", "GP", "MQ", "GF", "RE", "PM")
-"""Who may own a national number, in the order in which they are asked; GP answers for BL and MF, RE for YT."""
+"""Who may own a national number; GP answers for BL and MF, RE for YT."""
 
 SHARED_BY = frozenset({*REGIONS, "BL", "MF", "YT"}) - {"PM"}
 """The regions where people write national numbers of the whole plan; St-Pierre-et-Miquelon writes six digits."""
@@ -27,12 +28,29 @@ _KINDS = (
 )  # fmt: skip
 
 
-class Block(NamedTuple):
-    """Ten thousand numbers that share their fate: where they belong, and what kind of line they are."""
+_FRANCE = "33"
+_PM, _SHORT = "508", 6
+"""Saint-Pierre-et-Miquelon's code, which its six digits have before them in the national spelling, too."""
 
-    country_code: str
+_FIXED = (LineType.LANDLINE, LineType.VOIP)
+
+
+class Block(NamedTuple):
+    """
+    Ten thousand numbers that share their fate: where they belong, and what kind of line they are.
+
+    :param before: what stands before the nine digits in E.164: ``+590``; of Saint-Pierre's six digits only ``+``, since
+        the nine begin with their country code.
+    :param region: two letters; empty for numbers of nobody.
+    """
+
+    before: str
     region: str
     line_type: LineType
+
+    def country_code(self, digits: str) -> str:
+        """Return the country code, such as ``+508``, of nine digits of this block."""
+        return self.before if len(self.before) > 1 else f"+{digits[:-_SHORT]}"
 
 
 NOBODYS = Block("", "", LineType.OTHER)
@@ -45,7 +63,7 @@ class Blocks(dict[bytes, Block]):
 
     Where no pattern that looks further than three digits can match, one question answers for a hundred blocks.
 
-    :param codes: the country codes that may own these digits, in the order in which they are asked.
+    :param codes: the country codes that may own these digits.
     :param detailed: all patterns that look at the fourth or fifth digit.
     """
 
@@ -77,23 +95,68 @@ def ask(digits: str, codes: tuple[str, ...]) -> Block:
     """
     Ask the library who owns nine digits.
 
-    The first owner wins, but for landlines that +33 and an overseas department both claim (0269…, 0596…): there the
-    library's pattern for +33 is a coarse one, and the numbers are overseas.
+    Where it names several departments, the one of which fewer numbers begin alike wins: the library gives all of 0976
+    to Guyane and 0939 5 to 7 to Guadeloupe, and parts of these to the others.
+
+    :param digits: without the leading 0.
+    :param codes: the country codes that may own them. Several stand for the national spelling, in which 0508 is
+        followed by a number of Saint-Pierre-et-Miquelon, and never by one of +33.
     """
-    first = NOBODYS
-    for code in codes:
-        block = _owner(digits, code)
-        if block is NOBODYS:
-            continue
-        if block.line_type is not LineType.LANDLINE:
-            return block if first is NOBODYS else first
-        if first is not NOBODYS:
-            return block
-        first = block
-    return first
+    if digits.startswith(_PM) and len(codes) > 1:
+        return _asked(digits[-_SHORT:], _PM)._replace(before="+") if is_short(digits) else NOBODYS
+    owners = {code: block for code in codes if (block := _owner(digits, code)) is not NOBODYS}
+    if len(owners) < 2 or _FRANCE in owners:
+        return next(iter(owners.values()), NOBODYS)
+    return owners[min(owners, key=lambda code: _share(digits[:3], code))]
+
+
+@cache
+def _share(head: str, code: str) -> int:
+    """Count the hundred blocks behind three digits that the library gives to a country code."""
+    return sum(_asked(f"{head}{block:02d}0000", code) is not NOBODYS for block in range(100))
+
+
+def is_short(digits: str) -> bool:
+    """Say whether nine digits are 508 and a number of Saint-Pierre-et-Miquelon."""
+    return digits.startswith(_PM) and _asked(digits[-_SHORT:], _PM) is not NOBODYS
+
+
+def is_of_france(digits: str) -> bool:
+    """Say whether nine digits behind +33 are somebody's."""
+    return _owner(digits, _FRANCE) is not NOBODYS
+
+
+def nobodys_code(digits: str) -> str:
+    """Return what stands before nine digits that are nobody's, so that all spellings of them become one."""
+    return "+" if digits.startswith(_PM) else f"+{_FRANCE}"
 
 
 def _owner(digits: str, code: str) -> Block:
+    """
+    Say what nine digits are behind a country code.
+
+    For +33 the library's patterns of landlines and of VoIP are coarse, and hold numbers of overseas for valid too
+    (0269…, 0596…, 0976…). Those are nobody's behind +33; of landlines all that begin with the same three digits.
+    """
+    block = _asked(digits, code)
+    if code != _FRANCE or block.line_type not in _FIXED:
+        return block
+    if block.line_type is LineType.LANDLINE:
+        return NOBODYS if digits.startswith(_PM) or _has_overseas_lines(digits[:3]) else block
+    return NOBODYS if _is_overseas(digits) else block
+
+
+@cache
+def _has_overseas_lines(head: str) -> bool:
+    """Say whether a landline of any overseas department begins with three digits."""
+    return any(_is_overseas(f"{head}{block:02d}0000") for block in range(100))
+
+
+def _is_overseas(digits: str) -> bool:
+    return any(_asked(digits, code).line_type in _FIXED for code in country_codes() if code != _FRANCE)
+
+
+def _asked(digits: str, code: str) -> Block:
     import phonenumbers
 
     if not _claimed(code).fullmatch(digits):
@@ -150,7 +213,7 @@ def tables() -> dict[bytes, Blocks]:
     free = {part: _free_digits(part) for code in codes for part in _patterns(code, (*_KINDS, "general_desc"))}
     if min(free.values()) < 4:
         return {}
-    detailed = _any_of([part for part, digits in free.items() if digits < 6])
+    detailed = _any_of([*(part for part, digits in free.items() if digits < 6), _PM + r"\d{6}"])
     found = {b"0": Blocks(codes, detailed)}
     for code in codes:
         blocks = Blocks((code,), detailed)

@@ -49,7 +49,7 @@ class _Heads(dict[bytes, float]):
         block: Block | None = blocks.hundred(digits) if self._digits == 3 else blocks[digits]
         offset = _NOBODY
         if block is not None and block.region and block.line_type in self._lines:
-            offset = (int(block.country_code + digits.decode()) - int(head)) * 10 ** (9 - self._digits)
+            offset = (int(block.before + digits.decode()) - int(head)) * 10 ** (9 - self._digits)
         if offset != _NOBODY or self._digits == 3:
             self[head] = offset
         return offset

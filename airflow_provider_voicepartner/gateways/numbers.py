@@ -45,6 +45,8 @@ _DECIMAL = re.compile(r"[1-9][0-9]*[.,]0+")
 _EXTENSION = re.compile(
     r"[0-9)]\W*(?:;\s*)?(?:ext|extn|extension|poste|x|#)[\s.:=]*[0-9]{1,6}$|#", re.IGNORECASE
 )
+# What makes a spreadsheet take a number for text: an apostrophe before it, or a formula that is a text.
+_TEXT_MARK = re.compile(r"""'\s*([+(]?[0-9].*)|="\s*([+(]?[0-9][^"]*)""" r'"')
 _NATIONAL = re.compile(r"0[1-9][0-9]{8}")
 _FRENCH = re.compile(r"\+330?([1-9][0-9]{8})")
 
@@ -128,10 +130,10 @@ class NumberReader:
             blocks = self._tables.get(packed[:-9])
             if blocks is None or packed[-9] == _ZERO:
                 return self._judge(packed.decode())
-        code, region, line_type = blocks[packed[-9:-4]]
+        before, region, line_type = blocks[packed[-9:-4]]
         if not region:
             raise InvalidNumberError(self._why_not(packed.decode()))
-        return _new(PhoneNumber, (code + packed[-9:].decode(), region, line_type))
+        return _new(PhoneNumber, (before + packed[-9:].decode(), region, line_type))
 
     def _complete(self, digits: str) -> str:
         """Put ``+`` before a country code that comes without it or with 00; refuse what lost its leading zero."""
@@ -144,6 +146,8 @@ class NumberReader:
         for code in french_plan.country_codes():
             if digits.startswith(code) and len(digits.removeprefix(code).removeprefix("0")) == 9:
                 return "+" + digits
+        if len(digits) == 9 and french_plan.is_short(digits):
+            return "0" + digits  # A lost 0 or a + that is missing: it is the same number.
         if len(digits) == 9 and digits[0] != "0":
             raise InvalidNumberError(
                 "has no leading 0, which a spreadsheet drops; format the column as text, or write it with +33"
@@ -154,20 +158,17 @@ class NumberReader:
 
     def _judge(self, digits: str) -> PhoneNumber:
         """Ask the library, the long way."""
-        national = self._shares_plan and not digits.startswith("+")
-        first: PhoneNumber | None = None
-        for region in french_plan.REGIONS if national else (self._region,):
-            found = _parse(digits, region)
-            if found is None:
-                continue
-            if not national or found.line_type is not LineType.LANDLINE:
-                return first or found
-            if first is not None:  # Claimed by +33 and overseas: see french_plan.ask.
-                return found
-            first = found
-        if first is None:
+        found: PhoneNumber | None
+        if self._shares_plan and _NATIONAL.fullmatch(digits):
+            before, region, line_type = french_plan.owner(digits[1:])
+            found = PhoneNumber(before + digits[1:], region, line_type) if region else None
+        else:
+            found = _parse(digits, self._region)
+            if found and found.e164.startswith("+33") and not french_plan.is_of_france(found.e164[3:]):
+                found = None
+        if found is None:
             raise InvalidNumberError(self._why_not(digits))
-        return first
+        return found
 
     def _why_not(self, digits: str) -> str:
         if self._shares_plan and _NATIONAL.fullmatch(digits):
@@ -175,7 +176,8 @@ class NumberReader:
         digits = re.sub("^00", "+", digits) if self._shares_plan else digits
         french = _FRENCH.fullmatch(digits)
         if french and (block := french_plan.owner(french[1])).region:
-            return f"starts with +33 but is an overseas number; write it with {block.country_code}"
+            code = block.country_code(french[1])
+            return f"starts with +33 but is an overseas number; write it with {code}, or as 0 and nine digits"
         if digits.startswith("+0"):
             return "has a + before a national number; take the + out or put a country code behind it"
         where = "for its country code" if digits.startswith("+") else f"in {self._region}"
@@ -212,6 +214,8 @@ def tidy(text: str) -> str:
         lost = " (a number loses its leading 0)" if isinstance(text, (int, float)) else ""
         raise InvalidNumberError(f"is of type {type(text).__name__}{lost}; write it as text")
     text = text.strip()
+    if marked := _TEXT_MARK.fullmatch(text):
+        text = marked[1] or marked[2]
     digits = text.translate(_TIDY)
     if not _DIGITS.fullmatch(digits):
         raise InvalidNumberError(_what_is_wrong(text[:_EXCERPT]))
@@ -294,7 +298,10 @@ def read_wire_number(value: object) -> str:
 
     Never raises. Spelling is all that counts here: a number that the library does not know is still rewritten, so that
     a report meets the recipient it is about. Eleven digits that begin with 006 or 007 are a French number without its
-    country code (an example of Voice Partner's has that form); Australia's 0061… is longer.
+    country code (an example of Voice Partner's has that form); Australia's 0061… is longer. Nine digits that
+    are a country code of three digits and a valid number of six there are that country's: gateways leave out the +,
+    and none is known to leave out the 0 alone. Of 6… and 7… this holds for New Caledonia, Wallis and Futuna only, also
+    behind 00.
 
     :returns: E.164, or the text without outer blanks when it cannot be read.
     """
@@ -305,6 +312,8 @@ def read_wire_number(value: object) -> str:
     digits = text[:_EXCERPT].translate(_TIDY)
     if not _DIGITS.fullmatch(digits):
         return text
+    if abroad := _of_short_country(digits):
+        return abroad
     if len(digits) == 11 and digits[:3] in ("006", "007"):
         digits = digits[1:]
     try:
@@ -313,6 +322,20 @@ def read_wire_number(value: object) -> str:
         return _rewrite(digits) or text
 
 
+def _of_short_country(digits: str) -> str | None:
+    """Return the E.164 of a country whose numbers have six digits: with its code they look like a French number."""
+    import phonenumbers
+
+    found = _SHORT_COUNTRY.fullmatch(digits)
+    international = found and (found[1] or found[2])
+    if not international or int(international[:3]) not in phonenumbers.COUNTRY_CODE_TO_REGION_CODE:
+        return None
+    number = _parse("+" + international, "FR")
+    return number.e164 if number else None
+
+
+# 006 and 007 begin French numbers, too, so there it is only the two territories of which people are written to.
+_SHORT_COUNTRY = re.compile(r"(?:00)?((?:508|681|687)[0-9]{6})|([1-589][0-9]{8})")
 _WIRE_FRENCH = re.compile(r"(\+33|0033|33|)0?([1-9][0-9]{8})")
 _WIRE_INTERNATIONAL = re.compile(r"(?:\+|00)([1-9][0-9]{6,14})")
 
@@ -320,8 +343,7 @@ _WIRE_INTERNATIONAL = re.compile(r"(?:\+|00)([1-9][0-9]{6,14})")
 def _rewrite(digits: str) -> str | None:
     """Rewrite what the library does not hold for valid, by its shape alone."""
     if (found := _WIRE_FRENCH.fullmatch(digits)) and (found[1] or digits.startswith("0")):
-        block = french_plan.owner(found[2])
-        return (block.country_code or "+33") + found[2]
+        return (french_plan.owner(found[2]).before or french_plan.nobodys_code(found[2])) + found[2]
     if found := _WIRE_INTERNATIONAL.fullmatch(digits):
         return "+" + found[1]
     found_valid = None if digits.startswith(("0", "+")) or len(digits) < 10 else _parse("+" + digits, "FR")

@@ -132,9 +132,14 @@ def composed(text: str) -> str:
     return text if text.isascii() else normalize("NFC", text)
 
 
+_AROUND: Final = " \t\r\n\v\f\u00a0\u1680\u2028\u2029\u202f\u205f\u3000\ufeff\u200b" + "".join(
+    chr(code) for code in range(0x2000, 0x200B)
+)
+
+
 def field_name(name: str) -> str:
-    """Return a field's name as it is compared: in NFC, and without blanks around it."""
-    return composed(name).strip()
+    """Return a field's name as it is compared: in NFC, and without blanks and byte order marks around it."""
+    return composed(name).strip(_AROUND)
 
 
 def shown_name(name: str) -> str:

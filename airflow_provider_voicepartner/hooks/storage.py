@@ -5,19 +5,24 @@ from __future__ import annotations
 import csv
 import os
 import posixpath
-from collections.abc import Iterable, Iterator
+import re
+import stat
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from os import PathLike
 from typing import IO, TYPE_CHECKING, Any
 
 from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.sending.paths import shown_path, without_query
-from airflow_provider_voicepartner.sending.source import FileSource
+from airflow_provider_voicepartner.sending.rejects import REJECTS_COLUMNS
+from airflow_provider_voicepartner.sending.source import FileSource, describe_ending
+from airflow_provider_voicepartner.sending.spreadsheets import is_headed, write_row
+from airflow_provider_voicepartner.sending.text_blocks import UTF_8
 
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.gateways.model import DeliveryReport
 
-SUFFIXES = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".parquet", ".gz")
+SUFFIXES = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".parquet", ".xlsx", ".xlsm", ".gz")
 COLUMN = "phone_number"
 _REPORT_COLUMNS = COLUMN, "status", "gateway_status", "at"
 _LONGEST_HEAD = 1_024
@@ -32,6 +37,25 @@ def is_file(to: Any) -> bool:
     if isinstance(to, PathLike) or type(to).__name__ == "ObjectStoragePath":
         return True
     return isinstance(to, str) and ("://" in to or to.strip().casefold().endswith(SUFFIXES))
+
+
+_LIKE_A_PATH = re.compile(r"\s*(?:[^,;\r\n]*[/\\][^,;\r\n]*|[^,;\r\n@]*\S\.[a-zA-Z]\w{0,7}\s*)")
+_FROM_A_ROOT = re.compile(r"\s*(?:[/~]|\.{1,2}/|[a-zA-Z]:\\)")
+_NUMBER_WITHIN = re.compile(r"(?:\d[ .\-/()]*){9}")
+
+
+def check_no_path(to: Any) -> None:
+    """
+    Refuse a text that is the path of a file whose kind cannot be told, before it is taken for phone numbers.
+
+    :param to: what :func:`is_file` does not hold for a file.
+    :raises ConfigurationError: saying what is wrong with its name.
+    """
+    if not isinstance(to, str) or not any(map(str.isalpha, to)) or not _LIKE_A_PATH.fullmatch(to):
+        return
+    if _NUMBER_WITHIN.search(to) and not _FROM_A_ROOT.match(to):
+        return  # A number with a remark, such as "06 12 34 56 78 / Anna".
+    raise ConfigurationError(f"to: the file {shown_path(to.strip())!r} {describe_ending(to)}")
 
 
 def storage_path(path: Any) -> Any:
@@ -54,20 +78,26 @@ def storage_path(path: Any) -> Any:
     )
 
 
-def file_source(to: Any, *, column: str | int, header: bool | None) -> FileSource:
+def file_source(
+    to: Any, *, column: str | int, header: bool | None, encoding: str | None = None, region: str = "FR"
+) -> FileSource:
     """
     Return a file of recipients, to be read as often as needed.
 
     :param to: a local path or a URI.
-    :param column: what holds the number: a column's name, or in CSV its position from 0.
-    :param header: whether a CSV file begins with a line of names; None means yes when ``column`` is a name.
-    :raises InvalidArgumentError: for an unknown ending.
+    :param column: what holds the number: a column's name, or in CSV and Excel its position from 0.
+    :param header: whether a CSV or Excel file begins with a row of names; None means yes when ``column`` is a name.
+    :param encoding: of CSV and JSON lines; None is UTF-8.
+    :param region: where numbers without a country code are from.
+    :raises InvalidArgumentError: for an unknown ending or encoding.
     """
     return FileSource(
         open=lambda: storage_path(to).open("rb"),
         name=str(to),
         column=column,
         header=header,
+        encoding=encoding or UTF_8,
+        region=region,
         read_version=lambda: _version_of(storage_path(to)),
     )
 
@@ -116,10 +146,21 @@ def _place_of(uri: Any) -> str:
 
 @contextmanager
 def writing(path: Any) -> Iterator[IO[str]]:
-    """Write a text file, in UTF-8, on any storage; a local folder that is missing is made."""
+    """
+    Write a text file, in UTF-8, on any storage; a local folder that is missing is made.
+
+    What is written holds phone numbers: on this machine only the user of the task may read it (mode 0600).
+    """
     target = storage_path(path)
     if _is_local(target):
         target.parent.mkdir(parents=True, exist_ok=True)
+        place = os.open(str(target.path), os.O_WRONLY | os.O_CREAT, 0o600)
+        if stat.S_ISREG(os.fstat(place).st_mode):  # no device, such as /dev/null
+            os.fchmod(place, 0o600)
+            os.ftruncate(place, 0)
+        with open(place, "w", encoding="utf-8", newline="") as handle:
+            yield handle
+        return
     with target.open("w", encoding="utf-8", newline="") as handle:
         yield handle
 
@@ -136,7 +177,7 @@ def write_delivery_reports(path: Any, reports: Iterable[DeliveryReport]) -> None
         writer.writerow(_REPORT_COLUMNS)
         for report in reports:
             at = report.at.isoformat() if report.at else ""
-            writer.writerow((report.phone_number, report.status.value, report.gateway_status, at))
+            write_row(writer, (report.phone_number, report.status.value, report.gateway_status, at))
 
 
 def check_report_path(path: Any) -> None:
@@ -145,13 +186,26 @@ def check_report_path(path: Any) -> None:
 
     :raises ConfigurationError: naming the argument.
     """
+    _check_is_ours(path, _REPORT_COLUMNS, "report_path", "delivery report")
+
+
+def check_rejects_path(path: Any) -> None:
+    """
+    Refuse a path for invalid rows at which something else is.
+
+    :raises ConfigurationError: naming the argument.
+    """
+    _check_is_ours(path, REJECTS_COLUMNS, "rejects_path", "file of invalid rows")
+
+
+def _check_is_ours(path: Any, columns: Sequence[str], argument: str, what: str) -> None:
     try:
         with storage_path(path).open("rb") as handle:
             first = handle.read(_LONGEST_HEAD)
     except FileNotFoundError:
         return
-    if first.strip() and first.splitlines()[0].decode("utf-8", "replace") != ",".join(_REPORT_COLUMNS):
+    if first.strip() and not is_headed(first, columns):
         raise ConfigurationError(
-            "report_path: there is a file already that is no delivery report, and it is not written over; "
+            f"{argument}: there is a file already that is no {what}, and it is not written over; "
             "choose another path"
         )

@@ -46,10 +46,13 @@ class SendingOperator(Picklable, StrictTemplates, BaseOperator):
 
     :param conn_id: the Airflow connection; its type picks the gateway.
     :param to: whom to reach: a number, a comma-separated text, a list of numbers, a list of dicts with ``phone_number``
-        and personal fields, or the path or URI of a CSV, JSON lines or Parquet file with such columns. As many as you
-        like: they are sent in batches of up to 500.
-    :param column: for files: the column with the phone number, by name, or by zero-based index for CSV.
-    :param header: for CSV files: whether the first line holds column names; None means yes when ``column`` is a name.
+        and personal fields, a data frame, or the path or URI of a CSV, JSON lines, Parquet or Excel file with such
+        columns. As many as you like: they are sent in batches of up to 500.
+    :param column: the column, or field of dicts, with the phone number: by name, or by zero-based index for CSV, Excel
+        and rows of a query.
+    :param header: for CSV and Excel files: whether the first row holds column names; None means yes when ``column`` is
+        a name.
+    :param encoding: of CSV and JSON lines; None is UTF-8, and ``cp1252`` what a French Excel writes.
     :param sender: sender ID or caller ID, where the gateway allows one.
     :param send_at: when: an aware datetime, or ISO 8601 text with an offset. None sends at once.
     :param on_late: what to do with batches that have not left when ``send_at`` passes: ``fail``, or ``send_now``, which
@@ -85,7 +88,7 @@ class SendingOperator(Picklable, StrictTemplates, BaseOperator):
     needs_mobile: ClassVar[bool] = False
 
     template_fields: Sequence[str] = (
-        "conn_id", "to", "column", "header", "sender", "send_at", "on_late", "purpose", "options",
+        "conn_id", "to", "column", "header", "encoding", "sender", "send_at", "on_late", "purpose", "options",
         "on_invalid", "rejects_path", "on_empty", "on_unknown", "send_again",
         "max_cost", "unit_price", "is_dry_run", "max_in_flight", "region", "wait_for_completion",
         "completion",
@@ -102,6 +105,7 @@ class SendingOperator(Picklable, StrictTemplates, BaseOperator):
         to: Any,
         column: str | int = "phone_number",
         header: bool | str | None = None,
+        encoding: str | None = None,
         sender: str | None = None,
         send_at: datetime | str | None = None,
         on_late: OnLate = "fail",
@@ -127,6 +131,7 @@ class SendingOperator(Picklable, StrictTemplates, BaseOperator):
         self.to = to
         self.column = column
         self.header = header
+        self.encoding = encoding
         self.sender = sender
         self.send_at = send_at
         self.on_late = on_late
@@ -162,7 +167,8 @@ class SendingOperator(Picklable, StrictTemplates, BaseOperator):
         super()._do_render_template_fields(parent, others, context, jinja_env, seen_oids)
         for name in sorted(private):
             # Not by Airflow's loop: for a field that cannot be rendered it logs the whole value.
-            setattr(self, name, seal(self._render_private(name, context, jinja_env, seen_oids)))
+            value = self._render_private(name, context, jinja_env, seen_oids)
+            setattr(self, name, seal(value, shown=_path_in(value) if name == "to" else None))
 
     def _render_private(self, name: str, context: Context, jinja_env: Any, seen_oids: set[int]) -> Any:
         value = getattr(self, name)
@@ -250,6 +256,7 @@ class SendingOperator(Picklable, StrictTemplates, BaseOperator):
             plan_of,
             send_campaign,
             warn_of_a_long_campaign,
+            why_nobody,
         )
         from airflow_provider_voicepartner.operators.trial import warn_of_a_trial
         from airflow_provider_voicepartner.operators.waiting import check_that_results_can_come
@@ -272,12 +279,13 @@ class SendingOperator(Picklable, StrictTemplates, BaseOperator):
                 hook.sender.longest_wait = math.inf
             message = hook.with_defaults(self.message_to_send())
             plan = plan_of(self, hook, message)
-            if plan is None:
+            if plan is not None:
+                self._log_left_out(plan)
+            if plan is None or not plan.recipients:
                 if not read_flag("dry_run", self.is_dry_run):
                     # An empty list is changed input like any other, where a longer one was begun before.
                     ledger.open("", 0, send_again=read_send_again(self.send_again))
-                raise AirflowSkipException("nobody is left to send to, and on_empty is 'skip'")
-            self._log_left_out(plan)
+                raise AirflowSkipException(why_nobody(plan))
             account = account_key(hook.conn_type, hook.credentials)
             campaign = campaign_of(self, message, plan, longest_wait=longest_wait, account=account)
             limit = self.execution_timeout.total_seconds() if self.execution_timeout else None
@@ -406,3 +414,11 @@ class SendingOperator(Picklable, StrictTemplates, BaseOperator):
     def given(self, name: str) -> Any:
         """Return a rendered argument as the user gave it."""
         return unseal(getattr(self, name))
+
+
+def _path_in(to: Any) -> str | None:
+    """Return the path of a file of recipients as everybody may see it; None for anything else."""
+    from airflow_provider_voicepartner.hooks.storage import is_file
+    from airflow_provider_voicepartner.sending.paths import shown_path
+
+    return shown_path(str(to)) if is_file(to) else None

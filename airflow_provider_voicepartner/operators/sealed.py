@@ -14,16 +14,20 @@ class Sealed:
     values that are not plain data, so a sealed value appears there as ``3 items (hidden)``.
 
     :param value: what to hide.
+    :param shown: what may be seen in its place; None describes its kind and size.
     """
 
-    __slots__ = ("_value",)
+    __slots__ = ("_shown", "_value")
 
-    def __init__(self, value: Any) -> None:
+    def __init__(self, value: Any, shown: str | None = None) -> None:
         self._value = value
+        self._shown = shown
 
     def __str__(self) -> str:
         """Describe the value by its kind and size."""
         value = self._value
+        if self._shown is not None:
+            return self._shown
         if isinstance(value, str):
             return f"{len(value)} characters (hidden)"
         if isinstance(value, Mapping):
@@ -45,9 +49,9 @@ class Sealed:
     __hash__ = None  # type: ignore[assignment]
 
 
-def seal(value: Any) -> Any:
-    """Hide a value; None stays None, and a sealed one is not sealed twice."""
-    return value if value is None or isinstance(value, Sealed) else Sealed(value)
+def seal(value: Any, shown: str | None = None) -> Any:
+    """Hide a value, see ``Sealed``; None stays None, and a sealed one is not sealed twice."""
+    return value if value is None or isinstance(value, Sealed) else Sealed(value, shown)
 
 
 def unseal(value: Any) -> Any:

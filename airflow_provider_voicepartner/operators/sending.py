@@ -14,7 +14,14 @@ from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.model import Recipient, SmsMessage, Voicemail
 from airflow_provider_voicepartner.gateways.placeholders import TextTemplate, read_template
 from airflow_provider_voicepartner.hooks.dry_run import DryRun
-from airflow_provider_voicepartner.hooks.storage import file_source, is_file, is_same_file, writing
+from airflow_provider_voicepartner.hooks.storage import (
+    check_no_path,
+    check_rejects_path,
+    file_source,
+    is_file,
+    is_same_file,
+    writing,
+)
 from airflow_provider_voicepartner.hooks.turnstile import MARGIN, StoreTurnstile
 from airflow_provider_voicepartner.operators.mapping import asking_others
 from airflow_provider_voicepartner.operators.waiting import REPORT_KEY
@@ -27,11 +34,14 @@ from airflow_provider_voicepartner.sending.arguments import (
     read_recipients,
     read_send_again,
     read_send_at,
+    read_text,
 )
 from airflow_provider_voicepartner.sending.campaign import Campaign, CampaignSender
 from airflow_provider_voicepartner.sending.fingerprint import CampaignFingerprint
 from airflow_provider_voicepartner.sending.flight import look_at_claim
+from airflow_provider_voicepartner.sending.items import rows_of_frame
 from airflow_provider_voicepartner.sending.ledger import Ledger, OnUnknown, Try
+from airflow_provider_voicepartner.sending.paths import shown_path
 from airflow_provider_voicepartner.sending.planning import CampaignPlan, Weigh, plan_campaign
 from airflow_provider_voicepartner.sending.recipients import OnInvalid
 from airflow_provider_voicepartner.sending.records import BatchRecord, Phase
@@ -51,6 +61,9 @@ if TYPE_CHECKING:
     from airflow_provider_voicepartner.store.engine import Store
 
 log = logging.getLogger(__name__)
+
+_SHOWN_REASONS = 3
+"""So many invalid rows are named where a task is skipped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +85,14 @@ def plan_of(operator: SendingOperator, hook: GatewayHook, message: Message) -> C
     """
     Check everybody in ``to``, before anything is sent; who is left out is written to ``rejects_path``.
 
-    :returns: the plan; None when nobody is left to send to and ``on_empty`` is ``skip``.
+    :returns: the plan, without recipients when all rows are invalid and both ``on_invalid`` and ``on_empty`` are
+        ``skip``; None when there are no rows and ``on_empty`` is ``skip``.
     :raises InvalidRecipientError: naming the rows, when one is invalid and ``on_invalid`` is ``fail``.
     :raises ConfigurationError: for an empty list, a file that cannot be read, or a message that the gateway refuses.
     """
     on_invalid = read_choice("on_invalid", operator.on_invalid, literals(OnInvalid))
     on_empty = read_choice("on_empty", operator.on_empty, ("fail", "skip"))
-    to = read_recipients(operator.given("to"))
+    to = rows_of_frame(read_recipients(operator.given("to")))
     if on_empty == "skip" and _is_empty(to):
         return None
     _check_paths(operator, to)
@@ -105,7 +119,7 @@ def plan_of(operator: SendingOperator, hook: GatewayHook, message: Message) -> C
     except InvalidArgumentError as error:
         problem = error
     else:
-        return _somebody(plan, on_empty)
+        return _checked(plan, on_empty)
     raise ConfigurationError(str(problem))
 
 
@@ -124,16 +138,24 @@ def _check_paths(operator: SendingOperator, to: Any) -> None:
                     "Nothing was read, written or sent"
                 )
         taken[name] = path
+    if operator.rejects_path:
+        check_rejects_path(operator.rejects_path)
 
 
 def _source_of(operator: SendingOperator, to: Any) -> Source:
-    if not is_file(to):
-        return ListSource(to)
     column = operator.column
+    if isinstance(column, str) and column.isdecimal():
+        column = int(column)
+    if not is_file(to):
+        check_no_path(to)
+        return ListSource(to, column=column)
+    log.info("Recipients are read from the file %r", shown_path(str(to)))
     return file_source(
         to,
-        column=int(column) if isinstance(column, str) and column.isdecimal() else column,
+        column=column,
         header=None if operator.header is None else read_flag("header", operator.header),
+        encoding=read_text("encoding", operator.encoding, needed=False),
+        region=operator.region,
     )
 
 
@@ -175,14 +197,26 @@ def _weigher(hook: GatewayHook, message: Message) -> Weigh | None:
     return weigh
 
 
-def _somebody(plan: CampaignPlan, on_empty: str) -> CampaignPlan | None:
-    if plan.recipients:
+def _checked(plan: CampaignPlan, on_empty: str) -> CampaignPlan:
+    if plan.recipients or on_empty == "skip":
         return plan
-    if on_empty == "skip":
-        return None
     raise ConfigurationError(
         f"to: nobody is left to send to, of {plan.rows} rows {plan.invalid} are invalid "
         "(see on_invalid and rejects_path); use on_empty='skip' if that may happen"
+    )
+
+
+def why_nobody(plan: CampaignPlan | None) -> str:
+    """
+    Say why a task is skipped: nobody was given, or everybody was left out, which is quite another thing.
+
+    :param plan: without recipients; None where there are no rows.
+    """
+    if plan is None or not plan.invalid:
+        return "nobody is left to send to: there are no recipients, and on_empty is 'skip'"
+    return (
+        f"nobody is left to send to: all of {plan.rows} rows are invalid, and on_invalid and on_empty are 'skip'. "
+        + ". ".join(plan.describe_rejected()[:_SHOWN_REASONS])
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any, TypeVar, cast, get_args
 
 from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.gateways.checks import check_said
+from airflow_provider_voicepartner.gateways.dates import as_instant
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 
 Choice = TypeVar("Choice", bound=str)
@@ -38,6 +39,7 @@ def read_send_at(value: Any, *, argument: str = "send_at") -> datetime | None:
     Read a date of sending: an aware datetime, or its ISO 8601 text with an offset.
 
     :param value: None or blank text means at once.
+    :returns: the instant, in UTC.
     :raises ConfigurationError: for a naive date, or what is no date.
     """
     if value is None or (isinstance(value, str) and value.strip() in ("", "None")):
@@ -53,12 +55,12 @@ def read_send_at(value: Any, *, argument: str = "send_at") -> datetime | None:
             f"{argument}: {value!r} is not a date with a time; give an aware datetime or ISO 8601 text with an offset, "
             "for instance '2031-05-06T14:15:00+02:00'"
         )
-    if moment.utcoffset() is None:
-        raise ConfigurationError(
-            f"{argument}: {value!r} has no time zone, so the hour is ambiguous; add one, "
-            "for instance '2031-05-06T14:15:00+02:00'"
-        )
-    return moment
+    problem = ""
+    try:
+        return as_instant(moment, argument=argument)
+    except InvalidArgumentError as error:
+        problem = str(error)
+    raise ConfigurationError(problem)
 
 
 def read_send_again(value: Any) -> str | None:

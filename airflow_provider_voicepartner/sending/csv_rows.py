@@ -5,11 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import itertools
+import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from airflow_provider_voicepartner.gateways.numbers import InvalidNumberError, parse_number
 from airflow_provider_voicepartner.gateways.placeholders import field_name
+from airflow_provider_voicepartner.sending.columns import find_column, what_there_is
 from airflow_provider_voicepartner.sending.rows import NUMBER_FIELD, Chunk, UnreadableRow
 from airflow_provider_voicepartner.sending.text_blocks import (
     LONGEST_LINE,
@@ -20,6 +24,8 @@ from airflow_provider_voicepartner.sending.text_blocks import (
 
 _DELIMITERS: Final = (",", ";", "\t")
 _UNFINISHED: Final = "unexpected end of data"
+_TITLE_LINES: Final = 10
+_LIKE_A_NUMBER: Final = re.compile(r"(?m)^[^\S\n]*[+(]{0,2}\d[\d./()\- \t\u00a0\u202f]{6,}\s*$")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,13 +57,16 @@ class CsvLayout:
         :raises UnreadableFileError: when one is missing or stands there twice.
         """
         wanted = sorted(self.others - {NUMBER_FIELD} if fields is None else fields)
+        at = dict(zip(reversed(self.names), range(len(self.names) - 1, -1, -1), strict=True))
+        times = Counter(self.names)
         for name in wanted:
-            if name not in self.names:
+            if name not in at:
                 raise UnreadableFileError(
                     f"has no column {name!r}, which the text needs; add it, or take it out of the text"
                 )
-            _check_once(name, self.names)
-        return {name: self.names.index(name) for name in wanted}
+            if times[name] > 1:
+                raise UnreadableFileError(f"has the column {name!r} twice; rename one")
+        return {name: at[name] for name in wanted}
 
 
 def csv_layout(
@@ -91,11 +100,9 @@ def csv_layout(
         lines.seek(start)
         reader = csv.reader(lines, delimiter=candidate)
         cells = _first_row(reader)
-        at = column if isinstance(column, int) else cells.index(column) if column in cells else len(cells)
-        if at >= len(cells):
+        at = column if isinstance(column, int) else find_column(column, cells)
+        if at is None or at >= len(cells):
             continue
-        if isinstance(column, str):
-            _check_once(column, cells)
         layout = CsvLayout(
             delimiter=candidate, width=len(cells), names=tuple(cells) if header else (), number_at=at
         )
@@ -106,10 +113,24 @@ def csv_layout(
         raise UnreadableFileError(
             f"has no column {column} in its first line, which has {len(cells)}; the first column is 0"
         )
-    raise UnreadableFileError(
-        f"has no column {column!r} in its first line; add it, or say which column holds the numbers: by its name, "
-        "or by its position from 0 where there is no header"
-    )
+    raise UnreadableFileError(_no_column(column, first, known, block.text[start:], line))
+
+
+def _no_column(column: str, first: str, known: Sequence[str], text: str, line: int) -> str:
+    """Say what was read in place of a header, and what seems to be wrong."""
+    for later, found in enumerate(itertools.islice(io.StringIO(text), _TITLE_LINES), line):
+        for candidate in known:
+            cells = [field_name(cell) for cell in found.rstrip("\r\n").replace('"', "").split(candidate)]
+            if later > line and find_column(column, cells) is not None:
+                return (
+                    f"has no column {column!r} in line {line}, but in line {later}: take out what stands above "
+                    "the header"
+                )
+    cells = _first_row(csv.reader([first], delimiter=known[0]))
+    problem = f"has no column {column!r} in its first line; {what_there_is(cells)}"
+    if len(cells) == 1 and "|" in first:
+        problem += ". Is it separated by '|'? Write it with commas, semicolons or tabs"
+    return problem
 
 
 def _first_row(reader: Iterator[list[str]]) -> list[str]:
@@ -120,13 +141,12 @@ def _first_row(reader: Iterator[list[str]]) -> list[str]:
     raise UnreadableFileError("has a first line that is no CSV; is a quote missing?")
 
 
-def _check_once(name: str, names: Sequence[str]) -> None:
-    if names.count(name) > 1:
-        raise UnreadableFileError(f"has the column {name!r} twice; rename one")
-
-
 def csv_chunks(
-    layout: CsvLayout, rest: TextBlock, blocks: Iterator[TextBlock], fields: frozenset[str] | None
+    layout: CsvLayout,
+    rest: TextBlock,
+    blocks: Iterator[TextBlock],
+    fields: frozenset[str] | None,
+    region: str = "FR",
 ) -> Iterator[Chunk]:
     """
     Read the rows; rows in which nothing stands are passed over.
@@ -135,9 +155,10 @@ def csv_chunks(
     :param rest: what is left of the first block.
     :param blocks: the blocks after it.
     :param fields: the personal fields to keep; None keeps all.
+    :param region: where numbers without a country code are from; without a header a row may hold one number only.
     :raises UnreadableFileError: for quotes that do not close.
     """
-    rows = _BlockReader(layout, layout.places(fields))
+    rows = _BlockReader(layout, layout.places(fields), region)
     begun: TextBlock | None = None
     for block in itertools.chain([rest], blocks):
         whole = block if begun is None else TextBlock(begun.line, begun.text + block.text)
@@ -153,11 +174,14 @@ def csv_chunks(
 class _BlockReader:
     """Takes blocks of whole lines apart."""
 
-    def __init__(self, layout: CsvLayout, places: dict[str, int]) -> None:
+    def __init__(self, layout: CsvLayout, places: dict[str, int], region: str) -> None:
         self._delimiter = layout.delimiter
         self._width = layout.width
         self._number_at = layout.number_at
-        self._exact = bool(layout.names)
+        self._others = (
+            () if layout.names else tuple(at for at in range(layout.width) if at != layout.number_at)
+        )
+        self._region = region
         self._names = (NUMBER_FIELD, *places)
         self._places = (layout.number_at, *places.values())
 
@@ -187,6 +211,9 @@ class _BlockReader:
         if not all(map(str.strip, numbers)):
             blank = (at * step for at, number in enumerate(numbers) if not number.strip())
             if not all(any(map(str.strip, cells[at : at + self._width])) for at in blank):
+                return None
+        for at in self._others:
+            if _LIKE_A_NUMBER.search("\n".join(cells[at::step])):
                 return None
         items: Sequence[object] = numbers
         if len(self._names) > 1:
@@ -218,16 +245,30 @@ class _BlockReader:
 
     def _item(self, row: list[str]) -> object:
         """Return what a row holds; None where nothing stands in it."""
-        fits = len(row) == self._width or (not self._exact and len(row) > self._number_at)
-        if not (fits and row[self._number_at].strip()) and not any(map(str.strip, row)):
+        if not any(map(str.strip, row)):
             return None
-        if not fits:
+        if len(row) != self._width:
             number = row[self._number_at] if len(row) > self._number_at else ""
             return UnreadableRow(
                 f"is in a row of {len(row)} columns, but the first line has {self._width}; correct the row (a value "
                 f"with a {self._delimiter!r} in it needs quotes)",
                 number,
             )
+        if any(self._is_number(row[at]) for at in self._others):
+            return UnreadableRow(
+                "is in a row with a second number, which would get nothing; write each number on a line of its own, or "
+                "give the file a header that names its columns",
+                row[self._number_at],
+            )
         if len(self._names) == 1:
             return row[self._number_at]
         return {name: row[at] for name, at in zip(self._names, self._places, strict=True)}
+
+    def _is_number(self, cell: str) -> bool:
+        if not _LIKE_A_NUMBER.search(cell):
+            return False
+        try:
+            parse_number(cell, region=self._region)
+        except InvalidNumberError:
+            return False
+        return True

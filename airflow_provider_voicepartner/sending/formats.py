@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import io
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from importlib import import_module
 from typing import IO, Any, Final
 
 from airflow_provider_voicepartner.gateways.placeholders import field_name
+from airflow_provider_voicepartner.sending.columns import find_column, what_there_is
+from airflow_provider_voicepartner.sending.items import field_of, no_field
 from airflow_provider_voicepartner.sending.rows import NUMBER_FIELD, Chunk, UnreadableRow, names_in
 from airflow_provider_voicepartner.sending.text_blocks import TextBlock, UnreadableFileError
 
@@ -65,7 +68,10 @@ def _phone_number(written: object) -> object:
 
 def _pick(row: Mapping[str, object], column: str, fields: frozenset[str] | None) -> object:
     if column not in row:
-        return UnreadableRow(f"has no field {column!r}; add it")
+        found = field_of(row, column)
+        if found is None:
+            return UnreadableRow(no_field(column, row))
+        column = found
     number = _phone_number(row[column])
     if fields is None:
         return {name: value for name, value in row.items() if name != column} | {NUMBER_FIELD: number}
@@ -116,7 +122,10 @@ def _arrow_error() -> type[Exception]:
 
 def parquet_field_names(file: Any, *, column: str) -> frozenset[str]:
     """Return the names of all columns but the number's."""
-    return frozenset(map(field_name, file.schema_arrow.names)) - {column, NUMBER_FIELD}
+    names = list(file.schema_arrow.names)
+    at = find_column(column, names)
+    own = {field_name(names[at])} if at is not None else set()
+    return frozenset(map(field_name, names)) - own - {NUMBER_FIELD}
 
 
 def parquet_chunks(file: Any, *, column: str, fields: frozenset[str] | None) -> Iterator[Chunk]:
@@ -128,7 +137,12 @@ def parquet_chunks(file: Any, *, column: str, fields: frozenset[str] | None) -> 
     :param fields: the personal fields to keep; None keeps all.
     :raises UnreadableFileError: when a column is missing or stands there twice.
     """
-    kept = _parquet_fields(file.schema_arrow.names, column, fields)
+    names = file.schema_arrow.names
+    at = find_column(column, names)
+    if at is None:
+        raise UnreadableFileError(f"has no column {column!r}; {what_there_is(names)}")
+    column = names[at]
+    kept = _parquet_fields(names, column, fields)
     row = 1
     batches = file.iter_batches(
         batch_size=_ROWS, columns=list(dict.fromkeys((column, *kept.values()))), use_threads=False
@@ -151,19 +165,16 @@ def parquet_chunks(file: Any, *, column: str, fields: frozenset[str] | None) -> 
 
 def _parquet_fields(names: list[str], column: str, fields: frozenset[str] | None) -> dict[str, str]:
     """Return the columns to keep: as their names are compared -> as they are written."""
-    if column not in names:
-        raise UnreadableFileError(f"has no column {column!r}; add it, or say which column holds the numbers")
     known = [field_name(name) for name in names]
-    wanted = sorted(set(known) - {column, NUMBER_FIELD} if fields is None else fields)
+    wanted = sorted(set(known) - {field_name(column), NUMBER_FIELD} if fields is None else fields)
+    times = Counter(known)
     for name in wanted:
-        if name not in known:
+        if name not in times:
             raise UnreadableFileError(
                 f"has no column {name!r}, which the text needs; add it, or take it out of the text"
             )
-        if known.count(name) > 1:
+        if times[name] > 1:
             raise UnreadableFileError(f"has the column {name!r} twice; rename one")
-    if names.count(column) > 1:
-        raise UnreadableFileError(f"has the column {column!r} twice; rename one")
     return {name: names[known.index(name)] for name in wanted}
 
 

@@ -126,6 +126,12 @@ def split_rows(to: object, *, argument: str = "to") -> Sequence[object]:
                 "is a list that became text, as templates do; pass the list or XComArg itself, "
                 "or set render_template_as_native_obj=True on the DAG",
             )
+        if to.strip() == "None":
+            raise InvalidArgumentError(
+                argument,
+                "is 'None', which a template makes of what does not exist; check the task, key or Variable that "
+                "it names",
+            )
         rows = [part.strip() for part in _BETWEEN_NUMBERS.split(to) if part.strip()]
     elif isinstance(to, (Recipient, Mapping, PhoneNumber)):
         rows = (to,)

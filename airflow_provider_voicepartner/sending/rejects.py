@@ -8,6 +8,10 @@ from dataclasses import dataclass, field
 from typing import IO
 
 from airflow_provider_voicepartner.gateways.wire import mask_number
+from airflow_provider_voicepartner.sending.spreadsheets import write_row
+
+REJECTS_COLUMNS = "row", "number", "reason"
+"""The first line of a file of invalid rows."""
 
 _SHOWN_LENGTH = 20
 _SHOWN_DIGITS = 7
@@ -45,11 +49,11 @@ class RejectsWriter:
 
     def __init__(self, file: IO[str]) -> None:
         self._writer = csv.writer(file, lineterminator="\n")
-        self._writer.writerow(("row", "number", "reason"))
+        self._writer.writerow(REJECTS_COLUMNS)
 
     def write(self, row: RejectedRow) -> None:
         """Write one row."""
-        self._writer.writerow((row.row, _as_cell(row.number), row.reason))
+        write_row(self._writer, (row.row, row.number, row.reason))
 
 
 def write_rejects(rejected: Iterable[RejectedRow], file: IO[str]) -> int:
@@ -66,10 +70,3 @@ def write_rejects(rejected: Iterable[RejectedRow], file: IO[str]) -> int:
         writer.write(row)
         written += 1
     return written
-
-
-def _as_cell(text: str) -> str:
-    """Make a text harmless: an apostrophe before what a spreadsheet would run as a formula (``+33…`` is none)."""
-    text = text.encode("utf-8", "replace").decode()
-    is_formula = text.startswith(("=", "@", "-", "\t", "\r")) or (text[:1] == "+" and not text[1:2].isdigit())
-    return f"'{text}" if is_formula else text

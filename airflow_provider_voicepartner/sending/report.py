@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final, Literal, get_args
@@ -239,6 +240,54 @@ def read_report(value: Any) -> CampaignReport:
     """
     Read a report as operators and sensors are given it: an object from XCom, or the text that a template made of it.
 
-    :raises ConfigurationError: for anything else.
+    Of a mapped task it is a list of reports, which become one: that of all instances together. None in it stands for an
+    instance that was skipped; a dry run among others counts for nothing.
+
+    :raises ConfigurationError: for anything else, and for reports of several gateways, connections or kinds.
     """
-    return CampaignReport.from_json(read_structure(value) if isinstance(value, str) else value)
+    value = read_structure(value) if isinstance(value, str) else value
+    if not isinstance(value, Sequence) or isinstance(value, (str, bytes)):
+        return CampaignReport.from_json(value)
+    reports = [CampaignReport.from_json(one) for one in value if one is not None]
+    if not reports:
+        raise ConfigurationError(
+            "campaign: is a list without a report of a send operator (were all mapped instances skipped?); pass its "
+            "output, for instance campaign=send_sms.output"
+        )
+    return together([report for report in reports if not report.dry_run] or reports)
+
+
+def together(reports: Sequence[CampaignReport]) -> CampaignReport:
+    """
+    Make one report of several.
+
+    :param reports: at least one.
+    :raises ConfigurationError: when they are of several gateways, connections or kinds.
+    """
+    first = reports[0]
+    for other in reports[1:]:
+        for name in ("gateway", "conn_id", "kind"):
+            if getattr(other, name) != getattr(first, name):
+                raise ConfigurationError(
+                    f"campaign: holds reports of {name} {getattr(first, name)!r} and of {getattr(other, name)!r}, "
+                    "which cannot be asked about together; use a task for each"
+                )
+    counts: Counter[str] = Counter()
+    for report in reports:
+        counts.update(report.counts)
+    segments = [report.segments for report in reports if report.segments is not None]
+    costs = [report.cost for report in reports if report.cost is not None]
+    return replace(
+        first,
+        counts=dict(counts),
+        batches=tuple(batch for report in reports for batch in report.batches),
+        segments=sum(segments) if segments else None,
+        cost=sum(costs, Decimal(0)) if costs else None,
+        currency=next((report.currency for report in reports if report.currency), None),
+        scheduled_for=_latest(report.scheduled_for for report in reports),
+        sent_at=_latest(report.sent_at for report in reports),
+    )
+
+
+def _latest(moments: Iterable[str | None]) -> str | None:
+    return max((moment for moment in moments if moment), key=datetime.fromisoformat, default=None)

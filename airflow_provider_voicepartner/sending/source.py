@@ -12,6 +12,7 @@ from typing import IO, Final, Literal, Protocol, TypeVar, cast
 
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.sending.csv_rows import csv_chunks, csv_layout
+from airflow_provider_voicepartner.sending.excel import excel_chunks, excel_layout, open_excel
 from airflow_provider_voicepartner.sending.formats import (
     json_chunks,
     json_field_names,
@@ -19,25 +20,41 @@ from airflow_provider_voicepartner.sending.formats import (
     parquet_chunks,
     parquet_field_names,
 )
+from airflow_provider_voicepartner.sending.items import ItemReader, check_rows_of_values, rows_of_frame
 from airflow_provider_voicepartner.sending.paths import shown_path, without_query
 from airflow_provider_voicepartner.sending.recipients import split_rows
 from airflow_provider_voicepartner.sending.rows import NUMBER_FIELD, Chunk, names_in
-from airflow_provider_voicepartner.sending.text_blocks import EmptyTextError, UnreadableFileError, text_blocks
+from airflow_provider_voicepartner.sending.text_blocks import (
+    UTF_8,
+    EmptyTextError,
+    UnreadableFileError,
+    read_encoding,
+    text_blocks,
+)
 
-FileFormat = Literal["csv", "jsonl", "parquet"]
+FileFormat = Literal["csv", "jsonl", "parquet", "xlsx"]
 
 _FORMATS: Final[Mapping[str, FileFormat]] = {
     ".csv": "csv", ".tsv": "csv", ".txt": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet",
+    ".xlsx": "xlsx", ".xlsm": "xlsx",
 }  # fmt: skip
 _COMPRESSED: Final = ".gz"
 
 SUFFIXES: Final = (
     *_FORMATS,
-    *(suffix + _COMPRESSED for suffix, kind in _FORMATS.items() if kind != "parquet"),
+    *(suffix + _COMPRESSED for suffix, kind in _FORMATS.items() if kind in ("csv", "jsonl")),
 )
 """How names of files of recipients end, in lower case."""
 
 _CHUNK: Final = 2_000
+
+_OTHERS: Final[Mapping[str, str]] = {
+    ".json": "is JSON; write one object on each line (JSON lines) and name it .jsonl",
+    ".zip": "is a ZIP archive; take the file out of it, or compress it with gzip (.csv.gz)",
+    ".xls": "is an Excel file of an old kind; save it as .xlsx, or as CSV in UTF-8",
+    ".ods": "is an OpenDocument spreadsheet; save it as .xlsx, or as CSV in UTF-8",
+}
+"""Files that are often tried, by ending, and what to do with them."""
 
 _DAMAGED: Final = "is damaged; was it written completely?"
 _PROBLEMS: Final[Mapping[type[Exception], str]] = {
@@ -52,6 +69,13 @@ _PROBLEMS: Final[Mapping[type[Exception], str]] = {
 _EXPECTED: Final[tuple[type[Exception], ...]] = (UnreadableFileError, *_PROBLEMS)
 
 Read = TypeVar("Read")
+
+
+def describe_ending(name: str) -> str:
+    """Say why a file of such a name is none that can be read, and what to do with it."""
+    plain = name.strip().casefold().removesuffix(_COMPRESSED)
+    known = next((said for ending, said in _OTHERS.items() if plain.endswith(ending)), None)
+    return known or f"has none of the endings {', '.join(_FORMATS)}; rename it, or export it as one of these"
 
 
 class EmptyFileError(InvalidArgumentError):
@@ -103,17 +127,22 @@ class ListSource:
     :param to: a number, a text with numbers between commas, a list of numbers, of dicts with a ``phone_number`` and
         personal fields, or of ``Recipient`` objects.
     :param argument: the name that errors give.
-    :raises InvalidArgumentError: when there is nothing in it, or when it is of another type.
+    :param column: the number's field in dicts, by its name; in rows of a query also its position from 0.
+    :raises InvalidArgumentError: when there is nothing in it, when it is of another type, and for rows of several
+        values without names where ``column`` is no position.
     """
 
     to: object = field(repr=False)
     argument: str = "to"
+    column: str | int = NUMBER_FIELD
     label: str = field(default="the list", init=False)
     unit: str = field(default="row", init=False)
 
     def __post_init__(self) -> None:
         """Refuse what cannot be read while it is built."""
-        object.__setattr__(self, "to", split_rows(self.to, argument=self.argument))
+        rows = split_rows(rows_of_frame(self.to), argument=self.argument)
+        check_rows_of_values(rows, self.column, argument=self.argument)
+        object.__setattr__(self, "to", rows)
 
     def __iter__(self) -> Iterator[tuple[int, object]]:
         """Return each row with its position, from 1."""
@@ -122,14 +151,14 @@ class ListSource:
     def chunks(self, fields: frozenset[str] | None = None) -> Iterator[Chunk]:
         """Return the rows; ``fields`` are for their reader to pick."""
         rows = iter(cast("list[object]", self.to))
-        line = 1
+        line, read = 1, ItemReader(self.column).read
         while items := list(itertools.islice(rows, _CHUNK)):
-            yield Chunk(range(line, line + len(items)), items)
+            yield Chunk(range(line, line + len(items)), list(map(read, items)))
             line += len(items)
 
     def field_names(self, wanted: frozenset[str] = frozenset()) -> frozenset[str]:
         """Return the names of the personal fields that rows carry."""
-        return names_in(cast("list[object]", self.to), wanted)
+        return names_in((item for chunk in self.chunks() for item in chunk.items), wanted)
 
     def position(self, line: int) -> str:
         """Return such as ``to[3]``."""
@@ -143,15 +172,19 @@ class ListSource:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileSource:
     """
-    A file of recipients: CSV, JSON lines or Parquet; read a little at a time, however long it is.
+    A file of recipients: CSV, JSON lines, Parquet or Excel; read a little at a time, however long it is.
 
-    :param open: opens it anew for bytes, at its beginning. Parquet needs it seekable.
+    :param open: opens it anew for bytes, at its beginning. Parquet and Excel need it seekable.
     :param name: its path or URI; errors show it without what is secret in it. Its ending, before a query, tells the
-        format: ``.csv``, ``.tsv``, ``.txt``, ``.jsonl``, ``.ndjson`` (each also with ``.gz``) or ``.parquet``.
-    :param format: ``csv``, ``jsonl`` or ``parquet``, for other endings.
-    :param column: what holds the number: a column's name, or in CSV its position from 0.
-    :param header: whether a CSV file begins with a line of names; None means yes when ``column`` is a name.
+        format: ``.csv``, ``.tsv``, ``.txt``, ``.jsonl``, ``.ndjson`` (each also with ``.gz``), ``.parquet``, ``.xlsx``
+        or ``.xlsm``.
+    :param format: ``csv``, ``jsonl``, ``parquet`` or ``xlsx``, for other endings.
+    :param column: what holds the number: a column's name, or in CSV and Excel its position from 0. A name may differ
+        from the file's in blanks around it, case, Unicode form and byte order marks.
+    :param header: whether a CSV or Excel file begins with a row of names; None means yes when ``column`` is a name.
     :param delimiter: of CSV; None finds ``,``, ``;`` or tab in the first line.
+    :param encoding: of CSV and JSON lines, such as ``cp1252``.
+    :param region: where numbers without a country code are from, two letters.
     :param read_version: tells when the file was changed without reading it, for instance by its size and date.
     :param argument: the name that errors give.
     :raises InvalidArgumentError: for an unknown ending, and for a column that the format cannot have.
@@ -163,6 +196,8 @@ class FileSource:
     column: str | int = NUMBER_FIELD
     header: bool | None = None
     delimiter: str | None = None
+    encoding: str = UTF_8
+    region: str = "FR"
     read_version: Callable[[], object] | None = field(default=None, repr=False)
     argument: str = "to"
 
@@ -170,18 +205,28 @@ class FileSource:
         """Refuse arguments that do not fit together."""
         by_index = isinstance(self.column, int)
         if self._format is None:
-            endings = ", ".join(_FORMATS)
-            raise self._refusal(f"has none of the endings {endings}; rename it, or say its format")
+            raise self._refusal(describe_ending(self._plain_name))
         if self._format not in _FORMATS.values():
-            raise self._refusal(f"cannot be read as {self.format!r}; give 'csv', 'jsonl' or 'parquet'")
+            raise self._refusal(
+                f"cannot be read as {self.format!r}; give 'csv', 'jsonl', 'parquet' or 'xlsx'"
+            )
         if isinstance(self.column, bool) or (isinstance(self.column, int) and self.column < 0):
             raise self._refusal(
                 f"cannot have a column {self.column!r}; give its name, or its position from 0"
             )
-        if by_index and self._format != "csv":
+        if by_index and self._format not in ("csv", "xlsx"):
             raise self._refusal("has names for its columns; give the column by its name, not by its position")
         if self.header is False and not by_index:
             raise self._refusal("has no header; give the column by its position, 0 is the first")
+        problem = None
+        try:
+            object.__setattr__(self, "encoding", read_encoding(self.encoding))
+        except UnreadableFileError as error:
+            problem = error.problem
+        if problem is None and self.encoding != UTF_8 and self._format in ("parquet", "xlsx"):
+            problem = "is no text file, so it has no encoding; leave encoding out"
+        if problem:
+            raise self._refusal(problem)
 
     @property
     def _format(self) -> FileFormat | None:
@@ -202,7 +247,7 @@ class FileSource:
     @property
     def unit(self) -> str:
         """Return ``line``, or ``row`` where there are none."""
-        return "row" if self._format == "parquet" else "line"
+        return "row" if self._format in ("parquet", "xlsx") else "line"
 
     def __iter__(self) -> Iterator[tuple[int, object]]:
         """Return each row with the line where it starts, from 1."""
@@ -299,18 +344,29 @@ class FileSource:
     def _chunks(self, handle: IO[bytes], fields: frozenset[str] | None) -> Iterator[Chunk]:
         if self._format == "parquet":
             return parquet_chunks(open_parquet(handle), column=str(self.column), fields=fields)
-        blocks = text_blocks(handle)
+        if self._format == "xlsx":
+            return self._excel_chunks(handle, fields)
+        blocks = text_blocks(handle, self.encoding)
         if self._format == "jsonl":
             return json_chunks(blocks, column=str(self.column), fields=fields)
         layout, rest = csv_layout(
             blocks, column=self.column, header=self._has_header, delimiter=self.delimiter
         )
-        return csv_chunks(layout, rest, blocks, fields)
+        return csv_chunks(layout, rest, blocks, fields, self.region)
+
+    def _excel_chunks(self, handle: IO[bytes], fields: frozenset[str] | None) -> Iterator[Chunk]:
+        rows = open_excel(handle)
+        first = rows()
+        layout = excel_layout(first, column=self.column, header=self._has_header)
+        yield from excel_chunks(layout, first if self._has_header else rows(), fields)
 
     def _field_names(self, handle: IO[bytes], wanted: frozenset[str]) -> frozenset[str]:
         if self._format == "parquet":
             return parquet_field_names(open_parquet(handle), column=str(self.column))
-        blocks = text_blocks(handle)
+        if self._format == "xlsx":
+            rows = open_excel(handle)()
+            return excel_layout(rows, column=self.column, header=self._has_header).others
+        blocks = text_blocks(handle, self.encoding)
         if self._format == "jsonl":
             return json_field_names(blocks, column=str(self.column), wanted=wanted)
         layout, _ = csv_layout(blocks, column=self.column, header=self._has_header, delimiter=self.delimiter)

@@ -1,4 +1,4 @@
-"""The bytes of a text file as blocks of whole lines, a little at a time; what is no clean UTF-8 is refused by line."""
+"""The bytes of a text file as blocks of whole lines, a little at a time; what is not of its encoding is refused."""
 
 from __future__ import annotations
 
@@ -11,9 +11,21 @@ LONGEST_LINE: Final = 1_048_576
 
 BLOCK: Final = 131_072
 
+UTF_8: Final = "utf-8"
+_ASCII: Final = bytes(range(128))
+_ADVICE: Final = (
+    "save the whole file as UTF-8, or give its encoding: encoding='cp1252' for a CSV of a French Excel"
+)
+
 _MAGIC: Final = (
-    (b"PK\x03\x04", "is a spreadsheet or a ZIP file, not text; export it as CSV in UTF-8"),
-    (b"\xd0\xcf\x11\xe0", "is a spreadsheet, not text; export it as CSV in UTF-8"),
+    (
+        b"PK\x03\x04",
+        "is a spreadsheet or a ZIP file, not text; name it .xlsx, or export it as CSV in UTF-8",
+    ),
+    (
+        b"\xd0\xcf\x11\xe0",
+        "is a spreadsheet, not text; save it as .xlsx, or export it as CSV in UTF-8",
+    ),
     (b"PAR1", "is a Parquet file; give its name the ending .parquet"),
     (b"\x1f\x8b", "is compressed; give its name the ending .gz"),
     (codecs.BOM_UTF16_LE, "is UTF-16; save it as UTF-8"),
@@ -54,31 +66,51 @@ class TextBlock(NamedTuple):
     text: str
 
 
-def text_blocks(handle: IO[bytes]) -> Iterator[TextBlock]:
+def read_encoding(name: object) -> str:
+    """
+    Return the name of an encoding as Python writes it.
+
+    :raises UnreadableFileError: for one that is unknown, or in which line ends are not what they are in ASCII.
+    """
+    try:
+        found = codecs.lookup(name).name if isinstance(name, str) else ""
+        if found and _ASCII.decode(found) == _ASCII.decode("ascii"):
+            return found
+    except (LookupError, UnicodeError):
+        pass
+    raise UnreadableFileError(
+        f"cannot be read with encoding={name!r}; give 'utf-8', 'cp1252' (CSV of a French Excel) or another one of "
+        "Python's in which ASCII is ASCII"
+    )
+
+
+def text_blocks(handle: IO[bytes], encoding: str = UTF_8) -> Iterator[TextBlock]:
     """
     Read a text file in blocks of about 128 KiB, cut at line ends: LF, CR LF or CR.
 
     :param handle: opened for bytes; only ``read`` is used.
-    :raises UnreadableFileError: for an empty file, another encoding than UTF-8 (a byte order mark is passed over), a
-        NUL byte, and a line longer than 1 MiB; with its line, and its byte from 1.
+    :param encoding: see :func:`read_encoding`.
+    :raises UnreadableFileError: for an empty file, for what is not of the encoding (a byte order mark of UTF-8 is
+        passed over), for UTF-8 that is to be read as another encoding, a NUL byte, and a line longer than 1 MiB; with
+        its line, and its byte from 1.
     """
     line = 1
-    kept = _beginning(handle)
+    kept = _beginning(handle, encoding)
     while data := handle.read(BLOCK):
         kept += data
         _check_first_line(kept, line)
         cut = kept.rfind(b"\n") + 1 or kept.rfind(b"\r", 0, len(kept) - 1) + 1
         if cut:
-            yield TextBlock(line, _decode(kept[:cut], line))
+            yield TextBlock(line, _decode(kept[:cut], line, encoding))
             line += _count_lines(kept[:cut])
             kept = kept[cut:]
     if kept:
         _check_first_line(kept, line)
-        yield TextBlock(line, _decode(kept, line))
+        yield TextBlock(line, _decode(kept, line, encoding))
 
 
-def _beginning(handle: IO[bytes]) -> bytes:
-    """Read the first bytes, which tell files that are no text at all; the byte order mark is taken off."""
+def _beginning(handle: IO[bytes], encoding: str) -> bytes:
+    """Read the first bytes, which tell files that are no text at all; byte order marks are taken off."""
     begin = b""
     while len(begin) < 4 and (data := handle.read(BLOCK)):
         begin += data
@@ -87,9 +119,14 @@ def _beginning(handle: IO[bytes]) -> bytes:
     for magic, problem in _MAGIC:
         if begin.startswith(magic):
             raise UnreadableFileError(problem)
-    if begin == codecs.BOM_UTF8:
+    is_marked = begin.startswith(codecs.BOM_UTF8)
+    if is_marked and encoding != UTF_8:
+        raise UnreadableFileError(f"is UTF-8, as its first bytes say, and not {encoding}; leave encoding out")
+    while begin.startswith(codecs.BOM_UTF8):  # Some programs put one before the one that is there.
+        begin = begin.removeprefix(codecs.BOM_UTF8)
+    if is_marked and not begin and not (begin := handle.read(BLOCK)):
         raise EmptyTextError
-    return begin.removeprefix(codecs.BOM_UTF8)
+    return begin
 
 
 def _check_first_line(data: bytes, line: int) -> None:
@@ -101,19 +138,32 @@ def _check_first_line(data: bytes, line: int) -> None:
         )
 
 
-def _decode(data: bytes, line: int) -> str:
+def _decode(data: bytes, line: int, encoding: str) -> str:
     at = data.find(b"\0")
     problem = "has a NUL byte, so it is no text or is UTF-16; save it as UTF-8"
     if at < 0:
         try:
-            return data.decode()
+            text = data.decode(encoding)
         except UnicodeDecodeError as error:
-            at, problem = error.start, "is not UTF-8; save the whole file as UTF-8"
+            at, problem = error.start, f"is not {encoding.upper()}; {_ADVICE}"
+        else:
+            if encoding == UTF_8 or data.isascii() or not _is_utf_8(data):
+                return text
+            at = next(place for place, byte in enumerate(data) if byte > 127)
+            problem = f"is UTF-8 and not {encoding}, so letters would come out wrong; leave encoding out"
     before = data[:at]
     start = max(before.rfind(b"\n"), before.rfind(b"\r")) + 1
     raise UnreadableFileError(
         f"{problem} (byte {at - start + 1} of the line)", line=line + _count_lines(before)
     )
+
+
+def _is_utf_8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _count_lines(data: bytes) -> int:

@@ -204,6 +204,11 @@ def test_errors_beside_the_list_of_a_bulk_send(
     assert counts(read({**SENT, "errors": errors, "SMSResponse_List": entries}, PERSONAL)) == expected
 
 
+def test_a_nameless_no_beside_a_list_that_says_nothing_leaves_nobody_below_zero() -> None:
+    receipt = read({**SENT, "errors": [no(None, 200)], "SMSResponse_List": [{}, {}, {}]}, PERSONAL)
+    assert counts(receipt) == (0, 1, 2)
+
+
 def test_one_from_a_virtual_number_is_counted_likewise() -> None:
     message = SmsMessage(text="Hello", options={"virtual_number": "33644000000"})
     assert counts(read({**SENT, "nb_sms": 1}, message, people=1)) == (1, 0, 0)

@@ -296,3 +296,26 @@ def test_a_doubt_of_which_the_time_has_passed_is_settled_by_a_repeat_only_if_it_
         with pytest.raises(SendOutcomeUnknownError):
             paced(FakeTurnstile(time), messenger, store, planned, try_number=2)
     assert messenger.messaged.total() == (SIZE if settled else 0)
+
+
+@pytest.mark.parametrize("taken", [False, True])
+def test_a_time_that_passes_in_the_very_attempt_that_settles_the_doubt(taken: bool) -> None:
+    """Two batches: the first takes 61 s, in which the planned time passes, and the second's answer is lost."""
+    time, store = FakeTime(), FakeStore()
+    messenger = StrictMessenger(time, recognises=True)
+    lost = SendOutcomeUnknownError("lost")
+    if taken:
+        messenger.lost = {first_of(1): lost}
+    else:
+        messenger.trouble = {first_of(1): [lost]}
+    # Both leave in time, and the answer of the first comes when the time has passed.
+    turns = iter([0.0, 61.0])
+    messenger.check = lambda first: time.sleep(next(turns, 0.0))
+    planned = campaign(2, send_at=time.now() + timedelta(seconds=60), on_late="send_now")
+    records = paced(FakeTurnstile(time, gap=0), messenger, store, planned)
+    assert [record.phase for record in records] == [Phase.SENT] * 2
+    assert records[1].evidence is not None
+    assert str(records[1].evidence.value).startswith("repeat_")
+    assert set(messenger.messaged.values()) == {1}
+    assert messenger.messaged.total() == 2 * SIZE
+    assert messenger.planned[-1] is None

@@ -196,3 +196,46 @@ def test_it_tells_for_each_batch_what_settled_it_and_reads_reports_that_do_not()
     assert "evidence" not in data["batches"][0]
     assert CampaignReport.from_json(data).batches[1].evidence == "look_up"
     assert CampaignReport.from_json(data).batches[0].evidence is None
+
+
+# Of a mapped task
+
+
+OTHER = replace(SENT, gateway_id="99", reference="xyz", at=LATE, cost=Decimal("0.045"), segments=1)
+
+
+def test_the_reports_of_a_mapped_task_become_one() -> None:
+    one = report_of([SENT], invalid=1, scheduled_for="2031-05-07T12:00:00+02:00").to_json()
+    two = report_of([OTHER], duplicate=2, scheduled_for="2031-05-07T11:00:00+00:00").to_json()
+    for given_as in ([one, two], (one, None, two), json.dumps([one, two]), str([one, two])):
+        report = read_report(given_as)
+        assert [batch.reference for batch in report.batches] == [SENT.reference, "xyz"]
+        assert report.counts["recipients"] == SENT.size * 2 + 3
+        assert (report.counts["invalid"], report.counts["duplicate"]) == (1, 2)
+        assert report.sent_at == LATE
+        assert report.scheduled_for == "2031-05-07T11:00:00+00:00"  # the later of the two instants
+        assert report.cost == (SENT.cost or 0) + Decimal("0.045")
+    assert read_report([one]) == read_report(one)
+
+
+def test_a_dry_run_among_reports_counts_for_nothing() -> None:
+    real, dry = report_of([SENT]).to_json(), report_of([OTHER], dry_run="simulated").to_json()
+    assert read_report([dry, real]) == read_report(real)
+    assert read_report([dry, dry]).dry_run == "simulated"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("gateway", "octopush"), ("conn_id", "other"), ("kind", "tts")]
+)  # fmt: skip
+def test_reports_that_cannot_be_asked_about_together_are_refused(name: str, value: str) -> None:
+    one, two = report_of([SENT]).to_json(), {**report_of([OTHER]).to_json(), name: value}
+    with pytest.raises(
+        ConfigurationError, match=rf"^campaign: holds reports of {name} .*{value}.*a task for each"
+    ):
+        read_report([one, two])
+
+
+@pytest.mark.parametrize("nothing", [[], [None, None], ()])
+def test_a_mapped_task_whose_instances_were_all_skipped_has_no_report(nothing: Any) -> None:
+    with pytest.raises(ConfigurationError, match="were all mapped instances skipped"):
+        read_report(nothing)

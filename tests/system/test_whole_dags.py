@@ -70,6 +70,23 @@ def test_cancelling_a_voicemail_gives_the_credit_back(run_dag: RunDag) -> None:
     assert run.xcoms["cancel"]["refunded"] == "0.15"
 
 
+def test_one_cancel_takes_back_all_instances_of_a_mapped_task(run_dag: RunDag) -> None:
+    run = run_dag("cancels_mapped")
+    assert run.state == "success"
+    assert run.xcoms["cancel"] == {
+        "cancelled": 2, "already_cancelled": 0, "too_late": 0, "refunded": "0.30"
+    }  # fmt: skip
+
+
+def test_one_sensor_waits_for_all_instances_of_a_mapped_task(
+    run_dag: RunDag, reached: Reached, ticking: Any
+) -> None:
+    run = run_dag("mapped_to_the_end")
+    assert run.state == "success"
+    assert reached("smspartner") == {A: 1, B: 1, C: 1}
+    assert (run.xcoms["wait"]["expected"], run.xcoms["wait"]["delivered"]) == (3, 3)
+
+
 def test_the_sensor_waits_until_everybody_has_a_final_status(run_dag: RunDag, ticking: Any) -> None:
     run = run_dag("reschedules")
     assert run.state == "success"

@@ -122,7 +122,8 @@ def tally_bulk(data: Mapping[str, Any], response: ApiResponse, codes: Codes, num
     }
     nameless = [problem for problem in refused if problem.phone_number is None]
     dropped = (*no.values(), *nameless[: len(numbers) - len(yes) - len(no)])
-    accepted = min(len(yes) + taken.count(None), len(numbers) - len(dropped) - len(unclear & wanted))
+    left = max(len(numbers) - len(dropped) - len(unclear & wanted), 0)
+    accepted = min(len(yes) + taken.count(None), left)
     sms = read_sms_count(data)
     accepted = accepted if sms is None else min(accepted, sms)
     return Tally(accepted, dropped, len(numbers) - len(dropped) - accepted)

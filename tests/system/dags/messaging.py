@@ -168,3 +168,21 @@ with DAG("cancels", **COMMON):
         send_at="{{ (dag_run.run_after + macros.timedelta(days=1)).isoformat() }}",
     )
     CancelCampaignOperator(task_id="cancel", campaign=later.output)
+
+with DAG("mapped_to_the_end", **COMMON):
+
+    @task
+    def rows() -> list[list[tuple[str, str]]]:
+        """Return lists as queries return them."""
+        return [[("Anna", "0612345601"), ("Ben", "0612345602")], [("Cleo", "0612345603")]]
+
+    every = SendSmsOperator.partial(task_id="send", message="Hello", column=1).expand(to=rows())
+    CampaignCompletionSensor(task_id="wait", campaign=every.output, poke_interval=0.1)
+
+with DAG("cancels_mapped", **COMMON):
+    planned = VoicemailDropOperator.partial(
+        task_id="later",
+        audio_token="a1b2c3d4",
+        send_at="{{ (dag_run.run_after + macros.timedelta(days=1)).isoformat() }}",
+    ).expand(to=["0612345601", "0612345602"])
+    CancelCampaignOperator(task_id="cancel", campaign=planned.output)
