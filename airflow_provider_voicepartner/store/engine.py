@@ -44,6 +44,10 @@ class StoreUnavailableError(Exception):
     """
 
 
+class StoreDataError(StoreUnavailableError):
+    """The store takes other values, and refused one of these: another try with the same values ends likewise."""
+
+
 class StoreUrlError(StoreUnavailableError):
     """The store's URL, or what is installed, has to change before another try can succeed."""
 
@@ -87,6 +91,7 @@ class Store:
         Run a block in one write transaction: all of it happens, or nothing. Keep it short.
 
         :raises StoreUnavailableError: when the database fails, or stays locked for half a minute.
+        :raises StoreDataError: a value does not fit.
         """
         with self._transaction(self._writer) as connection:
             yield connection
@@ -186,7 +191,7 @@ class Store:
 
     @contextlib.contextmanager
     def _transaction(self, engine: Engine) -> Iterator[Connection]:
-        from sqlalchemy.exc import DBAPIError, DisconnectionError, IntegrityError, ProgrammingError
+        from sqlalchemy.exc import DataError, DBAPIError, DisconnectionError, IntegrityError, ProgrammingError
         from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
         if self._process != os.getpid():
@@ -199,10 +204,12 @@ class Store:
             return
         except (IntegrityError, ProgrammingError):
             raise  # a mistake of ours, or of whoever changed the tables
+        except DataError as error:
+            kind, reason = StoreDataError, _reason(error, self._secrets)
         except (DBAPIError, DisconnectionError, PoolTimeoutError) as error:
-            reason = _reason(error, self._secrets)
+            kind, reason = StoreUnavailableError, _reason(error, self._secrets)
         # Outside the except block: a chained driver's error would carry what it was given.
-        raise _unavailable(self.name, self._purpose, reason)
+        raise _unavailable(self.name, self._purpose, reason, kind)
 
 
 def open_store(
@@ -303,8 +310,10 @@ def _reason(error: BaseException, secrets: tuple[str, ...] = ()) -> str:
     return text[:300]
 
 
-def _unavailable(name: str, purpose: str, reason: str) -> StoreUnavailableError:
-    return StoreUnavailableError(
+def _unavailable(
+    name: str, purpose: str, reason: str, kind: type[StoreUnavailableError] = StoreUnavailableError
+) -> StoreUnavailableError:
+    return kind(
         f"the store {name} cannot be used, and it is needed for {purpose}: {reason}. "
         "Check that it runs and can be reached and written from here"
     )
