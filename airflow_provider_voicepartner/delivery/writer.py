@@ -76,6 +76,7 @@ class WriterCounts:
     commits: int = 0
     failed_commits: int = 0
     written: int = 0
+    kept_apart: int = 0
     seconds: float = 0.0
     last_error: str = field(default="", repr=False)
 
@@ -124,9 +125,13 @@ class GroupWriter:
         with self._changed:
             if self._stopping:
                 raise NotKeptError("the receiver is being stopped")
-            if len(self._waiting) >= MOST_WAITING:
+            if not items:
+                # It goes first, and is never refused for those that wait: that they are many is no failure.
+                self._waiting.insert(0, _Waiter(items, done, loop))
+            elif len(self._waiting) >= MOST_WAITING:
                 raise NotKeptError(f"{MOST_WAITING} requests wait for the store already")
-            self._waiting.append(_Waiter(items, done, loop))
+            else:
+                self._waiting.append(_Waiter(items, done, loop))
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name="voicepartner-writer", daemon=True)
                 self._thread.start()
@@ -164,7 +169,7 @@ class GroupWriter:
         if not failure.is_of_the_rows:
             return self._all_unavailable(failure, range(len(group)))
         # Something in the group cannot be stored, and must not take the others with it.
-        outcomes = {}
+        outcomes: dict[int, _Outcome] = {}
         for place, waiter in enumerate(group):
             outcome = self._write_alone(waiter.items)
             if isinstance(outcome, _Failure):
@@ -224,7 +229,9 @@ class GroupWriter:
         """Write in one transaction; return why that failed."""
         started = time.perf_counter()
         try:
-            self._delivery_store().write(items)
+            store = self._delivery_store()
+            apart = store.kept_apart
+            store.write(items)
         except StoreUnavailableError as error:
             failure = _Failure(str(error), isinstance(error, StoreDataError))
         except Exception as error:  # a driver's own error shows what it was given
@@ -232,6 +239,7 @@ class GroupWriter:
         else:
             self.counts.commits += 1
             self.counts.written += len(items)
+            self.counts.kept_apart += store.kept_apart - apart
             self.counts.seconds += time.perf_counter() - started
             return None
         self.counts.failed_commits += 1

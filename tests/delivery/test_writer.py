@@ -29,7 +29,7 @@ def letter(why: str = "x") -> DeadLetter:
         method="POST",
         content_type="",
         query="",
-        body="",
+        body=b"",
         why=why,
         received_at=time.time(),
     )
@@ -113,6 +113,28 @@ def test_too_many_that_wait_are_refused_at_once(commits: Commits, monkeypatch: p
         await until(lambda: commits.writer.waiting == 3)
         with pytest.raises(NotKeptError, match="wait for the store"):
             await commits.writer.keep([letter()])
+        commits.go.release(10)
+        await asyncio.gather(first, *rest)
+
+    asyncio.run(scenario())
+
+
+def test_a_question_about_the_store_keeps_its_place_when_too_many_wait(
+    commits: Commits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MOST_WAITING", 3)
+    commits.writer.largest_group = 2
+
+    async def scenario() -> None:
+        first = asyncio.create_task(commits.writer.keep([letter("first")]))
+        await until(lambda: commits.writer._thread and not commits.writer.waiting)
+        rest = [asyncio.create_task(commits.writer.keep([letter("later")])) for _ in range(3)]
+        await until(lambda: commits.writer.waiting == 3)
+        question = asyncio.create_task(commits.writer.keep(()))
+        await until(lambda: commits.writer.waiting == 4)
+        commits.go.release(2)
+        await question  # with the next group, and not behind all that wait
+        assert not all(task.done() for task in rest)
         commits.go.release(10)
         await asyncio.gather(first, *rest)
 

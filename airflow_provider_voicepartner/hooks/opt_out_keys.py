@@ -1,0 +1,19 @@
+"""The one place that reads ``[voicepartner] opt_out_key``, with which the list of opt-outs is hashed."""
+
+from __future__ import annotations
+
+import re
+
+from airflow.providers.common.compat.sdk import conf
+
+
+def opt_out_keys() -> tuple[str, ...]:
+    """Return the keys, newest first, registered with Airflow's masker; none leaves it to the store's own key."""
+    text = conf.get("voicepartner", "opt_out_key", fallback="") or ""
+    keys = tuple(key for key in re.split(r"[\s,]+", text) if key)
+    if keys:
+        from airflow.providers.common.compat.sdk import mask_secret
+
+        for key in keys:
+            mask_secret(key)
+    return keys
