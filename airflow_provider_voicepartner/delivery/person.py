@@ -93,7 +93,8 @@ class People:
         :returns: rows deleted or changed, by table.
         """
         with self._store.write() as connection:
-            connection.execute(self._sql.lock) if self._store.is_postgres else None
+            if self._store.is_postgres:
+                connection.execute(self._sql.lock)  # as every writer does first
             self._list.take_over(connection, before=_FOREVER, phone_number=phone_number)
             letters = [row["id"] for row in self._letters(connection, phone_number)]
             for letter in letters:
