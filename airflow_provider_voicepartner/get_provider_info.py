@@ -83,6 +83,16 @@ def get_provider_info() -> dict[str, Any]:
                         "example": "a-long-random-text",
                         "default": "",
                     },
+                    "opt_out_key": {
+                        "description": "Key of the hashes that a purge leaves of people who said STOP; at least 16 "
+                        "characters, kept for as long as the list. Several are separated by blanks or commas, the "
+                        "newest first. Empty: a random one that the store keeps beside the hashes.\n",
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "sensitive": True,
+                        "example": "a-long-random-text",
+                        "default": "",
+                    },
                     "receiver_enabled": {
                         "description": "Take reports in Airflow's API server, at /voicepartner (Airflow 3). It "
                         "can also run alone, as airflow voicepartner receiver.\n",

@@ -21,9 +21,11 @@ from pathlib import Path
 from scripts.mutant_runs import Project, Run
 from scripts.mutations import Mutant, mutants_of
 
-MODULES = ("sending/*.py", "hooks/http.py", "hooks/turnstile.py", "gateways/*/refusals.py", "operators/base.py",
+MODULES = ("sending/*.py", "hooks/http.py", "hooks/turnstile.py", "hooks/completion.py", "gateways/*/refusals.py",
+           "delivery/receiver.py", "delivery/arrivals.py", "delivery/writer.py", "operators/base.py",
            "operators/time_limit.py")  # fmt: skip
-TESTS = ("tests/sending", "tests/operators", "tests/hooks", "tests/gateways")
+TESTS = ("tests/sending", "tests/operators", "tests/hooks", "tests/gateways", "tests/delivery", "tests/sensors",
+         "tests/triggers")  # fmt: skip
 GOAL, GOAL_EACH = 0.95, 0.90
 LEAST_EACH = 8
 """Mutants of each module, however small it is."""

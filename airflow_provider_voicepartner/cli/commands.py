@@ -87,6 +87,54 @@ DB: Final = Group(
     ),
 )
 
+_DRY_RUN: Final = Argument(("--dry-run",), {"action": "store_true", "help": "only say what would happen"})
+_LETTER: Final = {"metavar": "ID", "type": int, "help": "of a dead letter, as list shows it"}
+
+DEAD_LETTERS: Final = Group(
+    "dead-letters",
+    "Calls of gateways that could not be read, or are not acted on",
+    (
+        Command("list", "Show which there are, without what is in them", f"{_CLI}.dead_letters.show_all"),
+        Command(
+            "show",
+            "Show one as it came: this may be numbers and texts",
+            f"{_CLI}.dead_letters.show",
+            (
+                Argument(("id",), _LETTER),
+                Argument(("--raw",), {"action": "store_true", "help": "only the body, byte for byte"}),
+            ),
+        ),
+        Command(
+            "replay",
+            "Read them again, and store what can be read",
+            f"{_CLI}.dead_letters.replay",
+            (
+                Argument(("id",), {**_LETTER, "nargs": "*"}),
+                Argument(("--all",), {"action": "store_true", "help": "all but those that are kept apart"}),
+                _DRY_RUN,
+            ),
+        ),
+    ),
+)
+
+_NUMBER: Final = Argument(("number",), {"help": "of the person, such as +33612345678"})
+
+PERSON: Final = Group(
+    "person",
+    "What the store knows of one person",
+    (
+        Command(
+            "show", "Show everything, as JSON, with numbers and texts", f"{_CLI}.person.show", (_NUMBER,)
+        ),
+        Command(
+            "forget",
+            "Delete everything but that the person said STOP, which stays as a keyed hash",
+            f"{_CLI}.person.forget",
+            (_NUMBER, _DRY_RUN),
+        ),
+    ),
+)
+
 RECEIVER: Final = Command(
     "receiver",
     "Take what gateways report, in a process of its own",
@@ -123,6 +171,6 @@ CALLBACKS: Final = Group(
 COMMANDS: Final = Group(
     "voicepartner",
     "SMS and voice through SMS Partner, Voice Partner and Octopush",
-    (DB, RECEIVER, CALLBACKS),
+    (DB, RECEIVER, CALLBACKS, DEAD_LETTERS, PERSON),
 )
 """All commands, in groups."""

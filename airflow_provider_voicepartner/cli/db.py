@@ -8,9 +8,11 @@ from datetime import timedelta
 from typing import Final
 
 from airflow_provider_voicepartner.cli.running import CommandError, say
+from airflow_provider_voicepartner.cli.stores import configured_store
 from airflow_provider_voicepartner.delivery.store import DeliveryStore
+from airflow_provider_voicepartner.hooks.opt_out_keys import opt_out_keys
 from airflow_provider_voicepartner.hooks.turnstile import default_store_url, store_url
-from airflow_provider_voicepartner.store.engine import connect_store, open_store
+from airflow_provider_voicepartner.store.engine import connect_store
 from airflow_provider_voicepartner.store.versions import UNVERSIONED, bring_up_to_date
 
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
@@ -40,15 +42,9 @@ def purge(arguments: Namespace) -> None:
         "older_than": read_age(arguments.older_than),
         "ledger_older_than": read_age(arguments.ledger_older_than, "--ledger-older-than"),
     }
-    configured = store_url()
-    store = open_store(
-        configured or default_store_url(), purpose="deleting old reports", upgrade=configured is None
-    )
-    try:
-        reports = DeliveryStore(store)
+    with configured_store("deleting old reports") as store:
+        reports = DeliveryStore(store, opt_out_keys=opt_out_keys())
         done = reports.count_old(**ages) if arguments.dry_run else reports.purge(**ages)
-    finally:
-        store.close()
     told = ", ".join(f"{count} {name}" for name, count in done.items())
     say(f"{'Would delete' if arguments.dry_run else 'Deleted'} from the store {store.name}: {told}.")
 

@@ -9,12 +9,18 @@ from __future__ import annotations
 import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 import pendulum
 
 from airflow_provider_voicepartner.cli.running import CommandError, say
 from airflow_provider_voicepartner.delivery.store import CampaignKey, DeliveryStore, of_reference
-from airflow_provider_voicepartner.hooks.callbacks import CallbackConfig, open_receiver_store
+from airflow_provider_voicepartner.hooks.callbacks import (
+    PREFIX,
+    CallbackConfig,
+    airflow_base_path,
+    open_receiver_store,
+)
 from airflow_provider_voicepartner.hooks.http import new_session
 from airflow_provider_voicepartner.hooks.http_log import hide_from_http_logs
 from airflow_provider_voicepartner.sending.fingerprint import new_reference
@@ -60,6 +66,7 @@ def _check_health(session: requests.Session, config: CallbackConfig) -> None:
         raise CommandError(
             f"{where} answers 404: something is there, but not the receiver. Is it running, or receiver_enabled set "
             "in the API server? Does the proxy in front of it pass /voicepartner on, with the path unchanged?"
+            f"{_about_base_url(config)}"
         )
     if 300 <= answer.status_code < 400:
         raise CommandError(
@@ -70,6 +77,17 @@ def _check_health(session: requests.Session, config: CallbackConfig) -> None:
             f"{where} answers {answer.status_code}, and not as the receiver does; another program is there"
         )
     say(f"ok: {where} answers, and its store can be written")
+
+
+def _about_base_url(config: CallbackConfig) -> str:
+    """Name the likeliest reason where Airflow itself is not at the root of its host; empty elsewhere."""
+    path = airflow_base_path()
+    if not path or urlsplit(config.public_url).path.rstrip("/").endswith(path):
+        return ""
+    return (
+        f" Airflow's [api] base_url has the path {path}, so a receiver in the API server is below {path}{PREFIX}: "
+        f"end public_url with {path}, or let the proxy pass {PREFIX} on to it"
+    )
 
 
 def _check_forged(session: requests.Session, url: str) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
+from airflow_provider_voicepartner.delivery.people import BatchPeople
 from airflow_provider_voicepartner.gateways.model import (
     CallbackEvent,
     CampaignDeliveryReport,
@@ -21,6 +22,7 @@ from airflow_provider_voicepartner.gateways.model import (
     Reply,
 )
 from airflow_provider_voicepartner.gateways.status import DeliveryStatus
+from airflow_provider_voicepartner.gateways.wire import CallbackRequest
 
 REPLY: Final = "reply"
 OPT_OUT: Final = "opt_out"
@@ -29,7 +31,9 @@ COMPLETION: Final = "completion"
 KINDS: Final = (REPLY, OPT_OUT, PRESSED_KEYS, COMPLETION)
 
 LONGEST_BODY: Final = 65_536
-"""Characters kept of a dead letter's body, and of a reply."""
+"""Bytes kept of a dead letter's body, and characters of a reply."""
+
+HOMELESS: Final = "the report names no campaign"
 
 REPEAT_SECONDS: Final = 600
 """
@@ -41,7 +45,6 @@ _GATEWAY_LENGTH: Final = 40
 _CAMPAIGN_LENGTH: Final = 255
 _NUMBER_LENGTH: Final = 64
 _WORD_LENGTH: Final = 255
-_LONGEST_QUERY: Final = 8_192
 _BIGGEST: Final = 2**53
 
 
@@ -75,11 +78,15 @@ class Arrival:
     :param key: the campaign that its URL or its body names; None where neither does.
     :param event: what it says.
     :param received_at: Unix seconds.
+    :param call: as it came, for a dead letter; None for what was asked of a gateway.
+    :param people: whom the URL may speak of; None for anybody.
     """
 
     key: CampaignKey | None
     event: CallbackEvent
     received_at: float
+    call: CallbackRequest | None = field(default=None, repr=False)
+    people: BatchPeople | None = field(default=None, repr=False)
 
     @property
     def is_homeless(self) -> bool:
@@ -104,9 +111,12 @@ def cancelled(key: CampaignKey, *, received_at: float) -> Arrival:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetter:
     """
-    A callback that nobody understood, at a URL that was ours.
+    A callback that nobody understood, or that is not acted on, at a URL that was ours.
 
     :param campaign: of the URL's key, where it has one.
+    :param method: empty, like query and content type, where only what was read of the call is known.
+    :param query: as it came, each byte a character.
+    :param body: the bytes as they came.
     :param why: what was wrong with it; holds no number and no text.
     :param received_at: Unix seconds.
     """
@@ -116,7 +126,7 @@ class DeadLetter:
     method: str
     content_type: str
     query: str = field(repr=False)
-    body: str = field(repr=False)
+    body: bytes = field(repr=False)
     why: str
     received_at: float
 
@@ -185,7 +195,7 @@ def _add_delivery_report(rows: Rows, arrival: Arrival, report: DeliveryReport) -
         told = _event(OPT_OUT, arrival, number, text="", at=report.at, told_by="report")
         rows.events.append(_of_message(told) if arrival.key else told)
     if arrival.key is None:
-        rows.dead_letters.append(_homeless(arrival))
+        rows.dead_letters.append(_dead_letter(letter_of(arrival, HOMELESS)))
         return
     gateway, campaign = _fit_key(arrival.key)
     row: Row = {
@@ -215,7 +225,7 @@ def _add_campaign_report(rows: Rows, arrival: Arrival, report: CampaignDeliveryR
         else [of_gateway_id(report.gateway, campaign_id) for campaign_id in report.campaign_ids]
     )
     if not keys:
-        rows.dead_letters.append(_homeless(arrival))
+        rows.dead_letters.append(_dead_letter(letter_of(arrival, HOMELESS)))
     for key in keys:
         place = _fit_key(key)
         row: Row = {
@@ -382,27 +392,34 @@ def _dead_letter(letter: DeadLetter) -> Row:
         "gateway": _fit(letter.gateway, _GATEWAY_LENGTH),
         "campaign": None if letter.campaign is None else _fit(letter.campaign, _CAMPAIGN_LENGTH),
         "method": _clip(letter.method, 10),
-        "content_type": _clip(letter.content_type, _WORD_LENGTH),
-        "query": _clip(letter.query, _LONGEST_QUERY),
-        "body": _clip(letter.body, LONGEST_BODY),
+        "content_type": _clip(letter.content_type, LONGEST_BODY),
+        "query": _clip(letter.query, LONGEST_BODY),
+        "body": letter.body[:LONGEST_BODY],
         "why": _clip(letter.why, _WORD_LENGTH),
         "received_at": float(letter.received_at),
     }
 
 
-def _homeless(arrival: Arrival) -> Row:
-    """Keep a report without a campaign where a person may find it."""
-    return _dead_letter(
-        DeadLetter(
-            gateway=arrival.event.gateway,
-            campaign=None,
-            method="",
-            content_type="application/json",
-            query="",
-            body=json.dumps(dict(arrival.event.raw), default=str),
-            why="the report names no campaign",
-            received_at=arrival.received_at,
-        )
+def letter_of(arrival: Arrival, why: str) -> DeadLetter:
+    """
+    Make the dead letter of a call that was read and cannot be stored as what it says, or is not acted on.
+
+    :param why: holds no number and no text.
+    """
+    call = arrival.call or CallbackRequest(
+        method="",
+        content_type="application/json",
+        body=json.dumps(dict(arrival.event.raw), default=str).encode(),
+    )
+    return DeadLetter(
+        gateway=arrival.event.gateway,
+        campaign=arrival.key.campaign if arrival.key else None,
+        method=call.method,
+        content_type=call.content_type,
+        query=call.query,
+        body=call.body,
+        why=why,
+        received_at=arrival.received_at,
     )
 
 

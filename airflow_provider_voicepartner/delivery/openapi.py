@@ -9,6 +9,7 @@ from airflow_provider_voicepartner import __version__
 
 _JSON: Final = "application/json"
 _FORM: Final = "application/x-www-form-urlencoded"
+_MULTIPART: Final = "multipart/form-data"
 
 _FIELDS: Final[dict[str, str]] = {
     "status": "SMS Partner, Voice Partner, Octopush: the gateway's word for what happened",
@@ -107,7 +108,7 @@ def _body(largest: int) -> dict[str, Any]:
         "properties": {name: {"description": meaning} for name, meaning in _FIELDS.items()},
         "additionalProperties": True,
     }
-    return {"content": {_JSON: {"schema": fields}, _FORM: {"schema": fields}}}
+    return {"content": {kind: {"schema": fields} for kind in (_JSON, _FORM, _MULTIPART)}}
 
 
 def _json(description: str, statuses: list[str]) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from airflow_provider_voicepartner.delivery.arrivals import (
     Arrival,
     CampaignKey,
     DeadLetter,
+    letter_of,
     of_gateway_id,
     of_reference,
 )
@@ -45,7 +46,7 @@ from airflow_provider_voicepartner.gateways.model import CallbackEvent, Campaign
 from airflow_provider_voicepartner.gateways.wire import CallbackRequest
 
 if TYPE_CHECKING:
-    from starlette.types import Receive, Scope, Send
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from airflow_provider_voicepartner.store.engine import Store
 
@@ -58,6 +59,8 @@ READ_SECONDS: Final = 10.0
 KEEP_SECONDS: Final = 20.0
 """How long a request waits for its commit; then the gateway is told to try again."""
 _HEALTH_SECONDS: Final = 1.0
+
+REFUSED: Final = "the store refused the event that was read from it"
 
 _GATEWAYS: Final[Mapping[str, Gateway]] = {
     gateway.NAME: gateway for gateway in (smspartner, voicepartner, octopush)
@@ -98,6 +101,7 @@ class Receiver:
         self._log = CountedLog(log)
         self._deadlines = Deadlines()
         self._health: tuple[float, str] = (-_HEALTH_SECONDS, "")
+        self._question: asyncio.Task[None] | None = None
 
     async def callback(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Take one call of a gateway; plain ASGI, as pydantic and dependencies would cost more than the rest."""
@@ -114,7 +118,6 @@ class Receiver:
     async def _answer(self, scope: Scope, receive: Receive) -> Answer:
         gateway_name, token_text = scope["path_params"]["gateway"], scope["path_params"]["token"]
         query: bytes = scope["query_string"]
-        _hide(scope)
         if scope["method"] not in _METHODS:
             return 405, [(b"allow", ", ".join(_METHODS).encode())]
         try:
@@ -182,8 +185,15 @@ class Receiver:
         except Exception as error:  # a mistake of ours must not lose what the gateway says only once
             why = f"reading it failed with {type(error).__name__}"
         else:
+            people = token.people if isinstance(token, BatchToken) else None
             arrivals = [
-                Arrival(key=key_of(gateway.NAME, token, event), event=event, received_at=received_at)
+                Arrival(
+                    key=key_of(gateway.NAME, token, event),
+                    event=event,
+                    received_at=received_at,
+                    call=call,
+                    people=people,
+                )
                 for event in events
             ]
             if any(arrival.is_homeless for arrival in arrivals):
@@ -193,20 +203,25 @@ class Receiver:
         return [dead_letter(gateway.NAME, token, call, why, received_at)]
 
     async def health(self, request: Request) -> Response:
-        """Say whether the store can be written; asked of it once a second at most."""
-        asked, problem = self._health
-        if time.monotonic() - asked >= _HEALTH_SECONDS:
-            try:
-                await self._deadlines.within(KEEP_SECONDS, self.writer.keep(()))
-                problem = ""
-            except (NotKeptError, TimeoutError) as error:
-                problem = str(error) or _NO_ANSWER
-                self._log.error("the store cannot be written", problem)
-            self._health = (time.monotonic(), problem)
+        """Say whether the store can be written; asked of it once a second at most, however many want to know."""
+        if time.monotonic() - self._health[0] >= _HEALTH_SECONDS:
+            if self._question is None or self._question.done():
+                self._question = asyncio.create_task(self._ask_the_store())
+            # Who goes away must not take the answer from the others with him.
+            await asyncio.shield(self._question)
         # What is wrong stands in the log: the answer may be read by anybody.
-        if problem:
+        if self._health[1]:
             return JSONResponse({"status": "unavailable"}, status_code=503)
         return JSONResponse({"status": "ok"})
+
+    async def _ask_the_store(self) -> None:
+        problem = ""
+        try:
+            await self._deadlines.within(KEEP_SECONDS, self.writer.keep(()))
+        except (NotKeptError, TimeoutError) as error:
+            problem = str(error) or _NO_ANSWER
+            self._log.error("the store cannot be written", problem)
+        self._health = (time.monotonic(), problem)
 
     async def metrics(self, request: Request) -> Response:
         """Return the counters as Prometheus reads them."""
@@ -244,6 +259,7 @@ def create_app(open_store: Callable[[], Store], tokens: CallbackTokens, *, prefi
         Route(f"{prefix}/metrics", receiver.metrics, methods=["GET"]),
     ]
     app.add_exception_handler(404, _not_found)
+    app.add_middleware(_HidePaths, prefix=prefix)
     page = describe(app.title, prefix, tuple(_GATEWAYS), LARGEST_BODY)
     app.openapi_schema = page  # which FastAPI would make of its routes, and then keeps
     return app
@@ -255,6 +271,63 @@ class _Application:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._call(scope, receive, send)
+
+
+class _HidePaths:
+    """
+    Keeps every path but those without a secret out of access logs, and every query.
+
+    Airflow's API server and uvicorn read them out of the scope once the answer is there. A path with a slash too many,
+    or that leads nowhere, may hold a token too, so what is left is the receiver's own place and the gateway's name.
+    """
+
+    def __init__(self, app: ASGIApp, prefix: str) -> None:
+        self._app, self._prefix = app, prefix
+        self._shown = tuple(f"{prefix}/{name}" for name in ("health", "metrics", "openapi.json"))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        _mend_root_path(scope)
+        hidden = self._hidden(scope)
+
+        def hide() -> None:
+            scope["path"], scope["raw_path"] = hidden, hidden.encode("utf-8", "replace")
+            scope["query_string"] = b""
+
+        async def hide_and_send(message: Message) -> None:
+            # uvicorn writes its line when the answer begins, Airflow when it has ended.
+            hide()
+            await send(message)
+
+        try:
+            await self._app(scope, receive, hide_and_send)
+        finally:
+            hide()
+
+    def _hidden(self, scope: Scope) -> str:
+        root = scope.get("root_path", "")
+        path = scope["path"].removeprefix(root)
+        if path in self._shown:
+            return f"{root}{path}"
+        gateway = path.removeprefix(f"{self._prefix}/callbacks/").partition("/")[0]
+        place = f"/callbacks/{gateway}" if gateway in _GATEWAYS else ""
+        return f"{root}{self._prefix}{place}/***"
+
+
+def _mend_root_path(scope: Scope) -> None:
+    """
+    Let a path that a proxy shortened lead here too.
+
+    Where ``[api] base_url`` has a path, Airflow takes it for a part of every path, whether the proxy in front of it has
+    left it there or taken it off. In the second case no route would be found.
+    """
+    root, path = scope.get("root_path", ""), scope["path"]
+    while root and not f"{path}/".startswith(f"{root}/"):
+        _, slash, rest = root[1:].partition("/")
+        root = f"{slash}{rest}"
+    scope["root_path"] = root
 
 
 async def _not_found(request: Request, error: Exception) -> Response:
@@ -303,9 +376,9 @@ def dead_letter(
         gateway=gateway,
         campaign=of_reference(gateway, token.reference).campaign if isinstance(token, BatchToken) else None,
         method=call.method,
-        content_type=call.content_type[:200],
-        query=call.query[:LARGEST_BODY],
-        body=call.body.decode("utf-8", "replace"),
+        content_type=call.content_type,
+        query=call.query,
+        body=call.body,
         why=why,
         received_at=received_at,
     )
@@ -313,28 +386,4 @@ def dead_letter(
 
 def in_place_of(item: Arrival | DeadLetter) -> DeadLetter | None:
     """Make the dead letter of an event that the store refuses, so that a person can look at it."""
-    if isinstance(item, DeadLetter):
-        return None
-    event = item.event
-    return DeadLetter(
-        gateway=event.gateway,
-        campaign=item.key.campaign if item.key else None,
-        method="",
-        content_type="",
-        query="",
-        body=ascii(dict(event.raw))[:LARGEST_BODY],
-        why="the store refused the event that was read from it",
-        received_at=item.received_at,
-    )
-
-
-def _hide(scope: Scope) -> None:
-    """
-    Take the token and the query out of what whoever writes an access log sees afterwards.
-
-    Airflow's API server and uvicorn read them out of the scope once the answer is there.
-    """
-    before, _, _ = scope["path"].rpartition("/")
-    scope["path"] = f"{before}/***"
-    scope["raw_path"] = scope["path"].encode("utf-8", "replace")
-    scope["query_string"] = b""
+    return None if isinstance(item, DeadLetter) else letter_of(item, REFUSED)

@@ -65,6 +65,12 @@ class ReceiverCounts:
             ("commits_total", "Transactions that made reports durable", "counter", done.commits),
             ("failed_commits_total", "Transactions that failed", "counter", done.failed_commits),
             ("written_total", "Events and dead letters written, repeats included", "counter", done.written),
+            (
+                "kept_apart_total",
+                "Calls about people or events that their URL may not speak of, now dead letters",
+                "counter",
+                done.kept_apart,
+            ),
             ("commit_seconds_total", "Time spent in transactions", "counter", f"{done.seconds:.6f}"),
             ("waiting", "Calls that wait for a commit now", "gauge", writer.waiting),
         ):

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import logging
 import socket
 import sys
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 import uvicorn
 
+from airflow_provider_voicepartner.delivery.bounded import MOST_BYTES, bounded
 from airflow_provider_voicepartner.delivery.receiver_log import OncePerMinute
 
 if TYPE_CHECKING:
@@ -19,6 +22,9 @@ if TYPE_CHECKING:
 PREFIX: Final = "/voicepartner"
 _BACKLOG: Final = 2_048
 _STOP_SECONDS: Final = 15
+_KEEP_ALIVE_SECONDS: Final = 30
+_TICKS: Final = 5
+"""Tenths of a second between two looks at connections that may be stuck."""
 _SWITCH_SECONDS: Final = 0.0005
 _COLLECT_AFTER: Final = (20_000, 20, 20)
 """Objects, and rounds of the two younger generations; a report makes some fifty, which go with its answer."""
@@ -32,6 +38,14 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._on_start()
+
+    async def on_tick(self, counter: int) -> bool:
+        """Close connections that wait for too long; uvicorn calls this ten times a second."""
+        if counter % _TICKS == 0:
+            now = time.monotonic()
+            for connection in list(self.server_state.connections):
+                connection.end_if_stuck(now, self.config.timeout_keep_alive)  # type: ignore[union-attr]
+        return await super().on_tick(counter)
 
 
 def dedicate_process() -> None:
@@ -49,6 +63,13 @@ def dedicate_process() -> None:
     gc.set_threshold(*_COLLECT_AFTER)
 
 
+def _protocol() -> type[asyncio.Protocol]:
+    """Return the fastest of uvicorn's protocols that can be used here, as uvicorn chooses it."""
+    from uvicorn.protocols.http.auto import AutoHTTPProtocol
+
+    return AutoHTTPProtocol
+
+
 def make_server(app: FastAPI, on_start: Callable[[], None] = lambda: None) -> uvicorn.Server:
     """
     Return a server for the receiver's application.
@@ -61,8 +82,9 @@ def make_server(app: FastAPI, on_start: Callable[[], None] = lambda: None) -> uv
     if not any(isinstance(known, OncePerMinute) for known in quiet.filters):
         quiet.addFilter(OncePerMinute())
     config = uvicorn.Config(
-        app, access_log=False, log_config=None, server_header=False, proxy_headers=False, ws="none", lifespan="on",
-        timeout_keep_alive=30, timeout_graceful_shutdown=_STOP_SECONDS,
+        app, http=bounded(_protocol()), h11_max_incomplete_event_size=MOST_BYTES, access_log=False, log_config=None,
+        server_header=False, proxy_headers=False, ws="none", lifespan="on",
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS, timeout_graceful_shutdown=_STOP_SECONDS,
     )  # fmt: skip
     return _Server(config, on_start)
 

@@ -7,6 +7,7 @@ some databases take, and a statement that looks different each time is planned a
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,9 @@ CAMPAIGN_REPORT: Final = (
     "gateway", "campaign", "delivered", "total", "gateway_campaign", "received_at", "seq",
 )  # fmt: skip
 
+BATCH_PEOPLE: Final = ("gateway", "reference", "marks", "ends")
+OPT_OUT: Final = ("key", "person", "said_at", "gateway")
+
 _EVENT: Final = (
     "id", "seq", "kind", "gateway", "campaign", "phone_number", "text", "sent_to", "at", "part", "parts",
     "parts_reference", "received_at",
@@ -33,6 +37,10 @@ _DEAD_LETTER: Final = (
 
 _KEEP: Final = "ON CONFLICT (digest) DO NOTHING"
 _ONLY_NEW: Final = "ON CONFLICT ({key}) DO NOTHING"
+_EARLIEST: Final = (
+    "ON CONFLICT ({key}) DO UPDATE SET said_at = excluded.said_at, gateway = excluded.gateway "
+    "WHERE excluded.said_at < voicepartner_opt_out.said_at"
+)
 _REPLACE: Final = "ON CONFLICT ({key}) DO UPDATE SET {rest}"
 
 
@@ -71,7 +79,11 @@ class Put:
         names = ", ".join(columns)
         if is_postgres:
             kinds = [table.c[name].type.compile(dialect=make_dialect()) for name in columns]
-            values = ", ".join(f"CAST(v ->> {place} AS {kind})" for place, kind in enumerate(kinds))
+            values = ", ".join(
+                # Bytes travel in base64: JSON knows only text.
+                f"decode(v ->> {place}, 'base64')" if kind == "BYTEA" else f"CAST(v ->> {place} AS {kind})"
+                for place, kind in enumerate(kinds)
+            )
             rows = "json_array_elements(CAST(:rows AS json)) WITH ORDINALITY AS t (v, n)"
             source = f"SELECT {values} FROM {rows} ORDER BY n"
         else:
@@ -88,7 +100,7 @@ class Put:
         if not rows:
             return 0
         if self._in_one:
-            told = rows_as_json([[row[name] for name in self._columns] for row in rows])
+            told = rows_as_json([[_as_json(row[name]) for name in self._columns] for row in rows])
             return connection.execute(self._statement, {"rows": told}).rowcount
         # To the driver as they are: SQLAlchemy would look at each value of each row first.
         values = [tuple(row[name] for name in self._columns) for row in rows]
@@ -139,6 +151,20 @@ class Statements:
         self.forget_dead_letters = text(
             f"DELETE FROM {letters} WHERE id <= (SELECT max(id) FROM {letters}) - :kept"
         )
+        # One URL must not push out what came to all others.
+        self.forget_dead_letters_of = text(
+            f"DELETE FROM {letters} WHERE campaign = :campaign AND gateway = :gateway AND id NOT IN (SELECT id FROM "
+            f"{letters} WHERE campaign = :campaign AND gateway = :gateway ORDER BY id DESC LIMIT :kept)"
+        )
+        self.count_events = text(
+            f"SELECT gateway, campaign, count(*) FROM {keys} JOIN {events} r ON {mine} GROUP BY gateway, campaign"
+        )
+        self.people_of_batches = text(
+            f"SELECT gateway, reference, marks FROM {keys} JOIN {schema.batch_people.name} "
+            "ON gateway = k.c0 AND reference = k.c1"
+        )
+        self.put_people = Put(schema.batch_people, BATCH_PEOPLE, _REPLACE, is_postgres=is_postgres)
+        self.put_opt_out = Put(schema.opt_out, OPT_OUT, _EARLIEST, is_postgres=is_postgres)
         self.totals = text(
             "SELECT r.gateway, r.campaign, r.delivered, r.total, r.gateway_campaign "
             f"FROM {keys} JOIN {campaigns} r ON {mine}"
@@ -168,11 +194,35 @@ class Statements:
             f"SELECT DISTINCT phone_number FROM {events} WHERE kind = 'opt_out' AND received_at >= :since "
             "ORDER BY phone_number"
         )
+        stops = f"SELECT phone_number, gateway, at, received_at FROM {events} WHERE kind = 'opt_out'"
+        self.stops = text(f"{stops} AND received_at < :before AND phone_number <> ''")
+        self.stops_of = text(f"{stops} AND received_at < :before AND phone_number = :number")
+        self.opt_outs_by_hash = text(
+            f"SELECT key, person, said_at, gateway FROM {keys} JOIN {schema.opt_out.name} "
+            "ON key = k.c0 AND person = k.c1"
+        )
+        self.keys_of_opt_outs = text(f"SELECT DISTINCT key FROM {schema.opt_out.name}")
+        self.own_key = text(f"SELECT value FROM {schema.own_key.name} WHERE name = :name")
+        self.make_own_key = text(
+            f"INSERT INTO {schema.own_key.name} (name, value) VALUES (:name, :value) ON CONFLICT (name) DO NOTHING"
+        )
+        self.letters = text(f"SELECT id, {', '.join(_DEAD_LETTER)} FROM {letters} ORDER BY id")
+        self.delete_letter = text(f"DELETE FROM {letters} WHERE id = :id")
+        self.reports_of_person = text(
+            f"SELECT {_columns(DELIVERY_REPORT)} FROM {reports} r WHERE phone_number = :number ORDER BY received_at"
+        ).columns(*(schema.delivery_report.c[name] for name in DELIVERY_REPORT))
+        self.events_of_person = text(
+            f"SELECT {', '.join(_EVENT)} FROM {events} WHERE phone_number = :number ORDER BY id"
+        )
+        self.forget_reports = text(f"DELETE FROM {reports} WHERE phone_number = :number")
+        self.forget_events = text(f"DELETE FROM {events} WHERE phone_number = :number")
+        self.all_people = text(f"SELECT {', '.join(BATCH_PEOPLE)} FROM {schema.batch_people.name}")
         self.old = {
             "delivery reports": _old(text, reports, "gateway, campaign, phone_number", "received_at"),
             "campaign reports": _old(text, campaigns, "gateway, campaign", "received_at"),
             "events": _old(text, events, "id", "received_at"),
             "dead letters": _old(text, letters, "id", "received_at"),
+            "people of batches": _old(text, schema.batch_people.name, "gateway, reference", "ends"),
             "lists of mapped tasks": _old(
                 text, schema.mapped_list.name, "task, map_index, fingerprint", "at"
             ),
@@ -224,6 +274,10 @@ def _orphans(text: Any, table: str, key: str, campaigns: str) -> Old:
         count=text(f"SELECT count(*) {which}"),
         delete=text(f"DELETE FROM {table} WHERE ({key}) IN ({some})"),
     )
+
+
+def _as_json(value: Any) -> Any:
+    return base64.b64encode(value).decode("ascii") if isinstance(value, bytes) else value
 
 
 def rows_as_json(rows: Sequence[Sequence[Any]]) -> str:

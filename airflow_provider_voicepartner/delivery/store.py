@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pendulum
 
+from airflow_provider_voicepartner.delivery.admission import Admission
 from airflow_provider_voicepartner.delivery.arrivals import (
     Arrival,
     CampaignKey,
@@ -32,6 +33,7 @@ from airflow_provider_voicepartner.delivery.arrivals import (
     of_reference,
     to_rows,
 )
+from airflow_provider_voicepartner.delivery.opt_out_list import OptOutList
 from airflow_provider_voicepartner.delivery.opt_outs import digests_to_ask_for, settle
 from airflow_provider_voicepartner.delivery.statements import (
     CAMPAIGN_REPORT,
@@ -70,7 +72,9 @@ FROM_NOW: Final = 2**62
 """A cursor behind every change: :meth:`DeliveryStore.changes` then tells where we are, and what is asked for."""
 
 KEPT_DEAD_LETTERS: Final = 1_000
+KEPT_DEAD_LETTERS_OF_A_BATCH: Final = 100
 
+_LONGEST_REFERENCE: Final = 200
 _CAMPAIGNS_A_READ: Final = 20
 _ROWS_A_PURGE: Final = 2_000
 LEDGER_DAYS: Final = timedelta(days=90)
@@ -151,12 +155,23 @@ class DeliveryStore:
 
     :param store: of :func:`~airflow_provider_voicepartner.store.engine.open_store`.
     :param now: Unix seconds, injected by tests.
+    :param opt_out_keys: of the list of opt-outs, see
+        :class:`~airflow_provider_voicepartner.delivery.opt_out_list.OptOutList`.
     """
 
-    def __init__(self, store: Store, *, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, store: Store, *, now: Callable[[], float] = time.time, opt_out_keys: Sequence[str] = ()
+    ) -> None:
         self._store = store
         self._now = now
         self._sql = Statements(is_postgres=store.is_postgres)
+        self._admission = Admission(self._sql)
+        self._opt_outs = OptOutList(self._sql, opt_out_keys)
+
+    @property
+    def kept_apart(self) -> int:
+        """How many calls became dead letters because their URL may not say what they say."""
+        return self._admission.kept_apart
 
     def close(self) -> None:
         """Close idle connections."""
@@ -172,12 +187,23 @@ class DeliveryStore:
         rows = to_rows(items, now=self._now())
         with self._store.write() as connection:
             seq = self._sql.next_number(connection)
+            admitted = self._admission.admit(connection, items)
+            if admitted is not items:
+                rows = to_rows(admitted, now=self._now())
             self._write_reports(connection, rows, seq)
             self._write_events(connection, [{**row, "seq": seq} for row in rows.events])
             if rows.dead_letters:
                 self._sql.add_dead_letter(connection, rows.dead_letters[-KEPT_DEAD_LETTERS:])
-                connection.execute(self._sql.forget_dead_letters, {"kept": KEPT_DEAD_LETTERS})
+                self._forget_dead_letters(connection, rows)
         return seq
+
+    def _forget_dead_letters(self, connection: Connection, rows: Rows) -> None:
+        """Keep the newest of each URL of a batch, and of all."""
+        for gateway, campaign in {(row["gateway"], row["campaign"]) for row in rows.dead_letters}:
+            if campaign is not None:
+                place = {"gateway": gateway, "campaign": campaign, "kept": KEPT_DEAD_LETTERS_OF_A_BATCH}
+                connection.execute(self._sql.forget_dead_letters_of, place)
+        connection.execute(self._sql.forget_dead_letters, {"kept": KEPT_DEAD_LETTERS})
 
     def _write_reports(self, connection: Connection, rows: Rows, seq: int) -> None:
         """Write what differs from what is known. Nobody else writes meanwhile: the sequence's row is ours."""
@@ -207,6 +233,18 @@ class DeliveryStore:
         for row in settled.words:
             told = {name: row[name] for name in ("digest", "text", "at", "received_at")}
             connection.execute(self._sql.complete_event, told)
+
+    def note_people(self, gateway: str, reference: str, marks: bytes, *, ends: float) -> None:
+        """
+        Keep whom a batch is sent to, so that its URL can speak of nobody else.
+
+        :param reference: our own id of the batch.
+        :param marks: long ones, see the module ``people``.
+        :param ends: when its URL ends, in Unix seconds.
+        """
+        row = {"gateway": gateway, "reference": reference[:_LONGEST_REFERENCE], "marks": marks, "ends": ends}
+        with self._store.write() as connection:
+            self._sql.put_people(connection, [row])
 
     def campaign_reports(self, keys: Collection[CampaignKey]) -> dict[CampaignKey, CampaignDeliveryReport]:
         """Return the totals of campaigns of which only these are told (voicemail)."""
@@ -268,7 +306,7 @@ class DeliveryStore:
 
     def opt_outs(self, *, since: float = 0.0) -> list[str]:
         """
-        Return the numbers that said STOP, in E.164, each once, in order; a purge forgets them.
+        Return the numbers that said STOP, in E.164, each once, in order; after a purge ask :meth:`opted_out`.
 
         :param since: Unix seconds; leaves out what was received before.
         """
@@ -276,6 +314,17 @@ class DeliveryStore:
             return [
                 str(number) for number in connection.execute(self._sql.opt_outs, {"since": since}).scalars()
             ]
+
+    def opted_out(self, phone_numbers: Collection[str]) -> set[str]:
+        """
+        Return who of many people ever said STOP, also those of whom a purge left no more than a hash.
+
+        :param phone_numbers: in E.164.
+        :raises InvalidArgumentError: a part of the list of opt-outs was made with a key that is not given.
+        """
+        with self._store.read() as connection:
+            known = set(connection.execute(self._sql.opt_outs, {"since": 0.0}).scalars())
+            return (known & set(phone_numbers)) | set(self._opt_outs.find(connection, phone_numbers))
 
     def count_old(
         self, *, older_than: timedelta, ledger_older_than: timedelta = LEDGER_DAYS
@@ -293,7 +342,7 @@ class DeliveryStore:
 
         Reservations of the rate limits stay for three days at least: the limits look back at them. The ledger has an
         age of its own: a task that is retried or cleared goes on from it, and before Airflow 3.3 nothing else knows
-        what was sent.
+        what was sent. Of a STOP that goes, a keyed hash stays on the list of opt-outs, with its time and gateway.
 
         :param older_than: age of what gateways told.
         :param ledger_older_than: age of the newest attempt at a campaign.
@@ -302,20 +351,20 @@ class DeliveryStore:
         """
         deleted: dict[str, int] = {}
         for name, old, before in self._old(older_than, ledger_older_than):
-            deleted[name] = count = self._delete_some(old, before)
+            deleted[name] = count = self._delete_some(name, old, before)
             while count == _ROWS_A_PURGE:
-                count = self._delete_some(old, before)
+                count = self._delete_some(name, old, before)
                 deleted[name] += count
+        self._store.leave_no_trace()
         return deleted
 
-    def _delete_some(self, old: Old, before: float) -> int:
+    def _delete_some(self, name: str, old: Old, before: float) -> int:
         with self._store.write() as connection:
             if self._store.is_postgres:
                 # Writers take this lock first; if we did not, each could come to hold a row that the other waits for.
                 connection.execute(self._sql.lock)
-            else:
-                # SQLite would leave the numbers and texts in the file until it needs the room.
-                connection.exec_driver_sql("PRAGMA secure_delete=ON")
+            if name == "events":
+                self._opt_outs.take_over(connection, before=before)
             return connection.execute(old.delete, {"before": before, "limit": _ROWS_A_PURGE}).rowcount
 
     def _old(self, older_than: timedelta, ledger_older_than: timedelta) -> Iterator[tuple[str, Old, float]]:
@@ -327,6 +376,8 @@ class DeliveryStore:
             age = ledger_older_than if name in _LEDGER else older_than
             if name == "reservations":
                 age = max(age, _PACING_DAYS)
+            if name == "people of batches":
+                age = timedelta(0)  # from when their URLs end
             yield name, old, now - age.total_seconds()
 
     def _read(self, statement: Any, keys: Collection[CampaignKey]) -> list[Any]:

@@ -10,21 +10,36 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Final
 
 from itsdangerous import Signer
 from itsdangerous.encoding import base64_decode, base64_encode
 
+from airflow_provider_voicepartner.delivery.people import (
+    LONG_MARK,
+    MOST_IN_URL,
+    SHORT_MARK,
+    BatchPeople,
+    mark,
+    marks_of,
+    split,
+)
+
 LIFETIME: Final = timedelta(days=30)
 """How long after a batch is due its gateway may report about it."""
 
 SHORTEST_SECRET: Final = 16
+_FEWEST_CHARACTERS: Final = 6
+"""Different ones; 16 random hexadecimal digits have fewer once in ten thousand times."""
+_FEWEST_STEPS: Final = 5
+"""Different distances between neighbours: ``abcdefghijklmnop`` has one."""
 _LONGEST_TOKEN: Final = 1_024
 _MOST_KNOWN: Final = 4_096
 _SEPARATOR: Final = b"."
-_BATCH, _CONNECTION = "b", "c"
+_BATCH, _BATCH_WITH_PEOPLE, _CONNECTION = "b", "p", "c"
 
 
 class InvalidTokenError(Exception):
@@ -41,9 +56,11 @@ class BatchToken:
     A batch of which a gateway may report.
 
     :param reference: our own id of it.
+    :param people: whom the batch was sent to.
     """
 
     reference: str
+    people: BatchPeople | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,15 +94,15 @@ class CallbackTokens:
 
     :param secrets: newest first. The first one signs; all of them are believed, so that a secret can be changed while
         gateways still hold URLs of the last one.
-    :raises WeakSecretError: for none, or one of fewer than 16 characters.
+    :raises WeakSecretError: for none, one of fewer than 16 characters, or one of too little variety.
     """
 
     def __init__(self, secrets: Sequence[str]) -> None:
         if not secrets:
             raise WeakSecretError("no secret is given; callbacks cannot be signed without one")
-        if any(len(secret) < SHORTEST_SECRET for secret in secrets):
+        for problem in filter(None, map(_weakness, secrets)):
             raise WeakSecretError(
-                f"a secret has fewer than {SHORTEST_SECRET} characters; whoever guesses it can forge delivery reports. "
+                f"a secret {problem}; whoever guesses it can forge delivery reports. "
                 'Make one with: python -c "import secrets; print(secrets.token_urlsafe(32))"'
             )
         self._secrets = [secret.encode("utf-8", "surrogatepass") for secret in reversed(secrets)]
@@ -94,15 +111,32 @@ class CallbackTokens:
         # one takes tells nothing.
         self._known: dict[tuple[str, str], tuple[CallbackToken, float]] = {}
 
-    def for_batch(self, gateway: str, reference: str, *, expires: datetime) -> str:
+    def for_batch(
+        self, gateway: str, reference: str, *, expires: datetime, people: Sequence[str] = ()
+    ) -> str:
         """
         Make the token of one batch.
 
         :param gateway: the connection type.
         :param reference: our own id of the batch.
         :param expires: until when it opens anything, aware; see :func:`expiry`.
+        :param people: in E.164; up to 16 become a part of the token, those of a larger batch are looked for in the
+            store, where :meth:`stored_marks` has to be.
         """
-        return self._sign(gateway, f"{_BATCH}:{int(expires.timestamp())}:{reference}")
+        ends = int(expires.timestamp())
+        if not 0 < len(people) <= MOST_IN_URL:
+            return self._sign(gateway, f"{_BATCH}:{ends}:{reference}")
+        marks = base64_encode(marks_of(self._secrets[-1], people, SHORT_MARK)).decode("ascii")
+        return self._sign(gateway, f"{_BATCH_WITH_PEOPLE}:{ends}:{marks}:{reference}")
+
+    def stored_marks(self, people: Sequence[str]) -> bytes:
+        """Return what the store is to know of the people of a batch, in E.164."""
+        return marks_of(self._secrets[-1], people, LONG_MARK)
+
+    def forget(self, marks: bytes, phone_number: str) -> bytes:
+        """Return stored marks without those of a person."""
+        gone = {mark(secret, phone_number, LONG_MARK) for secret in self._secrets}
+        return b"".join(sorted(split(marks, LONG_MARK) - gone))
 
     def for_connection(self, gateway: str, conn_id: str) -> str:
         """
@@ -142,14 +176,21 @@ class CallbackTokens:
         # Base64 has several spellings of the same bytes; only the one that we wrote is ours.
         if not is_ours or base64_encode(base64_decode(signature)) != signature or len(token) > _LONGEST_TOKEN:
             return None
-        kind, expires, name = base64_decode(payload).decode("utf-8", "replace").split(":", 2)
-        found = (
-            (ConnectionToken(name), math.inf) if kind == _CONNECTION else (BatchToken(name), float(expires))
-        )
+        found = self._read_payload(base64_decode(payload).decode("utf-8", "replace"))
         if len(self._known) >= _MOST_KNOWN:
             self._known.clear()
         self._known[gateway, token] = found
         return found
+
+    def _read_payload(self, payload: str) -> tuple[CallbackToken, float]:
+        kind, expires, name = payload.split(":", 2)
+        if kind == _CONNECTION:
+            return ConnectionToken(name), math.inf
+        marks = None
+        if kind == _BATCH_WITH_PEOPLE:
+            text, _, name = name.partition(":")
+            marks = split(base64_decode(text), SHORT_MARK)
+        return BatchToken(name, BatchPeople(name, tuple(self._secrets), marks)), float(expires)
 
     def _signer(self, gateway: str) -> Signer:
         signer = self._signers.get(gateway)
@@ -164,6 +205,18 @@ class CallbackTokens:
             if len(self._signers) < 16:  # names come out of URLs that anybody may write
                 self._signers[gateway] = signer
         return signer
+
+
+def _weakness(secret: str) -> str:
+    """Say what makes a secret easy to guess; empty where nothing is known to."""
+    if len(secret) < SHORTEST_SECRET:
+        return f"has fewer than {SHORTEST_SECRET} characters"
+    if secret in (secret + secret)[1:-1]:
+        return "repeats a shorter text"
+    steps = {ord(after) - ord(before) for before, after in pairwise(secret)}
+    if len(set(secret)) < _FEWEST_CHARACTERS or len(steps) < _FEWEST_STEPS:
+        return "has too little variety"
+    return ""
 
 
 def utc_now() -> datetime:

@@ -11,11 +11,11 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from airflow_provider_voicepartner.store.engine import StoreUnavailableError
+from airflow_provider_voicepartner.store.engine import StoreDataError, StoreUnavailableError
 
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.delivery.store import Arrival, DeadLetter, DeliveryStore
@@ -27,6 +27,11 @@ MOST_WAITING: Final = 5_000
 """Requests that may wait for a commit; more are refused at once, since a gateway would not wait that long."""
 LARGEST_GROUP: Final = 1_000
 """Requests whose reports share one transaction at most."""
+PAUSES: Final = (0.0, 0.05, 0.2)
+"""Seconds before a group is written again while the store fails; then who waits is told so."""
+_NO_MORE_AFTER: Final = 1.0
+"""Seconds after which a store that fails is not tried again: Octopush waits no longer for an answer."""
+_OF_VALUES: Final = (ValueError, TypeError, ArithmeticError, LookupError, AttributeError, RecursionError)
 _REFUSED: Final = (
     "the store takes others but refused this one"  # not its own words: they may quote what it was given
 )
@@ -52,6 +57,18 @@ class _Outcome(NamedTuple):
 _KEPT: Final = _Outcome()
 
 
+class _Failure(NamedTuple):
+    """
+    Why a transaction failed.
+
+    :param problem: in words that may be logged.
+    :param is_of_the_rows: it is about what was to be written; else the store, or the way to it, failed.
+    """
+
+    problem: str
+    is_of_the_rows: bool
+
+
 @dataclass(slots=True)
 class WriterCounts:
     """What the writer has done since it began."""
@@ -59,6 +76,7 @@ class WriterCounts:
     commits: int = 0
     failed_commits: int = 0
     written: int = 0
+    kept_apart: int = 0
     seconds: float = 0.0
     last_error: str = field(default="", repr=False)
 
@@ -107,9 +125,13 @@ class GroupWriter:
         with self._changed:
             if self._stopping:
                 raise NotKeptError("the receiver is being stopped")
-            if len(self._waiting) >= MOST_WAITING:
+            if not items:
+                # It goes first, and is never refused for those that wait: that they are many is no failure.
+                self._waiting.insert(0, _Waiter(items, done, loop))
+            elif len(self._waiting) >= MOST_WAITING:
                 raise NotKeptError(f"{MOST_WAITING} requests wait for the store already")
-            self._waiting.append(_Waiter(items, done, loop))
+            else:
+                self._waiting.append(_Waiter(items, done, loop))
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name="voicepartner-writer", daemon=True)
                 self._thread.start()
@@ -141,24 +163,41 @@ class GroupWriter:
 
     def _write(self, group: Sequence[_Waiter]) -> dict[int, _Outcome]:
         """Write a group; return what became of those of it that are not simply kept, by their places."""
-        if self._commit([item for waiter in group for item in waiter.items]) is None:
+        failure = self._commit_again([item for waiter in group for item in waiter.items])
+        if failure is None:
             return {}
-        # Either the store is away, or something in the group cannot be stored and must not take the others with it.
-        problem = self._commit([])
-        if problem is not None:
-            # Opened anew by the next group: its file may have been removed, and its tables with it.
-            self._close_store()
-            return dict.fromkeys(range(len(group)), _Outcome(problem))
-        return {place: self._write_alone(waiter.items) for place, waiter in enumerate(group)}
+        if not failure.is_of_the_rows:
+            return self._all_unavailable(failure, range(len(group)))
+        # Something in the group cannot be stored, and must not take the others with it.
+        outcomes: dict[int, _Outcome] = {}
+        for place, waiter in enumerate(group):
+            outcome = self._write_alone(waiter.items)
+            if isinstance(outcome, _Failure):
+                return outcomes | self._all_unavailable(outcome, range(place, len(group)))
+            outcomes[place] = outcome
+        return outcomes
 
-    def _write_alone(self, items: Sequence[Item]) -> _Outcome:
-        """Write what one request brought, or what stands for it."""
-        if self._commit(items) is None:
-            return _KEPT
+    def _all_unavailable(self, failure: _Failure, places: Iterable[int]) -> dict[int, _Outcome]:
+        # Opened anew by the next group: its file may have been removed, and its tables with it.
+        self._close_store()
+        return dict.fromkeys(places, _Outcome(failure.problem))
+
+    def _write_alone(self, items: Sequence[Item]) -> _Outcome | _Failure:
+        """Write what one request brought, or what stands for it; a failure is the store's."""
+        # Twice: what is the rows' own comes again, and what only looked like it may not.
+        for _ in range(2):
+            failure = self._commit_again(items)
+            if failure is None:
+                return _KEPT
+            if not failure.is_of_the_rows:
+                return failure
         instead = [stand_in for item in items if (stand_in := self._on_refused(item)) is not None]
-        if len(instead) == len(items) and self._commit(instead) is None:
+        if not instead or len(instead) < len(items):
+            return _Outcome(_REFUSED)
+        failure = self._commit_again(instead)
+        if failure is None:
             return _Outcome(is_replaced=True)
-        return _Outcome(_REFUSED)
+        return _Outcome(_REFUSED) if failure.is_of_the_rows else failure
 
     def _close_store(self) -> None:
         store, self._store, self._deliveries = self._store, None, None
@@ -175,23 +214,48 @@ class GroupWriter:
             self._deliveries = DeliveryStore(self._store)
         return self._deliveries
 
-    def _commit(self, items: Sequence[Item]) -> str | None:
-        """Write in one transaction; return why that failed, in words that may be logged."""
+    def _commit_again(self, items: Sequence[Item]) -> _Failure | None:
+        """Write in one transaction, and again while the store fails: a connection that was cut is opened anew."""
+        began = time.monotonic()
+        failure = self._commit(items)
+        for pause in PAUSES:
+            if failure is None or failure.is_of_the_rows or time.monotonic() - began > _NO_MORE_AFTER:
+                break
+            time.sleep(pause)
+            failure = self._commit(items)
+        return failure
+
+    def _commit(self, items: Sequence[Item]) -> _Failure | None:
+        """Write in one transaction; return why that failed."""
         started = time.perf_counter()
         try:
-            self._delivery_store().write(items)
+            store = self._delivery_store()
+            apart = store.kept_apart
+            store.write(items)
         except StoreUnavailableError as error:
-            problem = str(error)
+            failure = _Failure(str(error), isinstance(error, StoreDataError))
         except Exception as error:  # a driver's own error shows what it was given
-            problem = f"the store failed with {type(error).__name__}"
+            failure = _Failure(f"the store failed with {type(error).__name__}", _is_of_the_rows(error))
         else:
             self.counts.commits += 1
             self.counts.written += len(items)
+            self.counts.kept_apart += store.kept_apart - apart
             self.counts.seconds += time.perf_counter() - started
             return None
         self.counts.failed_commits += 1
-        self.counts.last_error = problem
-        return problem
+        self.counts.last_error = failure.problem
+        return failure
+
+
+def _is_of_the_rows(error: Exception) -> bool:
+    """
+    Say whether an error is about what was to be written, so that the store takes others.
+
+    Whatever is not known to be so counts as the store's: a report must not be given up because a connection was cut.
+    """
+    from sqlalchemy.exc import IntegrityError
+
+    return isinstance(error, (*_OF_VALUES, IntegrityError))
 
 
 def _wake(group: Sequence[_Waiter], outcomes: dict[int, _Outcome]) -> None:

@@ -7,9 +7,10 @@ import re
 from collections.abc import Callable, Collection
 from typing import Any
 
+from airflow_provider_voicepartner.gateways.bodies import loads
 from airflow_provider_voicepartner.gateways.errors import ErrorKind, GatewayError
 from airflow_provider_voicepartner.gateways.model import Receipt
-from airflow_provider_voicepartner.gateways.reading import as_text, loads
+from airflow_provider_voicepartner.gateways.reading import as_text
 from airflow_provider_voicepartner.gateways.wire import ApiResponse
 
 log = logging.getLogger(__name__)

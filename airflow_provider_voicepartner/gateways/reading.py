@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
-from contextlib import suppress
 from decimal import Decimal, InvalidOperation
 from typing import Any
-from urllib.parse import parse_qsl
 
+from airflow_provider_voicepartner.gateways.bodies import loads, read_body, read_form
 from airflow_provider_voicepartner.gateways.errors import (
     Codes,
     ErrorKind,
@@ -26,37 +24,6 @@ _LONGEST_WORDS = 200
 _EUROS = frozenset({"euros", "euro", "eur", "€"})
 _DIGIT = re.compile(r"\d")
 _CODE = re.compile(r"[A-Za-z0-9_.\-]{1,40}")
-
-
-def loads(text: str | bytes) -> Any:
-    """
-    Decode JSON with exact decimals.
-
-    :raises ValueError: for anything that is not JSON, including nesting too deep to follow.
-    """
-    if isinstance(text, bytes):
-        text = text.decode(json.detect_encoding(text), "surrogatepass")
-    if text.startswith("\ufeff"):
-        raise ValueError("JSON that begins with a byte order mark")
-    try:
-        return _DECODER.decode(text)
-    except RecursionError:
-        raise ValueError("JSON nested too deep") from None
-
-
-def _exact(number: str) -> Decimal:
-    try:
-        return Decimal(number)
-    except InvalidOperation:
-        raise ValueError("a number's exponent is out of range") from None
-
-
-def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not JSON")
-
-
-_DECODER = json.JSONDecoder(parse_float=_exact, parse_constant=_refuse_constant)
-"""Made once: ``json.loads`` with these would make one for each text."""
 
 
 def pick(data: Mapping[str, Any], *names: str) -> Any:
@@ -241,13 +208,20 @@ def read_callback(callback: CallbackRequest) -> dict[str, Any]:
 
     :raises InvalidCallbackError: when there is nothing to read.
     """
-    fields: dict[str, Any] = dict(parse_qsl(callback.query, keep_blank_values=True, errors="replace"))
-    body = callback.body.strip()
-    if body:
-        fields |= _read_body(body)
+    fields = read_body(callback.body, callback.content_type) if callback.body.strip() else {}
+    for name, value in read_form(_bytes_of(callback.query), None).items():
+        fields.setdefault(name, value)
     if not fields:
         raise InvalidCallbackError("the callback is empty")
     return fields
+
+
+def _bytes_of(query: str) -> bytes:
+    """Return a query as it came: each byte a character, or a text that somebody wrote."""
+    try:
+        return query.encode("latin-1")
+    except UnicodeEncodeError:
+        return query.encode("utf-8", "replace")
 
 
 def read_callback_number(value: Any) -> str:
@@ -261,23 +235,3 @@ def read_callback_number(value: Any) -> str:
     if number is None or len(_DIGIT.findall(number)) < _FEWEST_DIGITS_OF_A_NUMBER:
         raise InvalidCallbackError("the callback names no phone number")
     return read_wire_number(number)
-
-
-def _read_body(body: bytes) -> dict[str, Any]:
-    try:
-        data = loads(body)
-    except ValueError:
-        pass
-    else:
-        if isinstance(data, dict):
-            return data
-        raise InvalidCallbackError("the callback's body is JSON but not an object")
-    form: dict[str, Any] = {}
-    if b"=" in body:  # Otherwise any text would be a form of one blank field.
-        with suppress(ValueError):
-            form = dict(
-                parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=200)
-            )
-    if not form:
-        raise InvalidCallbackError("the callback's body is neither JSON nor a form")
-    return form

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
 from enum import StrEnum
 from threading import Lock
-
-from airflow_provider_voicepartner.gateways.wire import scrub
+from typing import Final
 
 log = logging.getLogger(__name__)
+
+_WORD: Final = re.compile(r"[^\W\d]{2,25}(?: [^\W\d]{2,25})?")
+"""One or two words of letters, as documented statuses are; anything else may be somebody's text, and is not shown."""
 
 
 class DeliveryStatus(StrEnum):
@@ -74,7 +77,6 @@ class StatusWords:
                 new = folded not in self._reported and len(self._reported) < 100
                 self._reported.add(folded) if new else None
             if new:
-                log.warning(
-                    "%s: unknown delivery status %r is treated as pending", self.gateway, scrub(folded)[:40]
-                )
+                shown = folded if _WORD.fullmatch(folded) else f"{len(folded)} characters, not a word"
+                log.warning("%s: unknown delivery status (%s) is treated as pending", self.gateway, shown)
         return DeliveryStatus.PENDING

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from urllib.parse import urlsplit
 
 import pendulum
 import requests
 
 from airflow_provider_voicepartner.compat import BaseHook, Connection
+from airflow_provider_voicepartner.delivery.people import MOST_IN_URL
 from airflow_provider_voicepartner.exceptions import (
     DeliveryUnconfirmedError,
     VoicePartnerProviderError,
@@ -38,6 +40,7 @@ from airflow_provider_voicepartner.gateways.wire import ApiRequest, ApiResponse,
 from airflow_provider_voicepartner.hooks.callbacks import (
     CallbackConfig,
     callback_config,
+    open_receiver_store,
     reports_by_batch,
 )
 from airflow_provider_voicepartner.hooks.checking import checked, plan_valid_recipients
@@ -60,6 +63,11 @@ from airflow_provider_voicepartner.hooks.rendering import check_is_no_path
 from airflow_provider_voicepartner.sending.evidence import Proof
 from airflow_provider_voicepartner.sending.fingerprint import new_reference
 from airflow_provider_voicepartner.sending.messenger import Turn
+
+if TYPE_CHECKING:
+    from airflow_provider_voicepartner.delivery.store import DeliveryStore
+
+log = logging.getLogger(__name__)
 
 Answer = TypeVar("Answer")
 Built = TypeVar("Built")
@@ -175,6 +183,8 @@ class GatewayHook(BaseHook):
         """Close pooled connections."""
         if "sender" in self.__dict__:
             self.sender.session.close()
+        if "_callback_store" in self.__dict__:
+            self._callback_store.close()
 
     def check_connection(self) -> None:
         """
@@ -343,7 +353,7 @@ class GatewayHook(BaseHook):
         now = pendulum.instance(self.sender.now())
         config = None if simulate else self._callback_config
         if callbacks is None and config is not None:
-            callbacks = config.for_batch(self.gateway.NAME, reference, now=now, send_at=send_at)
+            callbacks = self._urls_for(config, reference, recipients, now=now, send_at=send_at)
         callbacks = callbacks or CallbackUrls()
         request = checked(
             self.gateway.build_batch,
@@ -358,6 +368,37 @@ class GatewayHook(BaseHook):
         # Whoever knows such a URL may report through it, so an answer that quotes it is not shown as it is.
         urls = {url for url in (callbacks.delivery, callbacks.replies) if url}
         return replace(request, private=(*request.private, *urls)) if urls else request
+
+    def _urls_for(
+        self,
+        config: CallbackConfig,
+        reference: str,
+        recipients: Sequence[Recipient],
+        *,
+        now: datetime,
+        send_at: datetime | None,
+    ) -> CallbackUrls:
+        """Make the URLs of a batch, which can speak of nobody but its people, as far as the store can be reached."""
+        people = [recipient.phone_number for recipient in recipients]
+        urls = config.for_batch(self.gateway.NAME, reference, now=now, send_at=send_at, people=people)
+        if urls.delivery is None or len(people) <= MOST_IN_URL:
+            return urls
+        from airflow_provider_voicepartner.store.engine import StoreUnavailableError
+
+        try:
+            config.note_people(
+                self._callback_store, self.gateway.NAME, reference, people=people, now=now, send_at=send_at
+            )
+        except StoreUnavailableError as error:
+            log.warning("Whom a batch is sent to could not be noted for its callbacks: %s", error)
+        return urls
+
+    @cached_property
+    def _callback_store(self) -> DeliveryStore:
+        """Where the receiver looks."""
+        from airflow_provider_voicepartner.delivery.store import DeliveryStore
+
+        return DeliveryStore(open_receiver_store())
 
     @cached_property
     def _callback_config(self) -> CallbackConfig | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
@@ -21,6 +22,7 @@ from airflow_provider_voicepartner.gateways.callback_urls import URL_RULE, is_ca
 from airflow_provider_voicepartner.gateways.model import CallbackUrls
 
 if TYPE_CHECKING:
+    from airflow_provider_voicepartner.delivery.store import DeliveryStore
     from airflow_provider_voicepartner.store.engine import Store
 
 log = logging.getLogger(__name__)
@@ -64,6 +66,7 @@ class CallbackConfig:
         now: datetime,
         send_at: datetime | None = None,
         lifetime: timedelta = LIFETIME,
+        people: Sequence[str] = (),
     ) -> CallbackUrls:
         """
         Make the URLs to which a gateway reports about one batch; none where it takes no URL with a batch.
@@ -73,15 +76,36 @@ class CallbackConfig:
         :param now: the present, aware.
         :param send_at: when the batch is due; None is now.
         :param lifetime: of the URLs, from when the batch is due; 30 days.
+        :param people: whom the batch is sent to, in E.164, so that the URLs can speak of nobody else; of more than 16
+            the store has to know: :meth:`note_people`.
         """
         takes = _PER_BATCH.get(gateway, frozenset())
         if not takes:
             return CallbackUrls()
         ends = expiry(now=now, send_at=send_at, lifetime=lifetime)
-        url = self.url(gateway, self.tokens.for_batch(gateway, reference, expires=ends))
+        url = self.url(gateway, self.tokens.for_batch(gateway, reference, expires=ends, people=people))
         return CallbackUrls(
             delivery=url if _DELIVERY in takes else None, replies=url if _REPLIES in takes else None
         )
+
+    def note_people(
+        self,
+        store: DeliveryStore,
+        gateway: str,
+        reference: str,
+        *,
+        people: Sequence[str],
+        now: datetime,
+        send_at: datetime | None = None,
+    ) -> None:
+        """
+        Let the store know whom a batch is sent to, where that is too much for its URLs.
+
+        :param people: in E.164.
+        :raises StoreUnavailableError: it does not know.
+        """
+        ends = expiry(now=now, send_at=send_at).timestamp()
+        store.note_people(gateway, reference, self.tokens.stored_marks(people), ends=ends)
 
     def for_connection(self, gateway: str, conn_id: str) -> str:
         """
@@ -165,6 +189,14 @@ def receiver_is_enabled() -> bool:
     except Exception:  # Airflow's own error shows the value, whatever it is
         pass
     raise ConfigurationError(f"[{SECTION}] receiver_enabled must be True or False")
+
+
+def airflow_base_path() -> str:
+    """Return the path of ``[api] base_url``, without a slash at its end; empty where Airflow is at a host's root."""
+    try:
+        return urlsplit((conf.get("api", "base_url", fallback="") or "").strip()).path.rstrip("/")
+    except ValueError:
+        return ""
 
 
 def open_receiver_store() -> Store:

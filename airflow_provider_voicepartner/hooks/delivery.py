@@ -62,8 +62,9 @@ class DeliveryHook:
     @cached_property
     def _delivery(self) -> DeliveryStore:
         from airflow_provider_voicepartner.delivery.store import DeliveryStore
+        from airflow_provider_voicepartner.hooks.opt_out_keys import opt_out_keys
 
-        return DeliveryStore(self._store)
+        return DeliveryStore(self._store, opt_out_keys=opt_out_keys())
 
     def take_events(self, asset: Any, *, context: Mapping[str, Any] | None = None) -> list[StoredEvent]:
         """
@@ -111,11 +112,27 @@ class DeliveryHook:
         """
         Read who said STOP, whichever gateway told, in E.164.
 
-        A purge of the store forgets them, so carry them into a list of your own.
+        A purge of the store leaves no more of them than a hash, so carry them into a list of your own, or ask
+        :meth:`get_opted_out`.
 
         :param since: aware; leaves out what was received before. None reads all.
         """
         return self._delivery.opt_outs(since=0.0 if since is None else since.timestamp())
+
+    def get_opted_out(self, among: Collection[str]) -> set[str]:
+        """
+        Read who of a list ever said STOP, also those of whom a purge left no more than a hash.
+
+        :param among: numbers in E.164.
+        :raises ConfigurationError: ``[voicepartner] opt_out_key`` is not the one that the hashes were made with.
+        """
+        from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
+
+        try:
+            return self._delivery.opted_out(among)
+        except InvalidArgumentError as error:
+            problem = error
+        raise ConfigurationError(f"[voicepartner] {problem}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,11 @@ SQLAlchemy is imported by :func:`open_store`, not by this module, so that an ope
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import re
 import secrets
+import stat
 import sys
 import threading
 import time
@@ -23,10 +25,13 @@ from airflow_provider_voicepartner.store.clock import boot_id, machine_clock
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL, Connection, Engine
 
+log = logging.getLogger(__name__)
+
 PURPOSE: Final = "keeping to the gateways' rate limits across workers"
 
 _BUSY_SECONDS: Final = 30
 _CONNECT_SECONDS: Final = 10
+_TRACE_SECONDS: Final = 5.0
 _WRITE: Final = "voicepartner_write"
 _IDENTITY: Final = "identity"
 _VALUES: Final = re.compile(r"^(?:DETAIL|CONTEXT|LINE \d+|QUERY):", re.MULTILINE)
@@ -42,6 +47,10 @@ class StoreUnavailableError(Exception):
 
     Its text says what the store is needed for and where it is, and never holds the URL's password.
     """
+
+
+class StoreDataError(StoreUnavailableError):
+    """The store takes other values, and refused one of these: another try with the same values ends likewise."""
 
 
 class StoreUrlError(StoreUnavailableError):
@@ -87,6 +96,7 @@ class Store:
         Run a block in one write transaction: all of it happens, or nothing. Keep it short.
 
         :raises StoreUnavailableError: when the database fails, or stays locked for half a minute.
+        :raises StoreDataError: a value does not fit.
         """
         with self._transaction(self._writer) as connection:
             yield connection
@@ -177,6 +187,23 @@ class Store:
             # Without a look into the file, SQLite has not opened it yet.
             self._held.cursor().execute("PRAGMA user_version").fetchall()
 
+    def leave_no_trace(self) -> bool:
+        """
+        Write SQLite's log back into the file and empty it, so that what was deleted is in neither.
+
+        :returns: False where a reader kept that from happening for five seconds: it happens when the log is written
+            back next. True for PostgreSQL, which looks after that by itself.
+        :raises StoreUnavailableError: when the database fails.
+        """
+        if self.is_postgres or not self.outlives_process:
+            return True
+        deadline = time.monotonic() + _TRACE_SECONDS
+        while not _empty_log(self):
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.05)
+        return True
+
     def close(self) -> None:
         """Close idle connections. The store opens new ones if it is used again."""
         if self._held is not None:
@@ -186,23 +213,26 @@ class Store:
 
     @contextlib.contextmanager
     def _transaction(self, engine: Engine) -> Iterator[Connection]:
-        from sqlalchemy.exc import DBAPIError, DisconnectionError, IntegrityError, ProgrammingError
+        from sqlalchemy.exc import DataError, DBAPIError, DisconnectionError, IntegrityError, ProgrammingError
         from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
         if self._process != os.getpid():
             # After a fork: two processes on one connection would read each other's answers.
             self._engine.dispose(close=False)
             self._process = os.getpid()
+        kind = StoreUnavailableError
         try:
             with self._turn, engine.begin() as connection:
                 yield connection
             return
         except (IntegrityError, ProgrammingError):
             raise  # a mistake of ours, or of whoever changed the tables
+        except DataError as error:
+            kind, reason = StoreDataError, _reason(error, self._secrets)
         except (DBAPIError, DisconnectionError, PoolTimeoutError) as error:
             reason = _reason(error, self._secrets)
         # Outside the except block: a chained driver's error would carry what it was given.
-        raise _unavailable(self.name, self._purpose, reason)
+        raise _unavailable(self.name, self._purpose, reason, kind)
 
 
 def open_store(
@@ -303,8 +333,10 @@ def _reason(error: BaseException, secrets: tuple[str, ...] = ()) -> str:
     return text[:300]
 
 
-def _unavailable(name: str, purpose: str, reason: str) -> StoreUnavailableError:
-    return StoreUnavailableError(
+def _unavailable(
+    name: str, purpose: str, reason: str, kind: type[StoreUnavailableError] = StoreUnavailableError
+) -> StoreUnavailableError:
+    return kind(
         f"the store {name} cannot be used, and it is needed for {purpose}: {reason}. "
         "Check that it runs and can be reached and written from here"
     )
@@ -322,8 +354,38 @@ def _make_file(url: URL, name: str, purpose: str) -> None:
     except FileExistsError:
         if not path.exists():  # then it was a part of the folder's path
             raise _unavailable(name, purpose, f"{path.parent} is not a folder") from None
+        _shut_out_others(path, name, purpose)
     except OSError as error:
         raise _unavailable(name, purpose, f"{error.strerror or error}") from None
+
+
+def _shut_out_others(path: Path, name: str, purpose: str) -> None:
+    """
+    Take a file that everybody may read, and its log, away from strangers.
+
+    Its group is left: several users of one machine may share the file on purpose.
+
+    :raises StoreUrlError: it belongs to somebody else, and strangers may read it.
+    """
+    for file in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
+        try:
+            mode = stat.S_IMODE(file.stat().st_mode)
+        except OSError:
+            continue
+        allowed = mode & ~stat.S_IRWXO
+        if allowed == mode:
+            continue
+        try:
+            file.chmod(allowed)
+        except OSError:
+            raise StoreUrlError(
+                f"the store {name} can be read by everybody on this machine, and it holds phone numbers. Its owner "
+                f"must run: chmod o-rwx {file}. Needed for {purpose}"
+            ) from None
+        log.warning(
+            "The store's file %s holds phone numbers and could be read by other users (mode %o); its mode is %o now",
+            file, mode, allowed,
+        )  # fmt: skip
 
 
 def _sqlite(url: URL) -> Engine:
@@ -349,6 +411,8 @@ def _sqlite(url: URL) -> Engine:
         # FULL, not NORMAL: with WAL, NORMAL forgets the last commits when the power fails, and an opt-out or a delivery
         # report that is told only once is kept here too. It costs a reservation one fsync.
         raw.execute("PRAGMA synchronous=FULL")
+        # What is deleted or replaced would else stay in the file until its room is needed: numbers and texts.
+        raw.execute("PRAGMA secure_delete=ON")
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
@@ -374,17 +438,25 @@ def _use_wal(store: Store) -> None:
 
 
 def _switch_to_wal(store: Store) -> None:
+    if _outside_a_transaction(store, "PRAGMA journal_mode") != ("wal",):
+        _outside_a_transaction(store, "PRAGMA journal_mode=WAL")
+
+
+def _empty_log(store: Store) -> bool:
+    """Say whether nobody kept SQLite from emptying its log."""
+    is_busy, *_ = _outside_a_transaction(store, "PRAGMA wal_checkpoint(TRUNCATE)")
+    return not is_busy
+
+
+def _outside_a_transaction(store: Store, pragma: str) -> tuple[Any, ...]:
     from sqlalchemy.exc import DBAPIError
 
     try:
         raw = store._engine.raw_connection()
         try:
-            cursor = raw.cursor()
-            if cursor.execute("PRAGMA journal_mode").fetchone() != ("wal",):
-                cursor.execute("PRAGMA journal_mode=WAL")
+            return tuple(raw.cursor().execute(pragma).fetchone())
         finally:
             raw.close()
-        return
     except DBAPIError as error:
         reason = _reason(error)
     except Exception as error:  # the driver's own: a raw connection does not translate it

@@ -128,6 +128,8 @@ event: Final = Table(
     Index("voicepartner_event_seq", "seq"),
     Index("voicepartner_event_received_at", "received_at"),
     Index("voicepartner_event_digest", "digest", unique=True),
+    Index("voicepartner_event_campaign", "campaign"),
+    Index("voicepartner_event_phone_number", "phone_number"),
     sqlite_autoincrement=True,  # readers keep an id as their cursor: a purge must not give it to another event
 )
 """One row a reply, a STOP, pressed keys or a finished campaign. The digest makes a repeat harmless."""
@@ -141,12 +143,45 @@ dead_letter: Final = Table(
     Column("method", String(10), nullable=False),
     Column("content_type", Text, nullable=False),
     Column("query", Text, nullable=False),
-    Column("body", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
     Column("why", Text, nullable=False),
     Column("received_at", _Seconds, nullable=False),
     sqlite_autoincrement=True,
 )
-"""One row a callback that nobody understood, as it came."""
+"""One row a callback that nobody understood, or that is not acted on, as it came."""
+
+batch_people: Final = Table(
+    "voicepartner_batch_people",
+    metadata,
+    Column("gateway", _Gateway, primary_key=True),
+    Column("reference", String(200), primary_key=True),
+    Column("marks", LargeBinary, nullable=False),
+    Column("ends", _Seconds, nullable=False),
+    Index("voicepartner_batch_people_ends", "ends"),
+)
+"""One row a batch whose URL its gateway reports to: 8 bytes of a keyed hash for each person, until the URL ends."""
+
+opt_out: Final = Table(
+    "voicepartner_opt_out",
+    metadata,
+    Column("key", String(16), primary_key=True),
+    Column("person", String(32), primary_key=True),
+    Column("said_at", _Seconds, nullable=False),
+    Column("gateway", _Gateway, nullable=False),
+)
+"""
+One row a person who said STOP, as a keyed hash: what is left when a purge or ``person forget`` deletes the rest.
+
+``key`` tells which key was used, without showing it.
+"""
+
+own_key: Final = Table(
+    "voicepartner_own_key",
+    metadata,
+    Column("name", String(40), primary_key=True),
+    Column("value", String(64), nullable=False),
+)
+"""``opt_out``: the key of hashes where none is configured, made once at random."""
 
 mapped_list: Final = Table(
     "voicepartner_mapped_list",

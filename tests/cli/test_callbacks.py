@@ -126,6 +126,25 @@ class TestCheck:
             configure(monkeypatch, public_url=server.url)
             assert said in fails(capsys, "callbacks", "check")
 
+    @pytest.mark.parametrize(
+        ("base_url", "path", "is_named"),
+        [
+            ("http://localhost:8080/air/flow", "", True), ("http://localhost:8080/air/flow/", "/flow", True),
+            ("http://localhost:8080/air/flow", "/air/flow", False), ("http://localhost:8080", "", False),
+            ("", "", False), ("http://localhost:8080/", "/hooks", False), ("http://[", "", False),
+        ],
+    )  # fmt: skip
+    def test_names_the_path_of_airflow_itself(
+        self, base_url: str, path: str, is_named: bool, monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:  # fmt: skip
+        monkeypatch.setenv("AIRFLOW__API__BASE_URL", base_url)
+        with counting_server(answer(404, "<html>Airflow</html>")) as server:
+            configure(monkeypatch, public_url=server.url + path)
+            told = fails(capsys, "callbacks", "check")
+        assert "Does the proxy in front of it pass /voicepartner on" in told
+        assert ("is below /air/flow/voicepartner: end public_url with /air/flow" in told) is is_named
+
 
 class TestRegister:
     def test_shows_before_and_after_and_no_token(

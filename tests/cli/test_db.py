@@ -90,9 +90,9 @@ class TestUpgrade:
         with pytest.raises(StoreUnavailableError, match="db upgrade"):
             open_store(url)
         main(["db", "upgrade"])
-        assert "was upgraded from tables without a revision to revision 0003" in capsys.readouterr().out
+        assert "was upgraded from tables without a revision to revision 0004" in capsys.readouterr().out
         main(["db", "upgrade"])
-        assert "is up to date (revision 0003)" in capsys.readouterr().out
+        assert "is up to date (revision 0004)" in capsys.readouterr().out
         open_store(url).close()
 
     def test_fills_an_empty_store(self, url: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -189,7 +189,7 @@ def test_as_a_process(command: list[str], url: str) -> None:
     make_old(url)
     done = run(command, "db", "upgrade")
     assert done.returncode == 0, done.stderr[-2000:]
-    assert "to revision 0003" in done.stdout
+    assert "to revision 0004" in done.stdout
     delivery = fill(url)
     done = run(command, "db", "purge", "--older-than", "30d")
     assert done.returncode == 0, done.stderr[-2000:]

@@ -206,7 +206,8 @@ def test_no_text_holds_what_a_database_refuses(text: str) -> None:
             received_at=1.0,
         ),
         DeadLetter(
-            gateway=text, campaign=text, method=text, content_type=text, query=text, body=text, why=text,
+            gateway=text, campaign=text, method=text, content_type=text, query=text, why=text,
+            body=text.encode("utf-8", "replace"),
             received_at=1.0,
         ),
     )  # fmt: skip
@@ -224,3 +225,13 @@ def test_no_number_is_beyond_64_bits() -> None:
     (row,) = rows.delivery_reports.values()
     (totals,) = rows.campaign_reports.values()
     assert max(row["duration"], totals["delivered"], totals["total"]) < 2**63
+
+
+def test_a_stop_is_whole_and_says_nothing_that_was_not_told() -> None:
+    for key in (KEY, None):
+        event = OptOut(gateway="octopush", campaign_id=None, phone_number=NUMBER, text="STOP")
+        (row,) = rows_of(Arrival(key=key, event=event, received_at=1.0)).events
+        assert (row["kind"], row["part"], row["parts"], row["parts_reference"]) == ("opt_out", 1, 1, None)
+        assert (row["sent_to"], row["at"], row["text"], row["received_at"]) == (None, None, "STOP", 1.0)
+    (row,) = rows_of(report(opted_out=True)).events
+    assert (row["kind"], row["part"], row["parts"], row["text"]) == ("opt_out", 1, 1, "")

@@ -198,7 +198,7 @@ def test_what_nobody_understands_is_kept_as_it_came(
     assert (answer.status, answer.body) == (200, b"")
     (letter,) = receiver.rows("dead_letter")
     assert letter["gateway"] == gateway
-    assert letter["body"].replace("\ufffd", "") == body.decode("utf-8", "ignore").replace("\0", "")
+    assert (letter["body"], letter["method"], letter["query"]) == (body, "POST", "")
     assert letter["content_type"] == content_type
     assert letter["why"]
     assert receiver.receiver.counts.of("dead_letters", gateway) == 1

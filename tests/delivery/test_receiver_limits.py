@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
 import logging
 import socket
 import threading
+import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -30,6 +33,124 @@ def test_64_kilobytes_are_taken_and_one_byte_more_is_not(receiver: RunningReceiv
     assert (answer.status, answer.body) == (413, b"")
     assert receiver.receiver.counts.of("too_large") == 1
     assert receiver.stored() == 1
+
+
+@pytest.mark.parametrize("parts", [1, 2, 65_536])
+def test_a_body_of_64_kilobytes_is_read_to_its_last_byte(parts: int) -> None:
+    """A boundary that slips would answer 200 and keep nothing."""
+
+    def read(body: bytes, headers: dict[bytes, bytes]) -> bytes:
+        size = -(-len(body) // parts)
+        messages = [
+            {"type": "http.request", "body": body[at : at + size], "more_body": at + size < len(body)}
+            for at in range(0, len(body), size)
+        ]
+
+        async def receive() -> Any:
+            return messages.pop(0)
+
+        return asyncio.run(module.read_body(headers, receive))
+
+    body = bytes(range(256)) * 256
+    for headers in ({}, {b"content-length": b"65536"}):
+        assert read(body, headers) == body
+        with pytest.raises(module.BodyError, match="too_large"):
+            read(body + b"x", headers)
+
+
+@pytest.mark.parametrize(
+    ("said", "is_refused_unread"),
+    [(b"1114112", False), (b"1114113", True), (b"9" * 30, True), (b"-1", False), (b"x", False)],
+)
+def test_a_body_that_says_it_is_much_too_large_is_refused_unread(
+    said: bytes, is_refused_unread: bool
+) -> None:
+    asked = []
+
+    async def receive() -> Any:
+        asked.append(1)
+        return {"type": "http.request", "body": b"x" * 65_537, "more_body": False}
+
+    with pytest.raises(module.BodyError) as caught:
+        asyncio.run(module.read_body({b"content-length": said}, receive))
+    assert caught.value.status == 413
+    assert bool(asked) is not is_refused_unread
+
+
+def test_a_store_that_takes_too_long_is_a_503_and_not_an_error_of_ours(
+    receiver: RunningReceiver, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "KEEP_SECONDS", 0.1)
+    monkeypatch.setattr(deadlines, "_EVERY", 0.05)
+    go, real = threading.Event(), DeliveryStore.write
+
+    def write(store: DeliveryStore, items: Any) -> int:
+        go.wait(30)
+        return real(store, items)
+
+    monkeypatch.setattr(DeliveryStore, "write", write)
+    path = receiver.batch_path("voicepartner")
+    answer = receiver.post(path, REPORT)
+    assert (answer.status, answer.body, answer.headers["retry-after"]) == (503, b"", "5")
+    assert receiver.send("GET", "/voicepartner/health").status == 503
+    assert "the store does not answer in time" in caplog.text
+    assert receiver.receiver.counts.of("not_kept", "voicepartner") == 1
+    go.set()
+    assert receiver.post(path, REPORT).status == 200
+
+
+def test_health_is_remembered_for_a_second_and_no_longer(
+    receiver: RunningReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1_000.0]
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now[0], time=lambda: now[0]))
+    moods = Moods(monkeypatch)
+
+    def status() -> int:
+        return receiver.send("GET", "/voicepartner/health").status
+
+    assert status() == 200
+    before = receiver.receiver.writer.counts.commits
+    moods.mood = StoreUnavailableError("away")
+    now[0] += 0.9
+    assert [status() for _ in range(5)] == [200] * 5
+    assert receiver.receiver.writer.counts.commits == before
+    now[0] += 0.1
+    assert status() == 503
+    moods.mood = None
+    now[0] += 0.9
+    assert [status() for _ in range(5)] == [503] * 5
+    now[0] += 0.1
+    assert status() == 200
+    assert receiver.receiver.writer.counts.commits == before + 1
+
+
+def test_many_who_ask_for_health_at_once_are_one_question(
+    receiver: RunningReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go, real, asked = threading.Event(), DeliveryStore.write, []
+
+    def write(store: DeliveryStore, items: Any) -> int:
+        asked.append(items)
+        go.wait(30)
+        return real(store, items)
+
+    monkeypatch.setattr(DeliveryStore, "write", write)
+    answers: list[int] = []
+    threads = [
+        threading.Thread(target=lambda: answers.append(receiver.send("GET", "/voicepartner/health").status))
+        for _ in range(10)
+    ]
+    for thread in threads:
+        thread.start()
+    while not asked:
+        time.sleep(0.01)
+    time.sleep(0.2)
+    go.set()
+    for thread in threads:
+        thread.join(30)
+    assert answers == [200] * 10
+    assert len(asked) == 1
 
 
 def test_a_body_that_does_not_say_how_large_it_is_is_refused_while_it_comes(
@@ -146,7 +267,7 @@ def test_a_report_that_the_store_refuses_takes_no_other_with_it(
     assert answers == [200] * 20
     assert len(receiver.rows("delivery_report")) == 19
     (letter,) = receiver.rows("dead_letter")
-    assert "poisonous" in letter["body"]
+    assert json.loads(letter["body"]) == reports[7]
     assert receiver.receiver.counts.of("dead_letters", "voicepartner") == 1
     assert receiver.receiver.counts.of("kept", "voicepartner") == 20
     assert "calls of voicepartner were refused by the store and are kept as dead letters" in caplog.text

@@ -101,7 +101,7 @@ def stop(at: pendulum.DateTime | None) -> OptOut:
 def dead_letter(why: str = "no status", received_at: float = 1.0) -> DeadLetter:
     return DeadLetter(
         gateway="octopush", campaign=A.campaign, method="POST", content_type="text/plain", query="a=b",
-        body=f"+33612345678 {why}", why=why, received_at=received_at,
+        body=f"+33612345678 {why}".encode(), why=why, received_at=received_at,
     )  # fmt: skip
 
 
@@ -195,7 +195,9 @@ class TestReports:
             [
                 report(duration=10**19, gateway_status=wild, phone_number=wild, cost=Decimal("1E+900")),
                 reply(wild, to=wild, phone_number=wild, parts=10**9),
-                dataclasses.replace(dead_letter(), body=wild, why=wild, query=wild, method=wild),
+                dataclasses.replace(
+                    dead_letter(), body=b"\0\xff" * 70_000, why=wild, query=wild, method=wild
+                ),
                 totals(10**18, 10**19, key=of_gateway_id("octopush", wild)),
             ]
         )
@@ -371,6 +373,7 @@ class TestPurge:
             "campaign reports": 2,
             "events": 6,
             "dead letters": 6,
+            "people of batches": 0,
             "lists of mapped tasks": 1,
             "campaigns of the ledger": 1,
             "attempts of the ledger": 2,

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import random
+import secrets
+import string
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from itsdangerous.encoding import base64_decode
 
 from airflow_provider_voicepartner.delivery.tokens import (
     LIFETIME,
@@ -140,11 +144,55 @@ def test_secrets_can_be_changed_while_gateways_hold_urls_of_the_last_one() -> No
     assert is_refused(fresh, tokens=before)
 
 
-@pytest.mark.parametrize("secrets", [[], [""], ["short"], ["long-enough-to-be-one", "fifteen-letters"]])
-def test_a_weak_secret_is_refused_and_not_shown(secrets: list[str]) -> None:
+@pytest.mark.parametrize("given_secrets", [[], [""], ["short"], ["long-enough-to-be-one", "fifteen-letters"]])
+def test_a_weak_secret_is_refused_and_not_shown(given_secrets: list[str]) -> None:
     with pytest.raises(WeakSecretError) as caught:
-        CallbackTokens(secrets)
-    assert not any(secret and secret in str(caught.value) for secret in secrets)
+        CallbackTokens(given_secrets)
+    assert not any(secret and secret in str(caught.value) for secret in given_secrets)
+
+
+@pytest.mark.parametrize(
+    ("secret", "problem"),
+    [
+        ("a" * 16, "repeats"), ("ab" * 20, "repeats"), ("abcdefg-" * 3, "repeats"), ("password" * 2, "repeats"),
+        ("aaaaaaaaaaaaaaab", "variety"), ("aaaabbbbccccdddd", "variety"), ("4711471147112", "fewer than 16"),
+        ("47114711471147114", "variety"), ("abcdefghijklmnop", "variety"), ("1234567890123456", "variety"),
+        ("zyxwvutsrqponmlk", "variety"), ("aAaAaAaAaAaAaAaAb", "variety"), ("................x", "variety"),
+    ],
+)  # fmt: skip
+def test_a_secret_that_is_long_and_easy_to_guess_is_refused(secret: str, problem: str) -> None:
+    with pytest.raises(WeakSecretError, match=problem) as caught:
+        CallbackTokens(["planted-callback-secret-4714", secret])
+    assert secret not in str(caught.value)
+
+
+def test_random_secrets_of_any_alphabet_are_taken() -> None:
+    draw = random.Random(4714)
+    for alphabet in ("0123456789abcdef", string.ascii_letters, string.printable.strip(), "0123456789"):
+        for _ in range(300):
+            CallbackTokens(["".join(draw.choices(alphabet, k=24))])
+    for _ in range(300):
+        CallbackTokens([secrets.token_urlsafe(32), secrets.token_hex(16), secrets.token_hex(8)])
+
+
+def test_a_token_of_a_few_people_says_who_they_are_to_nobody_else() -> None:
+    token = TOKENS.for_batch(
+        "smspartner", "k3v9", expires=NOW + LIFETIME, people=[f"+336{n:08d}" for n in range(16)]
+    )
+    assert len(token) < 200
+    read = TOKENS.read("smspartner", token, now=NOW)
+    assert read == BatchToken("k3v9")
+    assert isinstance(read, BatchToken)
+    assert read.people is not None
+    assert read.people.includes("+33600000015", None)
+    assert read.people.includes("+33600000016", None) is False
+    payload = base64_decode(token.partition(".")[0])
+    assert b"336" not in payload
+    more = TOKENS.for_batch(
+        "smspartner", "k3v9", expires=NOW + LIFETIME, people=[f"+336{n:08d}" for n in range(17)]
+    )
+    assert len(more) < 100
+    assert TOKENS.read("smspartner", more, now=NOW).people.includes("+33600000016", None) is None  # type: ignore
 
 
 def test_secrets_are_not_shown_with_the_object() -> None:

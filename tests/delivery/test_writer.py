@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -10,11 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError, InterfaceError, ProgrammingError
 
 from airflow_provider_voicepartner.delivery import writer as module
 from airflow_provider_voicepartner.delivery.store import DeadLetter, DeliveryStore
 from airflow_provider_voicepartner.delivery.writer import GroupWriter, NotKeptError
-from airflow_provider_voicepartner.store.engine import StoreUnavailableError, open_store
+from airflow_provider_voicepartner.store.engine import StoreDataError, StoreUnavailableError, open_store
+from airflow_provider_voicepartner.store.schema import dead_letter
 
 
 def letter(why: str = "x") -> DeadLetter:
@@ -24,7 +29,7 @@ def letter(why: str = "x") -> DeadLetter:
         method="POST",
         content_type="",
         query="",
-        body="",
+        body=b"",
         why=why,
         received_at=time.time(),
     )
@@ -86,7 +91,7 @@ def test_what_arrives_during_a_commit_shares_the_next_one(commits: Commits) -> N
 def test_who_waits_is_told_of_a_failure_and_the_next_one_is_kept(commits: Commits) -> None:
     async def scenario() -> None:
         commits.fail = StoreUnavailableError("the disk is full")
-        commits.go.release(2)
+        commits.go.release(1 + len(module.PAUSES))
         with pytest.raises(NotKeptError, match="the disk is full"):
             await commits.writer.keep([letter()])
         commits.fail = None
@@ -95,7 +100,7 @@ def test_who_waits_is_told_of_a_failure_and_the_next_one_is_kept(commits: Commit
 
     asyncio.run(scenario())
     assert commits.groups == [["again"]]
-    assert commits.writer.counts.failed_commits == 2
+    assert commits.writer.counts.failed_commits == 1 + len(module.PAUSES)
 
 
 def test_too_many_that_wait_are_refused_at_once(commits: Commits, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,6 +113,28 @@ def test_too_many_that_wait_are_refused_at_once(commits: Commits, monkeypatch: p
         await until(lambda: commits.writer.waiting == 3)
         with pytest.raises(NotKeptError, match="wait for the store"):
             await commits.writer.keep([letter()])
+        commits.go.release(10)
+        await asyncio.gather(first, *rest)
+
+    asyncio.run(scenario())
+
+
+def test_a_question_about_the_store_keeps_its_place_when_too_many_wait(
+    commits: Commits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MOST_WAITING", 3)
+    commits.writer.largest_group = 2
+
+    async def scenario() -> None:
+        first = asyncio.create_task(commits.writer.keep([letter("first")]))
+        await until(lambda: commits.writer._thread and not commits.writer.waiting)
+        rest = [asyncio.create_task(commits.writer.keep([letter("later")])) for _ in range(3)]
+        await until(lambda: commits.writer.waiting == 3)
+        question = asyncio.create_task(commits.writer.keep(()))
+        await until(lambda: commits.writer.waiting == 4)
+        commits.go.release(2)
+        await question  # with the next group, and not behind all that wait
+        assert not all(task.done() for task in rest)
         commits.go.release(10)
         await asyncio.gather(first, *rest)
 
@@ -164,7 +191,7 @@ class Opened:
 def test_a_store_that_could_not_be_written_is_closed_and_opened_anew(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    opened, mood = Opened(tmp_path), [StoreUnavailableError("it is away")] * 4
+    opened, mood = Opened(tmp_path), []
     real = DeliveryStore.write
 
     def write(store: DeliveryStore, items: Sequence[Any]) -> int:
@@ -177,6 +204,7 @@ def test_a_store_that_could_not_be_written_is_closed_and_opened_anew(
 
     async def scenario() -> None:
         for _ in range(2):
+            mood.extend([StoreUnavailableError("it is away")] * (1 + len(module.PAUSES)))
             with pytest.raises(NotKeptError, match="it is away"):
                 await writer.keep([letter()])
         for _ in range(3):
@@ -208,3 +236,121 @@ def test_a_store_that_refuses_single_items_stays_open(
     assert asyncio.run(scenario()) == [True, False] * 10
     assert opened.closed == [0]
     writer.close()
+
+
+DRIVER = ("SELECT 1", None, RuntimeError("of the driver"))
+FAILURES = [
+    (StoreUnavailableError("cut"), False), (ProgrammingError(*DRIVER), False), (InterfaceError(*DRIVER), False),
+    (OSError("gone"), False), (MemoryError(), False), (RuntimeError("anything"), False),
+    (StoreDataError("does not fit"), True), (IntegrityError(*DRIVER), True), (ValueError("NUL"), True),
+    (OverflowError("too large"), True), (KeyError("x"), True), (RecursionError(), True),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("error", "is_of_the_rows"), FAILURES, ids=lambda value: type(value).__name__ if value else ""
+)
+def test_only_what_is_wrong_with_the_rows_is_given_up(
+    error: Exception, is_of_the_rows: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Everything that is written fails so, and nothing else does: whoever asked is told, unless the rows are wrong."""
+    real, written = DeliveryStore.write, []
+
+    def write(store: DeliveryStore, items: Sequence[Any]) -> int:
+        if any(item.why == "report" for item in items):
+            raise error
+        written.extend(item.why for item in items)
+        return real(store, items)
+
+    monkeypatch.setattr(DeliveryStore, "write", write)
+    monkeypatch.setattr(module, "PAUSES", (0.0, 0.0))
+    writer = GroupWriter(
+        lambda: open_store(f"sqlite:///{tmp_path / 'store.db'}"), on_refused=lambda item: letter("instead")
+    )
+    if is_of_the_rows:
+        assert asyncio.run(writer.keep([letter("report")]))
+        assert written == ["instead"]
+    else:
+        with pytest.raises(NotKeptError):
+            asyncio.run(writer.keep([letter("report")]))
+        assert written == []
+    writer.close()
+
+
+@pytest.mark.parametrize("failures", range(1, 9))
+def test_a_store_that_fails_several_times_in_a_row_loses_nothing(
+    failures: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    real, left = DeliveryStore.write, [StoreUnavailableError("cut")] * failures
+    left.insert(1, ValueError("something in the group"))  # after which its members are written one by one
+
+    def write(store: DeliveryStore, items: Sequence[Any]) -> int:
+        if items and left:
+            raise left.pop(0)
+        return real(store, items)
+
+    monkeypatch.setattr(DeliveryStore, "write", write)
+    monkeypatch.setattr(module, "PAUSES", (0.0, 0.0))
+    store = open_store(f"sqlite:///{tmp_path / 'store.db'}")
+    writer = GroupWriter(lambda: store, on_refused=lambda item: letter("instead"))
+
+    async def scenario() -> list[Any]:
+        return await asyncio.gather(
+            *[writer.keep([letter(str(place))]) for place in range(5)], return_exceptions=True
+        )
+
+    answers = asyncio.run(scenario())
+    with store.read() as connection:
+        kept = {row.why for row in connection.execute(select(dead_letter.c.why))}
+    assert kept >= {str(place) for place, answer in enumerate(answers) if answer is False}
+    assert all(answer is False or isinstance(answer, NotKeptError) for answer in answers)
+    writer.close()
+
+
+def test_the_pauses_between_tries_do_not_outlast_a_gateways_patience(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A store that takes long to fail is not tried once more: who waits is told at once."""
+    tries = []
+
+    def write(store: DeliveryStore, items: Sequence[Any]) -> int:
+        tries.append(items)
+        time.sleep(0.02)
+        raise StoreUnavailableError("slow")
+
+    monkeypatch.setattr(DeliveryStore, "write", write)
+    monkeypatch.setattr(module, "_NO_MORE_AFTER", 0.01)
+    writer = GroupWriter(lambda: open_store(f"sqlite:///{tmp_path / 'store.db'}"))
+    with pytest.raises(NotKeptError):
+        asyncio.run(writer.keep([letter()]))
+    assert len(tries) == 1
+    writer.close()
+
+
+def test_the_time_of_commits_is_counted(commits: Commits) -> None:
+    async def scenario() -> None:
+        task = asyncio.create_task(commits.writer.keep([letter()]))
+        await asyncio.sleep(0.05)
+        commits.go.release()
+        await task
+
+    asyncio.run(scenario())
+    assert 0.04 < commits.writer.counts.seconds < 30
+
+
+NOT_CLOSED = """
+import asyncio, sys
+from airflow_provider_voicepartner.delivery.writer import GroupWriter
+from airflow_provider_voicepartner.store.engine import open_store
+writer = GroupWriter(lambda: open_store(sys.argv[1]))
+asyncio.run(writer.keep(()))
+print("kept")
+"""
+
+
+def test_a_writer_that_nobody_closes_does_not_keep_its_process_alive(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", NOT_CLOSED, f"sqlite:///{tmp_path / 'store.db'}"],
+        cwd=Path(__file__).resolve().parents[2], timeout=30, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, "kept\n"), done.stderr

@@ -103,6 +103,21 @@ def test_a_report_about_someone_who_opted_out():
     assert parse(REPORT | {"stopSms": "1"}).opted_out is True
 
 
+@pytest.mark.parametrize("name", ["stopSms", "stopSMS"])
+@pytest.mark.parametrize(
+    ("value", "said_stop"),
+    [
+        ("1", True), ("true", True), (True, True), (1, True), ("", False), (" ", False), ("0", False), ("false", False),
+        (None, False), (0, False), ("non", False), ("null", False), ([], False), ({}, False),
+    ],
+)  # fmt: skip
+def test_only_a_clear_yes_puts_somebody_on_the_stop_list(name: str, value: object, said_stop: bool) -> None:
+    """A blank field comes with every report of a form; read as a yes, it would opt everybody out."""
+    assert parse(REPORT | {name: value}).opted_out is said_stop
+    if isinstance(value, str):
+        assert smspartner.parse_callback(as_form(REPORT | {name: value}))[0].opted_out is said_stop
+
+
 @EVERY_WAY
 @pytest.mark.parametrize("id_", [8123456, "8123456"])
 def test_reply(encode, id_):

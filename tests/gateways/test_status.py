@@ -70,6 +70,23 @@ def test_free_text_fills_neither_log_nor_memory(words, caplog):
     assert all(len(record.getMessage()) < 120 for record in caplog.records)
 
 
+@pytest.mark.parametrize(
+    ("word", "shown"),
+    [
+        ("Teleported", "teleported"), ("NOT_TELEPORTED", "not teleported"), ("numéro absent", "numéro absent"),
+        ("rappelez Jean demain", None), ("jean@example.org", None), ("<b>x</b>", None), ("a" * 26, None),
+        ("0612345678", None), ("+33612345678", None), ("code7", None), ("https://x.example", None), ("x", None),
+        ("le 12 mai", None), ("{nom}", None), ("a\nb\nc", None),
+    ],
+)  # fmt: skip
+def test_only_what_looks_like_a_word_is_shown(words, word, shown, caplog):
+    words.read(word)
+    (record,) = caplog.records
+    said = record.getMessage()
+    assert (shown or f"{len(StatusWords._fold(word))} characters, not a word") in said
+    assert shown or word.casefold() not in said.casefold().replace("not a word", "")
+
+
 def test_a_number_in_the_place_of_a_status_is_not_logged(words, caplog):
     words.read("sent to +33612345678")
     (record,) = caplog.records

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_voicepartner.delivery.people import LONG_MARK, split
 from airflow_provider_voicepartner.delivery.tokens import BatchToken, ConnectionToken
 from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.gateways.model import (
@@ -24,6 +25,7 @@ from airflow_provider_voicepartner.hooks.dry_run import DryRun
 from airflow_provider_voicepartner.hooks.octopush import OctopushHook
 from airflow_provider_voicepartner.hooks.smspartner import SmsPartnerHook
 from airflow_provider_voicepartner.hooks.voicepartner import VoicePartnerHook
+from airflow_provider_voicepartner.store.schema import batch_people
 
 SECRET, OLD = "planted-callback-secret-4714", "planted-older-secret-4715"
 NOW = datetime(2031, 5, 6, 12, tzinfo=UTC)
@@ -186,3 +188,51 @@ def test_a_receiver_without_a_secret_says_how_to_make_one(configure: Configure) 
 def test_neither_secret_is_shown(configured: callbacks.CallbackConfig) -> None:
     assert SECRET not in repr(configured)
     assert SECRET not in repr(vars(SmsPartnerHook()))
+
+
+def people(count: int) -> list[Recipient]:
+    return [Recipient(f"+336{number:08d}") for number in range(1, count + 1)]
+
+
+@pytest.mark.parametrize("size", [1, 16, 17, 500])
+def test_a_batchs_url_speaks_of_its_people_alone(size: int, configured: callbacks.CallbackConfig) -> None:
+    hook = SmsPartnerHook()
+    request = hook.build_batch(SMS, people(size), reference=REFERENCE)
+    assert request.body is not None
+    read = configured.tokens.read(
+        "smspartner", request.body["urlDlr"].rpartition("/")[2], now=datetime.now(UTC)
+    )
+    assert isinstance(read, BatchToken)
+    assert read.people is not None
+    store = callbacks.open_receiver_store()
+    with store.read() as connection:
+        rows = connection.execute(batch_people.select()).all()
+    stored = split(bytes(rows[0].marks), LONG_MARK) if rows else None
+    assert bool(rows) is (size > 16)
+    assert read.people.includes(people(size)[-1].phone_number, stored)
+    assert read.people.includes("+33699999999", stored) is False
+    if rows:
+        assert (rows[0].gateway, rows[0].reference) == ("smspartner", REFERENCE)
+        assert rows[0].ends == pytest.approx((datetime.now(UTC) + timedelta(days=30)).timestamp(), abs=60)
+    hook.close()
+    store.close()
+
+
+def test_a_simulation_and_a_batch_with_a_url_of_its_own_note_nobody(
+    configured: callbacks.CallbackConfig,
+) -> None:
+    hook = SmsPartnerHook()
+    hook.build_batch(SMS, people(50), reference=REFERENCE, simulate=True)
+    hook.build_batch(SMS, people(50), reference=REFERENCE, callbacks=CallbackUrls(delivery=MINE))
+    OctopushHook().build_batch(SMS, people(50), reference=REFERENCE)
+    assert "_callback_store" not in hook.__dict__
+
+
+def test_a_store_that_is_away_keeps_no_batch_from_leaving(
+    configured: callbacks.CallbackConfig, configure: Configure, caplog: pytest.LogCaptureFixture
+) -> None:
+    configure(store_url="postgresql://nobody@127.0.0.1:1/nothing?connect_timeout=1")
+    request = SmsPartnerHook().build_batch(SMS, people(50), reference=REFERENCE)
+    assert request.body is not None
+    assert request.body["urlDlr"].startswith("https://hooks.example.org/")
+    assert "Whom a batch is sent to could not be noted" in caplog.text

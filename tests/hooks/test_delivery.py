@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_voicepartner.__main__ import main
 from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.hooks import delivery
 from airflow_provider_voicepartner.hooks.delivery import DeliveryHook
@@ -65,6 +66,24 @@ def test_who_said_stop_each_once_whoever_told(gateways: Gateways) -> None:
     assert hook.get_opt_outs() == [NUMBER]
     assert hook.get_opt_outs(since=datetime.fromtimestamp(LONG_AGO + 2, UTC)) == [NUMBER]
     assert hook.get_opt_outs(since=datetime.fromtimestamp(LONG_AGO + 3, UTC)) == []
+
+
+def test_who_said_stop_is_known_after_a_purge_as_long_as_the_key_is(
+    gateways: Gateways, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW__VOICEPARTNER__OPT_OUT_KEY", "planted-key-of-opt-outs")
+    gateways.tell("opt_out", gateway="smspartner")
+    assert DeliveryHook().get_opted_out([NUMBER, "+33600000000"]) == {NUMBER}
+    main(["db", "purge", "--older-than", "1d"])
+    assert DeliveryHook().get_opt_outs() == []
+    assert DeliveryHook().get_opted_out([NUMBER, "+33600000000"]) == {NUMBER}
+    monkeypatch.setenv("AIRFLOW__VOICEPARTNER__OPT_OUT_KEY", "another-key-of-opt-outs")
+    with pytest.raises(ConfigurationError, match=r"\[voicepartner\] opt_out_key") as caught:
+        DeliveryHook().get_opted_out([NUMBER])
+    assert "planted" not in str(caught.value)
+    monkeypatch.setenv("AIRFLOW__VOICEPARTNER__OPT_OUT_KEY", "short")
+    with pytest.raises(ConfigurationError, match="at least 16 characters"):
+        DeliveryHook().get_opt_outs()
 
 
 def test_nothing_is_opened_before_something_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:

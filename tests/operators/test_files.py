@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowSkipException
 
+from airflow_provider_voicepartner.compat import AirflowSkipException
 from airflow_provider_voicepartner.exceptions import ConfigurationError, InvalidRecipientError
 from airflow_provider_voicepartner.gateways.model import DeliveryReport, DeliveryStatus
 from airflow_provider_voicepartner.hooks.storage import is_file, write_delivery_reports

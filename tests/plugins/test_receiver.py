@@ -35,6 +35,25 @@ new = set(sys.modules) - before
 print(json.dumps({"ms": took * 1000, "heavy": sorted(m for m in new if m.partition(".")[0] in heavy), "new": len(new)}))
 """
 
+PATHS = """
+import json, sys
+from fastapi import FastAPI
+from starlette.testclient import TestClient
+from airflow.api_fastapi.app import init_plugins
+from airflow.api_fastapi.common.http_access_log import HttpAccessLogMiddleware
+from tests.support.receiver import Calls
+root, given, *paths = json.loads(sys.argv[1])
+app = FastAPI(root_path=root)
+init_plugins(app)
+app.add_middleware(HttpAccessLogMiddleware)
+token = Calls(0).batch_path("voicepartner").rpartition("/")[2]
+report = {"status": "delivered", "campaignId": "1", "phoneNumber": "+33699999942"}
+with TestClient(app, raise_server_exceptions=False) as client:
+    answers = [client.post(given + path.replace("TOKEN", token), json=report) for path in paths]
+    print("found" + json.dumps([answer.status_code for answer in answers]))
+print("token " + token[:20])
+"""
+
 MOUNTED = """
 import json, sys
 from fastapi import FastAPI
@@ -62,22 +81,27 @@ print("token " + path.rpartition("/")[2][:20])
 """
 
 
-def run(code: str, tmp_path: Path, **config: str) -> tuple[str, str]:
+def run(code: str, tmp_path: Path, *arguments: str, **config: str) -> tuple[str, str]:
     """Run Python in a process of its own, with options of ``[voicepartner]``; return what it wrote."""
     options: Mapping[str, str] = {
         f"AIRFLOW__VOICEPARTNER__{name.upper()}": value for name, value in config.items()
     }
     env = {**os.environ, "AIRFLOW__VOICEPARTNER__STORE_URL": f"sqlite:///{tmp_path / 'store.db'}", **options}
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd=PROJECT, env=env, timeout=120
+        [sys.executable, "-c", code, *arguments],
+        capture_output=True,
+        text=True,
+        cwd=PROJECT,
+        env=env,
+        timeout=120,
     )
     assert done.returncode == 0, done.stderr[-3_000:]
     return done.stdout, done.stderr
 
 
-def mounted(tmp_path: Path, **config: str) -> tuple[dict[str, Any], str]:
+def mounted(tmp_path: Path, code: str = MOUNTED, *arguments: str, **config: str) -> tuple[Any, str]:
     """Build what the API server builds, call it, and return what was answered and everything that was logged."""
-    out, err = run(MOUNTED, tmp_path, **config)
+    out, err = run(code, tmp_path, *arguments, **config)
     (found,) = [line for line in out.splitlines() if line.startswith("found")]
     logged = "\n".join(line for line in (out + err).splitlines() if not line.startswith("token "))
     (token,) = [line.split()[1] for line in out.splitlines() if line.startswith("token ")]
@@ -111,6 +135,31 @@ def test_the_api_server_takes_reports_and_logs_no_token(tmp_path: Path) -> None:
     assert "/voicepartner/callbacks/voicepartner/***" in logged  # Airflow's own access log
     for planted in (SECRET, "+33699999942", "planted-query"):
         assert planted not in logged
+
+
+PATHS_WITH_A_TOKEN = {
+    "/callbacks/voicepartner/TOKEN": 200, "/callbacks/voicepartner/TOKEN?x=planted-query": 200,
+    "/callbacks/voicepartner/TOKEN/": 404, "/callbacks/voicepartner//TOKEN": 404, "//callbacks/voicepartner/TOKEN": 404,
+    "/callbacks//voicepartner/TOKEN": 404, "/callbacks/voicepartner/TOKEN/more": 404, "/callbacks/TOKEN": 404,
+    "/callbacks/TOKEN/voicepartner": 404, "/callback/voicepartner/TOKEN": 404, "/TOKEN": 404, "/health/TOKEN": 404,
+    "/TOKEN/callbacks/voicepartner/x": 404, "/callbacks/voicepartner/TOKEN/***": 404, "/callbacks/octopush/TOKEN": 404,
+    "/callbacks/voicepartner%2FTOKEN": 200, "/Callbacks/voicepartner/TOKEN": 404, "/metrics?x=planted-query": 405,
+}  # fmt: skip
+
+
+@pytest.mark.airflow3
+@pytest.mark.parametrize(
+    ("root", "given"),
+    [("", "/voicepartner"), ("/air/flow", "/air/flow/voicepartner"), ("/air/flow", "/voicepartner"),
+     ],
+    ids=["at the root", "below a path", "below a path that the proxy takes off"],
+)  # fmt: skip
+def test_no_path_writes_a_token_to_airflows_access_log(root: str, given: str, tmp_path: Path) -> None:
+    told = json.dumps([root, given, *PATHS_WITH_A_TOKEN])
+    found, logged = mounted(tmp_path, PATHS, told, receiver_enabled="True", callback_secret=SECRET)
+    assert dict(zip(PATHS_WITH_A_TOKEN, found, strict=True)) == PATHS_WITH_A_TOKEN
+    assert logged.count("voicepartner/***") >= len(PATHS_WITH_A_TOKEN) - 4
+    assert "planted-query" not in logged
 
 
 def configure(monkeypatch: pytest.MonkeyPatch, **config: str) -> None:

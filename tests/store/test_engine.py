@@ -18,6 +18,7 @@ from sqlalchemy import inspect, text
 
 from airflow_provider_voicepartner.store.engine import (
     Store,
+    StoreDataError,
     StoreUnavailableError,
     StoreUrlError,
     open_store,
@@ -179,6 +180,63 @@ def test_a_new_file_and_its_companions_are_the_owners_alone(tmp_path: Path) -> N
         os.umask(before)
     assert modes == dict.fromkeys(("store.db", "store.db-wal", "store.db-shm"), 0o600)
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize(
+    ("mode", "mended"),
+    [
+        (0o644, 0o640),
+        (0o604, 0o600),
+        (0o666, 0o660),
+        (0o777, 0o770),
+        (0o602, 0o600),
+        (0o660, None),
+        (0o600, None),
+    ],
+)
+def test_a_file_that_everybody_may_read_is_taken_away_from_strangers(
+    mode: int, mended: int | None, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "store.db"
+    store = open_store(f"sqlite:///{path}")
+    store.hold()  # so that there is a log beside it
+    insert(store, "a")
+    files = [path, path.with_name("store.db-wal"), path.with_name("store.db-shm")]
+    for file in files:
+        file.chmod(mode)
+    assert names(open_store(f"sqlite:///{path}")) == ["a"]
+    assert [stat.S_IMODE(file.stat().st_mode) for file in files] == [mended or mode] * 3
+    assert caplog.text.count("holds phone numbers and could be read by other users") == (3 if mended else 0)
+    store.close()
+
+
+def test_a_file_of_somebody_else_that_everybody_may_read_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "store.db"
+    open_store(f"sqlite:///{path}").close()
+    path.chmod(0o644)
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(Path, "chmod", refuse)
+    with pytest.raises(StoreUrlError, match=f"chmod o-rwx {path}"):
+        open_store(f"sqlite:///{path}")
+
+
+def test_a_value_that_the_database_does_not_take_is_told_from_a_database_that_fails(
+    postgres_url: str,
+) -> None:
+    store = open_store(postgres_url)
+    with pytest.raises(StoreDataError), store.write() as connection:
+        connection.execute(text("INSERT INTO voicepartner_rate_limit VALUES (:name, 0)"), {"name": "x" * 500})
+    with pytest.raises(StoreDataError), store.write() as connection:
+        connection.execute(text("SELECT CAST(:it AS json) ->> 0"), {"it": '["\\u0000"]'})
+    with pytest.raises(StoreUnavailableError) as caught, store.write() as connection:
+        connection.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+    assert not isinstance(caught.value, StoreDataError)
+    store.close()
 
 
 def test_a_file_that_was_there_keeps_its_mode_and_its_rows(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from airflow_provider_voicepartner.gateways.bodies import loads
 from airflow_provider_voicepartner.gateways.dates import read_date
 from airflow_provider_voicepartner.gateways.errors import InvalidCallbackError
 from airflow_provider_voicepartner.gateways.model import CallbackEvent, DeliveryReport, OptOut, Reply
@@ -20,7 +21,6 @@ from airflow_provider_voicepartner.gateways.reading import (
     as_decimal,
     as_object,
     as_text,
-    loads,
     pick,
     read_callback,
     read_callback_number,

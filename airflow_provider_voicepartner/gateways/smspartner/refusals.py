@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
+from airflow_provider_voicepartner.gateways.bodies import loads
 from airflow_provider_voicepartner.gateways.contradictions import names_id
 from airflow_provider_voicepartner.gateways.errors import Codes, ErrorKind, GatewayError, RecipientProblem
 from airflow_provider_voicepartner.gateways.numbers import read_wire_number
@@ -26,7 +27,6 @@ from airflow_provider_voicepartner.gateways.reading import (
     as_verdict,
     decode,
     is_presentable_code,
-    loads,
     pick,
     presentable_words,
     refusal,

@@ -1,0 +1,80 @@
+"""``dead-letters list``, ``show`` and ``replay``: calls that nobody understood, for a person who looks at them."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+from typing import Final
+
+from airflow_provider_voicepartner.cli.running import CommandError, say
+from airflow_provider_voicepartner.cli.stores import configured_store
+from airflow_provider_voicepartner.delivery.dead_letters import DeadLetters, Letter
+from airflow_provider_voicepartner.delivery.notices import iso_time
+from airflow_provider_voicepartner.gateways import octopush, smspartner, voicepartner
+from airflow_provider_voicepartner.gateways.bodies import decode
+from airflow_provider_voicepartner.store.engine import Store
+
+_PURPOSE: Final = "looking at dead letters"
+_GATEWAYS: Final = {gateway.NAME: gateway for gateway in (smspartner, voicepartner, octopush)}
+
+
+def show_all(_: Namespace) -> None:
+    """Show which dead letters there are; no number and no text is shown."""
+    with configured_store(_PURPOSE) as store:
+        letters = _letters_of(store).all()
+        for letter in letters:
+            say(_line(letter))
+        say(f"{len(letters)} dead letters are in the store {store.name}.")
+
+
+def show(arguments: Namespace) -> None:
+    """Show one as it came."""
+    with configured_store(_PURPOSE) as store:
+        letter = _find(_letters_of(store), store, arguments.id)
+    if arguments.raw:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(letter.call.body)
+        return
+    say(_line(letter))
+    say(f"method: {letter.call.method or '(not known)'}")
+    say(f"query: {letter.call.query}")
+    say(f"content type: {letter.call.content_type}")
+    say(f"body: {decode(letter.call.body, None)}")
+
+
+def replay(arguments: Namespace) -> None:
+    """Read dead letters again, those that are named or all, and say what became of each."""
+    if bool(arguments.id) == arguments.all:
+        raise CommandError("name the ids of dead letters, or give --all")
+    with configured_store(_PURPOSE) as store:
+        dead_letters = _letters_of(store)
+        letters = (
+            dead_letters.all()
+            if arguments.all
+            else [_find(dead_letters, store, number) for number in arguments.id]
+        )
+        done = dead_letters.replay(letters, only_read=arguments.dry_run, named=not arguments.all)
+    good = "would be stored" if arguments.dry_run else "is stored, and no dead letter any more"
+    for result in done:
+        say(f"{result.letter.id}: {result.problem or good}")
+    stored = sum(not result.problem for result in done)
+    say(f"{stored} of {len(done)} dead letters {'could be' if arguments.dry_run else 'were'} read.")
+
+
+def _letters_of(store: Store) -> DeadLetters:
+    return DeadLetters(store, _GATEWAYS)
+
+
+def _find(letters: DeadLetters, store: Store, number: int) -> Letter:
+    letter = letters.find(number)
+    if letter is None:
+        raise CommandError(f"there is no dead letter {number} in the store {store.name}")
+    return letter
+
+
+def _line(letter: Letter) -> str:
+    size = len(letter.call.body)
+    return (
+        f"{letter.id}  {iso_time(letter.received_at)}  {letter.gateway}  {letter.campaign or '-'}  "
+        f"{size} bytes  {letter.why}"
+    )

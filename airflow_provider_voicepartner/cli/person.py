@@ -1,0 +1,75 @@
+"""``person show`` and ``person forget``: what the store knows of one person, and its erasure."""
+
+from __future__ import annotations
+
+import json
+from argparse import Namespace
+from collections.abc import Callable
+from typing import Final
+
+from airflow_provider_voicepartner.cli.running import CommandError, say
+from airflow_provider_voicepartner.cli.stores import configured_store
+from airflow_provider_voicepartner.delivery.person import KnownPerson, People
+from airflow_provider_voicepartner.exceptions import ConfigurationError
+from airflow_provider_voicepartner.gateways.numbers import InvalidNumberError, parse_number
+from airflow_provider_voicepartner.gateways.wire import mask_number
+from airflow_provider_voicepartner.hooks.callbacks import receiver_tokens
+from airflow_provider_voicepartner.hooks.opt_out_keys import opt_out_keys
+
+_PURPOSE: Final = "looking after what is known of a person"
+_ELSEWHERE: Final = (
+    "Not touched: your own lists and files, Airflow's logs and XComs, what the gateways keep, backups; keyed hashes in "
+    "the lists of mapped tasks until db purge."
+)
+
+
+def show(arguments: Namespace) -> None:
+    """Show everything as JSON, with numbers and texts: it is for the person, or for whoever may read it."""
+    number = read_number(arguments.number)
+    with configured_store(_PURPOSE) as store:
+        known = People(store, opt_out_keys=opt_out_keys()).find(number)
+    say(json.dumps(known.to_json(), indent=2, ensure_ascii=False, default=str))
+
+
+def forget(arguments: Namespace) -> None:
+    """Delete everything but that the person said STOP, and say how much it was."""
+    number = read_number(arguments.number)
+    with configured_store(_PURPOSE) as store:
+        people = People(store, opt_out_keys=opt_out_keys())
+        known = people.find(number)
+        done = _counts(known) if arguments.dry_run else people.forget(number, without_marks=_without_marks())
+        out = people.find(number).opted_out
+    told = ", ".join(f"{count} {name}" for name, count in done.items())
+    say(f"{'Would delete' if arguments.dry_run else 'Deleted'} of {mask_number(number)}: {told}.")
+    if out is not None:
+        say("That this person said STOP stays on the list of opt-outs, as a keyed hash.")
+    say(_ELSEWHERE)
+
+
+def read_number(text: str) -> str:
+    """
+    Read the number of a person.
+
+    :returns: E.164.
+    :raises CommandError: it is none.
+    """
+    try:
+        return parse_number(text).e164
+    except InvalidNumberError as error:
+        problem = error
+    raise CommandError(f"NUMBER: {problem}; write it as in +33612345678")
+
+
+def _counts(known: KnownPerson) -> dict[str, int]:
+    return {
+        "delivery reports": len(known.delivery_reports),
+        "events": len(known.events),
+        "dead letters": len(known.dead_letters),
+    }
+
+
+def _without_marks() -> Callable[[bytes, str], bytes] | None:
+    try:
+        return receiver_tokens().forget
+    except ConfigurationError:
+        return None  # without a secret there are no marks

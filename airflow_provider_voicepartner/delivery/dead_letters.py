@@ -1,0 +1,145 @@
+"""Dead letters, for a person who looks at them: list them, read one, and have them read again by what reads now."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from airflow_provider_voicepartner.delivery.admission import KEPT_APART
+from airflow_provider_voicepartner.delivery.arrivals import Arrival, CampaignKey
+from airflow_provider_voicepartner.delivery.statements import Statements
+from airflow_provider_voicepartner.delivery.store import DeliveryStore
+from airflow_provider_voicepartner.gateways.errors import InvalidCallbackError
+from airflow_provider_voicepartner.gateways.gateway import Gateway
+from airflow_provider_voicepartner.gateways.model import CallbackEvent, CampaignDeliveryReport
+from airflow_provider_voicepartner.gateways.wire import CallbackRequest
+
+if TYPE_CHECKING:
+    from airflow_provider_voicepartner.store.engine import Store
+
+UNREADABLE: Final = "cannot be read"
+HOMELESS: Final = "names no campaign"
+APART: Final = "is kept apart; name it by its id to have it acted on"
+NO_CALL: Final = "is not a call as it came"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Letter:
+    """
+    One dead letter.
+
+    :param call: as it came.
+    :param why: it is one.
+    :param received_at: Unix seconds.
+    """
+
+    id: int
+    gateway: str
+    campaign: str | None
+    call: CallbackRequest = field(repr=False)
+    why: str
+    received_at: float
+
+    @property
+    def is_kept_apart(self) -> bool:
+        """True where it could be read, and its URL may not say so."""
+        return self.why in KEPT_APART
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replay:
+    """
+    What became of a dead letter that was read again.
+
+    :param problem: why it is still one; empty where it is in the store as what it says.
+    """
+
+    letter: Letter
+    problem: str = ""
+
+
+class DeadLetters:
+    """
+    The dead letters of an open store.
+
+    :param store: of :func:`~airflow_provider_voicepartner.store.engine.open_store`.
+    :param gateways: by name: who reads what.
+    """
+
+    def __init__(self, store: Store, gateways: Mapping[str, Gateway]) -> None:
+        self._store = store
+        self._gateways = gateways
+        self._sql = Statements(is_postgres=store.is_postgres)
+
+    def all(self) -> list[Letter]:
+        """Return them, the oldest first."""
+        with self._store.read() as connection:
+            return [_letter(dict(row)) for row in connection.execute(self._sql.letters).mappings()]
+
+    def find(self, number: int) -> Letter | None:
+        """Return one by its id."""
+        return next((letter for letter in self.all() if letter.id == number), None)
+
+    def replay(
+        self, letters: Sequence[Letter], *, only_read: bool = False, named: bool = False
+    ) -> list[Replay]:
+        """
+        Read dead letters again; each that can be read is stored as if it had come now, and is one no more.
+
+        Each is stored before it is deleted: what happens twice does no harm.
+
+        :param only_read: True stores and deletes nothing.
+        :param named: a person chose each of them, so that those that are kept apart are acted on too.
+        """
+        return [self._replay(letter, only_read=only_read, named=named) for letter in letters]
+
+    def _replay(self, letter: Letter, *, only_read: bool, named: bool) -> Replay:
+        if letter.is_kept_apart and not named:
+            return Replay(letter=letter, problem=APART)
+        arrivals, problem = self._read(letter)
+        if problem or only_read:
+            return Replay(letter=letter, problem=problem)
+        DeliveryStore(self._store).write(arrivals)
+        with self._store.write() as connection:
+            connection.execute(self._sql.delete_letter, {"id": letter.id})
+        return Replay(letter=letter)
+
+    def _read(self, letter: Letter) -> tuple[list[Arrival], str]:
+        gateway = self._gateways.get(letter.gateway)
+        if gateway is None or not letter.call.method:
+            return [], NO_CALL
+        try:
+            events = gateway.parse_callback(letter.call)
+        except InvalidCallbackError as error:
+            return [], f"{UNREADABLE}: {error}"
+        arrivals = [
+            Arrival(key=_key(letter, event), event=event, received_at=letter.received_at) for event in events
+        ]
+        return arrivals, HOMELESS if any(arrival.is_homeless for arrival in arrivals) else ""
+
+
+def _key(letter: Letter, event: CallbackEvent) -> CampaignKey | None:
+    from airflow_provider_voicepartner.delivery.arrivals import of_gateway_id
+
+    if letter.campaign is not None:
+        return CampaignKey(letter.gateway, letter.campaign)
+    if isinstance(event, CampaignDeliveryReport) or not event.campaign_id:
+        return None
+    return of_gateway_id(letter.gateway, event.campaign_id)
+
+
+def _letter(row: Mapping[str, Any]) -> Letter:
+    return Letter(
+        id=row["id"],
+        gateway=row["gateway"],
+        campaign=row["campaign"],
+        call=CallbackRequest(
+            method=row["method"],
+            query=row["query"],
+            body=bytes(row["body"]),
+            content_type=row["content_type"],
+        ),
+        why=row["why"],
+        received_at=row["received_at"],
+    )

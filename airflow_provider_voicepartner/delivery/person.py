@@ -1,0 +1,150 @@
+"""
+Everything that the store knows of one person, and its erasure.
+
+A person may ask what is known of them, and that it be deleted. What stays is that they said STOP, as a keyed hash, or
+the next campaign would message them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from airflow_provider_voicepartner.delivery.arrivals import Row
+from airflow_provider_voicepartner.delivery.notices import iso_time
+from airflow_provider_voicepartner.delivery.opt_out_list import KnownOptOut, OptOutList
+from airflow_provider_voicepartner.delivery.statements import Statements
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
+
+    from airflow_provider_voicepartner.store.engine import Store
+
+_COMPARED: Final = 9
+_BETWEEN: Final = rb"(?:[\s.()/-]|%20|\+|%2[BbDdEe])*"
+_FOREVER: Final = 2.0**62
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownPerson:
+    """
+    What is known of a person.
+
+    :param delivery_reports: rows of what became of messages to them.
+    :param events: what they answered, pressed or said.
+    :param dead_letters: calls that name their number and were not acted on.
+    :param opted_out: what the list of opt-outs says, if they are on it.
+    """
+
+    delivery_reports: list[Row] = field(default_factory=list, repr=False)
+    events: list[Row] = field(default_factory=list, repr=False)
+    dead_letters: list[Row] = field(default_factory=list, repr=False)
+    opted_out: KnownOptOut | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as plain JSON, with numbers and texts; times are ISO 8601, in UTC."""
+        out = self.opted_out
+        return {
+            "delivery_reports": [_plain(row) for row in self.delivery_reports],
+            "events": [_plain(row) for row in self.events],
+            "dead_letters": [_plain(row) for row in self.dead_letters],
+            "opted_out": None if out is None else {"said_at": iso_time(out.said_at), "gateway": out.gateway},
+        }
+
+
+class People:
+    """
+    The store, by person.
+
+    :param store: of :func:`~airflow_provider_voicepartner.store.engine.open_store`.
+    :param opt_out_keys: see :class:`~airflow_provider_voicepartner.delivery.opt_out_list.OptOutList`.
+    """
+
+    def __init__(self, store: Store, *, opt_out_keys: tuple[str, ...] = ()) -> None:
+        self._store = store
+        self._sql = Statements(is_postgres=store.is_postgres)
+        self._list = OptOutList(self._sql, opt_out_keys)
+
+    def find(self, phone_number: str) -> KnownPerson:
+        """
+        Return what is known of a person.
+
+        :param phone_number: in E.164.
+        :raises InvalidArgumentError: a part of the list of opt-outs was made with a key that is not given.
+        """
+        with self._store.read() as connection:
+            return KnownPerson(
+                delivery_reports=self._rows(connection, self._sql.reports_of_person, phone_number),
+                events=self._rows(connection, self._sql.events_of_person, phone_number),
+                dead_letters=self._letters(connection, phone_number),
+                opted_out=self._list.find(connection, [phone_number]).get(phone_number),
+            )
+
+    def forget(
+        self, phone_number: str, *, without_marks: Callable[[bytes, str], bytes] | None = None
+    ) -> dict[str, int]:
+        """
+        Delete everything about a person but that they said STOP, in one transaction.
+
+        :param phone_number: in E.164.
+        :param without_marks: takes a person out of the marks of a batch; None leaves those until they are purged.
+        :returns: rows deleted or changed, by table.
+        """
+        with self._store.write() as connection:
+            if self._store.is_postgres:
+                connection.execute(self._sql.lock)  # as every writer does first
+            self._list.take_over(connection, before=_FOREVER, phone_number=phone_number)
+            letters = [row["id"] for row in self._letters(connection, phone_number)]
+            for letter in letters:
+                connection.execute(self._sql.delete_letter, {"id": letter})
+            number = {"number": phone_number}
+            done = {
+                "delivery reports": connection.execute(self._sql.forget_reports, number).rowcount,
+                "events": connection.execute(self._sql.forget_events, number).rowcount,
+                "dead letters": len(letters),
+            }
+            if without_marks is not None:
+                done["batches"] = self._forget_marks(connection, phone_number, without_marks)
+        self._store.leave_no_trace()
+        return done
+
+    def _forget_marks(
+        self, connection: Connection, phone_number: str, without: Callable[[bytes, str], bytes]
+    ) -> int:
+        changed = []
+        for row in connection.execute(self._sql.all_people).mappings():
+            marks = without(bytes(row["marks"]), phone_number)
+            if marks != bytes(row["marks"]):
+                changed.append({**row, "marks": marks})
+        self._sql.put_people(connection, changed)
+        return len(changed)
+
+    def _letters(self, connection: Connection, phone_number: str) -> list[Row]:
+        """Find the dead letters that name a number, however they write it."""
+        digits = re.sub(r"\D", "", phone_number)[-_COMPARED:].encode()
+        pattern = re.compile(_BETWEEN.join(bytes([digit]) for digit in digits))
+        letters = map(dict, connection.execute(self._sql.letters).mappings())
+        return [
+            letter
+            for letter in letters
+            if pattern.search(bytes(letter["body"]))
+            or pattern.search(letter["query"].encode("latin-1", "replace"))
+        ]
+
+    @staticmethod
+    def _rows(connection: Connection, statement: Any, phone_number: str) -> list[Row]:
+        return [dict(row) for row in connection.execute(statement, {"number": phone_number}).mappings()]
+
+
+def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
+    told: dict[str, Any] = {}
+    for name, value in row.items():
+        if name in ("at", "received_at") and value is not None:
+            told[name] = iso_time(value)
+        elif isinstance(value, (bytes, memoryview)):
+            told[name] = bytes(value).decode("utf-8", "backslashreplace")
+        elif name not in ("seq", "digest"):
+            told[name] = value
+    return told

@@ -1,0 +1,236 @@
+"""What is known of one person, its erasure, and what a purge leaves: the STOP, as a hash, and nothing on the disk."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_voicepartner.delivery.arrivals import Arrival, DeadLetter, of_reference
+from airflow_provider_voicepartner.delivery.opt_out_list import KnownOptOut
+from airflow_provider_voicepartner.delivery.person import People
+from airflow_provider_voicepartner.delivery.store import DeliveryStore
+from airflow_provider_voicepartner.delivery.tokens import CallbackTokens
+from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
+from airflow_provider_voicepartner.gateways.model import DeliveryReport, OptOut, Reply
+from airflow_provider_voicepartner.gateways.status import DeliveryStatus
+from airflow_provider_voicepartner.store import schema
+from airflow_provider_voicepartner.store.engine import Store, open_store
+from tests.support.receiver import SECRET, RunningReceiver, rows
+
+ANNA, BERT = "+33612345678", "+33698765432"
+NOW, DAY = 1_900_000_000.0, 86_400.0
+KEY, OLD_KEY = "a key of the list of opt-outs", "the key of the year before"
+BATCH = of_reference("smspartner", "k3v9")
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    url = (
+        request.getfixturevalue("postgres_url")
+        if request.param == "postgres"
+        else f"sqlite:///{tmp_path}/store.db"
+    )
+    opened = open_store(url)
+    yield opened
+    opened.close()
+
+
+def delivery_of(store: Store, *keys: str) -> DeliveryStore:
+    return DeliveryStore(store, now=lambda: NOW, opt_out_keys=keys)
+
+
+def arrival(event: Any, *, days: float = 0) -> Arrival:
+    return Arrival(key=BATCH, event=event, received_at=NOW - days * DAY)
+
+
+def report(number: str) -> DeliveryReport:
+    return DeliveryReport(
+        gateway="smspartner", campaign_id="1", phone_number=number, status=DeliveryStatus.DELIVERED
+    )
+
+
+def stop(number: str, text: str = "STOP") -> OptOut:
+    return OptOut(gateway="smspartner", campaign_id="1", phone_number=number, text=text)
+
+
+def reply(number: str, text: str = "planted words") -> Reply:
+    return Reply(gateway="smspartner", campaign_id="1", phone_number=number, text=text)
+
+
+def letter(body: bytes = b"", query: str = "") -> DeadLetter:
+    return DeadLetter(
+        gateway="smspartner", campaign=None, method="POST", content_type="", query=query, body=body, why="odd",
+        received_at=NOW,
+    )  # fmt: skip
+
+
+def fill(store: Store) -> None:
+    """Let both say everything that a person can."""
+    delivery = delivery_of(store)
+    for number in (ANNA, BERT):
+        delivery.write([arrival(report(number)), arrival(stop(number)), arrival(reply(number))])
+        delivery.write([letter(number.encode()), letter(query=f"phone={number.replace('+', '%2B')}")])
+
+
+class TestPerson:
+    def test_everything_is_found(self, store: Store) -> None:
+        fill(store)
+        known = People(store).find(ANNA)
+        told = known.to_json()
+        assert [row["phone_number"] for row in told["delivery_reports"]] == [ANNA]
+        assert [(row["kind"], row["text"]) for row in told["events"]] == [
+            ("opt_out", "STOP"),
+            ("reply", "planted words"),
+        ]
+        assert len(told["dead_letters"]) == 2
+        assert told["opted_out"] is None
+        assert told["events"][0]["received_at"].startswith("2030-03-17T17:46:40")
+        json.dumps(told)
+        assert ANNA not in repr(known)
+
+    def test_everything_is_forgotten_but_the_stop(self, store: Store) -> None:
+        fill(store)
+        people = People(store)
+        done = people.forget(ANNA)
+        assert done == {"delivery reports": 1, "events": 2, "dead letters": 2}
+        left = people.find(ANNA)
+        assert (left.delivery_reports, left.events, left.dead_letters) == ([], [], [])
+        assert left.opted_out == KnownOptOut(said_at=NOW, gateway="smspartner")
+        assert len(people.find(BERT).events) == 2
+        assert people.find(BERT).opted_out is None
+        assert delivery_of(store).opted_out([ANNA, BERT, "+33600000000"]) == {ANNA, BERT}
+        assert ANNA not in str([rows(store, name) for name in ("opt_out", "event", "delivery_report")])
+
+    def test_who_said_no_stop_leaves_nothing(self, store: Store) -> None:
+        delivery_of(store).write([arrival(reply(ANNA))])
+        assert People(store).forget(ANNA)["events"] == 1
+        assert rows(store, "opt_out") == []
+
+    @pytest.mark.parametrize(
+        "written", [b"+33612345678", b"0612345678", b"06 12 34 56 78", b"06.12.34.56.78",
+     b"%2B33612345678", b"+33 (0)6-12-34-56-78", b"06+12+34+56+78"],
+    )  # fmt: skip
+    def test_dead_letters_are_found_however_they_write_the_number(self, written: bytes, store: Store) -> None:
+        delivery_of(store).write([letter(b'{"n": "' + written + b'"}'), letter(b"+33612345679")])
+        assert len(People(store).find(ANNA).dead_letters) == 1
+
+    def test_the_marks_of_batches_are_forgotten_too(self, store: Store) -> None:
+        tokens = CallbackTokens([SECRET])
+        delivery_of(store).note_people("smspartner", "k3v9", tokens.stored_marks([ANNA, BERT]), ends=NOW)
+        assert People(store).forget(ANNA, without_marks=tokens.forget)["batches"] == 1
+        (row,) = rows(store, "batch_people")
+        assert bytes(row["marks"]) == tokens.stored_marks([BERT])
+        assert People(store).forget(ANNA, without_marks=tokens.forget)["batches"] == 0
+
+
+class TestListOfOptOuts:
+    @pytest.mark.parametrize("keys", [(), (KEY,)], ids=["the store's own key", "a configured key"])
+    def test_a_purge_leaves_who_said_stop_when_and_through_whom(
+        self, keys: tuple[str, ...], store: Store
+    ) -> None:
+        delivery = delivery_of(store, *keys)
+        delivery.write(
+            [arrival(stop(ANNA), days=40), arrival(stop(BERT), days=1), arrival(reply(BERT), days=40)]
+        )
+        assert delivery.purge(older_than=timedelta(days=30))["events"] == 2
+        assert delivery.opt_outs() == [BERT]
+        assert delivery.opted_out([ANNA, BERT, "+33600000000"]) == {ANNA, BERT}
+        assert delivery.opted_out([]) == set()
+        (row,) = rows(store, "opt_out")
+        assert (row["said_at"], row["gateway"]) == (NOW - 40 * DAY, "smspartner")
+        assert ANNA[1:] not in str(row)
+        assert bool(rows(store, "own_key")) is not bool(keys)
+
+    def test_a_second_stop_leaves_the_first_date(self, store: Store) -> None:
+        delivery = delivery_of(store)
+        for days in (60, 50, 70):
+            delivery.write([arrival(stop(ANNA, f"STOP {days}"), days=days)])
+            delivery.purge(older_than=timedelta(days=30))
+        assert [row["said_at"] for row in rows(store, "opt_out")] == [NOW - 70 * DAY]
+
+    def test_a_new_key_finds_what_the_old_one_made_and_says_so_where_that_is_missing(
+        self, store: Store
+    ) -> None:
+        old = delivery_of(store, OLD_KEY)
+        old.write([arrival(stop(ANNA), days=40)])
+        old.purge(older_than=timedelta(days=30))
+        both = delivery_of(store, KEY, OLD_KEY)
+        both.write([arrival(stop(BERT), days=40)])
+        both.purge(older_than=timedelta(days=30))
+        assert both.opted_out([ANNA, BERT]) == {ANNA, BERT}
+        for keys in ((KEY,), ()):
+            with pytest.raises(InvalidArgumentError, match="opt_out_key"):
+                delivery_of(store, *keys).opted_out([ANNA])
+
+    def test_a_key_that_came_later_leaves_the_stores_own_usable(self, store: Store) -> None:
+        delivery = delivery_of(store)
+        delivery.write([arrival(stop(ANNA), days=40)])
+        delivery.purge(older_than=timedelta(days=30))
+        assert delivery_of(store, KEY).opted_out([ANNA]) == {ANNA}
+
+    def test_more_people_than_one_question_holds(self, store: Store) -> None:
+        delivery = delivery_of(store)
+        delivery.write([arrival(stop(ANNA), days=40)])
+        delivery.purge(older_than=timedelta(days=30))
+        many = [f"+337{number:08d}" for number in range(12_000)]
+        assert delivery.opted_out([*many, ANNA]) == {ANNA}
+
+    def test_a_short_key_is_refused(self, store: Store) -> None:
+        with pytest.raises(InvalidArgumentError, match="16 characters"):
+            delivery_of(store, "short")
+
+
+def on_disk(folder: Path) -> bytes:
+    """Return all that a thief of the files would read."""
+    return b"".join(file.read_bytes() for file in sorted(folder.glob("received.db*")))
+
+
+@pytest.mark.parametrize("how", ["purge", "forget"])
+def test_what_is_deleted_is_on_no_disk_while_a_receiver_runs(
+    how: str, receiver: RunningReceiver, tmp_path: Path
+) -> None:
+    path = receiver.batch_path("smspartner")
+    for place in range(30):
+        told = {"type": "response", "phone_number": ANNA, "text": f"planted words {place}"}
+        assert receiver.post(path, told).status == 200
+    assert receiver.post(path, {"type": "stop", "phone_number": ANNA, "text": "STOP"}).status == 200
+    assert receiver.post(path, {"odd": ANNA}).status == 200
+    assert ANNA.encode() in on_disk(tmp_path)
+    store = open_store(f"sqlite:///{tmp_path / 'received.db'}")
+    if how == "purge":
+        DeliveryStore(store, now=lambda: 2**33).purge(older_than=timedelta(days=1))
+    else:
+        People(store).forget(ANNA)
+    store.close()
+    for planted in (ANNA, ANNA[1:], "planted words"):
+        assert planted.encode() not in on_disk(tmp_path)
+    assert receiver.post(path, {"type": "response", "phone_number": BERT, "text": "goes on"}).status == 200
+
+
+def test_a_dead_letter_that_newer_ones_push_out_is_on_no_disk(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr("airflow_provider_voicepartner.delivery.store.KEPT_DEAD_LETTERS", 2)
+    store = open_store(f"sqlite:///{tmp_path / 'received.db'}")
+    for body in (b"planted words", b"other", b"others"):
+        delivery_of(store).write([letter(body)])
+    assert store.leave_no_trace()
+    assert len(rows(store, "dead_letter")) == 2
+    assert b"planted words" not in on_disk(tmp_path)
+    store.close()
+
+
+def test_a_reader_that_stays_is_not_waited_for_for_ever(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr("airflow_provider_voicepartner.store.engine._TRACE_SECONDS", 0.2)
+    monkeypatch.setattr("airflow_provider_voicepartner.store.engine._BUSY_SECONDS", 0.1)
+    store = open_store(f"sqlite:///{tmp_path / 'received.db'}")
+    delivery_of(store).write([letter(b"one")])
+    with store.read() as connection:
+        connection.execute(schema.dead_letter.select()).all()
+        delivery_of(store).write([letter(b"two")])
+        assert not store.leave_no_trace()
+    assert store.leave_no_trace()
+    store.close()

@@ -1,0 +1,99 @@
+"""Which paths lead to the receiver, wherever it is mounted, and what whoever writes an access log sees of them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_voicepartner.delivery.receiver import create_app
+from airflow_provider_voicepartner.delivery.tokens import CallbackTokens
+from airflow_provider_voicepartner.store.engine import open_store
+from tests.support.receiver import SECRET, Calls, rows
+
+TOKEN = Calls(0).batch_path("voicepartner").rpartition("/")[2]
+REPORT = json.dumps({"status": "delivered", "campaignId": "1", "phoneNumber": "+33600000001"}).encode()
+
+
+class Called:
+    """One call of the application, and what an access log saw when the answer began and when it had ended."""
+
+    def __init__(
+        self, tmp_path: Path, path: str, *, root: str = "", prefix: str = "", query: str = ""
+    ) -> None:
+        self.url = f"sqlite:///{tmp_path / 'store.db'}"
+        app = create_app(lambda: open_store(self.url), CallbackTokens([SECRET]), prefix=prefix)
+        self.status, self.headers, self.began = 0, {}, ("", "", b"", b"")  # type: ignore[var-annotated]
+        self.scope: dict[str, Any] = {
+            "type": "http", "method": "POST", "path": path, "raw_path": path.encode(), "root_path": root,
+            "query_string": query.encode(), "headers": [], "http_version": "1.1", "scheme": "http",
+        }  # fmt: skip
+
+        async def receive() -> Any:
+            return {"type": "http.request", "body": REPORT, "more_body": False}
+
+        async def send(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                self.status, self.headers, self.began = message["status"], dict(message["headers"]), self.seen
+
+        asyncio.run(app(self.scope, receive, send))
+        app.state.receiver.writer.close()
+
+    @property
+    def seen(self) -> tuple[str, str, bytes, bytes]:
+        return tuple(self.scope[name] for name in ("root_path", "path", "raw_path", "query_string"))  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize(
+    ("root", "prefix", "before"),
+    [
+        ("", "/voicepartner", "/voicepartner"), ("/voicepartner", "", "/voicepartner"),
+        ("/air/voicepartner", "", "/air/voicepartner"), ("/air/voicepartner", "", "/voicepartner"),
+        ("/air/flow/voicepartner", "", "/flow/voicepartner"), ("/air/voicepartner", "", ""),
+    ],
+)  # fmt: skip
+def test_a_good_address_leads_here_wherever_that_is(
+    root: str, prefix: str, before: str, tmp_path: Path
+) -> None:
+    called = Called(
+        tmp_path, f"{before}/callbacks/voicepartner/{TOKEN}", root=root, prefix=prefix, query="x=planted"
+    )
+    assert called.status == 200
+    hidden = f"{before}/callbacks/voicepartner/***"
+    assert called.began[1:] == called.seen[1:] == (hidden, hidden.encode(), b"")
+    store = open_store(called.url)
+    assert len(rows(store, "delivery_report")) == 1
+    store.close()
+
+
+@pytest.mark.parametrize(
+    ("path", "hidden"),
+    [
+        ("/callbacks/voicepartner/TOKEN/", "/callbacks/voicepartner/***"),
+        ("/callbacks/voicepartner//TOKEN", "/callbacks/voicepartner/***"),
+        ("/callbacks/voicepartner/TOKEN/***", "/callbacks/voicepartner/***"),
+        ("/callbacks//voicepartner/TOKEN", "/***"),
+        ("//callbacks/voicepartner/TOKEN", "/***"), ("/callbacks/TOKEN", "/***"), ("/callbacks/TOKEN/x", "/***"),
+        ("/TOKEN", "/***"), ("/health/TOKEN", "/***"), ("/TOKEN/health", "/***"), ("/callbacks/***", "/***"),
+        ("/callbacks/smspartner/TOKEN", "/callbacks/smspartner/***"), ("/openapi.json/", "/***"), ("/docs", "/***"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("mounted", [True, False])
+def test_an_address_that_leads_nowhere_is_hidden_and_no_redirect_repeats_it(
+    path: str, hidden: str, mounted: bool, tmp_path: Path
+) -> None:
+    where = {"root": "/voicepartner"} if mounted else {"prefix": "/voicepartner"}
+    called = Called(tmp_path, f"/voicepartner{path.replace('TOKEN', TOKEN)}", query="x=planted", **where)
+    assert called.status == 404
+    assert b"location" not in called.headers
+    hidden = f"/voicepartner{hidden}"
+    assert called.began[1:] == called.seen[1:] == (hidden, hidden.encode(), b"")
+
+
+@pytest.mark.parametrize("name", ["health", "metrics", "openapi.json"])
+def test_what_holds_no_token_is_shown_without_its_query(name: str, tmp_path: Path) -> None:
+    called = Called(tmp_path, f"/voicepartner/{name}", prefix="/voicepartner", query="x=planted")
+    assert called.seen[1:] == (f"/voicepartner/{name}", f"/voicepartner/{name}".encode(), b"")

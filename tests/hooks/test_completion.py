@@ -1,0 +1,522 @@
+"""Waiting for a campaign, as the sensor and the trigger do it: whom it asks, when, and what it leaves as it was."""
+
+from __future__ import annotations
+
+import csv
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_voicepartner.delivery.arrivals import Arrival, cancelled, of_gateway_id, of_reference
+from airflow_provider_voicepartner.delivery.completion import Progress
+from airflow_provider_voicepartner.delivery.store import FROM_NOW
+from airflow_provider_voicepartner.exceptions import (
+    DeliveryFailedError,
+    DeliveryUnconfirmedError,
+    RejectedError,
+    RetryableNotSentError,
+    SendOutcomeUnknownError,
+    VoicePartnerProviderError,
+)
+from airflow_provider_voicepartner.gateways.errors import ErrorKind
+from airflow_provider_voicepartner.gateways.model import DeliveryReport
+from airflow_provider_voicepartner.gateways.status import DeliveryStatus
+from airflow_provider_voicepartner.hooks.completion import (
+    FEW,
+    LAST_CHANCE,
+    MOST_UNANSWERED,
+    NOT_FOUND,
+    Answer,
+    CampaignWatch,
+    Question,
+)
+from airflow_provider_voicepartner.hooks.completion_options import CompletionOptions
+from airflow_provider_voicepartner.hooks.smspartner import SmsPartnerHook
+from airflow_provider_voicepartner.operators.sms import SendSmsOperator
+from airflow_provider_voicepartner.sending.report import CampaignReport, SentBatch
+from airflow_provider_voicepartner.store.engine import StoreUnavailableError
+from tests.support.gateways import outcome, requests
+from tests.support.receiver import rows
+from tests.support.tasks import FakeStore, context
+
+ANNA, BEN = "+33612345678", "+33612345679"
+DELIVERED, PENDING, FAILED = DeliveryStatus.DELIVERED, DeliveryStatus.PENDING, DeliveryStatus.FAILED
+SENT_AT = 1_900_000_000.0
+HOUR, DAY = 3_600.0, 86_400.0
+
+
+def told(number: str, status: DeliveryStatus = DELIVERED, *, detail: str | None = None) -> DeliveryReport:
+    return DeliveryReport(
+        gateway="smspartner", campaign_id="1", phone_number=number, status=status, gateway_status=status.value,
+        detail=detail,
+    )  # fmt: skip
+
+
+def batch(place: int = 0, accepted: int = 2, **more: Any) -> SentBatch:
+    given = {"gateway_id": str(place + 1), "state": "sent", **more}
+    return SentBatch(reference=f"b{place:011d}", accepted=accepted, **given)
+
+
+def campaign(*batches: SentBatch, gateway: str = "smspartner", **more: Any) -> CampaignReport:
+    given = {"sent_at": datetime.fromtimestamp(SENT_AT, UTC).isoformat(), "kind": "sms", **more}
+    return CampaignReport(
+        gateway=gateway, conn_id=f"{gateway}_default", counts={}, batches=batches or (batch(),), **given
+    )
+
+
+class Watches:
+    """Watches at a moment, closed at the end."""
+
+    def __init__(self) -> None:
+        self.now = SENT_AT
+        self._made: list[CampaignWatch] = []
+
+    def __call__(self, report: CampaignReport, *, hook: Any = None, **options: Any) -> CampaignWatch:
+        watch = CampaignWatch(report, CompletionOptions.read(**options), hook=hook, now=lambda: self.now)
+        self._made.append(watch)
+        return watch
+
+    def close(self) -> None:
+        for watch in self._made:
+            watch.close()
+
+
+@pytest.fixture
+def watches(sandbox: Any) -> Iterator[Watches]:
+    """Return what makes watches, with connections to the sandbox."""
+    made = Watches()
+    yield made
+    made.close()
+
+
+def polls(watch: CampaignWatch, monkeypatch: pytest.MonkeyPatch, *answers: Any) -> list[str]:
+    """Let the hook's questions be answered so, one after the other, the last one for ever; return what is asked."""
+    asked, left = [], list(answers)
+
+    def poll(name: str) -> Sequence[DeliveryReport]:
+        asked.append(name)
+        answer = left.pop(0) if len(left) > 1 else left[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return list(answer)
+
+    monkeypatch.setattr(watch.hook, "poll_delivery", poll)
+    monkeypatch.setattr(watch.hook, "poll_by_tag", lambda tag: poll(f"tag {tag}"))
+    return asked
+
+
+def send(*people: str) -> CampaignReport:
+    operator = SendSmsOperator(task_id="send", to=list(people or (ANNA, BEN)), message="Bonjour")
+    return CampaignReport.from_json(operator.execute(context(FakeStore())))
+
+
+def complete(**counts: int) -> dict[str, Any]:
+    progress = Progress(
+        expected=sum(counts.values()),
+        counts={status: counts.get(status.value, 0) for status in DeliveryStatus},
+    )
+    return {"status": "complete", "progress": progress.to_json()}
+
+
+class TestTheLastQuestion:
+    """Before a report file is written, the gateway is asked once more: the triggerer's store may be elsewhere."""
+
+    @pytest.fixture
+    def sent(self, sandbox: Any) -> CampaignReport:
+        outcome(sandbox, BEN, "not_delivered")
+        report = send()
+        sandbox.advance(DAY)
+        return report
+
+    def test_it_fills_the_report(self, sent: CampaignReport, tmp_path: Path) -> None:
+        path = tmp_path / "report.csv"
+        watch = CampaignWatch(sent, CompletionOptions.read(report_path=str(path)))
+        result = watch.judge_event(complete(delivered=1, failed=1))
+        watch.close()
+        assert (result["delivered"], result["failed"]) == (1, 1)
+        with path.open(encoding="utf-8", newline="") as file:
+            assert sorted(row[0].lstrip("'") for row in list(csv.reader(file))[1:]) == [ANNA, BEN]
+
+    def test_without_a_file_nobody_is_asked(self, sent: CampaignReport, sandbox: Any) -> None:
+        before = requests(sandbox)
+        watch = CampaignWatch(sent, CompletionOptions.read())
+        assert watch.judge_event(complete(delivered=2))["delivered"] == 2
+        watch.close()
+        assert requests(sandbox) == before
+
+    def test_a_campaign_that_is_hopeless_is_not_asked_about(
+        self, sent: CampaignReport, sandbox: Any, tmp_path: Path
+    ) -> None:
+        before, path = requests(sandbox), tmp_path / "report.csv"
+        options = CompletionOptions.read(report_path=str(path), min_delivery_rate=0.9, fail_fast=True)
+        watch = CampaignWatch(sent, options)
+        event = {**complete(failed=1, pending=1), "status": "hopeless"}
+        with pytest.raises(DeliveryFailedError):
+            watch.judge_event(event)
+        watch.close()
+        assert requests(sandbox) == before
+        assert not path.exists()
+
+    def test_a_gateway_that_cannot_be_asked_is_not(
+        self, watches: Watches, sandbox: Any, tmp_path: Path
+    ) -> None:
+        before, path = requests(sandbox), tmp_path / "report.csv"
+        watch = watches(campaign(gateway="voicepartner", kind="tts"), report_path=str(path))
+        assert watch.judge_event(complete(delivered=2))["delivered"] == 2
+        assert requests(sandbox) == before
+        assert path.exists()
+
+
+class TestBorrowedHook:
+    def test_it_is_left_as_it_was(self, sandbox: Any) -> None:
+        report = send()
+        sandbox.advance(DAY)
+        hook = SmsPartnerHook()
+        sender = hook.sender
+        before = {name: getattr(sender, name) for name in ("attempts", "watch", "turn", "sleep", "now")}
+        watch = CampaignWatch(report, CompletionOptions.read(), hook=hook)
+        assert watch.hook is hook
+        assert watch.look().is_complete
+        watch.close()
+        assert {name: getattr(sender, name) for name in before} == before
+        closed: list[bool] = []
+        sender.session.close = lambda: closed.append(True)  # type: ignore[method-assign]
+        watch.close()
+        assert not closed
+
+    def test_one_of_its_own_asks_once_within_the_rate_limit_and_is_closed(self, sandbox: Any) -> None:
+        report = send()
+        watch = CampaignWatch(report, CompletionOptions.read())
+        before = watch.hook.sender.turn
+        watch.look()
+        assert watch.hook.sender.attempts == 1
+        assert watch.hook.sender.turn is not before
+        turn = watch.hook.sender.turn
+        watch.look()
+        assert watch.hook.sender.turn is turn  # made once
+        closed: list[bool] = []
+        watch.hook.sender.session.close = lambda: closed.append(True)  # type: ignore[method-assign]
+        watch.close()
+        assert closed
+
+    def test_what_was_never_used_is_not_made_to_be_closed(self, watches: Watches) -> None:
+        watch = watches(campaign())
+        watch.close()
+        assert not {"hook", "_opened"} & set(watch.__dict__)
+
+
+class TestQuestions:
+    def test_each_batch_is_asked_about_until_it_is_complete(
+        self, watches: Watches, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        watch = watches(campaign(batch(0), batch(1), batch(2, gateway_id=None, tag="mine")))
+        done, half = [told(ANNA), told(BEN)], [told(ANNA), told(BEN, PENDING)]
+        asked = polls(watch, monkeypatch, half, done, half)
+        assert not watch.look().is_complete
+        assert asked == ["1", "2", "tag mine"]
+        watch.look()
+        assert asked[3:] == ["1", "tag mine"]
+
+    def test_a_planned_campaign_is_asked_about_from_its_time_on(
+        self, watches: Watches, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        due = datetime.fromtimestamp(SENT_AT + HOUR, UTC).isoformat()
+        watch = watches(campaign(scheduled_for=due))
+        asked = polls(watch, monkeypatch, [])
+        watches.now += HOUR - 1
+        watch.look()
+        assert asked == []
+        watches.now += 1
+        watch.look()
+        assert asked == ["1"]
+        assert watch.unconfirmed_at == SENT_AT + HOUR + 72 * HOUR
+
+    def test_after_three_without_an_answer_the_look_is_over(
+        self, watches: Watches, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        watch = watches(campaign(*(batch(place) for place in range(6))))
+        busy = RetryableNotSentError("busy")
+        asked = polls(watch, monkeypatch, busy, busy, [], busy, SendOutcomeUnknownError("odd"), busy)
+        watch.ask()
+        assert len(asked) == 3 + MOST_UNANSWERED
+        asked.clear()
+        watch.ask()
+        assert len(asked) == MOST_UNANSWERED
+
+    @pytest.mark.parametrize("error", [RetryableNotSentError("busy"), SendOutcomeUnknownError("odd")])
+    def test_trouble_is_said_and_passes(
+        self,
+        error: Exception,
+        watches: Watches,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        watch = watches(campaign())
+        polls(watch, monkeypatch, error, [told(ANNA), told(BEN)])
+        assert not watch.look().is_complete
+        assert "will ask again" in caplog.text
+        assert watch.look().is_complete
+
+    def test_not_found_is_borne_until_the_grace_is_over(
+        self, watches: Watches, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level(logging.INFO)
+        watch = watches(campaign(), not_found_grace=300)
+        polls(watch, monkeypatch, RejectedError("what is this", kind=ErrorKind.NOT_FOUND))
+        watches.now += 299
+        assert watch.look().pending == 2
+        assert "does not know 1 yet" in caplog.text
+        watches.now += 1
+        with pytest.raises(RejectedError):
+            watch.look()
+
+    def test_another_refusal_is_not_borne(self, watches: Watches, monkeypatch: pytest.MonkeyPatch) -> None:
+        watch = watches(campaign())
+        polls(watch, monkeypatch, RejectedError("wrong key", kind=ErrorKind.CONFIGURATION))
+        with pytest.raises(RejectedError):
+            watch.look()
+
+    def test_what_was_only_assumed_sent_and_is_not_known_is_over(
+        self, watches: Watches, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        watch = watches(campaign(batch(state="assumed_sent", tag="mine")), on_unconfirmed="succeed")
+        asked = polls(watch, monkeypatch, RejectedError("no", kind=ErrorKind.NOT_FOUND))
+        watches.now += 300
+        assert watch.look().unconfirmed == 2
+        watch.look()
+        assert len(asked) == 1
+
+    @pytest.mark.parametrize(("calls_come", "over"), [(False, 2), (True, 0)])
+    def test_a_batch_that_nobody_can_ask_about_is_over_unless_calls_may_come(
+        self, calls_come: bool, over: int, watches: Watches, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        if calls_come:
+            monkeypatch.setenv("AIRFLOW__VOICEPARTNER__PUBLIC_URL", "https://hooks.example.org")
+            monkeypatch.setenv("AIRFLOW__VOICEPARTNER__CALLBACK_SECRET", "a-planted-secret-of-32-characters")
+        watch = watches(campaign(batch(gateway_id=None)))
+        asked = polls(watch, monkeypatch, [])
+        assert watch.look().unconfirmed == over
+        assert asked == []
+
+    def test_an_answer_that_tells_nothing_new_is_not_written(
+        self, watches: Watches, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        watch = watches(campaign())
+        first = [told(ANNA), told(BEN, PENDING)]
+        polls(watch, monkeypatch, first, first, [told(ANNA), told(BEN, PENDING, detail="x")], [])
+        wrote: list[int] = []
+        real = watch.store.write
+        monkeypatch.setattr(watch.store, "write", lambda items: wrote.append(len(items)) or real(items))
+        for _ in range(4):
+            watch.ask()
+        assert wrote == [2, 0, 2, 0]
+
+    def test_people_who_are_not_known_are_not_written(self, watches: Watches) -> None:
+        watch = watches(campaign())
+        question = Question(place=0, sent=watch.report.batches[0])
+        written = watch.arrivals(Answer(question=question, told=[told(ANNA), told(BEN, detail=NOT_FOUND)]))
+        assert [arrival.event.phone_number for arrival in written] == [ANNA]  # type: ignore[union-attr]
+        assert written[0].key == of_reference("smspartner", "b00000000000")
+
+
+class TestWhoIsLeft:
+    @pytest.mark.parametrize(("left", "few"), [(1, True), (FEW, True), (FEW + 1, False)])
+    def test_a_few_are_asked_about_by_name(
+        self, left: int, few: bool, watches: Watches, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        people = [f"+336{place:08d}" for place in range(60)]
+        watch = watches(campaign(batch(accepted=60)))
+        answer = [told(who, PENDING if place < left else DELIVERED) for place, who in enumerate(people)]
+        polls(watch, monkeypatch, answer)
+        watch.ask()
+        (question,) = watch.questions(watch.known())
+        assert question.people == (tuple(people[:left]) if few else ())
+
+    def test_of_a_list_with_gaps_nobody_is_asked_by_name(
+        self, watches: Watches, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        watch = watches(campaign(batch(accepted=3)))
+        polls(watch, monkeypatch, [told(ANNA), told(BEN, PENDING)])
+        watch.ask()
+        assert watch.questions(watch.known())[0].people == ()
+
+    def test_a_person_who_is_not_found_has_all_be_asked_about_again(self, watches: Watches) -> None:
+        watch = watches(campaign())
+        question = Question(place=0, sent=watch.report.batches[0])
+        watch.take(Answer(question=question, told=[told(ANNA), told(BEN, PENDING)]))
+        named = Question(place=0, sent=watch.report.batches[0], people=(BEN,))
+        assert watch.questions({})[0].people == (BEN,)
+        watch.take(Answer(question=named, told=[told(BEN, PENDING)]))
+        assert watch.questions({})[0].people == (BEN,)
+        watch.take(Answer(question=named, told=[told(BEN, PENDING, detail=NOT_FOUND)]))
+        assert watch.questions({})[0].people == ()
+
+    def test_who_is_never_listed_is_unconfirmed_when_the_grace_is_over(
+        self, watches: Watches, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        watch = watches(campaign(), unlisted_grace=HOUR)
+        polls(watch, monkeypatch, [told(ANNA)])
+        watches.now += HOUR - 1
+        assert watch.look().unconfirmed == 0
+        watches.now += 1
+        assert watch.look().unconfirmed == 1
+
+    @pytest.mark.parametrize("answer", [[], [told(ANNA, PENDING)]])
+    def test_an_empty_or_unfinished_list_ends_nothing(
+        self, answer: list[DeliveryReport], watches: Watches, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        watch = watches(campaign(), unlisted_grace=HOUR)
+        polls(watch, monkeypatch, answer)
+        watches.now += 2 * HOUR
+        assert watch.look().pending == 2
+
+
+class TestSilence:
+    @pytest.mark.parametrize(
+        ("asked_after", "seen_after", "unconfirmed"),
+        [
+            (None, 72 * HOUR - 1, 0), (None, 72 * HOUR, 0), (72 * HOUR - 1, 72 * HOUR + 9, 0),
+            (72 * HOUR, 72 * HOUR, 2), (72 * HOUR + 9, 72 * HOUR + 8, 0),
+            (None, 72 * HOUR + LAST_CHANCE - 1, 0), (None, 72 * HOUR + LAST_CHANCE, 2),
+        ],
+    )  # fmt: skip
+    def test_it_counts_after_one_more_question_or_an_hour_without_one(
+        self, asked_after: float | None, seen_after: float, unconfirmed: int, watches: Watches
+    ) -> None:
+        watch = watches(campaign())
+        if asked_after is not None:
+            watches.now = SENT_AT + asked_after
+            watch.take(Answer(question=Question(place=0, sent=watch.report.batches[0])))
+        progress = watch.progress({}, SENT_AT + seen_after)
+        assert (progress.unconfirmed, progress.pending) == (unconfirmed, 2 - unconfirmed)
+
+    @pytest.mark.parametrize(("kind", "hours"), [("tts", 24), ("voicemail", 24)])
+    def test_of_a_gateway_that_only_calls_it_counts_at_once(
+        self, kind: str, hours: int, watches: Watches
+    ) -> None:
+        watch = watches(campaign(gateway="voicepartner", kind=kind))
+        assert watch.progress({}, SENT_AT + hours * HOUR - 1).pending == 2
+        assert watch.progress({}, SENT_AT + hours * HOUR).unconfirmed == 2
+
+    def test_one_may_choose_when(self, watches: Watches) -> None:
+        watch = watches(campaign(gateway="voicepartner", kind="tts"), unconfirmed_after=0)
+        assert watch.progress({}, SENT_AT - 1).pending == 2
+        assert watch.progress({}, SENT_AT).unconfirmed == 2
+
+    def test_a_batch_that_no_call_can_name_is_over_from_the_start(self, watches: Watches) -> None:
+        nameless = batch(gateway_id=None)
+        octopush = watches(campaign(nameless, batch(1), gateway="octopush"))
+        assert octopush.progress({}, SENT_AT).unconfirmed == 2
+        for gateway in ("voicepartner", "smspartner"):
+            assert watches(campaign(nameless, gateway=gateway)).progress({}, SENT_AT).unconfirmed == 0
+
+
+class TestJudgement:
+    @pytest.fixture
+    def watch(self, watches: Watches, monkeypatch: pytest.MonkeyPatch) -> Callable[..., CampaignWatch]:
+        return lambda **options: watches(campaign(), **options)
+
+    def test_an_end_is_noted_for_whoever_waits_for_it(self, watch: Callable[..., CampaignWatch]) -> None:
+        one = watch()
+        one.judge_event(complete(delivered=2))
+        (row,) = rows(one._opened, "event")
+        assert (row["kind"], row["campaign"]) == ("completion", "ref:b00000000000")
+        assert '"delivered": 2' in row["text"]
+
+    def test_a_store_that_is_away_changes_no_judgement(
+        self,
+        watch: Callable[..., CampaignWatch],
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        one = watch()
+
+        def refuse(_: Any) -> int:
+            raise StoreUnavailableError("away")
+
+        monkeypatch.setattr(one.store, "write", refuse)
+        assert one.judge_event(complete(delivered=2))["delivered"] == 2
+        assert "could not be noted: away" in caplog.text
+
+    @pytest.mark.parametrize(
+        ("counts", "options", "error"),
+        [
+            ({"delivered": 1, "failed": 1}, {"min_delivery_rate": 0.5}, None),
+            ({"delivered": 1, "failed": 1}, {"min_delivery_rate": 0.51}, DeliveryFailedError),
+            ({"delivered": 1, "failed": 1}, {}, None),
+            ({"delivered": 1, "unconfirmed": 1}, {}, DeliveryUnconfirmedError),
+            ({"delivered": 1, "unconfirmed": 1}, {"on_unconfirmed": "succeed"}, None),
+            ({"delivered": 1, "unconfirmed": 1}, {"min_delivery_rate": 0.9}, DeliveryFailedError),
+        ],
+    )
+    def test_a_complete_campaign_is_good_enough_or_not(
+        self, counts: dict[str, int], options: dict[str, Any], error: type[Exception] | None,
+        watch: Callable[..., CampaignWatch],
+    ) -> None:  # fmt: skip
+        one = watch(**options)
+        if error is None:
+            assert one.judge_event(complete(**counts))["expected"] == 2
+        else:
+            with pytest.raises(error):
+                one.judge_event(complete(**counts))
+
+    @pytest.mark.parametrize(
+        ("fail_fast", "failed", "is_hopeless"), [(True, 2, True), (False, 2, False), (True, 1, False)]
+    )
+    def test_a_rate_that_is_lost_ends_the_wait_where_that_is_wanted(
+        self, fail_fast: bool, failed: int, is_hopeless: bool, watch: Callable[..., CampaignWatch]
+    ) -> None:
+        one = watch(min_delivery_rate=0.5, fail_fast=fail_fast)
+        progress = Progress.from_json(complete(failed=failed, pending=3 - failed)["progress"])
+        assert one.is_hopeless(progress) is is_hopeless
+        if is_hopeless:
+            with pytest.raises(DeliveryFailedError):
+                one.judge(progress)
+        else:
+            assert one.judge(progress) is None
+        assert not watch(fail_fast=True).is_hopeless(progress)
+
+    def test_what_the_trigger_could_not_do_is_told(self, watch: Callable[..., CampaignWatch]) -> None:
+        with pytest.raises(RejectedError, match="no such key") as caught:
+            watch().judge_event(
+                {"status": "rejected", "message": "no such key", "code": "10", "kind": "configuration"}
+            )
+        assert (caught.value.code, caught.value.kind) == ("10", ErrorKind.CONFIGURATION)
+        with pytest.raises(RejectedError) as caught:
+            watch().judge_event({"status": "rejected", "message": "x", "kind": "of another version"})
+        assert caught.value.kind is ErrorKind.REJECTED
+        with pytest.raises(VoicePartnerProviderError, match="the wait was given up: the store is away"):
+            watch().judge_event({"status": "error", "message": "the store is away"})
+
+    @pytest.mark.parametrize("event", [None, "complete", [], {}, {"status": "odd"}, complete(pending=1)])
+    def test_another_event_is_refused(self, event: Any, watch: Callable[..., CampaignWatch]) -> None:
+        with pytest.raises(ValueError, match="unexpected trigger event"):
+            watch().judge_event(event)
+
+    def test_the_file_has_no_line_for_nobody(self, watches: Watches, tmp_path: Path) -> None:
+        path = tmp_path / "report.csv"
+        watch = watches(campaign(gateway="octopush"), report_path=str(path))
+        key = of_gateway_id("octopush", "1")
+        watch.store.write(
+            [cancelled(key, received_at=1.0), Arrival(key=key, event=told(ANNA), received_at=1.0)]
+        )
+        watch.judge_event(complete(cancelled=1, delivered=1))
+        assert len(path.read_text(encoding="utf-8").splitlines()) == 2
+
+    def test_it_reads_its_own_campaign_alone(self, watches: Watches) -> None:
+        watch = watches(campaign())
+        others = of_reference("smspartner", "another")
+        watch.store.write([Arrival(key=others, event=told(ANNA), received_at=1.0)])
+        assert watch.known() == {}
+        assert watch.store.changes(since=FROM_NOW).campaigns == {}
+
+
+def test_the_present_is_the_hooks_unless_one_is_given(sandbox: Any) -> None:
+    watch = CampaignWatch(campaign(), CompletionOptions.read())
+    watch.hook.sender.now = lambda: datetime.fromtimestamp(SENT_AT, UTC)
+    assert watch.now() == SENT_AT
+    assert CampaignWatch(campaign(), CompletionOptions.read(), now=lambda: 4.5).now() == 4.5
