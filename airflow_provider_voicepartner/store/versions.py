@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_voicepartner.store.engine import Store
 
-REVISIONS: Final = ("0001", "0002", "0003", "0004")
+REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005")
 """All that ever were, the oldest first. The last one is what the module ``schema`` says."""
 
 VERSION_TABLE: Final = "voicepartner_alembic_version"

@@ -10,7 +10,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import inspect, text
+from sqlalchemy import inspect, select, text
 from sqlalchemy.exc import IntegrityError
 
 from airflow_provider_voicepartner.sending.memory import Attempt, Plan, Recollection
@@ -126,6 +126,32 @@ def test_an_older_revision_is_upgraded_and_keeps_its_rows(url: str, revision: st
     assert differences(store) == []
     with store.read() as connection:
         assert connection.execute(rate_limit.select()).all() == [("limit", 4.5)]
+    store.close()
+
+
+def test_an_upgrade_keeps_campaigns_and_gives_none_of_their_ids_again(url: str) -> None:
+    store = connect_store(url)
+    row = {
+        "dag_id": "d", "task_id": "t", "map_index": -1, "attempts": 2, "generation": 1, "batches": 3,
+        "fingerprint": "f" * 64, "salt": "s", "send_again": "0123456789abcdef", "account": "a", "since": 1, "at": 4.5,
+    }  # fmt: skip
+    with store.write() as connection:
+        config = alembic_config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0004")
+        for run in ("first", "second", "purged"):
+            connection.execute(campaign.insert(), {**row, "run_id": run})
+        connection.execute(campaign.delete().where(campaign.c.run_id == "purged"))
+    bring_up_to_date(store, upgrade=True)
+    long = ",".join(["0123456789abcdef"] * 50)
+    with store.write() as connection:
+        found = connection.execute(select(campaign).order_by(campaign.c.id)).mappings().all()
+        assert [dict(known) for known in found] == [
+            {**row, "id": at, "run_id": run} for at, run in ((1, "first"), (2, "second"))
+        ]
+        connection.execute(campaign.insert(), {**row, "run_id": "later", "send_again": long})
+        later = connection.execute(select(campaign).where(campaign.c.run_id == "later")).one()
+    assert (later.id, later.send_again) == (4, long)
     store.close()
 
 

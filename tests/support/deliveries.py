@@ -22,3 +22,8 @@ def counts(
 def events(delivery: DeliveryStore, *, since: int = 0) -> list[StoredEvent]:
     """Return the events after the one with an id, in their order."""
     return delivery.events_by_id(range(since + 1, since + _MOST))
+
+
+def last_event(delivery: DeliveryStore) -> int:
+    """Return the id of the newest event; 0 when there is none."""
+    return max((event.id for event in events(delivery)), default=0)

@@ -23,6 +23,7 @@ import pytest
 from airflow_provider_voicepartner.delivery.store import Arrival, DeliveryStore, of_reference
 from airflow_provider_voicepartner.gateways.model import OptOut, Reply
 from airflow_provider_voicepartner.store.engine import open_store
+from tests.support.deliveries import last_event
 from tests.support.triggerer import NUMBER, TEXT, Gateways
 
 pytestmark = pytest.mark.airflow3
@@ -168,7 +169,7 @@ def test_a_triggerer_that_is_killed_loses_no_answer_and_goes_on_where_it_was(
     small_airflow.end(signal.SIGTERM)
     small_airflow.start()
     gateways.tell("reply")  # a restart in good order tells this, and nothing anew
-    last = gateways.delivery.last_event()
+    last = last_event(gateways.delivery)
     wait_until(the_last_is_told(small_airflow, REPLIES, [last]), "it goes on")
     assert small_airflow.told(REPLIES) == [*told[REPLIES], last]
     assert small_airflow.told(OPT_OUTS) == told[OPT_OUTS]
