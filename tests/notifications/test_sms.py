@@ -179,7 +179,6 @@ def test_a_function_in_place_of_a_template_works_as_elsewhere_in_airflow(sandbox
         {"dag": SimpleNamespace(dag_id="sales", get_template_env=None)},
         {"dag": SimpleNamespace(dag_id="sales", render_template_as_native_obj=True)},
     ],
-    ids=repr,
 )
 def test_contexts_without_a_usable_dag_lose_nothing(
     sandbox: Any, logs: Logs, context: dict[str, Any]
