@@ -15,6 +15,7 @@ from airflow_provider_voicepartner.delivery.arrivals import Arrival, cancelled, 
 from airflow_provider_voicepartner.delivery.completion import Progress
 from airflow_provider_voicepartner.delivery.store import FROM_NOW
 from airflow_provider_voicepartner.exceptions import (
+    ConfigurationError,
     DeliveryFailedError,
     DeliveryUnconfirmedError,
     RejectedError,
@@ -207,6 +208,35 @@ class TestBorrowedHook:
         watch = watches(campaign())
         watch.close()
         assert not {"hook", "_opened"} & set(watch.__dict__)
+
+    def test_the_store_that_was_opened_is_closed(self, watches: Watches) -> None:
+        watch = watches(campaign())
+        watch.known()
+        closed: list[bool] = []
+        watch._opened.close = lambda: closed.append(True)  # type: ignore[method-assign]
+        watch.close()
+        assert closed == [True]
+
+
+class TestCheck:
+    def test_a_path_at_which_something_else_is_is_refused(self, watches: Watches, tmp_path: Path) -> None:
+        other = tmp_path / "people.csv"
+        other.write_text("a list of somebody's\n", encoding="utf-8")
+        with pytest.raises(ConfigurationError, match="report_path"):
+            watches(campaign(), report_path=str(other)).check()
+        watches(campaign(), report_path=str(tmp_path / "new.csv")).check()
+
+    def test_a_gateway_that_only_calls_needs_an_address(self, watches: Watches) -> None:
+        with pytest.raises(DeliveryUnconfirmedError):
+            watches(campaign(gateway="voicepartner", kind="tts")).check()
+
+    def test_a_connection_of_another_gateway_is_refused(self, watches: Watches) -> None:
+        with pytest.raises(ConfigurationError):
+            watches(campaign(), conn_id="octopush_default").check()
+
+
+def test_a_report_without_a_time_is_waited_for_from_the_beginning_of_time(watches: Watches) -> None:
+    assert watches(campaign(sent_at=None)).since == 0.0
 
 
 class TestQuestions:
