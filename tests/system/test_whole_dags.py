@@ -7,8 +7,10 @@ import json
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
+from random import randrange
 from typing import Any
 
+import pendulum
 import pytest
 
 from airflow_provider_voicepartner.sandbox.faults import Fault
@@ -240,6 +242,19 @@ def test_a_text_that_tells_the_time_is_not_sent_again(run_dag: RunDag, reached: 
     assert run.tasks == {"send": "failed"}
     assert "a template of the present time does that" in run.log
     assert reached("smspartner") == {A: 1}
+
+
+@pytest.mark.parametrize(("is_named", "times"), [(True, 1), (False, 2)])
+def test_a_test_run_is_an_earlier_one_only_by_both_of_its_dates(
+    dags: Any, sandbox: Any, reached: Reached, is_named: bool, times: int
+) -> None:
+    """Airflow 3 names a run after ``run_after``, which is the present where it is not given."""
+    date = pendulum.now("UTC").subtract(days=3 if is_named else 4, microseconds=randrange(10**6))
+    more = {"run_after": date} if is_named else {}
+    runs = [dags["fails_after_sending"].test(logical_date=date, **more) for _ in range(2)]
+    assert [str(run.state) for run in runs] == ["success", "success"]
+    assert (runs[0].run_id == runs[1].run_id) == is_named
+    assert reached("smspartner") == {A: times}
 
 
 def test_a_task_that_is_cleared_after_success_sends_nothing_again(
