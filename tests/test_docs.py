@@ -501,4 +501,6 @@ def test_no_sample_needs_a_run_with_a_date() -> None:
         *(PROJECT / "docs").glob("*.md"),
         *(PROJECT / "example_dags").glob("*.py"),
     ]:
-        assert not dated.search(path.read_text()), path.name
+        # Where there is something else first, a date may be what is left for Airflow 2.
+        told = re.sub(r"default\(\w+\)", "", path.read_text())
+        assert not dated.search(told), path.name

@@ -19,6 +19,7 @@ from airflow_provider_voicepartner.gateways.model import DeliveryReport
 from airflow_provider_voicepartner.gateways.status import DeliveryStatus
 from airflow_provider_voicepartner.store.engine import StoreUnavailableError, connect_store, open_store
 from airflow_provider_voicepartner.store.schema import metadata, rate_limit, rate_slot
+from airflow_provider_voicepartner.store.versions import REVISIONS
 
 KEY = of_reference("octopush", "a")
 MODULE = [sys.executable, "-m", "airflow_provider_voicepartner"]
@@ -90,9 +91,12 @@ class TestUpgrade:
         with pytest.raises(StoreUnavailableError, match="db upgrade"):
             open_store(url)
         main(["db", "upgrade"])
-        assert "was upgraded from tables without a revision to revision 0004" in capsys.readouterr().out
+        assert (
+            f"was upgraded from tables without a revision to revision {REVISIONS[-1]}"
+            in capsys.readouterr().out
+        )
         main(["db", "upgrade"])
-        assert "is up to date (revision 0004)" in capsys.readouterr().out
+        assert f"is up to date (revision {REVISIONS[-1]})" in capsys.readouterr().out
         open_store(url).close()
 
     def test_fills_an_empty_store(self, url: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -189,7 +193,7 @@ def test_as_a_process(command: list[str], url: str) -> None:
     make_old(url)
     done = run(command, "db", "upgrade")
     assert done.returncode == 0, done.stderr[-2000:]
-    assert "to revision 0004" in done.stdout
+    assert f"to revision {REVISIONS[-1]}" in done.stdout
     delivery = fill(url)
     done = run(command, "db", "purge", "--older-than", "30d")
     assert done.returncode == 0, done.stderr[-2000:]

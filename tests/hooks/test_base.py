@@ -514,6 +514,7 @@ def test_only_what_a_retry_may_mend_is_left_to_airflows_retries() -> None:
     retried = {error for error in ALL_ERRORS if not issubclass(error, AirflowFailException)}
     assert retried == {
         VoicePartnerProviderError,
+        exceptions.WaitGivenUpError,
         NotSentError,
         RetryableNotSentError,
         exceptions.OutcomePendingError,

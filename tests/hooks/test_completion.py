@@ -22,6 +22,7 @@ from airflow_provider_voicepartner.exceptions import (
     RetryableNotSentError,
     SendOutcomeUnknownError,
     VoicePartnerProviderError,
+    WaitGivenUpError,
 )
 from airflow_provider_voicepartner.gateways.errors import ErrorKind
 from airflow_provider_voicepartner.gateways.model import DeliveryReport
@@ -524,7 +525,7 @@ class TestJudgement:
 
     @pytest.mark.parametrize("event", [None, "complete", [], {}, {"status": "odd"}, complete(pending=1)])
     def test_another_event_is_refused(self, event: Any, watch: Callable[..., CampaignWatch]) -> None:
-        with pytest.raises(ValueError, match="unexpected trigger event"):
+        with pytest.raises(WaitGivenUpError, match="unexpected trigger event"):
             watch().judge_event(event)
 
     def test_the_file_has_no_line_for_nobody(self, watches: Watches, tmp_path: Path) -> None:

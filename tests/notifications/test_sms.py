@@ -236,7 +236,7 @@ NOT_SENT, NOBODY_KNOWS = "the alert was certainly not sent: ", "nobody knows whe
 
 TROUBLES: dict[str, tuple[dict[str, Any], dict[str, Any] | None, str]] = {
     # the notifier's arguments, what the gateway does, and the end of the line
-    "no connection of that name": ({"conn_id": "missing_one"}, None, "NotFound"),
+    "no connection of that name": ({"conn_id": "missing_one"}, None, "missing_one"),
     "a wrong type": ({"conn_id": "voicepartner_default"}, None, "SmsNotifier sends SMS"),
     "a bad sender": ({"sender": "ABCDEFGHIJKL"}, None, "sender: has 12 characters"),
     "another gateway's setting": ({"options": {"with_replies": True}}, None, "options['with_replies']"),

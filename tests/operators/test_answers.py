@@ -100,7 +100,7 @@ def test_a_repeat_that_cannot_be_one_is_in_doubt_and_loud(
         assert sends(server) == 1
     assert [
         record.levelname for record in caplog.records if "made for it a moment ago" in record.getMessage()
-    ] == ["ERROR"]
+    ] == ["ERROR", "WARNING"]
 
 
 def test_a_refusal_that_names_the_request_id_beside_another_fields_repeat_is_a_refusal(
