@@ -254,6 +254,8 @@ class Trial:
             return True
         if not self.cell.knows.after_a_kill:
             return True
+        if self.cell.by_hand:
+            return False  # tries are not counted there, so that nobody misses one that died before its first word
         if not self.cell.has_state or self.has_discarded:
             return any(not ending.began for ending in self.endings)
         # Airflow's task state is told first. Where clearing discards it, an empty one does not prove that nobody was
