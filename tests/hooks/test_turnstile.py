@@ -25,7 +25,6 @@ from airflow_provider_voicepartner.hooks.registry import hook_class
 from airflow_provider_voicepartner.hooks.smspartner import SmsPartnerHook
 from airflow_provider_voicepartner.hooks.turnstile import (
     DEFAULT_PENALTY,
-    LOOK_EVERY,
     MARGIN,
     StoreTurnstile,
     default_store_url,
@@ -251,6 +250,25 @@ class TestTurns:
         turnstile.give_back(turnstile.take_turn("campaign/send", None))
         assert turnstile.take_turn("campaign/send", None).wait == 0
 
+    def test_that_a_gate_gives_back_are_free_again_too(self, shop: Shop, set_connection: Any) -> None:
+        limits = {"campaign/send": "1/60"}
+        turnstile = shop.turnstile(hook_of(set_connection, "voicepartner", rate_limits=limits))
+        gate = turnstile.waiting(shop.time.sleep, None)
+        gate.give_back(gate.pass_through("campaign/send", None))
+        assert turnstile.take_turn("campaign/send", None).wait == 0
+
+    @pytest.mark.parametrize(("limit", "is_told"), [("1/60", True), ("10/1", False)])
+    def test_a_turn_that_is_far_away_is_told_in_the_log(
+        self, shop: Shop, set_connection: Any, limit: str, is_told: bool, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level("INFO")
+        turnstile = shop.turnstile(
+            hook_of(set_connection, "voicepartner", rate_limits={"campaign/send": limit})
+        )
+        for _ in range(2):
+            turnstile.take_turn("campaign/send", None)
+        assert ("The rate limit of campaign/send gives us a turn in 60 s" in caplog.text) == is_told
+
     def test_are_confirmed_when_their_time_has_come(self, shop: Shop, set_connection: Any) -> None:
         limits = {"campaign/send": "1/60"}
         turnstile = shop.turnstile(hook_of(set_connection, "voicepartner", rate_limits=limits))
@@ -311,7 +329,7 @@ class TestWatch:
         assert (first.take_turn("send", None).wait, second.take_turn("send", None).wait) == (0, 0)
         first.watch(asked(), answer(429, retry_after="25"))
         assert first.take_turn("send", None).wait == pytest.approx(25 - AHEAD)
-        clock.sleep(LOOK_EVERY)
+        clock.sleep(0.25)
         assert second.take_turn("send", None).wait == pytest.approx(25 - AHEAD)
 
     def test_a_long_penalty_is_no_longer_than_an_hour(self, shop: Shop, set_connection: Any) -> None:
