@@ -338,7 +338,7 @@ def _unavailable(
 ) -> StoreUnavailableError:
     return kind(
         f"the store {name} cannot be used, and it is needed for {purpose}: {reason}. "
-        "Check that it runs and can be reached and written from here"
+        "Check that it exists, runs and can be reached and written from here"
     )
 
 
