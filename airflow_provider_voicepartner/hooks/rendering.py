@@ -7,7 +7,6 @@ from a word that was meant.
 
 from __future__ import annotations
 
-import math
 import os
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -72,16 +71,17 @@ def refusing_nothing(jinja_env: Any, argument: str) -> Any:
     """
     Return an environment like another one, in which a value that is missing cannot be written into a text.
 
-    Missing is ``None``, an undefined name, and the not-a-number of data frames.
+    Missing is ``None``, an undefined name, and what data frames have in empty cells (NaN, NaT, NA).
 
     :param jinja_env: Airflow's; stays as it is.
     :param argument: what is rendered, for the error.
     """
     from jinja2 import Undefined
 
+    from airflow_provider_voicepartner.sending.rows import is_missing
+
     def check(value: Any) -> Any:
-        missing = value is None or (isinstance(value, float) and math.isnan(value))
-        if missing or isinstance(value, Undefined):
+        if is_missing(value) or isinstance(value, Undefined):
             raise ConfigurationError(
                 f"{argument}: a value that the template puts into it is missing (None), as the XCom of a task that was "
                 "skipped or pushed nothing; see where it comes from, or write in the template what stands there "
@@ -100,7 +100,9 @@ def check_is_no_path(argument: str, text: str | None, *, folders: Sequence[str] 
     :param folders: where a relative path may begin, besides the working directory.
     :raises ConfigurationError: when there is such a file on this machine.
     """
-    path = os.path.expanduser((text or "").strip().removeprefix("file://"))
+    if not isinstance(text, str):
+        return
+    path = os.path.expanduser(text.strip().removeprefix("file://"))
     if len(path) > _LONGEST_PATH or "\n" in path or not _LOOKS_LIKE_A_PATH.search(path):
         return
     if any(os.path.isfile(os.path.join(folder, path)) for folder in ("", *folders)):
