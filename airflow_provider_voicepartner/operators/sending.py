@@ -92,7 +92,7 @@ def plan_of(operator: SendingOperator, hook: GatewayHook, message: Message) -> C
     """
     on_invalid = read_choice("on_invalid", operator.on_invalid, literals(OnInvalid))
     on_empty = read_choice("on_empty", operator.on_empty, ("fail", "skip"))
-    to = rows_of_frame(read_recipients(operator.given("to")))
+    to = _read_to(operator)
     if on_empty == "skip" and _is_empty(to):
         return None
     _check_paths(operator, to)
@@ -111,7 +111,7 @@ def plan_of(operator: SendingOperator, hook: GatewayHook, message: Message) -> C
                 fields=names,
                 check=_check_of(hook, message) if names else None,
                 weigh=_weigher(hook, message),
-                rejects=stack.enter_context(writing(path)) if path else None,
+                rejects=stack.enter_context(writing(path, "rejects_path")) if path else None,
                 fingerprint=CampaignFingerprint(
                     hook.conn_type, hook.credentials, message, read_send_at(operator.send_at)
                 ),
@@ -120,6 +120,15 @@ def plan_of(operator: SendingOperator, hook: GatewayHook, message: Message) -> C
         problem = error
     else:
         return _checked(plan, on_empty)
+    raise ConfigurationError(str(problem))
+
+
+def _read_to(operator: SendingOperator) -> Any:
+    problem: InvalidArgumentError
+    try:
+        return rows_of_frame(read_recipients(operator.given("to")))
+    except InvalidArgumentError as error:
+        problem = error
     raise ConfigurationError(str(problem))
 
 
@@ -148,7 +157,7 @@ def _source_of(operator: SendingOperator, to: Any) -> Source:
         column = int(column)
     if not is_file(to):
         check_no_path(to)
-        return ListSource(to, column=column)
+        return ListSource(to, column=column, region=operator.region)
     log.info("Recipients are read from the file %r", shown_path(str(to)))
     return file_source(
         to,
