@@ -7,6 +7,7 @@ from a word that was meant.
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -21,6 +22,13 @@ Rendered = TypeVar("Rendered")
 
 # An error of Jinja's may hold what a template compares or looks up; these hold only names that stand in the template.
 _ONLY_NAMES: Final = re.compile(r"'[A-Za-z_][\w ]*' (is undefined|has no attribute '[A-Za-z_]\w*')")
+_OF_TEXT: Final = frozenset(
+    (
+        "capitalize", "center", "e", "escape", "forceescape", "indent", "lower", "replace", "safe", "string",
+        "striptags", "title", "trim", "truncate", "upper", "urlencode", "urlize", "wordwrap",
+    )
+)  # fmt: skip
+"""Filters of Jinja that make text of any value, and so of a missing one."""
 _LOOKS_LIKE_A_PATH: Final = re.compile(r"[/\\]|\.\w{1,8}$")
 _LONGEST_PATH: Final = 4096
 
@@ -89,7 +97,41 @@ def refusing_nothing(jinja_env: Any, argument: str) -> Any:
             )
         return value
 
-    return jinja_env.overlay(finalize=check)
+    strict = jinja_env.overlay(finalize=check)
+    strict.filters = {
+        name: _checked(text_filter, check) if name in _OF_TEXT else text_filter
+        for name, text_filter in jinja_env.filters.items()
+    }
+    strict.code_generator_class = _checking_joins(jinja_env.code_generator_class)
+    return strict
+
+
+def _checked(text_filter: Callable[..., Any], check: Callable[[Any], Any]) -> Callable[..., Any]:
+    """Return a filter that looks at its value first: it would write the word ``None``."""
+    at = 1 if getattr(text_filter, "jinja_pass_arg", None) else 0
+
+    @functools.wraps(text_filter)
+    def checked(*args: Any, **kwargs: Any) -> Any:
+        check(args[at])
+        return text_filter(*args, **kwargs)
+
+    return checked
+
+
+@functools.cache
+def _checking_joins(generator: Any) -> Any:
+    """Return a compiler of templates in which ``~`` looks at what it joins."""
+
+    class Checking(generator):  # type: ignore[misc]
+        def visit_Concat(self, node: Any, frame: Any) -> None:  # noqa: N802 - Jinja's name
+            self.write("(markup_join if context.eval_ctx.autoescape else str_join)((")
+            for part in node.nodes:
+                self.write("environment.finalize(")
+                self.visit(part, frame)
+                self.write("), ")
+            self.write("))")
+
+    return Checking
 
 
 def check_is_no_path(argument: str, text: str | None, *, folders: Sequence[str] = ()) -> None:

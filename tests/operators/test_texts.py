@@ -205,6 +205,14 @@ TEXTS_OF_NOTHING = [
     "{{ missing }}",
     "Bonjour {{ missing }}",
     "{{ nan }}",
+    "Bonjour {{ 'M. ' ~ missing }}",
+    "Bonjour {{ missing ~ nan }} !",
+    "{% set said = 'M. ' ~ missing %}Bonjour {{ said }}",
+    "{% macro to(name) %}{{ 'M. ' ~ name }}{% endmacro %}Bonjour {{ to(missing) }}",
+    "{{ missing | upper }}",
+    "Bonjour {{ missing | trim | title }}",
+    "Bonjour {{ missing | replace('a', 'b') }}",
+    "Bonjour {{ (missing | string) ~ '!' }}",
 ]
 
 
@@ -231,6 +239,9 @@ def _run(task: SendingOperator, **names: Any) -> Any:
         ("Bonjour {{ missing or '' }}!", "Bonjour !"), ("{{ missing or 'vous' }}", "vous"),
         ("{{ missing | default('toi', true) }}", "toi"), ("{% if missing %}x{% endif %}ok", "ok"),
         ("None of us {{ word }}", "None of us None"), ("{{ zero }} {{ empty }}.", "0 ."),
+        ("{{ 'a' ~ zero ~ (missing or '') ~ word ~ 1 }}", "a0None1"),
+        ("{{ word | lower }} {{ [1, 2] | join(empty ~ '-') }}", "none 1-2"),
+        ("{{ (missing or 'anna') | capitalize }} {{ missing is none }}", "Anna True"),
     ],
 )  # fmt: skip
 def test_what_is_meant_is_sent(sandbox: Any, text: str, expected: str) -> None:
