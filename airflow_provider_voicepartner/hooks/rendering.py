@@ -75,7 +75,28 @@ def rendered(argument: str, render: Callable[[], Rendered]) -> Rendered:
     raise ConfigurationError(f"{argument}: cannot be rendered: {why}; correct the template. Nothing was sent")
 
 
-def refusing_nothing(jinja_env: Any, argument: str) -> Any:
+def rendered_text(argument: str, text: str, context: Context, jinja_env: Any) -> str:
+    """
+    Render a text to text, in a DAG of native objects too: there ``'Soldes' 'fin'`` would lose its quotes and its blank.
+
+    :param argument: what is rendered, for the error.
+    :param jinja_env: see :func:`refusing_nothing`.
+    :raises ConfigurationError: as :func:`rendered` does.
+    """
+    from airflow_provider_voicepartner.compat import render_template_to_string
+
+    written: str = rendered(argument, lambda: render_template_to_string(jinja_env.from_string(text), context))
+    return written
+
+
+def is_literal(text: str, jinja_env: Any) -> bool:
+    """Say whether a text holds nothing of a template."""
+    marks = (jinja_env.variable_start_string, jinja_env.block_start_string, jinja_env.comment_start_string)
+    prefixes = (jinja_env.line_statement_prefix, jinja_env.line_comment_prefix)
+    return not any(mark in text for mark in (*marks, *filter(None, prefixes)))
+
+
+def refusing_nothing(jinja_env: Any, argument: str, *, writes_text: bool) -> Any:
     """
     Return an environment like another one, in which a value that is missing cannot be written into a text.
 
@@ -83,6 +104,7 @@ def refusing_nothing(jinja_env: Any, argument: str) -> Any:
 
     :param jinja_env: Airflow's; stays as it is.
     :param argument: what is rendered, for the error.
+    :param writes_text: what comes out is a text that people read or hear, see :func:`rendered_text`.
     """
     from jinja2 import Undefined
 
@@ -95,7 +117,8 @@ def refusing_nothing(jinja_env: Any, argument: str) -> Any:
                 "skipped or pushed nothing; see where it comes from, or write in the template what stands there "
                 "instead, such as {{ value or '' }}. Nothing was sent"
             )
-        return value
+        # A DAG of native objects has templates that write any object.
+        return value if isinstance(value, str) or not writes_text else str(value)
 
     strict = jinja_env.overlay(finalize=check)
     strict.filters = {
@@ -104,6 +127,25 @@ def refusing_nothing(jinja_env: Any, argument: str) -> Any:
     }
     strict.code_generator_class = _checking_joins(jinja_env.code_generator_class)
     return strict
+
+
+def is_left_out(value: Any) -> bool:
+    """Say whether an argument was given nothing: None, or blank text."""
+    return value is None or (isinstance(value, str) and not value.strip())
+
+
+def check_is_there(argument: str, value: Any) -> None:
+    """
+    Refuse what became of an argument that was given, where that is a missing value; blank text leaves it out.
+
+    :param value: as rendered.
+    :raises ConfigurationError: for None, and for the word that a template makes of it.
+    """
+    if value is None or (isinstance(value, str) and value.strip() == "None"):
+        raise ConfigurationError(
+            f"{argument}: what it is taken from is missing (None), as the XCom of a task that was skipped or pushed "
+            "nothing; see where it comes from, or write {{ value or '' }} where it may be left out. Nothing was sent"
+        )
 
 
 def _checked(text_filter: Callable[..., Any], check: Callable[[Any], Any]) -> Callable[..., Any]:

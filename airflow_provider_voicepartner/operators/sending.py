@@ -102,7 +102,7 @@ def plan_of(operator: SendingOperator, hook: GatewayHook, message: Message) -> C
         names = frozenset(_template_of(message).names)
         hook.gateway.check_message(message, bool(names))
         with ExitStack() as stack:
-            path = operator.rejects_path
+            path = _rejects_path(operator)
             plan = plan_campaign(
                 source,
                 line="mobile" if operator.needs_mobile else "any",
@@ -137,7 +137,8 @@ def _check_paths(operator: SendingOperator, to: Any) -> None:
     completion = operator.completion
     report = completion.get("report_path") if isinstance(completion, Mapping) else None
     taken = {"to": to} if is_file(to) else {}
-    for name, path in (("rejects_path", operator.rejects_path), ("completion: report_path", report)):
+    rejects_path = _rejects_path(operator)
+    for name, path in (("rejects_path", rejects_path), ("completion: report_path", report)):
         if not path:
             continue
         for other, given in taken.items():
@@ -147,8 +148,14 @@ def _check_paths(operator: SendingOperator, to: Any) -> None:
                     "Nothing was read, written or sent"
                 )
         taken[name] = path
-    if operator.rejects_path:
-        check_rejects_path(operator.rejects_path)
+    if rejects_path:
+        check_rejects_path(rejects_path)
+
+
+def _rejects_path(operator: SendingOperator) -> Any:
+    """Return the path; None where a template made nothing of it, rather than a file of the name None."""
+    path: Any = operator.rejects_path
+    return read_text("rejects_path", path, needed=False) if isinstance(path, str) else path
 
 
 def _source_of(operator: SendingOperator, to: Any) -> Source:
