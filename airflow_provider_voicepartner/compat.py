@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         get_current_context,
     )
     from airflow.sdk.configuration import conf
+    from airflow.sdk.definitions.context import render_template_to_string
     from airflow.sdk.exceptions import (
         AirflowException,
         AirflowFailException,
@@ -42,6 +43,7 @@ __all__ = [
     "AirflowSensorTimeout", "AirflowSkipException", "AirflowTaskTimeout", "BaseEventTrigger", "BaseHook",
     "BaseNotifier", "BaseOperator", "BaseSensorOperator", "Connection", "Context", "ObjectStoragePath",
     "PokeReturnValue", "TaskDeferred", "conf", "get_async_connection", "get_current_context", "mask_secret", "redact",
+    "render_template_to_string",
 ]  # fmt: skip
 
 _EXCEPTIONS: Final = ("airflow.sdk.exceptions", "airflow.exceptions")
@@ -74,6 +76,7 @@ _PLACES: Final[dict[str, tuple[str, ...]]] = {
     "get_current_context": ("airflow.sdk", "airflow.operators.python"),
     "mask_secret": _MASKER,
     "redact": _MASKER,
+    "render_template_to_string": ("airflow.sdk.definitions.context", "airflow.utils.helpers"),
 }
 """For each name the modules that may hold it, the newest Airflow's first; ``module:name`` where it has another name."""
 

@@ -17,6 +17,10 @@ _SENDER_WITH_BLANKS: Final = re.compile(r"(?=.{3,11}\Z)[A-Za-z0-9]+(?: +[A-Za-z0
 EMAIL: Final = re.compile(r"[^@\s,;]+@[^@\s,;]+\.[^@\s,;]+")
 
 _WORD_FOR_NOTHING: Final = "None"
+_UNSEEN: Final = re.compile(
+    # Letters, marks and a symbol by their category: fillers, selectors of a variant, and Braille without a dot.
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*")
 
 
@@ -98,7 +102,9 @@ def check_said(text: object, *, argument: str, fix: str) -> None:
     :param fix: what to do about an empty one.
     :raises InvalidArgumentError: when nothing is said.
     """
-    if not isinstance(text, str) or says_nothing(text):
+    if text is not None and not isinstance(text, str):
+        raise InvalidArgumentError(argument, f"is of type {type(text).__name__}, not text; {fix}")
+    if text is None or says_nothing(text):
         raise InvalidArgumentError(argument, f"is empty; {fix}")
     if text.strip() == _WORD_FOR_NOTHING:
         raise InvalidArgumentError(
@@ -110,7 +116,10 @@ def check_said(text: object, *, argument: str, fix: str) -> None:
 
 def says_nothing(text: str) -> bool:
     """Tell whether a text holds nothing that can be seen or spoken: blanks, or invisible characters."""
-    return all(character.isspace() or category(character) in ("Cc", "Cf") for character in text)
+    return all(
+        character.isspace() or category(character) in ("Cc", "Cf") or _UNSEEN.match(character)
+        for character in text
+    )
 
 
 def check_secret(secret: str | None, *, argument: str, what: str) -> str:

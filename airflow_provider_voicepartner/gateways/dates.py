@@ -11,6 +11,8 @@ from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 
 PARIS = pendulum.timezone("Europe/Paris")
 _OFFSET_STEP = timedelta(minutes=15)
+_NO_ZONE_TIME = ("LMT", "-00")
+"""What a zone calls its clock before there was one: local mean time, and before anybody lived there."""
 
 
 def as_instant(moment: datetime, *, argument: str = "send_at") -> datetime:
@@ -23,7 +25,7 @@ def as_instant(moment: datetime, *, argument: str = "send_at") -> datetime:
     :param moment: of zoneinfo, dateutil, pytz, pendulum or with a fixed offset.
     :param argument: the name that errors give.
     :raises InvalidArgumentError: for a naive date, and for an offset that no zone of today has: pytz gives that of the
-        19th century (Paris: 9 minutes) to ``datetime(…, tzinfo=pytz.timezone(…))``.
+        19th century (Paris: 9 minutes, Madrid: -15) to ``datetime(…, tzinfo=pytz.timezone(…))``.
     """
     offset = moment.utcoffset()
     if offset is None:
@@ -32,10 +34,10 @@ def as_instant(moment: datetime, *, argument: str = "send_at") -> datetime:
             f"{moment.isoformat()} has no time zone, so the hour is ambiguous; add one, for instance "
             "'2031-05-06T14:15:00+02:00' or pendulum.datetime(2031, 5, 6, 14, 15, tz='Europe/Paris')",
         )
-    if offset % _OFFSET_STEP:
+    if offset % _OFFSET_STEP or moment.tzname() in _NO_ZONE_TIME:
         raise InvalidArgumentError(
             argument,
-            f"is {offset.total_seconds() / 60:+g} minutes from UTC, which no clock is today; pytz does that to "
+            f"is {offset.total_seconds() / 60:+g} minutes from UTC, which its clock is not today; pytz does that to "
             "datetime(…, tzinfo=zone): use zone.localize(datetime(…)), or zoneinfo",
         )
     try:

@@ -93,6 +93,10 @@ class TextTemplate:
             f"each recipient of 'to', correct the placeholder, or {HOW_TO_SEND_BRACES}",
         )
 
+    def length_with(self, fields: Mapping[str, str]) -> int:
+        """Return the length of the filled-in text whose parts, each in NFC, only stand side by side."""
+        return sum(map(len, self._parts)) + sum(len(composed(fields[name])) for _, name in self._slots)
+
     def renamed(self, names: Mapping[str, str]) -> str:
         """Return the text with its placeholders under other names, for gateways that know only a fixed set."""
         parts = self._parts.copy()

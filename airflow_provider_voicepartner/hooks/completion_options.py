@@ -64,6 +64,11 @@ class CompletionOptions:
             name: _read_seconds(name, value) if name in _SECONDS and value is not None else value
             for name, value in others.items()
         }
+        if read.get("report_path") in (
+            "",
+            "None",
+        ):  # What a template makes of nothing is no file of that name.
+            read["report_path"] = None
         read["min_delivery_rate"] = _read_rate(min_delivery_rate)
         read["on_unconfirmed"] = read_choice("on_unconfirmed", on_unconfirmed, literals(OnUnconfirmed))
         return cls(**read)

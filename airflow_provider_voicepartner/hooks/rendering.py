@@ -7,7 +7,7 @@ from a word that was meant.
 
 from __future__ import annotations
 
-import math
+import functools
 import os
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -22,6 +22,13 @@ Rendered = TypeVar("Rendered")
 
 # An error of Jinja's may hold what a template compares or looks up; these hold only names that stand in the template.
 _ONLY_NAMES: Final = re.compile(r"'[A-Za-z_][\w ]*' (is undefined|has no attribute '[A-Za-z_]\w*')")
+_OF_TEXT: Final = frozenset(
+    (
+        "capitalize", "center", "e", "escape", "forceescape", "indent", "lower", "replace", "safe", "string",
+        "striptags", "title", "trim", "truncate", "upper", "urlencode", "urlize", "wordwrap",
+    )
+)  # fmt: skip
+"""Filters of Jinja that make text of any value, and so of a missing one."""
 _LOOKS_LIKE_A_PATH: Final = re.compile(r"[/\\]|\.\w{1,8}$")
 _LONGEST_PATH: Final = 4096
 
@@ -68,28 +75,105 @@ def rendered(argument: str, render: Callable[[], Rendered]) -> Rendered:
     raise ConfigurationError(f"{argument}: cannot be rendered: {why}; correct the template. Nothing was sent")
 
 
-def refusing_nothing(jinja_env: Any, argument: str) -> Any:
+def rendered_text(argument: str, text: str, context: Context, jinja_env: Any) -> str:
+    """
+    Render a text to text, in a DAG of native objects too: there ``'Soldes' 'fin'`` would lose its quotes and its blank.
+
+    :param argument: what is rendered, for the error.
+    :param jinja_env: see :func:`refusing_nothing`.
+    :raises ConfigurationError: as :func:`rendered` does.
+    """
+    from airflow_provider_voicepartner.compat import render_template_to_string
+
+    written: str = rendered(argument, lambda: render_template_to_string(jinja_env.from_string(text), context))
+    return written
+
+
+def is_literal(text: str, jinja_env: Any) -> bool:
+    """Say whether a text holds nothing of a template."""
+    marks = (jinja_env.variable_start_string, jinja_env.block_start_string, jinja_env.comment_start_string)
+    prefixes = (jinja_env.line_statement_prefix, jinja_env.line_comment_prefix)
+    return not any(mark in text for mark in (*marks, *filter(None, prefixes)))
+
+
+def refusing_nothing(jinja_env: Any, argument: str, *, writes_text: bool) -> Any:
     """
     Return an environment like another one, in which a value that is missing cannot be written into a text.
 
-    Missing is ``None``, an undefined name, and the not-a-number of data frames.
+    Missing is ``None``, an undefined name, and what data frames have in empty cells (NaN, NaT, NA).
 
     :param jinja_env: Airflow's; stays as it is.
     :param argument: what is rendered, for the error.
+    :param writes_text: what comes out is a text that people read or hear, see :func:`rendered_text`.
     """
     from jinja2 import Undefined
 
+    from airflow_provider_voicepartner.sending.rows import is_missing
+
     def check(value: Any) -> Any:
-        missing = value is None or (isinstance(value, float) and math.isnan(value))
-        if missing or isinstance(value, Undefined):
+        if is_missing(value) or isinstance(value, Undefined):
             raise ConfigurationError(
                 f"{argument}: a value that the template puts into it is missing (None), as the XCom of a task that was "
                 "skipped or pushed nothing; see where it comes from, or write in the template what stands there "
                 "instead, such as {{ value or '' }}. Nothing was sent"
             )
-        return value
+        # A DAG of native objects has templates that write any object.
+        return value if isinstance(value, str) or not writes_text else str(value)
 
-    return jinja_env.overlay(finalize=check)
+    strict = jinja_env.overlay(finalize=check)
+    strict.filters = {
+        name: _checked(text_filter, check) if name in _OF_TEXT else text_filter
+        for name, text_filter in jinja_env.filters.items()
+    }
+    strict.code_generator_class = _checking_joins(jinja_env.code_generator_class)
+    return strict
+
+
+def is_left_out(value: Any) -> bool:
+    """Say whether an argument was given nothing: None, or blank text."""
+    return value is None or (isinstance(value, str) and not value.strip())
+
+
+def check_is_there(argument: str, value: Any) -> None:
+    """
+    Refuse what became of an argument that was given, where that is a missing value; blank text leaves it out.
+
+    :param value: as rendered.
+    :raises ConfigurationError: for None, and for the word that a template makes of it.
+    """
+    if value is None or (isinstance(value, str) and value.strip() == "None"):
+        raise ConfigurationError(
+            f"{argument}: what it is taken from is missing (None), as the XCom of a task that was skipped or pushed "
+            "nothing; see where it comes from, or write {{ value or '' }} where it may be left out. Nothing was sent"
+        )
+
+
+def _checked(text_filter: Callable[..., Any], check: Callable[[Any], Any]) -> Callable[..., Any]:
+    """Return a filter that looks at its value first: it would write the word ``None``."""
+    at = 1 if getattr(text_filter, "jinja_pass_arg", None) else 0
+
+    @functools.wraps(text_filter)
+    def checked(*args: Any, **kwargs: Any) -> Any:
+        check(args[at])
+        return text_filter(*args, **kwargs)
+
+    return checked
+
+
+@functools.cache
+def _checking_joins(generator: Any) -> Any:
+    """Return a compiler of templates in which ``~`` looks at what it joins."""
+
+    class Checking(generator):  # type: ignore[misc]
+        def visit_Concat(self, node: Any, frame: Any) -> None:  # noqa: N802 - Jinja's name
+            self.write("(markup_join if context.eval_ctx.autoescape else str_join)((")
+            for part in node.nodes:
+                self.write("environment.finalize(")
+                self.visit(part, frame)
+                self.write("), ")
+            self.write("))")
+
+    return Checking
 
 
 def check_is_no_path(argument: str, text: str | None, *, folders: Sequence[str] = ()) -> None:
@@ -100,7 +184,9 @@ def check_is_no_path(argument: str, text: str | None, *, folders: Sequence[str] 
     :param folders: where a relative path may begin, besides the working directory.
     :raises ConfigurationError: when there is such a file on this machine.
     """
-    path = os.path.expanduser((text or "").strip().removeprefix("file://"))
+    if not isinstance(text, str):
+        return
+    path = os.path.expanduser(text.strip().removeprefix("file://"))
     if len(path) > _LONGEST_PATH or "\n" in path or not _LOOKS_LIKE_A_PATH.search(path):
         return
     if any(os.path.isfile(os.path.join(folder, path)) for folder in ("", *folders)):

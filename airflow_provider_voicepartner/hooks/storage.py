@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import csv
+import errno
+import fcntl
+import logging
 import os
 import posixpath
 import re
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from os import PathLike
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.sending.paths import shown_path, without_query
@@ -21,6 +24,10 @@ from airflow_provider_voicepartner.sending.text_blocks import UTF_8
 
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.gateways.model import DeliveryReport
+
+log = logging.getLogger(__name__)
+
+Opened = TypeVar("Opened")
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".parquet", ".xlsx", ".xlsm", ".gz")
 COLUMN = "phone_number"
@@ -145,34 +152,94 @@ def _place_of(uri: Any) -> str:
 
 
 @contextmanager
-def writing(path: Any) -> Iterator[IO[str]]:
+def writing(path: Any, argument: str) -> Iterator[IO[str]]:
     """
     Write a text file, in UTF-8, on any storage; a local folder that is missing is made.
 
-    What is written holds phone numbers: on this machine only the user of the task may read it (mode 0600).
+    What is written holds phone numbers: on this machine only the user of the task may read it (mode 0600). Two tasks
+    that write the same file there do so one after the other, so that the lines of one are not among the other's.
+
+    :param argument: the name that errors give.
+    :raises ConfigurationError: when nothing can be written at that path.
     """
     target = storage_path(path)
-    if _is_local(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        place = os.open(str(target.path), os.O_WRONLY | os.O_CREAT, 0o600)
+    opened = _open_here if _is_local(target) else _open_there
+    with _opening(path, argument, lambda: opened(target)) as handle:
+        yield handle
+
+
+def _open_there(target: Any) -> IO[str]:
+    handle: IO[str] = target.open("w", encoding="utf-8", newline="")
+    return handle
+
+
+def _open_here(target: Any) -> IO[str]:
+    return open(_empty(target), "w", encoding="utf-8", newline="")
+
+
+def _empty(target: Any) -> int:
+    """Open an empty file on this machine; where another task is writing it, once that has ended."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    place = os.open(str(target.path), os.O_WRONLY | os.O_CREAT, 0o600)
+    try:
         if stat.S_ISREG(os.fstat(place).st_mode):  # no device, such as /dev/null
             os.fchmod(place, 0o600)
+            _wait_for_others(place)
             os.ftruncate(place, 0)
-        with open(place, "w", encoding="utf-8", newline="") as handle:
-            yield handle
-        return
-    with target.open("w", encoding="utf-8", newline="") as handle:
-        yield handle
+    except BaseException:
+        os.close(place)
+        raise
+    return place
+
+
+def _wait_for_others(place: int) -> None:
+    """Lock a file until it is closed; some network file systems have no locks."""
+    try:
+        fcntl.flock(place, fcntl.LOCK_EX)
+    except OSError as error:
+        log.debug("No lock on a file: %s", errno.errorcode.get(error.errno or 0))
+
+
+_UNUSABLE: Mapping[int, str] = {
+    errno.EISDIR: "is a directory; give the path of a file",
+    errno.ENOTDIR: "has a file where a folder is needed",
+    errno.EEXIST: "has a file where a folder is needed",
+    errno.EACCES: "may not be read or written by the user of the task",
+    errno.EPERM: "may not be written by the user of the task, who does not own it",
+    errno.EROFS: "is on a file system that cannot be written",
+    errno.ELOOP: "is a link that leads to itself",
+    errno.ENAMETOOLONG: "is too long for a path",
+}
+
+
+def _opening(path: Any, argument: str, opened: Callable[[], Opened]) -> Opened:
+    """
+    Open a file, and say of its path what makes it useless for good.
+
+    :raises ConfigurationError: in place of the error of the operating system; others, such as a full disk, pass.
+    """
+    try:
+        return opened()
+    except OSError as error:
+        problem = _UNUSABLE.get(error.errno or 0)
+        if problem is None:
+            raise
+    except ValueError:
+        if "\0" not in str(path):
+            raise
+        problem = "is no path"
+    # Outside of the except clause: the path as it is may hold a number.
+    raise ConfigurationError(f"{argument}: {shown_path(str(path))!r} {problem}. Choose another path")
 
 
 def write_delivery_reports(path: Any, reports: Iterable[DeliveryReport]) -> None:
     """
     Write one line a recipient: ``phone_number,status,gateway_status,at``; the time in ISO 8601, empty if unknown.
 
-    :raises ConfigurationError: as :func:`check_report_path` does.
+    :raises ConfigurationError: as :func:`check_report_path` and :func:`writing` do.
     """
     check_report_path(path)
-    with writing(path) as handle:
+    with writing(path, "report_path") as handle:
         writer = csv.writer(handle, lineterminator="\n")
         writer.writerow(_REPORT_COLUMNS)
         for report in reports:
@@ -199,8 +266,9 @@ def check_rejects_path(path: Any) -> None:
 
 
 def _check_is_ours(path: Any, columns: Sequence[str], argument: str, what: str) -> None:
+    place = storage_path(path)
     try:
-        with storage_path(path).open("rb") as handle:
+        with _opening(path, argument, lambda: place.open("rb")) as handle:
             first = handle.read(_LONGEST_HEAD)
     except FileNotFoundError:
         return

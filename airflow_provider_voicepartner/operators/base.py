@@ -15,7 +15,15 @@ from airflow_provider_voicepartner.exceptions import (
     RetryableNotSentError,
 )
 from airflow_provider_voicepartner.hooks.picklable import Picklable
-from airflow_provider_voicepartner.hooks.rendering import StrictTemplates, refusing_nothing, rendered
+from airflow_provider_voicepartner.hooks.rendering import (
+    StrictTemplates,
+    check_is_there,
+    is_left_out,
+    is_literal,
+    refusing_nothing,
+    rendered,
+    rendered_text,
+)
 from airflow_provider_voicepartner.operators.sealed import seal, unseal
 from airflow_provider_voicepartner.operators.time_limit import TimeLimit
 from airflow_provider_voicepartner.sending.stop import StopSign
@@ -38,6 +46,10 @@ OnLate = Literal["fail", "send_now"]
 DEFER_FROM_SECONDS = 30.0
 """A wait of this length or more goes to the triggerer, where that is wanted."""
 LONGEST_SLEEP = math.nextafter(DEFER_FROM_SECONDS, 0)
+
+
+_GUARDS = ("max_cost", "send_at")
+"""What keeps a campaign from costing more, or from being sent now: a template must not take them away by accident."""
 
 
 class SendingOperator(Picklable, StrictTemplates, BaseOperator):
@@ -164,7 +176,10 @@ class SendingOperator(Picklable, StrictTemplates, BaseOperator):
         """Render as always, but hide numbers and texts: Airflow shows rendered fields in its UI."""
         private = self.private_fields if parent is self else frozenset()
         others = [name for name in template_fields if name not in private]
+        guards = [name for name in _GUARDS if parent is self and not is_left_out(getattr(self, name))]
         super()._do_render_template_fields(parent, others, context, jinja_env, seen_oids)
+        for name in guards:
+            check_is_there(name, getattr(self, name))
         for name in sorted(private):
             # Not by Airflow's loop: for a field that cannot be rendered it logs the whole value.
             value = self._render_private(name, context, jinja_env, seen_oids)
@@ -175,8 +190,13 @@ class SendingOperator(Picklable, StrictTemplates, BaseOperator):
         if value is None:
             return None
         # Rows whose fields are templates go into texts, too; one template for all of ``to`` may render to nobody.
-        if name in self.said_fields or (name == "to" and isinstance(value, list | tuple | dict)):
-            jinja_env = refusing_nothing(jinja_env, name)
+        is_said = name in self.said_fields
+        if is_said or (name == "to" and isinstance(value, list | tuple | dict)):
+            jinja_env = refusing_nothing(jinja_env, name, writes_text=is_said)
+        if isinstance(value, str) and is_said and not value.endswith(tuple(self.template_ext)):
+            return rendered_text(name, value, context, jinja_env)
+        if isinstance(value, str) and name == "to" and is_literal(value, jinja_env):
+            return value  # A DAG of native objects would make a number of "+33…".
         if callable(value):
             return rendered(name, lambda: value(context=context, jinja_env=jinja_env))
         return rendered(name, lambda: self.render_template(value, context, jinja_env, seen_oids))

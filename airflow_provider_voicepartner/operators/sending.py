@@ -92,7 +92,7 @@ def plan_of(operator: SendingOperator, hook: GatewayHook, message: Message) -> C
     """
     on_invalid = read_choice("on_invalid", operator.on_invalid, literals(OnInvalid))
     on_empty = read_choice("on_empty", operator.on_empty, ("fail", "skip"))
-    to = rows_of_frame(read_recipients(operator.given("to")))
+    to = _read_to(operator)
     if on_empty == "skip" and _is_empty(to):
         return None
     _check_paths(operator, to)
@@ -102,7 +102,7 @@ def plan_of(operator: SendingOperator, hook: GatewayHook, message: Message) -> C
         names = frozenset(_template_of(message).names)
         hook.gateway.check_message(message, bool(names))
         with ExitStack() as stack:
-            path = operator.rejects_path
+            path = _rejects_path(operator)
             plan = plan_campaign(
                 source,
                 line="mobile" if operator.needs_mobile else "any",
@@ -111,7 +111,7 @@ def plan_of(operator: SendingOperator, hook: GatewayHook, message: Message) -> C
                 fields=names,
                 check=_check_of(hook, message) if names else None,
                 weigh=_weigher(hook, message),
-                rejects=stack.enter_context(writing(path)) if path else None,
+                rejects=stack.enter_context(writing(path, "rejects_path")) if path else None,
                 fingerprint=CampaignFingerprint(
                     hook.conn_type, hook.credentials, message, read_send_at(operator.send_at)
                 ),
@@ -123,12 +123,22 @@ def plan_of(operator: SendingOperator, hook: GatewayHook, message: Message) -> C
     raise ConfigurationError(str(problem))
 
 
+def _read_to(operator: SendingOperator) -> Any:
+    problem: InvalidArgumentError
+    try:
+        return rows_of_frame(read_recipients(operator.given("to")))
+    except InvalidArgumentError as error:
+        problem = error
+    raise ConfigurationError(str(problem))
+
+
 def _check_paths(operator: SendingOperator, to: Any) -> None:
     """Refuse to write over the file of recipients, or one of our files over the other."""
     completion = operator.completion
     report = completion.get("report_path") if isinstance(completion, Mapping) else None
     taken = {"to": to} if is_file(to) else {}
-    for name, path in (("rejects_path", operator.rejects_path), ("completion: report_path", report)):
+    rejects_path = _rejects_path(operator)
+    for name, path in (("rejects_path", rejects_path), ("completion: report_path", report)):
         if not path:
             continue
         for other, given in taken.items():
@@ -138,8 +148,14 @@ def _check_paths(operator: SendingOperator, to: Any) -> None:
                     "Nothing was read, written or sent"
                 )
         taken[name] = path
-    if operator.rejects_path:
-        check_rejects_path(operator.rejects_path)
+    if rejects_path:
+        check_rejects_path(rejects_path)
+
+
+def _rejects_path(operator: SendingOperator) -> Any:
+    """Return the path; None where a template made nothing of it, rather than a file of the name None."""
+    path: Any = operator.rejects_path
+    return read_text("rejects_path", path, needed=False) if isinstance(path, str) else path
 
 
 def _source_of(operator: SendingOperator, to: Any) -> Source:
@@ -148,7 +164,7 @@ def _source_of(operator: SendingOperator, to: Any) -> Source:
         column = int(column)
     if not is_file(to):
         check_no_path(to)
-        return ListSource(to, column=column)
+        return ListSource(to, column=column, region=operator.region)
     log.info("Recipients are read from the file %r", shown_path(str(to)))
     return file_source(
         to,

@@ -5,16 +5,20 @@ from __future__ import annotations
 import csv
 import io
 import itertools
-import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from airflow_provider_voicepartner.gateways.numbers import InvalidNumberError, parse_number
 from airflow_provider_voicepartner.gateways.placeholders import field_name
 from airflow_provider_voicepartner.sending.columns import find_column, what_there_is
-from airflow_provider_voicepartner.sending.rows import NUMBER_FIELD, Chunk, UnreadableRow
+from airflow_provider_voicepartner.sending.rows import (
+    LIKE_A_NUMBER,
+    NUMBER_FIELD,
+    Chunk,
+    SecondNumber,
+    UnreadableRow,
+)
 from airflow_provider_voicepartner.sending.text_blocks import (
     LONGEST_LINE,
     EmptyTextError,
@@ -25,7 +29,6 @@ from airflow_provider_voicepartner.sending.text_blocks import (
 _DELIMITERS: Final = (",", ";", "\t")
 _UNFINISHED: Final = "unexpected end of data"
 _TITLE_LINES: Final = 10
-_LIKE_A_NUMBER: Final = re.compile(r"(?m)^[^\S\n]*[+(]{0,2}\d[\d./()\- \t\u00a0\u202f]{6,}\s*$")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,7 +184,7 @@ class _BlockReader:
         self._others = (
             () if layout.names else tuple(at for at in range(layout.width) if at != layout.number_at)
         )
-        self._region = region
+        self._holds_another = SecondNumber(region)
         self._names = (NUMBER_FIELD, *places)
         self._places = (layout.number_at, *places.values())
 
@@ -213,7 +216,7 @@ class _BlockReader:
             if not all(any(map(str.strip, cells[at : at + self._width])) for at in blank):
                 return None
         for at in self._others:
-            if _LIKE_A_NUMBER.search("\n".join(cells[at::step])):
+            if LIKE_A_NUMBER.search("\n".join(cells[at::step])):
                 return None
         items: Sequence[object] = numbers
         if len(self._names) > 1:
@@ -254,21 +257,8 @@ class _BlockReader:
                 f"with a {self._delimiter!r} in it needs quotes)",
                 number,
             )
-        if any(self._is_number(row[at]) for at in self._others):
-            return UnreadableRow(
-                "is in a row with a second number, which would get nothing; write each number on a line of its own, or "
-                "give the file a header that names its columns",
-                row[self._number_at],
-            )
+        if any(self._holds_another(row[at]) for at in self._others):
+            return UnreadableRow(SecondNumber.REASON, row[self._number_at])
         if len(self._names) == 1:
             return row[self._number_at]
         return {name: row[at] for name, at in zip(self._names, self._places, strict=True)}
-
-    def _is_number(self, cell: str) -> bool:
-        if not _LIKE_A_NUMBER.search(cell):
-            return False
-        try:
-            parse_number(cell, region=self._region)
-        except InvalidNumberError:
-            return False
-        return True

@@ -3,23 +3,39 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, time
 from importlib import import_module
 from typing import IO, Any, Final
-from zipfile import BadZipFile
+from zipfile import BadZipFile, ZipFile
 
 from airflow_provider_voicepartner.gateways.placeholders import field_name
 from airflow_provider_voicepartner.sending.columns import find_column, what_there_is
 from airflow_provider_voicepartner.sending.csv_rows import CsvLayout
-from airflow_provider_voicepartner.sending.rows import NUMBER_FIELD, Chunk, UnreadableRow
+from airflow_provider_voicepartner.sending.rows import (
+    FAILED_FORMULAS,
+    NUMBER_FIELD,
+    Chunk,
+    SecondNumber,
+    UnreadableRow,
+    formula_failed,
+)
 from airflow_provider_voicepartner.sending.text_blocks import EmptyTextError, UnreadableFileError
 
 _ROWS: Final = 2_000
-_ERRORS: Final = frozenset(
-    ("#NULL!", "#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#N/A", "#GETTING_DATA", "#SPILL!")
-)
-"""What a cell shows whose formula failed."""
+_DIGITS: Final = 15
+"""So many of a number Excel shows: what is 3.3 on the screen may be 3.3000000000000003 in the file."""
+_TO_BE_COMPUTED: Final = re.compile(rb"""\bfullCalcOnLoad\s*=\s*["'](?:1|true)["']""")
+_ESCAPED: Final = re.compile(r"_x00(0[9ADad])_")
+"""A line end or tab in a text, as Excel writes some of them."""
+
+
+class _NotComputed(str):
+    """In place of the result of a formula that no program has computed yet."""
+
+    __slots__ = ()
+
 
 Numbered = Iterator[tuple[int, Sequence[object]]]
 
@@ -30,7 +46,8 @@ def open_excel(handle: IO[bytes]) -> Callable[[], Numbered]:
 
     :param handle: opened for bytes, seekable.
     :returns: what reads the rows of its one sheet in which anything stands, with their numbers from 1. Sheets that are
-        hidden do not count; hidden rows do.
+        hidden do not count; hidden rows do. In a workbook that says that its formulas are still to be computed, as
+        libraries write them, one without a result is told from an empty cell.
     :raises UnreadableFileError: without openpyxl, for another kind of file, and for several sheets with rows.
     """
     try:
@@ -56,13 +73,25 @@ def open_excel(handle: IO[bytes]) -> Callable[[], Numbered]:
         raise UnreadableFileError(
             f"has {len(sheets)} sheets with rows, and one is read; keep one, or hide the others"
         )
-    return lambda: _guarded(sheets[0])
+    formulas = None
+    if _is_to_be_computed(handle):
+        formulas = openpyxl.load_workbook(handle, read_only=True, keep_links=False)[sheets[0].title]
+    return lambda: _guarded(sheets[0], formulas)
 
 
-def _guarded(sheet: Any) -> Numbered:
+def _is_to_be_computed(handle: IO[bytes]) -> bool:
+    """Say whether a workbook asks for its formulas to be computed once it is opened; when Excel saves, they are."""
+    with ZipFile(handle) as archive:  # openpyxl says so of each workbook that is silent about it.
+        try:
+            return _TO_BE_COMPUTED.search(archive.read("xl/workbook.xml")) is not None
+        except KeyError:
+            return False
+
+
+def _guarded(sheet: Any, formulas: Any = None) -> Numbered:
     row = 0
     try:
-        for row, values in _full_rows(sheet):
+        for row, values in _full_rows(sheet) if formulas is None else _computed_rows(sheet, formulas):
             yield row, values
         return
     except _problems():
@@ -79,9 +108,36 @@ def _problems() -> tuple[type[Exception], ...]:
 
 
 def _full_rows(sheet: Any) -> Numbered:
+    return _without_empty(_rows_of(sheet))
+
+
+def _rows_of(sheet: Any) -> Iterator[Sequence[object]]:
     # What a sheet says of its size is often wrong, in files of other programs above all.
     sheet.reset_dimensions()
-    for number, row in enumerate(sheet.iter_rows(values_only=True), 1):
+    rows: Iterator[Sequence[object]] = sheet.iter_rows(values_only=True)
+    return rows
+
+
+def _computed_rows(sheet: Any, formulas: Any) -> Numbered:
+    """Read the rows; a formula that has no result, or the 0 that stands for none, is marked."""
+    both = zip(_rows_of(sheet), _cells_of(formulas), strict=True)
+    return _without_empty(
+        [
+            _NotComputed("=") if cell.data_type == "f" and value in (None, "", 0) else value
+            for value, cell in zip(values, cells, strict=True)
+        ]
+        for values, cells in both
+    )
+
+
+def _cells_of(sheet: Any) -> Iterator[Sequence[Any]]:
+    sheet.reset_dimensions()
+    cells: Iterator[Sequence[Any]] = sheet.iter_rows()
+    return cells
+
+
+def _without_empty(rows: Iterable[Sequence[object]]) -> Numbered:
+    for number, row in enumerate(rows, 1):
         values = [_plain(value) for value in row]
         while values and values[-1] == "":
             values.pop()
@@ -90,9 +146,13 @@ def _full_rows(sheet: Any) -> Numbered:
 
 
 def _plain(value: object) -> object:
-    """Return a cell's value: of an empty cell nothing, of a day without an hour the day."""
+    """Return a cell's value as people see it: of an empty cell nothing, of a day without an hour the day."""
     if value is None or (isinstance(value, str) and not value.strip()):
         return ""
+    if isinstance(value, str):
+        return _ESCAPED.sub(lambda found: chr(int(found[1], 16)), value) if "_x00" in value else value
+    if isinstance(value, float):
+        return float(format(value, f".{_DIGITS}g"))
     if isinstance(value, datetime) and value.time() == time(0):
         return value.date()
     return value
@@ -128,26 +188,41 @@ def excel_layout(rows: Numbered, *, column: str | int, header: bool) -> CsvLayou
     raise UnreadableFileError(f"has no column {column!r} in its first row; {what_there_is(cells)}")
 
 
-def excel_chunks(layout: CsvLayout, rows: Numbered, fields: frozenset[str] | None) -> Iterator[Chunk]:
+def excel_chunks(
+    layout: CsvLayout, rows: Numbered, fields: frozenset[str] | None, region: str = "FR"
+) -> Iterator[Chunk]:
     """
     Read the rows.
 
     :param layout: see :func:`excel_layout`.
     :param rows: those after the header; without one, all.
     :param fields: the personal fields to keep; None keeps all.
+    :param region: where numbers without a country code are from; without a header a row may hold one number only.
     """
     places = {NUMBER_FIELD: layout.number_at, **layout.places(fields)}
+    holds_another = None if layout.names else SecondNumber(region)
     while batch := list(itertools.islice(rows, _ROWS)):
-        yield Chunk([number for number, _ in batch], [_item(row, places, layout) for _, row in batch])
+        yield Chunk(
+            [number for number, _ in batch], [_item(row, places, layout, holds_another) for _, row in batch]
+        )
 
 
-def _item(row: Sequence[object], places: dict[str, int], layout: CsvLayout) -> object:
+def _item(
+    row: Sequence[object], places: dict[str, int], layout: CsvLayout, holds_another: SecondNumber | None
+) -> object:
     if len(row) > layout.width:
         return UnreadableRow(
             f"is in a row of {len(row)} columns, but the first row has {layout.width}; correct the row or the first"
         )
     values = {name: row[at] if at < len(row) else "" for name, at in places.items()}
-    failed = next((value for value in values.values() if isinstance(value, str) and value in _ERRORS), None)
-    if failed is not None:
-        return UnreadableRow(f"is in a row with a formula that failed ({failed}); correct it")
+    for value in values.values():
+        if isinstance(value, _NotComputed):
+            return UnreadableRow(
+                "is in a row with a formula that was never computed; open the file in Excel and save it"
+            )
+        if isinstance(value, str) and value in FAILED_FORMULAS:
+            return UnreadableRow(formula_failed(value))
+    if holds_another and any(holds_another(cell) for at, cell in enumerate(row) if at != layout.number_at):
+        number = values[NUMBER_FIELD]
+        return UnreadableRow(SecondNumber.REASON, number if isinstance(number, str) else "")
     return values if len(values) > 1 or not isinstance(values[NUMBER_FIELD], str) else values[NUMBER_FIELD]

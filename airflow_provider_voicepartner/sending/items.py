@@ -8,22 +8,31 @@ from typing import Any
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.model import Recipient
 from airflow_provider_voicepartner.gateways.numbers import PhoneNumber
+from airflow_provider_voicepartner.gateways.placeholders import shown_name
 from airflow_provider_voicepartner.sending.columns import find_column, what_there_is
-from airflow_provider_voicepartner.sending.rows import NUMBER_FIELD, UnreadableRow
+from airflow_provider_voicepartner.sending.rows import NUMBER_FIELD, SecondNumber, UnreadableRow
 from airflow_provider_voicepartner.sending.text_blocks import UnreadableFileError
 
 _FRAMES = ("pandas", "polars", "pyarrow")
 
 
-def rows_of_frame(value: Any) -> Any:
+def rows_of_frame(value: Any, *, argument: str = "to") -> Any:
     """
     Return the rows of a data frame as dicts, of a series as values; anything else as it is.
 
     :param value: perhaps a frame or series of pandas or polars, or a table of Arrow; none of them is imported here.
+    :param argument: the name that errors give.
+    :raises InvalidArgumentError: for two columns of the same name, of which a dict would silently hold one.
     """
     library = type(value).__module__.partition(".")[0]
     if library not in _FRAMES:
         return value
+    names = list(getattr(value, "column_names" if library == "pyarrow" else "columns", ()))
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise InvalidArgumentError(
+            argument, f"is a data frame with the column {shown_name(str(twice))} twice; rename one"
+        )
     if library == "pandas" and hasattr(value, "notna"):
         # What is missing has several forms there; None is the one that everybody reads.
         value = value.astype(object).where(value.notna(), None)
@@ -59,10 +68,12 @@ class ItemReader:
     Puts the rows of a list into the one form that is read: a number, or a dict with a ``phone_number``.
 
     :param column: the number's field, by its name, or in rows of a query by its position from 0.
+    :param region: where numbers without a country code are from; a row without names may hold one number only.
     """
 
-    def __init__(self, column: str | int) -> None:
+    def __init__(self, column: str | int, region: str = "FR") -> None:
         self._column = column
+        self._holds_another = SecondNumber(region)
 
     def read(self, item: object) -> object:
         """Return a row in that form, or what stands for one that has no number."""
@@ -75,7 +86,7 @@ class ItemReader:
         named = _named(item)
         if named is not None and isinstance(self._column, str):
             return self._of_mapping(named)
-        return self._of_sequence(item) if _is_row(item) else item
+        return self._of_sequence(item, is_named=named is not None) if _is_row(item) else item
 
     def _of_mapping(self, row: Mapping[Any, object]) -> object:
         if self._column == NUMBER_FIELD and NUMBER_FIELD in row:
@@ -86,11 +97,13 @@ class ItemReader:
         others = {key: value for key, value in row.items() if key not in (name, NUMBER_FIELD)}
         return {NUMBER_FIELD: row[name], **others}
 
-    def _of_sequence(self, row: Any) -> object:
+    def _of_sequence(self, row: Any, *, is_named: bool) -> object:
         at = self._column
         if len(row) == 1 and not isinstance(at, int):
             at = 0
         if isinstance(at, int) and at < len(row):
+            if not is_named and any(self._holds_another(cell) for cell in (*row[:at], *row[at + 1 :])):
+                return UnreadableRow(SecondNumber.REASON, row[at] if isinstance(row[at], str) else "")
             return row[at]
         return UnreadableRow(f"is in a row of {len(row)} values, which has no column {at!r}")
 

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, time
 from decimal import Decimal
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, Final, Literal, NamedTuple, cast
 
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.line_type import LineType
 from airflow_provider_voicepartner.gateways.model import Recipient
-from airflow_provider_voicepartner.gateways.numbers import InvalidNumberError, NumberReader, PhoneNumber
+from airflow_provider_voicepartner.gateways.numbers import (
+    InvalidNumberError,
+    NumberReader,
+    PhoneNumber,
+    parse_number,
+)
 from airflow_provider_voicepartner.gateways.placeholders import composed, field_name
 from airflow_provider_voicepartner.sending.rejects import RejectedRow
 
@@ -20,6 +26,17 @@ Line = Literal["mobile", "any"]
 NUMBER_FIELD = "phone_number"
 
 _KEPT_LENGTH = 200
+_MISSING = frozenset({"NaTType", "NAType"})
+"""The types of what pandas has in cells in which nothing stands; pandas itself is not imported here."""
+
+FAILED_FORMULAS = frozenset(
+    (
+        "#NULL!", "#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#N/A", "#GETTING_DATA", "#SPILL!", "#CALC!",
+        "#FIELD!", "#BLOCKED!", "#CONNECT!", "#UNKNOWN!", "#BUSY!", "#EXTERNAL!", "#PYTHON!",
+        "#NUL!", "#VALEUR!", "#NOM?", "#NOMBRE!", "#PROPAGATION!", "#CHAMP!",
+    )
+)  # fmt: skip
+"""What a cell shows whose formula failed; in a CSV of a French Excel in French."""
 
 WANTED_LINES: Mapping[Line, tuple[LineType, ...]] = {
     "mobile": tuple(line for line in LineType if line.can_receive_sms),
@@ -58,6 +75,41 @@ class UnreadableRow(NamedTuple):
     def __repr__(self) -> str:
         """Leave the number out."""
         return f"UnreadableRow({self.reason!r})"
+
+
+def formula_failed(shown: str) -> str:
+    """Return the reason for a row with a cell that shows a failed formula."""
+    return f"is in a row with a formula that failed ({shown}); correct it"
+
+
+class SecondNumber:
+    """
+    Finds numbers in the other cells of a row whose columns have no names: that person would get nothing.
+
+    :param region: where numbers without a country code are from.
+    """
+
+    REASON: Final = (
+        "is in a row with a second number, which would get nothing; write each number on a line of its own, or give "
+        "the columns names, in a header or in dicts"
+    )
+
+    def __init__(self, region: str = "FR") -> None:
+        self._region = region
+
+    def __call__(self, cell: object) -> bool:
+        """Tell whether a cell is a valid number."""
+        if not isinstance(cell, str) or not LIKE_A_NUMBER.search(cell):
+            return False
+        try:
+            parse_number(cell, region=self._region)
+        except InvalidNumberError:
+            return False
+        return True
+
+
+LIKE_A_NUMBER: Final = re.compile(r"(?m)^[^\S\n]*[+(]{0,2}\d[\d./()\- \t\u00a0\u202f]{6,}\s*$")
+"""Finds a line that may be a number, to spare the others a closer look."""
 
 
 class RowReader:
@@ -158,6 +210,8 @@ def _as_written(item: Mapping[object, object]) -> dict[str, object]:
 
 def _value(name: object, value: object) -> str:
     if isinstance(value, str):
+        if value[:1] == "#" and value.strip() in FAILED_FORMULAS:
+            raise InvalidRowError(formula_failed(value.strip()))
         return composed(value)
     if is_blank(value):
         return ""
@@ -201,12 +255,19 @@ def names_in(items: Iterable[object], wanted: frozenset[str]) -> frozenset[str]:
 
 
 def is_blank(item: object) -> bool:
-    """Tell whether there is nothing: None, blanks, or the not-a-number that data frames put into empty cells."""
-    if item is None:
-        return True
+    """Tell whether there is nothing: None, blanks, or what data frames put into empty cells (NaN, NaT, NA)."""
     if isinstance(item, str):
         return not item or item.isspace()
-    return isinstance(item, (float, Decimal)) and math.isnan(item)
+    return is_missing(item)
+
+
+def is_missing(item: object) -> bool:
+    """Tell whether something stands for what is not there: None, and NaN, NaT and NA of data frames."""
+    if item is None:
+        return True
+    if isinstance(item, (float, Decimal)):
+        return math.isnan(item)
+    return type(item).__name__ in _MISSING  # NaT calls itself a date.
 
 
 def check_rows(rows: Iterable[tuple[int, object]], reader: RowReader) -> Iterator[Recipient | RejectedRow]:

@@ -128,6 +128,7 @@ class ListSource:
         personal fields, or of ``Recipient`` objects.
     :param argument: the name that errors give.
     :param column: the number's field in dicts, by its name; in rows of a query also its position from 0.
+    :param region: where numbers without a country code are from; a row without names may hold one number only.
     :raises InvalidArgumentError: when there is nothing in it, when it is of another type, and for rows of several
         values without names where ``column`` is no position.
     """
@@ -135,12 +136,13 @@ class ListSource:
     to: object = field(repr=False)
     argument: str = "to"
     column: str | int = NUMBER_FIELD
+    region: str = "FR"
     label: str = field(default="the list", init=False)
     unit: str = field(default="row", init=False)
 
     def __post_init__(self) -> None:
         """Refuse what cannot be read while it is built."""
-        rows = split_rows(rows_of_frame(self.to), argument=self.argument)
+        rows = split_rows(rows_of_frame(self.to, argument=self.argument), argument=self.argument)
         check_rows_of_values(rows, self.column, argument=self.argument)
         object.__setattr__(self, "to", rows)
 
@@ -151,7 +153,7 @@ class ListSource:
     def chunks(self, fields: frozenset[str] | None = None) -> Iterator[Chunk]:
         """Return the rows; ``fields`` are for their reader to pick."""
         rows = iter(cast("list[object]", self.to))
-        line, read = 1, ItemReader(self.column).read
+        line, read = 1, ItemReader(self.column, self.region).read
         while items := list(itertools.islice(rows, _CHUNK)):
             yield Chunk(range(line, line + len(items)), list(map(read, items)))
             line += len(items)
@@ -358,7 +360,7 @@ class FileSource:
         rows = open_excel(handle)
         first = rows()
         layout = excel_layout(first, column=self.column, header=self._has_header)
-        yield from excel_chunks(layout, first if self._has_header else rows(), fields)
+        yield from excel_chunks(layout, first if self._has_header else rows(), fields, self.region)
 
     def _field_names(self, handle: IO[bytes], wanted: frozenset[str]) -> frozenset[str]:
         if self._format == "parquet":

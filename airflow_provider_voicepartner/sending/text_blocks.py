@@ -75,7 +75,7 @@ def read_encoding(name: object) -> str:
     try:
         found = codecs.lookup(name).name if isinstance(name, str) else ""
         if found and _ASCII.decode(found) == _ASCII.decode("ascii"):
-            return found
+            return UTF_8 if found == "utf-8-sig" else found  # A byte order mark is passed over in any case.
     except (LookupError, UnicodeError):
         pass
     raise UnreadableFileError(

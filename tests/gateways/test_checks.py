@@ -103,10 +103,17 @@ class TestSender:
 
 
 class TestNothing:
-    @pytest.mark.parametrize("text", ["", " ", "\n\t", "\u00a0", "\u200b", "\ufeff \u200e", "\x00", None, 3])
+    @pytest.mark.parametrize("text", [
+        "", " ", "\n\t", "\u00a0", "\u200b", "\ufeff \u200e", "\x00", None,
+        "\ufe0f", "\u3164", "\u2800 \u2800", "\u034f", "\u115f\u1160", "\uffa0", "\u180b", "\U000e0100",
+    ])  # fmt: skip
     def test_a_text_in_which_nothing_can_be_seen(self, text: object) -> None:
         problem = refused("message", lambda: check_said(text, argument="message", fix="write something"))
         assert problem == "is empty; write something"
+
+    def test_what_is_no_text_is_called_that(self) -> None:
+        problem = refused("message", lambda: check_said(3, argument="message", fix="write something"))
+        assert problem == "is of type int, not text; write something"
 
     @pytest.mark.parametrize("text", ["None", " None\n"])
     def test_the_word_that_a_template_makes_of_nothing(self, text: str) -> None:

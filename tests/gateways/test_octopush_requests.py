@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
+from unicodedata import normalize
 
 import pendulum
 import pytest
@@ -320,6 +321,17 @@ class TestPersonalTexts:
 
     def test_half_a_character_in_a_field(self) -> None:
         refused("to", SmsMessage(text="{a}"), [Recipient("+33612345678", {"a": "\ud83d"})])
+
+    @pytest.mark.parametrize(
+        ("text", "field"),
+        [("e{a}", "\u0301"), ("{a}\u0301", "e"), ("e{a}t", "\u0302\u0301"), ("\u1112{a}", "\u1161\u11ab")],
+    )
+    def test_a_character_that_is_half_in_the_text(self, text: str, field: str) -> None:
+        """The service would send both halves as they are: three times as dear as what was counted."""
+        guest = Recipient("+33612345678", {"a": field})
+        assert "begins or ends within a character" in refused("to", SmsMessage(text=text), [guest])
+        whole = Recipient("+33612345678", {"a": normalize("NFD", "é")})
+        assert body_of(SmsMessage(text="e {a}"), [whole])["recipients"][0]["param1"] == "é"
 
     @given(
         st.lists(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import threading
+import time
 from pathlib import Path
 
 import pendulum
@@ -168,7 +170,7 @@ def test_reports_can_be_read_back_as_recipients(tmp_path: Path) -> None:
 
 
 def write(path: Path, text: str) -> None:
-    with writing(path) as file:
+    with writing(path, "rejects_path") as file:
         file.write(text)
 
 
@@ -184,7 +186,7 @@ def test_a_storage_whose_package_is_missing_is_not_retried(scheme: str) -> None:
     for use in (
         lambda: read_rows(path),
         lambda: file_source(path, column="phone_number", header=None).version(),
-        lambda: writing(path).__enter__(),
+        lambda: writing(path, "rejects_path").__enter__(),
         lambda: check_report_path(path),
         lambda: write_delivery_reports(path, []),
     ):
@@ -196,3 +198,49 @@ def test_a_storage_whose_package_is_missing_is_not_retried(scheme: str) -> None:
         assert "install that storage's provider" in str(caught.value)
         assert "secret" not in str(caught.value)
         assert caught.value.__context__ is None
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("folder", "is a directory; give the path of a file"),
+        ("file/rejects-0612345678.csv", "has a file where a folder is needed"),
+        ("loop", "is a link that leads to itself"),
+        ("x" * 300, "is too long for a path"),
+        ("nul\0", "is no path"),
+    ],
+)
+def test_a_path_that_is_useless_is_named_and_not_retried(tmp_path: Path, name: str, said: str) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    (tmp_path / "loop").symlink_to("loop")
+    path = f"{tmp_path}/{name}"
+    for use in (
+        lambda: writing(path, "report_path").__enter__(),
+        lambda: check_report_path(path),
+        lambda: write_delivery_reports(path, []),
+    ):
+        with pytest.raises(ConfigurationError, match=rf"^report_path: '.*' {said}") as caught:
+            use()
+        assert "0612345678" not in str(caught.value)
+        assert caught.value.__context__ is None
+
+
+def test_two_that_write_one_file_do_not_mix_their_lines(tmp_path: Path) -> None:
+    path = tmp_path / "rejects.csv"
+    begun = threading.Event()
+
+    def write_all(line: str) -> None:
+        with writing(path, "rejects_path") as file:
+            begun.set()
+            for _ in range(200):
+                file.write(line * 200)
+                file.flush()
+                time.sleep(0.0005)
+
+    first = threading.Thread(target=write_all, args=("a much longer line\n",))
+    first.start()
+    assert begun.wait(10)
+    write_all("short\n")
+    first.join(10)
+    assert path.read_bytes() == b"short\n" * 40_000

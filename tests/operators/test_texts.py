@@ -16,6 +16,7 @@ from airflow import DAG
 from airflow_provider_voicepartner.compat import AirflowFailException
 from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.gateways.placeholders import read_template
+from airflow_provider_voicepartner.hooks.completion_options import CompletionOptions
 from airflow_provider_voicepartner.hooks.octopush import OctopushHook
 from airflow_provider_voicepartner.hooks.smspartner import SmsPartnerHook
 from airflow_provider_voicepartner.hooks.voicepartner import VoicePartnerHook
@@ -205,6 +206,14 @@ TEXTS_OF_NOTHING = [
     "{{ missing }}",
     "Bonjour {{ missing }}",
     "{{ nan }}",
+    "Bonjour {{ 'M. ' ~ missing }}",
+    "Bonjour {{ missing ~ nan }} !",
+    "{% set said = 'M. ' ~ missing %}Bonjour {{ said }}",
+    "{% macro to(name) %}{{ 'M. ' ~ name }}{% endmacro %}Bonjour {{ to(missing) }}",
+    "{{ missing | upper }}",
+    "Bonjour {{ missing | trim | title }}",
+    "Bonjour {{ missing | replace('a', 'b') }}",
+    "Bonjour {{ (missing | string) ~ '!' }}",
 ]
 
 
@@ -231,6 +240,9 @@ def _run(task: SendingOperator, **names: Any) -> Any:
         ("Bonjour {{ missing or '' }}!", "Bonjour !"), ("{{ missing or 'vous' }}", "vous"),
         ("{{ missing | default('toi', true) }}", "toi"), ("{% if missing %}x{% endif %}ok", "ok"),
         ("None of us {{ word }}", "None of us None"), ("{{ zero }} {{ empty }}.", "0 ."),
+        ("{{ 'a' ~ zero ~ (missing or '') ~ word ~ 1 }}", "a0None1"),
+        ("{{ word | lower }} {{ [1, 2] | join(empty ~ '-') }}", "none 1-2"),
+        ("{{ (missing or 'anna') | capitalize }} {{ missing is none }}", "Anna True"),
     ],
 )  # fmt: skip
 def test_what_is_meant_is_sent(sandbox: Any, text: str, expected: str) -> None:
@@ -254,6 +266,51 @@ def test_a_missing_value_in_a_row_or_a_token_is_refused(sandbox: Any) -> None:
     ):
         operator("smspartner", "{nom}", [{"phone_number": ANNA, "nom": "None"}]).execute(context())
     assert requests(sandbox) == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("'Soldes' 'fin'", "'Soldes' 'fin'"), ("1,5", "1,5"), ("2031", "2031"), ("{{ number }} %", "12.5 %"),
+        ("{{ number }}", "12.5"), ("{{ word }}", "'a' 'b'"), ("{{ word ~ number }}", "'a' 'b'12.5"), ("True", "True"),
+        ("{% for one in [1, 2] %}{{ one }}{% endfor %}", "12"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("native", [True, False])
+def test_a_text_is_a_text_in_a_dag_of_native_objects(
+    sandbox: Any, text: str, expected: str, native: bool
+) -> None:
+    dag = DAG("texts", schedule=None, render_template_as_native_obj=native)
+    _run(operator("smspartner", text, ANNA, dag=dag), number=12.5, word="'a' 'b'")
+    assert said(sandbox) == [expected]
+
+
+@pytest.mark.parametrize("argument", ["max_cost", "send_at"])
+@pytest.mark.parametrize("native", [True, False])
+def test_a_guard_is_not_taken_away_by_a_value_that_is_missing(
+    sandbox: Any, argument: str, native: bool
+) -> None:
+    def send(value: Any) -> None:
+        dag = DAG("guards", schedule=None, render_template_as_native_obj=native)
+        _run(operator("smspartner", "Bonjour", ANNA, dag=dag, **{argument: value}), missing=None)
+
+    with pytest.raises(ConfigurationError, match=rf"^{argument}: what it is taken from is missing"):
+        send("{{ missing }}")
+    assert requests(sandbox) == 0
+    for left_out in (None, "", "{{ missing or '' }}"):
+        send(left_out)
+        assert said(sandbox) == ["Bonjour"]
+
+
+def test_a_path_that_renders_to_nothing_is_no_file_of_that_name(
+    sandbox: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    completion = {"report_path": "{{ missing }}"}
+    task = operator("smspartner", "Bonjour", ANNA, rejects_path="{{ missing }}", completion=completion)
+    _run(task, missing=None)
+    assert CompletionOptions.read(**task.completion).report_path is None
+    assert not (tmp_path / "None").exists()
 
 
 def test_a_sender_that_renders_to_nothing_is_none(sandbox: Any) -> None:

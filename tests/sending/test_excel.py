@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import sys
 import zipfile
 from collections.abc import Callable
@@ -93,6 +94,7 @@ def test_a_header_that_is_missing_shows_what_was_read(table: list[Any], said: st
     ("row", "reason"),
     [
         ((612345601, "x"), None),  # A number, which lost its 0: the row reader says so.
+        ((A, "#CALC!"), "is in a row with a formula that failed (#CALC!); correct it"),
         ((A, "#N/A"), "is in a row with a formula that failed (#N/A); correct it"),
         ((A, "x", B), "is in a row of 3 columns, but the first row has 2"),
     ],
@@ -108,6 +110,66 @@ def test_a_row_that_is_none_is_refused_and_the_next_is_read(row: Any, reason: st
     assert (plan.recipients, plan.invalid) == (1, 1)
     assert plan.rejected[0].row == 2
     assert reason is not None or "a number loses its leading 0" in plan.rejected[0].reason
+
+
+def test_a_second_number_in_a_row_without_names_is_not_left_out_in_silence() -> None:
+    of = source(book((A, "Anna"), (B, "06 12 34 56 03"), ("0612345604", 612345605)), column=0)
+    plan = plan_campaign(of, line="mobile", on_invalid="skip", fields=frozenset())
+    assert (plan.recipients, plan.invalid) == (2, 1)
+    assert (plan.rejected[0].row, plan.rejected[0].number) == (2, B)
+    assert "a second number, which would get nothing" in plan.rejected[0].reason
+    named = source(book(("phone_number", "other"), (A, B)))
+    assert rows(named, frozenset()) == [(2, A)]
+
+
+def with_cells(data: bytes, **values: str) -> bytes:
+    """Put cells of the sheet's second row into a workbook as another program writes them: column -> what is in it."""
+    changed = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(changed, "w") as new:
+        for name in old.namelist():
+            content = old.read(name).decode()
+            if name.endswith("sheet1.xml"):
+                for column, inside in values.items():
+                    content = re.sub(rf'<c r="{column}2".*?</c>', lambda _, put=inside: put, content)
+            if name == "xl/workbook.xml" and "D" in values:
+                content = content.replace('fullCalcOnLoad="1"', "")
+            new.writestr(name, content)
+    return changed.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("cell", "shown"),
+    [
+        ('<c r="B2"><v>3.3000000000000003</v></c>', "3.3"),
+        ('<c r="B2"><v>59.969999999999999</v></c>', "59.97"),
+        ('<c r="B2"><v>1234567.8899999999</v></c>', "1234567.89"),
+        ('<c r="B2" t="inlineStr"><is><t>12 rue_x000D_\n75001_x0009_Paris_x005F_</t></is></c>',
+            "12 rue\r\n75001\tParis_x005F_"),
+    ],
+)  # fmt: skip
+def test_a_cell_is_sent_as_excel_shows_it(cell: str, shown: str) -> None:
+    of = source(with_cells(book(("phone_number", "x"), (A, "y")), B=cell))
+    plan = plan_campaign(of, line="mobile", fields=frozenset({"x"}))
+    assert [one.fields["x"] for batch in plan.batches() for one in batch.recipients] == [shown]
+
+
+def test_a_formula_that_no_program_has_computed_is_not_an_empty_cell() -> None:
+    """As pandas, openpyxl and XlsxWriter write them: with no result, or with 0 for one."""
+    data = book(("phone_number", "name", "rest"), (A, "=1+1", "x"), (B, None, "=1+1"))
+    plan = plan_campaign(source(data), line="mobile", on_invalid="skip", fields=frozenset({"name"}))
+    assert (plan.recipients, plan.rejected[0].row) == (1, 2)
+    assert "a formula that was never computed; open the file in Excel and save it" in plan.rejected[0].reason
+    assert plan_campaign(source(data), line="mobile", fields=frozenset()).recipients == 2
+    zero = with_cells(data, B='<c r="B2"><f>1+1</f><v>0</v></c>')
+    assert (
+        plan_campaign(source(zero), line="mobile", on_invalid="skip", fields=frozenset({"name"})).invalid == 1
+    )
+    told = with_cells(data, B='<c r="B2"><f>1+1</f><v>2</v></c>')
+    assert rows(source(told), frozenset({"name"}))[0] == (2, {"phone_number": A, "name": 2})
+    saved = with_cells(data, B='<c r="B2" t="str"><f>IF(1,"","")</f><v></v></c>', D="")  # By Excel itself.
+    assert rows(source(saved), frozenset({"name"}))[0] == (2, {"phone_number": A, "name": ""})
+    number = book(("phone_number",), (A,), ('="06"&"12345602"',))
+    assert plan_campaign(source(number), line="mobile", on_invalid="skip").rejected[0].row == 3
 
 
 def hide(workbook: Any) -> None:

@@ -176,6 +176,12 @@ def test_a_file_of_a_french_excel_is_read_with_its_encoding(encoding: str) -> No
     assert found(rows, frozenset({"nom"}))[0]["nom"] == "Zoé"
 
 
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_utf_8_by_the_name_that_means_a_byte_order_mark(mark: bytes) -> None:
+    source = file(mark + EXCEL.encode(), column="téléphone", encoding="utf-8-sig")
+    assert [row["prénom"] for row in found(source, frozenset({"prénom"}))] == ["Zoé", "Noël"]
+
+
 @pytest.mark.parametrize(
     ("data", "options", "said"),
     [
@@ -299,6 +305,16 @@ def test_the_fix_that_is_named_works() -> None:
     ]
 
 
+def test_a_second_number_in_a_row_without_names_is_not_left_out_in_silence() -> None:
+    """As lists of a hundred numbers look, each made for one instance of a mapped task."""
+    first, second, third = found(ListSource([[A, B], [C, "Cleo"], (A, "12345678901234")], column=0))
+    assert "a second number, which would get nothing" in first
+    assert (second, third) == (C, A)
+    assert found(ListSource([Row(A, B)], column=0)) == [A]
+    assert found(ListSource([(A, "2125550100")], column=0)) == [A]
+    assert "a second number" in found(ListSource([("2125550123", "2125550100")], column=0, region="US"))[0]
+
+
 def test_the_text_that_a_template_makes_of_none_is_called_that() -> None:
     for to in ("None", " None "):
         assert refusal(lambda to=to: ListSource(to)).startswith(
@@ -343,3 +359,45 @@ def test_numbers_that_a_frame_made_of_texts_are_refused_and_not_guessed() -> Non
     )
     assert plan.invalid == 2
     assert "a number loses its leading 0" in plan.rejected[0].reason
+
+
+@pytest.mark.parametrize("library", ["pandas", "pyarrow"])
+@pytest.mark.parametrize("twice", ["phone_number", "name"])
+def test_of_two_columns_of_one_name_none_is_taken(library: str, twice: str) -> None:
+    frames: Any = pytest.importorskip(library)
+    names = ["phone_number", "name", twice]
+    if library == "pandas":
+        frame = frames.DataFrame([[A, "Anna", B]], columns=names)
+    else:
+        frame = frames.table([[A], ["Anna"], [B]], names=names)
+    assert f"the column '{twice}' twice; rename one" in refusal(lambda: ListSource(frame))
+
+
+def test_what_pandas_has_in_empty_cells_is_nothing() -> None:
+    pandas: Any = pytest.importorskip("pandas")
+    rows = [{"phone_number": A, "day": pandas.NaT}, {"phone_number": B, "day": pandas.NA}, pandas.NaT]
+    plan = plan_campaign(ListSource(rows), line="mobile", on_invalid="skip", fields=frozenset({"day"}))
+    assert [dict(one.fields) for batch in plan.batches() for one in batch.recipients] == [{"day": ""}] * 2
+    assert [row.reason for row in plan.rejected] == ["is empty"]
+
+
+# Formulas
+
+
+@pytest.mark.parametrize("shown", ["#N/A", "#REF!", "#NOM? ", "#VALEUR!", "#CALC!"])
+def test_a_formula_that_failed_reaches_nobody_whatever_the_file(shown: str) -> None:
+    fine = {"phone_number": B, "name": "#1"}
+    sources: list[Any] = [
+        file(f"phone_number;name\n{A};{shown}\n{B};#1\n"),
+        file(
+            f'{{"phone_number": "{A}", "name": "{shown}"}}\n{{"phone_number": "{B}", "name": "#1"}}',
+            "p.jsonl",
+        ),
+        ListSource([{"phone_number": A, "name": shown}, fine]),
+    ]
+    for source in sources:
+        plan = plan_campaign(source, line="mobile", on_invalid="skip", fields=frozenset({"name"}))
+        assert (plan.recipients, plan.invalid) == (1, 1)
+        assert f"a formula that failed ({shown.strip()})" in plan.rejected[0].reason
+        unread = plan_campaign(source, line="mobile", fields=frozenset())
+        assert (unread.recipients, unread.invalid) == (2, 0)

@@ -34,6 +34,7 @@ from airflow_provider_voicepartner.gateways.octopush.options import SmsOptions, 
 from airflow_provider_voicepartner.gateways.octopush.personal import (
     LONGEST_TEXT,
     PersonalText,
+    check_joins_as_is,
     check_no_service_name,
     fields_of,
     personalise,
@@ -97,6 +98,7 @@ def _contact(
     fields = fields_of(recipient, personal)
     if fields:
         own = template.fill_in(recipient.fields)
+        check_joins_as_is(template, recipient, own)
         check_own_text(lambda text: _check_own_text(message, text), own)
     return {"phone_number": recipient.phone_number, **fields}
 

@@ -72,6 +72,24 @@ def check_no_service_name(text: str, *, argument: str) -> None:
         )
 
 
+def check_joins_as_is(template: TextTemplate, recipient: Recipient, own: str) -> None:
+    """
+    Refuse a field that is one character with the text next to it: an accent in the one, and its letter in the other.
+
+    The service puts them side by side as they are, which would make the SMS unicode, and cost more than was counted.
+
+    :param own: the person's text as it was counted, in NFC.
+    :raises InvalidArgumentError: the problem is read after the recipient.
+    """
+    if own.isascii() or len(own) == template.length_with(recipient.fields):
+        return
+    raise InvalidArgumentError(
+        "to",
+        "has a field that begins or ends within a character, such as an accent without its letter; write the whole "
+        "character into the field or into the text",
+    )
+
+
 def fields_of(recipient: Recipient, personal: PersonalText) -> dict[str, str]:
     """
     Return one recipient's fields under the service's names, only those that the text uses.
