@@ -72,6 +72,7 @@ class CampaignRun:
             on_unknown=campaign.on_unknown,
             planned=campaign.send_at,
             is_same_account=sender.ledger.is_of_this_account,
+            is_overtaken=sender.ledger.is_overtaken,
             now=sender.now,
             sleep=sender.stop.sleeper(sender.sleep),
         )

@@ -118,6 +118,8 @@ class DoubtSettler:
     :param on_unknown: the user's choice.
     :param planned: when the campaign is to reach people, None for at once; before, a gateway may list nothing of it.
     :param is_same_account: the claims were made with this very account and key; another one lists nothing of them.
+    :param is_overtaken: tries that left no trace may have sent again, under other references, what is in doubt. Then
+        nothing is repeated or believed unlisted.
     :param now: the present, aware; injected by tests.
     :param sleep: waits; injected by tests.
     """
@@ -129,6 +131,7 @@ class DoubtSettler:
     now: Callable[[], datetime]
     planned: datetime | None = None
     is_same_account: bool = True
+    is_overtaken: bool = False
     sleep: Callable[[float], None] = time.sleep
 
     def settle(self, doubts: Iterable[Doubt]) -> Iterator[Verdict]:
@@ -230,7 +233,7 @@ class DoubtSettler:
         # Of a claim without a time nobody knows whether the gateway had enough of it.
         is_old = doubt.claim.at is not None
         is_asked = self._can_look_up(doubt) and self.messenger.can_disprove(self.message)
-        return is_old and is_asked and self.is_same_account
+        return is_old and is_asked and self.is_same_account and not self.is_overtaken
 
     def open_verdict(self, doubt: Doubt) -> Verdict:
         """Say of a doubt that it is one still, and until when the gateway may come to know it."""
@@ -272,6 +275,8 @@ class DoubtSettler:
         """
         claim, claimed = doubt.claim.as_claimed, _moment(doubt.claim.at)
         if not doubt.can_be_settled or claimed is None or doubt.claim.phase is Phase.DISPUTED:
+            return None
+        if self.is_overtaken:
             return None
         if not self.messenger.repeats_safely(self.now() - claimed):
             return None

@@ -95,6 +95,7 @@ class Ledger:
         self._plan: Plan | None = None
         self._records: dict[int, BatchRecord] = {}
         self._missing: frozenset[int] = frozenset()
+        self._tries: frozenset[int] = frozenset()
 
     @property
     def is_durable(self) -> bool:
@@ -110,6 +111,16 @@ class Ledger:
     def is_blind(self) -> bool:
         """True when tries before this one may have sent what no memory knows of."""
         return bool(self._missing)
+
+    @property
+    def is_overtaken(self) -> bool:
+        """
+        True when a try without a trace came after one that is known.
+
+        It may have sent again, under references of its own, what that one had claimed: so a gateway that does not know
+        the old reference proves nothing.
+        """
+        return bool(self._missing and self._tries) and max(self._missing) > min(self._tries)
 
     @property
     def other_stores(self) -> frozenset[str]:
@@ -128,7 +139,7 @@ class Ledger:
             number = max(number, memory.register(Attempt(number, self._this.number, self._store)))
             recalled.insert(0, memory.recall())
         self._recalled = tuple(recalled)
-        tries = frozenset().union(*(known.tries for known in recalled))
+        tries = self._tries = frozenset().union(*(known.tries for known in recalled))
         self._plan = self._newest_plan()
         self._records = self._joined()
         # Memories may count differently; what is written now must be further than all that was written before.

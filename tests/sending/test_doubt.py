@@ -216,6 +216,21 @@ def test_something_that_is_listed_and_does_not_count_proves_neither(choice: Any)
     assert verdict == Verdict(verdict.doubt, may_be_unlisted=True)
 
 
+@pytest.mark.parametrize("choice", ["fail", "resend_unlisted"])
+@pytest.mark.parametrize("recognises", [False, True])
+def test_what_was_overtaken_by_a_try_without_a_trace_is_not_sent_for_want_of_evidence(
+    choice: Any, recognises: bool
+) -> None:
+    """That try may have sent it under a reference of its own."""
+    messenger = Gateway(finds=True, disproves=True, recognises=recognises)
+    verdict = settled(messenger, OLD, on_unknown=choice, is_overtaken=True)
+    assert verdict == Verdict(verdict.doubt)
+    assert "repeat" not in messenger.steps
+    # What is shown is proof all the same.
+    taken = Gateway(finds=True, taken=[CLAIM.reference])
+    assert settled(taken, OLD, on_unknown=choice, is_overtaken=True).record is not None
+
+
 def test_more_evidence_than_there_are_recipients_counts_as_all_of_them() -> None:
     record = settled(Gateway(finds=True, shows=9, taken=[CLAIM.reference])).record
     assert record is not None

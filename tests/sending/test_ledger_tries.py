@@ -73,6 +73,23 @@ def test_tries_that_left_no_trace_may_have_sent_anything(
         assert "store_url" in ledger.why_blind()
 
 
+@pytest.mark.parametrize(
+    ("before", "this", "is_overtaken"),
+    [
+        ([], Try(2), False), ([1], Try(2), False), ([1], Try(3), True), ([2], Try(3), False), ([2], Try(4), True),
+        ([1, 3], Try(4), True), ([2, 3], Try(4), False), ([1], Try(1, is_resumed=True), False),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_what_is_known_was_overtaken_where_a_later_try_left_no_trace(
+    task: Task, before: list[int], this: Try, is_overtaken: bool
+) -> None:
+    """It may have sent again what an earlier one had claimed, so a repeat of that is no proof."""
+    for number in before:
+        task.registered(number)
+    assert task.registered(this.number, is_resumed=this.is_resumed).is_overtaken == is_overtaken
+
+
 def test_a_batch_that_may_have_been_sent_without_a_trace_is_claimed_without_a_reference(task: Task) -> None:
     record = task.opened(2).find(1, 3)
     assert record is not None
