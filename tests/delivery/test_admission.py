@@ -12,6 +12,7 @@ import pytest
 
 from airflow_provider_voicepartner.delivery import admission as module
 from airflow_provider_voicepartner.delivery import store as store_module
+from airflow_provider_voicepartner.delivery.arrivals import DeadLetter
 from airflow_provider_voicepartner.delivery.dead_letters import APART, DeadLetters
 from airflow_provider_voicepartner.delivery.people import MOST_IN_URL
 from airflow_provider_voicepartner.delivery.receiver import _GATEWAYS, Receiver
@@ -150,6 +151,23 @@ def test_one_url_does_not_push_out_the_dead_letters_of_others(
     assert len(bodies) == 5
     assert bodies[0] == b"what is this"
     assert b"33600000012" in bodies[-1]
+
+
+def test_one_url_does_not_push_them_out_by_ids_that_it_used_up(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "KEPT_DEAD_LETTERS_OF_A_BATCH", 4)
+    monkeypatch.setattr(store_module, "KEPT_DEAD_LETTERS", 10)
+    gateways = Gateways(store, size=2)
+    other = DeadLetter(
+        gateway="octopush", campaign=None, method="POST", content_type="", query="", body=b"else", why="odd",
+        received_at=1.0,
+    )  # fmt: skip
+    gateways.delivery.write([other])
+    for number in people(32)[2:]:
+        gateways.reply(number)
+    letters = gateways.letters().all()
+    assert [letter.call.body == b"else" for letter in letters] == [True, *[False] * 4]
 
 
 class TestReplay:
