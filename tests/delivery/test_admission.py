@@ -13,7 +13,7 @@ import pytest
 from airflow_provider_voicepartner.delivery import admission as module
 from airflow_provider_voicepartner.delivery import store as store_module
 from airflow_provider_voicepartner.delivery.arrivals import DeadLetter
-from airflow_provider_voicepartner.delivery.dead_letters import APART, DeadLetters
+from airflow_provider_voicepartner.delivery.dead_letters import APART, REFUSED, DeadLetters
 from airflow_provider_voicepartner.delivery.people import MOST_IN_URL
 from airflow_provider_voicepartner.delivery.receiver import _GATEWAYS, Receiver
 from airflow_provider_voicepartner.delivery.store import DeliveryStore
@@ -21,7 +21,7 @@ from airflow_provider_voicepartner.delivery.tokens import CallbackTokens
 from airflow_provider_voicepartner.gateways import smspartner
 from airflow_provider_voicepartner.gateways.gateway import Gateway
 from airflow_provider_voicepartner.gateways.wire import CallbackRequest
-from airflow_provider_voicepartner.store.engine import Store, open_store
+from airflow_provider_voicepartner.store.engine import Store, StoreDataError, open_store
 from tests.support.receiver import SECRET, rows
 
 OLD = "the secret of last month, 4711"
@@ -190,6 +190,32 @@ class TestReplay:
         (event,) = rows(store, "event")
         assert (event["text"], event["campaign"]) == ("café", "ref:k3v9")
         assert event["received_at"] == kept[0].received_at
+
+    def test_one_that_cannot_be_read_or_stored_keeps_no_other_from_it(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        gateways = Gateways(store, size=20)
+        with monkeypatch.context() as patch:
+            patch.setattr(smspartner, "parse_callback", lambda call: 1 / 0)
+            for words in ("poison", "refused", "good"):
+                gateways.reply(gateways.people[0], words)
+        read, write = smspartner.parse_callback, DeliveryStore.write
+
+        def parse(call: CallbackRequest) -> Any:
+            return 1 / 0 if b"poison" in call.body else read(call)
+
+        def refuse(self: DeliveryStore, items: Any) -> int:
+            if "refused" in items[0].event.text:
+                raise StoreDataError("no such value")
+            return write(self, items)
+
+        monkeypatch.setattr(smspartner, "parse_callback", parse)
+        monkeypatch.setattr(DeliveryStore, "write", refuse)
+        letters = gateways.letters()
+        done = letters.replay(letters.all())
+        assert [one.problem for one in done] == ["cannot be read: ZeroDivisionError", REFUSED, ""]
+        assert [letter.id for letter in letters.all()] == [letter.letter.id for letter in done[:2]]
+        assert [row["text"] for row in rows(store, "event")] == ["good"]
 
     def test_strangers_are_acted_on_only_by_name(self, store: Store) -> None:
         gateways = Gateways(store, size=20)
