@@ -249,7 +249,9 @@ def test_a_dead_letter_that_newer_ones_push_out_is_on_no_disk(tmp_path: Path, mo
     store.close()
 
 
-def test_a_reader_that_stays_is_not_waited_for_for_ever(tmp_path: Path, monkeypatch: Any) -> None:
+def test_a_reader_that_stays_is_not_waited_for_for_ever_and_named(
+    tmp_path: Path, monkeypatch: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr("airflow_provider_voicepartner.store.engine._TRACE_SECONDS", 0.2)
     monkeypatch.setattr("airflow_provider_voicepartner.store.engine._BUSY_SECONDS", 0.1)
     store = open_store(f"sqlite:///{tmp_path / 'received.db'}")
@@ -258,5 +260,6 @@ def test_a_reader_that_stays_is_not_waited_for_for_ever(tmp_path: Path, monkeypa
         connection.execute(schema.dead_letter.select()).all()
         delivery_of(store).write([letter(b"two")])
         assert not store.leave_no_trace()
+    assert "it still holds what was deleted" in caplog.text
     assert store.leave_no_trace()
     store.close()
