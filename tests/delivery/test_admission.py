@@ -109,6 +109,15 @@ def test_a_number_that_the_gateway_writes_otherwise_is_the_same_person(written: 
     assert set(gateways.delivery.opt_outs()) == {"+33600000003"}
 
 
+@pytest.mark.parametrize("size", [5, 50])
+def test_who_has_the_same_number_but_with_07_is_a_stranger(size: int, store: Store) -> None:
+    gateways = Gateways(store, size=size)
+    for first in "1234579":
+        gateways.reply(f"+33{first}00000003", "STOP", "stop")
+    assert gateways.delivery.opt_outs() == []
+    assert [letter.why for letter in gateways.letters().all()] == [module.STRANGER] * 7
+
+
 def test_where_nobody_noted_the_people_everything_is_believed(store: Store) -> None:
     gateways = Gateways(store, size=50, noted=False)
     gateways.reply(STRANGER)

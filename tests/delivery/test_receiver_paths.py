@@ -124,7 +124,7 @@ def test_a_websocket_is_refused_and_its_path_hidden(
         "/voicepartner",
         create_app(lambda: open_store(f"sqlite:///{tmp_path}/s.db"), CallbackTokens([SECRET])),
     )
-    config = uvicorn.Config(app, log_config=None, ws=protocol)  # type: ignore[arg-type]
+    config = uvicorn.Config(app, log_config=None, ws=protocol)
     with serving(config) as port, socket.create_connection(("127.0.0.1", port), timeout=10) as client:
         client.sendall(
             f"GET /voicepartner/callbacks/voicepartner/{TOKEN}{path} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n"
