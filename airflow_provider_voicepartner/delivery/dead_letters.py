@@ -14,6 +14,7 @@ from airflow_provider_voicepartner.gateways.errors import InvalidCallbackError
 from airflow_provider_voicepartner.gateways.gateway import Gateway
 from airflow_provider_voicepartner.gateways.model import CallbackEvent, CampaignDeliveryReport
 from airflow_provider_voicepartner.gateways.wire import CallbackRequest
+from airflow_provider_voicepartner.store.engine import StoreDataError
 
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.store.engine import Store
@@ -22,6 +23,7 @@ UNREADABLE: Final = "cannot be read"
 HOMELESS: Final = "names no campaign"
 APART: Final = "is kept apart; name it by its id to have it acted on"
 NO_CALL: Final = "is not a call as it came"
+REFUSED: Final = "can be read, and the store refuses what it says"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +102,10 @@ class DeadLetters:
         arrivals, problem = self._read(letter)
         if problem or only_read:
             return Replay(letter=letter, problem=problem)
-        DeliveryStore(self._store).write(arrivals)
+        try:
+            DeliveryStore(self._store).write(arrivals)
+        except (StoreDataError, ValueError):  # one that cannot be stored keeps no other from it
+            return Replay(letter=letter, problem=REFUSED)
         with self._store.write() as connection:
             connection.execute(self._sql.delete_letter, {"id": letter.id})
         return Replay(letter=letter)
@@ -113,6 +118,10 @@ class DeadLetters:
             events = gateway.parse_callback(letter.call)
         except InvalidCallbackError as error:
             return [], f"{UNREADABLE}: {error}"
+        except (
+            Exception
+        ) as error:  # as in the receiver: a mistake of ours must not keep the others from being read
+            return [], f"{UNREADABLE}: {type(error).__name__}"
         arrivals = [
             Arrival(key=_key(letter, event), event=event, received_at=letter.received_at) for event in events
         ]

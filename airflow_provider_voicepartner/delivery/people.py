@@ -21,7 +21,7 @@ SHORT_MARK: Final = 3
 LONG_MARK: Final = 8
 """Bytes of a mark in the store."""
 
-_COMPARED: Final = 8
+_COMPARED: Final = 9
 _NOT_DIGITS: Final = re.compile(r"\D")
 
 
@@ -29,7 +29,8 @@ def mark(secret: bytes, phone_number: str, size: int) -> bytes:
     """
     Return what tells that it is the same person, and not who.
 
-    The last 8 digits count: a gateway that writes another prefix, or none, still speaks of the same person.
+    The last 9 digits count: a gateway that writes another prefix, or none, still speaks of the same person, and two
+    people in France, whose numbers have 9 after the prefix, never look the same.
 
     :param secret: the callback secret.
     :param phone_number: in E.164, or as a gateway wrote it.

@@ -7,8 +7,10 @@ the next campaign would message them.
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Callable, Mapping
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,6 +18,9 @@ from airflow_provider_voicepartner.delivery.arrivals import Row
 from airflow_provider_voicepartner.delivery.notices import iso_time
 from airflow_provider_voicepartner.delivery.opt_out_list import KnownOptOut, OptOutList
 from airflow_provider_voicepartner.delivery.statements import Statements
+from airflow_provider_voicepartner.gateways.errors import InvalidCallbackError
+from airflow_provider_voicepartner.gateways.reading import read_callback
+from airflow_provider_voicepartner.gateways.wire import CallbackRequest, unescaped
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
@@ -23,7 +28,8 @@ if TYPE_CHECKING:
     from airflow_provider_voicepartner.store.engine import Store
 
 _COMPARED: Final = 9
-_BETWEEN: Final = rb"(?:[\s.()/-]|%20|\+|%2[BbDdEe])*"
+_BETWEEN: Final = r"[\W_]{0,6}"
+_OTHER_DIGIT: Final = re.compile(r"(?![0-9])\d")
 _FOREVER: Final = 2.0**62
 
 
@@ -123,19 +129,32 @@ class People:
 
     def _letters(self, connection: Connection, phone_number: str) -> list[Row]:
         """Find the dead letters that name a number, however they write it."""
-        digits = re.sub(r"\D", "", phone_number)[-_COMPARED:].encode()
-        pattern = re.compile(_BETWEEN.join(bytes([digit]) for digit in digits))
+        digits = re.sub(r"\D", "", phone_number)[-_COMPARED:]
+        pattern = re.compile(_BETWEEN.join(digits))
         letters = map(dict, connection.execute(self._sql.letters).mappings())
-        return [
-            letter
-            for letter in letters
-            if pattern.search(bytes(letter["body"]))
-            or pattern.search(letter["query"].encode("latin-1", "replace"))
-        ]
+        return [letter for letter in letters if any(map(pattern.search, _texts(letter)))]
 
     @staticmethod
     def _rows(connection: Connection, statement: Any, phone_number: str) -> list[Row]:
         return [dict(row) for row in connection.execute(statement, {"number": phone_number}).mappings()]
+
+
+def _texts(letter: Row) -> Iterator[str]:
+    """Say what stands in a dead letter: as it came, without the zeros of 16-bit letters, and as it is read."""
+    body = bytes(letter["body"])
+    yield _digits_of(body.decode("latin-1"))
+    yield _digits_of(body.replace(b"\0", b"").decode("utf-8", "replace"))
+    yield _digits_of(letter["query"])
+    call = CallbackRequest(
+        method=letter["method"], query=letter["query"], body=body, content_type=letter["content_type"]
+    )
+    with contextlib.suppress(InvalidCallbackError):
+        yield _digits_of(str(read_callback(call)))
+
+
+def _digits_of(text: str) -> str:
+    """Return a text without escapes, its digits in the one writing that is compared."""
+    return _OTHER_DIGIT.sub(lambda found: str(unicodedata.digit(found[0])), unescaped(text))
 
 
 def _plain(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -286,7 +286,7 @@ class _HidePaths:
         self._shown = tuple(f"{prefix}/{name}" for name in ("health", "metrics", "openapi.json"))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
         _mend_root_path(scope)
@@ -301,6 +301,10 @@ class _HidePaths:
             hide()
             await send(message)
 
+        if scope["type"] == "websocket":
+            # Nothing here speaks it, and uvicorn writes a line of its own for each that is refused.
+            await hide_and_send({"type": "websocket.close", "code": 1000})
+            return
         try:
             await self._app(scope, receive, hide_and_send)
         finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import gc
 import logging
 import socket
@@ -94,7 +95,7 @@ def listen(host: str, port: int) -> socket.socket:
     Listen on an address.
 
     :param port: 0 takes a free one.
-    :raises OSError: it is taken, or not ours.
+    :raises OSError: it is taken, not ours, or no port.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # The protocol is named because asyncio only switches delays off (TCP_NODELAY) for sockets that say they are TCP.
@@ -106,4 +107,7 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError:
         listening.close()
         raise
+    except OverflowError:
+        listening.close()
+        raise OSError(errno.EINVAL, "a port is a number from 0 to 65535") from None
     return listening

@@ -90,12 +90,18 @@ def _without_disguised(text: str, secrets: Iterable[str]) -> str:
 
 def _plain(text: str) -> str:
     """Return a text without escapes of URLs, JSON and HTML, in small letters, with single blanks."""
+    text = unescaped(text)
+    whole = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return " ".join(whole.replace("+", " ").casefold().split())
+
+
+def unescaped(text: str) -> str:
+    """Return a text without escapes of URLs, JSON and HTML, also where they stand in several layers."""
     for _ in range(_MOST_LAYERS):
         before, text = text, html.unescape(_JSON_ESCAPE.sub(_unescaped, unquote(text)))
         if text == before:
             break
-    whole = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    return " ".join(whole.replace("+", " ").casefold().split())
+    return text
 
 
 def _unescaped(found: re.Match[str]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 from starlette.exceptions import HTTPException
 
@@ -44,6 +45,7 @@ def create_app(world: World) -> FastAPI:
     _add_pages(app, world)
     app.add_middleware(Gate, world=world)
     app.add_exception_handler(HTTPException, _not_served)
+    app.add_exception_handler(RequestValidationError, _not_valid)
     return app
 
 
@@ -55,6 +57,14 @@ def _add_pages(app: FastAPI, world: World) -> None:
     @app.get("/docs", include_in_schema=False)
     async def described(request: Request) -> HTMLResponse:
         return HTMLResponse(pages.described(app.openapi(), str(request.base_url).rstrip("/")))
+
+
+async def _not_valid(_: Request, error: Exception) -> Response:
+    """Say what is wrong with a request to the control API, without what was sent: not all of it can be shown."""
+    found = error.errors() if isinstance(error, RequestValidationError) else ()
+    return JSONResponse(
+        {"detail": [{name: each[name] for name in ("loc", "msg", "type")} for each in found]}, 422
+    )
 
 
 async def _not_served(request: Request, error: Exception) -> Response:

@@ -8,6 +8,8 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from airflow_provider_voicepartner.sandbox.campaigns import Campaign
 
 KEPT_REQUESTS = 5_000
@@ -16,6 +18,7 @@ KEPT_BODY_BYTES = 32 * 1024 * 1024
 _SECRET_FIELDS = frozenset({"apiKey", "api-key", "api_key"})
 _KEY_IN_PATH = re.compile(r"^(/voicepartner/v1/(?:me|audios|campaign/cancel|campaign)/)(?!send(?:/|$))[^/]+")
 _MASK = "***"
+_TO_JSON: TypeAdapter[Any] = TypeAdapter(Any)
 
 
 def masked_path(path: str) -> str:
@@ -67,6 +70,7 @@ def _readable(body: bytes) -> Any:
         return None
     try:
         value = json.loads(body)
+        _TO_JSON.dump_json(value)  # not every value that Python reads can be shown: half of a character pair
     except (ValueError, RecursionError):
         return body.decode("utf-8", "replace")[:2000]
     return _masked(value) if isinstance(value, dict) else value

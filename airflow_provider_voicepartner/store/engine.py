@@ -191,8 +191,8 @@ class Store:
         """
         Write SQLite's log back into the file and empty it, so that what was deleted is in neither.
 
-        :returns: False where a reader kept that from happening for five seconds: it happens when the log is written
-            back next. True for PostgreSQL, which looks after that by itself.
+        :returns: False where a reader kept that from happening for five seconds, which is logged as a warning: it
+            happens when the log is written back next. True for PostgreSQL, which looks after that by itself.
         :raises StoreUnavailableError: when the database fails.
         """
         if self.is_postgres or not self.outlives_process:
@@ -200,6 +200,11 @@ class Store:
         deadline = time.monotonic() + _TRACE_SECONDS
         while not _empty_log(self):
             if time.monotonic() > deadline:
+                log.warning(
+                    "Somebody reads the store %s for so long that its log (-wal) cannot be emptied: it still holds "
+                    "what was deleted. Do the same again once that has ended",
+                    self.name,
+                )
                 return False
             time.sleep(0.05)
         return True

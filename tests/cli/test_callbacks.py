@@ -263,6 +263,13 @@ class TestReceiver:
         configure(monkeypatch, callback_secret="")
         assert "callback_secret is not set" in fails(capsys, "receiver")
 
+    @pytest.mark.parametrize("port", ["65536", "-1"])
+    def test_says_what_a_port_is(
+        self, port: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        configure(monkeypatch)
+        assert f"port {port}: a port is a number from 0 to 65535" in fails(capsys, "receiver", "--port", port)
+
     def test_says_that_its_place_is_taken(
         self, receiver: RunningReceiver, capsys: pytest.CaptureFixture[str]
     ) -> None:

@@ -12,7 +12,8 @@ import pytest
 
 from airflow_provider_voicepartner.delivery import admission as module
 from airflow_provider_voicepartner.delivery import store as store_module
-from airflow_provider_voicepartner.delivery.dead_letters import APART, DeadLetters
+from airflow_provider_voicepartner.delivery.arrivals import DeadLetter
+from airflow_provider_voicepartner.delivery.dead_letters import APART, REFUSED, DeadLetters
 from airflow_provider_voicepartner.delivery.people import MOST_IN_URL
 from airflow_provider_voicepartner.delivery.receiver import _GATEWAYS, Receiver
 from airflow_provider_voicepartner.delivery.store import DeliveryStore
@@ -20,7 +21,7 @@ from airflow_provider_voicepartner.delivery.tokens import CallbackTokens
 from airflow_provider_voicepartner.gateways import smspartner
 from airflow_provider_voicepartner.gateways.gateway import Gateway
 from airflow_provider_voicepartner.gateways.wire import CallbackRequest
-from airflow_provider_voicepartner.store.engine import Store, open_store
+from airflow_provider_voicepartner.store.engine import Store, StoreDataError, open_store
 from tests.support.receiver import SECRET, rows
 
 OLD = "the secret of last month, 4711"
@@ -108,6 +109,15 @@ def test_a_number_that_the_gateway_writes_otherwise_is_the_same_person(written: 
     assert set(gateways.delivery.opt_outs()) == {"+33600000003"}
 
 
+@pytest.mark.parametrize("size", [5, 50])
+def test_who_has_the_same_number_but_with_07_is_a_stranger(size: int, store: Store) -> None:
+    gateways = Gateways(store, size=size)
+    for first in "1234579":
+        gateways.reply(f"+33{first}00000003", "STOP", "stop")
+    assert gateways.delivery.opt_outs() == []
+    assert [letter.why for letter in gateways.letters().all()] == [module.STRANGER] * 7
+
+
 def test_where_nobody_noted_the_people_everything_is_believed(store: Store) -> None:
     gateways = Gateways(store, size=50, noted=False)
     gateways.reply(STRANGER)
@@ -152,6 +162,23 @@ def test_one_url_does_not_push_out_the_dead_letters_of_others(
     assert b"33600000012" in bodies[-1]
 
 
+def test_one_url_does_not_push_them_out_by_ids_that_it_used_up(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "KEPT_DEAD_LETTERS_OF_A_BATCH", 4)
+    monkeypatch.setattr(store_module, "KEPT_DEAD_LETTERS", 10)
+    gateways = Gateways(store, size=2)
+    other = DeadLetter(
+        gateway="octopush", campaign=None, method="POST", content_type="", query="", body=b"else", why="odd",
+        received_at=1.0,
+    )  # fmt: skip
+    gateways.delivery.write([other])
+    for number in people(32)[2:]:
+        gateways.reply(number)
+    letters = gateways.letters().all()
+    assert [letter.call.body == b"else" for letter in letters] == [True, *[False] * 4]
+
+
 class TestReplay:
     def test_what_is_read_now_is_stored_and_no_letter_any_more(
         self, store: Store, monkeypatch: pytest.MonkeyPatch
@@ -172,6 +199,32 @@ class TestReplay:
         (event,) = rows(store, "event")
         assert (event["text"], event["campaign"]) == ("café", "ref:k3v9")
         assert event["received_at"] == kept[0].received_at
+
+    def test_one_that_cannot_be_read_or_stored_keeps_no_other_from_it(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        gateways = Gateways(store, size=20)
+        with monkeypatch.context() as patch:
+            patch.setattr(smspartner, "parse_callback", lambda call: 1 / 0)
+            for words in ("poison", "refused", "good"):
+                gateways.reply(gateways.people[0], words)
+        read, write = smspartner.parse_callback, DeliveryStore.write
+
+        def parse(call: CallbackRequest) -> Any:
+            return 1 / 0 if b"poison" in call.body else read(call)
+
+        def refuse(self: DeliveryStore, items: Any) -> int:
+            if "refused" in items[0].event.text:
+                raise StoreDataError("no such value")
+            return write(self, items)
+
+        monkeypatch.setattr(smspartner, "parse_callback", parse)
+        monkeypatch.setattr(DeliveryStore, "write", refuse)
+        letters = gateways.letters()
+        done = letters.replay(letters.all())
+        assert [one.problem for one in done] == ["cannot be read: ZeroDivisionError", REFUSED, ""]
+        assert [letter.id for letter in letters.all()] == [letter.letter.id for letter in done[:2]]
+        assert [row["text"] for row in rows(store, "event")] == ["good"]
 
     def test_strangers_are_acted_on_only_by_name(self, store: Store) -> None:
         gateways = Gateways(store, size=20)

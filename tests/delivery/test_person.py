@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -110,6 +111,31 @@ class TestPerson:
         delivery_of(store).write([arrival(reply(ANNA))])
         assert People(store).forget(ANNA)["events"] == 1
         assert rows(store, "opt_out") == []
+
+    @pytest.mark.parametrize(
+        ("body", "content_type"),
+        [
+            ('{"n": "+33612345678"}'.encode("utf-16"), ""), ('n=+33612345678'.encode("utf-16-le"), ""),
+            ('{"n": "+33612345678"}'.encode("utf-32-be"), ""), (b"n=%2b%33%36%31%32%33%34%35%36%37%38", ""),
+            (b'{"n": "06\\u00a012\\u00a034\\u00a056\\u00a078"}', ""), (b'{"n": "\\u0030612345678"}', ""),
+            (b"n=06%C2%A012%C2%A034%C2%A056%C2%A078", ""), (b"n=06\xa012\xa034\xa056\xa078", ""),
+            ("n=06\u202f12\u202f34\u202f56\u202f78".encode(), ""),
+            ("n=06\u201112\u201134\u201156\u201178".encode(), ""),
+            (b"n=06_12_34_56_78", ""), ("n=\u0660\u0666\u0661\u0662\u0663\u0664\u0665\u0666\u0667\u0668".encode(), ""),
+            ('{"n": "+33612345678"}'.encode("cp037"), "text/plain; charset=cp037"),
+            (b'--b\r\nContent-Disposition: form-data; name="n"\r\nContent-Transfer-Encoding: base64\r\n\r\n'
+             b"KzMzNjEyMzQ1Njc4\r\n--b--", "multipart/form-data; boundary=b"),
+        ],
+    )  # fmt: skip
+    def test_dead_letters_are_found_in_whatever_charset_or_escapes_the_receiver_reads(
+        self, body: bytes, content_type: str, store: Store
+    ) -> None:
+        odd = replace(letter(body), content_type=content_type)
+        delivery_of(store).write([odd, letter(b"+33612345679"), replace(odd, body=b"", query="n=0612345679")])
+        people = People(store)
+        assert len(people.find(ANNA).dead_letters) == 1
+        assert people.forget(ANNA)["dead letters"] == 1
+        assert people.find(ANNA).dead_letters == []
 
     @pytest.mark.parametrize(
         "written", [b"+33612345678", b"0612345678", b"06 12 34 56 78", b"06.12.34.56.78",
@@ -223,7 +249,9 @@ def test_a_dead_letter_that_newer_ones_push_out_is_on_no_disk(tmp_path: Path, mo
     store.close()
 
 
-def test_a_reader_that_stays_is_not_waited_for_for_ever(tmp_path: Path, monkeypatch: Any) -> None:
+def test_a_reader_that_stays_is_not_waited_for_for_ever_and_named(
+    tmp_path: Path, monkeypatch: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr("airflow_provider_voicepartner.store.engine._TRACE_SECONDS", 0.2)
     monkeypatch.setattr("airflow_provider_voicepartner.store.engine._BUSY_SECONDS", 0.1)
     store = open_store(f"sqlite:///{tmp_path / 'received.db'}")
@@ -232,5 +260,6 @@ def test_a_reader_that_stays_is_not_waited_for_for_ever(tmp_path: Path, monkeypa
         connection.execute(schema.dead_letter.select()).all()
         delivery_of(store).write([letter(b"two")])
         assert not store.leave_no_trace()
+    assert "it still holds what was deleted" in caplog.text
     assert store.leave_no_trace()
     store.close()

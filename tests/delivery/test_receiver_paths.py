@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import socket
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
+import uvicorn
+from fastapi import FastAPI
 
 from airflow_provider_voicepartner.delivery.receiver import create_app
 from airflow_provider_voicepartner.delivery.tokens import CallbackTokens
@@ -16,6 +23,18 @@ from tests.support.receiver import SECRET, Calls, rows
 
 TOKEN = Calls(0).batch_path("voicepartner").rpartition("/")[2]
 REPORT = json.dumps({"status": "delivered", "campaignId": "1", "phoneNumber": "+33600000001"}).encode()
+
+
+@contextlib.contextmanager
+def serving(config: uvicorn.Config) -> Iterator[int]:
+    """Serve an application in a thread, as Airflow does; give the port."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+        thread.start()
+        yield listening.getsockname()[1]
+        server.should_exit = True
+        thread.join(20)
 
 
 class Called:
@@ -91,6 +110,31 @@ def test_an_address_that_leads_nowhere_is_hidden_and_no_redirect_repeats_it(
     assert b"location" not in called.headers
     hidden = f"/voicepartner{hidden}"
     assert called.began[1:] == called.seen[1:] == (hidden, hidden.encode(), b"")
+
+
+@pytest.mark.parametrize("protocol", ["auto", "websockets-sansio"])
+@pytest.mark.parametrize("path", ["", "/", "?phone=0612345678", "/../x"])
+def test_a_websocket_is_refused_and_its_path_hidden(
+    protocol: str, path: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    pytest.importorskip("websockets", reason="a server can only speak what is installed; Airflow 3 brings it")
+    caplog.set_level("INFO")
+    app = FastAPI()
+    app.mount(
+        "/voicepartner",
+        create_app(lambda: open_store(f"sqlite:///{tmp_path}/s.db"), CallbackTokens([SECRET])),
+    )
+    config = uvicorn.Config(app, log_config=None, ws=protocol)
+    with serving(config) as port, socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+        client.sendall(
+            f"GET /voicepartner/callbacks/voicepartner/{TOKEN}{path} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n"
+            "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+            .encode()
+        )  # fmt: skip
+        assert b" 403 " in client.recv(1_000)
+    assert '"WebSocket /voicepartner/callbacks/voicepartner/***" 403' in unquote(caplog.text)
+    assert TOKEN not in caplog.text
+    assert "0612345678" not in caplog.text
 
 
 @pytest.mark.parametrize("name", ["health", "metrics", "openapi.json"])

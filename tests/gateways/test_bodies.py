@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import time
 from urllib.parse import urlencode
 
 import pytest
@@ -96,6 +98,48 @@ def test_a_part_keeps_its_value(value: str) -> None:
 def test_what_is_none_of_these_is_refused(body: bytes, content_type: str) -> None:
     with pytest.raises(InvalidCallbackError):
         read_callback(CallbackRequest(method="POST", body=body, content_type=content_type))
+
+
+HEAD = b'Content-Disposition: form-data; name="text"'
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"--b\r\nContent-Disposition: form-data; name=" + b'"\\"' * 20_000 + b"\r\n\r\nx\r\n--b--",
+        b"".join(
+            b"--%d\r\nContent-Type: multipart/mixed; boundary=%d\r\n\r\n" % (n, n + 1) for n in range(1_200)
+        ),
+        b"--b\r\n" + b"Content-Type: message/rfc822\r\n\r\n" * 2_000,
+        b"--b\r\n" + HEAD + b"\r\nContent-Type: text/plain; charset*=\x00'x'a\r\n\r\nx\r\n--b--",
+        b"--b\r\n" + HEAD + b"\r\n ;a=b" * 7_000 + b"\r\n\r\nx\r\n--b--",
+        b"--b\r\nContent-Disposition: form-data" + b";a*0=b" * 9_000 + b"; name*0=x\r\n\r\nx\r\n--b--",
+        (b"--b\r\n" + HEAD + b"\r\n\r\nx\r\n") * 201 + b"--b--",
+    ],
+    ids=["quotes", "parts in parts", "mails in a mail", "charset", "folded", "continued", "parts"],
+)
+@pytest.mark.parametrize("says", ["multipart/form-data; boundary=b", ""])
+def test_a_multipart_form_that_is_made_to_take_long_ends_at_once(body: bytes, says: str) -> None:
+    began = time.process_time()
+    with contextlib.suppress(InvalidCallbackError):
+        read_callback(CallbackRequest(method="POST", body=body[:65_536], content_type=says))
+    assert time.process_time() - began < 0.5
+
+
+@pytest.mark.parametrize("says", ["idna", "punycode", "utf-32", "utf-7", "undefined", "rot13", "\x01"])
+def test_a_charset_that_it_is_not_in_is_passed_over(says: str) -> None:
+    body = multipart({"text": TEXT}, "utf-8", says=f"Content-Type: text/plain; charset={says}\r\n")
+    call = CallbackRequest(method="POST", body=body, content_type="multipart/form-data; boundary=xY7")
+    assert read_callback(call) == {"text": TEXT}
+
+
+@pytest.mark.parametrize("says", ["\x00'x'a", "utf-32'x'a%ff", f"x'y'{'z' * 600}"])
+def test_a_charset_that_means_nothing_is_refused_as_every_body_is(says: str) -> None:
+    body = multipart({"text": TEXT}, "utf-8", says=f"Content-Type: text/plain; charset*={says}\r\n")
+    with pytest.raises(InvalidCallbackError):
+        read_callback(
+            CallbackRequest(method="POST", body=body, content_type="multipart/form-data; boundary=xY7")
+        )
 
 
 def test_a_percent_sign_that_escapes_nothing_is_one() -> None:

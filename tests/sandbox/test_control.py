@@ -42,6 +42,31 @@ def test_requests_are_kept_without_keys(api: Api) -> None:
     assert posted["body"] == {"apiKey": "***", "phoneNumbers": ONE, "message": "Hello"}
 
 
+@pytest.mark.parametrize(
+    "body",
+    [b'{"message": "\\ud800"}', b'{"phoneNumbers": [1e999, NaN]}', b"[" * 300 + b"]" * 300, b"\xff\xfe"],
+)
+def test_requests_that_no_json_can_show_are_shown_as_text(api: Api, body: bytes) -> None:
+    api.session.post(f"{api.sandbox.url}/smspartner/v1/send", data=body)
+    [posted] = api.control("GET", "/requests")["requests"]
+    assert posted["body"] is not None
+
+
+@pytest.mark.parametrize(
+    "body", [b"\xff\xfe", b'{"at": 1e999}', b'{"seconds": NaN}', b'["\\ud800"]', b'"\\ud800"']
+)
+@pytest.mark.parametrize("path", ["/clock", "/faults", "/settings"])
+def test_what_the_control_api_cannot_read_is_said_to_be_wrong(api: Api, path: str, body: bytes) -> None:
+    for method in ("POST", "PUT", "PATCH"):
+        answer = api.session.request(
+            method,
+            f"{api.sandbox.url}/_sandbox{path}",
+            data=body,
+            headers={"Content-Type": "application/json"},
+        )
+        assert answer.status_code in (400, 405, 422)
+
+
 def test_requests_can_be_filtered(api: Api) -> None:
     api.send()
     api.send(message="")
