@@ -18,7 +18,7 @@ from airflow_provider_voicepartner.operators.time_limit import TimeLimit
 from airflow_provider_voicepartner.sending.messenger import Turn
 from tests.support.gateways import fault, requests, sent
 from tests.support.ledgers import phases
-from tests.support.tasks import FakeStore, context
+from tests.support.tasks import FakeStore, Logs, context
 
 ANNA, BEN = "+33612345678", "+33612345679"
 BEGAN = datetime(2031, 5, 6, 12, 0, tzinfo=UTC)
@@ -68,10 +68,11 @@ def deferred(sandbox: Any, store: FakeStore, **arguments: Any) -> TaskDeferred:
 
 
 def test_a_wait_in_the_triggerer_ends_with_what_is_left_of_the_time(
-    sandbox: Any, set_clock: SetClock
+    sandbox: Any, set_clock: SetClock, logs: Logs
 ) -> None:
     set_clock(lambda: 60)
     assert deferred(sandbox, FakeStore()).timeout == timedelta(seconds=40)
+    assert "Waiting 45 s in the triggerer: smspartner send" in logs.text
 
 
 def test_without_a_limit_a_wait_has_none(sandbox: Any, set_clock: SetClock) -> None:
