@@ -7,7 +7,6 @@ from a word that was meant.
 
 from __future__ import annotations
 
-import math
 import os
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -72,16 +71,17 @@ def refusing_nothing(jinja_env: Any, argument: str) -> Any:
     """
     Return an environment like another one, in which a value that is missing cannot be written into a text.
 
-    Missing is ``None``, an undefined name, and the not-a-number of data frames.
+    Missing is ``None``, an undefined name, and what data frames have in empty cells.
 
     :param jinja_env: Airflow's; stays as it is.
     :param argument: what is rendered, for the error.
     """
     from jinja2 import Undefined
 
+    from airflow_provider_voicepartner.sending.rows import is_missing
+
     def check(value: Any) -> Any:
-        missing = value is None or (isinstance(value, float) and math.isnan(value))
-        if missing or isinstance(value, Undefined):
+        if isinstance(value, Undefined) or is_missing(value):
             raise ConfigurationError(
                 f"{argument}: a value that the template puts into it is missing (None), as the XCom of a task that was "
                 "skipped or pushed nothing; see where it comes from, or write in the template what stands there "

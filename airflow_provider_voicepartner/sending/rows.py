@@ -201,12 +201,20 @@ def names_in(items: Iterable[object], wanted: frozenset[str]) -> frozenset[str]:
 
 
 def is_blank(item: object) -> bool:
-    """Tell whether there is nothing: None, blanks, or the not-a-number that data frames put into empty cells."""
-    if item is None:
-        return True
+    """Tell whether there is nothing: blanks, or a value that is missing."""
     if isinstance(item, str):
         return not item or item.isspace()
-    return isinstance(item, (float, Decimal)) and math.isnan(item)
+    return is_missing(item)
+
+
+def is_missing(value: object) -> bool:
+    """Tell whether a value is None, or what data frames have in empty cells: not-a-number, NaT (a date too) or NA."""
+    if value is None or type(value).__name__ == "NAType":
+        return True
+    try:
+        return bool(value != value)  # as nothing else differs from itself
+    except (TypeError, ValueError):  # arrays and the like, which compare each of their values
+        return False
 
 
 def check_rows(rows: Iterable[tuple[int, object]], reader: RowReader) -> Iterator[Recipient | RejectedRow]:

@@ -225,6 +225,18 @@ def _run(task: SendingOperator, **names: Any) -> Any:
     return task.execute(given)
 
 
+def test_what_a_data_frame_has_in_an_empty_cell_is_never_a_word(sandbox: Any) -> None:
+    pandas = pytest.importorskip("pandas")
+    for nothing in (pandas.NaT, pandas.NA, Decimal("NaN"), float("nan")):
+        with pytest.raises(ConfigurationError, match=r"^message: a value"):
+            _run(operator("smspartner", "Bonjour {{ nothing }}", ANNA), nothing=nothing)
+        _run(operator("smspartner", "Bonjour {nom}!", [{"phone_number": ANNA, "nom": nothing}]))
+        assert said(sandbox) == ["Bonjour !"]
+        with pytest.raises(ConfigurationError, match="is empty"):
+            _run(operator("smspartner", "Bonjour", [{"phone_number": nothing}]))
+    assert requests(sandbox) == 4
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
