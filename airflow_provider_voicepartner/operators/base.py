@@ -66,8 +66,8 @@ class SendingOperator(Picklable, StrictTemplates, BaseOperator):
         ``fail``, ``assume_sent`` (never twice, perhaps not at all), ``resend`` (perhaps twice) or ``resend_unlisted``
         (SMS Partner: sent again when the gateway, asked long enough afterwards, does not list it; twice if it lists
         late. Octopush: as ``fail``, since its own check of repeats settles a doubt).
-    :param send_again: any text. If it differs from the one that the ledger knows, everything is sent again, once,
-        whatever earlier attempts sent; retries with the same text go on. None never does that.
+    :param send_again: any text. If this run never had it, everything is sent again, once, whatever earlier attempts
+        sent; retries with the same text, or with an older one, go on. None never does that.
     :param max_cost: refuse to send what would cost more, in the account's currency.
     :param unit_price: price of one recipient: of one call, or of an SMS of one segment (a longer SMS counts each of its
         segments). For gateways that cannot tell a price before sending; where one does, its own price is taken.
