@@ -16,6 +16,7 @@ from airflow import DAG
 from airflow_provider_voicepartner.compat import AirflowFailException
 from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.gateways.placeholders import read_template
+from airflow_provider_voicepartner.hooks.completion_options import CompletionOptions
 from airflow_provider_voicepartner.hooks.octopush import OctopushHook
 from airflow_provider_voicepartner.hooks.smspartner import SmsPartnerHook
 from airflow_provider_voicepartner.hooks.voicepartner import VoicePartnerHook
@@ -23,6 +24,7 @@ from airflow_provider_voicepartner.operators.base import SendingOperator
 from airflow_provider_voicepartner.operators.campaign import CancelCampaignOperator
 from airflow_provider_voicepartner.operators.sms import SendSmsOperator
 from airflow_provider_voicepartner.operators.voice import TtsCallOperator, VoicemailDropOperator
+from airflow_provider_voicepartner.operators.waiting import read_completion
 from airflow_provider_voicepartner.sensors.campaign import CampaignCompletionSensor
 from tests.support.gateways import last_body, requests
 from tests.support.tasks import FakeStore, chain, context
@@ -268,9 +270,46 @@ def test_a_missing_value_in_a_row_or_a_token_is_refused(sandbox: Any) -> None:
     assert requests(sandbox) == 0
 
 
-def test_a_sender_that_renders_to_nothing_is_none(sandbox: Any) -> None:
-    _run(operator("smspartner", "Bonjour", ANNA, sender="{{ missing }}"), missing=None)
+@pytest.mark.parametrize(
+    "name",
+    ["sender", "send_at", "rejects_path", "max_cost", "unit_price", "send_again", "options", "header", "encoding"],
+)  # fmt: skip
+@pytest.mark.parametrize("nothing", ["{{ missing }}", "{{ '' }}"])
+def test_an_argument_that_renders_to_nothing_is_left_out(
+    sandbox: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, nothing: str
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    to = written("csv", PEOPLE, tmp_path)
+    report = _run(operator("smspartner", "Bonjour", to, **{name: nothing}), missing=None)
+    assert report["counts"]["accepted"] == 2
     assert "sender" not in last_body(sandbox)
+    assert list((tmp_path / "here").iterdir()) == []
+
+
+def test_so_is_one_of_who_waits_or_cancels(
+    sandbox: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    names = ("report_path", "min_delivery_rate", "unconfirmed_after", "fail_fast", "not_found_grace")
+    completion = {**dict.fromkeys(names, "{{ missing }}"), "fail_fast": "{{ 1 > 2 }}"}
+    task = operator("smspartner", "Bonjour", ANNA, wait_for_completion=True, completion=completion)
+    task.render_template_fields(context(missing=None))
+    options, _ = read_completion(task.completion)
+    assert options == CompletionOptions()
+    report = operator("smspartner", "Bonjour", ANNA).execute(context(FakeStore()))
+    sandbox.advance(3_600)
+    sensor = CampaignCompletionSensor(
+        task_id="w", campaign=report, conn_id="{{ missing }}", report_path="{{ missing }}", poke_interval=0.1
+    )
+    cancel = CancelCampaignOperator(
+        task_id="c", campaign={**report, "dry_run": "simulated"}, conn_id="{{ missing }}"
+    )
+    for waits in (sensor, cancel):
+        waits.render_template_fields(context(missing=None))
+        waits.execute(context())
+    assert list((tmp_path / "here").iterdir()) == []
 
 
 @pytest.mark.parametrize("kind", ["smspartner", "octopush call"])
