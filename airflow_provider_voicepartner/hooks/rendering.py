@@ -7,6 +7,7 @@ from a word that was meant.
 
 from __future__ import annotations
 
+import copy
 import os
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -90,6 +91,24 @@ def refusing_nothing(jinja_env: Any, argument: str) -> Any:
         return value
 
     return jinja_env.overlay(finalize=check)
+
+
+def native_as_text(template: Any, context: Context) -> str | None:
+    """
+    Render a template that would make a Python object of its text to the text itself; None for any other template.
+
+    :param template: Jinja's, of one of Airflow's environments.
+    :param context: Airflow's, whose values are looked up as they are needed.
+    """
+    from jinja2.nativetypes import NativeEnvironment
+
+    environment = template.environment
+    if not isinstance(environment, NativeEnvironment):
+        return None
+    names: Any = copy.copy(context)
+    names.update((name, value) for name, value in template.globals.items() if name not in names)
+    scope = environment.context_class(environment, names, template.name, template.blocks)
+    return "".join(map(str, template.root_render_func(scope)))
 
 
 def check_is_no_path(argument: str, text: str | None, *, folders: Sequence[str] = ()) -> None:

@@ -15,7 +15,12 @@ from airflow_provider_voicepartner.exceptions import (
     RetryableNotSentError,
 )
 from airflow_provider_voicepartner.hooks.picklable import Picklable
-from airflow_provider_voicepartner.hooks.rendering import StrictTemplates, refusing_nothing, rendered
+from airflow_provider_voicepartner.hooks.rendering import (
+    StrictTemplates,
+    native_as_text,
+    refusing_nothing,
+    rendered,
+)
 from airflow_provider_voicepartner.operators.sealed import seal, unseal
 from airflow_provider_voicepartner.operators.time_limit import TimeLimit
 from airflow_provider_voicepartner.sending.stop import StopSign
@@ -152,6 +157,7 @@ class SendingOperator(Picklable, StrictTemplates, BaseOperator):
         self.completion = completion
         self._stop: StopSign | None = None
         self._is_resumed = False
+        self._renders_text = False
 
     def _do_render_template_fields(
         self,
@@ -175,11 +181,29 @@ class SendingOperator(Picklable, StrictTemplates, BaseOperator):
         if value is None:
             return None
         # Rows whose fields are templates go into texts, too; one template for all of ``to`` may render to nobody.
-        if name in self.said_fields or (name == "to" and isinstance(value, list | tuple | dict)):
+        is_said = name in self.said_fields or (name == "to" and isinstance(value, list | tuple | dict))
+        if is_said:
             jinja_env = refusing_nothing(jinja_env, name)
         if callable(value):
             return rendered(name, lambda: value(context=context, jinja_env=jinja_env))
-        return rendered(name, lambda: self.render_template(value, context, jinja_env, seen_oids))
+        self._renders_text = is_said
+        try:
+            found = rendered(name, lambda: self.render_template(value, context, jinja_env, seen_oids))
+            if name == "to" and isinstance(value, str) and _are_numbers(found):
+                self._renders_text = True
+                found = rendered(name, lambda: self.render_template(value, context, jinja_env, seen_oids))
+        finally:
+            self._renders_text = False
+        return found
+
+    def _render(self, template: Any, context: Context, *args: Any, **kwargs: Any) -> Any:
+        """
+        Render what is said, and phone numbers, to text also where the DAG wants native objects.
+
+        There even a text without a template is read as Python: ``12.50`` becomes 12.5, and a number loses its plus.
+        """
+        text = native_as_text(template, context) if self._renders_text else None
+        return super()._render(template, context, *args, **kwargs) if text is None else text
 
     def _text_folders(self) -> list[str]:
         """Return where Airflow looks for templates: a text may be meant as the path of one."""
@@ -414,6 +438,13 @@ class SendingOperator(Picklable, StrictTemplates, BaseOperator):
     def given(self, name: str) -> Any:
         """Return a rendered argument as the user gave it."""
         return unseal(getattr(self, name))
+
+
+def _are_numbers(found: Any) -> bool:
+    """Say whether native rendering read phone numbers, one or several between commas, as numbers of Python."""
+    return isinstance(found, int | float) or (
+        isinstance(found, tuple) and any(isinstance(one, int | float) for one in found)
+    )
 
 
 def _path_in(to: Any) -> str | None:
