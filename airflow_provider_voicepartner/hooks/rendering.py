@@ -111,6 +111,13 @@ def native_as_text(template: Any, context: Context) -> str | None:
     return "".join(map(str, template.root_render_func(scope)))
 
 
+def are_numbers(found: Any) -> bool:
+    """Say whether native rendering read phone numbers, one or several between commas, as numbers of Python."""
+    return isinstance(found, int | float) or (
+        isinstance(found, tuple) and any(isinstance(one, int | float) for one in found)
+    )
+
+
 def check_is_no_path(argument: str, text: str | None, *, folders: Sequence[str] = ()) -> None:
     """
     Refuse a text that is the path of a file: it would be sent in place of what stands in the file.

@@ -17,6 +17,7 @@ from airflow_provider_voicepartner.exceptions import (
 from airflow_provider_voicepartner.hooks.picklable import Picklable
 from airflow_provider_voicepartner.hooks.rendering import (
     StrictTemplates,
+    are_numbers,
     native_as_text,
     refusing_nothing,
     rendered,
@@ -189,7 +190,7 @@ class SendingOperator(Picklable, StrictTemplates, BaseOperator):
         self._renders_text = is_said
         try:
             found = rendered(name, lambda: self.render_template(value, context, jinja_env, seen_oids))
-            if name == "to" and isinstance(value, str) and _are_numbers(found):
+            if name == "to" and isinstance(value, str) and are_numbers(found):
                 self._renders_text = True
                 found = rendered(name, lambda: self.render_template(value, context, jinja_env, seen_oids))
         finally:
@@ -438,13 +439,6 @@ class SendingOperator(Picklable, StrictTemplates, BaseOperator):
     def given(self, name: str) -> Any:
         """Return a rendered argument as the user gave it."""
         return unseal(getattr(self, name))
-
-
-def _are_numbers(found: Any) -> bool:
-    """Say whether native rendering read phone numbers, one or several between commas, as numbers of Python."""
-    return isinstance(found, int | float) or (
-        isinstance(found, tuple) and any(isinstance(one, int | float) for one in found)
-    )
 
 
 def _path_in(to: Any) -> str | None:
