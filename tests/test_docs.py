@@ -286,11 +286,12 @@ class TestReference:
         assert f"At most {MOST_UNDER_WAY} events" in read("docs/architecture.md")
 
     def test_every_key_of_the_report(self) -> None:
+        from airflow_provider_voicepartner.sending.evidence import Evidence
         from airflow_provider_voicepartner.sending.ledger import BatchRecord, Phase
         from airflow_provider_voicepartner.sending.report import CampaignReport
 
         report = CampaignReport.of_records(
-            [BatchRecord(phase=Phase.SENT, reference="r", size=1, tag="r")],
+            [BatchRecord(phase=Phase.SENT, reference="r", size=1, tag="r", resent=1, evidence=Evidence.SENT_AGAIN)],
             gateway="g", conn_id="c", kind="sms", invalid=0, duplicate=0, scheduled_for=None, dry_run="simulated",
         ).to_json()  # fmt: skip
         documented = first_cells(section(read("docs/operators.md"), "Report"))

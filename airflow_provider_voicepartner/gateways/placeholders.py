@@ -126,11 +126,6 @@ def read_template(text: str, argument: str = "message") -> TextTemplate:
     return TextTemplate(text, argument=argument)
 
 
-def braces_doubled(text: str) -> str:
-    """Return a text that is sent as it is, braces included."""
-    return text.replace("{", "{{").replace("}", "}}")
-
-
 def composed(text: str) -> str:
     """Return a text in NFC: ``e`` and an accent become ``é``, which counts and costs less."""
     return text if text.isascii() else normalize("NFC", text)

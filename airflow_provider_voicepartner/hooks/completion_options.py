@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from airflow_provider_voicepartner.exceptions import ConfigurationError, DeliveryUnconfirmedError
 from airflow_provider_voicepartner.hooks.callbacks import can_report, why_not
-from airflow_provider_voicepartner.sending.arguments import literals, read_choice
+from airflow_provider_voicepartner.sending.arguments import is_left_out, literals, read_choice, read_flag
 
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.hooks.base import GatewayHook
@@ -61,14 +61,12 @@ class CompletionOptions:
         :raises ConfigurationError: naming the argument and the fix.
         """
         read: dict[str, Any] = {
-            name: _read_seconds(name, value) if name in _SECONDS and value is not None else value
+            name: _read_seconds(name, value) if name in _SECONDS else value
             for name, value in others.items()
+            if not is_left_out(value)
         }
-        if read.get("report_path") in (
-            "",
-            "None",
-        ):  # What a template makes of nothing is no file of that name.
-            read["report_path"] = None
+        if "fail_fast" in read:
+            read["fail_fast"] = read_flag("fail_fast", read["fail_fast"])
         read["min_delivery_rate"] = _read_rate(min_delivery_rate)
         read["on_unconfirmed"] = read_choice("on_unconfirmed", on_unconfirmed, literals(OnUnconfirmed))
         return cls(**read)
@@ -82,7 +80,7 @@ _SECONDS: Final = frozenset({"unconfirmed_after", "not_found_grace", "unlisted_g
 
 
 def _read_rate(value: Any) -> float | None:
-    if value in (None, "", "None"):
+    if is_left_out(value):
         return None
     try:
         rate = float(value)

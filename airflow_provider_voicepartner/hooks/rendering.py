@@ -7,6 +7,7 @@ from a word that was meant.
 
 from __future__ import annotations
 
+import copy
 import functools
 import os
 import re
@@ -75,50 +76,27 @@ def rendered(argument: str, render: Callable[[], Rendered]) -> Rendered:
     raise ConfigurationError(f"{argument}: cannot be rendered: {why}; correct the template. Nothing was sent")
 
 
-def rendered_text(argument: str, text: str, context: Context, jinja_env: Any) -> str:
-    """
-    Render a text to text, in a DAG of native objects too: there ``'Soldes' 'fin'`` would lose its quotes and its blank.
-
-    :param argument: what is rendered, for the error.
-    :param jinja_env: see :func:`refusing_nothing`.
-    :raises ConfigurationError: as :func:`rendered` does.
-    """
-    from airflow_provider_voicepartner.compat import render_template_to_string
-
-    written: str = rendered(argument, lambda: render_template_to_string(jinja_env.from_string(text), context))
-    return written
-
-
-def is_literal(text: str, jinja_env: Any) -> bool:
-    """Say whether a text holds nothing of a template."""
-    marks = (jinja_env.variable_start_string, jinja_env.block_start_string, jinja_env.comment_start_string)
-    prefixes = (jinja_env.line_statement_prefix, jinja_env.line_comment_prefix)
-    return not any(mark in text for mark in (*marks, *filter(None, prefixes)))
-
-
-def refusing_nothing(jinja_env: Any, argument: str, *, writes_text: bool) -> Any:
+def refusing_nothing(jinja_env: Any, argument: str) -> Any:
     """
     Return an environment like another one, in which a value that is missing cannot be written into a text.
 
-    Missing is ``None``, an undefined name, and what data frames have in empty cells (NaN, NaT, NA).
+    Missing is ``None``, an undefined name, and what data frames have in empty cells.
 
     :param jinja_env: Airflow's; stays as it is.
     :param argument: what is rendered, for the error.
-    :param writes_text: what comes out is a text that people read or hear, see :func:`rendered_text`.
     """
     from jinja2 import Undefined
 
     from airflow_provider_voicepartner.sending.rows import is_missing
 
     def check(value: Any) -> Any:
-        if is_missing(value) or isinstance(value, Undefined):
+        if isinstance(value, Undefined) or is_missing(value):
             raise ConfigurationError(
                 f"{argument}: a value that the template puts into it is missing (None), as the XCom of a task that was "
                 "skipped or pushed nothing; see where it comes from, or write in the template what stands there "
                 "instead, such as {{ value or '' }}. Nothing was sent"
             )
-        # A DAG of native objects has templates that write any object.
-        return value if isinstance(value, str) or not writes_text else str(value)
+        return value
 
     strict = jinja_env.overlay(finalize=check)
     strict.filters = {
@@ -129,7 +107,7 @@ def refusing_nothing(jinja_env: Any, argument: str, *, writes_text: bool) -> Any
     return strict
 
 
-def is_left_out(value: Any) -> bool:
+def is_unset(value: Any) -> bool:
     """Say whether an argument was given nothing: None, or blank text."""
     return value is None or (isinstance(value, str) and not value.strip())
 
@@ -174,6 +152,31 @@ def _checking_joins(generator: Any) -> Any:
             self.write("))")
 
     return Checking
+
+
+def native_as_text(template: Any, context: Context) -> str | None:
+    """
+    Render a template that would make a Python object of its text to the text itself; None for any other template.
+
+    :param template: Jinja's, of one of Airflow's environments.
+    :param context: Airflow's, whose values are looked up as they are needed.
+    """
+    from jinja2.nativetypes import NativeEnvironment
+
+    environment = template.environment
+    if not isinstance(environment, NativeEnvironment):
+        return None
+    names: Any = copy.copy(context)
+    names.update((name, value) for name, value in template.globals.items() if name not in names)
+    scope = environment.context_class(environment, names, template.name, template.blocks)
+    return "".join(map(str, template.root_render_func(scope)))
+
+
+def are_numbers(found: Any) -> bool:
+    """Say whether native rendering read phone numbers, one or several between commas, as numbers of Python."""
+    return isinstance(found, int | float) or (
+        isinstance(found, tuple) and any(isinstance(one, int | float) for one in found)
+    )
 
 
 def check_is_no_path(argument: str, text: str | None, *, folders: Sequence[str] = ()) -> None:

@@ -69,6 +69,7 @@ class GatewayNotifier(BaseNotifier):
         self.sender = sender
         self.options = options
         self._templates: dict[str, Any] = {}
+        self._renders_text = False
 
     @classmethod
     def _arguments(cls) -> set[str]:
@@ -136,17 +137,24 @@ class GatewayNotifier(BaseNotifier):
         A callback's context often lacks a name that a template uses, and an alert in other words beats no alert.
         Airflow's own rendering would log the template, with the numbers in it.
         """
+        from airflow_provider_voicepartner.hooks.rendering import are_numbers
+
         for name in template_fields:
             # From the template each time: one notifier may serve many callbacks in a process.
             value = self._templates.setdefault(name, getattr(parent, name, None))
             if value is None:
                 continue
+            # A DAG that renders native objects would read a phone number as a number, and nobody would be told.
+            self._renders_text = name != "options" and (name != "to" or not isinstance(value, str))
             try:
                 rendered = (
                     value(context=context, jinja_env=args[0] if args else None)
                     if callable(value)
                     else self.render_template(value, context, *args, **kwargs)
                 )
+                if name == "to" and isinstance(value, str) and are_numbers(rendered):
+                    self._renders_text = True
+                    rendered = self.render_template(value, context, *args, **kwargs)
             except Exception as error:
                 self.log.error(
                     "%s: %s cannot be rendered (%s)", type(self).__name__, name, type(error).__name__
@@ -163,6 +171,11 @@ class GatewayNotifier(BaseNotifier):
         self._do_render_template_fields(self, self.template_fields, context, environment, set())
 
     def _render(self, template: Any, context: Context, dag: Any = None) -> Any:
+        from airflow_provider_voicepartner.hooks.rendering import native_as_text
+
+        text = native_as_text(template, context) if self._renders_text else None
+        if text is not None:
+            return text
         # Past the parent, which before 3.0 fails where the context has no DAG.
         return super(BaseNotifier, self)._render(template, context, dag or _dag_of(context))
 

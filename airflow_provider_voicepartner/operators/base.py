@@ -17,12 +17,12 @@ from airflow_provider_voicepartner.exceptions import (
 from airflow_provider_voicepartner.hooks.picklable import Picklable
 from airflow_provider_voicepartner.hooks.rendering import (
     StrictTemplates,
+    are_numbers,
     check_is_there,
-    is_left_out,
-    is_literal,
+    is_unset,
+    native_as_text,
     refusing_nothing,
     rendered,
-    rendered_text,
 )
 from airflow_provider_voicepartner.operators.sealed import seal, unseal
 from airflow_provider_voicepartner.operators.time_limit import TimeLimit
@@ -78,8 +78,8 @@ class SendingOperator(Picklable, StrictTemplates, BaseOperator):
         ``fail``, ``assume_sent`` (never twice, perhaps not at all), ``resend`` (perhaps twice) or ``resend_unlisted``
         (SMS Partner: sent again when the gateway, asked long enough afterwards, does not list it; twice if it lists
         late. Octopush: as ``fail``, since its own check of repeats settles a doubt).
-    :param send_again: any text. If it differs from the one that the ledger knows, everything is sent again, once,
-        whatever earlier attempts sent; retries with the same text go on. None never does that.
+    :param send_again: any text. If this run never had it, everything is sent again, once, whatever earlier attempts
+        sent; retries with the same text, or with an older one, go on. None never does that.
     :param max_cost: refuse to send what would cost more, in the account's currency.
     :param unit_price: price of one recipient: of one call, or of an SMS of one segment (a longer SMS counts each of its
         segments). For gateways that cannot tell a price before sending; where one does, its own price is taken.
@@ -164,6 +164,7 @@ class SendingOperator(Picklable, StrictTemplates, BaseOperator):
         self.completion = completion
         self._stop: StopSign | None = None
         self._is_resumed = False
+        self._renders_text = False
 
     def _do_render_template_fields(
         self,
@@ -176,7 +177,7 @@ class SendingOperator(Picklable, StrictTemplates, BaseOperator):
         """Render as always, but hide numbers and texts: Airflow shows rendered fields in its UI."""
         private = self.private_fields if parent is self else frozenset()
         others = [name for name in template_fields if name not in private]
-        guards = [name for name in _GUARDS if parent is self and not is_left_out(getattr(self, name))]
+        guards = [name for name in _GUARDS if parent is self and not is_unset(getattr(self, name))]
         super()._do_render_template_fields(parent, others, context, jinja_env, seen_oids)
         for name in guards:
             check_is_there(name, getattr(self, name))
@@ -190,16 +191,29 @@ class SendingOperator(Picklable, StrictTemplates, BaseOperator):
         if value is None:
             return None
         # Rows whose fields are templates go into texts, too; one template for all of ``to`` may render to nobody.
-        is_said = name in self.said_fields
-        if is_said or (name == "to" and isinstance(value, list | tuple | dict)):
-            jinja_env = refusing_nothing(jinja_env, name, writes_text=is_said)
-        if isinstance(value, str) and is_said and not value.endswith(tuple(self.template_ext)):
-            return rendered_text(name, value, context, jinja_env)
-        if isinstance(value, str) and name == "to" and is_literal(value, jinja_env):
-            return value  # A DAG of native objects would make a number of "+33…".
+        is_said = name in self.said_fields or (name == "to" and isinstance(value, list | tuple | dict))
+        if is_said:
+            jinja_env = refusing_nothing(jinja_env, name)
         if callable(value):
             return rendered(name, lambda: value(context=context, jinja_env=jinja_env))
-        return rendered(name, lambda: self.render_template(value, context, jinja_env, seen_oids))
+        self._renders_text = is_said
+        try:
+            found = rendered(name, lambda: self.render_template(value, context, jinja_env, seen_oids))
+            if name == "to" and isinstance(value, str) and are_numbers(found):
+                self._renders_text = True
+                found = rendered(name, lambda: self.render_template(value, context, jinja_env, seen_oids))
+        finally:
+            self._renders_text = False
+        return found
+
+    def _render(self, template: Any, context: Context, *args: Any, **kwargs: Any) -> Any:
+        """
+        Render what is said, and phone numbers, to text also where the DAG wants native objects.
+
+        There even a text without a template is read as Python: ``12.50`` becomes 12.5, and a number loses its plus.
+        """
+        text = native_as_text(template, context) if self._renders_text else None
+        return super()._render(template, context, *args, **kwargs) if text is None else text
 
     def _text_folders(self) -> list[str]:
         """Return where Airflow looks for templates: a text may be meant as the path of one."""

@@ -51,12 +51,13 @@ class CancelCampaignOperator(Picklable, StrictTemplates, BaseOperator):
         """
         from airflow_provider_voicepartner.hooks.registry import hook_for
         from airflow_provider_voicepartner.operators.cancelling import cancel_batches
-        from airflow_provider_voicepartner.sending.arguments import read_choice
+        from airflow_provider_voicepartner.sending.arguments import is_left_out, read_choice
         from airflow_provider_voicepartner.sending.report import read_report
 
         report = read_report(self.campaign)
         on_too_late = read_choice("on_too_late", self.on_too_late, ("fail", "ignore"))
-        hook = hook_for(self.conn_id or report.conn_id, kind=report.kind, who=type(self).__name__)
+        conn_id = report.conn_id if self.conn_id is None or is_left_out(self.conn_id) else self.conn_id
+        hook = hook_for(conn_id, kind=report.kind, who=type(self).__name__)
         try:
             report.check_gateway(hook.conn_type)
             result = cancel_batches(report, hook, ignore_too_late=on_too_late == "ignore")

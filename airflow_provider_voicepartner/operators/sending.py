@@ -26,6 +26,7 @@ from airflow_provider_voicepartner.hooks.turnstile import MARGIN, StoreTurnstile
 from airflow_provider_voicepartner.operators.mapping import asking_others
 from airflow_provider_voicepartner.operators.waiting import REPORT_KEY
 from airflow_provider_voicepartner.sending.arguments import (
+    is_left_out,
     literals,
     read_choice,
     read_count,
@@ -132,14 +133,18 @@ def _read_to(operator: SendingOperator) -> Any:
     raise ConfigurationError(str(problem))
 
 
+def _rejects_path(operator: SendingOperator) -> str | None:
+    return None if is_left_out(operator.rejects_path) else operator.rejects_path
+
+
 def _check_paths(operator: SendingOperator, to: Any) -> None:
     """Refuse to write over the file of recipients, or one of our files over the other."""
     completion = operator.completion
     report = completion.get("report_path") if isinstance(completion, Mapping) else None
     taken = {"to": to} if is_file(to) else {}
-    rejects_path = _rejects_path(operator)
-    for name, path in (("rejects_path", rejects_path), ("completion: report_path", report)):
-        if not path:
+    rejects = _rejects_path(operator)
+    for name, path in (("rejects_path", rejects), ("completion: report_path", report)):
+        if is_left_out(path):
             continue
         for other, given in taken.items():
             if is_same_file(path, given):
@@ -148,14 +153,8 @@ def _check_paths(operator: SendingOperator, to: Any) -> None:
                     "Nothing was read, written or sent"
                 )
         taken[name] = path
-    if rejects_path:
-        check_rejects_path(rejects_path)
-
-
-def _rejects_path(operator: SendingOperator) -> Any:
-    """Return the path; None where a template made nothing of it, rather than a file of the name None."""
-    path: Any = operator.rejects_path
-    return read_text("rejects_path", path, needed=False) if isinstance(path, str) else path
+    if rejects:
+        check_rejects_path(rejects)
 
 
 def _source_of(operator: SendingOperator, to: Any) -> Source:
@@ -169,7 +168,7 @@ def _source_of(operator: SendingOperator, to: Any) -> Source:
     return file_source(
         to,
         column=column,
-        header=None if operator.header is None else read_flag("header", operator.header),
+        header=None if is_left_out(operator.header) else read_flag("header", operator.header),
         encoding=read_text("encoding", operator.encoding, needed=False),
         region=operator.region,
     )

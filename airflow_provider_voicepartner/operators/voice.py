@@ -56,6 +56,7 @@ class TtsCallOperator(SendingOperator):
         from airflow_provider_voicepartner.gateways.model import Purpose, VoiceMessage
         from airflow_provider_voicepartner.hooks.rendering import check_is_no_path
         from airflow_provider_voicepartner.sending.arguments import (
+            is_left_out,
             literals,
             read_choice,
             read_options,
@@ -69,7 +70,7 @@ class TtsCallOperator(SendingOperator):
                 "text and audio_token: give exactly one, a text to speak or the token of an audio file to play"
             )
         check_is_no_path("text", text, folders=self._text_folders())
-        rate = {} if self.speech_rate in (None, "") else {"speech_rate": self.speech_rate}
+        rate = {} if is_left_out(self.speech_rate) else {"speech_rate": self.speech_rate}
         return VoiceMessage(
             text=text,
             audio_token=audio_token,

@@ -17,6 +17,11 @@ from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 Choice = TypeVar("Choice", bound=str)
 
 
+def is_left_out(value: Any) -> bool:
+    """Say whether an argument is not given: None, blank text, or the word that a template makes of None."""
+    return value is None or (isinstance(value, str) and value.strip() in ("", "None"))
+
+
 def read_choice(argument: str, value: Any, choices: Collection[Choice]) -> Choice:
     """
     Read one of a few words.
@@ -42,7 +47,7 @@ def read_send_at(value: Any, *, argument: str = "send_at") -> datetime | None:
     :returns: the instant, in UTC.
     :raises ConfigurationError: for a naive date, or what is no date.
     """
-    if value is None or (isinstance(value, str) and value.strip() in ("", "None")):
+    if is_left_out(value):
         return None
     moment = value
     if isinstance(value, str):
@@ -84,7 +89,7 @@ def read_money(argument: str, value: Any) -> Decimal | None:
 
     :raises ConfigurationError: for what is no number, or is negative.
     """
-    if value is None or (isinstance(value, str) and value.strip() in ("", "None")):
+    if is_left_out(value):
         return None
     try:
         amount = Decimal(str(value)) if not isinstance(value, bool) else Decimal("nan")

@@ -59,7 +59,7 @@ class Campaign:
     :param weigh: returns a batch's SMS segments, which it is priced by, from its index: in each way to count them, the
         likeliest first. None prices each recipient as one.
     :param on_unknown: what to do with a batch that is in doubt.
-    :param send_again: any text; everything is sent again, once, if it differs from the one that the ledger knows.
+    :param send_again: any text; everything is sent again, once, if it is none that the ledger knows.
     :param max_in_flight: batches under way at once.
     :param longest_wait: seconds to wait for the rate limit; beyond it the campaign is handed back. None always waits.
     """

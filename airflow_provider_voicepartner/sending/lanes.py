@@ -39,11 +39,6 @@ class Task(Generic[Result]):
             self.error = error
         self.is_done = True
 
-    @property
-    def is_begun(self) -> bool:
-        """True once it was begun, or cancelled."""
-        return self._once.locked()
-
     def cancel(self) -> bool:
         """Keep it from being begun; say whether that was in time."""
         return self._once.acquire(blocking=False)

@@ -255,7 +255,7 @@ def names_in(items: Iterable[object], wanted: frozenset[str]) -> frozenset[str]:
 
 
 def is_blank(item: object) -> bool:
-    """Tell whether there is nothing: None, blanks, or what data frames put into empty cells (NaN, NaT, NA)."""
+    """Tell whether there is nothing: blanks, or a value that is missing."""
     if isinstance(item, str):
         return not item or item.isspace()
     return is_missing(item)
@@ -265,7 +265,9 @@ def is_missing(item: object) -> bool:
     """Tell whether something stands for what is not there: None, and NaN, NaT and NA of data frames."""
     if item is None:
         return True
-    if isinstance(item, (float, Decimal)):
+    if isinstance(item, Decimal):
+        return item.is_nan()
+    if isinstance(item, float):
         return math.isnan(item)
     return type(item).__name__ in _MISSING  # NaT calls itself a date.
 

@@ -10,9 +10,10 @@ import pytest
 
 from airflow_provider_voicepartner.__main__ import main
 from airflow_provider_voicepartner.delivery.store import Arrival, DeadLetter, DeliveryStore, of_reference
+from airflow_provider_voicepartner.delivery.tokens import CallbackTokens
 from airflow_provider_voicepartner.gateways.model import OptOut, Reply
 from airflow_provider_voicepartner.store.engine import Store, open_store
-from tests.support.receiver import rows
+from tests.support.receiver import SECRET, rows
 
 ANNA = "+33612345678"
 BATCH = of_reference("smspartner", "k3v9")
@@ -120,6 +121,19 @@ class TestPerson:
         told = json.loads(capsys.readouterr().out)
         assert told["events"] == told["dead_letters"] == []
         assert told["opted_out"]["gateway"] == "smspartner"
+
+    def test_is_forgotten_among_the_people_of_batches_too(
+        self, known: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setenv("AIRFLOW__VOICEPARTNER__CALLBACK_SECRET", SECRET)
+        tokens = CallbackTokens([SECRET])
+        DeliveryStore(known).note_people(
+            "smspartner", "k3v9", tokens.stored_marks([ANNA, "+33612345679"]), ends=2_000_000_000.0
+        )
+        main(["person", "forget", ANNA])
+        assert "1 dead letters, 1 batches" in capsys.readouterr().out
+        [left] = rows(known, "batch_people")
+        assert bytes(left["marks"]) == tokens.stored_marks(["+33612345679"])
 
     def test_a_key_is_read_and_never_shown(
         self, known: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

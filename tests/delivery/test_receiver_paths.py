@@ -41,7 +41,14 @@ class Called:
     """One call of the application, and what an access log saw when the answer began and when it had ended."""
 
     def __init__(
-        self, tmp_path: Path, path: str, *, root: str = "", prefix: str = "", query: str = ""
+        self,
+        tmp_path: Path,
+        path: str,
+        *,
+        root: str = "",
+        prefix: str = "",
+        query: str = "",
+        fails: Exception | None = None,
     ) -> None:
         self.url = f"sqlite:///{tmp_path / 'store.db'}"
         app = create_app(lambda: open_store(self.url), CallbackTokens([SECRET]), prefix=prefix)
@@ -52,13 +59,16 @@ class Called:
         }  # fmt: skip
 
         async def receive() -> Any:
+            if fails is not None:
+                raise fails
             return {"type": "http.request", "body": REPORT, "more_body": False}
 
         async def send(message: Any) -> None:
             if message["type"] == "http.response.start":
                 self.status, self.headers, self.began = message["status"], dict(message["headers"]), self.seen
 
-        asyncio.run(app(self.scope, receive, send))
+        with contextlib.suppress(OSError):  # the server's own, after it has answered
+            asyncio.run(app(self.scope, receive, send))
         app.state.receiver.writer.close()
 
     @property
@@ -135,6 +145,14 @@ def test_a_websocket_is_refused_and_its_path_hidden(
     assert '"WebSocket /voicepartner/callbacks/voicepartner/***" 403' in unquote(caplog.text)
     assert TOKEN not in caplog.text
     assert "0612345678" not in caplog.text
+
+
+def test_a_call_that_ends_with_an_error_is_hidden_too(tmp_path: Path) -> None:
+    where = f"/voicepartner/callbacks/voicepartner/{TOKEN}"
+    called = Called(tmp_path, where, prefix="/voicepartner", query="x=planted", fails=OSError("planted"))
+    assert called.status == 500
+    hidden = "/voicepartner/callbacks/voicepartner/***"
+    assert called.began[1:] == called.seen[1:] == (hidden, hidden.encode(), b"")
 
 
 @pytest.mark.parametrize("name", ["health", "metrics", "openapi.json"])

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
-from airflow_provider_voicepartner.gateways.placeholders import TextTemplate, braces_doubled, read_template
+from airflow_provider_voicepartner.gateways.placeholders import TextTemplate, read_template
 
 FIELDS = {
     "first_name": "Anna", "first name": "Bob", "First Name": "Cleo", "e-mail": "d@example.org", "0": "zero",
@@ -121,7 +121,7 @@ def test_an_argument_is_named_as_the_user_calls_it() -> None:
 @settings(deadline=None, max_examples=80)
 @given(st.text(), st.dictionaries(st.sampled_from(["a", "b_1", "é", "c d"]), st.text()))
 def test_doubled_braces_come_out_as_they_were(text: str, fields: dict[str, str]) -> None:
-    doubled = braces_doubled(text)
+    doubled = text.replace("{", "{{").replace("}", "}}")
     assert read_template(doubled).fill_in({}) == text
     assert read_template(doubled).names == ()
     placed = doubled + "".join("{" + name + "}" for name in fields)

@@ -372,7 +372,7 @@ class TestBadInput:
     def test_a_sender_of_12_characters_is_told_its_length(self):
         assert "12 characters" in refused("sender", message=sms(sender="ABCDEFGHIJKL"))
 
-    @pytest.mark.parametrize("sender", ["ABC", "ABCDEFGHIJK", "36111", "Acme1"])
+    @pytest.mark.parametrize("sender", ["ABC", "ABCDEFGHIJK", "36111", "Acme1", "MA BOUTIQUE"])
     def test_senders_that_are_taken(self, sender):
         assert build(sms(sender=sender)).body["sender"] == sender
 

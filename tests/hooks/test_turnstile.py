@@ -564,7 +564,7 @@ class TestPatience:
         self, shop: Shop, set_connection: Any, monkeypatch: pytest.MonkeyPatch
     ) -> Callable[..., tuple[StoreTurnstile, FakeTime]]:
         def make(seconds: float, **settings: Any) -> tuple[StoreTurnstile, FakeTime]:
-            hook, waited = hook_of(set_connection, rate_limits={"send": "1/10"}), FakeTime(0.0)
+            hook, waited = hook_of(set_connection, rate_limits={"send": "1/10", "me": "1/10"}), FakeTime(0.0)
             hook.sender.sleep = waited.sleep
             monkeypatch.setattr(time, "monotonic", lambda: waited.moment)
             turnstile = shop.turnstile(hook, **settings)
@@ -618,6 +618,13 @@ class TestPatience:
         turnstile._pacer._patience = replace(turnstile._pacer._patience, sleep=stopped)
         with pytest.raises(CampaignInterruptedError):
             turnstile.take_turn("send", None)
+
+    def test_is_said_of_a_question_as_what_it_is(self, broken: Any) -> None:
+        turnstile, _ = broken(1e9)
+        with pytest.raises(
+            RetryableNotSentError, match=r"me: the rate limit: the store .* gone; not asked yet$"
+        ):
+            turnstile.take_turn("me", None)
 
     def test_is_not_had_by_who_only_asks(self, broken: Any) -> None:
         turnstile, waited = broken(10, patience=0.0)

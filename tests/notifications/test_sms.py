@@ -149,6 +149,17 @@ def test_native_rendering_may_give_any_type(sandbox: Any) -> None:
     assert sent(sandbox, "smspartner") == {ANNA: 1, BEN: 1}
 
 
+@pytest.mark.parametrize(
+    "to", [ANNA, [ANNA], "{{ params.one }}", "{{ [params.one] }}", ["{{ params.one }}"], f"{ANNA}, {ANNA}"]
+)
+def test_native_rendering_leaves_numbers_and_texts_as_they_are_written(sandbox: Any, to: Any) -> None:
+    dag = DAG("sales", schedule=None, render_template_as_native_obj=True)
+    notifier(message="12.50", to=to, sender="{{ 36173 }}")(failed(dag=dag, params={"one": ANNA}))
+    assert said(sandbox) == "12.50"
+    assert last_body(sandbox)["sender"] == "36173"
+    assert sent(sandbox, "smspartner") == {ANNA: 1}
+
+
 def test_one_notifier_serves_many_callbacks_each_with_its_own_words(sandbox: Any) -> None:
     """As in ``default_args``, or in a Dag processor that runs several callbacks of one file."""
     shared = notifier(message="{{ exception }} of {{ ti.nothing.x if broken else ti.task_id }}")

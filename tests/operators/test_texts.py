@@ -24,6 +24,7 @@ from airflow_provider_voicepartner.operators.base import SendingOperator
 from airflow_provider_voicepartner.operators.campaign import CancelCampaignOperator
 from airflow_provider_voicepartner.operators.sms import SendSmsOperator
 from airflow_provider_voicepartner.operators.voice import TtsCallOperator, VoicemailDropOperator
+from airflow_provider_voicepartner.operators.waiting import read_completion
 from airflow_provider_voicepartner.sensors.campaign import CampaignCompletionSensor
 from tests.support.gateways import last_body, requests
 from tests.support.tasks import FakeStore, chain, context
@@ -234,6 +235,18 @@ def _run(task: SendingOperator, **names: Any) -> Any:
     return task.execute(given)
 
 
+def test_what_a_data_frame_has_in_an_empty_cell_is_never_a_word(sandbox: Any) -> None:
+    pandas = pytest.importorskip("pandas")
+    for nothing in (pandas.NaT, pandas.NA, Decimal("NaN"), float("nan")):
+        with pytest.raises(ConfigurationError, match=r"^message: a value"):
+            _run(operator("smspartner", "Bonjour {{ nothing }}", ANNA), nothing=nothing)
+        _run(operator("smspartner", "Bonjour {nom}!", [{"phone_number": ANNA, "nom": nothing}]))
+        assert said(sandbox) == ["Bonjour !"]
+        with pytest.raises(ConfigurationError, match="is empty"):
+            _run(operator("smspartner", "Bonjour", [{"phone_number": nothing}]))
+    assert requests(sandbox) == 4
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -313,9 +326,46 @@ def test_a_path_that_renders_to_nothing_is_no_file_of_that_name(
     assert not (tmp_path / "None").exists()
 
 
-def test_a_sender_that_renders_to_nothing_is_none(sandbox: Any) -> None:
-    _run(operator("smspartner", "Bonjour", ANNA, sender="{{ missing }}"), missing=None)
+@pytest.mark.parametrize(
+    "name",
+    ["sender", "rejects_path", "unit_price", "send_again", "options", "header", "encoding"],
+)  # fmt: skip
+@pytest.mark.parametrize("nothing", ["{{ missing }}", "{{ '' }}"])
+def test_an_argument_that_renders_to_nothing_is_left_out(
+    sandbox: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, nothing: str
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    to = written("csv", PEOPLE, tmp_path)
+    report = _run(operator("smspartner", "Bonjour", to, **{name: nothing}), missing=None)
+    assert report["counts"]["accepted"] == 2
     assert "sender" not in last_body(sandbox)
+    assert list((tmp_path / "here").iterdir()) == []
+
+
+def test_so_is_one_of_who_waits_or_cancels(
+    sandbox: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    names = ("report_path", "min_delivery_rate", "unconfirmed_after", "fail_fast", "not_found_grace")
+    completion = {**dict.fromkeys(names, "{{ missing }}"), "fail_fast": "{{ 1 > 2 }}"}
+    task = operator("smspartner", "Bonjour", ANNA, wait_for_completion=True, completion=completion)
+    task.render_template_fields(context(missing=None))
+    options, _ = read_completion(task.completion)
+    assert options == CompletionOptions()
+    report = operator("smspartner", "Bonjour", ANNA).execute(context(FakeStore()))
+    sandbox.advance(3_600)
+    sensor = CampaignCompletionSensor(
+        task_id="w", campaign=report, conn_id="{{ missing }}", report_path="{{ missing }}", poke_interval=0.1
+    )
+    cancel = CancelCampaignOperator(
+        task_id="c", campaign={**report, "dry_run": "simulated"}, conn_id="{{ missing }}"
+    )
+    for waits in (sensor, cancel):
+        waits.render_template_fields(context(missing=None))
+        waits.execute(context())
+    assert list((tmp_path / "here").iterdir()) == []
 
 
 @pytest.mark.parametrize("kind", ["smspartner", "octopush call"])
@@ -399,6 +449,39 @@ def test_numbers_of_json_are_sent_as_written(sandbox: Any, tmp_path: Path, numbe
     assert said(sandbox) == [number + "."]
 
 
+NATIVE = {
+    # a text, or a value that a template puts there
+    "12.50": "12.50", "1200.00": "1200.00", "1_000": "1_000", "007": "007", "[1, 2]": "[1, 2]", "{{ code }}": "0x10",
+    "n {{ code }}": "n 0x10", "{{ price }}": "1200.00", "True": "True",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "sent_as"), NATIVE.items())
+@pytest.mark.parametrize("kind", ["smspartner", "octopush call"])
+def test_a_dag_that_renders_objects_sends_texts_as_written(
+    sandbox: Any, kind: str, text: str, sent_as: str
+) -> None:
+    names = {"code": "0x10", "price": Decimal("1200.00"), "people": [ANNA]}
+    whole, rows = (DAG(name, schedule=None, render_template_as_native_obj=True) for name in ("a", "b"))
+    _run(operator(kind, text, "{{ people }}", dag=whole), **names)
+    assert said(sandbox) == [sent_as]
+    _run(operator(kind, "{nom}.", [{"phone_number": ANNA, "nom": text}], dag=rows), **names)
+    assert said(sandbox) == [sent_as + "."]
+
+
+@pytest.mark.parametrize(
+    ("to", "people"),
+    [
+        (ANNA, 1), (f"{ANNA}, {BEN}", 2), ([ANNA, BEN], 2), ("{{ one }}", 1), ("{{ one }},{{ two }}", 2),
+        (["{{ one }}"], 1), ("{{ [one, two] }}", 2),
+    ],
+)  # fmt: skip
+def test_a_dag_that_renders_objects_reads_numbers_as_written(sandbox: Any, to: Any, people: int) -> None:
+    dag = DAG("texts", schedule=None, render_template_as_native_obj=True)
+    report = _run(operator("smspartner", "Bonjour", to, dag=dag), one=ANNA, two=BEN)
+    assert report["counts"]["accepted"] == people
+
+
 def test_numbers_of_parquet_are_sent_as_written(sandbox: Any, tmp_path: Path) -> None:
     pyarrow = pytest.importorskip("pyarrow")
     parquet = pytest.importorskip("pyarrow.parquet")
@@ -446,7 +529,7 @@ def test_a_call_of_octopush_has_no_unicode(sandbox: Any) -> None:
             operator("octopush call", "Bonjour {nom}", rows).execute(context())
         with pytest.raises(ConfigurationError, match="does not speak"):
             OctopushHook().send_tts_call(rows, "Bonjour {nom}")
-        with pytest.raises(ConfigurationError, match="does not speak"):
+        with pytest.raises(ConfigurationError, match=r"^text: .*does not speak"):
             operator("octopush call", text + "{nom}", [{"phone_number": ANNA, "nom": "x"}]).execute(context())
     assert requests(sandbox) == before
     operator("octopush", NOT_SPOKEN[0], ANNA).execute(context())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -199,6 +200,19 @@ def test_a_wish_that_cannot_be_read_is_refused_before_anything_is_sent(
 ) -> None:
     with pytest.raises(ConfigurationError, match=problem):
         sms(completion=completion).execute(task(FakeStore(), FakeTi()))
+    assert requests(sandbox) == 0
+
+
+def test_a_report_path_where_something_else_is_is_refused_before_anything_is_sent(
+    sandbox: Any, tmp_path: Path
+) -> None:
+    taken = tmp_path / "other.csv"
+    taken.write_text("id;name\n")
+    with pytest.raises(
+        ConfigurationError, match="report_path: there is a file already that is no delivery report"
+    ):
+        sms(completion={"report_path": str(taken)}).execute(task(FakeStore(), FakeTi()))
+    assert taken.read_text() == "id;name\n"
     assert requests(sandbox) == 0
 
 

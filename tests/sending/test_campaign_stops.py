@@ -248,7 +248,7 @@ def test_a_signal_between_claims_and_their_threads_leaves_no_doubt_about_those_t
         calls.append(task)
         if len(calls) <= begun:
             start(lanes, task)
-            while not task.is_begun:
+            while not task._once.locked():
                 time.sleep(0.001)
         elif len(calls) == begun + 1:
             if started:
