@@ -6,7 +6,7 @@ import asyncio
 import inspect
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from airflow_provider_voicepartner.compat import BaseNotifier
@@ -161,6 +161,12 @@ class GatewayNotifier(BaseNotifier):
                 )
                 rendered = None
             setattr(parent, name, rendered)
+
+    def __call__(self, *args: Any) -> None:
+        """Send the alert; a context that is none, or nothing that can be added to, leaves the arguments as they are."""
+        if len(args) == 1 and not isinstance(args[0], MutableMapping):
+            args = (dict(args[0]) if isinstance(args[0], Mapping) else {},)
+        super().__call__(*args)
 
     def render_template_fields(self, context: Context, jinja_env: Any = None) -> None:
         """Render, also where the context has no usable DAG, which Airflow before 3.0 takes for granted."""

@@ -43,8 +43,10 @@ class SmsNotifier(GatewayNotifier):
         **kwargs: Any,
     ) -> None:
         super().__init__(conn_id=conn_id, to=to, **kwargs)
-        if max_segments is not None and max_segments < 1:
-            raise ValueError(f"max_segments: is {max_segments}; give 1 or more, or leave it out")
+        if max_segments is not None and (type(max_segments) is not int or max_segments < 1):
+            raise ValueError(
+                f"max_segments: is {max_segments!r}; give a whole number from 1, or leave it out"
+            )
         self.message = message
         self.max_segments = max_segments
 

@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 from pathlib import Path
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -189,11 +189,12 @@ def test_a_function_in_place_of_a_template_works_as_elsewhere_in_airflow(sandbox
         {"dag": object()},
         {"dag": SimpleNamespace(dag_id="sales", get_template_env=None)},
         {"dag": SimpleNamespace(dag_id="sales", render_template_as_native_obj=True)},
+        None,
+        "timed out",
+        MappingProxyType({"run_id": "r1"}),
     ],
 )
-def test_contexts_without_a_usable_dag_lose_nothing(
-    sandbox: Any, logs: Logs, context: dict[str, Any]
-) -> None:
+def test_contexts_without_a_usable_dag_lose_nothing(sandbox: Any, logs: Logs, context: Any) -> None:
     notifier(message="Alarm {{ 1 + 1 }}", to=["{{ '06123456' }}78"], sender="{{ 'AC' }}ME")(context)
     assert said(sandbox) == "Alarm 2"
     assert last_body(sandbox)["sender"] == "ACME"
@@ -409,9 +410,9 @@ def test_the_alias_is_the_class() -> None:
     assert send_sms_notification is SmsNotifier
 
 
-@pytest.mark.parametrize("segments", [0, -1])
-def test_a_limit_that_leaves_nothing_is_refused_when_the_dag_is_read(segments: int) -> None:
-    with pytest.raises(ValueError, match=r"max_segments: is .*; give 1 or more"):
+@pytest.mark.parametrize("segments", [0, -1, "2", 1.5, True])
+def test_a_limit_that_leaves_nothing_is_refused_when_the_dag_is_read(segments: Any) -> None:
+    with pytest.raises(ValueError, match=r"max_segments: is .*; give a whole number from 1"):
         SmsNotifier(to=ANNA, max_segments=segments)
 
 
