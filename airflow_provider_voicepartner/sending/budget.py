@@ -12,6 +12,7 @@ from airflow_provider_voicepartner.exceptions import (
     BudgetExceededError,
     ConfigurationError,
 )
+from airflow_provider_voicepartner.gateways.model import Message, SmsMessage, VoiceMessage
 from airflow_provider_voicepartner.sending.records import BatchRecord, Phase
 from airflow_provider_voicepartner.sending.weights import Weights
 
@@ -34,6 +35,13 @@ class _Share(NamedTuple):
     told: Decimal | None = None
 
 
+def unit_of(message: Message) -> str:
+    """Return what is counted and paid for, several of them."""
+    if isinstance(message, SmsMessage):
+        return "SMS segments"
+    return "calls" if isinstance(message, VoiceMessage) else "voicemail drops"
+
+
 class Budget:
     """
     Counts what was spent, what is under way and what is in doubt. May be used by several threads.
@@ -46,6 +54,7 @@ class Budget:
     sendings may have to be paid for.
 
     :param max_cost: the limit; None forbids nothing.
+    :param unit: what is counted, for people: ``SMS segments``, ``calls``.
     :param unit_price: price of a weight of 1; None until somebody tells it.
     :param weights: of the batches, which answers correct; None counts recipients.
     """
@@ -55,7 +64,10 @@ class Budget:
         max_cost: Decimal | None,
         unit_price: Decimal | None,
         weights: Weights | None = None,
+        *,
+        unit: str = "SMS segments",
     ) -> None:
+        self.unit = unit
         self._max_cost = max_cost
         self._given = unit_price
         self._dearest: Decimal | None = None
@@ -208,7 +220,7 @@ class Budget:
             return
         doubtful = self.doubtful
         of_which = f" ({doubtful} of it for batches in doubt, which count as sent)" if doubtful else ""
-        next_one = f"the next {share.weight} SMS segments or calls{self._by_which_reading(share)}"
+        next_one = f"the next {share.weight} {self.unit}{self._by_which_reading(share)}"
         if is_resent:
             next_one = f"sending batch {index + 1} again, which counts once more"
         raise BudgetExceededError(

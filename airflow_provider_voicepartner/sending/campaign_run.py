@@ -15,7 +15,7 @@ from airflow_provider_voicepartner.exceptions import (
     RetryableNotSentError,
 )
 from airflow_provider_voicepartner.gateways.model import Recipient
-from airflow_provider_voicepartner.sending.budget import Budget
+from airflow_provider_voicepartner.sending.budget import Budget, unit_of
 from airflow_provider_voicepartner.sending.doubt import Doubt, DoubtSettler, Verdict, unsettled
 from airflow_provider_voicepartner.sending.flight import Carrier, Flight, Landing
 from airflow_provider_voicepartner.sending.lanes import Lanes, Task
@@ -62,7 +62,7 @@ class CampaignRun:
         self.batches = enumerate(self.campaign.batches)
         sender, campaign = self.sender, self.campaign
         weights = None if campaign.weigh is None else Weights(campaign.weigh)
-        self.budget = Budget(campaign.max_cost, campaign.unit_price, weights)
+        self.budget = Budget(campaign.max_cost, campaign.unit_price, weights, unit=unit_of(campaign.message))
         self.pricing = Pricing(sender, campaign, self.budget, weights, before_asking=partial(self._write, {}))
         self.schedule = Schedule(campaign, sender.ledger, sender.now)
         self.settler = DoubtSettler(

@@ -186,15 +186,16 @@ class Pricing:
         if money is None:
             return
         log.info(
-            "About %s is needed for %d SMS segments or calls%s; the account has %s",
+            "About %s is needed for %d %s%s; the account has %s",
             needed,
             left,
+            self._budget.unit,
             at_most,
             money,
         )
         if money < needed:
             raise RejectedError(
-                f"the account has {money} and the campaign costs about {needed} for the {left} SMS segments or calls "
+                f"the account has {money} and the campaign costs about {needed} for the {left} {self._budget.unit} "
                 "that are left; top the account up, nothing more was sent",
                 kind=ErrorKind.CREDIT,
             )

@@ -64,7 +64,7 @@ def test_the_first_answer_corrects_the_rest(sandbox: Any, small_batches: None, l
         run(LONG, 6, PRICE * Decimal("2.9"))
     report = run(LONG, 6, PRICE * 12)
     assert (report["segments"], Decimal(report["cost"])) == (12, PRICE * 12)
-    assert f"About {PRICE * 12} is needed for 12 SMS segments or calls" in logs.text
+    assert f"About {PRICE * 12} is needed for 12 SMS segments" in logs.text
     assert f"(at most {PRICE * 18} for 18, by the dearest reading of its rule)" in logs.text
 
 

@@ -104,7 +104,7 @@ def test_price_and_balance_are_told_before_the_campaign_begins(caplog: pytest.Lo
     caplog.set_level(logging.INFO)
     messenger = FakeMessenger(price=Decimal(1), tells_price=True, money=Decimal(100))
     attempt(messenger, FakeStore(), campaign(3))
-    assert "About 6 is needed for 6 SMS segments or calls; the account has 100" in caplog.text
+    assert "About 6 is needed for 6 SMS segments; the account has 100" in caplog.text
 
 
 def test_a_balance_that_cannot_be_read_stops_nobody_and_is_said(caplog: pytest.LogCaptureFixture) -> None:
