@@ -452,6 +452,27 @@ def test_a_part_after_a_wait_waits_for_the_store_no_longer_than_the_time_that_is
     assert sent(sandbox, "smspartner") == {ANNA: 1}
 
 
+@pytest.mark.parametrize("setting", [0, 7])
+def test_a_store_that_cannot_be_opened_is_waited_for_as_long_as_the_setting_says(
+    sandbox: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: int
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv(SET, f"sqlite:///{tmp_path}/file/store.db")
+    monkeypatch.setenv("AIRFLOW__VOICEPARTNER__STORE_WAIT", str(setting))
+    waited: list[float] = []
+    monkeypatch.setattr(
+        "airflow_provider_voicepartner.store.patience.Patience", partial(Patience, clock=lambda: sum(waited))
+    )
+    monkeypatch.setattr(
+        "airflow_provider_voicepartner.operators.base.time",
+        SimpleNamespace(time=time.time, sleep=waited.append),
+    )
+    with pytest.raises(RetryableNotSentError, match=r"^\[voicepartner\] store_url: "):
+        sms().execute(TaskRun().attempt())
+    assert sum(waited) == pytest.approx(setting)
+    assert requests(sandbox) == 0
+
+
 @pytest.mark.parametrize("end", ["killed", "out of time"])
 def test_whatever_ends_the_attempt_ends_the_wait_for_its_store(
     sandbox: Any, away: Away, monkeypatch: pytest.MonkeyPatch, end: str
