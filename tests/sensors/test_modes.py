@@ -290,7 +290,8 @@ def test_a_planned_campaign_is_not_asked_about_before_its_time(wait: Any, sandbo
     started = time.monotonic()
     assert wait(report, poke_interval=0.05)[0] == "done"
     assert time.monotonic() - started >= 0.4
-    assert requests(sandbox) == before + 1
+    # On a busy machine a question may outlast the trigger's patience and be put again; from the start it would be ten.
+    assert before + 1 <= requests(sandbox) <= before + 3
 
 
 @MODES
