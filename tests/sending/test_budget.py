@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_voicepartner.exceptions import BudgetExceededError, ConfigurationError
-from airflow_provider_voicepartner.sending.budget import Budget
+from airflow_provider_voicepartner.gateways.model import SmsMessage, Voicemail, VoiceMessage
+from airflow_provider_voicepartner.sending.budget import Budget, unit_of
 from airflow_provider_voicepartner.sending.ledger import BatchRecord, Phase
 from airflow_provider_voicepartner.sending.weights import Weights
 from tests.support.tasks import CALM
@@ -528,3 +529,21 @@ def test_an_answer_about_fewer_people_says_nothing_about_how_sms_are_counted() -
     budget.reserve(0, 20)
     budget.settle(0, sent(size=10, accepted=5, segments=10, cost="10"))
     assert budget.weight_of(1, 10) == 20
+
+
+@pytest.mark.parametrize(
+    ("message", "unit"),
+    [
+        (SmsMessage(text="x"), "SMS segments"), (VoiceMessage(text="x"), "calls"),
+        (Voicemail(audio_token="t"), "voicemail drops"),
+    ],
+)  # fmt: skip
+def test_what_is_counted_is_named_by_what_it_is(message: Any, unit: str) -> None:
+    assert unit_of(message) == unit
+    with pytest.raises(BudgetExceededError, match=f"for the next 4 {unit}"):
+        Budget(Decimal(1), Decimal(1), unit=unit).reserve(0, 4)
+
+
+def test_a_price_is_learnt_where_nobody_gave_one() -> None:
+    assert Budget(Decimal(1), None).has_learnt_its_price
+    assert not Budget(Decimal(1), Decimal(1)).has_learnt_its_price
