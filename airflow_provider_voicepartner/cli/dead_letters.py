@@ -59,6 +59,8 @@ def replay(arguments: Namespace) -> None:
         say(f"{result.letter.id}: {result.problem or good}")
     stored = sum(not result.problem for result in done)
     say(f"{stored} of {len(done)} dead letters {'could be' if arguments.dry_run else 'were'} read.")
+    if not arguments.all and stored < len(done):
+        raise CommandError("a dead letter that was named could not be read")
 
 
 def _letters_of(store: Store) -> DeadLetters:

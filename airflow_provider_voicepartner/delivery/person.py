@@ -52,6 +52,13 @@ class KnownPerson:
     def to_json(self) -> dict[str, Any]:
         """Return it as plain JSON, with numbers and texts; times are ISO 8601, in UTC."""
         out = self.opted_out
+        said = [
+            KnownOptOut(said_at=row["at"] or row["received_at"], gateway=row["gateway"])
+            for row in self.events
+            if row["kind"] == "opt_out"
+        ]
+        # A purge puts them on the list of opt-outs; until then the events tell.
+        out = min([*([out] if out else []), *said], key=lambda one: one.said_at, default=None)
         return {
             "delivery_reports": [_plain(row) for row in self.delivery_reports],
             "events": [_plain(row) for row in self.events],

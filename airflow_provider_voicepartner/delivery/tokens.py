@@ -211,6 +211,8 @@ def _weakness(secret: str) -> str:
     """Say what makes a secret easy to guess; empty where nothing is known to."""
     if len(secret) < SHORTEST_SECRET:
         return f"has fewer than {SHORTEST_SECRET} characters"
+    if "-long-random-text" in secret:
+        return "is an example of the documentation"
     if secret in (secret + secret)[1:-1]:
         return "repeats a shorter text"
     steps = {ord(after) - ord(before) for before, after in pairwise(secret)}

@@ -95,6 +95,9 @@ def check_sender(
         )
 
 
+_CONTROLS: Final = re.compile("[\x80-\x9f]")
+
+
 def check_said(text: object, *, argument: str, fix: str) -> None:
     """
     Refuse a text of nothing: empty, blank or invisible, or the word that a template makes of a missing value.
@@ -106,6 +109,12 @@ def check_said(text: object, *, argument: str, fix: str) -> None:
         raise InvalidArgumentError(argument, f"is of type {type(text).__name__}, not text; {fix}")
     if text is None or says_nothing(text):
         raise InvalidArgumentError(argument, f"is empty; {fix}")
+    if _CONTROLS.search(text):
+        raise InvalidArgumentError(
+            argument,
+            "holds a control character from U+0080 to U+009F, which is what € and ’ become when Windows-1252 is read "
+            "as Latin-1; read it with encoding='cp1252'",
+        )
     if text.strip() == _WORD_FOR_NOTHING:
         raise InvalidArgumentError(
             argument,

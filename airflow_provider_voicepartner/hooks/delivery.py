@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -45,6 +46,10 @@ def open_configured_store() -> Store:
         return open_store(url or default_store_url(), purpose=PURPOSE, upgrade=url is None)
     except StoreUrlError as error:
         raise ConfigurationError(f"[voicepartner] store_url: {error}") from None
+
+
+_E164: Final = re.compile(r"\+[1-9][0-9]{6,14}")
+"""As gateways report numbers, also those that no plan knows."""
 
 
 class DeliveryHook:
@@ -123,15 +128,36 @@ class DeliveryHook:
         """
         Read who of a list ever said STOP, also those of whom a purge left no more than a hash.
 
-        :param among: numbers in E.164.
-        :raises ConfigurationError: ``[voicepartner] opt_out_key`` is not the one that the hashes were made with.
+        :param among: numbers, written as ``to`` takes them: ``+33612345678``, ``06 12 34 56 78``.
+        :returns: those of them who did, as they are written in the list.
+        :raises ConfigurationError: one of them is no number, so that nobody knows whether it said STOP; or
+            ``[voicepartner] opt_out_key`` is not the one that the hashes were made with.
         """
         from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
+        from airflow_provider_voicepartner.gateways.numbers import InvalidNumberError, parse_number
 
+        if isinstance(among, str):
+            raise ConfigurationError("among: is one text; give a list of numbers")
+        written: dict[str, list[str]] = {}
+        for position, number in enumerate(among, start=1):
+            try:
+                e164 = (
+                    number
+                    if isinstance(number, str) and _E164.fullmatch(number)
+                    else parse_number(number).e164
+                )
+                written.setdefault(e164, []).append(number)
+            except InvalidNumberError as error:
+                reason = error.reason
+            else:
+                continue
+            raise ConfigurationError(f"among[{position}]: {reason}")
         try:
-            return self._delivery.opted_out(among)
+            out = self._delivery.opted_out(written)
         except InvalidArgumentError as error:
             problem = error
+        else:
+            return {number for person in out for number in written[person]}
         raise ConfigurationError(f"[voicepartner] {problem}")
 
 

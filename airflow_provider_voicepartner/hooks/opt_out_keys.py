@@ -22,6 +22,10 @@ def opt_out_keys() -> tuple[str, ...]:
 
         for key in keys:
             mask_secret(key)
+    if any("-long-random-text" in key for key in keys):
+        raise ConfigurationError(
+            "[voicepartner] opt_out_key is an example of the documentation; make one of your own"
+        )
     if any(len(key) < SHORTEST_KEY for key in keys):
         raise ConfigurationError(f"[voicepartner] opt_out_key must have at least {SHORTEST_KEY} characters")
     return keys

@@ -91,10 +91,17 @@ def refusing_nothing(jinja_env: Any, argument: str) -> Any:
 
     def check(value: Any) -> Any:
         if isinstance(value, Undefined) or is_missing(value):
+            name = str(getattr(value, "_undefined_name", None) or "")
+            field = (
+                f". For a field of the recipients write {{{name}}}, with single braces"
+                if name.isidentifier()
+                else ""
+            )
             raise ConfigurationError(
                 f"{argument}: a value that the template puts into it is missing (None), as the XCom of a task that was "
                 "skipped or pushed nothing; see where it comes from, or write in the template what stands there "
                 "instead, such as {{ value or '' }}. Nothing was sent"
+                f"{field}"
             )
         return value
 

@@ -208,10 +208,18 @@ def _as_written(item: Mapping[object, object]) -> dict[str, object]:
     return written | {name: name for name in written if name in item}
 
 
+_CONTROLS: Final = re.compile("[\x80-\x9f]")
+
+
 def _value(name: object, value: object) -> str:
     if isinstance(value, str):
         if value[:1] == "#" and value.strip() in FAILED_FORMULAS:
             raise InvalidRowError(formula_failed(value.strip()))
+        if not value.isascii() and _CONTROLS.search(value):
+            raise InvalidRowError(
+                "has a field with a control character from U+0080 to U+009F, which is what € and ’ become when "
+                "Windows-1252 is read as Latin-1; read it as cp1252"
+            )
         return composed(value)
     if is_blank(value):
         return ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import re
 from collections.abc import Iterator
 from typing import IO, Final, NamedTuple
 
@@ -138,6 +139,10 @@ def _check_first_line(data: bytes, line: int) -> None:
         )
 
 
+_CONTROLS: Final = re.compile("[\x80-\x9f]")
+"""What bytes of Windows-1252 become in Latin-1 where it has a euro sign or a quote."""
+
+
 def _decode(data: bytes, line: int, encoding: str) -> str:
     at = data.find(b"\0")
     problem = "has a NUL byte, so it is no text or is UTF-16; save it as UTF-8"
@@ -148,6 +153,12 @@ def _decode(data: bytes, line: int, encoding: str) -> str:
             at, problem = error.start, f"is not {encoding.upper()}; {_ADVICE}"
         else:
             if encoding == UTF_8 or data.isascii() or not _is_utf_8(data):
+                if encoding != UTF_8 and (found := _CONTROLS.search(text)):
+                    raise UnreadableFileError(
+                        f"has characters that no text has where it is read as {encoding}, so letters would come out "
+                        "wrong; give encoding='cp1252'",
+                        line=line + _count_lines(text[: found.start()].encode()),
+                    )
                 return text
             at = next(place for place, byte in enumerate(data) if byte > 127)
             problem = f"is UTF-8 and not {encoding}, so letters would come out wrong; leave encoding out"

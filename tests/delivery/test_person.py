@@ -89,7 +89,8 @@ class TestPerson:
             ("reply", "planted words"),
         ]
         assert len(told["dead_letters"]) == 2
-        assert told["opted_out"] is None
+        # The event tells it, until a purge keeps no more than the list.
+        assert told["opted_out"] == {"said_at": told["events"][0]["received_at"], "gateway": "smspartner"}
         assert told["events"][0]["received_at"].startswith("2030-03-17T17:46:40")
         json.dumps(told)
         assert ANNA not in repr(known)

@@ -154,6 +154,7 @@ def test_a_weak_secret_is_refused_and_not_shown(given_secrets: list[str]) -> Non
 @pytest.mark.parametrize(
     ("secret", "problem"),
     [
+        ("a-long-random-text", "an example"), ("another-long-random-text", "an example"),
         ("a" * 16, "repeats"), ("ab" * 20, "repeats"), ("abcdefg-" * 3, "repeats"), ("password" * 2, "repeats"),
         ("aaaaaaaaaaaaaaab", "variety"), ("aaaabbbbccccdddd", "variety"), ("4711471147112", "fewer than 16"),
         ("47114711471147114", "variety"), ("abcdefghijklmnop", "variety"), ("1234567890123456", "variety"),

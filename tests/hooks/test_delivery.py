@@ -68,6 +68,24 @@ def test_who_said_stop_each_once_whoever_told(gateways: Gateways) -> None:
     assert hook.get_opt_outs(since=datetime.fromtimestamp(LONG_AGO + 3, UTC)) == []
 
 
+@pytest.mark.parametrize(
+    "spelled", ["+33698765432", "0698765432", "06 98 76 54 32", "0033698765432", "+33 6 98 76 54 32"]
+)
+def test_who_said_stop_is_found_however_the_number_is_spelled(gateways: Gateways, spelled: str) -> None:
+    """Who is not found is messaged."""
+    assert NUMBER == "+33698765432"
+    gateways.tell("opt_out", gateway="smspartner")
+    hook = DeliveryHook()
+    assert hook.get_opted_out(["0612345679", spelled]) == {spelled}
+    assert hook.get_opted_out([]) == set()
+
+
+@pytest.mark.parametrize("among", [NUMBER, ["0612345679", "abc"], [None], [612345678]], ids=repr)
+def test_what_is_no_number_is_refused_where_one_asks_who_said_stop(gateways: Gateways, among: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"^among"):
+        DeliveryHook().get_opted_out(among)
+
+
 def test_who_said_stop_is_known_after_a_purge_as_long_as_the_key_is(
     gateways: Gateways, monkeypatch: pytest.MonkeyPatch
 ) -> None:

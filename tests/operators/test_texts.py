@@ -368,6 +368,20 @@ def test_so_is_one_of_who_waits_or_cancels(
     assert list((tmp_path / "here").iterdir()) == []
 
 
+def test_what_a_wrong_encoding_makes_of_a_euro_sign_is_not_sent(sandbox: Any) -> None:
+    euro = "12 €".encode("cp1252").decode("latin-1")
+    with pytest.raises(ConfigurationError, match=r"^message: holds a control character .* encoding='cp1252'"):
+        operator("smspartner", euro, ANNA).execute(context())
+    with pytest.raises(ConfigurationError, match=r"^to\[1\]: .*has a field with a control character"):
+        operator("smspartner", "Prix {prix}", [{"phone_number": ANNA, "prix": euro}]).execute(context())
+    assert requests(sandbox) == 0
+
+
+def test_a_field_of_the_recipients_in_double_braces_is_told_how_it_is_written(sandbox: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"write \{first_name\}, with single braces"):
+        _run(operator("smspartner", "Bonjour {{ first_name }}", ANNA))
+
+
 @pytest.mark.parametrize("kind", ["smspartner", "octopush call"])
 def test_the_path_of_a_file_is_no_text(
     sandbox: Any, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch

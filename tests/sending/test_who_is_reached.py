@@ -189,6 +189,9 @@ def test_utf_8_by_the_name_that_means_a_byte_order_mark(mark: bytes) -> None:
             "give its encoding: encoding='cp1252' for a CSV of a French Excel"),
         (EXCEL.encode(), {"encoding": "cp1252"}, "is UTF-8 and not cp1252, so letters would come out wrong"),
         (b"\xef\xbb\xbf" + EXCEL.encode(), {"encoding": "cp1252"}, "is UTF-8, as its first bytes say, and not cp1252"),
+        ("téléphone\nprix\n12 €".encode("cp1252"), {"encoding": "latin-1"}, "line 3 of the file 'people.csv' has "
+            "characters that no text has where it is read as iso8859-1, so letters would come out wrong; give "
+            "encoding='cp1252'"),
         (b"t\x81\n", {"encoding": "cp1252"}, "line 1 of the file 'people.csv' is not CP1252"),
         (b"x", {"encoding": "klingon"}, "cannot be read with encoding='klingon'; give 'utf-8', 'cp1252'"),
         (b"x", {"encoding": "utf-16"}, "cannot be read with encoding='utf-16'"),
