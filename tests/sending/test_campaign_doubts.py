@@ -349,6 +349,19 @@ def test_what_a_repeat_has_sent_is_recorded_although_the_next_one_is_stopped() -
     assert messenger.messaged.total() == SIZE
 
 
+def test_a_repeat_that_must_wait_fails_the_attempt_with_the_wait_and_a_retry_makes_it() -> None:
+    store, messenger = FakeStore(), FakeMessenger(recognises=True)
+    wait = RetryableNotSentError("the rate limit", retry_after=40)
+    messenger.trouble = {first_of(0): [SendOutcomeUnknownError("lost"), wait]}
+    with pytest.raises(RetryableNotSentError, match="the rate limit") as caught:
+        attempt(messenger, store, campaign(2))
+    assert caught.value.retry_after == 40
+    assert phases(store) == {0: "claimed", 1: "sent"}
+    records = attempt(messenger, store, campaign(2), try_number=2)
+    assert records[0].evidence is Evidence.REPEAT_ACCEPTED
+    assert set(messenger.messaged.values()) == {1}
+
+
 def test_an_unforeseen_error_while_sending_leaves_the_batch_in_doubt() -> None:
     store, messenger = FakeStore(), FakeMessenger(failures=[ZeroDivisionError()])
     with pytest.raises(ZeroDivisionError):
