@@ -221,7 +221,9 @@ def _opening(path: Any, argument: str, opened: Callable[[], Opened]) -> Opened:
     try:
         return opened()
     except OSError as error:
-        problem = _UNUSABLE.get(error.errno or 0)
+        # Storages raise their own, without a number of the operating system.
+        number = errno.EEXIST if isinstance(error, FileExistsError) else error.errno
+        problem = _UNUSABLE.get(number or 0)
         if problem is None:
             raise
     except ValueError:
