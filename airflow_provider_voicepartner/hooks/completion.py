@@ -390,6 +390,7 @@ class CampaignWatch:
         status = event.get("status") if isinstance(event, Mapping) else None
         if status in ("complete", "hopeless"):
             progress = read_progress(event)
+            log.info("Campaign: %s", progress)  # as a sensor that looks by itself tells it
             if self.asks and self.options.report_path and progress.is_complete:
                 self.ask()  # The triggerer's store may be another machine's file.
             result = self.judge(progress)
