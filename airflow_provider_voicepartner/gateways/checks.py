@@ -95,7 +95,11 @@ def check_sender(
         )
 
 
-_CONTROLS: Final = re.compile("[\x80-\x9f]")
+STRAY_CONTROLS: Final = re.compile("[\x80-\x9f]")
+OF_A_WRONG_ENCODING: Final = (
+    "a control character from U+0080 to U+009F, which is what € and ’ become when Windows-1252 is read as Latin-1; "
+    "read it with encoding='cp1252'"
+)
 
 
 def check_said(text: object, *, argument: str, fix: str) -> None:
@@ -109,12 +113,8 @@ def check_said(text: object, *, argument: str, fix: str) -> None:
         raise InvalidArgumentError(argument, f"is of type {type(text).__name__}, not text; {fix}")
     if text is None or says_nothing(text):
         raise InvalidArgumentError(argument, f"is empty; {fix}")
-    if _CONTROLS.search(text):
-        raise InvalidArgumentError(
-            argument,
-            "holds a control character from U+0080 to U+009F, which is what € and ’ become when Windows-1252 is read "
-            "as Latin-1; read it with encoding='cp1252'",
-        )
+    if STRAY_CONTROLS.search(text):
+        raise InvalidArgumentError(argument, f"holds {OF_A_WRONG_ENCODING}")
     if text.strip() == _WORD_FOR_NOTHING:
         raise InvalidArgumentError(
             argument,

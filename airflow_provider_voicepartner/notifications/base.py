@@ -108,8 +108,8 @@ class GatewayNotifier(BaseNotifier):
         from airflow_provider_voicepartner.notifications.message import without_braces
         from airflow_provider_voicepartner.sending.arguments import read_text
 
-        text = read_text(self.text_field, None if rendered is None else str(rendered), needed=False)
         try:
+            text = read_text(self.text_field, None if rendered is None else str(rendered), needed=False)
             check_is_no_path(self.text_field, text)
         except ConfigurationError as error:
             self.log.error("%s: %s. The default text is sent", type(self).__name__, error)

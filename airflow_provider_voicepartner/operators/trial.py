@@ -40,7 +40,7 @@ def warn_of_a_trial(hook: GatewayHook) -> None:
     if is_loopback(urlsplit(hook.sender.base_url).hostname or "") or not is_trial():
         return
     log.warning(
-        "dag.test() and 'airflow tasks test' really send, each time anew: this goes to real people and is billed. To "
+        "dag.test() and 'airflow tasks test' really send: this goes to real people and is billed. To "
         "try a DAG out, give the connection %r the sandbox's host, or set dry_run=True",
         hook.conn_id,
     )

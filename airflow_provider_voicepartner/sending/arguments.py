@@ -10,7 +10,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, TypeVar, cast, get_args
 
 from airflow_provider_voicepartner.exceptions import ConfigurationError
-from airflow_provider_voicepartner.gateways.checks import check_said
+from airflow_provider_voicepartner.gateways.checks import check_said, says_nothing
 from airflow_provider_voicepartner.gateways.dates import as_instant
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 
@@ -136,7 +136,8 @@ def read_text(argument: str, value: Any, *, needed: bool = True) -> str | None:
     Read a text.
 
     :param needed: False lets through, as None: None, blank text, and the word that a template makes of None.
-    :raises ConfigurationError: for an empty one that is needed, or what is no text. The text is never shown.
+    :raises ConfigurationError: for an empty one that is needed, what is no text, or one in a wrong encoding. The text
+        is never shown.
     """
     if value is not None and not isinstance(value, str):
         raise ConfigurationError(f"{argument}: is {type(value).__name__}, not text")
@@ -146,7 +147,7 @@ def read_text(argument: str, value: Any, *, needed: bool = True) -> str | None:
         return cast(str, value)
     except InvalidArgumentError as error:
         problem = error
-    if needed:
+    if needed or not (is_left_out(value) or says_nothing(value or "")):
         raise ConfigurationError(str(problem))
     return None
 

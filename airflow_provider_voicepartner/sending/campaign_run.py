@@ -98,6 +98,7 @@ class CampaignRun:
             raise self.failure
         if not self.finished and len(self.records) + len(self.undecided) < len(self.campaign.batches):
             raise CampaignInterruptedError("stopped as asked")
+        self._tell_what_is_final()
         if self.undecided:
             blind = self.sender.ledger.why_blind() if self.sender.ledger.is_blind else None
             raise unsettled(
@@ -106,6 +107,16 @@ class CampaignRun:
         records = [self.records[index] for index in sorted(self.records)]
         self._refuse_if_nobody_was_reached(records)
         return records
+
+    def _tell_what_is_final(self) -> None:
+        """Say of batches that were assumed sent that no later choice sends them."""
+        final = [index for index in sorted(self.records) if self.records[index].phase is Phase.ASSUMED_SENT]
+        if final and self.campaign.on_unknown.startswith("resend"):
+            log.warning(
+                "%d batches, the first of them batch %d (%s), were assumed to have been sent, and that is final: "
+                "on_unknown=%r does not send them",
+                len(final), final[0] + 1, self.records[final[0]].reference, self.campaign.on_unknown,
+            )  # fmt: skip
 
     def _refuse_if_nobody_was_reached(self, records: Sequence[BatchRecord]) -> None:
         """Fail a campaign of which the gateway refused everybody: silence is not success."""
@@ -223,11 +234,6 @@ class CampaignRun:
         if known.phase.is_in_doubt:
             self._doubt(index, known, recipients)
             return index in self.resent
-        if known.phase is Phase.ASSUMED_SENT and self.campaign.on_unknown.startswith("resend"):
-            log.warning(
-                "Batch %d (%s) was assumed to have been sent, and that is final: on_unknown=%r does not send it",
-                index + 1, known.reference, self.campaign.on_unknown,
-            )  # fmt: skip
         self.progress.known(index, known)
         self._keep(index, known)
         return False

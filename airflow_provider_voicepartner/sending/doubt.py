@@ -362,7 +362,7 @@ def unsettled(
         by_then = f" until {until.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" if until is not None else ""
         then = (
             "what it does not list by then is sent again (on_unknown='resend_unlisted')"
-            if on_unknown == "resend_unlisted"
+            if on_unknown == "resend_unlisted" and any(verdict.may_be_unlisted for verdict in verdicts)
             else "nothing is sent twice"
         )
         return OutcomePendingError(

@@ -234,7 +234,7 @@ class Ledger:
         if mark is not None and not self._plan.has_used(mark):
             self._announce()
             return True
-        if mark is not None and _marks(None, self._plan) != _marks(mark, self._plan):
+        if mark is not None and not str(self._plan.send_again).startswith(mark):
             log.warning(
                 "send_again: has a text that sent everything again once, so it does not a second time; this attempt "
                 "goes on with what is left. Give it a text that this task never had in this run"
@@ -277,7 +277,7 @@ class Ledger:
             )  # fmt: skip
         # Whatever was sent by tries that left no trace: the user wants it sent again. But one that came after all that
         # are known may have had this very text, and have sent everything again itself.
-        last = max((number for known in self._recalled for number in known.tries), default=0)
+        last = max(self._tries, default=0)
         self._missing = frozenset(number for number in self._missing if number > last)
 
     def _unknown_to(self, known: Recollection) -> dict[int, BatchRecord]:

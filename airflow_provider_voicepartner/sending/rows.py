@@ -9,6 +9,7 @@ from datetime import date, time
 from decimal import Decimal
 from typing import Any, Final, Literal, NamedTuple, cast
 
+from airflow_provider_voicepartner.gateways.checks import OF_A_WRONG_ENCODING, STRAY_CONTROLS
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.line_type import LineType
 from airflow_provider_voicepartner.gateways.model import Recipient
@@ -208,18 +209,12 @@ def _as_written(item: Mapping[object, object]) -> dict[str, object]:
     return written | {name: name for name in written if name in item}
 
 
-_CONTROLS: Final = re.compile("[\x80-\x9f]")
-
-
 def _value(name: object, value: object) -> str:
     if isinstance(value, str):
         if value[:1] == "#" and value.strip() in FAILED_FORMULAS:
             raise InvalidRowError(formula_failed(value.strip()))
-        if not value.isascii() and _CONTROLS.search(value):
-            raise InvalidRowError(
-                "has a field with a control character from U+0080 to U+009F, which is what € and ’ become when "
-                "Windows-1252 is read as Latin-1; read it as cp1252"
-            )
+        if not value.isascii() and STRAY_CONTROLS.search(value):
+            raise InvalidRowError(f"has a field with {OF_A_WRONG_ENCODING}")
         return composed(value)
     if is_blank(value):
         return ""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import codecs
-import re
 from collections.abc import Iterator
 from typing import IO, Final, NamedTuple
+
+from airflow_provider_voicepartner.gateways.checks import STRAY_CONTROLS
 
 LONGEST_LINE: Final = 1_048_576
 """Bytes; no row of recipients is longer, so a file without line ends is not read into memory."""
@@ -139,10 +140,6 @@ def _check_first_line(data: bytes, line: int) -> None:
         )
 
 
-_CONTROLS: Final = re.compile("[\x80-\x9f]")
-"""What bytes of Windows-1252 become in Latin-1 where it has a euro sign or a quote."""
-
-
 def _decode(data: bytes, line: int, encoding: str) -> str:
     at = data.find(b"\0")
     problem = "has a NUL byte, so it is no text or is UTF-16; save it as UTF-8"
@@ -153,7 +150,7 @@ def _decode(data: bytes, line: int, encoding: str) -> str:
             at, problem = error.start, f"is not {encoding.upper()}; {_ADVICE}"
         else:
             if encoding == UTF_8 or data.isascii() or not _is_utf_8(data):
-                if encoding != UTF_8 and (found := _CONTROLS.search(text)):
+                if encoding != UTF_8 and (found := STRAY_CONTROLS.search(text)):
                     raise UnreadableFileError(
                         f"has characters that no text has where it is read as {encoding}, so letters would come out "
                         "wrong; give encoding='cp1252'",

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from airflow_provider_voicepartner.store.engine import Store, open_store
 from tests.support.receiver import RunningReceiver, running_receiver
 
 
@@ -15,3 +16,16 @@ def receiver(tmp_path: Path) -> Iterator[RunningReceiver]:
     """Return a receiver that listens on loopback, with an empty store."""
     with running_receiver(f"sqlite:///{tmp_path / 'received.db'}") as running:
         yield running
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    """Return an empty store on each database."""
+    url = (
+        request.getfixturevalue("postgres_url")
+        if request.param == "postgres"
+        else f"sqlite:///{tmp_path}/store.db"
+    )
+    opened = open_store(url)
+    yield opened
+    opened.close()

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,7 +19,7 @@ from airflow_provider_voicepartner.delivery.tokens import CallbackTokens
 from airflow_provider_voicepartner.gateways import smspartner
 from airflow_provider_voicepartner.gateways.gateway import Gateway
 from airflow_provider_voicepartner.gateways.wire import CallbackRequest
-from airflow_provider_voicepartner.store.engine import Store, StoreDataError, open_store
+from airflow_provider_voicepartner.store.engine import Store, StoreDataError
 from tests.support.receiver import SECRET, rows
 
 OLD = "the secret of last month, 4711"
@@ -65,18 +63,6 @@ class Gateways:
 
     def events(self) -> list[tuple[str, str]]:
         return [(row["kind"], row["phone_number"]) for row in rows(self.store, "event")]
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    url = (
-        request.getfixturevalue("postgres_url")
-        if request.param == "postgres"
-        else f"sqlite:///{tmp_path}/store.db"
-    )
-    opened = open_store(url)
-    yield opened
-    opened.close()
 
 
 @pytest.mark.parametrize("secret", [SECRET, OLD], ids=["newest secret", "older secret"])

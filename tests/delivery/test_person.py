@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -27,18 +26,6 @@ ANNA, BERT = "+33612345678", "+33698765432"
 NOW, DAY = 1_900_000_000.0, 86_400.0
 KEY, OLD_KEY = "a key of the list of opt-outs", "the key of the year before"
 BATCH = of_reference("smspartner", "k3v9")
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    url = (
-        request.getfixturevalue("postgres_url")
-        if request.param == "postgres"
-        else f"sqlite:///{tmp_path}/store.db"
-    )
-    opened = open_store(url)
-    yield opened
-    opened.close()
 
 
 def delivery_of(store: Store, *keys: str) -> DeliveryStore:

@@ -208,6 +208,12 @@ def test_braces_of_an_errors_text_are_no_placeholders(sandbox: Any, conn_id: str
     assert said(sandbox) == "(param1): ('a': ())"
 
 
+def test_a_text_in_a_wrong_encoding_gives_way_to_the_default_text(sandbox: Any, logs: Logs) -> None:
+    notifier(message="12 \x80")(failed())
+    assert said(sandbox).startswith("Airflow")
+    assert "holds a control character" in logs.text
+
+
 # Whom it reaches
 
 

@@ -140,8 +140,10 @@ def test_what_was_assumed_sent_is_final_and_a_later_resend_says_so(
     assert "2 recipients are assumed to have been reached" in logs.text
     report = sms(on_unknown="resend").execute(task.attempt(3))
     assert not sent(sandbox, "smspartner")
+    assert "1 batches, the first of them batch 1 (" in logs.text
     assert (
-        "was assumed to have been sent, and that is final: on_unknown='resend' does not send it" in logs.text
+        "were assumed to have been sent, and that is final: on_unknown='resend' does not send them"
+        in logs.text
     )
     assert report["counts"]["in_doubt"] == 2
     assert "perhaps_twice" not in report

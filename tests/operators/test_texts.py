@@ -377,6 +377,12 @@ def test_what_a_wrong_encoding_makes_of_a_euro_sign_is_not_sent(sandbox: Any) ->
     assert requests(sandbox) == 0
 
 
+def test_a_sender_in_a_wrong_encoding_is_refused_and_not_left_out(sandbox: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"^sender: holds a control character"):
+        operator("smspartner", "Bonjour", ANNA, sender="MA\x80").execute(context())
+    assert requests(sandbox) == 0
+
+
 def test_a_field_of_the_recipients_in_double_braces_is_told_how_it_is_written(sandbox: Any) -> None:
     with pytest.raises(ConfigurationError, match=r"write \{first_name\}, with single braces"):
         _run(operator("smspartner", "Bonjour {{ first_name }}", ANNA))

@@ -528,6 +528,10 @@ def test_a_doubt_that_may_end_by_itself_says_when_and_what_comes_then(choice: An
     assert f"until {verdict.until:%Y-%m-%d %H:%M:%S} UTC" in error
     assert then in error
     assert ("nothing is sent twice" in error) == (choice == "fail")
+    # A try that left no trace may have sent it, so what is not listed is not sent again.
+    overtaken = settled(Gateway(finds=True, disproves=True, listed_within=timedelta(minutes=15)), claim,
+                        on_unknown=choice, is_overtaken=True)  # fmt: skip
+    assert "nothing is sent twice" in str(unsettled([overtaken], None, choice))
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,7 @@ def by_trigger(campaign: Any, **arguments: Any) -> Outcome:
     def run() -> Any:
         watch: CampaignWatch = sensor._watch(sensor._report())
         trigger = CampaignCompletionTrigger.of_watch(
-            watch, poke_interval=0.05, deadline=time.time() + sensor.timeout
+            watch, poke_interval=arguments.get("poke_interval", 0.05), deadline=time.time() + sensor.timeout
         )
         watch.close()
         event = first_event(trigger)
@@ -288,10 +288,10 @@ def test_a_planned_campaign_is_not_asked_about_before_its_time(wait: Any, sandbo
     sandbox.advance(86_400)
     before = requests(sandbox)
     started = time.monotonic()
-    assert wait(report, poke_interval=0.05)[0] == "done"
+    # So long that a busy machine reads the answer before the next question; asked from the start, it would be three.
+    assert wait(report, poke_interval=0.5)[0] == "done"
     assert time.monotonic() - started >= 0.4
-    # On a busy machine a question may outlast the trigger's patience and be put again; from the start it would be ten.
-    assert before + 1 <= requests(sandbox) <= before + 3
+    assert requests(sandbox) == before + 1
 
 
 @MODES
