@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 from urllib.parse import urlsplit
 
 import pendulum
 import requests
 
 from airflow_provider_voicepartner.compat import BaseHook, Connection
-from airflow_provider_voicepartner.delivery.people import MOST_IN_URL
 from airflow_provider_voicepartner.exceptions import (
     DeliveryUnconfirmedError,
     VoicePartnerProviderError,
@@ -37,10 +35,9 @@ from airflow_provider_voicepartner.gateways.model import (
     Recipient,
 )
 from airflow_provider_voicepartner.gateways.wire import ApiRequest, ApiResponse, Credentials, scrub
+from airflow_provider_voicepartner.hooks.batch_urls import BatchUrls
 from airflow_provider_voicepartner.hooks.callbacks import (
-    CallbackConfig,
     callback_config,
-    open_receiver_store,
     reports_by_batch,
 )
 from airflow_provider_voicepartner.hooks.checking import checked, plan_valid_recipients
@@ -63,11 +60,6 @@ from airflow_provider_voicepartner.hooks.rendering import check_is_no_path
 from airflow_provider_voicepartner.sending.evidence import Proof
 from airflow_provider_voicepartner.sending.fingerprint import new_reference
 from airflow_provider_voicepartner.sending.messenger import Turn
-
-if TYPE_CHECKING:
-    from airflow_provider_voicepartner.delivery.store import DeliveryStore
-
-log = logging.getLogger(__name__)
 
 Answer = TypeVar("Answer")
 Built = TypeVar("Built")
@@ -183,8 +175,8 @@ class GatewayHook(BaseHook):
         """Close pooled connections."""
         if "sender" in self.__dict__:
             self.sender.session.close()
-        if "_callback_store" in self.__dict__:
-            self._callback_store.close()
+        if (urls := self.__dict__.get("_batch_urls")) is not None:
+            urls.close()
 
     def check_connection(self) -> None:
         """
@@ -326,7 +318,7 @@ class GatewayHook(BaseHook):
 
     @property
     def _is_called_back(self) -> bool:
-        return self._callback_config is not None and reports_by_batch(self.gateway.NAME)
+        return self._batch_urls is not None and reports_by_batch(self.gateway.NAME)
 
     def tag_of(self, message: Message, reference: str) -> str | None:
         """Return what the gateway can be asked by about a batch whose id is not known; None where there is no such."""
@@ -351,9 +343,8 @@ class GatewayHook(BaseHook):
         Without ``callbacks`` the gateway is given the receiver's URLs, where one is configured.
         """
         now = pendulum.instance(self.sender.now())
-        config = None if simulate else self._callback_config
-        if callbacks is None and config is not None:
-            callbacks = self._urls_for(config, reference, recipients, now=now, send_at=send_at)
+        if callbacks is None and not simulate and self._batch_urls is not None:
+            callbacks = self._batch_urls.make(reference, recipients, now=now, send_at=send_at)
         callbacks = callbacks or CallbackUrls()
         request = checked(
             self.gateway.build_batch,
@@ -369,41 +360,11 @@ class GatewayHook(BaseHook):
         urls = {url for url in (callbacks.delivery, callbacks.replies) if url}
         return replace(request, private=(*request.private, *urls)) if urls else request
 
-    def _urls_for(
-        self,
-        config: CallbackConfig,
-        reference: str,
-        recipients: Sequence[Recipient],
-        *,
-        now: datetime,
-        send_at: datetime | None,
-    ) -> CallbackUrls:
-        """Make the URLs of a batch, which can speak of nobody but its people, as far as the store can be reached."""
-        people = [recipient.phone_number for recipient in recipients]
-        urls = config.for_batch(self.gateway.NAME, reference, now=now, send_at=send_at, people=people)
-        if urls.delivery is None or len(people) <= MOST_IN_URL:
-            return urls
-        from airflow_provider_voicepartner.store.engine import StoreUnavailableError
-
-        try:
-            config.note_people(
-                self._callback_store, self.gateway.NAME, reference, people=people, now=now, send_at=send_at
-            )
-        except StoreUnavailableError as error:
-            log.warning("Whom a batch is sent to could not be noted for its callbacks: %s", error)
-        return urls
-
     @cached_property
-    def _callback_store(self) -> DeliveryStore:
-        """Where the receiver looks."""
-        from airflow_provider_voicepartner.delivery.store import DeliveryStore
-
-        return DeliveryStore(open_receiver_store())
-
-    @cached_property
-    def _callback_config(self) -> CallbackConfig | None:
-        """Where gateways report to, read once: the secret may come from a command or a secrets backend."""
-        return callback_config()
+    def _batch_urls(self) -> BatchUrls | None:
+        """Where the gateway reports to, read once: the secret may come from a command or a secrets backend."""
+        config = callback_config()
+        return None if config is None else BatchUrls(config, self.gateway.NAME)
 
     def with_defaults(self, message: Message) -> Message:
         """Fill in what the message leaves open from the connection's fields; subclasses say what."""

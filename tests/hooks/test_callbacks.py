@@ -225,7 +225,10 @@ def test_a_simulation_and_a_batch_with_a_url_of_its_own_note_nobody(
     hook.build_batch(SMS, people(50), reference=REFERENCE, simulate=True)
     hook.build_batch(SMS, people(50), reference=REFERENCE, callbacks=CallbackUrls(delivery=MINE))
     OctopushHook().build_batch(SMS, people(50), reference=REFERENCE)
-    assert "_callback_store" not in hook.__dict__
+    store = callbacks.open_receiver_store()
+    with store.read() as connection:
+        assert connection.execute(batch_people.select()).all() == []
+    store.close()
 
 
 def test_a_store_that_is_away_keeps_no_batch_from_leaving(
