@@ -104,10 +104,11 @@ OF_A_WRONG_ENCODING: Final = (
 
 def check_said(text: object, *, argument: str, fix: str) -> None:
     """
-    Refuse a text of nothing: empty, blank or invisible, or the word that a template makes of a missing value.
+    Refuse a text of nothing: empty, blank or invisible, or the word that a template makes of a missing value. And one
+    that was read in a wrong encoding.
 
     :param fix: what to do about an empty one.
-    :raises InvalidArgumentError: when nothing is said.
+    :raises InvalidArgumentError: when nothing is said, or other letters than were meant.
     """
     if text is not None and not isinstance(text, str):
         raise InvalidArgumentError(argument, f"is of type {type(text).__name__}, not text; {fix}")

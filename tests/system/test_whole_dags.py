@@ -267,6 +267,33 @@ def test_a_task_that_is_cleared_after_success_sends_nothing_again(
     assert second.xcoms["send[0]"] == first.xcoms["send[0]"]
 
 
+def test_a_variable_sends_one_run_again_and_once(
+    run_dag: RunDag,
+    clear_and_run: Callable[[str], Any],
+    reached: Reached,
+    variable: Callable[[str, str], None],
+) -> None:
+    """As docs/operators.md has it; a run keeps its params when it is cleared, so they could not."""
+    run_dag("sends_again")
+    for others in ("{}", '{"manual__2031-05-06T12:00:00+00:00": "the first text was wrong"}'):
+        variable("send_again", others)
+        assert clear_and_run("sends_again").tasks == {"send": "success"}
+        assert reached("smspartner") == {A: 1}
+    variable("send_again", json.dumps({last_run("sends_again"): "the first text was wrong"}))
+    for _ in range(2):
+        clear_and_run("sends_again")
+        assert reached("smspartner") == {A: 2}
+
+
+def last_run(dag_id: str) -> str:
+    from airflow.models.dagrun import DagRun
+    from airflow.utils.session import create_session
+
+    with create_session() as session:
+        last = session.query(DagRun).filter_by(dag_id=dag_id).order_by(DagRun.id.desc()).first()
+        return str(last.run_id)
+
+
 def write_lists(folder: Path, *lists: str) -> str:
     """Write what the DAG ``mapped_over_a_file`` is mapped over: a list for each instance."""
     path = folder / "lists.txt"

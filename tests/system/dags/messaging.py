@@ -27,6 +27,14 @@ with DAG("mapped", **COMMON):
         to=[["0612345601", "0612345602"], "0612345603", [{"phone_number": "0612345604"}]]
     )
 
+with DAG("sends_again", **COMMON):
+    SendSmsOperator(
+        task_id="send",
+        to="0612345601",
+        message="Bonjour",
+        send_again="{{ var.json.get('send_again', {}).get(run_id, '') }}",
+    )
+
 with DAG("xcom_input", **COMMON):
 
     @task
