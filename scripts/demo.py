@@ -66,7 +66,7 @@ def main() -> int:
             show(state, reports)
             say(f"Took {time.monotonic() - began:.0f} s.")
             return 0 if state == "success" else 1
-    except KeyboardInterrupt:
+    except Interrupted:
         say("Interrupted; what was started is stopped.")
         return 130
     except Exception as error:
@@ -76,8 +76,17 @@ def main() -> int:
         return 1
 
 
+class Interrupted(BaseException):
+    """
+    Somebody stopped the demo.
+
+    Not a KeyboardInterrupt: Python remembers one that passes ``exec`` of a text, as imports of others use it, and then ends
+    by SIGINT although it was caught.
+    """
+
+
 def _interrupt(number: int, frame: object) -> None:
-    raise KeyboardInterrupt
+    raise Interrupted
 
 
 def say(text: str) -> None:

@@ -60,6 +60,31 @@ def test_an_interrupted_demo_leaves_no_sandbox_and_no_receiver_behind(
             requests.get(url, timeout=10)
 
 
+def test_an_interrupt_in_the_middle_of_an_import_is_told_like_any_other(tmp_path: Path) -> None:
+    # As `python -m scripts.demo` runs: only with -m does Python remember it.
+    (tmp_path / "interrupted.py").write_text("""
+import contextlib, signal, sys
+from scripts import demo
+
+@contextlib.contextmanager
+def sandbox():
+    exec("signal.raise_signal(signal.SIGINT)")
+    yield ""
+
+demo.sandbox = sandbox
+sys.exit(demo.main())
+""")
+    done = subprocess.run(
+        [sys.executable, "-m", "interrupted"],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(PROJECT)},
+        timeout=60,
+    )
+    assert (done.returncode, "Interrupted" in done.stdout) == (130, True)
+
+
 @pytest.mark.slow
 def test_the_demo_shows_what_became_of_the_sms_the_calls_and_the_voicemails(
     demo: subprocess.Popen[str],
