@@ -80,8 +80,8 @@ class Interrupted(BaseException):
     """
     Somebody stopped the demo.
 
-    Not a KeyboardInterrupt: Python remembers one that passes ``exec`` of a text, as imports of others use it, and then ends
-    by SIGINT although it was caught.
+    Not a KeyboardInterrupt: Python remembers one that passes ``exec`` of a text, as imports of others use it, and then
+    ends by SIGINT although it was caught.
     """
 
 
