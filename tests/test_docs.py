@@ -302,18 +302,18 @@ class TestReference:
     def test_every_way_a_file_may_be_called(self) -> None:
         from airflow_provider_voicepartner.sending.source import SUFFIXES
 
-        told = first_cells(read("docs/operators.md").partition("### Files\n")[2].partition("### ")[0])
+        told = first_cells(section(read("docs/recipients.md"), "Files"))
         assert {suffix for suffix in SUFFIXES if not suffix.endswith(".gz")} | {".gz"} == told
 
     def test_every_end_of_a_dry_run(self) -> None:
         from airflow_provider_voicepartner.sending.report import DryRunEnd
 
-        assert set(get_args(DryRunEnd)) <= first_cells(section(read("docs/operators.md"), "Dry run"))
+        assert set(get_args(DryRunEnd)) <= first_cells(section(read("docs/cost.md"), "Dry run"))
 
     def test_the_ledgers_keys(self) -> None:
         from airflow_provider_voicepartner.sending.task_state import SUMMARY_EVERY, attempt_key, log_key
 
-        for page in ("docs/operators.md", "docs/architecture.md"):
+        for page in ("docs/retries.md", "docs/architecture.md"):
             for key in (attempt_key(1), log_key(1)):
                 assert f"`{key}`" in read(page)
         assert f"Every {SUMMARY_EVERY}th number" in read("docs/architecture.md")
@@ -327,15 +327,13 @@ class TestReference:
         from airflow_provider_voicepartner.store.patience import STORE_WAIT
 
         assert LONGEST_SILENCE.days == 1
-        assert "answer look-ups at all is asked again for a day" in " ".join(
-            read("docs/operators.md").split()
-        )
+        assert "answer look-ups at all is asked again for a day" in " ".join(read("docs/retries.md").split())
         assert f"`--ledger-older-than`, {LEDGER_DAYS.days} days" in read("docs/store.md")
         assert f"`store_wait` seconds ({STORE_WAIT:.0f})" in read("docs/store.md").replace(
             "[voicepartner] ", ""
         )
         assert f"idle for {LONGEST_IDLE:.0f} s or more" in read("docs/errors.md")
-        table = rows(section(read("docs/operators.md"), "Retries"))
+        table = rows(read("docs/retries.md"))
         told = {row[0]: row[2] for row in table if len(row) == 3}
         assert told["SMS Partner"].startswith(f"{LISTED_WITHIN / 60:.0f} minutes after the claim")
         minutes = CALLED_BACK_WITHIN.total_seconds() / 60
@@ -389,7 +387,7 @@ class TestReference:
     def test_every_choice(self) -> None:
         from airflow_provider_voicepartner.sending.ledger import OnUnknown
 
-        for page in ("README.md", "docs/operators.md"):
+        for page in ("README.md", "docs/retries.md"):
             assert set(get_args(OnUnknown)) <= first_cells(read(page))
 
     @pytest.mark.parametrize("name", ["smspartner", "voicepartner", "octopush"])

@@ -273,7 +273,7 @@ def test_a_variable_sends_one_run_again_and_once(
     reached: Reached,
     variable: Callable[[str, str], None],
 ) -> None:
-    """As docs/operators.md has it; a run keeps its params when it is cleared, so they could not."""
+    """As docs/retries.md has it; a run keeps its params when it is cleared, so they could not."""
     run_dag("sends_again")
     for others in ("{}", '{"manual__2031-05-06T12:00:00+00:00": "the first text was wrong"}'):
         variable("send_again", others)
