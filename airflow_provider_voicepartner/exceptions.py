@@ -1,7 +1,7 @@
 """
-Errors, by what a user may do next: try again, mend something, or look first because nobody knows.
+Errors, by what to do next: retry, fix something, or investigate because the outcome is unknown.
 
-Those that a retry cannot mend, or must not touch, are also ``AirflowFailException``: Airflow then fails the task at
+Those that a retry cannot fix, or must not touch, are also ``AirflowFailException``: Airflow then fails the task at
 once, however many ``retries`` it has left, also when the error comes out of a hook inside a ``@task`` function.
 """
 
@@ -18,11 +18,11 @@ class VoicePartnerProviderError(AirflowException):
 
 class NotSentError(VoicePartnerProviderError):
     """
-    Provably nothing left, or it was refused: nobody was messaged, nothing was billed.
+    Provably nothing was sent, or it was refused: nobody was messaged, nothing was billed.
 
-    :param code: the gateway's own code, where it gave one.
-    :param kind: what the gateway's answer proves, where there was an answer.
-    :param recipients: the recipients that were refused one by one, where the answer tells.
+    :param code: the gateway's own code, if it gave one.
+    :param kind: what the gateway's answer proves, if there was an answer.
+    :param recipients: the recipients refused by name, if the answer lists them.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class RetryableNotSentError(NotSentError):
     """
     Nothing was sent and a later try may succeed: no connection, the gateway's rate limit, or no store.
 
-    :param retry_after: seconds to wait as the gateway asked, None where it did not say.
+    :param retry_after: seconds to wait as the gateway asked, None if it did not say.
     """
 
     def __init__(
@@ -63,14 +63,14 @@ class RejectedError(NotSentError, AirflowFailException):
 
 
 class SendOutcomeUnknownError(VoicePartnerProviderError, AirflowFailException):
-    """In doubt: a request left, nobody knows whether it was taken, and nothing will tell. Never repeated by itself."""
+    """A request was sent and its outcome is and stays unknown. It is never repeated automatically."""
 
 
 class OutcomePendingError(VoicePartnerProviderError):
     """
-    In doubt, and the gateway may still come to know what it took: a retry asks it again, and sends nothing twice.
+    The outcome is unknown, and the gateway may still find out: a retry asks it again, and sends nothing twice.
 
-    :param retry_after: seconds after which it is worth asking.
+    :param retry_after: seconds after which asking is worthwhile.
     """
 
     def __init__(self, message: str, *, retry_after: float | None = None) -> None:
@@ -83,27 +83,27 @@ class CampaignInterruptedError(VoicePartnerProviderError):
 
 
 class DeliveryFailedError(VoicePartnerProviderError, AirflowFailException):
-    """Fewer people got the message than the sensor was told to demand."""
+    """Fewer recipients got the message than ``min_delivery_rate`` requires."""
 
 
 class DeliveryUnconfirmedError(VoicePartnerProviderError, AirflowFailException):
-    """Nobody can say whether the message arrived: no report came, or none can come."""
+    """It is unknown whether the message arrived: no report came, or none can come."""
 
 
 class WaitGivenUpError(VoicePartnerProviderError):
-    """The triggerer could not find out what became of a campaign. A retry waits anew, and sends nothing."""
+    """The triggerer could not learn the result of a campaign. A retry waits again, and sends nothing."""
 
 
 class ConfigurationError(VoicePartnerProviderError, AirflowFailException):
-    """An argument, a connection or what is recorded is wrong; nothing was sent for it. Names it and the fix."""
+    """An argument, a connection or a record is wrong; nothing was sent for it. The message names it and the fix."""
 
 
 class InvalidRecipientError(ConfigurationError):
-    """A recipient cannot be reached by this message: its row, the reason and the fix are named."""
+    """This message cannot reach a recipient. The error names the row, the reason and the fix."""
 
 
 class BudgetExceededError(VoicePartnerProviderError, AirflowFailException):
-    """Sending on would pass ``max_cost``. What was sent before is recorded; a higher ``max_cost`` continues."""
+    """The next batch would exceed ``max_cost``. What was sent is recorded; clear with a higher ``max_cost`` to resume."""
 
 
 def ends_retries(error: BaseException) -> bool:

@@ -1,4 +1,4 @@
-"""What both notifiers share: an alert goes out within 20 seconds or is logged as an error; a callback never suffers."""
+"""What both notifiers share: an alert is sent within 20 seconds or an error is logged; the callback never fails."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class GatewayNotifier(BaseNotifier):
     Base of the notifiers.
 
     :param conn_id: the Airflow connection.
-    :param to: whom to tell: a number, a comma-separated text or a list; an invalid one is left out and logged.
+    :param to: the recipients: a number, a comma-separated text or a list; an invalid one is left out and logged.
     :param sender: sender ID or caller ID.
     :param options: gateway-specific settings.
     """

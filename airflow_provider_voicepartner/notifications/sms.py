@@ -1,4 +1,4 @@
-"""Tell people by SMS."""
+"""Alert by SMS."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class SmsNotifier(GatewayNotifier):
     Send an SMS from a callback: ``on_failure_callback``, ``on_success_callback``, a deadline alert.
 
     :param to: a number, a comma-separated text or a list; an invalid one is left out and logged.
-    :param message: the text, templated; without it a text that names the DAG, the task, the run and the error.
-    :param max_segments: cut the text to so many SMS segments, from 1. None cuts the default text to one, and a text of
-        your own to 8, which is what every gateway takes.
+    :param message: the text, templated; the default text names the DAG, the task, the run and the error.
+    :param max_segments: cut the text to this many SMS segments, from 1. None cuts the default text to one, and your own
+        text to 8, which every gateway accepts.
     :param conn_id: a connection of type ``smspartner`` or ``octopush``.
     :param sender: sender ID.
     :param options: gateway-specific settings.

@@ -1,4 +1,4 @@
-"""Tell people by calling them."""
+"""Alert by a call."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ LONGEST = 1_224
 
 class TtsCallNotifier(GatewayNotifier):
     """
-    Call people from a callback and speak a text.
+    Make a call that speaks a text, from a callback.
 
     :param to: a number, a comma-separated text or a list; an invalid one is left out and logged.
-    :param text: what is spoken, templated, cut to 1,224 characters; without it an English text that names the DAG, the
+    :param text: what is spoken, templated, cut to 1,224 characters; the default text, in English, names the DAG, the
         task and the error.
-    :param language: of the text, such as ``fr-FR``; for the default text always English.
+    :param language: language of the text, such as ``fr-FR``; the default text is always spoken in English.
     :param conn_id: a connection of type ``voicepartner`` or ``octopush``.
     :param sender: caller ID.
     :param options: gateway-specific settings.

@@ -57,41 +57,43 @@ class SendingOperator(Picklable, StrictTemplates, BaseOperator):
     Base of the operators that send.
 
     :param conn_id: the Airflow connection; its type picks the gateway.
-    :param to: whom to reach: a number, a comma-separated text, a list of numbers, a list of dicts with ``phone_number``
+    :param to: recipients: a number, a comma-separated text, a list of numbers, a list of dicts with ``phone_number``
         and personal fields, a data frame, or the path or URI of a CSV, JSON lines, Parquet or Excel file with such
-        columns. As many as you like: they are sent in batches of up to 500.
+        columns. Any number of recipients, sent in batches of up to 500.
     :param column: the column, or field of dicts, with the phone number: by name, or by zero-based index for CSV, Excel
         and rows of a query.
     :param header: for CSV and Excel files: whether the first row holds column names; None means yes when ``column`` is
         a name.
-    :param encoding: of CSV and JSON lines; None is UTF-8, and ``cp1252`` what a French Excel writes.
-    :param sender: sender ID or caller ID, where the gateway allows one.
-    :param send_at: when: an aware datetime, or ISO 8601 text with an offset. None sends at once.
-    :param on_late: what to do with batches that have not left when ``send_at`` passes: ``fail``, or ``send_now``, which
+    :param encoding: encoding of CSV and JSON lines; None is UTF-8. A French Excel writes ``cp1252``.
+    :param sender: sender ID or caller ID, if the gateway allows one.
+    :param send_at: when to send: an aware datetime, or ISO 8601 text with an offset. None sends at once.
+    :param on_late: what to do with batches that are not sent when ``send_at`` passes: ``fail``, or ``send_now``, which
         sends them at once.
     :param purpose: ``alert`` (transactional) or ``marketing``.
     :param options: gateway-specific settings under snake_case names; see the documentation of each gateway.
-    :param on_invalid: ``fail`` refuses the whole list when one recipient is invalid; ``skip`` leaves it out, counted.
-    :param rejects_path: path or URI of a CSV file to write the skipped rows to.
-    :param on_empty: what to do when nobody is left to send to: ``fail``, or ``skip`` the task.
-    :param on_unknown: what to do with a batch of which nobody knows whether it was sent, once the rest is sent:
+    :param on_invalid: ``fail`` refuses the whole list if one recipient is invalid; ``skip`` leaves invalid ones out and
+        counts them.
+    :param rejects_path: path or URI of a CSV file for the invalid rows.
+    :param on_empty: what to do when no recipient is left: ``fail``, or ``skip`` the task.
+    :param on_unknown: what to do with a batch whose outcome is unknown, once the rest is sent:
         ``fail``, ``assume_sent`` (never twice, perhaps not at all), ``resend`` (perhaps twice) or ``resend_unlisted``
         (SMS Partner: sent again when the gateway, asked long enough afterwards, does not list it; twice if it lists
-        late. Octopush: as ``fail``, since its own check of repeats settles a doubt).
-    :param send_again: any text. If this run never had it, everything is sent again, once, whatever earlier attempts
-        sent; retries with the same text, or with an older one, go on. None never does that.
-    :param max_cost: refuse to send what would cost more, in the account's currency.
-    :param unit_price: price of one recipient: of one call, or of an SMS of one segment (a longer SMS counts each of its
-        segments). For gateways that cannot tell a price before sending; where one does, its own price is taken.
-    :param dry_run: go the whole way (planning, rate limit, budget) and send nothing: it ends with the gateway's
-        simulation where there is one (SMS Partner, Octopush), else with words; the report says which.
-    :param max_in_flight: batches of up to 500 recipients that are under way at once; each is recorded on its own.
-    :param deferrable: wait in the triggerer, without holding a worker, when the gateway's rate limit asks for 30 s or
-        more, or when it may still come to know a batch in doubt; default ``[operators] default_deferrable``.
-    :param region: where national numbers belong, as ISO 3166 code.
-    :param wait_for_completion: when all is sent, wait until everybody has a final status, and add the counts to the
+        late. Octopush: as ``fail``, since its own check of repeats resolves the outcome).
+    :param send_again: any text. A text that this run never had sends everything again, once, whatever earlier attempts
+        sent. With the same text, an older one or None, an attempt resumes.
+    :param max_cost: stop before the batch that would exceed it, in the account's currency.
+    :param unit_price: price per recipient: of one call, or of a one-segment SMS (each segment of a longer one counts).
+        For gateways that report no price before sending; if one does, its price is used.
+    :param dry_run: do everything but send: planning, rate limiter, budget. It ends with the gateway's
+        simulation if there is one (SMS Partner, Octopush); the report's ``dry_run`` says which.
+    :param max_in_flight: most batches in flight at once, from 1.
+    :param deferrable: wait in the triggerer, without holding a worker, if the rate limiter asks for 30 s or
+        more, or while the gateway may still find out about a batch in doubt; default
+        ``[operators] default_deferrable``.
+    :param region: country of numbers without a country code, as ISO 3166 code.
+    :param wait_for_completion: after sending, wait until every recipient has a final status, and add the counts to the
         report as ``delivery``; in the triggerer with ``deferrable``.
-    :param completion: what the wait is to demand, as the sensor's arguments of the same names: ``min_delivery_rate``,
+    :param completion: options of that wait, as the sensor's arguments of the same names: ``min_delivery_rate``,
         ``fail_fast``, ``report_path``, ``on_unconfirmed``, ``unconfirmed_after``, ``not_found_grace``,
         ``unlisted_grace``, ``poke_interval``.
     """

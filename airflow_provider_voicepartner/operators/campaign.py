@@ -1,4 +1,4 @@
-"""Take back a campaign that was scheduled."""
+"""Cancel a scheduled campaign."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ class CancelCampaignOperator(Picklable, StrictTemplates, BaseOperator):
     Cancel every batch of a scheduled campaign.
 
     SMS Partner cancels until 5 minutes before the planned time. Octopush cancels campaigns of fewer than 3 recipients,
-    until 10 minutes before, at most 1,000 times a month. Voice Partner gives the credit back.
+    until 10 minutes before, at most 1,000 times a month. Voice Partner refunds the credit.
 
-    :param campaign: the report that a send operator returned; pass its ``output``.
-    :param conn_id: another connection than the report's; templated.
-    :param on_too_late: ``fail`` when a batch can no longer be cancelled, or ``ignore``: the others are cancelled all
-        the same, and the report counts it.
+    :param campaign: the report of a sending operator; pass its ``output``.
+    :param conn_id: a connection other than the report's; templated.
+    :param on_too_late: ``fail`` if a batch can no longer be cancelled, or ``ignore``, which counts it in the result.
+        The other batches are cancelled either way.
     """
 
     template_fields: Sequence[str] = ("campaign", "conn_id", "on_too_late")

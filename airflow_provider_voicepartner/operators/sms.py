@@ -15,12 +15,12 @@ class SendSmsOperator(SendingOperator):
     """
     Send an SMS through SMS Partner or Octopush.
 
-    A retry never sends twice: what was sent is recorded, and what is in doubt is not sent again unless ``on_unknown``
-    says so. The other arguments are those of
+    A retry never sends twice: what was sent is recorded, and a batch whose outcome is unknown is not sent again unless
+    ``on_unknown`` says so. The other arguments are those of
     :class:`~airflow_provider_voicepartner.operators.base.SendingOperator`.
 
-    :param message: the text. ``{placeholders}`` are filled in from the recipients' personal fields; ``{{`` and ``}}``
-        are braces that are sent.
+    :param message: the text. ``{placeholders}`` are replaced by the recipients' personal fields; ``{{`` and ``}}``
+        are literal braces.
     :param conn_id: a connection of type ``smspartner`` or ``octopush``.
     """
 

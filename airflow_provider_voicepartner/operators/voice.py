@@ -1,4 +1,4 @@
-"""Call people, and leave messages on their voicemail."""
+"""Make calls, and leave messages on voicemail."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
 
 class TtsCallOperator(SendingOperator):
     """
-    Call people and speak a text (text-to-speech), through Voice Partner or Octopush.
+    Make a call that speaks a text (text-to-speech), through Voice Partner or Octopush.
 
     Give exactly one of ``text`` and ``audio_token``. A retry never calls twice. The other arguments are those of
     :class:`~airflow_provider_voicepartner.operators.base.SendingOperator`.
 
-    :param text: what is spoken. ``{placeholders}`` are filled in by Octopush from the recipients' personal fields;
-        ``{{`` and ``}}`` are braces.
+    :param text: what is spoken. Octopush replaces ``{placeholders}`` by the recipients' personal fields;
+        ``{{`` and ``}}`` are literal braces.
     :param audio_token: an audio file of Voice Partner to play instead of a text.
-    :param language: of the text, such as ``fr-FR``; None takes French.
+    :param language: language of the text, such as ``fr-FR``; None is French.
     :param speech_rate: speed of speech from 0.5 to 2; Voice Partner only.
     :param conn_id: a connection of type ``voicepartner`` or ``octopush``.
     """
@@ -83,13 +83,13 @@ class TtsCallOperator(SendingOperator):
 
 class VoicemailDropOperator(SendingOperator):
     """
-    Leave an audio message on people's voicemail without ringing, through Voice Partner.
+    Leave an audio message on voicemail without ringing, through Voice Partner.
 
     On a landline the phone rings, and the message is left only if nobody answers. A retry never drops twice. The other
     arguments are those of :class:`~airflow_provider_voicepartner.operators.base.SendingOperator`.
 
-    :param audio_token: the audio file, as ``VoicePartnerHook().list_audio_files()`` names it.
-    :param email_for_notification: gets Voice Partner's end-of-campaign mail; the connection may name one for all.
+    :param audio_token: token of the audio file, as ``VoicePartnerHook().list_audio_files()`` returns it.
+    :param email_for_notification: address for Voice Partner's end-of-campaign mail; None is the connection's.
     :param sender: a mobile number that can be called back, validated with Voice Partner.
     :param conn_id: a connection of type ``voicepartner``.
     """

@@ -35,23 +35,22 @@ class CampaignCompletionSensor(Picklable, StrictTemplates, BaseSensorOperator):
     """
     Wait until every recipient that the gateway accepted has a final delivery status.
 
-    SMS Partner is asked, and may call back too: whichever tells first. Voice Partner and Octopush tell results only by
-    calling a URL, which the receiver serves; where none is configured the sensor fails at once and says so. Reports may
-    take up to 48 hours; a ``poke_interval`` of 30 to 60 s is kind to the gateway.
+    SMS Partner is polled, and its callbacks count too. Voice Partner and Octopush report results only by calling a URL,
+    which the receiver serves; without a receiver the sensor fails at once and says so. Reports may take up to 48 hours;
+    a ``poke_interval`` of 30 to 60 s suffices.
 
-    :param campaign: the report that a send operator returned; pass its ``output``.
-    :param conn_id: another connection than the report's; templated.
-    :param min_delivery_rate: fail when a smaller share than this (0 to 1) of the accepted recipients got it.
+    :param campaign: the report of a sending operator; pass its ``output``.
+    :param conn_id: a connection other than the report's; templated.
+    :param min_delivery_rate: fail if less than this share (0 to 1) of the accepted recipients got it.
     :param fail_fast: fail as soon as ``min_delivery_rate`` can no longer be reached.
-    :param report_path: path or URI of a CSV file to write one line a recipient to, once complete:
-        ``phone_number,status,gateway_status,at``. It holds numbers: keep it where only those may read who should.
-    :param on_unconfirmed: what to do when nobody told what became of somebody: ``fail``, or ``succeed``.
-    :param unconfirmed_after: seconds after sending (or the planned time) from which those of whom nothing was told are
+    :param report_path: path or URI of a CSV file, written once complete, one line per recipient:
+        ``phone_number,status,gateway_status,at``. It contains numbers in clear: restrict who may read it.
+    :param on_unconfirmed: what to do when a recipient's result was never reported: ``fail``, or ``succeed``.
+    :param unconfirmed_after: seconds after sending (or the planned time) after which recipients without a report are
         unconfirmed, and no longer waited for; None is 72 hours for SMS, 24 for calls and voicemail.
     :param not_found_grace: seconds after sending during which the gateway may not know the campaign yet.
-    :param unlisted_grace: seconds after sending from which accepted recipients whom the gateway does not list at all,
-        while all that it does list are final, count as unconfirmed; until then they are waited for. An empty list is
-        never complete.
+    :param unlisted_grace: seconds after sending after which accepted recipients whom the gateway does not list at all,
+        while all that it lists are final, count as unconfirmed. An empty list is never complete.
     :param deferrable: wait in the triggerer, without holding a worker; default ``[operators] default_deferrable``.
     """
 
