@@ -103,7 +103,7 @@ class InvalidRecipientError(ConfigurationError):
 
 
 class BudgetExceededError(VoicePartnerProviderError, AirflowFailException):
-    """The next batch would exceed ``max_cost``. What was sent is recorded; clear with a higher ``max_cost`` to resume."""
+    """The next batch would exceed ``max_cost``. What was sent is recorded; raise ``max_cost`` and clear to resume."""
 
 
 def ends_retries(error: BaseException) -> bool:
