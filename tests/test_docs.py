@@ -466,6 +466,36 @@ class TestReference:
         )
 
 
+def unquoted_samples() -> list[str]:
+    """Return README's samples in Python that no example DAG backs."""
+    text = read("README.md")
+    quoted = {block.strip() for _, _, block in _QUOTED.findall(text)}
+    return [block for block in _PYTHON.findall(text) if block.strip() not in quoted]
+
+
+def test_the_samples_of_the_readme_are_taken_by_what_they_call() -> None:
+    from airflow_provider_voicepartner.compat import DAG
+    from airflow_provider_voicepartner.notifications.sms import send_sms_notification
+    from airflow_provider_voicepartner.notifications.voice import send_tts_call_notification
+    from airflow_provider_voicepartner.operators.campaign import CancelCampaignOperator
+    from airflow_provider_voicepartner.operators.sms import SendSmsOperator
+    from airflow_provider_voicepartner.operators.voice import TtsCallOperator, VoicemailDropOperator
+    from airflow_provider_voicepartner.sensors.campaign import CampaignCompletionSensor
+
+    operators = (SendSmsOperator, TtsCallOperator, VoicemailDropOperator, CancelCampaignOperator)
+    known: dict[str, Any] = {made.__name__: made for made in (*operators, CampaignCompletionSensor)}
+    known["send_sms_notification"] = send_sms_notification
+    known["send_tts_call_notification"] = send_tts_call_notification
+    _, *samples = unquoted_samples()  # the first is a whole DAG, which tests/system runs
+    called = " ".join(samples)
+    assert all(f"{name}(" in called for name in known)
+    for sample in samples:
+        with DAG("readme", schedule=None):
+            exec(
+                sample, known | {"send": SendSmsOperator(task_id="send", to="0612345601", message="Bonjour")}
+            )
+
+
 class TestWheel:
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text())
 

@@ -17,13 +17,15 @@ PROJECT = Path(__file__).resolve().parent.parent.parent
 
 @pytest.fixture(scope="session")
 def dags(airflow_home: Path) -> Any:
-    """Return every DAG of ``example_dags`` and ``tests/system/dags``, loaded from a configured bundle folder."""
+    """Return the DAGs of ``example_dags``, ``tests/system/dags`` and README, loaded from a configured bundle folder."""
     from airflow.dag_processing.dagbag import DagBag
     from airflow.utils.db import initdb
 
     folder = airflow_home / "dags"
     shutil.copytree(PROJECT / "example_dags", folder / "example_dags", dirs_exist_ok=True)
     shutil.copytree(Path(__file__).parent / "dags", folder / "tests", dirs_exist_ok=True)
+    readme = (PROJECT / "README.md").read_text(encoding="utf-8")
+    (folder / "readme.py").write_text(readme.split("```python\n", 1)[1].split("```", 1)[0], encoding="utf-8")
     initdb()
     bag = DagBag(dag_folder=str(folder), bundle_name="dags-folder")
     assert bag.import_errors == {}

@@ -45,6 +45,12 @@ def test_sms_with_personal_texts(run_dag: RunDag, sandbox: Any, reached: Reached
     assert texts[B].endswith("a 10:00.")
 
 
+def test_the_first_dag_of_the_readme(run_dag: RunDag, sandbox: Any, reached: Reached) -> None:
+    assert run_dag("reminders").state == "success"
+    assert reached("smspartner") == {A: 1}
+    assert texts_sent(sandbox, "smspartner")[A].startswith("Bonjour Amélie, rendez-vous")
+
+
 def test_calls_through_both_gateways(run_dag: RunDag, reached: Reached) -> None:
     run = run_dag("tts_call")
     assert run.state == "success"
