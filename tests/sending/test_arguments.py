@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.sending.arguments import (
     read_choice,
+    read_flag,
     read_money,
     read_options,
     read_recipients,
@@ -36,6 +37,20 @@ ANYTHING = (
     | st.dictionaries(st.text(), st.integers())
     | st.datetimes()
 )
+
+
+@pytest.mark.parametrize(
+    ("value", "flag"),
+    [(True, True), (False, False), ("True", True), (" true\n", True), ("False", False), ("false ", False)],
+)
+def test_a_flag_is_read_as_templates_write_it(value: object, flag: bool) -> None:
+    assert read_flag("dry_run", value) is flag
+
+
+@pytest.mark.parametrize("value", [None, "", 1, 0, "yes", "1", "None", [], "truefalse"])
+def test_what_is_no_flag_is_not_guessed(value: object) -> None:
+    with pytest.raises(ConfigurationError, match="^dry_run: .* is not True or False$"):
+        read_flag("dry_run", value)
 
 
 @pytest.mark.parametrize("value", [None, "", "  ", "None"])

@@ -77,6 +77,12 @@ def test_csv_as_it_comes(text: str) -> None:
     assert list(of) == list(of)
 
 
+@pytest.mark.parametrize("before", ["", "\n", "\n\n \n", "sep=,\n", "sep=,\n\n"])
+def test_lines_count_what_stands_before_the_header(before: str) -> None:
+    first = before.count("\n") + 2
+    assert rows(source(f"{before}phone_number\n{A}\n{B}\n")) == [(first, A), (first + 1, B)]
+
+
 def test_lines_are_those_where_a_row_starts() -> None:
     text = 'phone_number,note\n1,"a\nb\r\nc"\n\n2,x\r\n"3\n",\n4,"""\n"\n5,\n'
     assert [(line, item) for line, item in rows(source(text), frozenset())] == [
@@ -245,6 +251,12 @@ def test_a_bad_file_is_named_and_not_shown(content: bytes | str, name: str, prob
     assert problem in message
     assert message.startswith("to: ")
     assert "98765" not in message
+
+
+def test_a_parquet_column_that_a_text_needs_stands_there_once() -> None:
+    of = source(parquet(phone_number=[A], **{"name": ["Zoé"], " name ": ["Ali"]}), "p.parquet")
+    assert "has the column 'name' twice; rename one" in refusal(lambda: rows(of, frozenset({"name"})))
+    assert [item for _, item in rows(of, frozenset())] == [A]
 
 
 def test_a_parquet_file_that_is_damaged_inside_is_named() -> None:
