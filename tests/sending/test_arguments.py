@@ -49,7 +49,7 @@ def test_a_flag_is_read_as_templates_write_it(value: object, flag: bool) -> None
 
 @pytest.mark.parametrize("value", [None, "", 1, 0, "yes", "1", "None", [], "truefalse"])
 def test_what_is_no_flag_is_not_guessed(value: object) -> None:
-    with pytest.raises(ConfigurationError, match="^dry_run: .* is not True or False$"):
+    with pytest.raises(ConfigurationError, match=r"^dry_run: .* is not True or False$"):
         read_flag("dry_run", value)
 
 
