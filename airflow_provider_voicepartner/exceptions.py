@@ -63,12 +63,13 @@ class RejectedError(NotSentError, AirflowFailException):
 
 
 class SendOutcomeUnknownError(VoicePartnerProviderError, AirflowFailException):
-    """A request was sent and its outcome is and stays unknown. It is never repeated automatically."""
+    """A request was, or may have been, sent; its outcome is unknown. Retries do not apply; only you may repeat it."""
 
 
 class OutcomePendingError(VoicePartnerProviderError):
     """
-    The outcome is unknown, and the gateway may still find out: a retry asks it again, and sends nothing twice.
+    The outcome is unknown, and the gateway may still find out: a retry asks it again. It sends nothing twice, except
+    what ``on_unknown`` says to send again.
 
     :param retry_after: seconds after which asking is worthwhile.
     """
@@ -103,7 +104,11 @@ class InvalidRecipientError(ConfigurationError):
 
 
 class BudgetExceededError(VoicePartnerProviderError, AirflowFailException):
-    """The next batch would exceed ``max_cost``. What was sent is recorded; raise ``max_cost`` and clear to resume."""
+    """
+    The next batch would exceed ``max_cost``, or its price is unknown.
+
+    What was sent is recorded; raise ``max_cost``, or give ``unit_price``, and clear the task to resume.
+    """
 
 
 def ends_retries(error: BaseException) -> bool:
