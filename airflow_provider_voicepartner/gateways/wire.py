@@ -64,6 +64,8 @@ def scrub(text: str, secrets: Iterable[str] = ()) -> str:
     :param text: any text, for instance the body of an error page.
     :param secrets: keys, logins and message texts; empty ones are ignored.
     """
+    if not text:
+        return text
     known = sorted({s for s in secrets if s}, key=len, reverse=True)
     for secret in known:
         for spelling in _spellings(secret):

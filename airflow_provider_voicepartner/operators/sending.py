@@ -325,6 +325,7 @@ def send_campaign(
         now=hook.sender.now,
         sleep=sleep,
         stop=stop,
+        is_dry_run=dry_run,
     )
     reporting = _Reporting(campaign, plan, hook, dry_run=_end_of(hook) if dry_run else None)
     with nullcontext() if dry_run else asking_others(ledger, context, store, plan, hook):

@@ -99,6 +99,7 @@ class CampaignSender:
     :param sleep: waits; injected by tests.
     :param clock: seconds that only go forward; injected by tests.
     :param stop: raised by anybody to stop, and by a campaign that fails; what sends must heed it.
+    :param is_dry_run: the messenger sends nothing, which an error says.
     """
 
     messenger: Messenger
@@ -109,6 +110,7 @@ class CampaignSender:
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.monotonic
     stop: StopSign = field(default_factory=StopSign)
+    is_dry_run: bool = False
 
     def send(self, campaign: Campaign) -> list[BatchRecord]:
         """
@@ -140,7 +142,11 @@ class CampaignSender:
                 self.stop.raise_()
                 run.land_all()
                 standing = Standing.of(
-                    self.ledger, campaign.recipients, len(campaign.batches), campaign.on_unknown
+                    self.ledger,
+                    campaign.recipients,
+                    len(campaign.batches),
+                    campaign.on_unknown,
+                    is_dry_run=self.is_dry_run,
                 )
                 standing.add_to(error)
                 raise

@@ -43,6 +43,7 @@ class Standing:
     :param refused: batches of which the gateway refused everybody by name.
     :param is_durable: a later attempt will know it.
     :param on_unknown: the user's choice, which decides what a retry does about a doubt.
+    :param is_dry_run: nothing was sent: what counts as sent would have been.
     """
 
     whole: Count
@@ -52,15 +53,25 @@ class Standing:
     left: Count
     is_durable: bool
     on_unknown: OnUnknown = "fail"
+    is_dry_run: bool = False
 
     @classmethod
-    def of(cls, ledger: Ledger, recipients: int, batches: int, on_unknown: OnUnknown = "fail") -> Standing:
+    def of(
+        cls,
+        ledger: Ledger,
+        recipients: int,
+        batches: int,
+        on_unknown: OnUnknown = "fail",
+        *,
+        is_dry_run: bool = False,
+    ) -> Standing:
         """
         Count what a ledger knows.
 
         :param recipients: of the whole campaign.
         :param batches: of the whole campaign.
         :param on_unknown: the user's choice.
+        :param is_dry_run: nothing was sent.
         """
         known = [record for _, record in ledger.known() if record.phase is not Phase.REFUSED]
         in_doubt = Count.of(record for record in known if record.phase.is_in_doubt)
@@ -80,11 +91,18 @@ class Standing:
             left=rest,
             is_durable=ledger.is_durable,
             on_unknown=on_unknown,
+            is_dry_run=is_dry_run,
         )
 
     def __str__(self) -> str:
         """Say it in one sentence."""
         refused = f"refused by name {self.refused}, " if self.refused.batches else ""
+        if self.is_dry_run:
+            return (
+                "This was a dry run: nothing was sent or recorded, and what was spent is simulated. Of "
+                f"{self.whole.batches} batches ({self.whole.recipients} recipients) would have been sent "
+                f"{self.sent}, {refused}left {self.left}"
+            )
         return (
             f"Of {self.whole.batches} batches ({self.whole.recipients} recipients): sent {self.sent}, {refused}in "
             f"doubt {self.in_doubt}, left {self.left}"
@@ -92,7 +110,7 @@ class Standing:
 
     def add_to(self, error: BaseException) -> None:
         """Let an error of ours say it, and what a retry will do; the log says it beside any other."""
-        told = f"{self}. {self._what_next(error)}"
+        told = f"{self}." if self.is_dry_run else f"{self}. {self._what_next(error)}"
         if isinstance(error, VoicePartnerProviderError):
             error.args = (f"{str(error).rstrip('. ')}. {told}", *error.args[1:])
         else:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_voicepartner.gateways import smspartner
+from airflow_provider_voicepartner.gateways import reading, smspartner
 from airflow_provider_voicepartner.gateways.errors import ErrorKind, GatewayError
 from airflow_provider_voicepartner.gateways.model import Receipt, Recipient, SmsMessage
 from airflow_provider_voicepartner.gateways.wire import ApiResponse
@@ -324,3 +324,26 @@ def test_a_rate_limit_that_names_everybody_was_still_only_a_rate_limit() -> None
     with pytest.raises(GatewayError) as caught:
         read({"success": False, "code": 55, "errors": [no(A), no(B), no(C)]}, status=429)
     assert caught.value.kind is ErrorKind.RETRYABLE
+
+
+def test_an_answer_that_takes_everybody_is_read_without_a_look_at_each_text(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """To scrub words compares them with all texts of the batch: for each of 500 entries it took seconds a batch."""
+    scrubbed: list[str] = []
+
+    def scrub(text: str, secrets: Any = ()) -> str:
+        scrubbed.append(text)
+        return text
+
+    monkeypatch.setattr(reading, "scrub", scrub)
+    many = [Recipient(f"+336{number:08}", {"name": "Anna"}) for number in range(500)]
+    data = SENT | {
+        "nbSms": 500,
+        "SMSResponse_List": [yes(person.phone_number, message="Message sent") for person in many],
+    }
+    receipt = smspartner.parse_batch(answer(data), PERSONAL, many)
+    assert (receipt.accepted, len(scrubbed) < 5) == (500, True)
+    data["SMSResponse_List"][7] = no(many[7].phone_number, message="Refused")
+    assert counts(smspartner.parse_batch(answer(data), PERSONAL, many)) == (499, 1, 0)
+    assert "Refused" in scrubbed

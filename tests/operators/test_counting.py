@@ -96,5 +96,10 @@ def test_where_the_gateway_counts_more_than_every_reading_the_rest_is_dearer(
 def test_a_made_up_count_of_a_simulation_corrects_nothing(sandbox: Any, small_batches: None) -> None:
     report = run(LONG, 2, PRICE * 6, dry_run=True)
     assert report["dry_run"] == "simulated"
-    with pytest.raises(BudgetExceededError):
+    with pytest.raises(BudgetExceededError) as stopped:
         run(LONG, 2, PRICE * 4, dry_run=True)
+    assert str(stopped.value).endswith(
+        "This was a dry run: nothing was sent or recorded, and what was spent is simulated. "
+        "Of 2 batches (2 recipients) would have been sent 1 (1 recipients), left 1 (1 recipients)."
+    )
+    assert not sent(sandbox, "octopush")

@@ -18,6 +18,8 @@ from airflow_provider_voicepartner.gateways.smspartner.refusals import (
     is_good_code,
     is_proven,
     listed_problems,
+    number_of,
+    read_code,
     recipient_problem,
     says_no,
 )
@@ -104,10 +106,13 @@ def tally_bulk(data: Mapping[str, Any], response: ApiResponse, codes: Codes, num
     refused: list[RecipientProblem] = []
     unclear: set[str | None] = set()
     for position, entry in enumerate(entries):
-        problem = recipient_problem(entry, response, codes, numbers[position] if in_order else None)
-        if _is_taken(entry, problem.code):
-            taken.append(problem.phone_number)
-        elif says_no(entry.get("success")) and is_proven(problem.code, codes):
+        fallback = numbers[position] if in_order else None
+        if _is_taken(entry, read_code(entry, response)):
+            # No words are read: to scrub those of one entry takes as long as a batch has texts.
+            taken.append(number_of(entry, fallback))
+            continue
+        problem = recipient_problem(entry, response, codes, fallback)
+        if says_no(entry.get("success")) and is_proven(problem.code, codes):
             refused.append(problem)
         else:
             unclear.add(problem.phone_number)

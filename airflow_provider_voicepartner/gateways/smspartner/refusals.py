@@ -197,11 +197,16 @@ def recipient_problem(
 
     :param fallback: the number that an entry without one is about, if that is known.
     """
-    number = as_text(pick(entry, *_NUMBER_KEYS))
     code = read_code(entry, response)
     reasons = [codes.meaning(code), presentable_words(as_text(entry.get("message")), response)]
     reason = ": ".join(part for part in reasons if part) or "refused without a reason"
-    return RecipientProblem(read_wire_number(number) if number else fallback, code, reason)
+    return RecipientProblem(number_of(entry, fallback), code, reason)
+
+
+def number_of(entry: Mapping[str, Any], fallback: str | None) -> str | None:
+    """Return the number that an entry is about."""
+    number = as_text(pick(entry, *_NUMBER_KEYS))
+    return read_wire_number(number) if number else fallback
 
 
 def listed_problems(
