@@ -443,9 +443,8 @@ class SendingOperator(Picklable, StrictTemplates, BaseOperator):
             if report.perhaps_twice
             else ""
         )
-        self.log.info(
-            "%s%s: %s; cost %s %s%s", gateway, how, dict(report.counts), report.cost, report.currency, twice
-        )
+        cost = "not known" if report.cost is None else f"{report.cost} {report.currency}"
+        self.log.info("%s%s: %s; cost %s%s", gateway, how, dict(report.counts), cost, twice)
 
     def given(self, name: str) -> Any:
         """Return a rendered argument as the user gave it."""

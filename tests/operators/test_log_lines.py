@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_voicepartner.operators.sms import SendSmsOperator
+from tests.support.gateways import fault
 from tests.support.tasks import FakeStore, Logs, context
 
 ANNA, BEN = "+33612345678", "+33612345679"
@@ -31,6 +32,12 @@ def test_the_last_line_has_counts_and_cost(
 ) -> None:
     sms(**arguments).execute(context(FakeStore()))
     assert line in logs.text
+
+
+def test_a_cost_that_nobody_told_is_not_known(sandbox: Any, logs: Logs) -> None:
+    fault(sandbox, "drop_after", path="/send")  # a look-up finds the batch, and tells no price
+    sms().execute(context(FakeStore()))
+    assert f"SMS Partner: {COUNTS}; cost not known" in logs.text
 
 
 @pytest.mark.parametrize(
