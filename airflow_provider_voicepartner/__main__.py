@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from airflow_provider_voicepartner.cli.commands import COMMANDS, Command, Group
-from airflow_provider_voicepartner.cli.running import runner
+from airflow_provider_voicepartner.cli.commands import COMMANDS, Command, Group, runner
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -1,16 +1,53 @@
 """
-All commands, as plain data: Airflow reads them at the start of every command line, whatever it runs.
+All commands, as plain data, and how one is run. Airflow reads this at the start of every command line.
 
-To add one, write a function that takes the parsed arguments, and name it here.
+To add a command, write a function that takes the parsed arguments, and name it here. It is imported when it is run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sys
+from argparse import Namespace
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Any, Final
 
+_OURS: Final = "airflow_provider_voicepartner."
+
 _CLI: Final = "airflow_provider_voicepartner.cli"
+
+
+class CommandError(Exception):
+    """A command cannot do what it is asked to; the text says what to change."""
+
+
+def say(line: str) -> None:
+    """Print a line."""
+    sys.stdout.write(f"{line}\n")
+
+
+def runner(command: Command) -> Callable[[Namespace], None]:
+    """
+    Return what runs a command.
+
+    :returns: a function of the parsed arguments. An error ends the process with exit code 1 and one line; the text of
+        an error that is not ours is left out, because a driver's may hold a password and a database's a phone number.
+    """
+
+    def run(arguments: Namespace) -> None:
+        module, _, name = command.function.rpartition(".")
+        try:
+            getattr(import_module(module), name)(arguments)
+            return
+        except Exception as error:
+            is_ours = type(error).__module__.startswith(_OURS)
+            kind = f"{type(error).__module__}.{type(error).__qualname__}"
+            told = " ".join(str(error).split()) if is_ours else f"it failed unexpectedly with {kind}"
+        sys.stderr.write(f"error: {told}\n")
+        sys.exit(1)
+
+    return run
 
 
 @dataclass(frozen=True, slots=True)

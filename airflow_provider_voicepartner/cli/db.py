@@ -1,23 +1,40 @@
-"""``db upgrade`` and ``db purge``: looking after the store."""
+"""``db upgrade`` and ``db purge``: the store's tables; and the store, opened for any command."""
 
 from __future__ import annotations
 
 import re
 from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Final
 
-from airflow_provider_voicepartner.cli.running import CommandError, say
-from airflow_provider_voicepartner.cli.stores import configured_store
+from airflow_provider_voicepartner.cli.commands import CommandError, say
 from airflow_provider_voicepartner.delivery.store import DeliveryStore
 from airflow_provider_voicepartner.hooks.opt_out_keys import opt_out_keys
 from airflow_provider_voicepartner.hooks.turnstile import default_store_url, store_url
-from airflow_provider_voicepartner.store.engine import connect_store
+from airflow_provider_voicepartner.store.engine import Store, connect_store, open_store
 from airflow_provider_voicepartner.store.versions import UNVERSIONED, bring_up_to_date
 
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _AGE: Final = re.compile(r"([0-9]{1,9})\s*([smhdw])", re.IGNORECASE)
 _OLDEST: Final = 36_500 * 86_400
+
+
+@contextmanager
+def configured_store(purpose: str) -> Iterator[Store]:
+    """
+    Open the store while a block lasts.
+
+    :param purpose: what it is needed for, for errors.
+    :raises StoreUnavailableError: it cannot be used.
+    """
+    configured = store_url()
+    store = open_store(configured or default_store_url(), purpose=purpose, upgrade=configured is None)
+    try:
+        yield store
+    finally:
+        store.close()
 
 
 def upgrade(_: Namespace) -> None:

@@ -6,8 +6,8 @@ import sys
 from argparse import Namespace
 from typing import Final
 
-from airflow_provider_voicepartner.cli.running import CommandError, say
-from airflow_provider_voicepartner.cli.stores import configured_store
+from airflow_provider_voicepartner.cli.commands import CommandError, say
+from airflow_provider_voicepartner.cli.db import configured_store
 from airflow_provider_voicepartner.delivery.dead_letters import DeadLetters, Letter
 from airflow_provider_voicepartner.delivery.notices import iso_time
 from airflow_provider_voicepartner.gateways import octopush, smspartner, voicepartner

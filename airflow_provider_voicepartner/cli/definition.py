@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 from airflow.cli.cli_config import ActionCommand, Arg, GroupCommand
 
-from airflow_provider_voicepartner.cli.commands import COMMANDS, Command, Group
-from airflow_provider_voicepartner.cli.running import runner
+from airflow_provider_voicepartner.cli.commands import COMMANDS, Command, Group, runner
 
 if TYPE_CHECKING:
     from airflow.cli.cli_config import CLICommand

@@ -7,8 +7,8 @@ from argparse import Namespace
 from collections.abc import Callable
 from typing import Final
 
-from airflow_provider_voicepartner.cli.running import CommandError, say
-from airflow_provider_voicepartner.cli.stores import configured_store
+from airflow_provider_voicepartner.cli.commands import CommandError, say
+from airflow_provider_voicepartner.cli.db import configured_store
 from airflow_provider_voicepartner.delivery.person import KnownPerson, People
 from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.gateways.numbers import InvalidNumberError, parse_number

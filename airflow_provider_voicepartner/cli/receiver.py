@@ -9,7 +9,7 @@ from argparse import Namespace
 from importlib.util import find_spec
 from typing import Final
 
-from airflow_provider_voicepartner.cli.running import CommandError, say
+from airflow_provider_voicepartner.cli.commands import CommandError, say
 from airflow_provider_voicepartner.hooks.callbacks import (
     PREFIX,
     callback_config,

@@ -12,8 +12,8 @@ import pytest
 from sqlalchemy import text
 
 from airflow_provider_voicepartner.__main__ import main
+from airflow_provider_voicepartner.cli.commands import CommandError
 from airflow_provider_voicepartner.cli.db import read_age
-from airflow_provider_voicepartner.cli.running import CommandError
 from airflow_provider_voicepartner.delivery.store import Arrival, DeliveryStore, of_reference
 from airflow_provider_voicepartner.gateways.model import DeliveryReport
 from airflow_provider_voicepartner.gateways.status import DeliveryStatus
