@@ -268,7 +268,7 @@ class TestReference:
 
     def test_every_argument_and_payload_key_of_the_event_trigger(self) -> None:
         from airflow_provider_voicepartner.delivery.arrivals import KINDS
-        from airflow_provider_voicepartner.delivery.notices import Notice
+        from airflow_provider_voicepartner.delivery.events import Notice
         from airflow_provider_voicepartner.hooks.delivery import DeliveryHook
         from airflow_provider_voicepartner.triggers.event_stream import MOST_UNDER_WAY
         from airflow_provider_voicepartner.triggers.events import DeliveryEventTrigger

@@ -247,7 +247,9 @@ def _call(session: requests.Session, method: str, url: str, **sent: Any) -> requ
     except requests.exceptions.ConnectTimeout:
         problem = f"no connection within {_PROBE_TIMEOUT} s: a firewall, or a wrong address"
     except requests.exceptions.Timeout:
-        problem = f"no answer within {_PROBE_TIMEOUT} s: a proxy that cannot reach the receiver, or a store that is stuck"
+        problem = (
+            f"no answer within {_PROBE_TIMEOUT} s: a proxy cannot reach the receiver, or the store is stuck"
+        )
     except requests.exceptions.ConnectionError as error:
         told = str(error)
         is_dns = "NameResolution" in told or "getaddrinfo" in told or "Name or service" in told

@@ -9,7 +9,7 @@ from typing import Final
 from airflow_provider_voicepartner.cli.commands import CommandError, say
 from airflow_provider_voicepartner.cli.db import configured_store
 from airflow_provider_voicepartner.delivery.dead_letters import DeadLetters, Letter
-from airflow_provider_voicepartner.delivery.notices import iso_time
+from airflow_provider_voicepartner.delivery.events import iso_time
 from airflow_provider_voicepartner.gateways import octopush, smspartner, voicepartner
 from airflow_provider_voicepartner.gateways.bodies import decode
 from airflow_provider_voicepartner.store.engine import Store

@@ -9,7 +9,7 @@ from typing import Final
 
 from airflow_provider_voicepartner.cli.commands import CommandError, say
 from airflow_provider_voicepartner.cli.db import configured_store
-from airflow_provider_voicepartner.delivery.person import KnownPerson, People
+from airflow_provider_voicepartner.delivery.personal_data import KnownPerson, People
 from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.gateways.numbers import InvalidNumberError, parse_number
 from airflow_provider_voicepartner.gateways.wire import mask_number

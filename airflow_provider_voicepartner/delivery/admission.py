@@ -21,8 +21,8 @@ from airflow_provider_voicepartner.delivery.arrivals import (
     fit_keys,
     letter_of,
 )
-from airflow_provider_voicepartner.delivery.people import LONG_MARK, split
 from airflow_provider_voicepartner.delivery.receiver_log import CountedLog
+from airflow_provider_voicepartner.delivery.recipient_marks import LONG_MARK, split
 from airflow_provider_voicepartner.delivery.statements import Statements, rows_as_json
 from airflow_provider_voicepartner.gateways.model import CampaignDeliveryReport, DeliveryReport, OptOut
 

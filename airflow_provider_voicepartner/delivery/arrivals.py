@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
-from airflow_provider_voicepartner.delivery.people import BatchPeople
+from airflow_provider_voicepartner.delivery.recipient_marks import BatchPeople
 from airflow_provider_voicepartner.gateways.model import (
     CallbackEvent,
     CampaignDeliveryReport,

@@ -1,17 +1,151 @@
 """
-One STOP that is told twice: as what the person wrote, and by the delivery report on the message.
+Opt-outs: the list of everybody who said STOP, and the recognition of one STOP that is reported twice.
 
-Both name the person and the campaign, and so the first event of either kind has that name for its digest. A person
-who writes STOP once more, at another time, is another event, under the digest that every message has.
+The list holds keyed hashes. They outlive a purge of everything else that is known of a person. A hash answers "did this
+person say STOP?"; nobody can read from the list who is on it without its key. The key is configured, or the store made
+one for itself; in that case whoever has the whole store can try out numbers.
+
+A gateway may report one STOP twice: as the text that the person wrote, and in the delivery report of the message. Both
+name the person and the campaign, and the first event of either kind has a digest of these two. A person who writes STOP
+again later makes another event, under the digest that every message has.
 """
 
 from __future__ import annotations
 
+import hashlib
+import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from airflow_provider_voicepartner.delivery.arrivals import Row, moment
+from airflow_provider_voicepartner.delivery.statements import Statements, rows_as_json
+from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
+
+
+SHORTEST_KEY: Final = 16
+_OWN: Final = "opt_out"
+_AT_ONCE: Final = 5_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownOptOut:
+    """
+    What the list knows of a person who said STOP.
+
+    :param said_at: when, in Unix seconds; the earliest time that is known.
+    :param gateway: that reported it.
+    """
+
+    said_at: float
+    gateway: str
+
+
+class _Key(NamedTuple):
+    """
+    A key, as the list uses it.
+
+    :param mark: tells it from others, and does not show it.
+    """
+
+    mark: str
+    secret: bytes
+
+    @classmethod
+    def of(cls, text: str) -> _Key:
+        secret = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=32, person=b"opt-out key")
+        mark = hashlib.blake2b(digest_size=8, key=secret.digest(), person=b"which key").hexdigest()
+        return cls(mark, secret.digest())
+
+    def person(self, phone_number: str) -> str:
+        return hashlib.blake2b(
+            phone_number.encode("utf-8", "replace"), digest_size=16, key=self.secret
+        ).hexdigest()
+
+
+class OptOutList:
+    """
+    The list in an open store; used within its transactions.
+
+    :param statements: of the store.
+    :param keys: newest first: the first one hashes, all are looked for. None at all leaves it to the store's own key.
+    :raises InvalidArgumentError: a key has fewer than 16 characters.
+    """
+
+    def __init__(self, statements: Statements, keys: Sequence[str] = ()) -> None:
+        if any(len(key) < SHORTEST_KEY for key in keys):
+            raise InvalidArgumentError("opt_out_key", f"must have at least {SHORTEST_KEY} characters")
+        self._sql = statements
+        self._given = tuple(map(_Key.of, keys))
+
+    def take_over(self, connection: Connection, *, before: float, phone_number: str | None = None) -> None:
+        """
+        Put those on the list whose STOPs are about to be deleted; within a write transaction.
+
+        :param before: STOPs that were received until then, in Unix seconds.
+        :param phone_number: of one person alone, in E.164.
+        """
+        statement = self._sql.stops if phone_number is None else self._sql.stops_of
+        found = connection.execute(statement, {"before": before, "number": phone_number}).all()
+        if not found:
+            return
+        key = (self._given or (self._own_key(connection),))[0]
+        rows: dict[str, dict[str, object]] = {}
+        for number, gateway, at, received_at in found:
+            row = {
+                "key": key.mark,
+                "person": key.person(number),
+                "said_at": received_at if at is None else at,
+                "gateway": gateway,
+            }
+            known = rows.setdefault(key.person(number), row)
+            if row["said_at"] < known["said_at"]:
+                rows[key.person(number)] = row
+        self._sql.put_opt_out(connection, list(rows.values()))
+
+    def find(self, connection: Connection, phone_numbers: Iterable[str]) -> dict[str, KnownOptOut]:
+        """
+        Return who of many people is on the list.
+
+        :param phone_numbers: in E.164.
+        :raises InvalidArgumentError: a part of the list was made with a key that is not given.
+        """
+        keys = self._keys(connection)
+        numbers = list(dict.fromkeys(phone_numbers))
+        found: dict[str, KnownOptOut] = {}
+        for start in range(0, len(numbers) if keys else 0, _AT_ONCE):
+            places = {
+                (key.mark, key.person(number)): number
+                for number in numbers[start : start + _AT_ONCE]
+                for key in keys
+            }
+            rows = connection.execute(self._sql.opt_outs_by_hash, {"keys": rows_as_json(list(places))})
+            for mark, person, said_at, gateway in rows:
+                number = places[mark, person]
+                if number not in found or said_at < found[number].said_at:
+                    found[number] = KnownOptOut(said_at=said_at, gateway=gateway)
+        return found
+
+    def _keys(self, connection: Connection) -> list[_Key]:
+        """Return the keys with which the list was made, of those that can be had."""
+        used = set(connection.execute(self._sql.keys_of_opt_outs).scalars())
+        own = connection.execute(self._sql.own_key, {"name": _OWN}).scalar()
+        had = [*self._given, *([_Key.of(own)] if own else [])]
+        if used - {key.mark for key in had}:
+            raise InvalidArgumentError(
+                "opt_out_key",
+                "is not the key that a part of the list of opt-outs was made with; put that one behind the new one, "
+                "separated by a blank: without it these people would be taken for never having said STOP",
+            )
+        return [key for key in had if key.mark in used]
+
+    def _own_key(self, connection: Connection) -> _Key:
+        """Return the store's own key, made when it is first needed; nobody else writes meanwhile."""
+        connection.execute(self._sql.make_own_key, {"name": _OWN, "value": secrets.token_hex(32)})
+        return _Key.of(connection.execute(self._sql.own_key, {"name": _OWN}).scalar_one())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,6 +29,7 @@ from airflow_provider_voicepartner.delivery.arrivals import (
     of_reference,
 )
 from airflow_provider_voicepartner.delivery.deadlines import Deadlines
+from airflow_provider_voicepartner.delivery.group_commit import GroupWriter, NotKeptError
 from airflow_provider_voicepartner.delivery.openapi import describe
 from airflow_provider_voicepartner.delivery.receiver_log import CountedLog, ReceiverCounts
 from airflow_provider_voicepartner.delivery.tokens import (
@@ -38,7 +39,6 @@ from airflow_provider_voicepartner.delivery.tokens import (
     InvalidTokenError,
     utc_now,
 )
-from airflow_provider_voicepartner.delivery.writer import GroupWriter, NotKeptError
 from airflow_provider_voicepartner.gateways import octopush, smspartner, voicepartner
 from airflow_provider_voicepartner.gateways.errors import InvalidCallbackError
 from airflow_provider_voicepartner.gateways.gateway import Gateway

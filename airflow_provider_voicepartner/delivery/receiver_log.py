@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from airflow_provider_voicepartner.delivery.writer import GroupWriter
+    from airflow_provider_voicepartner.delivery.group_commit import GroupWriter
 
 LOG_SECONDS: Final = 60.0
 

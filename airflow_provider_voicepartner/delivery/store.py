@@ -33,8 +33,7 @@ from airflow_provider_voicepartner.delivery.arrivals import (
     of_reference,
     to_rows,
 )
-from airflow_provider_voicepartner.delivery.opt_out_list import OptOutList
-from airflow_provider_voicepartner.delivery.opt_outs import digests_to_ask_for, settle
+from airflow_provider_voicepartner.delivery.opt_outs import OptOutList, digests_to_ask_for, settle
 from airflow_provider_voicepartner.delivery.statements import (
     CAMPAIGN_REPORT,
     DELIVERY_REPORT,
@@ -156,7 +155,7 @@ class DeliveryStore:
     :param store: of :func:`~airflow_provider_voicepartner.store.engine.open_store`.
     :param now: Unix seconds, injected by tests.
     :param opt_out_keys: of the list of opt-outs, see
-        :class:`~airflow_provider_voicepartner.delivery.opt_out_list.OptOutList`.
+        :class:`~airflow_provider_voicepartner.delivery.opt_outs.OptOutList`.
     """
 
     def __init__(

@@ -18,7 +18,7 @@ from typing import Final
 from itsdangerous import Signer
 from itsdangerous.encoding import base64_decode, base64_encode
 
-from airflow_provider_voicepartner.delivery.people import (
+from airflow_provider_voicepartner.delivery.recipient_marks import (
     LONG_MARK,
     MOST_IN_URL,
     SHORT_MARK,

@@ -17,7 +17,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
-from airflow_provider_voicepartner.delivery.writer import GroupWriter
+from airflow_provider_voicepartner.delivery.group_commit import GroupWriter
 from airflow_provider_voicepartner.exceptions import RetryableNotSentError, SendOutcomeUnknownError
 from airflow_provider_voicepartner.hooks.completion import (
     MOST_UNANSWERED,

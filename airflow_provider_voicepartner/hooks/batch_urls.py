@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from airflow_provider_voicepartner.delivery.people import MOST_IN_URL
+from airflow_provider_voicepartner.delivery.recipient_marks import MOST_IN_URL
 from airflow_provider_voicepartner.gateways.model import CallbackUrls, Recipient
 from airflow_provider_voicepartner.hooks.callbacks import CallbackConfig, open_receiver_store
 

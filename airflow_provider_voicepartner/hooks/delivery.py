@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from airflow_provider_voicepartner.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
-    from airflow_provider_voicepartner.delivery.notices import Head, Wanted
+    from airflow_provider_voicepartner.delivery.events import Head, Wanted
     from airflow_provider_voicepartner.delivery.store import DeliveryStore, StoredEvent
     from airflow_provider_voicepartner.store.engine import Store
 
@@ -84,7 +84,7 @@ class DeliveryHook:
         :returns: in the order in which they came in; empty where an earlier run has them all.
         :raises ConfigurationError: naming what the DAG lacks.
         """
-        from airflow_provider_voicepartner.delivery.notices import NoticeReader
+        from airflow_provider_voicepartner.delivery.events import NoticeReader
 
         if context is None:
             from airflow_provider_voicepartner.compat import get_current_context

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from airflow_provider_voicepartner.compat import conf
-from airflow_provider_voicepartner.delivery.opt_out_list import SHORTEST_KEY
+from airflow_provider_voicepartner.delivery.opt_outs import SHORTEST_KEY
 from airflow_provider_voicepartner.exceptions import ConfigurationError
 
 

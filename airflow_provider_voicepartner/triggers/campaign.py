@@ -13,7 +13,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.delivery.completion import Progress
-    from airflow_provider_voicepartner.delivery.poller import StorePoller, Watched
+    from airflow_provider_voicepartner.delivery.store_watcher import StorePoller, Watched
     from airflow_provider_voicepartner.gateways.errors import ErrorKind
     from airflow_provider_voicepartner.hooks.asking import GatewayAsker
     from airflow_provider_voicepartner.hooks.base import GatewayHook
@@ -96,7 +96,7 @@ class CampaignCompletionTrigger(BaseTrigger):
         yield TriggerEvent(event if self.deadline is None else {**event, "deadline": self.deadline})
 
     async def _wait(self) -> dict[str, Any]:
-        from airflow_provider_voicepartner.delivery.poller import shared_poller
+        from airflow_provider_voicepartner.delivery.store_watcher import shared_poller
         from airflow_provider_voicepartner.hooks.completion import CampaignWatch
         from airflow_provider_voicepartner.hooks.completion_options import CompletionOptions
         from airflow_provider_voicepartner.hooks.stores import open_delivery_store
@@ -174,7 +174,7 @@ class CampaignCompletionTrigger(BaseTrigger):
         self, asker: GatewayAsker, watch: CampaignWatch, watched: Watched
     ) -> dict[str, Any]:
         """Ask the gateway; what it tells goes to the store, from which all are told."""
-        from airflow_provider_voicepartner.delivery.writer import NotKeptError
+        from airflow_provider_voicepartner.delivery.group_commit import NotKeptError
         from airflow_provider_voicepartner.exceptions import RejectedError
         from airflow_provider_voicepartner.store.engine import StoreUnavailableError
 

@@ -17,7 +17,7 @@ from typing import Any, Final, Protocol
 
 from airflow.triggers.shared_stream import AdvanceItem, SharedStreamProducer
 
-from airflow_provider_voicepartner.delivery.notices import Head, Notice, NoticeReader, Wanted
+from airflow_provider_voicepartner.delivery.events import Head, Notice, NoticeReader, Wanted
 from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.triggers.feed import Feed
 

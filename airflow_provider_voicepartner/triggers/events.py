@@ -12,7 +12,7 @@ from airflow.triggers.base import TriggerEvent
 
 from airflow_provider_voicepartner.compat import BaseEventTrigger
 from airflow_provider_voicepartner.delivery.arrivals import KINDS
-from airflow_provider_voicepartner.delivery.notices import Wanted
+from airflow_provider_voicepartner.delivery.events import Wanted
 from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.hooks.registry import HOOKS
 

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final, NamedTuple, TypeVar
 from weakref import WeakKeyDictionary
 
-from airflow_provider_voicepartner.delivery.notices import Head, Notice, NoticeReader
+from airflow_provider_voicepartner.delivery.events import Head, Notice, NoticeReader
 from airflow_provider_voicepartner.exceptions import VoicePartnerProviderError
 from airflow_provider_voicepartner.store.engine import StoreUnavailableError
 

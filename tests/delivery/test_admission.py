@@ -12,8 +12,8 @@ from airflow_provider_voicepartner.delivery import admission as module
 from airflow_provider_voicepartner.delivery import store as store_module
 from airflow_provider_voicepartner.delivery.arrivals import DeadLetter
 from airflow_provider_voicepartner.delivery.dead_letters import APART, REFUSED, DeadLetters
-from airflow_provider_voicepartner.delivery.people import MOST_IN_URL
 from airflow_provider_voicepartner.delivery.receiver import _GATEWAYS, Receiver
+from airflow_provider_voicepartner.delivery.recipient_marks import MOST_IN_URL
 from airflow_provider_voicepartner.delivery.store import DeliveryStore
 from airflow_provider_voicepartner.delivery.tokens import CallbackTokens
 from airflow_provider_voicepartner.gateways import smspartner

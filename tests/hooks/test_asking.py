@@ -12,7 +12,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from airflow_provider_voicepartner.delivery.writer import NotKeptError
+from airflow_provider_voicepartner.delivery.group_commit import NotKeptError
 from airflow_provider_voicepartner.exceptions import ConfigurationError, RejectedError, RetryableNotSentError
 from airflow_provider_voicepartner.gateways.errors import ErrorKind
 from airflow_provider_voicepartner.gateways.model import DeliveryReport

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_voicepartner.delivery.people import LONG_MARK, split
+from airflow_provider_voicepartner.delivery.recipient_marks import LONG_MARK, split
 from airflow_provider_voicepartner.delivery.tokens import BatchToken, ConnectionToken
 from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.gateways.model import (

@@ -15,7 +15,7 @@ from typing import Any
 
 import pendulum
 
-from airflow_provider_voicepartner.delivery.notices import NoticeReader
+from airflow_provider_voicepartner.delivery.events import NoticeReader
 from airflow_provider_voicepartner.delivery.store import Arrival, Completion, DeliveryStore, of_reference
 from airflow_provider_voicepartner.gateways.model import DeliveryReport, OptOut, Reply
 from airflow_provider_voicepartner.gateways.status import DeliveryStatus

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_voicepartner.delivery.notices import NoticeReader
+from airflow_provider_voicepartner.delivery.events import NoticeReader
 from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.store.engine import Store, StoreUnavailableError, StoreUrlError, open_store
 from airflow_provider_voicepartner.triggers import feed

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_voicepartner.delivery.arrivals import KINDS
-from airflow_provider_voicepartner.delivery.notices import Head, NoticeReader
+from airflow_provider_voicepartner.delivery.events import Head, NoticeReader
 from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.hooks.delivery import DeliveryHook
 from airflow_provider_voicepartner.store.engine import open_store

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_voicepartner.delivery.arrivals import Row
-from airflow_provider_voicepartner.delivery.notices import iso_time
-from airflow_provider_voicepartner.delivery.opt_out_list import KnownOptOut, OptOutList
+from airflow_provider_voicepartner.delivery.events import iso_time
+from airflow_provider_voicepartner.delivery.opt_outs import KnownOptOut, OptOutList
 from airflow_provider_voicepartner.delivery.statements import Statements
 from airflow_provider_voicepartner.gateways.errors import InvalidCallbackError
 from airflow_provider_voicepartner.gateways.reading import read_callback
@@ -72,7 +72,7 @@ class People:
     The store, by person.
 
     :param store: of :func:`~airflow_provider_voicepartner.store.engine.open_store`.
-    :param opt_out_keys: see :class:`~airflow_provider_voicepartner.delivery.opt_out_list.OptOutList`.
+    :param opt_out_keys: see :class:`~airflow_provider_voicepartner.delivery.opt_outs.OptOutList`.
     """
 
     def __init__(self, store: Store, *, opt_out_keys: tuple[str, ...] = ()) -> None:

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_voicepartner.delivery.poller import StorePoller, shared_poller
 from airflow_provider_voicepartner.delivery.store import (
     Arrival,
     CampaignKey,
@@ -18,6 +17,7 @@ from airflow_provider_voicepartner.delivery.store import (
     DeliveryStore,
     of_reference,
 )
+from airflow_provider_voicepartner.delivery.store_watcher import StorePoller, shared_poller
 from airflow_provider_voicepartner.gateways.model import DeliveryReport
 from airflow_provider_voicepartner.gateways.status import DeliveryStatus
 from airflow_provider_voicepartner.store.engine import StoreUnavailableError, open_store

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from airflow_provider_voicepartner.delivery.arrivals import Arrival, DeadLetter, of_reference
-from airflow_provider_voicepartner.delivery.opt_out_list import KnownOptOut
-from airflow_provider_voicepartner.delivery.person import People
+from airflow_provider_voicepartner.delivery.opt_outs import KnownOptOut
+from airflow_provider_voicepartner.delivery.personal_data import People
 from airflow_provider_voicepartner.delivery.store import DeliveryStore
 from airflow_provider_voicepartner.delivery.tokens import CallbackTokens
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError

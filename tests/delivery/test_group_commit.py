@@ -15,9 +15,9 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError, InterfaceError, ProgrammingError
 
-from airflow_provider_voicepartner.delivery import writer as module
+from airflow_provider_voicepartner.delivery import group_commit as module
+from airflow_provider_voicepartner.delivery.group_commit import GroupWriter, NotKeptError
 from airflow_provider_voicepartner.delivery.store import DeadLetter, DeliveryStore
-from airflow_provider_voicepartner.delivery.writer import GroupWriter, NotKeptError
 from airflow_provider_voicepartner.store.engine import StoreDataError, StoreUnavailableError, open_store
 from airflow_provider_voicepartner.store.schema import dead_letter
 
@@ -340,7 +340,7 @@ def test_the_time_of_commits_is_counted(commits: Commits) -> None:
 
 NOT_CLOSED = """
 import asyncio, sys
-from airflow_provider_voicepartner.delivery.writer import GroupWriter
+from airflow_provider_voicepartner.delivery.group_commit import GroupWriter
 from airflow_provider_voicepartner.store.engine import open_store
 writer = GroupWriter(lambda: open_store(sys.argv[1]))
 asyncio.run(writer.keep(()))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_voicepartner.delivery.notices import Head, Notice, NoticeReader, Wanted
+from airflow_provider_voicepartner.delivery.events import Head, Notice, NoticeReader, Wanted
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.store.engine import Store, open_store
 from tests.support.triggerer import LONG_AGO, NUMBER, Gateways
