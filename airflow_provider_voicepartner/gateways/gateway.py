@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
+from airflow_provider_voicepartner.gateways.compiled_message import CompiledMessage
 from airflow_provider_voicepartner.gateways.model import (
     Balance,
     CallbackEvent,
@@ -60,6 +61,14 @@ class Gateway(Protocol):
 
         :raises InvalidArgumentError: its problem is read after the number, such as ``has a field …``, and names no
             position.
+        """
+
+    def compile_message(self, message: Message) -> CompiledMessage | None:
+        """
+        Work out once what ``check_recipient``, ``segments_of`` and ``build_batch`` need of a message with placeholders.
+
+        :param message: one that ``check_message`` takes for recipients with personal fields.
+        :returns: what tells the same as they do, many recipients at a time; None where all get the same text.
         """
 
     def segments_of(self, message: Message, text: str) -> Sequence[int] | None:

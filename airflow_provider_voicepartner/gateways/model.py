@@ -77,18 +77,74 @@ class PlainRecipients(Sequence[Recipient]):
         return f"PlainRecipients({len(self)})"
 
 
+class PersonalRecipients(Sequence[Recipient]):
+    """
+    People with personal fields, kept as columns: all numbers, and of each field all values.
+
+    :param phone_numbers: in E.164.
+    :param columns: the name of a field -> its value for each recipient; at least one, each as long as the numbers.
+    """
+
+    __slots__ = ("columns", "phone_numbers")
+
+    def __init__(self, phone_numbers: Sequence[str], columns: Mapping[str, Sequence[str]]) -> None:
+        self.phone_numbers = phone_numbers
+        self.columns = columns
+
+    def __len__(self) -> int:
+        """How many."""
+        return len(self.phone_numbers)
+
+    @overload
+    def __getitem__(self, at: int) -> Recipient: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> PersonalRecipients: ...
+
+    def __getitem__(self, at: int | slice) -> Recipient | PersonalRecipients:
+        """Return one of them, or some."""
+        if isinstance(at, slice):
+            return PersonalRecipients(
+                self.phone_numbers[at], {name: column[at] for name, column in self.columns.items()}
+            )
+        return Recipient(self.phone_numbers[at], {name: column[at] for name, column in self.columns.items()})
+
+    def __eq__(self, other: object) -> bool:
+        """Compare one by one, with any other sequence of recipients."""
+        return tuple(self) == tuple(other) if isinstance(other, Sequence) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]  # as a Recipient with fields
+
+    def __repr__(self) -> str:
+        """Show how many, and no number."""
+        return f"PersonalRecipients({len(self)})"
+
+
 def have_fields(recipients: Iterable[Recipient]) -> bool:
     """Say whether any of the recipients has personal fields."""
     if isinstance(recipients, PlainRecipients):
         return False
+    if isinstance(recipients, PersonalRecipients):
+        return bool(recipients.phone_numbers)
     return any(recipient.fields for recipient in recipients)
 
 
 def phone_numbers_of(recipients: Iterable[Recipient]) -> Sequence[str]:
     """Return the numbers of recipients, in order."""
-    if isinstance(recipients, PlainRecipients):
+    if isinstance(recipients, (PlainRecipients, PersonalRecipients)):
         return recipients.phone_numbers
     return [recipient.phone_number for recipient in recipients]
+
+
+def columns_of(recipients: Sequence[Recipient], names: Iterable[str]) -> dict[str, Sequence[str]]:
+    """
+    Return personal fields as columns: the name of a field -> its value for each recipient.
+
+    :raises KeyError: a recipient has no such field.
+    """
+    if isinstance(recipients, PersonalRecipients):
+        return {name: recipients.columns[name] for name in names}
+    return {name: [recipient.fields[name] for recipient in recipients] for name in names}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,7 +35,7 @@ class TextTemplate:
     :raises InvalidArgumentError: for any other brace; names its place, and shows nothing of the text but a name.
     """
 
-    __slots__ = ("_argument", "_parts", "_slots", "names", "plain")
+    __slots__ = ("_argument", "_parts", "_slots", "literals", "names", "plain", "slots")
 
     def __init__(self, text: str, *, argument: str = "message") -> None:
         self._argument = argument
@@ -49,6 +49,10 @@ class TextTemplate:
         self._add(text[end:])
         self.names: tuple[str, ...] = tuple(dict.fromkeys(name for _, name in self._slots))
         """The names of its placeholders, each once, in order of appearance."""
+        self.slots: tuple[str, ...] = tuple(name for _, name in self._slots)
+        """The names of its placeholders, as often as they stand there."""
+        self.literals: tuple[str, ...] = tuple(self._parts[::2])
+        """What stands before, between and behind its placeholders: one more than there are slots."""
         self.plain: str = "".join(self._parts)
         """What is sent whatever the fields hold; the whole text where there are no placeholders."""
 

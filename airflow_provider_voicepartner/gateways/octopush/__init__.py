@@ -20,6 +20,7 @@ from airflow_provider_voicepartner.gateways.octopush.messages import (
     build_batch,
     check_message,
     check_recipient,
+    compile_message,
     segments_of,
 )
 from airflow_provider_voicepartner.gateways.octopush.options import SmsOptions, VoiceOptions
@@ -55,6 +56,7 @@ __all__ = [
     "build_parameters",
     "check_message",
     "check_recipient",
+    "compile_message",
     "knows_status",
     "names_a_send",
     "parse_balance",

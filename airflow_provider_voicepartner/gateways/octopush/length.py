@@ -11,12 +11,14 @@ such as curly quotes, are replaced.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from itertools import product
 from math import ceil
 from typing import Final
 from unicodedata import decomposition
 
 from airflow_provider_voicepartner.gateways.alphabet import BASIC, EXTENSION
+from airflow_provider_voicepartner.gateways.compiled_message import stands_alone
 from airflow_provider_voicepartner.gateways.transliteration import to_gsm7
 
 STOP_MENTION_LENGTH: Final = 14
@@ -60,12 +62,44 @@ def readings(text: str, *, optimizes: bool, needs_stop: bool) -> tuple[int, ...]
     :param needs_stop: a marketing SMS, which gets the opt-out mention where it has none.
     :returns: the likeliest first: everything that can be is replaced, and a part holds 153.
     """
-    extra = STOP_MENTION_LENGTH if needs_stop and not any(said in text for said in _STOP_MENTIONS) else 0
+    extra = STOP_MENTION_LENGTH if needs_stop and needs_mention(text) else 0
     if _PLAIN_ONLY.fullmatch(text):
-        counts = [_linked(len(text) + extra, part) for part in _PARTS]
-        return (*counts, *counts)
+        return readings_of_length(len(text) + extra)
     spellings = (_all_replaced(text), text.translate(_ACCENTED)) if optimizes else (text, text)
     return tuple(_count(spelling, extra, part) for spelling, part in product(spellings, _PARTS))
+
+
+@lru_cache(maxsize=2)
+def plain_characters(*, optimizes: bool) -> frozenset[str]:
+    """
+    Return the characters that count one in every reading wherever they stand, and that every voice speaks.
+
+    :param optimizes: the vendor replaces letters with accents.
+    """
+    accented = [
+        chr(code)
+        for code, letter in _ACCENTED.items()
+        if optimizes and letter in BASIC and letter not in _DOUBLE and _all_replaced(chr(code)) == letter
+    ]
+    return frozenset(filter(stands_alone, (*(BASIC - _DOUBLE), *accented)))
+
+
+def fixed_length(text: str, *, optimizes: bool) -> int | None:
+    """Return what a part of a text counts in every reading; None where readings differ, or it is unicode."""
+    if not (plain_characters(optimizes=optimizes) | _KNOWN).issuperset(text):
+        return None
+    return len(text) + len(_DOUBLED.findall(text))
+
+
+def readings_of_length(length: int) -> tuple[int, ...]:
+    """Count the SMS that a text of so many characters takes, all of which count the same in every reading."""
+    counts = [_linked(length, part) for part in _PARTS]
+    return (*counts, *counts)
+
+
+def needs_mention(text: str) -> bool:
+    """Tell whether a marketing SMS gets the opt-out mention appended."""
+    return not any(said in text for said in _STOP_MENTIONS)
 
 
 def is_unicode(text: str) -> bool:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Final
 from unicodedata import category
 
@@ -13,6 +15,11 @@ from airflow_provider_voicepartner.gateways.checks import (
     check_own_text,
     check_said,
     check_sender,
+)
+from airflow_provider_voicepartner.gateways.compiled_message import (
+    CompiledMessage,
+    TextRule,
+    once_a_message,
 )
 from airflow_provider_voicepartner.gateways.dates import require_future_second
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
@@ -29,9 +36,17 @@ from airflow_provider_voicepartner.gateways.model import (
 )
 from airflow_provider_voicepartner.gateways.octopush.identity import LABEL
 from airflow_provider_voicepartner.gateways.octopush.languages import read_language, speaks_other_letters
-from airflow_provider_voicepartner.gateways.octopush.length import is_unicode, readings
+from airflow_provider_voicepartner.gateways.octopush.length import (
+    fixed_length,
+    is_unicode,
+    needs_mention,
+    plain_characters,
+    readings,
+    readings_of_length,
+)
 from airflow_provider_voicepartner.gateways.octopush.options import SmsOptions, VoiceOptions
 from airflow_provider_voicepartner.gateways.octopush.personal import (
+    LONGEST_FIELD,
     LONGEST_TEXT,
     PersonalText,
     check_joins_as_is,
@@ -132,10 +147,53 @@ def segments_of(message: Message, text: str) -> tuple[int, ...] | None:
     """Return how many SMS a text takes, in each way to read the vendor's pages; see :func:`~.length.readings`."""
     if not isinstance(message, SmsMessage):
         return None
-    options = read_options(SmsOptions, message.options)
-    return readings(
-        text, optimizes=options.auto_optimize_text is not False, needs_stop=message.purpose == "marketing"
+    return readings(text, optimizes=_optimizes(message), needs_stop=message.purpose == "marketing")
+
+
+@once_a_message
+def _optimizes(message: Message) -> bool:
+    return read_options(SmsOptions, message.options).auto_optimize_text is not False
+
+
+@once_a_message
+def compile_message(message: Message) -> CompiledMessage | None:
+    """
+    Work a message out for many recipients; one that :func:`check_message` takes.
+
+    :returns: None where all get the same text.
+    """
+    template = _template(message)
+    if not template.names:
+        return None
+    if not isinstance(message, SmsMessage):
+        return CompiledMessage(template, rule=_rule(template, optimizes=True))
+    optimizes, needs_stop = _optimizes(message), message.purpose == "marketing"
+    is_counted = needs_stop and all(map(needs_mention, template.literals))
+    return CompiledMessage(
+        template,
+        rule=None if is_counted else _rule(template, optimizes=optimizes),
+        count=lambda text: readings(text, optimizes=optimizes, needs_stop=needs_stop),
+        of_units=readings_of_length,
     )
+
+
+def _rule(template: TextTemplate, *, optimizes: bool) -> TextRule | None:
+    """Return what texts of plain characters count; None where that differs, or where braces may name a field."""
+    fixed = [fixed_length(part, optimizes=optimizes) for part in template.literals]
+    if None in fixed or "{" in template.plain:
+        return None
+    units = sum(length for length in fixed if length is not None)
+    return TextRule(
+        others=_others(optimizes),
+        fixed=units,
+        longest=LONGEST_TEXT + units - len(template.plain),
+        longest_field=LONGEST_FIELD,
+    )
+
+
+@lru_cache(maxsize=2)
+def _others(optimizes: bool) -> re.Pattern[str]:
+    return re.compile(f"[^{re.escape(''.join(sorted(plain_characters(optimizes=optimizes))))}]")
 
 
 def _template(message: Message) -> TextTemplate:

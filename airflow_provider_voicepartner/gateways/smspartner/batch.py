@@ -13,6 +13,7 @@ from airflow_provider_voicepartner.gateways.checks import (
     check_said,
     check_sender,
 )
+from airflow_provider_voicepartner.gateways.compiled_message import CompiledMessage, once_a_message
 from airflow_provider_voicepartner.gateways.contradictions import contradicted
 from airflow_provider_voicepartner.gateways.errors import GatewayError, InvalidArgumentError
 from airflow_provider_voicepartner.gateways.model import (
@@ -39,7 +40,12 @@ from airflow_provider_voicepartner.gateways.smspartner.answers import (
 )
 from airflow_provider_voicepartner.gateways.smspartner.checks import SAY_SOMETHING, check_range, check_text
 from airflow_provider_voicepartner.gateways.smspartner.identity import KINDS, LABEL
-from airflow_provider_voicepartner.gateways.smspartner.length import segments
+from airflow_provider_voicepartner.gateways.smspartner.length import (
+    MAX_SEGMENTS,
+    segments,
+    segments_of_length,
+    text_rule,
+)
 from airflow_provider_voicepartner.gateways.smspartner.options import Gamme, SmsOptions
 from airflow_provider_voicepartner.gateways.smspartner.refusals import names_a_send
 from airflow_provider_voicepartner.gateways.smspartner.requests import (
@@ -66,7 +72,7 @@ def check_message(message: Message, recipients_have_fields: bool) -> None:
     :raises InvalidArgumentError: naming the argument and the fix.
     """
     sms = _as_sms(message)
-    options = read_options(SmsOptions, sms.options)
+    options = _options_of(sms)
     low_cost = options.gamme is Gamme.LOW_COST
     check_sender(sms.sender, gateway=LABEL, takes_blanks=True, is_marketing=sms.purpose == "marketing")
     _check_together(sms, options)
@@ -88,7 +94,7 @@ def check_recipient(message: Message, recipient: Recipient) -> None:
     :raises InvalidArgumentError: its problem is read after the number.
     """
     sms = _as_sms(message)
-    options = read_options(SmsOptions, sms.options)
+    options = _options_of(sms)
     own = read_template(sms.text).fill_in(recipient.fields)
     check_own_text(lambda text: _check_own_text(sms, options, text), own)
 
@@ -106,7 +112,35 @@ def _check_own_text(sms: SmsMessage, options: SmsOptions, text: str) -> None:
 
 def segments_of(message: Message, text: str) -> tuple[int]:
     """Return how many SMS a text takes, see :func:`~.length.segments`; an appended STOP mention is not counted."""
-    return (segments(text, is_unicode=read_options(SmsOptions, message.options).is_unicode),)
+    return (segments(text, is_unicode=_options_of(message).is_unicode),)
+
+
+@once_a_message
+def _options_of(message: Message) -> SmsOptions:
+    return read_options(SmsOptions, message.options)
+
+
+@once_a_message
+def compile_message(message: Message) -> CompiledMessage | None:
+    """
+    Work a message out for many recipients; one that :func:`check_message` takes.
+
+    :returns: None where all get the same text.
+    """
+    sms = _as_sms(message)
+    options = _options_of(sms)
+    template = read_template(sms.text)
+    if not template.names:
+        return None
+    low_cost, is_unicode = options.gamme is Gamme.LOW_COST, options.is_unicode
+    needs_stop = low_cost and sms.purpose == "marketing"
+    rule = text_rule(template, is_unicode=is_unicode, most_segments=1 if low_cost else MAX_SEGMENTS)
+    return CompiledMessage(
+        template,
+        rule=None if needs_stop and not any(_STOP in part for part in template.literals) else rule,
+        count=lambda text: (segments(text, is_unicode=is_unicode),),
+        of_units=lambda units: (segments_of_length(units, is_unicode=is_unicode),),
+    )
 
 
 def _check_together(sms: SmsMessage, options: SmsOptions) -> None:
@@ -141,7 +175,7 @@ def batch_tag(message: SmsMessage, reference: str) -> str:
     :param reference: our own id of the batch.
     :raises InvalidArgumentError: for options or a reference that cannot be.
     """
-    return join_tag(read_options(SmsOptions, message.options).tag, reference)
+    return join_tag(_options_of(message).tag, reference)
 
 
 def build_batch(
@@ -175,7 +209,7 @@ def build_batch(
     numbers = phone_numbers_of(recipients)
     check_callback_url(callbacks.delivery, argument="callbacks.delivery")
     check_callback_url(callbacks.replies, argument="callbacks.replies")
-    options = read_options(SmsOptions, sms.options)
+    options = _options_of(sms)
     extras: dict[str, Any] = {
         "tag": join_tag(options.tag, reference),
         "is_stop_sms": _stop_mention(sms, options),

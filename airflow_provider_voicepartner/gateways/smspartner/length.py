@@ -8,7 +8,11 @@ alphabet are meant: its site prettifies quotes (inferred). That length is counte
 
 from __future__ import annotations
 
+import re
 from math import ceil
+
+from airflow_provider_voicepartner.gateways.compiled_message import STANDS_ALONE, TextRule
+from airflow_provider_voicepartner.gateways.placeholders import TextTemplate
 
 LINE_BREAK = ":br:"
 EURO = ":euro:"
@@ -51,6 +55,10 @@ _REPLACED = str.maketrans(
     }
 )
 
+# What is replaced by more or less than one character, what may be part of a mark, and what no text may hold.
+_NOT_PLAIN = re.compile(rf"[^{STANDS_ALONE}]|[\r\n€:œ^~|\\¨§\x80-\x9f]")
+_OPEN_MARK = re.compile(r":(?:b|br|e|eu|eur|euro)?\Z")
+
 
 def wire_text(text: str) -> str:
     """
@@ -87,6 +95,27 @@ def text_length(text: str, *, is_unicode: bool = False) -> int:
     return marks + (_utf16_units(rest) if is_unicode else len(replaced_text(rest)))
 
 
+def text_rule(template: TextTemplate, *, is_unicode: bool, most_segments: int) -> TextRule | None:
+    """
+    Say how long texts of plain characters are, and how long they may be.
+
+    :returns: None where a field may complete a mark such as ``:br:``, so that its letters count otherwise.
+    """
+    written = [wire_text(part).replace(LINE_BREAK, "") for part in template.literals]
+    later = ""
+    for before, literal in zip(reversed(written[:-1]), reversed(template.literals), strict=False):
+        later += wire_text(literal)
+        if ":" in later and _OPEN_MARK.search(before):
+            return None
+    if any(part.endswith("\r") for part in template.literals):
+        return None
+    return TextRule(
+        others=_NOT_PLAIN,
+        fixed=sum(text_length(part, is_unicode=is_unicode) for part in template.literals),
+        longest=longest_text(is_unicode=is_unicode, segments=most_segments),
+    )
+
+
 def segments(text: str, *, is_unicode: bool = False) -> int:
     """
     Count the SMS that a text takes; each is charged.
@@ -98,7 +127,11 @@ def segments(text: str, *, is_unicode: bool = False) -> int:
     :param text: as the user wrote it, or as it goes out; an empty one counts as one SMS.
     :param is_unicode: with the unicode option.
     """
-    length = text_length(text, is_unicode=is_unicode)
+    return segments_of_length(text_length(text, is_unicode=is_unicode), is_unicode=is_unicode)
+
+
+def segments_of_length(length: int, *, is_unicode: bool = False) -> int:
+    """Count the SMS that a text of so many characters takes; see :func:`segments`."""
     single, linked = (_UNICODE_SINGLE, _UNICODE_LINKED) if is_unicode else (_SINGLE, _LINKED)
     return 1 if length <= single else ceil(length / linked)
 

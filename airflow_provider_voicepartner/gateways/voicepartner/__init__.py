@@ -23,6 +23,7 @@ from airflow_provider_voicepartner.gateways.voicepartner.messages import (
     build_batch,
     check_message,
     check_recipient,
+    compile_message,
     segments_of,
 )
 from airflow_provider_voicepartner.gateways.voicepartner.options import TtsOptions, VoicemailOptions
@@ -53,6 +54,7 @@ __all__ = [
     "build_rename_audio",
     "check_message",
     "check_recipient",
+    "compile_message",
     "knows_status",
     "names_a_send",
     "parse_audios",

@@ -1,0 +1,218 @@
+"""
+A message worked out once for a campaign, so that many recipients' own texts are checked, counted and written at a time.
+
+What is sent, counted and refused is what the gateway's functions for a single text say. Here is only decided for which
+recipients that can be told without a look at each: those whose fields hold plain characters, of which each counts one
+unit wherever it stands. All others are looked at one by one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import lru_cache
+from operator import add
+from typing import Final, TypeVar
+
+from airflow_provider_voicepartner.gateways.checks import says_nothing
+from airflow_provider_voicepartner.gateways.model import Message
+from airflow_provider_voicepartner.gateways.placeholders import TextTemplate
+
+Columns = Mapping[str, Sequence[str]]
+"""Personal fields of many recipients: the name of a field -> its value for each recipient, in order."""
+
+STANDS_ALONE: Final = r"\x00-\u02ff\u2010-\u2027\u20ac"
+"""Characters, as in a set of a regular expression, that never become one with a neighbour in NFC."""
+_MAY_JOIN: Final = re.compile(f"[^{STANDS_ALONE}]")
+_WORD_FOR_NOTHING: Final = "None"
+_MESSAGES: Final = 16
+
+Compiled = TypeVar("Compiled")
+
+
+def stands_alone(text: str) -> bool:
+    """Tell whether all characters of a text are such, so that it stays as it is in NFC beside any other text."""
+    return not _MAY_JOIN.search(text)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextRule:
+    """
+    How a gateway counts a text of one message whose fields hold nothing but plain characters.
+
+    :param others: finds a character that is not plain. A plain one stands alone in NFC, counts one unit wherever it
+        stands, and is refused nowhere.
+    :param fixed: units of the text without its fields.
+    :param longest: most units of a text that is taken.
+    :param longest_field: most characters of a field; None where only the text is limited.
+    """
+
+    others: re.Pattern[str]
+    fixed: int
+    longest: int
+    longest_field: int | None = None
+
+
+class CompiledMessage:
+    """
+    A text with placeholders, ready for many recipients.
+
+    All methods take the fields of some recipients, at least one, with a column for each name of the template.
+
+    :param template: the text, taken apart; it has placeholders.
+    :param rule: None where each text has to be looked at.
+    :param count: returns how many SMS a text takes, in each way to count; None where texts are no SMS.
+    :param of_units: the same for a text of so many units, as the rule counts them.
+    """
+
+    __slots__ = ("_count", "_format", "_may_join", "_of_units", "_rule", "_says_something", "template")
+
+    def __init__(
+        self,
+        template: TextTemplate,
+        *,
+        rule: TextRule | None,
+        count: Callable[[str], Sequence[int]] | None = None,
+        of_units: Callable[[int], Sequence[int]] | None = None,
+    ) -> None:
+        self.template = template
+        self._rule = rule
+        self._count = count
+        self._of_units = of_units
+        self._format = "%s".join(part.replace("%", "%%") for part in template.literals)
+        # Only its first character can become one with the field before it.
+        self._may_join = not all(stands_alone(part[:1]) for part in template.literals[1:])
+        visible = sum(not says_nothing(character) for character in template.plain)
+        self._says_something = visible > len(_WORD_FOR_NOTHING)
+
+    def texts(self, columns: Columns) -> list[str]:
+        """Return each recipient's own text, as :meth:`~.placeholders.TextTemplate.fill_in` writes it."""
+        texts = list(map(self._format.__mod__, zip(*self._slots(columns), strict=True)))
+        closer: Iterable[int] = range(len(texts))
+        if not self._may_join:
+            closer = _found_in(_MAY_JOIN, columns, self.template.names)
+        for at in closer:
+            texts[at] = self.template.fill_in({name: columns[name][at] for name in self.template.names})
+        return texts
+
+    def doubtful(self, columns: Columns) -> list[int]:
+        """Return the places of recipients, from 0, whose text or fields the gateway may refuse; in order."""
+        rule, size = self._rule, self._size(columns)
+        if rule is None:
+            return list(range(size))
+        closer = _found_in(rule.others, columns, self.template.names)
+        units = self._units(columns)
+        if max(units) > rule.longest:
+            closer.update(at for at, count in enumerate(units) if count > rule.longest)
+        if rule.longest_field is not None:
+            for name in self.template.names:
+                if max(map(len, columns[name])) > rule.longest_field:
+                    closer.update(
+                        at for at, value in enumerate(columns[name]) if len(value) > rule.longest_field
+                    )
+        if not self._says_something:
+            closer.update(at for at, text in enumerate(self.texts(columns)) if not _surely_says(text))
+        return sorted(closer)
+
+    def segments(self, columns: Columns) -> tuple[int, ...]:
+        """
+        Return how many SMS all these recipients' own texts take together, in each way to count.
+
+        :raises TypeError: where texts are no SMS.
+        """
+        if self._count is None or self._of_units is None:
+            raise TypeError("these texts are not counted in SMS")
+        closer = (
+            set(range(self._size(columns)))
+            if self._rule is None
+            else _found_in(self._rule.others, columns, self.template.names)
+        )
+        counts: list[Sequence[int]] = []
+        if closer:
+            names = self.template.names
+            own = ({name: columns[name][at] for name in names} for at in closer)
+            counts = [self._count(self.template.fill_in(told)) for told in own]
+        if self._rule is not None and len(closer) < self._size(columns):
+            units = self._units(columns)
+            if closer:
+                units = [count for at, count in enumerate(units) if at not in closer]
+            for length, times in Counter(units).items():
+                counts.append([reading * times for reading in self._of_units(length)])
+        return tuple(map(sum, zip(*counts, strict=True)))
+
+    def _units(self, columns: Columns) -> list[int]:
+        """Count each recipient's text by the rule."""
+        assert self._rule is not None
+        first, *others = self._slots(columns)
+        units = list(map(self._rule.fixed.__add__, map(len, first)))
+        for column in others:
+            units = list(map(add, units, map(len, column)))
+        return units
+
+    def _slots(self, columns: Columns) -> list[Sequence[str]]:
+        return [columns[name] for name in self.template.slots]
+
+    def _size(self, columns: Columns) -> int:
+        return len(columns[self.template.names[0]])
+
+
+def _found_in(pattern: re.Pattern[str], columns: Columns, names: Iterable[str]) -> set[int]:
+    """Return the places of recipients with a field in which something is found."""
+    places: set[int] = set()
+    for name in names:
+        if pattern.search("".join(columns[name])):
+            places.update(at for at, value in enumerate(columns[name]) if pattern.search(value))
+    return places
+
+
+def _surely_says(text: str) -> bool:
+    """Tell whether a text begins with a letter or digit and is not the word None; without a look at all of it."""
+    return text[:1].isalnum() and text[: len(_WORD_FOR_NOTHING) + 1].rstrip() != _WORD_FOR_NOTHING
+
+
+class _Key:
+    """A message as a key: equal to another one of the same values, each of the same type."""
+
+    __slots__ = ("_hash", "_parts", "message")
+
+    def __init__(self, message: Message) -> None:
+        self.message = message
+        said = (getattr(message, part.name) for part in fields(message))
+        self._parts: Hashable = (type(message), *map(_hashable, said))
+        self._hash = hash(self._parts)
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Key) and self._parts == other._parts
+
+
+def _hashable(value: object) -> Hashable:
+    # 1 and True are equal, and not the same setting.
+    if isinstance(value, Mapping):
+        return tuple((name, type(setting), setting) for name, setting in value.items())
+    return type(value), value
+
+
+def once_a_message(make: Callable[[Message], Compiled]) -> Callable[[Message], Compiled]:
+    """
+    Keep what is made of a message, so that all batches and all recipients of a campaign share it.
+
+    :param make: what it raises is not kept.
+    """
+
+    @lru_cache(maxsize=_MESSAGES)
+    def kept(key: _Key) -> Compiled:
+        return make(key.message)
+
+    def get(message: Message) -> Compiled:
+        try:
+            key = _Key(message)
+        except TypeError:  # A setting that cannot be a key, and that may be changed.
+            return make(message)
+        return kept(key)
+
+    return get

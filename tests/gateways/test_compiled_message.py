@@ -1,0 +1,197 @@
+"""A compiled message tells of many recipients what the gateway's functions for one tell of each."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+from unicodedata import normalize
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from airflow_provider_voicepartner.gateways import octopush, smspartner, voicepartner
+from airflow_provider_voicepartner.gateways.compiled_message import once_a_message, stands_alone
+from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
+from airflow_provider_voicepartner.gateways.model import (
+    Message,
+    PersonalRecipients,
+    Recipient,
+    SmsMessage,
+    VoiceMessage,
+    columns_of,
+    have_fields,
+    phone_numbers_of,
+)
+from airflow_provider_voicepartner.gateways.placeholders import read_template
+
+NUMBERS = [f"+3361234{at:04}" for at in range(500)]
+
+# Half of them are letters of names; the others count twice or not at all, join their neighbour, or complete a mark.
+letters = st.one_of(
+    st.sampled_from("aeZé ô'-ç"),
+    st.sampled_from(
+        [
+            ":", "br", "euro", ":br:", ":eu", "r:", "\r", "\n", "€", "œ", "^", "~", "|", "\\", "¨", "§", "\u0301",
+            "\u0338", "\u1100", "\u1161", "{{", "}}", "Δ", "’", "😀", "%", "%s", "\u200d", "N", "one", "None", "STOP",
+            "STOP au XXXXX", "\u3164", "\u0085", "x" * 49, "first_name", "\t", "ẹ",
+        ]
+    ),
+)  # fmt: skip
+values = st.lists(letters, max_size=6).map(lambda parts: normalize("NFC", "".join(parts).replace("{{", "{")))
+literals = st.lists(letters, max_size=5).map("".join)
+rows = st.lists(st.tuples(values, values), min_size=1, max_size=4)
+texts = st.one_of(
+    st.tuples(literals, literals, literals).map("{a}".join),
+    st.tuples(literals, literals, literals).map(lambda parts: "{a}".join(parts[:2]) + "{b}" + parts[2]),
+    st.just("{b}{a}"),
+    st.just("x" * 150 + "{a}{b}"),
+)
+messages = st.one_of(
+    st.builds(
+        lambda text, unicode, gamme, purpose: (
+            smspartner,
+            SmsMessage(text=text, purpose=purpose, options={"is_unicode": unicode} | gamme),
+        ),
+        texts, st.booleans(), st.sampled_from([{}, {"gamme": "low_cost"}]), st.sampled_from(["alert", "marketing"]),
+    ),
+    st.builds(
+        lambda text, optimizes, purpose: (
+            octopush,
+            SmsMessage(text=text, purpose=purpose, options={"auto_optimize_text": optimizes}),
+        ),
+        texts, st.booleans(), st.sampled_from(["alert", "marketing"]),
+    ),
+    st.builds(
+        lambda text, language: (octopush, VoiceMessage(text=text, language=language)),
+        texts, st.sampled_from(["fr-FR", "el-GR"]),
+    ),
+)  # fmt: skip
+
+
+def problem(gateway: Any, message: Message, fields: Mapping[str, str]) -> str | None:
+    try:
+        gateway.check_recipient(message, Recipient(NUMBERS[0], fields))
+    except InvalidArgumentError as error:
+        return str(error)
+    return None
+
+
+@settings(max_examples=200, deadline=None)
+@given(messages, rows)
+@example((smspartner, SmsMessage(text=":e:br:u{a}: {b}")), [("ro", ""), ("r", "o")])
+@example((smspartner, SmsMessage(text="{a}: {b}")), [(":br", "x"), ("a\r", "\n")])
+@example((smspartner, SmsMessage(text="50% {a} %s {b}")), [("Zoé", "%d")])
+@example((smspartner, SmsMessage(text="No{a}{b}")), [("ne", " "), ("ne", "x")])
+@example((octopush, SmsMessage(text="{{{a}}} {b}")), [("first_name", "Zoé")])
+@example(
+    (octopush, SmsMessage(text="{a} STOP au {b}", purpose="marketing")), [("x" * 150, "XXXXX"), ("", "y")]
+)
+def test_many_at_once_are_as_each_alone(case: tuple[Any, Message], told: list[tuple[str, str]]) -> None:
+    gateway, message = case
+    try:
+        gateway.check_message(message, True)
+    except InvalidArgumentError:
+        return
+    template = read_template(message.text, "message" if isinstance(message, SmsMessage) else "text")
+    fields = [dict(zip("ab", row, strict=True)) for row in told]
+    columns = {name: [row[name] for row in fields] for name in "ab"}
+    compiled = gateway.compile_message(message)
+    if not template.names:
+        assert compiled is None
+        return
+
+    alone = [template.fill_in(row) for row in fields]
+    assert compiled.texts(columns) == alone
+    refused = {at for at, row in enumerate(fields) if problem(gateway, message, row)}
+    doubtful = compiled.doubtful(columns)
+    assert refused <= set(doubtful)
+    assert doubtful == sorted(set(doubtful))
+    if isinstance(message, SmsMessage):
+        each = [gateway.segments_of(message, text) for text in alone]
+        assert compiled.segments(columns) == tuple(map(sum, zip(*each, strict=True)))
+
+
+@pytest.mark.parametrize("gateway", [smspartner, octopush])
+def test_of_usual_people_nobody_takes_a_closer_look(gateway: Any) -> None:
+    message = SmsMessage(
+        text="Bonjour {a}, votre commande {b} est prête à l'accueil.\nÀ bientôt, 100% vôtre."
+    )
+    columns = {
+        "a": ["Zoé", "François", "Noël", "Saint-Étienne", "O'Neill"],
+        "b": ["12", "13", "14", "15", "16"],
+    }
+    compiled = gateway.compile_message(message)
+    assert compiled.doubtful(columns) == []
+    assert compiled.texts(columns)[1].startswith("Bonjour François, votre commande 13 est")
+    too_long = {"a": ["Zoé", "x" * 2000], "b": ["1", "2"]}
+    assert compiled.doubtful(too_long) == [1]
+
+
+def test_a_text_that_the_fields_make_alone_must_still_say_something() -> None:
+    compiled = smspartner.compile_message(SmsMessage(text="{a}"))
+    assert compiled is not None
+    said = ["Bonjour", "", " ", "None", "None ", "Nones", "!"]
+    assert compiled.doubtful({"a": said}) == [1, 2, 3, 4, 6]
+
+
+def test_characters_that_stand_alone_never_join_a_neighbour() -> None:
+    others = [chr(code) for code in (0x41, 0x65, 0xE9, 0x1100, 0x1161, 0x3C, 0x3B1, 0x9C7, 0x1F00)]
+    for code in range(sys.maxunicode + 1):
+        character = chr(code)
+        if stands_alone(character):
+            assert normalize("NFC", character) == character
+            assert all(normalize("NFC", other + character) == other + character for other in others)
+
+
+def test_without_placeholders_there_is_nothing_to_compile() -> None:
+    assert smspartner.compile_message(SmsMessage(text="{{a}}")) is None
+    assert octopush.compile_message(VoiceMessage(text="Bonjour")) is None
+    assert voicepartner.compile_message(VoiceMessage(text="Bonjour")) is None
+
+
+def test_calls_are_not_counted_in_sms() -> None:
+    compiled = octopush.compile_message(VoiceMessage(text="Bonjour {a}"))
+    assert compiled is not None
+    with pytest.raises(TypeError):
+        compiled.segments({"a": ["Zoé"]})
+
+
+def test_what_is_made_of_a_message_is_made_once() -> None:
+    made: list[Message] = []
+
+    @once_a_message
+    def make(message: Message) -> int:
+        made.append(message)
+        return len(made)
+
+    assert [make(SmsMessage(text="x", options={"a": 1})) for _ in range(2)] == [1, 1]
+    # Equal, and another setting all the same.
+    assert make(SmsMessage(text="x", options={"a": True})) == 2
+    assert make(SmsMessage(text="x", sender="y", options={"a": 1})) == 3
+    assert make(VoiceMessage(text="x", options={"a": 1})) == 4
+    # May be changed by whoever holds it.
+    assert [make(SmsMessage(text="x", options={"a": []})) for _ in range(2)] == [5, 6]
+
+
+def test_what_is_refused_is_refused_again() -> None:
+    message = SmsMessage(text="{a}", options={"nonsense": 1})
+    for _ in range(2):
+        with pytest.raises(InvalidArgumentError, match="nonsense"):
+            smspartner.compile_message(message)
+
+
+def test_columns_are_recipients() -> None:
+    people = [Recipient(number, {"a": f"n{at}", "b": ""}) for at, number in enumerate(NUMBERS[:4])]
+    columns = PersonalRecipients(NUMBERS[:4], columns_of(people, "ab"))
+    assert columns == people
+    assert columns[1:3] == people[1:3]
+    assert (columns[3], len(columns), phone_numbers_of(columns)) == (people[3], 4, NUMBERS[:4])
+    assert have_fields(columns)
+    assert not have_fields(columns[:0])
+    assert columns_of(columns, "b") == {"b": [""] * 4}
+    assert columns != people[:3]
+    assert NUMBERS[0] not in repr(columns)
+    with pytest.raises(KeyError):
+        columns_of(people, ["c"])
