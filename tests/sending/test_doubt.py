@@ -297,6 +297,23 @@ def test_any_other_end_of_a_repeat_proves_nothing(error: Exception) -> None:
         assert verdict.is_to_be_sent is sends
 
 
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (RejectedError("no credit", kind=ErrorKind.CREDIT), "the repeat was refused, which proves nothing: no credit"),
+        (SendOutcomeUnknownError("no answer again"), "no answer again"),
+        (ConfigurationError("send_at has passed"), "send_at has passed"),
+    ],
+)  # fmt: skip
+def test_how_a_repeat_ended_that_proves_nothing_is_told(
+    error: Exception, said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    settled(Gateway(recognises=True, failures=[error]))
+    (line,) = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert said in line
+    assert line.startswith(f"batch 5 (2 recipients, reference {CLAIM.reference}): ")
+
+
 @pytest.mark.parametrize("choice", CHOICES)
 def test_a_repeat_that_must_wait_leaves_the_doubt_to_a_later_attempt(choice: Any) -> None:
     """Neither is it settled, nor may the choice decide while there is still evidence to be had."""
@@ -401,6 +418,8 @@ def test_what_was_planned_is_not_believed_unlisted_before_it_left_and_had_its_ti
     planned = NOW - timedelta(minutes=minutes)
     verdict = settled(messenger, OLD, on_unknown="resend_unlisted", planned=planned)
     assert (verdict.is_to_be_sent, verdict.ask_in) == (ask_in is None, ask_in)
+    # A quarter of an hour for the gateway to list it, and five minutes for one that rounds the time up.
+    assert verdict.until == (None if ask_in is None else planned + timedelta(minutes=20))
 
 
 @pytest.mark.parametrize(

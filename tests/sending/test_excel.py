@@ -64,6 +64,22 @@ def test_a_workbook_is_read_like_a_csv_file() -> None:
     assert sent == [{"name": "Zoé", "day": "2031-05-06"}, {"name": "", "day": ""}]
 
 
+@pytest.mark.parametrize(
+    ("value", "sent"),
+    [
+        (3.3000000000000003, "3.3"),
+        (0.7999999999999999, "0.8"),
+        (0.1 + 0.2, "0.3"),
+        (0.123456789012345, "0.123456789012345"),
+        (12.5, "12.5"),
+    ],
+)
+def test_a_personal_number_is_sent_with_the_15_digits_that_excel_shows(value: float, sent: str) -> None:
+    of = source(book(("phone_number", "amount"), (A, value)))
+    plan = plan_campaign(of, line="mobile", fields=frozenset({"amount"}))
+    assert [dict(one.fields) for batch in plan.batches() for one in batch.recipients] == [{"amount": sent}]
+
+
 def test_its_column_is_found_by_name_or_position() -> None:
     data = book(("Nom", " Téléphone "), ("Zoé", A), ("Ali", B))
     assert rows(source(data, column="téléphone"), frozenset()) == [(2, A), (3, B)]

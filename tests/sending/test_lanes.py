@@ -71,6 +71,20 @@ def test_no_more_threads_are_started_than_tasks_are_under_way_at_once() -> None:
     lanes.close()
 
 
+def test_waiting_for_tasks_leaves_the_processor_to_others() -> None:
+    lanes, end = Lanes(), threading.Event()
+    task = Task(end.wait)
+    lanes.start(task)
+    before = time.thread_time()
+    lanes.wait_for_all([task], 0.5)
+    assert not task.is_done
+    assert time.thread_time() - before < 0.1
+    end.set()
+    lanes.wait_for_all([task], 10)
+    assert task.is_done
+    lanes.close()
+
+
 @pytest.mark.parametrize("slow", range(1, 5))
 def test_a_task_begins_at_once_and_stands_behind_no_other(slow: int) -> None:
     """It was claimed: what waits for a thread meanwhile is in doubt if the worker dies."""

@@ -7,6 +7,7 @@ import io
 import json
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -290,6 +291,29 @@ def test_duplicates_far_apart_are_left_out_in_both_passes() -> None:
     plan = plan_campaign(file_of(csv_of(*rows)), line="mobile")
     assert (plan.rows, plan.recipients, plan.duplicates) == (12_100, 9_000, 3_100)
     assert len({r.phone_number for r in people(plan)}) == 9_000
+
+
+@pytest.mark.parametrize("kind", ["list", "csv", "jsonl", "parquet"])
+@pytest.mark.parametrize("between", [1, 1_999, 2_000, 30_000])
+def test_nobody_is_messaged_twice_however_far_apart_the_same_number_stands(kind: str, between: int) -> None:
+    """Rows are read in chunks, and a number may come again in any later one."""
+    others = many(between, begin=10)
+    rows = ["0612345678", *others, "+33 6 12 34 56 78", *others[-1:]]
+    if kind == "list":
+        source: ListSource | FileSource = ListSource(rows)
+    elif kind == "csv":
+        source = file_of(csv_of(*rows))
+    elif kind == "jsonl":
+        source = file_of("\n".join(map(json.dumps, rows)).encode(), "people.jsonl")
+    else:
+        file = io.BytesIO()
+        pq.write_table(pa.table({"phone_number": rows}), file)
+        source = file_of(file.getvalue(), "people.parquet")
+    plan = plan_campaign(source, line="mobile")
+    assert (plan.rows, plan.recipients, plan.duplicates) == (between + 3, between + 1, 2)
+    sent = Counter(recipient.phone_number for recipient in people(plan))
+    assert sent["+33612345678"] == 1
+    assert set(sent.values()) == {1}
 
 
 class Changing:

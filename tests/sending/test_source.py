@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import json
+import random
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.sending import text_blocks
+from airflow_provider_voicepartner.sending.planning import plan_campaign
 from airflow_provider_voicepartner.sending.rows import UnreadableRow
 from airflow_provider_voicepartner.sending.source import SUFFIXES, EmptyFileError, FileSource, ListSource
 
@@ -182,6 +184,14 @@ def test_json_lines_hold_objects_or_numbers() -> None:
     ]
 
 
+@pytest.mark.parametrize("written", ["33612345678.0", "3.3612345678e10", "612345678", "1e400"])
+def test_a_json_number_is_refused_as_a_number_and_not_as_missing(written: str) -> None:
+    for line in (written, f'{{"phone_number": {written}}}'):
+        plan = plan_campaign(source(f'"{A}"\n{line}\n', "people.jsonl"), line="mobile", on_invalid="skip")
+        assert (plan.recipients, plan.invalid) == (1, 1)
+        assert "(a number loses its leading 0); write it as text" in plan.rejected[0].reason
+
+
 def test_a_deep_json_line_is_a_bad_row() -> None:
     ((_, item),) = rows(source('{"a":' * 100_000, "people.jsonl"))
     assert isinstance(item, UnreadableRow)
@@ -199,6 +209,31 @@ def test_parquet_is_read_by_column() -> None:
     assert of.field_names()
     assert not source(parquet(phone_number=[A]), "p.parquet").field_names()
     assert of.position(2) == "to: row 2"
+
+
+def test_of_a_wide_parquet_file_only_the_columns_that_are_needed_are_read() -> None:
+    """A file on a storage far away may have gigabytes of others."""
+    notes = [random.Random(row).randbytes(2_000).hex() for row in range(500)]
+    data = parquet(phone_number=[A] * 500, name=["Zoé"] * 500, note=notes)
+
+    class Counting(io.BytesIO):
+        taken = 0
+
+        def read(self, size: int | None = -1) -> bytes:
+            found = super().read(size)
+            self.taken += len(found)
+            return found
+
+        def readinto(self, buffer: Any) -> int:
+            size = super().readinto(buffer)
+            self.taken += size
+            return size
+
+    for fields, most in ((frozenset[str](), 0.1), (frozenset({"name"}), 0.1), (frozenset({"note"}), 1.5)):
+        handle = Counting(data)
+        of = FileSource(open=lambda handle=handle: handle, name="people.parquet")
+        assert len(next(iter(of.chunks(fields))).items) == 500
+        assert 0 < handle.taken < most * len(data)
 
 
 def test_text_may_be_compressed() -> None:

@@ -90,6 +90,19 @@ def test_those_who_are_not_reached_are_counted() -> None:
     assert [row.row for row in plan.rejected] == [2, 3]
 
 
+@pytest.mark.parametrize(
+    ("row", "column", "number"),
+    [((A, B), 0, A), (("Anna", B, C), 1, B), ((None, A, B), 1, A), ((612345601, A), 0, ""), ([A, B], 0, A)],
+)
+def test_a_row_of_two_numbers_is_told_with_the_one_that_was_to_get_it(
+    row: Any, column: int, number: str
+) -> None:
+    plan = plan_campaign(ListSource([row], column=column), line="mobile", on_invalid="skip")
+    (rejected,) = plan.rejected
+    assert (rejected.row, rejected.number) == (1, number)
+    assert "a second number, which would get nothing" in rejected.reason
+
+
 # Headers
 
 
@@ -119,6 +132,17 @@ def test_a_header_is_met_whatever_differs_in_spelling_alone(header: str, column:
     assert found(file(data.getvalue(), "p.parquet", column=column)) == [A]
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["Phone", "phone number", "PhoneNumber", "phone_no", "Mobile", "mobile_phone", "Mobile Phone", "cell", "cellphone",
+     "GSM", "MSISDN", "tel", "Tél", "telephone", "TÉLÉPHONE", "portable", "tel_portable", "telephone_portable",
+     "téléphone portable", "numero", "Numéro", "number", "to", "recipient"],
+)  # fmt: skip
+def test_a_column_that_is_often_called_so_is_suggested_and_never_guessed(name: str) -> None:
+    said = refusal(lambda: found(file(f"nom,{name}\nx,{A}\n")))
+    assert said.endswith(f"there is 'nom', {name!r}: give column={name!r} if that is it")
+
+
 def test_a_name_that_is_written_exactly_so_comes_first() -> None:
     assert found(file(f"Tel,tel\n{A},{B}\n", column="tel")) == [B]
     assert "has the column 'TEL' twice" in refusal(lambda: found(file(f"Tel,tel\n{A},{B}\n", column="TEL")))
@@ -140,6 +164,8 @@ def test_a_name_that_is_written_exactly_so_comes_first() -> None:
             "column=0"),
         ("anna@example.org;x\n", "the 2 columns there begin with a number"),
         ("x" * 60 + ",y\n", "'" + "x" * 40 + "…', 'y'"),
+        ("x" * 41 + ",y\n", "'" + "x" * 40 + "…', 'y'"),
+        ("x" * 40 + ",y\n", "'" + "x" * 40 + "', 'y'"),
         (",".join(f"c{n}" for n in range(12)) + "\n", "'c9' and 2 more"),
     ],
 )  # fmt: skip
