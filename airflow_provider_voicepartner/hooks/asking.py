@@ -19,12 +19,8 @@ from weakref import WeakKeyDictionary
 
 from airflow_provider_voicepartner.delivery.group_commit import GroupWriter
 from airflow_provider_voicepartner.exceptions import RetryableNotSentError, SendOutcomeUnknownError
-from airflow_provider_voicepartner.hooks.completion import (
-    MOST_UNANSWERED,
-    Answer,
-    CampaignWatch,
-    Question,
-)
+from airflow_provider_voicepartner.hooks.completion import CampaignWatch
+from airflow_provider_voicepartner.hooks.polling import Answer, Question, Rounds, is_enough_for_a_write
 from airflow_provider_voicepartner.hooks.stores import open_configured_store
 from airflow_provider_voicepartner.hooks.turnstile import StoreTurnstile, pace_questions
 
@@ -97,18 +93,34 @@ class GatewayAsker:
         :raises NotKeptError: what was told could not be kept.
         """
         await self._prepare()
-        unanswered = 0
-        for question in watch.questions(known):
-            answer = await self._answer(watch, question, patience)
-            if answer is None:
-                unanswered += 1
-                if unanswered == MOST_UNANSWERED:
-                    return
-                continue
-            unanswered = 0
-            if arrivals := watch.arrivals(answer):
-                await self._writer.keep(arrivals)
+        rounds = Rounds(watch.questions(known), share=self._share)
+        answers, refused = list[Answer](), None
+        while refused is None and (asked := rounds.next()):
+            found = await asyncio.gather(
+                *(self._answer(watch, question, patience) for question in asked), return_exceptions=True
+            )
+            answered = [one for one in found if isinstance(one, Answer)]
+            answers += answered
+            refused = next((one for one in found if isinstance(one, BaseException)), None)
+            rounds.take(len(answered))
+            if is_enough_for_a_write(answers):
+                await self._keep(watch, answers)
+                answers = []
+        await self._keep(watch, answers)
+        if refused is not None:
+            raise refused
+
+    async def _keep(self, watch: CampaignWatch, answers: Sequence[Answer]) -> None:
+        """Write what several answers tell in one transaction, and take note of them."""
+        if arrivals := [arrival for answer in answers for arrival in watch.arrivals(answer)]:
+            await self._writer.keep(arrivals)
+        for answer in answers:
             watch.take(answer)
+
+    def _share(self, question: Question) -> float:
+        """Return which part of a request a question takes."""
+        most = self.hook.most_people_a_poll
+        return len(question.people) / most if question.people and most else 1.0
 
     async def close(self) -> None:
         """Close what was opened; whoever still waits is not answered."""

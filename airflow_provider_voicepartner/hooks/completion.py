@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from math import inf
@@ -32,6 +31,13 @@ from airflow_provider_voicepartner.hooks.completion_options import (
     check_options,
     check_that_anybody_tells,
 )
+from airflow_provider_voicepartner.hooks.polling import (
+    Answer,
+    Question,
+    Rounds,
+    ask_at_once,
+    is_enough_for_a_write,
+)
 from airflow_provider_voicepartner.hooks.registry import hook_class, hook_for
 from airflow_provider_voicepartner.hooks.stores import open_configured_store
 from airflow_provider_voicepartner.hooks.turnstile import pace_questions
@@ -51,48 +57,10 @@ LAST_CHANCE: Final = 3_600.0
 """Seconds after which silence counts even if the gateway could not be asked once more."""
 LONGEST_TURN: Final = 10.0
 """Seconds that one question waits for the rate limit in a worker; then it is left to the next look."""
-MOST_UNANSWERED: Final = 3
-"""Questions in a row without an answer, after which a look is over."""
 FEW: Final = 50
 """So few people may be asked about one by one, together with those of other campaigns."""
 NOT_FOUND: Final = "not_found"
 """Detail of a report that is none: the gateway does not know this person under this message."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
-    """
-    One question to a gateway: what became of a batch.
-
-    :param place: of the batch in the campaign, from 0.
-    :param people: numbers of the few of whom nothing final was told, where everybody else was; none asks about all.
-    :param tolerates_not_found: the batch is so young that the gateway need not know it.
-    """
-
-    place: int
-    sent: SentBatch
-    people: tuple[str, ...] = field(default=(), repr=False)
-    tolerates_not_found: bool = False
-
-    @property
-    def name(self) -> str | None:
-        """What the gateway knows the batch by."""
-        return self.sent.gateway_id or self.sent.tag
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """
-    What a gateway told.
-
-    :param question: what it was asked.
-    :param told: may be of nobody.
-    :param is_last: it will never tell more.
-    """
-
-    question: Question
-    told: Sequence[DeliveryReport] = ()
-    is_last: bool = False
 
 
 class CampaignWatch:
@@ -124,7 +92,10 @@ class CampaignWatch:
         self._over_since: dict[int, float] = {}
         self._kept: dict[int, int] = {}
         self._left: dict[int, tuple[str, ...]] = {}
-        """By place: when the batch was asked about, since when nobody tells more, what was told, and who is left."""
+        """
+        By place: when the batch was asked about, once silence counts, and the answer was stored; since when nobody
+        tells more; what was told; and who is left.
+        """
 
     @cached_property
     def hook(self) -> GatewayHook:
@@ -253,15 +224,26 @@ class CampaignWatch:
         if questions and self._turnstile is None and self._owns_hook:
             self._turnstile = pace_questions(self.hook, self._opened, longest_wait=LONGEST_TURN)
             self.hook.sender.attempts = 1  # the next look asks again
-        unanswered = 0
-        for question in questions:
-            answer = self.answer(question)
-            unanswered = 0 if answer else unanswered + 1
-            if unanswered == MOST_UNANSWERED:
-                break
-            if answer is not None:
-                self.store.write(self.arrivals(answer))
-                self.take(answer)
+        rounds, answers, refused = Rounds(questions), list[Answer](), None
+        while refused is None and (asked := rounds.next()):
+            found = ask_at_once(self.answer, asked)
+            answered = [one for one in found if isinstance(one, Answer)]
+            answers += answered
+            refused = next((one for one in found if isinstance(one, BaseException)), None)
+            rounds.take(len(answered))
+            if is_enough_for_a_write(answers):
+                self._keep(answers)
+                answers = []
+        self._keep(answers)
+        if refused is not None:
+            raise refused
+
+    def _keep(self, answers: Sequence[Answer]) -> None:
+        """Write what several answers tell in one transaction, and take note of them."""
+        if arrivals := [arrival for answer in answers for arrival in self.arrivals(answer)]:
+            self.store.write(arrivals)
+        for answer in answers:
+            self.take(answer)
 
     def questions(self, known: Mapping[CampaignKey, KnownCampaign]) -> list[Question]:
         """Return what is to be asked now: about every batch that is not complete, once its time has come."""
@@ -289,10 +271,12 @@ class CampaignWatch:
         :returns: None when the gateway cannot be asked now.
         :raises RejectedError: the gateway refuses to tell.
         """
+        asked_at = self.now()
         if question.name is None:
-            return Answer(question=question, is_last=True)
+            return Answer(question=question, is_last=True, asked_at=asked_at)
         try:
-            return Answer(question=question, told=poll() if poll else self._poll(question.sent))
+            told = poll() if poll else self._poll(question.sent)
+            return Answer(question=question, told=told, asked_at=asked_at)
         except RetryableNotSentError as error:
             log.warning("Could not ask now, will ask again: %s", error)
             return None
@@ -305,10 +289,10 @@ class CampaignWatch:
                 raise
             if question.tolerates_not_found:
                 log.info("The gateway does not know %s yet", question.name)
-                return Answer(question=question)
+                return Answer(question=question, asked_at=asked_at)
             if question.sent.state == "assumed_sent":
                 log.warning("The gateway does not know %s, which was only assumed sent", question.name)
-                return Answer(question=question, is_last=True)
+                return Answer(question=question, is_last=True, asked_at=asked_at)
             raise
 
     def _poll(self, sent: SentBatch) -> Sequence[DeliveryReport]:
@@ -333,7 +317,8 @@ class CampaignWatch:
     def take(self, answer: Answer) -> None:
         """Take note of an answer whose reports are in the store now."""
         place, told, now = answer.question.place, answer.told, self.now()
-        self._asked_at[place] = now
+        if answer.asked_at is None or answer.asked_at >= self.unconfirmed_at:
+            self._asked_at[place] = now
         self._kept[place] = _digest(told)
         left = tuple(report.phone_number for report in told if not report.status.is_terminal)
         is_odd = any(report.detail == NOT_FOUND for report in told)

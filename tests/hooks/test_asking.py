@@ -21,6 +21,7 @@ from airflow_provider_voicepartner.hooks import asking
 from airflow_provider_voicepartner.hooks.asking import THREADS, GatewayAsker, shared_asker
 from airflow_provider_voicepartner.hooks.completion import CampaignWatch
 from airflow_provider_voicepartner.hooks.completion_options import CompletionOptions
+from airflow_provider_voicepartner.hooks.polling import MOST_AT_ONCE
 from airflow_provider_voicepartner.hooks.registry import hook_for
 from airflow_provider_voicepartner.hooks.stores import open_delivery_store
 from airflow_provider_voicepartner.sending.report import CampaignReport, SentBatch
@@ -286,6 +287,57 @@ def test_what_is_no_news_is_not_written_again(sandbox: Any, monkeypatch: pytest.
         sandbox.advance(20_000)
         await asker.ask(watch, {}, patience=0.0)
         assert asker._writer.counts.commits == before + 1
+
+    run(work)
+
+
+def test_a_look_at_many_batches_asks_several_at_once_in_one_transaction(
+    sandbox: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batches = [sent(place, place).batches[0] for place in range(12)]
+    sandbox.advance(86_400)
+    lock, at_once, most = threading.Lock(), [0], [0]
+
+    async def work(asker: GatewayAsker) -> None:
+        poll = asker.hook.poll_delivery
+
+        def slow(gateway_id: str) -> Any:
+            with lock:
+                at_once[0] += 1
+                most[0] = max(most[0], at_once[0])
+            time.sleep(0.05)
+            with lock:
+                at_once[0] -= 1
+            return poll(gateway_id)
+
+        monkeypatch.setattr(asker.hook, "poll_delivery", slow)
+        watch = watch_of(asker, report_of(*batches))
+        await asker.ask(watch, {}, patience=0.0)
+        assert watch.progress(known(watch), time.time()).delivered == 12
+        assert asker._writer.counts.commits == 1
+
+    run(work)
+    assert most == [MOST_AT_ONCE]
+
+
+def test_what_was_told_before_a_refusal_is_kept(sandbox: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    batches = [sent(place, place).batches[0] for place in range(4)]
+    sandbox.advance(86_400)
+    no = RejectedError("wrong key", kind=ErrorKind.CONFIGURATION)
+
+    async def work(asker: GatewayAsker) -> None:
+        poll = asker.hook.poll_delivery
+
+        def refuse_one(gateway_id: str) -> Any:
+            if gateway_id == batches[1].gateway_id:
+                raise no
+            return poll(gateway_id)
+
+        monkeypatch.setattr(asker.hook, "poll_delivery", refuse_one)
+        watch = watch_of(asker, report_of(*batches))
+        with pytest.raises(RejectedError):
+            await asker.ask(watch, {}, patience=0.0)
+        assert watch.progress(known(watch), time.time()).delivered == 2
 
     run(work)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import logging
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,13 +32,11 @@ from airflow_provider_voicepartner.gateways.status import DeliveryStatus
 from airflow_provider_voicepartner.hooks.completion import (
     FEW,
     LAST_CHANCE,
-    MOST_UNANSWERED,
     NOT_FOUND,
-    Answer,
     CampaignWatch,
-    Question,
 )
 from airflow_provider_voicepartner.hooks.completion_options import CompletionOptions
+from airflow_provider_voicepartner.hooks.polling import MOST_AT_ONCE, MOST_UNANSWERED, Answer, Question
 from airflow_provider_voicepartner.hooks.smspartner import SmsPartnerHook
 from airflow_provider_voicepartner.operators.sms import SendSmsOperator
 from airflow_provider_voicepartner.sending.report import CampaignReport, SentBatch
@@ -96,12 +96,18 @@ def watches(sandbox: Any) -> Iterator[Watches]:
 
 
 def polls(watch: CampaignWatch, monkeypatch: pytest.MonkeyPatch, *answers: Any) -> list[str]:
-    """Let the hook's questions be answered so, one after the other, the last one for ever; return what is asked."""
+    """
+    Let the hook's questions be answered so, one after the other, the last one for ever; return what is asked.
+
+    A dict says what each name is answered.
+    """
     asked, left = [], list(answers)
 
     def poll(name: str) -> Sequence[DeliveryReport]:
         asked.append(name)
         answer = left.pop(0) if len(left) > 1 else left[0]
+        if isinstance(answer, dict):
+            answer = answer[name]
         if isinstance(answer, Exception):
             raise answer
         return list(answer)
@@ -246,11 +252,58 @@ class TestQuestions:
     ) -> None:
         watch = watches(campaign(batch(0), batch(1), batch(2, gateway_id=None, tag="mine")))
         done, half = [told(ANNA), told(BEN)], [told(ANNA), told(BEN, PENDING)]
-        asked = polls(watch, monkeypatch, half, done, half)
+        asked = polls(watch, monkeypatch, {"1": half, "2": done, "tag mine": half})
         assert not watch.look().is_complete
-        assert asked == ["1", "2", "tag mine"]
+        assert sorted(asked) == ["1", "2", "tag mine"]
         watch.look()
-        assert asked[3:] == ["1", "tag mine"]
+        assert sorted(asked[3:]) == ["1", "tag mine"]
+
+    def test_several_are_asked_at_once_and_written_in_one_transaction(
+        self, watches: Watches, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        watch = watches(campaign(*(batch(place, accepted=1) for place in range(40))))
+        lock, at_once, most = threading.Lock(), 0, []
+
+        def slow(name: str) -> Sequence[DeliveryReport]:
+            nonlocal at_once
+            with lock:
+                at_once += 1
+                most.append(at_once)
+            time.sleep(0.01)
+            with lock:
+                at_once -= 1
+            return [told(ANNA)]
+
+        monkeypatch.setattr(watch.hook, "poll_delivery", slow)
+        wrote: list[int] = []
+        real = watch.store.write
+        monkeypatch.setattr(watch.store, "write", lambda items: wrote.append(len(items)) or real(items))
+        assert watch.look().delivered == 40
+        assert wrote == [40]
+        assert max(most) == MOST_AT_ONCE
+
+    def test_a_look_that_brings_many_reports_writes_more_often(
+        self, watches: Watches, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("airflow_provider_voicepartner.hooks.polling.MOST_REPORTS_A_WRITE", 5)
+        watch = watches(campaign(*(batch(place) for place in range(8))))
+        polls(watch, monkeypatch, [told(ANNA), told(BEN)])
+        wrote: list[int] = []
+        real = watch.store.write
+        monkeypatch.setattr(watch.store, "write", lambda items: wrote.append(len(items)) or real(items))
+        assert watch.look().is_complete
+        assert wrote == [6, 8, 2]  # rounds of 1, 2, 4 and 1
+
+    def test_what_was_told_before_a_refusal_is_kept(
+        self, watches: Watches, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        watch = watches(campaign(*(batch(place) for place in range(8))))
+        done, no = [told(ANNA), told(BEN)], RejectedError("wrong key", kind=ErrorKind.CONFIGURATION)
+        asked = polls(watch, monkeypatch, {"1": done, "2": no, "3": done})
+        with pytest.raises(RejectedError):
+            watch.look()
+        assert sorted(asked) == ["1", "2", "3"]
+        assert watch.progress(watch.known(), watches.now).delivered == 4
 
     def test_a_planned_campaign_is_asked_about_from_its_time_on(
         self, watches: Watches, monkeypatch: pytest.MonkeyPatch
@@ -344,7 +397,7 @@ class TestQuestions:
         monkeypatch.setattr(watch.store, "write", lambda items: wrote.append(len(items)) or real(items))
         for _ in range(4):
             watch.ask()
-        assert wrote == [2, 0, 2, 0]
+        assert wrote == [2, 2]
 
     def test_people_who_are_not_known_are_not_written(self, watches: Watches) -> None:
         watch = watches(campaign())
@@ -424,6 +477,18 @@ class TestSilence:
             watch.take(Answer(question=Question(place=0, sent=watch.report.batches[0])))
         progress = watch.progress({}, SENT_AT + seen_after)
         assert (progress.unconfirmed, progress.pending) == (unconfirmed, 2 - unconfirmed)
+
+    def test_an_answer_counts_from_when_it_was_asked_for(self, watches: Watches) -> None:
+        """A look may take minutes: what was asked for before the moment is not the last question."""
+        end = SENT_AT + 72 * HOUR
+        watch = watches(campaign())
+        watches.now = end + 60
+        question = Question(place=0, sent=watch.report.batches[0])
+        watch.take(Answer(question=question, asked_at=end - 1))
+        assert watch.progress({}, end + 60).unconfirmed == 0
+        watch.take(Answer(question=question, asked_at=end))
+        assert watch.progress({}, end + 59).unconfirmed == 0
+        assert watch.progress({}, end + 60).unconfirmed == 2
 
     @pytest.mark.parametrize(("kind", "hours"), [("tts", 24), ("voicemail", 24)])
     def test_of_a_gateway_that_only_calls_it_counts_at_once(
