@@ -165,7 +165,7 @@ def count_queries() -> Callable[[], int]:
 
 def main() -> None:
     """Write what was measured, as JSON; one way a process."""
-    from airflow_provider_voicepartner.hooks.stores import open_delivery_store
+    from airflow_provider_voicepartner.settings import open_delivery_store
 
     logging.disable(logging.INFO)
     way, gateway, waiting, interval = sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4])

@@ -23,12 +23,12 @@ from airflow_provider_voicepartner.hooks.callbacks import (
     CallbackConfig,
     airflow_base_path,
     callback_config,
-    open_receiver_store,
     why_not,
 )
 from airflow_provider_voicepartner.hooks.http import new_session
 from airflow_provider_voicepartner.hooks.http_log import hide_from_http_logs
 from airflow_provider_voicepartner.sending.fingerprint import new_reference
+from airflow_provider_voicepartner.settings import open_receiver_store
 
 if TYPE_CHECKING:
     import requests

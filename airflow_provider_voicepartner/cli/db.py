@@ -1,19 +1,16 @@
-"""``db upgrade`` and ``db purge``: the store's tables; and the store, opened for any command."""
+"""``db upgrade`` and ``db purge``: the store's tables."""
 
 from __future__ import annotations
 
 import re
 from argparse import Namespace
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing
 from datetime import timedelta
 from typing import Final
 
 from airflow_provider_voicepartner.cli.commands import CommandError, say
 from airflow_provider_voicepartner.delivery.store import DeliveryStore
-from airflow_provider_voicepartner.hooks.opt_out_keys import opt_out_keys
-from airflow_provider_voicepartner.hooks.turnstile import default_store_url, store_url
-from airflow_provider_voicepartner.store.engine import Store, connect_store, open_store
+from airflow_provider_voicepartner.settings import connect_store, open_store, opt_out_keys
 from airflow_provider_voicepartner.store.versions import UNVERSIONED, bring_up_to_date
 
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
@@ -21,25 +18,9 @@ _AGE: Final = re.compile(r"([0-9]{1,9})\s*([smhdw])", re.IGNORECASE)
 _OLDEST: Final = 36_500 * 86_400
 
 
-@contextmanager
-def configured_store(purpose: str) -> Iterator[Store]:
-    """
-    Open the store while a block lasts.
-
-    :param purpose: what it is needed for, for errors.
-    :raises StoreUnavailableError: it cannot be used.
-    """
-    configured = store_url()
-    store = open_store(configured or default_store_url(), purpose=purpose, upgrade=configured is None)
-    try:
-        yield store
-    finally:
-        store.close()
-
-
 def upgrade(_: Namespace) -> None:
     """Create the store's tables, or bring them up to date."""
-    store = connect_store(store_url() or default_store_url(), purpose="upgrading its tables")
+    store = connect_store("upgrading its tables")
     try:
         before, after = bring_up_to_date(store, upgrade=True)
     finally:
@@ -59,7 +40,7 @@ def purge(arguments: Namespace) -> None:
         "older_than": read_age(arguments.older_than),
         "ledger_older_than": read_age(arguments.ledger_older_than, "--ledger-older-than"),
     }
-    with configured_store("deleting old reports") as store:
+    with closing(open_store("deleting old reports")) as store:
         reports = DeliveryStore(store, opt_out_keys=opt_out_keys())
         done = reports.count_old(**ages) if arguments.dry_run else reports.purge(**ages)
     told = ", ".join(f"{count} {name}" for name, count in done.items())

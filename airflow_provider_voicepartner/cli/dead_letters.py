@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import sys
 from argparse import Namespace
+from contextlib import closing
 from typing import Final
 
 from airflow_provider_voicepartner.cli.commands import CommandError, say
-from airflow_provider_voicepartner.cli.db import configured_store
 from airflow_provider_voicepartner.delivery.dead_letters import DeadLetters, Letter
 from airflow_provider_voicepartner.delivery.events import iso_time
 from airflow_provider_voicepartner.gateways import octopush, smspartner, voicepartner
 from airflow_provider_voicepartner.gateways.bodies import decode
+from airflow_provider_voicepartner.settings import open_store
 from airflow_provider_voicepartner.store.engine import Store
 
 _PURPOSE: Final = "looking at dead letters"
@@ -20,7 +21,7 @@ _GATEWAYS: Final = {gateway.NAME: gateway for gateway in (smspartner, voicepartn
 
 def show_all(_: Namespace) -> None:
     """Show which dead letters there are; no number and no text is shown."""
-    with configured_store(_PURPOSE) as store:
+    with closing(open_store(_PURPOSE)) as store:
         letters = _letters_of(store).all()
         for letter in letters:
             say(_line(letter))
@@ -29,7 +30,7 @@ def show_all(_: Namespace) -> None:
 
 def show(arguments: Namespace) -> None:
     """Show one as it came."""
-    with configured_store(_PURPOSE) as store:
+    with closing(open_store(_PURPOSE)) as store:
         letter = _find(_letters_of(store), store, arguments.id)
     if arguments.raw:
         sys.stdout.flush()
@@ -46,7 +47,7 @@ def replay(arguments: Namespace) -> None:
     """Read dead letters again, those that are named or all, and say what became of each."""
     if bool(arguments.id) == arguments.all:
         raise CommandError("name the ids of dead letters, or give --all")
-    with configured_store(_PURPOSE) as store:
+    with closing(open_store(_PURPOSE)) as store:
         dead_letters = _letters_of(store)
         letters = (
             dead_letters.all()

@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 from argparse import Namespace
 from collections.abc import Callable
+from contextlib import closing
 from typing import Final
 
 from airflow_provider_voicepartner.cli.commands import CommandError, say
-from airflow_provider_voicepartner.cli.db import configured_store
 from airflow_provider_voicepartner.delivery.personal_data import KnownPerson, People
 from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.gateways.numbers import InvalidNumberError, parse_number
 from airflow_provider_voicepartner.gateways.wire import mask_number
 from airflow_provider_voicepartner.hooks.callbacks import receiver_tokens
-from airflow_provider_voicepartner.hooks.opt_out_keys import opt_out_keys
+from airflow_provider_voicepartner.settings import open_store, opt_out_keys
 
 _PURPOSE: Final = "looking after what is known of a person"
 _ELSEWHERE: Final = (
@@ -26,7 +26,7 @@ _ELSEWHERE: Final = (
 def show(arguments: Namespace) -> None:
     """Show everything as JSON, with numbers and texts: it is for the person, or for whoever may read it."""
     number = read_number(arguments.number)
-    with configured_store(_PURPOSE) as store:
+    with closing(open_store(_PURPOSE)) as store:
         known = People(store, opt_out_keys=opt_out_keys()).find(number)
     say(json.dumps(known.to_json(), indent=2, ensure_ascii=False, default=str))
 
@@ -34,7 +34,7 @@ def show(arguments: Namespace) -> None:
 def forget(arguments: Namespace) -> None:
     """Delete everything but that the person said STOP, and say how much it was."""
     number = read_number(arguments.number)
-    with configured_store(_PURPOSE) as store:
+    with closing(open_store(_PURPOSE)) as store:
         people = People(store, opt_out_keys=opt_out_keys())
         known = people.find(number)
         done = _counts(known) if arguments.dry_run else people.forget(number, without_marks=_without_marks())

@@ -13,10 +13,10 @@ from airflow_provider_voicepartner.cli.commands import CommandError, say
 from airflow_provider_voicepartner.hooks.callbacks import (
     PREFIX,
     callback_config,
-    open_receiver_store,
     receiver_tokens,
     why_not,
 )
+from airflow_provider_voicepartner.settings import open_receiver_store
 
 _NEEDED: Final = ("fastapi", "uvicorn")
 

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
@@ -21,8 +21,8 @@ from airflow_provider_voicepartner.delivery.group_commit import GroupWriter
 from airflow_provider_voicepartner.exceptions import RetryableNotSentError, SendOutcomeUnknownError
 from airflow_provider_voicepartner.hooks.completion import CampaignWatch
 from airflow_provider_voicepartner.hooks.polling import Answer, Question, Rounds, is_enough_for_a_write
-from airflow_provider_voicepartner.hooks.stores import open_configured_store
 from airflow_provider_voicepartner.hooks.turnstile import StoreTurnstile, pace_questions
+from airflow_provider_voicepartner.settings import WAITING, open_configured_store
 
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.delivery.arrivals import CampaignKey
@@ -74,7 +74,7 @@ class GatewayAsker:
         self.hook = hook
         # A failed request is asked again with the next round: nobody is to wait for it in a thread that others need.
         hook.sender.attempts = 1
-        self._writer = GroupWriter(open_configured_store)
+        self._writer = GroupWriter(partial(open_configured_store, WAITING))
         self._turnstile: StoreTurnstile | None = None
         self._preparing = asyncio.Lock()
         self._group = _Group()
@@ -139,7 +139,7 @@ class GatewayAsker:
                     self._turnstile = await _in_a_thread(self._pace)
 
     def _pace(self) -> StoreTurnstile:
-        return pace_questions(self.hook, open_configured_store(), longest_wait=LONGEST_TURN)
+        return pace_questions(self.hook, open_configured_store(WAITING), longest_wait=LONGEST_TURN)
 
     async def _answer(self, watch: CampaignWatch, question: Question, patience: float) -> Answer | None:
         if question.people and self.hook.most_people_a_poll:

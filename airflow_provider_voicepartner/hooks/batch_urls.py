@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_voicepartner.delivery.recipient_marks import MOST_IN_URL
 from airflow_provider_voicepartner.gateways.model import CallbackUrls, Recipient
-from airflow_provider_voicepartner.hooks.callbacks import CallbackConfig, open_receiver_store
+from airflow_provider_voicepartner.hooks.callbacks import CallbackConfig
+from airflow_provider_voicepartner.settings import open_receiver_store
 
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.delivery.store import DeliveryStore

@@ -1,9 +1,8 @@
-"""Where gateways report to: the one place that reads ``[voicepartner] public_url`` and ``callback_secret``."""
+"""Where gateways report to: the URLs made of ``[voicepartner] public_url`` and ``callback_secret``."""
 
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -18,18 +17,15 @@ from airflow_provider_voicepartner.delivery.tokens import (
     expiry,
 )
 from airflow_provider_voicepartner.exceptions import ConfigurationError
-from airflow_provider_voicepartner.gateways.callback_urls import URL_RULE, is_callback_url
 from airflow_provider_voicepartner.gateways.model import CallbackUrls
+from airflow_provider_voicepartner.settings import SECTION, callback_secrets, public_url
 
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.delivery.store import DeliveryStore
-    from airflow_provider_voicepartner.store.engine import Store
 
 log = logging.getLogger(__name__)
 
-SECTION: Final = "voicepartner"
 PREFIX: Final = "/voicepartner"
-PURPOSE: Final = "keeping what gateways report"
 
 _DELIVERY, _REPLIES = "delivery", "replies"
 _PER_BATCH: Final = {
@@ -128,10 +124,10 @@ def callback_config() -> CallbackConfig | None:
     :returns: None where ``public_url`` or ``callback_secret`` is not set, so that nobody can report.
     :raises ConfigurationError: one of them is set and cannot be used.
     """
-    public_url, secrets = _public_url(), _secrets()
-    if not public_url or not secrets:
+    url, secrets = public_url(), callback_secrets()
+    if not url or not secrets:
         return None
-    return CallbackConfig(public_url, _tokens(secrets))
+    return CallbackConfig(url, _tokens(secrets))
 
 
 def receiver_tokens() -> CallbackTokens:
@@ -140,7 +136,7 @@ def receiver_tokens() -> CallbackTokens:
 
     :raises ConfigurationError: without a secret that can be used.
     """
-    secrets = _secrets()
+    secrets = callback_secrets()
     if not secrets:
         raise ConfigurationError(
             f"[{SECTION}] callback_secret is not set: only URLs that are signed with it are believed. Make one "
@@ -169,7 +165,9 @@ def reports_by_batch(gateway: str) -> bool:
 def why_not() -> str:
     """Say what is missing for gateways to report, for errors; empty when nothing is."""
     missing = [
-        name for name, value in (("public_url", _public_url()), ("callback_secret", _secrets())) if not value
+        name
+        for name, value in (("public_url", public_url()), ("callback_secret", callback_secrets()))
+        if not value
     ]
     return (
         f"[{SECTION}] {' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not set"
@@ -178,65 +176,12 @@ def why_not() -> str:
     )
 
 
-def receiver_is_enabled() -> bool:
-    """
-    Say whether the receiver is to be a part of Airflow's API server.
-
-    :raises ConfigurationError: the option is neither true nor false.
-    """
-    try:
-        return bool(conf.getboolean(SECTION, "receiver_enabled", fallback=False))
-    except Exception:  # Airflow's own error shows the value, whatever it is
-        pass
-    raise ConfigurationError(f"[{SECTION}] receiver_enabled must be True or False")
-
-
 def airflow_base_path() -> str:
     """Return the path of ``[api] base_url``, without a slash at its end; empty where Airflow is at a host's root."""
     try:
         return urlsplit((conf.get("api", "base_url", fallback="") or "").strip()).path.rstrip("/")
     except ValueError:
         return ""
-
-
-def open_receiver_store() -> Store:
-    """
-    Open the store that reports go to: the configured one, else the file under ``AIRFLOW_HOME``.
-
-    :raises StoreUnavailableError: it cannot be used.
-    """
-    from airflow_provider_voicepartner.hooks.turnstile import default_store_url, store_url
-    from airflow_provider_voicepartner.store.engine import open_store
-
-    configured = store_url()
-    return open_store(configured or default_store_url(), purpose=PURPOSE, upgrade=configured is None)
-
-
-def _public_url() -> str:
-    """Return the address without a slash at its end; empty when it is not set."""
-    url = (conf.get(SECTION, "public_url", fallback="") or "").strip().rstrip("/")
-    if not url:
-        return ""
-    wrong = f"[{SECTION}] public_url"
-    if not is_callback_url(url):
-        raise ConfigurationError(f"{wrong} {URL_RULE}")
-    parts = urlsplit(url)
-    if parts.query or parts.fragment or parts.username or parts.password:
-        raise ConfigurationError(
-            f"{wrong} must be a host and at most a path, such as https://hooks.example.org; gateways add to it"
-        )
-    return url
-
-
-def _secrets() -> tuple[str, ...]:
-    text = conf.get(SECTION, "callback_secret", fallback="") or ""
-    secrets = tuple(secret for secret in re.split(r"[\s,]+", text) if secret)
-    if secrets:
-        from airflow_provider_voicepartner.compat import mask_secret
-
-        for secret in secrets:
-            mask_secret(secret)
-    return secrets
 
 
 def _tokens(secrets: tuple[str, ...]) -> CallbackTokens:

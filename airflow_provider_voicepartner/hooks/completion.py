@@ -39,9 +39,9 @@ from airflow_provider_voicepartner.hooks.polling import (
     is_enough_for_a_write,
 )
 from airflow_provider_voicepartner.hooks.registry import hook_class, hook_for
-from airflow_provider_voicepartner.hooks.stores import open_configured_store
 from airflow_provider_voicepartner.hooks.turnstile import pace_questions
 from airflow_provider_voicepartner.sending.report import CampaignReport, SentBatch
+from airflow_provider_voicepartner.settings import WAITING, open_configured_store
 
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.delivery.arrivals import Arrival, CampaignKey
@@ -105,7 +105,7 @@ class CampaignWatch:
 
     @cached_property
     def _opened(self) -> Store:
-        return open_configured_store()
+        return open_configured_store(WAITING)
 
     @cached_property
     def store(self) -> DeliveryStore:

@@ -16,6 +16,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_voicepartner.exceptions import ConfigurationError
+from airflow_provider_voicepartner.settings import READING, open_configured_store, opt_out_keys
 
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.delivery.events import Head, Wanted
@@ -24,28 +25,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-PURPOSE: Final = "reading replies and delivery reports"
-
 RUNS_REMEMBERED: Final = 50
 """Runs whose share of events is remembered, so that a retry, or a person who clears the task, gets the same again."""
-
-
-def open_configured_store() -> Store:
-    """
-    Open the store of ``[voicepartner] store_url``, else the SQLite file under ``AIRFLOW_HOME``.
-
-    :raises ConfigurationError: its address, what is installed, or the version of its tables has to change.
-    :raises StoreUnavailableError: it cannot be reached now.
-    """
-    # Inside, because DAG files import this module, and these bring SQLAlchemy and requests along.
-    from airflow_provider_voicepartner.hooks.turnstile import default_store_url, store_url
-    from airflow_provider_voicepartner.store.engine import StoreUrlError, open_store
-
-    url = store_url()
-    try:
-        return open_store(url or default_store_url(), purpose=PURPOSE, upgrade=url is None)
-    except StoreUrlError as error:
-        raise ConfigurationError(f"[voicepartner] store_url: {error}") from None
 
 
 _E164: Final = re.compile(r"\+[1-9][0-9]{6,14}")
@@ -62,12 +43,11 @@ class DeliveryHook:
 
     @cached_property
     def _store(self) -> Store:
-        return open_configured_store()
+        return open_configured_store(READING)
 
     @cached_property
     def _delivery(self) -> DeliveryStore:
         from airflow_provider_voicepartner.delivery.store import DeliveryStore
-        from airflow_provider_voicepartner.hooks.opt_out_keys import opt_out_keys
 
         return DeliveryStore(self._store, opt_out_keys=opt_out_keys())
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 from airflow_provider_voicepartner.exceptions import DeliveryUnconfirmedError
 from airflow_provider_voicepartner.gateways.gateway import Gateway
 from airflow_provider_voicepartner.gateways.model import Recipient, phone_numbers_of
-from airflow_provider_voicepartner.hooks.callbacks import open_receiver_store
 from airflow_provider_voicepartner.sending.evidence import Evidence, Proof, taken_numbers
+from airflow_provider_voicepartner.settings import open_receiver_store
 
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.gateways.model import CampaignDeliveryReport, DeliveryReport

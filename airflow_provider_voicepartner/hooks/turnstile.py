@@ -7,17 +7,16 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from airflow_provider_voicepartner.compat import conf
-from airflow_provider_voicepartner.exceptions import ConfigurationError, RetryableNotSentError
+from airflow_provider_voicepartner.exceptions import RetryableNotSentError
 from airflow_provider_voicepartner.gateways.limits import Windows
 from airflow_provider_voicepartner.hooks.http import asked_wait
 from airflow_provider_voicepartner.sending.messenger import Turn, TurnTooFarError
 from airflow_provider_voicepartner.sending.pacing import Pacer, Reservation, TooLongError, limit_name
-from airflow_provider_voicepartner.store.engine import StoreUnavailableError, StoreUrlError, open_store
-from airflow_provider_voicepartner.store.patience import STORE_WAIT, Patience
+from airflow_provider_voicepartner.settings import store_wait
+from airflow_provider_voicepartner.store.engine import StoreUnavailableError
+from airflow_provider_voicepartner.store.patience import Patience
 
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.gateways.wire import ApiRequest, ApiResponse
@@ -36,78 +35,11 @@ DEFAULT_PENALTY = 60.0
 """Seconds that everybody waits after a 429 that does not say how long."""
 BRIEF_WAIT = 5.0
 """Seconds that a campaign waits for a turn to read the balance: it holds up everything else, and is only a comfort."""
-_LONGEST_STORE_WAIT = 86_400
 LOOK_EVERY = 0.1
 """
 Seconds between two looks for a penalty, where no limit is known: a look takes a millisecond, as long as a whole request
 to a gateway that answers at once. Another worker's 429 is seen that much later, our own at once.
 """
-
-
-def store_url() -> str | None:
-    """Return ``[voicepartner] store_url``, None where it is not set."""
-    return conf.get("voicepartner", "store_url", fallback="") or None
-
-
-def store_wait() -> float:
-    """
-    Return ``[voicepartner] store_wait``: the seconds that a campaign waits for a store which cannot be reached.
-
-    :raises ConfigurationError: it is no number of seconds.
-    """
-    text = conf.get("voicepartner", "store_wait", fallback="")
-    try:
-        seconds = float(text) if text else STORE_WAIT
-    except ValueError:
-        seconds = -1.0
-    if 0 <= seconds <= _LONGEST_STORE_WAIT:
-        return seconds
-    raise ConfigurationError(
-        f"[voicepartner] store_wait: must be from 0 to {_LONGEST_STORE_WAIT} seconds, not {text!r}"
-    )
-
-
-def default_store_url() -> str:
-    """Return the address of a SQLite file beside Airflow's own, for one machine."""
-    from airflow.configuration import AIRFLOW_HOME
-
-    return f"sqlite:///{Path(AIRFLOW_HOME).absolute() / 'voicepartner.db'}"
-
-
-def open_shared_store(patience: Patience | None = None) -> Store:
-    """
-    Open the store that is configured, else the SQLite file under ``AIRFLOW_HOME``.
-
-    Without a configured one, a folder that cannot be written to is no reason not to send: the limits are then kept
-    within this process alone, no later attempt knows what this one sent, and the log says so.
-
-    :param patience: with a configured store that cannot be reached; None has none.
-    :raises ConfigurationError: the configured address cannot be used.
-    :raises RetryableNotSentError: the configured store cannot be reached now.
-    """
-    # Here, because that module imports this one.
-    from airflow_provider_voicepartner.hooks.stores import warn_of_machines_without_a_shared_store
-
-    url = store_url()
-    warn_of_machines_without_a_shared_store()
-    problem: StoreUnavailableError
-    waiting = Patience(seconds=0) if patience is None or url is None else patience
-    try:
-        return waiting.run(
-            lambda: open_store(url or default_store_url(), purpose=PURPOSE, upgrade=url is None)
-        )
-    except StoreUnavailableError as error:
-        problem = error
-    if url is None:
-        log.warning(
-            "%s. Rate limits are kept within this process only, a retry does not find what this attempt sends, and "
-            "mapped tasks refuse, since their instances do not know of each other's lists",
-            problem,
-        )
-        return open_store("sqlite://", purpose=PURPOSE)
-    if isinstance(problem, StoreUrlError):
-        raise ConfigurationError(f"[voicepartner] store_url: {problem}")
-    raise RetryableNotSentError(f"[voicepartner] store_url: {problem}. Nothing was sent")
 
 
 def pace_questions(hook: GatewayHook, store: Store, *, longest_wait: float) -> StoreTurnstile:

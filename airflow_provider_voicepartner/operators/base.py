@@ -257,8 +257,8 @@ class SendingOperator(Picklable, StrictTemplates, BaseOperator):
         return read_flag("wait_for_completion", self.wait_for_completion)
 
     def _send(self, context: Context) -> CampaignReport:
-        from airflow_provider_voicepartner.hooks.turnstile import open_shared_store, store_wait
         from airflow_provider_voicepartner.operators.ledger import patience, task_ledger
+        from airflow_provider_voicepartner.settings import open_sending_store, store_wait
         from airflow_provider_voicepartner.store.patience import Patience
 
         # Airflow gives a part that goes on after a wait all of the time anew; ours runs on, also while a store is away.
@@ -267,7 +267,7 @@ class SendingOperator(Picklable, StrictTemplates, BaseOperator):
         try:
             # First of all: an attempt that fails before it has planned is then known to have sent nothing. One that
             # cannot register leaves the next one blind, before Airflow 3.3.
-            with closing(open_shared_store(Patience(seconds=store_wait(), sleep=sleep))) as store:
+            with closing(open_sending_store(Patience(seconds=store_wait(), sleep=sleep))) as store:
                 ledger = task_ledger(context, store, is_resumed=self._is_resumed, patiently=patience(sleep))
                 if self._may_wait_in_triggerer(ledger):
                     # Where a try is never cut into parts, Airflow's own clock is right.

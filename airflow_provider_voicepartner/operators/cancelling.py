@@ -67,7 +67,7 @@ def cancel_batches(report: CampaignReport, hook: GatewayHook, *, ignore_too_late
 def _tell_those_who_wait(gateway: str, batches: Sequence[SentBatch]) -> None:
     """Keep that batches were cancelled: gateways tell nobody, and somebody may wait for what became of them."""
     from airflow_provider_voicepartner.delivery.arrivals import cancelled, of_gateway_id, of_reference
-    from airflow_provider_voicepartner.hooks.stores import open_delivery_store
+    from airflow_provider_voicepartner.settings import open_delivery_store
     from airflow_provider_voicepartner.store.engine import StoreUnavailableError
 
     now = time.time()

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 from airflow_provider_voicepartner.compat import conf
 from airflow_provider_voicepartner.exceptions import ConfigurationError, RetryableNotSentError
-from airflow_provider_voicepartner.hooks.stores import shared_store_problem
-from airflow_provider_voicepartner.hooks.turnstile import store_url, store_wait
 from airflow_provider_voicepartner.operators.mapping import is_mapped
 from airflow_provider_voicepartner.sending.ledger import Ledger, Try
 from airflow_provider_voicepartner.sending.memory import Memory
 from airflow_provider_voicepartner.sending.store_memory import StoreMemory, TaskInstanceKey
 from airflow_provider_voicepartner.sending.task_state import StateStore, TaskStateMemory
+from airflow_provider_voicepartner.settings import store_wait, unshared_store_problem
 from airflow_provider_voicepartner.store.engine import StoreUnavailableError, StoreUrlError
 from airflow_provider_voicepartner.store.patience import Patience
 
@@ -105,7 +104,7 @@ def refuse_unshared_lists(context: Context, ledger: Ledger) -> None:
 
     :raises ConfigurationError: for an instance of a mapped task.
     """
-    problem = shared_store_problem(store_url(), conf.get("core", "executor", fallback=""))
+    problem = unshared_store_problem()
     if ledger.other_stores:
         problem = (
             "[voicepartner] store_url: an earlier attempt of this task wrote to another store: not all machines share "

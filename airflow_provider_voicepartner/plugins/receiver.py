@@ -47,13 +47,14 @@ class VoicePartnerReceiverPlugin(AirflowPlugin):
 def _make_apps() -> list[dict[str, Any]]:
     """Return the application, or none where it is not wanted or cannot be made: Airflow has to start all the same."""
     try:
+        from airflow_provider_voicepartner import settings
         from airflow_provider_voicepartner.hooks import callbacks
 
-        if not callbacks.receiver_is_enabled():
+        if not settings.receiver_is_enabled():
             return []
         from airflow_provider_voicepartner.delivery.receiver import create_app
 
-        app = create_app(callbacks.open_receiver_store, callbacks.receiver_tokens())
+        app = create_app(settings.open_receiver_store, callbacks.receiver_tokens())
         return [{"app": app, "url_prefix": callbacks.PREFIX, "name": "Voice Partner receiver"}]
     except Exception as error:
         is_ours = type(error).__module__.startswith("airflow_provider_voicepartner.")

@@ -99,9 +99,8 @@ class CampaignCompletionTrigger(BaseTrigger):
         from airflow_provider_voicepartner.delivery.store_watcher import shared_poller
         from airflow_provider_voicepartner.hooks.completion import CampaignWatch
         from airflow_provider_voicepartner.hooks.completion_options import CompletionOptions
-        from airflow_provider_voicepartner.hooks.stores import open_delivery_store
-        from airflow_provider_voicepartner.hooks.turnstile import store_url
         from airflow_provider_voicepartner.sending.report import read_report
+        from airflow_provider_voicepartner.settings import open_delivery_store, store_url
 
         report, options = read_report(self.campaign), CompletionOptions(**self.options)
         watch = CampaignWatch(report, options, now=time.time)

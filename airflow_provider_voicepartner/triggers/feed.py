@@ -156,6 +156,6 @@ def shared_feed() -> Feed:
 
 
 def _open_reader() -> NoticeReader:
-    from airflow_provider_voicepartner.hooks.delivery import open_configured_store
+    from airflow_provider_voicepartner.settings import READING, open_configured_store
 
-    return NoticeReader(open_configured_store())
+    return NoticeReader(open_configured_store(READING))

@@ -23,8 +23,8 @@ from airflow_provider_voicepartner.hooks.completion import CampaignWatch
 from airflow_provider_voicepartner.hooks.completion_options import CompletionOptions
 from airflow_provider_voicepartner.hooks.polling import MOST_AT_ONCE
 from airflow_provider_voicepartner.hooks.registry import hook_for
-from airflow_provider_voicepartner.hooks.stores import open_delivery_store
 from airflow_provider_voicepartner.sending.report import CampaignReport, SentBatch
+from airflow_provider_voicepartner.settings import open_delivery_store
 from tests.support.gateways import fault, outcome, requests
 
 DELIVERED, PENDING = DeliveryStatus.DELIVERED, DeliveryStatus.PENDING

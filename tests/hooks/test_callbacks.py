@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_voicepartner import settings
 from airflow_provider_voicepartner.delivery.recipient_marks import LONG_MARK, split
 from airflow_provider_voicepartner.delivery.tokens import BatchToken, ConnectionToken
 from airflow_provider_voicepartner.exceptions import ConfigurationError
@@ -204,7 +205,7 @@ def test_a_batchs_url_speaks_of_its_people_alone(size: int, configured: callback
     )
     assert isinstance(read, BatchToken)
     assert read.people is not None
-    store = callbacks.open_receiver_store()
+    store = settings.open_receiver_store()
     with store.read() as connection:
         rows = connection.execute(batch_people.select()).all()
     stored = split(bytes(rows[0].marks), LONG_MARK) if rows else None
@@ -225,7 +226,7 @@ def test_a_simulation_and_a_batch_with_a_url_of_its_own_note_nobody(
     hook.build_batch(SMS, people(50), reference=REFERENCE, simulate=True)
     hook.build_batch(SMS, people(50), reference=REFERENCE, callbacks=CallbackUrls(delivery=MINE))
     OctopushHook().build_batch(SMS, people(50), reference=REFERENCE)
-    store = callbacks.open_receiver_store()
+    store = settings.open_receiver_store()
     with store.read() as connection:
         assert connection.execute(batch_people.select()).all() == []
     store.close()

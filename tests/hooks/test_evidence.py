@@ -24,9 +24,9 @@ from airflow_provider_voicepartner.hooks.dry_run import DryRun
 from airflow_provider_voicepartner.hooks.evidence import CALLED_BACK_WITHIN, find_calls
 from airflow_provider_voicepartner.hooks.octopush import OctopushHook
 from airflow_provider_voicepartner.hooks.smspartner import SmsPartnerHook
-from airflow_provider_voicepartner.hooks.stores import open_delivery_store
 from airflow_provider_voicepartner.hooks.voicepartner import VoicePartnerHook
 from airflow_provider_voicepartner.sending.evidence import Evidence, Proof
+from airflow_provider_voicepartner.settings import open_delivery_store
 from airflow_provider_voicepartner.store.engine import StoreUnavailableError
 
 REFERENCE = "k3v9x0q2w7ha"

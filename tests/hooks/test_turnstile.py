@@ -27,10 +27,6 @@ from airflow_provider_voicepartner.hooks.turnstile import (
     DEFAULT_PENALTY,
     MARGIN,
     StoreTurnstile,
-    default_store_url,
-    open_shared_store,
-    store_url,
-    store_wait,
 )
 from airflow_provider_voicepartner.hooks.voicepartner import VoicePartnerHook
 from airflow_provider_voicepartner.operators.sms import SendSmsOperator
@@ -38,6 +34,12 @@ from airflow_provider_voicepartner.operators.voice import TtsCallOperator
 from airflow_provider_voicepartner.sending.campaign import Campaign, CampaignSender
 from airflow_provider_voicepartner.sending.messenger import TurnTooFarError
 from airflow_provider_voicepartner.sending.pacing import AHEAD
+from airflow_provider_voicepartner.settings import (
+    default_store_url,
+    open_sending_store,
+    store_url,
+    store_wait,
+)
 from airflow_provider_voicepartner.store.engine import StoreUnavailableError, open_store
 from tests.support.gateways import fault, requests
 from tests.support.ledgers import registered
@@ -102,14 +104,14 @@ class TestStore:
     def test_lies_under_airflow_home_by_default(self, home: Path) -> None:
         assert store_url() is None
         assert default_store_url() == f"sqlite:///{home}/voicepartner.db"
-        open_shared_store().close()
+        open_sending_store().close()
         assert (home / "voicepartner.db").is_file()
 
     def test_is_the_configured_one(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, airflow_home: Path
     ) -> None:
         monkeypatch.setenv(SET, f"sqlite:///{tmp_path / 'deep' / 'shared.db'}")
-        open_shared_store().close()
+        open_sending_store().close()
         assert (tmp_path / "deep" / "shared.db").is_file()
         assert not (airflow_home / "voicepartner.db").exists()
 
@@ -127,7 +129,7 @@ class TestStore:
     ) -> None:
         monkeypatch.setenv(SET, url)
         with pytest.raises(ConfigurationError) as caught:
-            open_shared_store()
+            open_sending_store()
         told = str(caught.value)
         assert told.startswith("[voicepartner] store_url: ")
         assert "for knowing what was sent, and keeping to the gateways' rate limits" in told
@@ -143,7 +145,7 @@ class TestStore:
         with pytest.raises(
             RetryableNotSentError, match=r"^\[voicepartner\] store_url: .*Nothing was sent"
         ) as caught:
-            open_shared_store()
+            open_sending_store()
         assert "rate limits" in str(caught.value)
 
     def test_a_database_that_cannot_be_reached_lets_airflow_retry_and_hides_its_password(
@@ -152,7 +154,7 @@ class TestStore:
         pytest.importorskip("psycopg")
         monkeypatch.setenv(SET, "postgresql://user:planted-pass@127.0.0.1:9/x")
         with pytest.raises((RetryableNotSentError, ConfigurationError)) as caught:
-            open_shared_store()
+            open_sending_store()
         assert "planted-pass" not in str(caught.value)
 
     @pytest.mark.parametrize("url", ["mysql://user:planted-pass@db/x", "sqlite:////proc/none/store.db"])

@@ -251,7 +251,7 @@ def test_clearing_sends_what_is_left_and_nothing_twice(
 
 
 def _is_in_memory() -> bool:
-    from airflow_provider_voicepartner.hooks.turnstile import store_url
+    from airflow_provider_voicepartner.settings import store_url
 
     return store_url() == "sqlite://"
 

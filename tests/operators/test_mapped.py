@@ -14,12 +14,12 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import StaticPool
 
+from airflow_provider_voicepartner import settings
 from airflow_provider_voicepartner.exceptions import (
     ConfigurationError,
     RetryableNotSentError,
     SendOutcomeUnknownError,
 )
-from airflow_provider_voicepartner.hooks import turnstile
 from airflow_provider_voicepartner.operators import mapping
 from airflow_provider_voicepartner.operators.sms import SendSmsOperator
 from airflow_provider_voicepartner.sending.mapped import MappedList
@@ -278,7 +278,7 @@ def test_a_mapped_task_does_not_send_where_no_store_can_be_kept(
 ) -> None:
     (tmp_path / "home").write_text("a file")
     monkeypatch.setenv("AIRFLOW__VOICEPARTNER__STORE_URL", "")
-    monkeypatch.setattr(turnstile, "default_store_url", lambda: f"sqlite:///{tmp_path}/home/voicepartner.db")
+    monkeypatch.setattr(settings, "default_store_url", lambda: f"sqlite:///{tmp_path}/home/voicepartner.db")
     with pytest.raises(ConfigurationError, match=r"store_url: the store is in memory.*nothing was sent"):
         mapped().run(0, ANNA)
     assert requests(sandbox) == 0
@@ -294,7 +294,7 @@ def test_several_machines_without_a_shared_store_send_no_mapped_list(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """A store for each machine: one instance would not know whom another one has sent to."""
-    monkeypatch.setattr("airflow_provider_voicepartner.hooks.stores._warned_of", set())
+    monkeypatch.setattr("airflow_provider_voicepartner.settings._warned_of", set())
     monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", executor)
     with pytest.raises(
         ConfigurationError, match=rf"^{executor} .*\[voicepartner\] store_url.*nothing was sent$"

@@ -17,9 +17,9 @@ from airflow_provider_voicepartner.exceptions import (
 )
 from airflow_provider_voicepartner.gateways.model import DeliveryReport
 from airflow_provider_voicepartner.gateways.status import DeliveryStatus
-from airflow_provider_voicepartner.hooks.stores import open_delivery_store
 from airflow_provider_voicepartner.operators.base import SendingOperator
 from airflow_provider_voicepartner.operators.voice import TtsCallOperator, VoicemailDropOperator
+from airflow_provider_voicepartner.settings import open_delivery_store
 from airflow_provider_voicepartner.store.engine import StoreUnavailableError
 from tests.conftest import KEYS, LOGIN
 from tests.operators.conftest import HookClock

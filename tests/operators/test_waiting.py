@@ -21,9 +21,9 @@ from airflow_provider_voicepartner.exceptions import (
 )
 from airflow_provider_voicepartner.gateways.model import DeliveryReport
 from airflow_provider_voicepartner.gateways.status import DeliveryStatus
-from airflow_provider_voicepartner.hooks.stores import open_delivery_store
 from airflow_provider_voicepartner.operators.sms import SendSmsOperator
 from airflow_provider_voicepartner.operators.voice import TtsCallOperator
+from airflow_provider_voicepartner.settings import open_delivery_store
 from airflow_provider_voicepartner.store.engine import StoreUnavailableError
 from tests.support.gateways import outcome, requests, sent
 from tests.support.tasks import FakeStore, assert_plain, context

@@ -24,11 +24,11 @@ from airflow_provider_voicepartner.exceptions import (
 )
 from airflow_provider_voicepartner.gateways.model import CampaignDeliveryReport, DeliveryReport
 from airflow_provider_voicepartner.gateways.status import DeliveryStatus
-from airflow_provider_voicepartner.hooks.stores import open_delivery_store
 from airflow_provider_voicepartner.operators.campaign import CancelCampaignOperator
 from airflow_provider_voicepartner.operators.sms import SendSmsOperator
 from airflow_provider_voicepartner.operators.voice import TtsCallOperator, VoicemailDropOperator
 from airflow_provider_voicepartner.sensors.campaign import CampaignCompletionSensor
+from airflow_provider_voicepartner.settings import open_delivery_store
 from airflow_provider_voicepartner.store.engine import StoreUnavailableError
 from airflow_provider_voicepartner.triggers.campaign import CampaignCompletionTrigger
 from tests.support.gateways import fault, outcome, requests

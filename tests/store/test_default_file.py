@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from airflow_provider_voicepartner import settings
 from airflow_provider_voicepartner.exceptions import ConfigurationError
-from airflow_provider_voicepartner.hooks import turnstile
 from airflow_provider_voicepartner.sending.pacing import Pacer
 from airflow_provider_voicepartner.store.engine import connect_store
 from airflow_provider_voicepartner.store.schema import metadata, rate_limit, rate_slot
@@ -26,12 +26,12 @@ def old_url(tmp_path: Path) -> str:
 
 def test_the_default_file_is_upgraded_by_itself(old_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW__VOICEPARTNER__STORE_URL", "")
-    monkeypatch.setattr(turnstile, "default_store_url", lambda: old_url)
-    store = turnstile.open_shared_store()
+    monkeypatch.setattr(settings, "default_store_url", lambda: old_url)
+    store = settings.open_sending_store()
     assert store.name == old_url, "limits are kept within this process only"
     assert Pacer(store).reserve("limit", ()).wait == 0
 
 
 def test_a_configured_database_is_left_to_its_owner(old_url: str) -> None:
     with pytest.raises(ConfigurationError, match="airflow voicepartner db upgrade"):
-        turnstile.open_shared_store()
+        settings.open_sending_store()

@@ -1,18 +1,31 @@
-"""Several machines without a shared store are noticed, by the executor that Airflow is configured with."""
+"""One module reads our section of the configuration and opens the store; machines that share none are noticed."""
 
 from __future__ import annotations
 
+import ast
 import logging
 
 import pytest
 
-from airflow_provider_voicepartner.hooks import stores
-from airflow_provider_voicepartner.hooks.stores import (
+from airflow_provider_voicepartner import settings
+from airflow_provider_voicepartner.get_provider_info import get_provider_info
+from airflow_provider_voicepartner.settings import (
+    open_sending_store,
     shared_store_problem,
     warn_of_machines_without_a_shared_store,
 )
-from airflow_provider_voicepartner.hooks.turnstile import open_shared_store
+from tests.support.source import PACKAGE, calls, trees
 
+CONF_READERS = {
+    "get",
+    "getboolean",
+    "getint",
+    "getfloat",
+    "getlist",
+    "has_option",
+    "getsection",
+    "get_mandatory_value",
+}
 LOCAL = [
     "LocalExecutor", "SequentialExecutor", "DebugExecutor", "", " LocalExecutor ",
     "airflow.executors.local_executor.LocalExecutor", "mine:airflow.executors.local_executor.LocalExecutor",
@@ -65,7 +78,7 @@ def test_several_machines_without_one_are_told_what_to_set(executor: str, url: s
 
 @pytest.fixture
 def celery(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stores, "_warned_of", set())
+    monkeypatch.setattr(settings, "_warned_of", set())
     monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", "CeleryExecutor")
 
 
@@ -91,5 +104,66 @@ def test_it_is_not_said_where_all_is_well(
 
 
 def test_whoever_opens_the_shared_store_says_it(celery: None, caplog: pytest.LogCaptureFixture) -> None:
-    open_shared_store().close()
+    open_sending_store().close()
     assert "CeleryExecutor runs tasks on several machines" in caplog.text
+
+
+def _options_read(path: str) -> set[str]:
+    """Return the options of our section that a module reads; an unknown name where it computes one."""
+    return {
+        node.args[1].value if isinstance(node.args[1], ast.Constant) else ast.unparse(node.args[1])
+        for place, node, name in calls()
+        if place == path and name in CONF_READERS and len(node.args) > 1 and _is_our_section(node.args[0])
+    }
+
+
+def _is_our_section(node: ast.expr) -> bool:
+    match node:
+        case ast.Constant(value=str(text)):
+            return text == "voicepartner"
+        case ast.Name(id=name) | ast.Attribute(attr=name):
+            return name == "SECTION"
+    return False
+
+
+def test_no_other_module_reads_our_section() -> None:
+    readers = {path for path in trees() if _options_read(path)}
+    assert readers == {"settings.py"}
+    # Nor by another way to the same values.
+    assert [
+        path
+        for path, tree in trees().items()
+        if any(
+            isinstance(node, ast.Constant) and "AIRFLOW__VOICEPARTNER" in str(node.value)
+            for node in ast.walk(tree)
+        )
+    ] == []
+
+
+def test_each_option_is_documented_and_each_documented_one_is_read() -> None:
+    read = {
+        node.args[0].value
+        for path, node, name in calls()
+        if path == "settings.py" and name in {"_read", "_read_secrets"} and isinstance(node.args[0], ast.Constant)
+    }  # fmt: skip
+    read |= _options_read("settings.py") - {"option"}
+    assert read == set(get_provider_info()["config"]["voicepartner"]["options"])
+
+
+def test_no_other_module_opens_the_store() -> None:
+    openers = {
+        path
+        for path, node, name in calls()
+        if name in {"open_store", "connect_store"} and isinstance(node.func, ast.Attribute)
+    }
+    named = {
+        path
+        for path, tree in trees().items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom)
+        and node.module == f"{PACKAGE}.store.engine"
+        and {alias.name for alias in node.names} & {"open_store", "connect_store"}
+    }
+    assert (openers, named) == ({"settings.py"}, set())
+    makers = {path for path, _, name in calls() if name in {"create_engine", "Store"}}
+    assert makers == {"store/engine.py"}
