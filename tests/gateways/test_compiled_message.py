@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 from unicodedata import normalize
 
@@ -25,7 +27,9 @@ from airflow_provider_voicepartner.gateways.model import (
     phone_numbers_of,
 )
 from airflow_provider_voicepartner.gateways.placeholders import read_template
+from airflow_provider_voicepartner.gateways.wire import ApiRequest
 
+NOW = datetime(2031, 5, 6, 12, tzinfo=UTC)
 NUMBERS = [f"+3361234{at:04}" for at in range(500)]
 
 # Half of them are letters of names; the others count twice or not at all, join their neighbour, or complete a mark.
@@ -111,6 +115,71 @@ def test_many_at_once_are_as_each_alone(case: tuple[Any, Message], told: list[tu
     if isinstance(message, SmsMessage):
         each = [gateway.segments_of(message, text) for text in alone]
         assert compiled.segments(columns) == tuple(map(sum, zip(*each, strict=True)))
+
+
+def outcome(build: Callable[[], ApiRequest]) -> object:
+    try:
+        request = build()
+    except InvalidArgumentError as error:
+        return str(error)
+    return request.endpoint, json.dumps(request.body), request.private
+
+
+@settings(max_examples=150, deadline=None)
+@given(messages, rows)
+def test_a_batch_of_columns_is_built_as_one_of_people(
+    case: tuple[Any, Message], told: list[tuple[str, str]]
+) -> None:
+    gateway, message = case
+    people = [Recipient(NUMBERS[at], {"a": a, "b": b}) for at, (a, b) in enumerate(told)]
+    columns = PersonalRecipients([person.phone_number for person in people], columns_of(people, "ab"))
+    call = {"reference": "k3v9x0q2w7ha", "now": NOW}
+    built = outcome(lambda: gateway.build_batch(message, columns, **call))
+    assert built == outcome(lambda: gateway.build_batch(message, people, **call))
+    try:
+        gateway.check_message(message, True)
+    except InvalidArgumentError:
+        return
+    if message.options.get("gamme"):
+        return  # Only planning looks for the STOP mention that a field may tear apart.
+    refused = [found for person in people if (found := problem(gateway, message, person.fields))]
+    if isinstance(built, str):
+        own = refused[0].partition(": ")[2]
+        assert own.removeprefix("gets a text that cannot be sent: ") in built
+    else:
+        assert not refused
+
+
+@settings(max_examples=100, deadline=None)
+@given(texts, rows)
+def test_a_personal_batch_holds_each_text_as_it_goes_out(text: str, told: list[tuple[str, str]]) -> None:
+    people = [Recipient(NUMBERS[at], {"a": a, "b": b}) for at, (a, b) in enumerate(told)]
+    try:
+        template = read_template(text)
+        built = smspartner.build_batch(SmsMessage(text=text), people, reference="k3v9x0q2w7ha", now=NOW)
+    except InvalidArgumentError:
+        return
+    if not template.names:
+        assert built.endpoint == "send"
+        return
+    own = [read_template(SmsMessage(text=text).text).fill_in(person.fields) for person in people]
+    assert built.body == {
+        "SMSList": [
+            {"phoneNumber": person.phone_number, "message": smspartner.wire_text(said)}
+            for person, said in zip(people, own, strict=True)
+        ],
+        "tag": "k3v9x0q2w7ha",
+    }
+    assert built.private == tuple(
+        dict.fromkeys(spelling for said in own for spelling in (said, smspartner.wire_text(said)))
+    )
+
+
+def test_who_lacks_a_field_stops_the_batch() -> None:
+    people = [Recipient(NUMBERS[0], {"a": "Zoé"}), Recipient(NUMBERS[1], {"b": "x"})]
+    for gateway in (smspartner, octopush):
+        with pytest.raises(InvalidArgumentError, match=r"the field 'a'|no field 'a'"):
+            gateway.build_batch(SmsMessage(text="Bonjour {a}"), people, reference="k3v9x0q2w7ha", now=NOW)
 
 
 @pytest.mark.parametrize("gateway", [smspartner, octopush])

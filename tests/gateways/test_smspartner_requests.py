@@ -9,7 +9,7 @@ import pytest
 
 from airflow_provider_voicepartner.gateways import smspartner
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
-from airflow_provider_voicepartner.gateways.smspartner import Gamme
+from airflow_provider_voicepartner.gateways.smspartner import Gamme, SendSettings
 
 NOW = pendulum.datetime(2031, 5, 6, 12, 0, tz="Europe/Paris")
 NUMBER = "+33600000001"
@@ -95,15 +95,17 @@ def test_a_send_with_everything():
         phone_numbers=[NUMBER, "+590690000001"],
         text="Hi",
         now=NOW,
-        sender="ACME",
-        gamme=Gamme.PREMIUM,
         tag="any_tag.with-20chars",
         send_at=pendulum.datetime(2031, 5, 6, 12, 11),
-        is_stop_sms=True,
-        is_unicode=True,
-        sandbox=True,
-        url_dlr="https://a.example/d",
-        url_response="https://a.example/r",
+        settings=SendSettings(
+            sender="ACME",
+            gamme=Gamme.PREMIUM,
+            is_stop_sms=True,
+            is_unicode=True,
+            sandbox=True,
+            url_dlr="https://a.example/d",
+            url_response="https://a.example/r",
+        ),
     )
     assert request.body == {
         "phoneNumbers": f"{NUMBER},+590690000001",
@@ -129,10 +131,12 @@ def test_a_virtual_send_with_everything():
         virtual_number="+33644000000",
         text="a\nb",
         tag="t",
-        is_stop_sms=True,
-        sandbox=True,
-        url_dlr="https://a.example/d",
-        url_response="https://a.example/r",
+        settings=SendSettings(
+            is_stop_sms=True,
+            sandbox=True,
+            url_dlr="https://a.example/d",
+            url_response="https://a.example/r",
+        ),
     )
     assert request.body == {
         "to": NUMBER,
@@ -157,15 +161,19 @@ SEND = {"phone_numbers": [NUMBER], "text": "Hi", "now": NOW}
         ("to", smspartner.build_send, SEND | {"phone_numbers": [NUMBER] * 501}),
         ("to", smspartner.build_send, SEND | {"phone_numbers": ["0600000001"]}),
         ("message", smspartner.build_send, SEND | {"text": ""}),
-        ("message", smspartner.build_send, SEND | {"text": "x" * 161, "gamme": Gamme.LOW_COST}),
-        ("sender", smspartner.build_send, SEND | {"sender": "ABCDEFGHIJKL"}),
+        (
+            "message",
+            smspartner.build_send,
+            SEND | {"text": "x" * 161, "settings": SendSettings(gamme=Gamme.LOW_COST)},
+        ),
+        ("sender", SendSettings, {"sender": "ABCDEFGHIJKL"}),
         ("tag", smspartner.build_send, SEND | {"tag": "x" * 21}),
         ("tag", smspartner.build_send, SEND | {"tag": "a b"}),
         ("tag", smspartner.build_send, SEND | {"tag": "Tag"}),
         ("tag", smspartner.build_send, SEND | {"tag": ""}),
-        ("url_dlr", smspartner.build_send, SEND | {"url_dlr": "http://a.example"}),
-        ("url_response", smspartner.build_send, SEND | {"url_response": "http://a.example"}),
-        ("is_stop_sms", smspartner.build_send, SEND | {"is_stop_sms": True, "gamme": Gamme.LOW_COST}),
+        ("url_dlr", SendSettings, {"url_dlr": "http://a.example"}),
+        ("url_response", SendSettings, {"url_response": "http://a.example"}),
+        ("is_stop_sms", SendSettings, {"is_stop_sms": True, "gamme": Gamme.LOW_COST}),
         ("send_at", smspartner.build_send, SEND | {"send_at": NOW}),
         ("to", smspartner.build_bulk_send, {"texts": [], "now": NOW}),
         ("to", smspartner.build_bulk_send, {"texts": [(NUMBER, "x")] * 501, "now": NOW}),

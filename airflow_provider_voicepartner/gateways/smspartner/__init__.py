@@ -47,6 +47,7 @@ from airflow_provider_voicepartner.gateways.smspartner.length import (
 from airflow_provider_voicepartner.gateways.smspartner.options import Gamme, SmsOptions
 from airflow_provider_voicepartner.gateways.smspartner.refusals import names_a_send
 from airflow_provider_voicepartner.gateways.smspartner.requests import (
+    SendSettings,
     authenticate,
     build_bulk_send,
     build_bulk_status,
@@ -83,6 +84,7 @@ __all__ = [
     "NOT_FOUND",
     "Account",
     "Gamme",
+    "SendSettings",
     "SmsOptions",
     "StatusPage",
     "StopAddition",

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
 from airflow_provider_voicepartner.gateways.callback_urls import check_callback_url
 from airflow_provider_voicepartner.gateways.checks import (
@@ -26,6 +26,7 @@ from airflow_provider_voicepartner.gateways.model import (
     Receipt,
     Recipient,
     SmsMessage,
+    columns_of,
     have_fields,
     phone_numbers_of,
 )
@@ -49,9 +50,10 @@ from airflow_provider_voicepartner.gateways.smspartner.length import (
 from airflow_provider_voicepartner.gateways.smspartner.options import Gamme, SmsOptions
 from airflow_provider_voicepartner.gateways.smspartner.refusals import names_a_send
 from airflow_provider_voicepartner.gateways.smspartner.requests import (
-    build_bulk_send,
+    SendSettings,
     build_me,
     build_message_cancel,
+    build_personal_send,
     build_send,
     build_vn_send,
 )
@@ -205,42 +207,92 @@ def build_batch(
     """
     sms = _as_sms(message)
     check_count(len(recipients))
-    check_message(sms, have_fields(recipients))
+    prepared = _prepare_personal(sms) if have_fields(recipients) else _prepare_plain(sms)
     numbers = phone_numbers_of(recipients)
     check_callback_url(callbacks.delivery, argument="callbacks.delivery")
     check_callback_url(callbacks.replies, argument="callbacks.replies")
-    options = _options_of(sms)
-    extras: dict[str, Any] = {
-        "tag": join_tag(options.tag, reference),
-        "is_stop_sms": _stop_mention(sms, options),
-        "sandbox": simulate or options.sandbox,
-        "url_dlr": options.url_dlr or callbacks.delivery,
-        "url_response": options.url_response or callbacks.replies,
-    }
-    template = read_template(sms.text)
-    texts = _texts(template, recipients) if template.names else None
-    if options.virtual_number is not None:
+    tag = join_tag(prepared.options.tag, reference)
+    settings = prepared.settings_with(callbacks, simulate=simulate)
+    text = prepared.template.plain
+    if prepared.compiled is not None:
+        texts, doubtful = _texts(prepared.compiled, recipients)
+        text = texts[0]
+    if prepared.options.virtual_number is not None:
         _check_virtual_batch(recipients, send_at)
         return build_vn_send(
             phone_number=numbers[0],
-            virtual_number=options.virtual_number,
-            text=texts[0] if texts else template.plain,
-            **extras,
+            virtual_number=prepared.options.virtual_number,
+            text=text,
+            settings=settings,
+            tag=tag,
         )
-    extras |= {
-        "sender": sms.sender,
-        "gamme": options.gamme,
-        "is_unicode": options.is_unicode,
-        "send_at": send_at,
-        "now": now,
-    }
-    if texts is not None:
-        return build_bulk_send(texts=list(zip(numbers, texts, strict=True)), **extras)
-    return build_send(phone_numbers=numbers, text=template.plain, **extras)
+    if prepared.compiled is not None:
+        return build_personal_send(numbers, texts, doubtful, now, settings, tag, send_at)
+    return build_send(phone_numbers=numbers, text=text, now=now, settings=settings, tag=tag, send_at=send_at)
 
 
-def _texts(template: TextTemplate, recipients: Sequence[Recipient]) -> list[str]:
-    return [template.fill_in(recipient.fields) for recipient in recipients]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Prepared:
+    """What all batches of a message share, checked."""
+
+    options: SmsOptions
+    settings: SendSettings
+    template: TextTemplate
+    compiled: CompiledMessage | None
+
+    @classmethod
+    def of(cls, message: Message, *, recipients_have_fields: bool) -> _Prepared:
+        """Check a message and take it apart."""
+        sms = _as_sms(message)
+        check_message(sms, recipients_have_fields)
+        options = _options_of(sms)
+        return cls(
+            options=options,
+            settings=SendSettings(
+                sender=sms.sender,
+                gamme=options.gamme,
+                is_unicode=options.is_unicode,
+                is_stop_sms=_stop_mention(sms, options),
+                sandbox=options.sandbox,
+                url_dlr=options.url_dlr,
+                url_response=options.url_response,
+            ),
+            template=read_template(sms.text),
+            compiled=compile_message(sms),
+        )
+
+    def settings_with(self, callbacks: CallbackUrls, *, simulate: bool) -> SendSettings:
+        """Return the settings of one batch."""
+        if not simulate and callbacks.delivery is None and callbacks.replies is None:
+            return self.settings
+        return replace(
+            self.settings,
+            sandbox=simulate or self.settings.sandbox,
+            url_dlr=self.settings.url_dlr or callbacks.delivery,
+            url_response=self.settings.url_response or callbacks.replies,
+        )
+
+
+@once_a_message
+def _prepare_personal(message: Message) -> _Prepared:
+    return _Prepared.of(message, recipients_have_fields=True)
+
+
+@once_a_message
+def _prepare_plain(message: Message) -> _Prepared:
+    return _Prepared.of(message, recipients_have_fields=False)
+
+
+def _texts(compiled: CompiledMessage, recipients: Sequence[Recipient]) -> tuple[list[str], list[str]]:
+    """Return each recipient's own text, and those of them that the gateway may refuse."""
+    try:
+        columns = columns_of(recipients, compiled.template.names)
+    except KeyError:
+        # It says who lacks what.
+        texts = [compiled.template.fill_in(recipient.fields) for recipient in recipients]
+        return texts, texts
+    texts = compiled.texts(columns)
+    return texts, [texts[at] for at in compiled.doubtful(columns)]
 
 
 def _stop_mention(sms: SmsMessage, options: SmsOptions) -> bool:

@@ -8,10 +8,11 @@ that the vendor's pages disagree about, requests use those of its own clients: `
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from airflow_provider_voicepartner.gateways.callback_urls import check_callback_url
 from airflow_provider_voicepartner.gateways.checks import (
@@ -30,7 +31,7 @@ from airflow_provider_voicepartner.gateways.smspartner.checks import (
     schedule_fields,
 )
 from airflow_provider_voicepartner.gateways.smspartner.identity import LABEL
-from airflow_provider_voicepartner.gateways.smspartner.length import wire_text
+from airflow_provider_voicepartner.gateways.smspartner.length import wire_text, wire_texts
 from airflow_provider_voicepartner.gateways.smspartner.options import Gamme, SmsOptions
 from airflow_provider_voicepartner.gateways.wire import ApiRequest, Credentials
 
@@ -47,20 +48,82 @@ def authenticate(request: ApiRequest, credentials: Credentials) -> ApiRequest:
     return replace(request, body={**request.body, "apiKey": credentials.api_key})
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendSettings:
+    """
+    What the sends of one message have in common.
+
+    :param sender: 3 to 11 letters or digits, with blanks between; None sends from an operator's short number. Unused
+        from a virtual number, like the next two.
+    :param gamme: the range; None leaves the gateway's default, Premium.
+    :param is_unicode: any character, 70 to an SMS; the account must be enabled for it.
+    :param is_stop_sms: have the STOP mention appended; Premium only. From a virtual number it is documented on the
+        vendor's older pages only.
+    :param sandbox: nothing is sent or charged.
+    :param url_dlr: gets delivery reports; https, or http on loopback.
+    :param url_response: gets replies and STOPs; likewise.
+    :raises InvalidArgumentError: naming the argument and the fix.
+    """
+
+    sender: str | None = None
+    gamme: Gamme | None = None
+    is_unicode: bool = False
+    is_stop_sms: bool = False
+    sandbox: bool = False
+    url_dlr: str | None = field(default=None, repr=False)
+    url_response: str | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        """Refuse what the gateway would refuse."""
+        check_sender(self.sender, gateway=LABEL, takes_blanks=True)
+        check_range(low_cost=self.is_low_cost, is_stop_sms=self.is_stop_sms)
+        check_callback_url(self.url_dlr, argument="url_dlr")
+        check_callback_url(self.url_response, argument="url_response")
+
+    @property
+    def is_low_cost(self) -> bool:
+        """True in the Low Cost range, with its single SMS."""
+        return self.gamme is Gamme.LOW_COST
+
+    def fields(self, tag: str | None, send_at: datetime | None, now: datetime) -> dict[str, Any]:
+        """Return what stands in a body beside numbers and texts."""
+        body: dict[str, Any] = {} if self.sender is None else {"sender": self.sender}
+        if self.gamme is not None:
+            body["gamme"] = int(self.gamme)
+        if self.is_unicode:
+            body["isUnicode"] = 1
+        if send_at is not None:
+            body |= schedule_fields(send_at, now=now)
+        return body | self.extras(tag)
+
+    def extras(self, tag: str | None) -> dict[str, Any]:
+        """Return the part of :meth:`fields` that a send from a virtual number has too."""
+        body: dict[str, Any] = {}
+        if tag is not None:
+            check_tag(tag)
+            body["tag"] = tag
+        if self.is_stop_sms:
+            body["isStopSms"] = 1
+        if self.sandbox:
+            body["sandbox"] = 1
+        if self.url_dlr is not None:
+            body["urlDlr"] = self.url_dlr
+        if self.url_response is not None:
+            body["urlResponse"] = self.url_response
+        return body
+
+
+DEFAULTS: Final = SendSettings()
+
+
 def build_send(
     *,
     phone_numbers: Sequence[str],
     text: str,
     now: datetime,
-    sender: str | None = None,
-    gamme: Gamme | None = None,
+    settings: SendSettings = DEFAULTS,
     tag: str | None = None,
     send_at: datetime | None = None,
-    is_stop_sms: bool = False,
-    is_unicode: bool = False,
-    sandbox: bool = False,
-    url_dlr: str | None = None,
-    url_response: str | None = None,
 ) -> ApiRequest:
     """
     Build ``POST /send``: one text to many. Not safe to repeat: the gateway knows no idempotency key.
@@ -68,37 +131,25 @@ def build_send(
     :param phone_numbers: 1 to 500, in E.164.
     :param text: line breaks and euro signs go out in the gateway's spelling; the rest unchanged.
     :param now: the present, aware; against it ``send_at`` is checked.
-    :param sender: 3 to 11 letters or digits, with blanks between; None sends from an operator's short number.
-    :param gamme: the range; None leaves the gateway's default, Premium.
+    :param settings: see :class:`SendSettings`.
     :param tag: 1 to 20 characters, no blank, lower case; statuses can be asked for by it.
     :param send_at: aware, in the future; rounded up to 5 minutes. None sends at once.
-    :param is_stop_sms: have the STOP mention appended; Premium only.
-    :param is_unicode: any character, 70 to an SMS; the account must be enabled for it.
-    :param sandbox: nothing is sent or charged.
-    :param url_dlr: gets delivery reports; https, or http on loopback.
-    :param url_response: gets replies and STOPs; likewise.
     :raises InvalidArgumentError: naming the argument and the fix.
     """
     check_numbers(phone_numbers)
-    check_text(text, is_unicode=is_unicode, low_cost=gamme is Gamme.LOW_COST)
+    check_text(text, is_unicode=settings.is_unicode, low_cost=settings.is_low_cost)
     body = {"phoneNumbers": ",".join(phone_numbers), "message": wire_text(text)}
-    body |= _common(sender, gamme, tag, send_at, now, is_stop_sms, is_unicode, sandbox, url_dlr, url_response)
-    return _sending("send", body, [text])
+    body |= settings.fields(tag, send_at, now)
+    return _sending("send", body, [text], [wire_text(text)])
 
 
 def build_bulk_send(
     *,
     texts: Sequence[tuple[str, str]],
     now: datetime,
-    sender: str | None = None,
-    gamme: Gamme | None = None,
+    settings: SendSettings = DEFAULTS,
     tag: str | None = None,
     send_at: datetime | None = None,
-    is_stop_sms: bool = False,
-    is_unicode: bool = False,
-    sandbox: bool = False,
-    url_dlr: str | None = None,
-    url_response: str | None = None,
 ) -> ApiRequest:
     """
     Build ``POST /bulk-send``: to each number its own text. Not safe to repeat.
@@ -109,14 +160,37 @@ def build_bulk_send(
     :param now: as for :func:`build_send`, like all that follow.
     :raises InvalidArgumentError: naming the argument and the fix.
     """
-    check_numbers([number for number, _ in texts])
-    for text in dict.fromkeys(text for _, text in texts):
-        check_text(text, is_unicode=is_unicode, low_cost=gamme is Gamme.LOW_COST)
+    numbers, own = [number for number, _ in texts], [text for _, text in texts]
+    return build_personal_send(numbers, own, dict.fromkeys(own), now, settings, tag, send_at)
+
+
+def build_personal_send(
+    numbers: Sequence[str],
+    texts: Sequence[str],
+    doubtful: Iterable[str],
+    now: datetime,
+    settings: SendSettings,
+    tag: str | None,
+    send_at: datetime | None,
+) -> ApiRequest:
+    """
+    Build ``POST /bulk-send`` where most texts are known to be taken.
+
+    :param numbers: 1 to 500, in E.164.
+    :param texts: one for each number.
+    :param doubtful: those texts that have to be checked.
+    """
+    check_numbers(numbers)
+    for text in doubtful:
+        check_text(text, is_unicode=settings.is_unicode, low_cost=settings.is_low_cost)
+    written = wire_texts(texts)
     body: dict[str, Any] = {
-        "SMSList": [{"phoneNumber": number, "message": wire_text(text)} for number, text in texts]
+        "SMSList": [
+            {"phoneNumber": number, "message": text} for number, text in zip(numbers, written, strict=True)
+        ]
     }
-    body |= _common(sender, gamme, tag, send_at, now, is_stop_sms, is_unicode, sandbox, url_dlr, url_response)
-    return _sending("bulk-send", body, [text for _, text in texts])
+    body |= settings.fields(tag, send_at, now)
+    return _sending("bulk-send", body, texts, written)
 
 
 def build_vn_send(
@@ -124,16 +198,13 @@ def build_vn_send(
     phone_number: str,
     virtual_number: str,
     text: str,
+    settings: SendSettings = DEFAULTS,
     tag: str | None = None,
-    is_stop_sms: bool = False,
-    sandbox: bool = False,
-    url_dlr: str | None = None,
-    url_response: str | None = None,
 ) -> ApiRequest:
     """
     Build ``POST /vn/send``: one text to one number, from a rented long number. Not safe to repeat.
 
-    There is no scheduling here. ``isStopSms`` is documented on the vendor's older pages only.
+    There is no scheduling here, no sender, no range and no unicode.
 
     :param phone_number: in E.164.
     :param virtual_number: the rented number, with or without a plus; goes out without.
@@ -144,64 +215,22 @@ def build_vn_send(
     check_text(text)
     sender_number = read_options(SmsOptions, {"virtual_number": virtual_number}).virtual_number
     body: dict[str, Any] = {"to": phone_number, "from": sender_number, "message": wire_text(text)}
-    body |= _extras(tag, is_stop_sms, sandbox, url_dlr, url_response)
-    return _sending("vn/send", body, [text])
+    body |= settings.extras(tag)
+    return _sending("vn/send", body, [text], [wire_text(text)])
 
 
-def _common(
-    sender: str | None,
-    gamme: Gamme | None,
-    tag: str | None,
-    send_at: datetime | None,
-    now: datetime,
-    is_stop_sms: bool,
-    is_unicode: bool,
-    sandbox: bool,
-    url_dlr: str | None,
-    url_response: str | None,
-) -> dict[str, Any]:
-    check_sender(sender, gateway=LABEL, takes_blanks=True)
-    check_range(low_cost=gamme is Gamme.LOW_COST, is_stop_sms=is_stop_sms)
-    fields: dict[str, Any] = {} if sender is None else {"sender": sender}
-    if gamme is not None:
-        fields["gamme"] = int(gamme)
-    if is_unicode:
-        fields["isUnicode"] = 1
-    if send_at is not None:
-        fields |= schedule_fields(send_at, now=now)
-    return fields | _extras(tag, is_stop_sms, sandbox, url_dlr, url_response)
-
-
-def _extras(
-    tag: str | None, is_stop_sms: bool, sandbox: bool, url_dlr: str | None, url_response: str | None
-) -> dict[str, Any]:
-    check_callback_url(url_dlr, argument="url_dlr")
-    check_callback_url(url_response, argument="url_response")
-    fields: dict[str, Any] = {}
-    if tag is not None:
-        check_tag(tag)
-        fields["tag"] = tag
-    if is_stop_sms:
-        fields["isStopSms"] = 1
-    if sandbox:
-        fields["sandbox"] = 1
-    if url_dlr is not None:
-        fields["urlDlr"] = url_dlr
-    if url_response is not None:
-        fields["urlResponse"] = url_response
-    return fields
-
-
-def _sending(endpoint: str, body: Mapping[str, Any], texts: Sequence[str]) -> ApiRequest:
+def _sending(
+    endpoint: str, body: Mapping[str, Any], texts: Sequence[str], written: Sequence[str]
+) -> ApiRequest:
     # The gateway may quote a text in either spelling.
-    private = dict.fromkeys(spelling for text in texts for spelling in (text, wire_text(text)))
+    spellings = texts if written is texts else itertools.chain.from_iterable(zip(texts, written, strict=True))
     return ApiRequest(
         endpoint=endpoint,
         method="POST",
         path=endpoint,
         safe_to_repeat=False,
         body=body,
-        private=tuple(private),
+        private=tuple(dict.fromkeys(spellings)),
     )
 
 
