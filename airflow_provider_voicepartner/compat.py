@@ -36,13 +36,15 @@ if TYPE_CHECKING:
     )
     from airflow.sdk.log import mask_secret, redact  # type: ignore[attr-defined]
     from airflow.sdk.plugins_manager import AirflowPlugin
+    from airflow.sdk.providers_manager_runtime import ProvidersManagerTaskRuntime as ProvidersManager
     from airflow.triggers.base import BaseEventTrigger
 
 __all__ = [
     "DAG", "AirflowException", "AirflowFailException", "AirflowNotFoundException", "AirflowPlugin",
     "AirflowSensorTimeout", "AirflowSkipException", "AirflowTaskTimeout", "BaseEventTrigger", "BaseHook",
     "BaseNotifier", "BaseOperator", "BaseSensorOperator", "Connection", "Context", "ObjectStoragePath",
-    "PokeReturnValue", "TaskDeferred", "conf", "get_async_connection", "get_current_context", "mask_secret", "redact",
+    "PokeReturnValue", "ProvidersManager", "TaskDeferred", "conf", "get_async_connection", "get_current_context",
+    "mask_secret", "redact",
     "render_template_to_string",
 ]  # fmt: skip
 
@@ -71,6 +73,10 @@ _PLACES: Final[dict[str, tuple[str, ...]]] = {
     "DAG": ("airflow.sdk", "airflow.models.dag"),
     "ObjectStoragePath": ("airflow.sdk", "airflow.io.path"),
     "PokeReturnValue": ("airflow.sdk", "airflow.sensors.base"),
+    "ProvidersManager": (
+        "airflow.sdk.providers_manager_runtime:ProvidersManagerTaskRuntime",
+        "airflow.providers_manager",
+    ),
     "TaskDeferred": _EXCEPTIONS,
     "conf": ("airflow.sdk.configuration", "airflow.configuration"),
     "get_current_context": ("airflow.sdk", "airflow.operators.python"),

@@ -5,43 +5,30 @@ from __future__ import annotations
 from typing import Any
 
 from airflow_provider_voicepartner import __version__
-from airflow_provider_voicepartner.hooks.forms import FORMS
+from airflow_provider_voicepartner.gateways.info import own_gateways
+from airflow_provider_voicepartner.hooks.forms import connection_type_of
 
 PACKAGE = "airflow_provider_voicepartner"
 
-_GATEWAYS = {
-    "smspartner": ("SMS Partner", "SmsPartnerHook"),
-    "voicepartner": ("Voice Partner", "VoicePartnerHook"),
-    "octopush": ("Octopush", "OctopushHook"),
-}
-
-_ALL = [label for label, _ in _GATEWAYS.values()]
-
 
 def get_provider_info() -> dict[str, Any]:
-    """Return the provider's metadata: plain data, nothing of ours or Airflow's is imported for it."""
+    """Return the provider's metadata: plain data, no library is imported for it."""
+    gateways = tuple(own_gateways().values())
+    labels = [info.label for info in gateways]
     return {
         # Must equal the distribution's name: Airflow refuses every provider of an installation otherwise.
         "package-name": "airflow-provider-voicepartner",
         "name": "Voice Partner",
-        "description": "SMS, voice calls and voicemail drops through SMS Partner, Voice Partner and Octopush.",
+        "description": f"SMS, voice calls and voicemail drops through {', '.join(labels[:-1])} and {labels[-1]}.",
         "versions": [__version__],
         "integrations": [
             {
                 "integration-name": label,
                 "tags": ["service"],
             }
-            for label in _ALL
+            for label in labels
         ],
-        "connection-types": [
-            {
-                "connection-type": name,
-                "hook-class-name": f"{PACKAGE}.hooks.{name}.{hook}",
-                "hook-name": label,
-                **FORMS[name],
-            }
-            for name, (label, hook) in _GATEWAYS.items()
-        ],
+        "connection-types": [connection_type_of(info) for info in gateways],
         "config": {
             "voicepartner": {
                 "description": "Settings of the Voice Partner provider.",
@@ -105,8 +92,8 @@ def get_provider_info() -> dict[str, Any]:
             },
         },
         "hooks": [
-            {"integration-name": label, "python-modules": [f"{PACKAGE}.hooks.{name}"]}
-            for name, (label, _) in _GATEWAYS.items()
+            {"integration-name": info.label, "python-modules": [info.hook.rpartition(".")[0]]}
+            for info in gateways
         ],
         "operators": [
             {
@@ -115,10 +102,10 @@ def get_provider_info() -> dict[str, Any]:
                     f"{PACKAGE}.operators.{module}" for module in ("sms", "voice", "campaign")
                 ],
             }
-            for label in _ALL
+            for label in labels
         ],
         "sensors": [
-            {"integration-name": label, "python-modules": [f"{PACKAGE}.sensors.campaign"]} for label in _ALL
+            {"integration-name": label, "python-modules": [f"{PACKAGE}.sensors.campaign"]} for label in labels
         ],
         "triggers": [
             {
@@ -127,7 +114,7 @@ def get_provider_info() -> dict[str, Any]:
                     f"{PACKAGE}.triggers.{module}" for module in ("campaign", "events", "pacing")
                 ],
             }
-            for label in _ALL
+            for label in labels
         ],
         "plugins": [
             {

@@ -90,9 +90,9 @@ def templated_arguments(cls: Any) -> set[str]:
 
 
 def gateways() -> dict[str, Gateway]:
-    from airflow_provider_voicepartner.hooks.registry import HOOKS, hook_class
+    from airflow_provider_voicepartner.hooks.registry import gateway_names, gateway_of
 
-    return {name: hook_class(name).gateway for name in HOOKS}
+    return {name: gateway_of(name) for name in gateway_names()}
 
 
 class TestExamples:
@@ -172,7 +172,7 @@ class TestLinks:
         hosts = set(re.findall(r"https?://([\w.-]+)", text))
         known = {
             "127.0.0.1", "hooks.example.org", "airflow.apache.org", "keepachangelog.com", "semver.org",
-            *(gateway.BASE_URL.split("/")[2] for gateway in gateways().values()),
+            *(gateway.INFO.base_url.split("/")[2] for gateway in gateways().values()),
         }  # fmt: skip
         assert hosts <= known
 
@@ -193,14 +193,16 @@ class TestReadme:
         table = rows(section(read("README.md"), "What each gateway can do here"))
         head = table[0][1:]
         (found,) = [row[1:] for row in table if row[0] == title]
-        labels = {gateway.LABEL: name for name, gateway in gateways().items()}
+        labels = {gateway.INFO.label: name for name, gateway in gateways().items()}
         return {labels[label]: cell for label, cell in zip(head, found, strict=True)}
 
     @pytest.mark.parametrize(
         ("title", "kind"), [("SMS", "sms"), ("Spoken call (TTS)", "tts"), ("Voicemail drop", "voicemail")]
     )
     def test_the_feature_table_agrees_with_the_gateways(self, title: str, kind: Kind) -> None:
-        offered = {name: "yes" if kind in gateway.KINDS else "no" for name, gateway in gateways().items()}
+        offered = {
+            name: "yes" if kind in gateway.INFO.kinds else "no" for name, gateway in gateways().items()
+        }
         assert self.feature(title) == offered
 
     def test_polling_agrees_with_the_hooks(self) -> None:
@@ -340,16 +342,21 @@ class TestReference:
         assert told["Voice Partner"].startswith(f"{minutes:.0f} minutes after the claim")
 
     def test_every_documented_rate_limit(self) -> None:
-        from airflow_provider_voicepartner.gateways.limits import LIMITS, parse_windows
+        from airflow_provider_voicepartner.gateways.limits import parse_windows
         from airflow_provider_voicepartner.hooks.registry import hook_class
 
-        labels = {gateway.LABEL: name for name, gateway in gateways().items()}
+        labels = {gateway.INFO.label: name for name, gateway in gateways().items()}
         table = [row for row in rows(section(read("docs/gateways.md"), "Rate limits")) if row[1] in labels]
         told = {
             (labels[label], endpoint.strip("`")): parse_windows(limit.partition(";")[0])
             for endpoint, label, limit, _ in table
         }
-        assert told == {(name, at): limit for name, limits in LIMITS.items() for at, limit in limits.items()}
+        assert told == {
+            (name, at): limit
+            for name, gateway in gateways().items()
+            for at in gateway.INFO.endpoints
+            if (limit := gateway.INFO.limits_of(at))
+        }
         waiting = {(labels[row[1]], row[0].strip("`")) for row in table if row[3] == "yes"}
         assert waiting <= {
             (name, at) for name in labels.values() for at in hook_class(name).send_endpoints.values()
@@ -360,7 +367,7 @@ class TestReference:
 
         table = rows(section(read("docs/connections.md"), "Rate limits"))
         for name, gateway in gateways().items():
-            (cell,) = [row[1] for row in table if row[0] == gateway.LABEL]
+            (cell,) = [row[1] for row in table if row[0] == gateway.INFO.label]
             assert set(hook_class(name).send_endpoints.values()) <= set(_CODE.findall(cell))
 
     def test_every_option_of_airflows_configuration(self) -> None:
@@ -394,12 +401,13 @@ class TestReference:
     def test_every_option(self, name: str) -> None:
         gateway = gateways()[name]
         package = import_module(f"airflow_provider_voicepartner.gateways.{name}")
+        options = import_module(f"{package.__name__}.options")
         models = [
             model
-            for model in vars(package).values()
-            if isinstance(model, type) and issubclass(model, GatewayOptions)
+            for model in vars(options).values()
+            if isinstance(model, type) and issubclass(model, GatewayOptions) and model is not GatewayOptions
         ]
-        text = section(read("docs/gateways.md"), gateway.LABEL)
+        text = section(read("docs/gateways.md"), gateway.INFO.label)
         assert models
         for model in models:
             assert f"`{package.__name__}.{model.__name__}`" in text
@@ -415,7 +423,7 @@ class TestReference:
         assert {row[0].strip("`") for row in table[2:]} == {status.value for status in DeliveryStatus}
         for column, name in enumerate(gateways(), start=2):
             words = import_module(f"airflow_provider_voicepartner.gateways.{name}.codes").STATUS_WORDS
-            assert table[0][column] == gateways()[name].LABEL
+            assert table[0][column] == gateways()[name].INFO.label
             told = {
                 words._fold(word): DeliveryStatus(row[0].strip("`"))
                 for row in table[2:]
@@ -424,12 +432,12 @@ class TestReference:
             assert told == words._words
 
     def test_every_connection_field(self) -> None:
-        from airflow_provider_voicepartner.hooks.registry import HOOKS, hook_class
+        from airflow_provider_voicepartner.hooks.registry import gateway_names, hook_class
 
         documented = first_cells(read("docs/connections.md"))
         fields = [row[0] for row in rows(section(read("docs/connections.md"), "Fields")) if "`" in row[0]]
         assert len(fields) == len(set(fields))
-        for name in HOOKS:
+        for name in gateway_names():
             assert name in documented
             assert set(hook_class(name).extra_model.model_fields) <= documented
             assert hook_class(name).default_conn_name in read("docs/connections.md")

@@ -59,9 +59,9 @@ def register(arguments: Namespace) -> None:
     hook = hook_for(arguments.conn_id, who="callbacks register")
     if not isinstance(hook, OctopushHook):
         raise CommandError(
-            f"{hook.gateway.LABEL} is given its URL with each batch; only Octopush keeps one for the whole account"
+            f"{hook.gateway.INFO.label} is given its URL with each batch; only Octopush keeps one for the whole account"
         )
-    url = config.for_connection(hook.gateway.NAME, arguments.conn_id)
+    url = config.for_connection(hook.gateway.INFO.name, arguments.conn_id)
     _show("Before:", hook.get_campaign_parameters())
     if arguments.dry_run:
         say(f"Would set all of them to {masked(url)}")

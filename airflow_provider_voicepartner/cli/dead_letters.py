@@ -16,7 +16,7 @@ from airflow_provider_voicepartner.settings import open_store
 from airflow_provider_voicepartner.store.engine import Store
 
 _PURPOSE: Final = "looking at dead letters"
-_GATEWAYS: Final = {gateway.NAME: gateway for gateway in (smspartner, voicepartner, octopush)}
+_GATEWAYS: Final = {gateway.INFO.name: gateway for gateway in (smspartner, voicepartner, octopush)}
 
 
 def show_all(_: Namespace) -> None:

@@ -63,7 +63,7 @@ _HEALTH_SECONDS: Final = 1.0
 REFUSED: Final = "the store refused the event that was read from it"
 
 _GATEWAYS: Final[Mapping[str, Gateway]] = {
-    gateway.NAME: gateway for gateway in (smspartner, voicepartner, octopush)
+    gateway.INFO.name: gateway for gateway in (smspartner, voicepartner, octopush)
 }
 _METHODS: Final = ("GET", "POST")
 _NO_ANSWER: Final = "the store does not answer in time"
@@ -131,16 +131,16 @@ class Receiver:
         try:
             body = await self._deadlines.within(READ_SECONDS, read_body(headers, receive))
         except BodyError as error:
-            return self._refuse_body(gateway.NAME, error)
+            return self._refuse_body(gateway.INFO.name, error)
         except TimeoutError:
-            return self._refuse_body(gateway.NAME, BodyError(408, "too_slow"))
+            return self._refuse_body(gateway.INFO.name, BodyError(408, "too_slow"))
         call = CallbackRequest(
             method=scope["method"],
             query=query.decode("latin-1"),
             body=body,
             content_type=headers.get(b"content-type", b"").decode("latin-1"),
         )
-        return await self._keep(gateway.NAME, self.read(gateway, token, call))
+        return await self._keep(gateway.INFO.name, self.read(gateway, token, call))
 
     def _refuse_body(self, gateway: str, error: BodyError) -> Answer:
         self.counts.add(error.what, gateway)
@@ -188,7 +188,7 @@ class Receiver:
             people = token.people if isinstance(token, BatchToken) else None
             arrivals = [
                 Arrival(
-                    key=key_of(gateway.NAME, token, event),
+                    key=key_of(gateway.INFO.name, token, event),
                     event=event,
                     received_at=received_at,
                     call=call,
@@ -197,10 +197,10 @@ class Receiver:
                 for event in events
             ]
             if any(arrival.is_homeless for arrival in arrivals):
-                self._count_dead_letter(gateway.NAME, "name no campaign")
+                self._count_dead_letter(gateway.INFO.name, "name no campaign")
             return arrivals
-        self._count_dead_letter(gateway.NAME, "could not be read", why)
-        return [dead_letter(gateway.NAME, token, call, why, received_at)]
+        self._count_dead_letter(gateway.INFO.name, "could not be read", why)
+        return [dead_letter(gateway.INFO.name, token, call, why, received_at)]
 
     async def health(self, request: Request) -> Response:
         """Say whether the store can be written; asked of it once a second at most, however many want to know."""

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Protocol
 
 from airflow_provider_voicepartner.gateways.compiled_message import CompiledMessage
+from airflow_provider_voicepartner.gateways.info import GatewayInfo
 from airflow_provider_voicepartner.gateways.model import (
     Balance,
     CallbackEvent,
@@ -29,20 +30,8 @@ class Gateway(Protocol):
     """One HTTP API; each gateway package (a module) is an instance of it."""
 
     @property
-    def NAME(self) -> str:
-        """The connection type, such as ``smspartner``."""
-
-    @property
-    def LABEL(self) -> str:
-        """The product's name, such as ``SMS Partner``."""
-
-    @property
-    def BASE_URL(self) -> str:
-        """Where the API lives, version path included."""
-
-    @property
-    def KINDS(self) -> frozenset[Kind]:
-        """What it can send."""
+    def INFO(self) -> GatewayInfo:
+        """All that is known of its vendor."""
 
     def authenticate(self, request: ApiRequest, credentials: Credentials) -> ApiRequest:
         """Put the key where this gateway wants it; done last, right before the request leaves."""

@@ -1,12 +1,10 @@
-"""The gateways' documented rate limits, as data, and how a user writes other ones."""
+"""Rate limits: windows of requests and seconds, and how a user or a gateway's own facts write them."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Final
 
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
@@ -88,62 +86,3 @@ def _parse_window(part: str, argument: str) -> Window:
     except InvalidArgumentError as error:
         problem = f"{part.strip()!r}: {error.argument} {error.problem}"
     raise InvalidArgumentError(argument, problem)
-
-
-def _table(limits: Mapping[str, Mapping[str, str]]) -> Mapping[str, Mapping[str, Windows]]:
-    return MappingProxyType(
-        {
-            gateway: MappingProxyType({name: parse_windows(text) for name, text in endpoints.items()})
-            for gateway, endpoints in limits.items()
-        }
-    )
-
-
-ENDPOINTS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
-    {
-        "smspartner": frozenset(
-            {
-                "send", "bulk-send", "vn/send", "me", "message-cancel", "message-status", "multi-status",
-                "bulk-status", "bulk-status-by-tag", "stop-sms/list", "stop-sms/add", "stop-sms/delete",
-                "hlr/notify", "lookup", "statistics/cost-resume",
-            }
-        ),
-        "voicepartner": frozenset(
-            {"tts/send", "campaign/send", "campaign/cancel", "audios", "audio-file/rename", "me"}
-        ),
-        "octopush": frozenset(
-            {
-                "sms-campaign/send", "voice-campaign/send", "sms-campaign/cancel", "voice-campaign/cancel",
-                "wallet/check-balance", "user/campaign-parameters", "user/campaign-parameters/edit",
-            }
-        ),
-    }
-)  # fmt: skip
-"""Gateway -> the names of its endpoints, as :class:`~.wire.ApiRequest` names them."""
-
-LIMITS: Final = _table(
-    {
-        # The hourly limit of campaign/send is on the vendor's older pages only.
-        "voicepartner": {
-            "tts/send": "2000/3600",
-            "campaign/send": "5/60, 2000/3600",
-            "audios": "360/60",
-            "me": "5/60",
-            "audio-file/rename": "5/60",
-        },
-        # No limit of sends, statuses and the balance is published.
-        "smspartner": {
-            "hlr/notify": "360/60",
-            "lookup": "360/60",
-            "statistics/cost-resume": "5/60",
-        },
-        # None is published.
-        "octopush": {},
-    }
-)
-"""Gateway -> endpoint (as :class:`~.wire.ApiRequest` names it) -> limits; what is missing has none documented."""
-
-
-def limits_of(gateway: str, endpoint: str) -> Windows:
-    """Return the documented limits of an endpoint; none where nothing is documented."""
-    return LIMITS.get(gateway, {}).get(endpoint, ())

@@ -1,4 +1,4 @@
-"""A gateway behind an Airflow connection: authentication, HTTP and errors, the same for all three."""
+"""A gateway behind an Airflow connection: authentication, HTTP and errors, the same for all."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Final, TypeVar
 from urllib.parse import urlsplit
 
 import pendulum
@@ -23,7 +23,7 @@ from airflow_provider_voicepartner.exceptions import (
 )
 from airflow_provider_voicepartner.gateways.errors import ErrorKind, GatewayError
 from airflow_provider_voicepartner.gateways.gateway import Gateway
-from airflow_provider_voicepartner.gateways.limits import Windows, limits_of, parse_windows
+from airflow_provider_voicepartner.gateways.limits import Windows, parse_windows
 from airflow_provider_voicepartner.gateways.model import (
     Balance,
     CallbackUrls,
@@ -49,6 +49,7 @@ from airflow_provider_voicepartner.hooks.connection import (
     read_extra,
 )
 from airflow_provider_voicepartner.hooks.evidence import CALLED_BACK_WITHIN, find_calls
+from airflow_provider_voicepartner.hooks.forms import connection_form_widgets, ui_field_behaviour
 from airflow_provider_voicepartner.hooks.http import (
     HttpSender,
     asked_wait,
@@ -60,6 +61,9 @@ from airflow_provider_voicepartner.hooks.rendering import check_is_no_path
 from airflow_provider_voicepartner.sending.evidence import Proof
 from airflow_provider_voicepartner.sending.fingerprint import new_reference
 from airflow_provider_voicepartner.sending.messenger import Turn
+
+_CLOCKS_DIFFER: Final = timedelta(hours=1)
+"""Taken off the time for which a gateway recognises a repeat: its clock is not ours."""
 
 Answer = TypeVar("Answer")
 Built = TypeVar("Built")
@@ -77,29 +81,43 @@ class _Held:
 
 class GatewayHook(BaseHook):
     """
-    Base of the three hooks.
+    Base of every gateway's hook.
 
-    Subclasses name their gateway module and their connection; each call of the gateway is one typed method that builds
-    a request, runs it and parses the answer.
+    Subclasses name their gateway and the fields of their connection; each call of the gateway is one typed method that
+    builds a request, runs it and parses the answer.
 
     :param conn_id: the Airflow connection; its type must be this hook's.
     :param connection: the connection itself, where it has been looked up already (triggers, callbacks).
     """
 
-    conn_name_attr: ClassVar[str] = "conn_id"
-    default_conn_name: ClassVar[str]
-    conn_type: ClassVar[str]
-    hook_name: ClassVar[str]
-
     gateway: ClassVar[Gateway]
-    send_endpoints: ClassVar[Mapping[Kind, str]]
     extra_model: ClassVar[type[ConnectionExtra]] = ConnectionExtra
-    needs_login: ClassVar[bool] = False
-    rate_limit_wait: ClassVar[float | None] = None
-    polls_delivery: ClassVar[bool] = False
-    most_people_a_poll: ClassVar[int] = 0
-    simulates: ClassVar[bool] = False
-    simulation_tells_price: ClassVar[bool] = False
+
+    # What follows is taken from the gateway's INFO.
+    conn_name_attr: ClassVar[str] = "conn_id"
+    conn_type: ClassVar[str]
+    default_conn_name: ClassVar[str]
+    hook_name: ClassVar[str]
+    send_endpoints: ClassVar[Mapping[Kind, str]]
+    polls_delivery: ClassVar[bool]
+    most_people_a_poll: ClassVar[int]
+    simulates: ClassVar[bool]
+    simulation_tells_price: ClassVar[bool]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Take over what is known of the gateway."""
+        super().__init_subclass__(**kwargs)
+        if "gateway" not in vars(cls):
+            return
+        info = cls.gateway.INFO
+        cls.conn_type, cls.hook_name = info.name, info.label
+        cls.default_conn_name = f"{info.name}_default"
+        cls.send_endpoints = info.sends
+        cls.polls_delivery, cls.most_people_a_poll = info.polls, info.most_polled
+        cls.simulates, cls.simulation_tells_price = info.simulates, info.simulation_tells_price
+        # Airflow before 3.2 looks for these two in the class itself, not in its bases.
+        for name in ("get_ui_field_behaviour", "get_connection_form_widgets"):
+            setattr(cls, name, GatewayHook.__dict__[name])
 
     def __init__(
         self, conn_id: str | None = None, *, connection: Connection | None = None, **kwargs: Any
@@ -127,32 +145,35 @@ class GatewayHook(BaseHook):
     @cached_property
     def credentials(self) -> Credentials:
         """The key and the login, registered with every masker before anything can show them."""
-        credentials = read_credentials(self.connection, needs_login=self.needs_login)
-        secrets = _secrets(credentials)
+        credentials = read_credentials(self.connection, needs_login=bool(self.gateway.INFO.login))
+        secrets = self._secrets_in(credentials)
         mask(secrets)
         hide_from_http_logs(secrets)
         return credentials
 
+    def _secrets_in(self, credentials: Credentials) -> tuple[str, ...]:
+        return self.gateway.INFO.secrets_of(credentials.api_key, credentials.login)
+
     @cached_property
     def extra(self) -> Any:
         """The connection's declared fields, an instance of ``extra_model``."""
-        return read_extra(self.connection, self.extra_model)
+        return read_extra(self.connection, self.extra_model, endpoints=self.gateway.INFO.endpoints)
 
     @cached_property
     def sender(self) -> HttpSender:
         """What sends this hook's requests; tests replace its clock and its sleep."""
         extra = self.extra
-        base_url = read_base_url(self.connection, self.gateway.BASE_URL)
+        base_url = read_base_url(self.connection, self.gateway.INFO.base_url)
         session = new_session()
         # Plain http is for this machine: a proxy of the environment would carry the key elsewhere in clear.
         session.trust_env = base_url.startswith("https://")
         return HttpSender(
-            gateway=self.gateway.NAME,
+            gateway=self.gateway.INFO.name,
             base_url=base_url,
             connect_timeout=extra.connect_timeout,
             read_timeout=extra.read_timeout,
-            secrets=_secrets(self.credentials),
-            rate_limit_wait=self.rate_limit_wait,
+            secrets=self._secrets_in(self.credentials),
+            rate_limit_wait=self.gateway.INFO.rate_limit_wait,
             session=session,
             names_a_send=getattr(self.gateway, "names_a_send", None),
         )
@@ -165,7 +186,7 @@ class GatewayHook(BaseHook):
         :returns: windows that hold at the same time; none where no limit is known.
         """
         text = self.extra.rate_limits.get(endpoint)
-        return limits_of(self.gateway.NAME, endpoint) if text is None else parse_windows(text)
+        return self.gateway.INFO.limits_of(endpoint) if text is None else parse_windows(text)
 
     def get_conn(self) -> requests.Session:
         """Return the pooled session. It carries no key: that is added to each request."""
@@ -225,7 +246,7 @@ class GatewayHook(BaseHook):
     def _where_to_look(self, error: GatewayError) -> str:
         """Say which connection a refusal is about, where it is about one."""
         if error.status == 404 and not urlsplit(self.sender.base_url).path:
-            example = urlsplit(self.gateway.BASE_URL).path
+            example = urlsplit(self.gateway.INFO.base_url).path
             return f"The host of connection {self.conn_id!r} has no path; a base URL ends for instance with {example}"
         if error.kind in (ErrorKind.CONFIGURATION, ErrorKind.CREDIT):
             return f"Look at connection {self.conn_id!r} and its account"
@@ -259,7 +280,7 @@ class GatewayHook(BaseHook):
         )
         receipt = self.deliver(request, message, recipients)
         if receipt.gateway_id is None:
-            raise nobody_taken(self.gateway.NAME, request.endpoint, receipt)
+            raise nobody_taken(self.gateway.INFO.name, request.endpoint, receipt)
         return receipt
 
     def deliver(
@@ -318,7 +339,7 @@ class GatewayHook(BaseHook):
 
     @property
     def _is_called_back(self) -> bool:
-        return self._batch_urls is not None and reports_by_batch(self.gateway.NAME)
+        return self._batch_urls is not None and reports_by_batch(self.gateway.INFO.name)
 
     def tag_of(self, message: Message, reference: str) -> str | None:
         """Return what the gateway can be asked by about a batch whose id is not known; None where there is no such."""
@@ -326,7 +347,8 @@ class GatewayHook(BaseHook):
 
     def repeats_safely(self, age: timedelta) -> bool:
         """Say whether the gateway recognises a request that it took so long ago, and refuses to take it twice."""
-        return False
+        known = self.gateway.INFO.refuses_repeats_for
+        return known is not None and timedelta(0) <= age < known - _CLOCKS_DIFFER
 
     def build_batch(
         self,
@@ -364,7 +386,7 @@ class GatewayHook(BaseHook):
     def _batch_urls(self) -> BatchUrls | None:
         """Where the gateway reports to, read once: the secret may come from a command or a secrets backend."""
         config = callback_config()
-        return None if config is None else BatchUrls(config, self.gateway.NAME)
+        return None if config is None else BatchUrls(config, self.gateway.INFO.name)
 
     def with_defaults(self, message: Message) -> Message:
         """Fill in what the message leaves open from the connection's fields; subclasses say what."""
@@ -406,15 +428,17 @@ class GatewayHook(BaseHook):
 
         :raises RejectedError: with ``kind`` ``NOT_FOUND`` when the gateway does not know the batch (yet).
         """
-        raise DeliveryUnconfirmedError(f"{self.gateway.LABEL} tells delivery results only by calling a URL")
+        raise DeliveryUnconfirmedError(
+            f"{self.gateway.INFO.label} tells delivery results only by calling a URL"
+        )
 
     def poll_people(self, people: Sequence[tuple[str, str]]) -> tuple[DeliveryReport, ...]:
         """Ask what became of up to ``most_people_a_poll`` people of any batches; only where that is above 0."""
-        raise DeliveryUnconfirmedError(f"{self.gateway.LABEL} cannot be asked about people")
+        raise DeliveryUnconfirmedError(f"{self.gateway.INFO.label} cannot be asked about people")
 
     def poll_by_tag(self, tag: str) -> tuple[DeliveryReport, ...]:
         """Ask what became of a batch whose id is not known; only where :meth:`tag_of` gives something to ask by."""
-        raise DeliveryUnconfirmedError(f"{self.gateway.LABEL} cannot be asked by a tag")
+        raise DeliveryUnconfirmedError(f"{self.gateway.INFO.label} cannot be asked by a tag")
 
     def cancel_campaign(self, gateway_id: str, *, kind: Kind) -> Cancellation:
         """
@@ -440,13 +464,13 @@ class GatewayHook(BaseHook):
             known = isinstance(error, VoicePartnerProviderError)
             return False, self._presentable(str(error) if known else f"failed with {type(error).__name__}")
         return True, self._presentable(
-            f"Connected to {self.gateway.LABEL}: {balance.amount} {balance.unit} left"
+            f"Connected to {self.gateway.INFO.label}: {balance.amount} {balance.unit} left"
         )
 
     def _presentable(self, text: str) -> str:
         """Take secrets and URLs out of a text for the UI: parts of it may be the gateway's own words."""
         credentials: Credentials | None = self.__dict__.get("credentials")
-        return _URL.sub("(URL)", scrub(text, _secrets(credentials) if credentials else ()))
+        return _URL.sub("(URL)", scrub(text, self._secrets_in(credentials) if credentials else ()))
 
     def __repr__(self) -> str:
         """Show which connection, and nothing out of it."""
@@ -454,16 +478,13 @@ class GatewayHook(BaseHook):
 
     @classmethod
     def get_ui_field_behaviour(cls) -> dict[str, Any]:
-        """Describe the connection form to Airflow before 3.2; later ones read the provider's metadata."""
-        from airflow_provider_voicepartner.hooks.forms import FORMS
+        """Return the labels of the connection form, for Airflow before 3.2; later ones read the provider's metadata."""
+        return ui_field_behaviour(cls.gateway.INFO)
 
-        # The same words as in the metadata, but here Airflow's schema spells them with underscores.
-        behaviour = FORMS[cls.conn_type]["ui-field-behaviour"]
-        return {name.replace("-", "_"): value for name, value in behaviour.items()}
-
-
-def _secrets(credentials: Credentials) -> tuple[str, ...]:
-    return tuple(secret for secret in (credentials.api_key, credentials.login) if secret)
+    @classmethod
+    def get_connection_form_widgets(cls) -> dict[str, Any]:
+        """Return the fields of ``extra`` in the connection form, for Airflow before 3.2."""
+        return connection_form_widgets(cls.gateway.INFO)
 
 
 def mask(secrets: Sequence[str]) -> None:

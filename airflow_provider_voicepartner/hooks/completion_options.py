@@ -109,8 +109,8 @@ def check_that_anybody_tells(hook: type[GatewayHook]) -> None:
     """
     if not hook.polls_delivery and not can_report(hook.conn_type):
         raise DeliveryUnconfirmedError(
-            f"{hook.gateway.LABEL} tells delivery results only by calling a URL, and {why_not()}; without one, nobody "
-            "can know more than that it accepted a campaign"
+            f"{hook.gateway.INFO.label} tells delivery results only by calling a URL, and {why_not()}; without one, "
+            "nobody can know more than that it accepted a campaign"
         )
 
 

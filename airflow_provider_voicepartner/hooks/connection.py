@@ -6,14 +6,14 @@ import functools
 import ipaddress
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from airflow_provider_voicepartner.exceptions import ConfigurationError
-from airflow_provider_voicepartner.gateways.limits import ENDPOINTS, parse_windows
+from airflow_provider_voicepartner.gateways.limits import parse_windows
 from airflow_provider_voicepartner.gateways.wire import Credentials
 
 if TYPE_CHECKING:
@@ -97,10 +97,13 @@ def check_type(connection: Connection, expected: str, needed_by: str) -> None:
 
 
 @_from_here
-def read_extra(connection: Connection, model: type[AnyExtra]) -> AnyExtra:
+def read_extra(
+    connection: Connection, model: type[AnyExtra], *, endpoints: Collection[str] | None = None
+) -> AnyExtra:
     """
     Read ``extra``.
 
+    :param endpoints: of the gateway, since a limit for another would silently limit nothing; None checks no names.
     :raises ConfigurationError: when it is not a JSON object or a field has a wrong value; values are not shown.
     """
     data: Any = {}
@@ -121,15 +124,14 @@ def read_extra(connection: Connection, model: type[AnyExtra]) -> AnyExtra:
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False, include_context=False)[0]
     else:
-        _check_endpoints(connection, extra.rate_limits)
+        if endpoints is not None:
+            _check_endpoints(connection, extra.rate_limits, endpoints)
         return extra
     name = ".".join(str(part) for part in first["loc"])
     raise ConfigurationError(f"connection {connection.conn_id!r}: extra field {name!r}: {first['msg']}")
 
 
-def _check_endpoints(connection: Connection, limits: Mapping[str, str]) -> None:
-    """Refuse a limit that would silently limit nothing."""
-    known = ENDPOINTS.get(connection.conn_type or "", frozenset())
+def _check_endpoints(connection: Connection, limits: Mapping[str, str], known: Collection[str]) -> None:
     for endpoint in limits:
         if endpoint not in known:
             raise ConfigurationError(

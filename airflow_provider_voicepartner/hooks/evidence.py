@@ -31,7 +31,7 @@ def find_calls(gateway: Gateway, reference: str, recipients: Sequence[Recipient]
     :returns: None when there was no call.
     :raises DeliveryUnconfirmedError: the store cannot be asked.
     """
-    reports, whole = _reports_about(gateway.NAME, reference)
+    reports, whole = _reports_about(gateway.INFO.name, reference)
     if not reports and whole is None:
         return None
     statuses = (report for report in reports if gateway.knows_status(report.gateway_status))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, ClassVar, Literal
 
 from airflow_provider_voicepartner.gateways import octopush
@@ -12,7 +12,6 @@ from airflow_provider_voicepartner.gateways.gateway import Gateway
 from airflow_provider_voicepartner.gateways.model import (
     Balance,
     Cancellation,
-    Kind,
     Message,
     Purpose,
     Receipt,
@@ -22,7 +21,6 @@ from airflow_provider_voicepartner.gateways.model import (
 from airflow_provider_voicepartner.hooks.base import GatewayHook
 from airflow_provider_voicepartner.hooks.checking import checked
 from airflow_provider_voicepartner.hooks.connection import ConnectionExtra
-from airflow_provider_voicepartner.hooks.forms import connection_form_widgets, ui_field_behaviour
 
 
 class OctopushExtra(ConnectionExtra):
@@ -43,27 +41,8 @@ class OctopushHook(GatewayHook):
     another base URL.
     """
 
-    conn_type: ClassVar[str] = "octopush"
-    default_conn_name: ClassVar[str] = "octopush_default"
-    hook_name: ClassVar[str] = "Octopush"
     gateway: ClassVar[Gateway] = octopush
-    send_endpoints: ClassVar[Mapping[Kind, str]] = {"sms": "sms-campaign/send", "tts": "voice-campaign/send"}
     extra_model: ClassVar[type[ConnectionExtra]] = OctopushExtra
-    needs_login: ClassVar[bool] = True
-    # Its simulation makes its figures up, so it tells no price.
-    simulates: ClassVar[bool] = True
-
-    # Airflow before 3.2 looks for these two in the class itself, not in its bases.
-
-    @classmethod
-    def get_ui_field_behaviour(cls) -> dict[str, Any]:
-        """Return the labels of the connection form, for Airflow before 3.2."""
-        return ui_field_behaviour(cls.conn_type)
-
-    @classmethod
-    def get_connection_form_widgets(cls) -> dict[str, Any]:
-        """Return the fields of ``extra`` in the connection form, for Airflow before 3.2."""
-        return connection_form_widgets(cls.conn_type)
 
     def with_defaults(self, message: Message) -> Message:
         """Fill in the connection's sender."""
@@ -73,10 +52,6 @@ class OctopushHook(GatewayHook):
             if isinstance(message, (SmsMessage, VoiceMessage)) and not message.sender and sender
             else message
         )
-
-    def repeats_safely(self, age: timedelta) -> bool:
-        """Say yes for 23 hours: a ``request_id`` is recognised for 24, and an hour is for clocks that differ."""
-        return timedelta(0) <= age < timedelta(hours=23)
 
     def send_sms(
         self,

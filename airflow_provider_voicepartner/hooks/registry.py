@@ -1,34 +1,91 @@
-"""From a connection to the hook of its gateway: the connection's type picks it."""
+"""
+From a connection to the hook of its gateway: the connection's type picks it.
+
+The gateways of this package come first. Others live in distributions of their own, which require this one: Airflow
+tells which connection types they bring along, and which class is the hook of each.
+"""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+from functools import cache
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from importlib.metadata import PackageNotFoundError, requires
+from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_voicepartner.exceptions import ConfigurationError
+from airflow_provider_voicepartner.gateways.info import GatewayInfo, Kind, own_gateways
 
 if TYPE_CHECKING:
-    from airflow_provider_voicepartner.gateways.model import Kind
+    from airflow_provider_voicepartner.gateways.gateway import Gateway
     from airflow_provider_voicepartner.hooks.base import GatewayHook
 
-HOOKS: dict[str, str] = {
-    "smspartner": "airflow_provider_voicepartner.hooks.smspartner.SmsPartnerHook",
-    "voicepartner": "airflow_provider_voicepartner.hooks.voicepartner.VoicePartnerHook",
-    "octopush": "airflow_provider_voicepartner.hooks.octopush.OctopushHook",
-}
+DISTRIBUTION: Final = "airflow-provider-voicepartner"
+_REQUIREMENT: Final = re.compile(r"\s*([A-Za-z0-9._-]+)")
 
 _SENDS: dict[Kind, str] = {"sms": "SMS", "tts": "text-to-speech calls", "voicemail": "voicemail drops"}
+
+
+def gateway_names() -> tuple[str, ...]:
+    """Return the connection types of all gateways that are installed, those of this package first."""
+    return (*own_gateways(), *_outside())
 
 
 def hook_class(conn_type: str) -> type[GatewayHook]:
     """
     Return the hook of a connection type.
 
-    :raises KeyError: for a type that is not ours.
+    :raises KeyError: for a type that is no gateway's.
+    :raises ConfigurationError: for one whose hook cannot be used, which is a mistake of its distribution.
     """
-    module, _, name = HOOKS[conn_type].rpartition(".")
-    found: type[GatewayHook] = getattr(import_module(module), name)
+    own = own_gateways().get(conn_type)
+    return _hook_at(_outside()[conn_type] if own is None else own.hook, conn_type)
+
+
+def info_of(conn_type: str) -> GatewayInfo:
+    """Return what is known of a gateway; errors as :func:`hook_class`."""
+    own = own_gateways().get(conn_type)
+    return hook_class(conn_type).gateway.INFO if own is None else own
+
+
+def gateway_of(conn_type: str) -> Gateway:
+    """Return a gateway, for whoever reads its calls; errors as :func:`hook_class`."""
+    return hook_class(conn_type).gateway
+
+
+@cache
+def _hook_at(path: str, conn_type: str) -> type[GatewayHook]:
+    from airflow_provider_voicepartner.hooks.base import GatewayHook
+
+    module, _, name = path.rpartition(".")
+    found = getattr(import_module(module), name)
+    if isinstance(found, type) and issubclass(found, GatewayHook) and found.conn_type == conn_type:
+        return found
+    raise ConfigurationError(f"{path} is no hook of a gateway of type {conn_type!r}; see docs/gateway-api.md")
+
+
+@cache
+def _outside() -> Mapping[str, str]:
+    """Return the paths of the hooks that distributions bring along which require this one, by connection type."""
+    from airflow_provider_voicepartner.compat import ProvidersManager
+
+    found: dict[str, str] = {}
+    manager: Any = ProvidersManager
+    for package, provider in manager().providers.items():
+        if package != DISTRIBUTION and _requires_this(package):
+            for entry in provider.data.get("connection-types", ()):
+                found.setdefault(entry["connection-type"], entry["hook-class-name"])
     return found
+
+
+def _requires_this(package: str) -> bool:
+    try:
+        needed = requires(package) or ()
+    except PackageNotFoundError:
+        return False
+    names = (match[1] for match in map(_REQUIREMENT.match, needed) if match)
+    return any(re.sub(r"[-_.]+", "-", name).lower() == DISTRIBUTION for name in names)
 
 
 def hook_for(conn_id: str, *, kind: Kind | None = None, who: str = "this task") -> GatewayHook:
@@ -48,17 +105,21 @@ def hook_for(conn_id: str, *, kind: Kind | None = None, who: str = "this task") 
 
 def hook_of(connection: Any, *, kind: Kind | None = None, who: str = "this task") -> GatewayHook:
     """Return the hook of a connection that has been looked up; see :func:`hook_for`."""
-    known = ", ".join(sorted(HOOKS))
     conn_type = connection.conn_type
-    if conn_type not in HOOKS:
+    try:
+        hook = hook_class(conn_type)
+    except KeyError:
+        hook = None
+    if hook is None:
         raise ConfigurationError(
-            f"conn_id: connection {connection.conn_id!r} has the type {conn_type!r}; use one of {known}"
+            f"conn_id: connection {connection.conn_id!r} has the type {conn_type!r}; use one of "
+            f"{', '.join(sorted(gateway_names()))}"
         )
-    hook = hook_class(conn_type)
-    if kind is not None and kind not in hook.gateway.KINDS:
-        able = ", ".join(sorted(name for name in HOOKS if kind in hook_class(name).gateway.KINDS))
+    info = hook.gateway.INFO
+    if kind is not None and kind not in info.kinds:
+        able = ", ".join(sorted(name for name in gateway_names() if kind in info_of(name).kinds))
         raise ConfigurationError(
-            f"conn_id: {who} sends {_SENDS[kind]}, which {hook.gateway.LABEL} (connection {connection.conn_id!r}) "
+            f"conn_id: {who} sends {_SENDS[kind]}, which {info.label} (connection {connection.conn_id!r}) "
             f"does not offer; use a connection of type {able}"
         )
     return hook(connection.conn_id, connection=connection)

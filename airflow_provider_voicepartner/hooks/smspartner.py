@@ -17,7 +17,6 @@ from airflow_provider_voicepartner.gateways.model import (
     CallbackUrls,
     Cancellation,
     DeliveryReport,
-    Kind,
     Message,
     Purpose,
     Receipt,
@@ -29,7 +28,6 @@ from airflow_provider_voicepartner.gateways.wire import ApiResponse
 from airflow_provider_voicepartner.hooks.base import GatewayHook
 from airflow_provider_voicepartner.hooks.checking import checked
 from airflow_provider_voicepartner.hooks.connection import ConnectionExtra
-from airflow_provider_voicepartner.hooks.forms import connection_form_widgets, ui_field_behaviour
 from airflow_provider_voicepartner.sending.evidence import Evidence, Proof, taken_numbers
 
 LISTED_WITHIN: Final = 900.0
@@ -63,28 +61,8 @@ class SmsPartnerHook(GatewayHook):
     Connection: type ``smspartner``, the API key in ``password``; ``host`` only for another base URL.
     """
 
-    conn_type: ClassVar[str] = "smspartner"
-    default_conn_name: ClassVar[str] = "smspartner_default"
-    hook_name: ClassVar[str] = "SMS Partner"
     gateway: ClassVar[Gateway] = smspartner
-    send_endpoints: ClassVar[Mapping[Kind, str]] = {"sms": "send"}
     extra_model: ClassVar[type[ConnectionExtra]] = SmsPartnerExtra
-    polls_delivery: ClassVar[bool] = True
-    most_people_a_poll: ClassVar[int] = 500
-    simulates: ClassVar[bool] = True
-    simulation_tells_price: ClassVar[bool] = True
-
-    # Airflow before 3.2 looks for these two in the class itself, not in its bases.
-
-    @classmethod
-    def get_ui_field_behaviour(cls) -> dict[str, Any]:
-        """Return the labels of the connection form, for Airflow before 3.2."""
-        return ui_field_behaviour(cls.conn_type)
-
-    @classmethod
-    def get_connection_form_widgets(cls) -> dict[str, Any]:
-        """Return the fields of ``extra`` in the connection form, for Airflow before 3.2."""
-        return connection_form_widgets(cls.conn_type)
 
     def with_defaults(self, message: Message) -> Message:
         """Fill in the connection's sender."""

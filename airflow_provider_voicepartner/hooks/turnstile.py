@@ -77,7 +77,7 @@ class StoreTurnstile:
                 sleep=lambda seconds: sender.sleep(seconds),
             ),
         )
-        self.gateway = hook.gateway.NAME
+        self.gateway = hook.gateway.INFO.name
         self._windows: Callable[[str], Windows] = hook.rate_limits
         self._account = f"{hook.credentials.login or ''}\0{hook.credentials.api_key}"
         self._now: Callable[[], datetime] = hook.sender.now

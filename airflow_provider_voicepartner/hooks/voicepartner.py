@@ -12,7 +12,6 @@ from airflow_provider_voicepartner.gateways.gateway import Gateway
 from airflow_provider_voicepartner.gateways.model import (
     CallbackUrls,
     Cancellation,
-    Kind,
     Message,
     Purpose,
     Receipt,
@@ -22,7 +21,6 @@ from airflow_provider_voicepartner.gateways.model import (
 from airflow_provider_voicepartner.hooks.base import GatewayHook
 from airflow_provider_voicepartner.hooks.checking import checked
 from airflow_provider_voicepartner.hooks.connection import ConnectionExtra
-from airflow_provider_voicepartner.hooks.forms import connection_form_widgets, ui_field_behaviour
 
 
 class VoicePartnerExtra(ConnectionExtra):
@@ -42,26 +40,8 @@ class VoicePartnerHook(GatewayHook):
     Connection: type ``voicepartner``, the API key in ``password``; ``host`` only for another base URL.
     """
 
-    conn_type: ClassVar[str] = "voicepartner"
-    default_conn_name: ClassVar[str] = "voicepartner_default"
-    hook_name: ClassVar[str] = "Voice Partner"
     gateway: ClassVar[Gateway] = voicepartner
-    send_endpoints: ClassVar[Mapping[Kind, str]] = {"tts": "tts/send", "voicemail": "campaign/send"}
     extra_model: ClassVar[type[ConnectionExtra]] = VoicePartnerExtra
-    # Its 429 is not documented to say how long to wait; its limits count by the minute.
-    rate_limit_wait: ClassVar[float | None] = 60.0
-
-    # Airflow before 3.2 looks for these two in the class itself, not in its bases.
-
-    @classmethod
-    def get_ui_field_behaviour(cls) -> dict[str, Any]:
-        """Return the labels of the connection form, for Airflow before 3.2."""
-        return ui_field_behaviour(cls.conn_type)
-
-    @classmethod
-    def get_connection_form_widgets(cls) -> dict[str, Any]:
-        """Return the fields of ``extra`` in the connection form, for Airflow before 3.2."""
-        return connection_form_widgets(cls.conn_type)
 
     def with_defaults(self, message: Message) -> Message:
         """Fill in the connection's e-mail address for voicemail drops."""

@@ -332,7 +332,7 @@ class SendingOperator(Picklable, StrictTemplates, BaseOperator):
             report = send_campaign(
                 campaign, plan, hook, context, ledger=ledger, store=store, stop=stop, dry_run=dry_run
             )
-            self._log_report(report, hook.gateway.LABEL)
+            self._log_report(report, hook.gateway.INFO.label)
             return report
 
     @property

@@ -14,7 +14,7 @@ from airflow_provider_voicepartner.compat import BaseEventTrigger
 from airflow_provider_voicepartner.delivery.arrivals import KINDS
 from airflow_provider_voicepartner.delivery.events import Wanted
 from airflow_provider_voicepartner.exceptions import ConfigurationError
-from airflow_provider_voicepartner.hooks.registry import HOOKS
+from airflow_provider_voicepartner.hooks.registry import gateway_names
 
 if TYPE_CHECKING:
     from airflow.triggers.shared_stream import SharedStreamProducer
@@ -64,8 +64,8 @@ class DeliveryEventTrigger(BaseEventTrigger):
         self.campaign = campaign
         self.poll_interval = poll_interval
         self.start = start
-        if gateway is not None and gateway not in HOOKS:
-            raise ConfigurationError(f"gateway must be one of {', '.join(HOOKS)}, or None for all")
+        if gateway is not None and gateway not in gateway_names():
+            raise ConfigurationError(f"gateway must be one of {', '.join(gateway_names())}, or None for all")
         if campaign is not None and not campaign.startswith(("ref:", "id:")):
             raise ConfigurationError(
                 "campaign must be 'ref:' and a batch's reference, or 'id:' and its gateway_id"

@@ -46,7 +46,7 @@ class Gateways:
             self.delivery.note_people("smspartner", "k3v9", marks, ends=ends.timestamp())
 
     def call(self, body: str, *, gateway: Gateway = smspartner) -> None:  # type: ignore[assignment]
-        token = self.tokens.read(gateway.NAME, self._token, now=datetime.now(UTC))
+        token = self.tokens.read(gateway.INFO.name, self._token, now=datetime.now(UTC))
         request = CallbackRequest(method="POST", body=body.encode(), content_type="text/plain")
         receiver: Any = Receiver(None, self.tokens)  # type: ignore[arg-type]
         self.delivery.write(receiver.read(gateway, token, request))

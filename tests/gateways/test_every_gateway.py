@@ -170,11 +170,11 @@ SAMPLES = [
     ),
 ]
 EVERY_SEND = pytest.mark.parametrize(
-    "sample", SAMPLES, ids=[f"{sample.gateway.NAME}-{sample.message.kind}" for sample in SAMPLES]
+    "sample", SAMPLES, ids=[f"{sample.gateway.INFO.name}-{sample.message.kind}" for sample in SAMPLES]
 )
 
 GATEWAYS: list[Gateway] = [smspartner, voicepartner, octopush]
-EVERY_GATEWAY = pytest.mark.parametrize("gateway", GATEWAYS, ids=[gateway.NAME for gateway in GATEWAYS])
+EVERY_GATEWAY = pytest.mark.parametrize("gateway", GATEWAYS, ids=[gateway.INFO.name for gateway in GATEWAYS])
 
 BALANCES: dict[str, dict[str, Any]] = {
     "smspartner": {
@@ -201,7 +201,7 @@ MESSAGES: dict[Kind, Message] = {"sms": SMS, "tts": CALL, "voicemail": DROP}
 
 def every_request(gateway: Gateway) -> list[ApiRequest]:
     sends = [sample.build() for sample in SAMPLES if sample.gateway is gateway]
-    kind = next(iter(sorted(gateway.KINDS)))
+    kind = next(iter(sorted(gateway.INFO.kinds)))
     return [*sends, gateway.build_balance(), gateway.build_cancel("8123456", kind)]
 
 
@@ -221,18 +221,18 @@ class TestShape:
 
     @EVERY_GATEWAY
     def test_says_who_it_is(self, gateway: Gateway) -> None:
-        assert gateway.NAME.lower() == gateway.NAME
-        assert gateway.LABEL
-        url = urlsplit(gateway.BASE_URL)
+        assert gateway.INFO.name.lower() == gateway.INFO.name
+        assert gateway.INFO.label
+        url = urlsplit(gateway.INFO.base_url)
         assert url.scheme == "https"
         assert url.path.startswith("/v1")
-        assert not gateway.BASE_URL.endswith("/")
-        assert set(MESSAGES) >= gateway.KINDS
+        assert not gateway.INFO.base_url.endswith("/")
+        assert set(MESSAGES) >= gateway.INFO.kinds
 
     @EVERY_GATEWAY
     @pytest.mark.parametrize("kind", MESSAGES)
     def test_refuses_the_kinds_that_it_cannot_send(self, gateway: Gateway, kind: Kind) -> None:
-        if kind in gateway.KINDS:
+        if kind in gateway.INFO.kinds:
             gateway.check_message(MESSAGES[kind], False)
             gateway.build_cancel("8123456", kind)
             return
@@ -251,7 +251,7 @@ class TestShape:
             assert not {"..", "."} & set(request.path.split("/"))
         for odd in ("", " ", "..", "../me", "a/b?c#d"):
             with suppress(InvalidArgumentError):
-                request = gateway.build_cancel(odd, next(iter(gateway.KINDS)))
+                request = gateway.build_cancel(odd, next(iter(gateway.INFO.kinds)))
                 assert not {"..", "."} & set(request.path.split("/"))
                 assert not set("?#") & set(request.path)
 
@@ -508,7 +508,7 @@ class TestUnreadableAnswer:
     def test_to_a_send(self, sample: Sample, status: int, kind: ErrorKind) -> None:
         for name, body in UNREADABLE.items():
             error = sample.fail(answer(body, status))
-            assert (error.kind, error.status, error.gateway) == (kind, status, sample.gateway.NAME), name
+            assert (error.kind, error.status, error.gateway) == (kind, status, sample.gateway.INFO.name), name
             assert error.endpoint == sample.build().endpoint
             assert f"HTTP {status}" in str(error)
             assert nothing_private_in(error), name
@@ -593,7 +593,7 @@ class TestRefusal:
 class TestBalance:
     @EVERY_GATEWAY
     def test_is_exact_money(self, gateway: Gateway) -> None:
-        balance = gateway.parse_balance(answer({**BALANCES[gateway.NAME], "brand_new": 1}))
+        balance = gateway.parse_balance(answer({**BALANCES[gateway.INFO.name], "brand_new": 1}))
         assert (balance.amount, balance.unit) == (Decimal("42.5"), "EUR")
         assert isinstance(balance.amount, Decimal)
         assert balance.raw["brand_new"] == 1
@@ -607,13 +607,13 @@ class TestCallback:
     @EVERY_GATEWAY
     @pytest.mark.parametrize("encoding", ["json", "form"])
     def test_a_delivery_report(self, gateway: Gateway, encoding: str) -> None:
-        fields = {**REPORTS[gateway.NAME], "brand_new": "1"}
+        fields = {**REPORTS[gateway.INFO.name], "brand_new": "1"}
         body = json.dumps(fields) if encoding == "json" else urlencode(fields)
         for content_type in ("", "application/json", "application/x-www-form-urlencoded"):
             callback = CallbackRequest(method="POST", body=body.encode(), content_type=content_type)
             (report,) = gateway.parse_callback(callback)
             assert isinstance(report, DeliveryReport)
-            assert (report.gateway, report.phone_number) == (gateway.NAME, NUMBER)
+            assert (report.gateway, report.phone_number) == (gateway.INFO.name, NUMBER)
             assert report.status is DeliveryStatus.DELIVERED
             assert report.at is not None
             assert report.at.utcoffset() is not None
@@ -622,7 +622,7 @@ class TestCallback:
 
     @EVERY_GATEWAY
     def test_an_unknown_word_is_pending(self, gateway: Gateway) -> None:
-        fields = {**REPORTS[gateway.NAME], "status": "brand new word"}
+        fields = {**REPORTS[gateway.INFO.name], "status": "brand new word"}
         (report,) = gateway.parse_callback(CallbackRequest(method="POST", body=json.dumps(fields).encode()))
         assert isinstance(report, DeliveryReport)
         assert report.status is DeliveryStatus.PENDING

@@ -46,10 +46,10 @@ def sms(text="Hello", **fields) -> SmsMessage:
 class TestProtocol:
     def test_the_package_offers_all_a_gateway_must(self):
         gateway: Gateway = smspartner
-        assert gateway.NAME == "smspartner"
-        assert gateway.LABEL == "SMS Partner"
-        assert gateway.BASE_URL == "https://api.smspartner.fr/v1"
-        assert set(gateway.KINDS) == {"sms"}
+        assert gateway.INFO.name == "smspartner"
+        assert gateway.INFO.label == "SMS Partner"
+        assert gateway.INFO.base_url == "https://api.smspartner.fr/v1"
+        assert set(gateway.INFO.kinds) == {"sms"}
 
     def test_signatures_are_those_of_the_protocol(self):
         for name, member in inspect.getmembers(Gateway, inspect.isfunction):

@@ -35,8 +35,8 @@ from airflow_provider_voicepartner.gateways.model import (
 )
 from airflow_provider_voicepartner.gateways.wire import ApiRequest
 from airflow_provider_voicepartner.hooks.base import GatewayHook
-from airflow_provider_voicepartner.hooks.forms import FORMS
-from airflow_provider_voicepartner.hooks.registry import HOOKS, hook_class
+from airflow_provider_voicepartner.hooks.forms import form_of
+from airflow_provider_voicepartner.hooks.registry import gateway_names, hook_class, info_of
 from airflow_provider_voicepartner.sandbox.faults import Fault
 from tests.conftest import KEYS, LOGIN
 from tests.support.sends import IDS, NUMBER, SENDS, TEXT, Send
@@ -45,7 +45,7 @@ from tests.support.servers import FakeTime, answer, close_after_reading, countin
 REFERENCE = "k3v9x0q2w7ha"
 
 each_send = pytest.mark.parametrize("send", SENDS, ids=IDS)
-each_hook = pytest.mark.parametrize("conn_type", HOOKS)
+each_hook = pytest.mark.parametrize("conn_type", gateway_names())
 
 
 def hook_of(conn_type: str) -> GatewayHook:
@@ -491,7 +491,7 @@ def test_a_balance_in_a_strange_unit_shows_no_login(set_connection: Callable[...
 @each_hook
 def test_the_form_for_airflow_before_3_2_is_that_of_the_metadata(conn_type: str) -> None:
     behaviour = hook_class(conn_type).get_ui_field_behaviour()
-    metadata = FORMS[conn_type]["ui-field-behaviour"]
+    metadata = form_of(info_of(conn_type))["ui-field-behaviour"]
     assert behaviour == {
         "hidden_fields": metadata["hidden-fields"],
         "relabeling": metadata["relabeling"],

@@ -103,8 +103,8 @@ def test_credentials_do_not_show_themselves() -> None:
 @pytest.mark.parametrize("host", [None, "", "  "])
 @pytest.mark.parametrize("gateway", [smspartner, voicepartner, octopush])
 def test_without_a_host_it_is_the_gateways_own(gateway: Any, host: str | None) -> None:
-    url = read_base_url(connection(host=host), gateway.BASE_URL)
-    assert url == gateway.BASE_URL
+    url = read_base_url(connection(host=host), gateway.INFO.base_url)
+    assert url == gateway.INFO.base_url
     assert url.startswith("https://")
 
 

@@ -9,7 +9,7 @@ import pytest
 from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.gateways.model import Kind
 from airflow_provider_voicepartner.hooks.octopush import OctopushHook
-from airflow_provider_voicepartner.hooks.registry import HOOKS, hook_class, hook_for
+from airflow_provider_voicepartner.hooks.registry import gateway_names, hook_class, hook_for
 from airflow_provider_voicepartner.hooks.smspartner import SmsPartnerHook
 from airflow_provider_voicepartner.hooks.voicepartner import VoicePartnerHook
 
@@ -22,8 +22,8 @@ def test_each_connection_type_has_its_hook(conn_type: str, set_connection: Calla
     hook = hook_for("mine")
     assert type(hook) is CLASSES[conn_type] is hook_class(conn_type)
     assert hook.conn_id == "mine"
-    assert hook.conn_type == hook.gateway.NAME == conn_type
-    assert hook.hook_name == hook.gateway.LABEL
+    assert hook.conn_type == hook.gateway.INFO.name == conn_type
+    assert hook.hook_name == hook.gateway.INFO.label
 
 
 def test_the_connection_is_looked_up_once(
@@ -36,7 +36,7 @@ def test_the_connection_is_looked_up_once(
 
 
 def test_no_other_type_is_ours() -> None:
-    assert set(HOOKS) == set(CLASSES)
+    assert set(gateway_names()) == set(CLASSES)
     with pytest.raises(KeyError):
         hook_class("http")
 

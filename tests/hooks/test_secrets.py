@@ -16,7 +16,7 @@ import pytest
 from airflow_provider_voicepartner.exceptions import VoicePartnerProviderError
 from airflow_provider_voicepartner.gateways.model import Recipient
 from airflow_provider_voicepartner.gateways.wire import ApiRequest
-from airflow_provider_voicepartner.hooks.registry import HOOKS, hook_class
+from airflow_provider_voicepartner.hooks.registry import gateway_names, hook_class
 from tests.support.frames import PACKAGE
 from tests.support.leaks import Net, leaks, listening, spellings
 from tests.support.sends import NUMBER, SENDS, TEXT
@@ -179,7 +179,7 @@ def assert_nothing_shows(net: Net, key: str, login: str) -> None:
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
-@pytest.mark.parametrize("conn_type", HOOKS)
+@pytest.mark.parametrize("conn_type", gateway_names())
 def test_no_answer_makes_a_secret_show(
     conn_type: str, scenario: str, set_connection: Callable[..., str], capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -228,7 +228,7 @@ NOWHERE: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("scenario", NOWHERE)
-@pytest.mark.parametrize("conn_type", HOOKS)
+@pytest.mark.parametrize("conn_type", gateway_names())
 def test_no_bad_connection_makes_a_secret_show(
     conn_type: str, scenario: str, set_connection: Callable[..., str], capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -253,7 +253,7 @@ def test_no_bad_connection_makes_a_secret_show(
         assert_nothing_shows(net, key, login)
 
 
-@pytest.mark.parametrize("conn_type", HOOKS)
+@pytest.mark.parametrize("conn_type", gateway_names())
 def test_bad_arguments_do_not_show(conn_type: str, sandbox: Any, capfd: pytest.CaptureFixture[str]) -> None:
     bad: list[Operation] = []
     for send in SENDS:

@@ -10,7 +10,8 @@ from airflow import __version__
 
 from airflow_provider_voicepartner.compat import Connection
 from airflow_provider_voicepartner.hooks.connection import ConnectionExtra, read_extra
-from airflow_provider_voicepartner.hooks.forms import FORMS
+from airflow_provider_voicepartner.hooks.forms import form_of as made_for
+from airflow_provider_voicepartner.hooks.registry import gateway_names, info_of
 
 IS_2 = __version__.startswith("2.")
 
@@ -46,13 +47,15 @@ def _form_of_2(conn_type: str) -> tuple[dict[str, Any], dict[str, str], set[str]
     return shown, extra, set(behaviour["hidden_fields"])
 
 
-@pytest.mark.parametrize("conn_type", FORMS)
+@pytest.mark.parametrize("conn_type", gateway_names())
 def test_fields_have_their_labels_and_what_is_not_used_is_hidden(conn_type: str) -> None:
     shown, extra, hidden = form_of(conn_type)
     assert shown["password"] == ("API key", "the key of the gateway's dashboard")
     assert shown["host"][0] == "Base URL"
-    assert extra == {name: field["label"] for name, field in FORMS[conn_type]["conn-fields"].items()}
-    assert hidden == set(FORMS[conn_type]["ui-field-behaviour"]["hidden-fields"])
+    assert extra == {
+        name: field["label"] for name, field in made_for(info_of(conn_type))["conn-fields"].items()
+    }
+    assert hidden == set(made_for(info_of(conn_type))["ui-field-behaviour"]["hidden-fields"])
 
 
 def test_a_form_that_knows_texts_only_is_read_all_the_same() -> None:

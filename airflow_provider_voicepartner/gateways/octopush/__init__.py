@@ -6,44 +6,89 @@ The API has no way to ask what became of a campaign: results come by callback on
 
 from __future__ import annotations
 
-from airflow_provider_voicepartner.gateways.octopush.answers import (
-    WalletPack,
-    names_a_send,
-    parse_balance,
-    parse_batch,
-    parse_cancel,
-)
-from airflow_provider_voicepartner.gateways.octopush.callbacks import parse_callback
-from airflow_provider_voicepartner.gateways.octopush.codes import STATUS_WORDS
-from airflow_provider_voicepartner.gateways.octopush.identity import BASE_URL, KINDS, LABEL, NAME
-from airflow_provider_voicepartner.gateways.octopush.messages import (
-    build_batch,
-    check_message,
-    check_recipient,
-    compile_message,
-    segments_of,
-)
-from airflow_provider_voicepartner.gateways.octopush.options import SmsOptions, VoiceOptions
-from airflow_provider_voicepartner.gateways.octopush.parameters import (
-    CampaignParameters,
-    build_edit_parameters,
-    build_parameters,
-    parse_edit_parameters,
-    parse_parameters,
-)
-from airflow_provider_voicepartner.gateways.octopush.requests import (
-    authenticate,
-    build_balance,
-    build_cancel,
-)
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
 
-knows_status = STATUS_WORDS.knows
+from airflow_provider_voicepartner.gateways.info import SENDER_FIELD, GatewayInfo
+from airflow_provider_voicepartner.gateways.loading import attribute
+
+if TYPE_CHECKING:
+    from airflow_provider_voicepartner.gateways.octopush.answers import (
+        WalletPack,
+        names_a_send,
+        parse_balance,
+        parse_batch,
+        parse_cancel,
+    )
+    from airflow_provider_voicepartner.gateways.octopush.callbacks import parse_callback
+    from airflow_provider_voicepartner.gateways.octopush.codes import knows_status
+    from airflow_provider_voicepartner.gateways.octopush.messages import (
+        build_batch,
+        check_message,
+        check_recipient,
+        compile_message,
+        segments_of,
+    )
+    from airflow_provider_voicepartner.gateways.octopush.options import SmsOptions, VoiceOptions
+    from airflow_provider_voicepartner.gateways.octopush.parameters import (
+        CampaignParameters,
+        build_edit_parameters,
+        build_parameters,
+        parse_edit_parameters,
+        parse_parameters,
+    )
+    from airflow_provider_voicepartner.gateways.octopush.requests import (
+        authenticate,
+        build_balance,
+        build_cancel,
+    )
+
+INFO: Final = GatewayInfo(
+    name="octopush",
+    label="Octopush",
+    base_url="https://api.octopush.com/v1/public",
+    hook="airflow_provider_voicepartner.hooks.octopush.OctopushHook",
+    sends={"sms": "sms-campaign/send", "tts": "voice-campaign/send"},
+    # No limit is published.
+    endpoints={
+        "sms-campaign/send": "none",
+        "voice-campaign/send": "none",
+        "sms-campaign/cancel": "none",
+        "voice-campaign/cancel": "none",
+        "wallet/check-balance": "none",
+        "user/campaign-parameters": "none",
+        "user/campaign-parameters/edit": "none",
+    },
+    limits_example='{"sms-campaign/send": "5/1", "voice-campaign/send": "60/60"}',
+    fields={"sender": SENDER_FIELD},
+    login="Login (e-mail)",
+    login_hint="the e-mail address of the account or sub-account",
+    credentials=("header",),
+    options={
+        "sms": "airflow_provider_voicepartner.gateways.octopush.options.SmsOptions",
+        "tts": "airflow_provider_voicepartner.gateways.octopush.options.VoiceOptions",
+    },
+    reports="account",
+    callback_fields={
+        "status": "the gateway's word for what happened",
+        "number": "whom the call is about",
+        "message_id": "the campaign's ticket",
+        "delivery_date": "makes it a delivery report",
+        "reception_date": "makes it a reply",
+        "stop_date": "makes it an opt-out",
+        "text": "what was answered",
+    },
+    refuses_repeats_for=timedelta(hours=24),
+    # Its simulation makes its figures up, so it tells no price.
+    simulates=True,
+    currency="EUR",
+)
+"""All that is known of the vendor."""
+
+_MODULES: Final = ("requests", "messages", "answers", "callbacks", "codes", "options", "parameters")
 
 __all__ = [
-    "BASE_URL",
-    "KINDS",
-    "LABEL",
-    "NAME",
+    "INFO",
     "CampaignParameters",
     "SmsOptions",
     "VoiceOptions",
@@ -67,3 +112,9 @@ __all__ = [
     "parse_parameters",
     "segments_of",
 ]
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        return attribute(__name__, _MODULES, __all__, name)

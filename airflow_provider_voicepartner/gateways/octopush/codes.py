@@ -104,3 +104,5 @@ STATUS_WORDS: Final = StatusWords(
         "SPAM_PRESUMPTION": DeliveryStatus.PENDING,
     },
 )
+
+knows_status = STATUS_WORDS.knows

@@ -1,12 +1,11 @@
-"""Who Octopush is: its names, its address and what it can send."""
+"""Who this gateway is, for its own modules; all that is known of it is in the package's ``INFO``."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from airflow_provider_voicepartner.gateways.model import Kind
+from airflow_provider_voicepartner.gateways.octopush import INFO
 
-NAME: Final = "octopush"
-LABEL: Final = "Octopush"
-BASE_URL: Final = "https://api.octopush.com/v1/public"
-KINDS: Final[frozenset[Kind]] = frozenset({"sms", "tts"})
+NAME: Final = INFO.name
+LABEL: Final = INFO.label
+KINDS: Final = INFO.kinds

@@ -7,80 +7,150 @@ and a ``parse_*`` function for each endpoint.
 
 from __future__ import annotations
 
-from airflow_provider_voicepartner.gateways.smspartner.answers import (
-    Account,
-    StopAddition,
-    StopEntry,
-    StopList,
-    StopRemoval,
-    parse_bulk_send,
-    parse_me,
-    parse_message_cancel,
-    parse_send,
-    parse_stop_add,
-    parse_stop_delete,
-    parse_stop_list,
-    parse_vn_send,
-)
-from airflow_provider_voicepartner.gateways.smspartner.batch import (
-    batch_tag,
-    build_balance,
-    build_batch,
-    build_cancel,
-    check_message,
-    check_recipient,
-    compile_message,
-    parse_balance,
-    parse_batch,
-    parse_cancel,
-    segments_of,
-)
-from airflow_provider_voicepartner.gateways.smspartner.callbacks import parse_callback
-from airflow_provider_voicepartner.gateways.smspartner.codes import STATUS_WORDS
-from airflow_provider_voicepartner.gateways.smspartner.identity import BASE_URL, KINDS, LABEL, NAME
-from airflow_provider_voicepartner.gateways.smspartner.length import (
-    replaced_text,
-    segments,
-    text_length,
-    wire_text,
-)
-from airflow_provider_voicepartner.gateways.smspartner.options import Gamme, SmsOptions
-from airflow_provider_voicepartner.gateways.smspartner.refusals import names_a_send
-from airflow_provider_voicepartner.gateways.smspartner.requests import (
-    SendSettings,
-    authenticate,
-    build_bulk_send,
-    build_bulk_status,
-    build_bulk_status_by_tag,
-    build_me,
-    build_message_cancel,
-    build_message_status,
-    build_multi_status,
-    build_send,
-    build_stop_add,
-    build_stop_delete,
-    build_stop_list,
-    build_vn_send,
-)
-from airflow_provider_voicepartner.gateways.smspartner.statuses import (
-    NOT_FOUND,
-    StatusPage,
-    parse_bulk_status,
-    parse_bulk_status_by_tag,
-    parse_message_status,
-    parse_multi_status,
-    parse_tag_look_up,
-    shows_taken,
-)
-from airflow_provider_voicepartner.gateways.smspartner.tags import reference_of
+from typing import TYPE_CHECKING, Any, Final
 
-knows_status = STATUS_WORDS.knows
+from airflow_provider_voicepartner.gateways.info import SENDER_FIELD, FormField, GatewayInfo
+from airflow_provider_voicepartner.gateways.loading import attribute
+
+if TYPE_CHECKING:
+    from airflow_provider_voicepartner.gateways.smspartner.answers import (
+        Account,
+        StopAddition,
+        StopEntry,
+        StopList,
+        StopRemoval,
+        parse_bulk_send,
+        parse_me,
+        parse_message_cancel,
+        parse_send,
+        parse_stop_add,
+        parse_stop_delete,
+        parse_stop_list,
+        parse_vn_send,
+    )
+    from airflow_provider_voicepartner.gateways.smspartner.batch import (
+        batch_tag,
+        build_balance,
+        build_batch,
+        build_cancel,
+        check_message,
+        check_recipient,
+        compile_message,
+        parse_balance,
+        parse_batch,
+        parse_cancel,
+        segments_of,
+    )
+    from airflow_provider_voicepartner.gateways.smspartner.callbacks import parse_callback
+    from airflow_provider_voicepartner.gateways.smspartner.codes import knows_status
+    from airflow_provider_voicepartner.gateways.smspartner.length import (
+        replaced_text,
+        segments,
+        text_length,
+        wire_text,
+    )
+    from airflow_provider_voicepartner.gateways.smspartner.options import Gamme, SmsOptions
+    from airflow_provider_voicepartner.gateways.smspartner.refusals import names_a_send
+    from airflow_provider_voicepartner.gateways.smspartner.requests import (
+        SendSettings,
+        authenticate,
+        build_bulk_send,
+        build_bulk_status,
+        build_bulk_status_by_tag,
+        build_me,
+        build_message_cancel,
+        build_message_status,
+        build_multi_status,
+        build_send,
+        build_stop_add,
+        build_stop_delete,
+        build_stop_list,
+        build_vn_send,
+    )
+    from airflow_provider_voicepartner.gateways.smspartner.statuses import (
+        NOT_FOUND,
+        StatusPage,
+        parse_bulk_status,
+        parse_bulk_status_by_tag,
+        parse_message_status,
+        parse_multi_status,
+        parse_tag_look_up,
+        shows_taken,
+    )
+    from airflow_provider_voicepartner.gateways.smspartner.tags import reference_of
+
+INFO: Final = GatewayInfo(
+    name="smspartner",
+    label="SMS Partner",
+    base_url="https://api.smspartner.fr/v1",
+    hook="airflow_provider_voicepartner.hooks.smspartner.SmsPartnerHook",
+    sends={"sms": "send"},
+    # No limit of sends, statuses and the balance is published.
+    endpoints={
+        "send": "none",
+        "bulk-send": "none",
+        "vn/send": "none",
+        "me": "none",
+        "message-cancel": "none",
+        "message-status": "none",
+        "multi-status": "none",
+        "bulk-status": "none",
+        "bulk-status-by-tag": "none",
+        "stop-sms/list": "none",
+        "stop-sms/add": "none",
+        "stop-sms/delete": "none",
+        "hlr/notify": "360/60",
+        "lookup": "360/60",
+        "statistics/cost-resume": "5/60",
+    },
+    limits_example='{"send": "5/1, 300/60", "bulk-status": "60/60"}',
+    fields={
+        "sender": SENDER_FIELD,
+        "listed_within": FormField(
+            label="Listed within (s)",
+            description="Seconds in which a send comes to be listed under its tag: how long a batch in doubt is "
+            "looked up again; 900 when empty.",
+            type="number",
+            rules={"exclusiveMinimum": 0, "maximum": 86_400},
+        ),
+    },
+    credentials=("body", "query"),
+    options={"sms": "airflow_provider_voicepartner.gateways.smspartner.options.SmsOptions"},
+    polls=True,
+    most_polled=500,
+    reports="batch",
+    reports_replies=True,
+    callback_fields={
+        "status": "the gateway's word for what happened",
+        "msgId": "the message's id",
+        "phone": "whom the report is about",
+        "type": "response or stop",
+        "phone_number": "who answered",
+        "msisdn": "who answered to a long number",
+        "text": "what was answered",
+    },
+    listed_by_tag=True,
+    simulates=True,
+    simulation_tells_price=True,
+    currency="EUR",
+)
+"""All that is known of the vendor."""
+
+_MODULES: Final = (
+    "requests",
+    "batch",
+    "answers",
+    "statuses",
+    "callbacks",
+    "codes",
+    "options",
+    "length",
+    "refusals",
+    "tags",
+)
 
 __all__ = [
-    "BASE_URL",
-    "KINDS",
-    "LABEL",
-    "NAME",
+    "INFO",
     "NOT_FOUND",
     "Account",
     "Gamme",
@@ -138,3 +208,9 @@ __all__ = [
     "text_length",
     "wire_text",
 ]
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        return attribute(__name__, _MODULES, __all__, name)

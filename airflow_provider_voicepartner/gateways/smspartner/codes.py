@@ -155,3 +155,5 @@ STATUS_WORDS = StatusWords(
     },
 )
 """What the gateway's status words mean. Whether one is final is inferred; the vendor does not say."""
+
+knows_status = STATUS_WORDS.knows

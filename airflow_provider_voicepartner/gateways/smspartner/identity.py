@@ -1,12 +1,14 @@
-"""Who this gateway is: the constants that every other module of the package needs."""
+"""Who this gateway is, for its own modules; all that is known of it is in the package's ``INFO``."""
 
 from __future__ import annotations
 
-from airflow_provider_voicepartner.gateways.model import Kind
+from typing import Final
 
-NAME = "smspartner"
-LABEL = "SMS Partner"
-BASE_URL = "https://api.smspartner.fr/v1"
-KINDS: frozenset[Kind] = frozenset({"sms"})
-CURRENCY = "EUR"
+from airflow_provider_voicepartner.gateways.smspartner import INFO
+
+NAME: Final = INFO.name
+LABEL: Final = INFO.label
+KINDS: Final = INFO.kinds
+
+CURRENCY: Final = INFO.currency or ""
 """The only currency that the vendor documents; used where an answer names none."""

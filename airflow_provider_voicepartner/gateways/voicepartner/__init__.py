@@ -6,42 +6,87 @@ The API has no way to ask what became of a campaign: results come by callback on
 
 from __future__ import annotations
 
-from airflow_provider_voicepartner.gateways.voicepartner.answers import (
-    AudioFile,
-    RenamedAudio,
-    names_a_send,
-    parse_audios,
-    parse_balance,
-    parse_batch,
-    parse_cancel,
-    parse_rename_audio,
-)
-from airflow_provider_voicepartner.gateways.voicepartner.callbacks import parse_callback
-from airflow_provider_voicepartner.gateways.voicepartner.codes import STATUS_WORDS
-from airflow_provider_voicepartner.gateways.voicepartner.identity import BASE_URL, KINDS, LABEL, NAME
-from airflow_provider_voicepartner.gateways.voicepartner.messages import (
-    build_batch,
-    check_message,
-    check_recipient,
-    compile_message,
-    segments_of,
-)
-from airflow_provider_voicepartner.gateways.voicepartner.options import TtsOptions, VoicemailOptions
-from airflow_provider_voicepartner.gateways.voicepartner.requests import (
-    authenticate,
-    build_audios,
-    build_balance,
-    build_cancel,
-    build_rename_audio,
-)
+from typing import TYPE_CHECKING, Any, Final
 
-knows_status = STATUS_WORDS.knows
+from airflow_provider_voicepartner.gateways.info import FormField, GatewayInfo
+from airflow_provider_voicepartner.gateways.loading import attribute
+
+if TYPE_CHECKING:
+    from airflow_provider_voicepartner.gateways.voicepartner.answers import (
+        AudioFile,
+        RenamedAudio,
+        names_a_send,
+        parse_audios,
+        parse_balance,
+        parse_batch,
+        parse_cancel,
+        parse_rename_audio,
+    )
+    from airflow_provider_voicepartner.gateways.voicepartner.callbacks import parse_callback
+    from airflow_provider_voicepartner.gateways.voicepartner.codes import knows_status
+    from airflow_provider_voicepartner.gateways.voicepartner.messages import (
+        build_batch,
+        check_message,
+        check_recipient,
+        compile_message,
+        segments_of,
+    )
+    from airflow_provider_voicepartner.gateways.voicepartner.options import TtsOptions, VoicemailOptions
+    from airflow_provider_voicepartner.gateways.voicepartner.requests import (
+        authenticate,
+        build_audios,
+        build_balance,
+        build_cancel,
+        build_rename_audio,
+    )
+
+INFO: Final = GatewayInfo(
+    name="voicepartner",
+    label="Voice Partner",
+    base_url="https://api.voicepartner.fr/v1",
+    hook="airflow_provider_voicepartner.hooks.voicepartner.VoicePartnerHook",
+    sends={"tts": "tts/send", "voicemail": "campaign/send"},
+    # The hourly limit of campaign/send is on the vendor's older pages only.
+    endpoints={
+        "tts/send": "2000/3600",
+        "campaign/send": "5/60, 2000/3600",
+        "campaign/cancel": "none",
+        "audios": "360/60",
+        "audio-file/rename": "5/60",
+        "me": "5/60",
+    },
+    limits_example='{"campaign/send": "5/60, 2000/3600"}',
+    fields={
+        "email_for_notification": FormField(
+            label="E-mail for voicemail campaigns",
+            description="Gets Voice Partner's end-of-campaign mail where a voicemail drop gives no address.",
+            rules={"format": "email"},
+        ),
+    },
+    credentials=("path", "body"),
+    options={
+        "tts": "airflow_provider_voicepartner.gateways.voicepartner.options.TtsOptions",
+        "voicemail": "airflow_provider_voicepartner.gateways.voicepartner.options.VoicemailOptions",
+    },
+    reports="batch",
+    callback_fields={
+        "status": "the gateway's word for what happened",
+        "phoneNumber": "who was called",
+        "additionnal_status": "whether somebody picked up",
+        "campaign_token": "the voicemail campaign, in the query",
+        "delivered_quantity": "how many voicemails were left, in the query",
+        "total_quantity": "of how many, in the query",
+    },
+    currency="EUR",
+    # Its 429 is not documented to say how long to wait; its limits count by the minute.
+    rate_limit_wait=60.0,
+)
+"""All that is known of the vendor."""
+
+_MODULES: Final = ("requests", "messages", "answers", "callbacks", "codes", "options")
 
 __all__ = [
-    "BASE_URL",
-    "KINDS",
-    "LABEL",
-    "NAME",
+    "INFO",
     "AudioFile",
     "RenamedAudio",
     "TtsOptions",
@@ -65,3 +110,9 @@ __all__ = [
     "parse_rename_audio",
     "segments_of",
 ]
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        return attribute(__name__, _MODULES, __all__, name)

@@ -81,3 +81,5 @@ STATUS_WORDS: Final = StatusWords(
         "undelivered": DeliveryStatus.FAILED,
     },
 )
+
+knows_status = STATUS_WORDS.knows

@@ -1,12 +1,11 @@
-"""Who Voice Partner is: its names, its address and what it can send."""
+"""Who this gateway is, for its own modules; all that is known of it is in the package's ``INFO``."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from airflow_provider_voicepartner.gateways.model import Kind
+from airflow_provider_voicepartner.gateways.voicepartner import INFO
 
-NAME: Final = "voicepartner"
-LABEL: Final = "Voice Partner"
-BASE_URL: Final = "https://api.voicepartner.fr/v1"
-KINDS: Final[frozenset[Kind]] = frozenset({"tts", "voicemail"})
+NAME: Final = INFO.name
+LABEL: Final = INFO.label
+KINDS: Final = INFO.kinds
