@@ -1,26 +1,79 @@
-"""What both notifiers share: an alert is sent within 20 seconds or an error is logged; the callback never fails."""
+"""
+What both notifiers share: an alert is sent within 20 seconds or an error is logged; the callback never fails.
+
+The names of arguments and settings are checked when the DAG is parsed, where the connection is not known.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import difflib
 import inspect
 import threading
 import time
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from collections.abc import Callable, Collection, Mapping, MutableMapping, Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
-from airflow_provider_voicepartner.compat import BaseNotifier
-from airflow_provider_voicepartner.notifications.checking import check_names, check_settings
+from airflow_provider_voicepartner.compat import BaseNotifier, Context
 
 if TYPE_CHECKING:
-    from airflow_provider_voicepartner.compat import Context
     from airflow_provider_voicepartner.gateways.model import Kind, Message
     from airflow_provider_voicepartner.hooks.base import GatewayHook
-    from airflow_provider_voicepartner.notifications.departure import Departure
+    from airflow_provider_voicepartner.notifications.alert import Departure
+
+
+_SETTINGS: Final[dict[str, tuple[tuple[str, str], ...]]] = {
+    "sms": (("smspartner", "SmsOptions"), ("octopush", "SmsOptions")),
+    "tts": (("voicepartner", "TtsOptions"), ("octopush", "VoiceOptions")),
+}
+"""Where the settings of each gateway are, by what is sent."""
 
 TOTAL_SECONDS = 20.0
 NOT_SENT = "the alert was certainly not sent"
 NOBODY_KNOWS = "nobody knows whether the alert was sent"
+
+
+def check_names(given: Collection[str], known: Collection[str], *, who: str) -> None:
+    """
+    Refuse an argument that nobody knows.
+
+    :raises TypeError: as Python itself does, naming the argument that was meant.
+    """
+    for name in given:
+        if name not in known:
+            raise TypeError(f"{who} has no argument {name!r}{_meant(name, known)}")
+
+
+def check_settings(options: Any, kind: Kind) -> None:
+    """
+    Refuse a setting that no gateway knows for this kind of message; which gateway it is, only the connection knows.
+
+    :param options: as given; what is no dict may be a template, and is looked at when it is rendered.
+    :raises ConfigurationError: naming the setting, and those that exist.
+    """
+    if not isinstance(options, Mapping) or not options:
+        return
+    known = {name for gateway, model in _SETTINGS[kind] for name in _fields(gateway, model)}
+    for name in options:
+        if name not in known and not (isinstance(name, str) and "{{" in name):
+            from airflow_provider_voicepartner.exceptions import ConfigurationError
+
+            raise ConfigurationError(
+                f"options[{name!r}]: no gateway has this setting{_meant(str(name), known)}; "
+                f"the settings are: {', '.join(sorted(known))}"
+            )
+
+
+def _fields(gateway: str, model: str) -> Collection[str]:
+    module = import_module(f"airflow_provider_voicepartner.gateways.{gateway}.options")
+    fields: Mapping[str, Any] = getattr(module, model).model_fields
+    return fields.keys()
+
+
+def _meant(name: str, known: Collection[str]) -> str:
+    close = difflib.get_close_matches(name, sorted(known), n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def _dag_of(context: Context) -> Any:
@@ -214,7 +267,7 @@ class GatewayNotifier(BaseNotifier):
         self, make_hook: Callable[[], GatewayHook], context: Context, seconds: float | None = None
     ) -> None:
         """Run in a daemon thread: a socket timeout bounds each wait, only leaving the thread behind bounds the sum."""
-        from airflow_provider_voicepartner.notifications.departure import Departure
+        from airflow_provider_voicepartner.notifications.alert import Departure
 
         failures: list[Exception] = []
         departure = Departure()
@@ -256,7 +309,7 @@ class GatewayNotifier(BaseNotifier):
         self.log.error("%s (connection %s): %s: %s", type(self).__name__, self.conn_id, line, why)
 
     def _send(self, hook: GatewayHook, context: Context, departure: Departure) -> None:
-        from airflow_provider_voicepartner.notifications.sending import left_out, send_alert
+        from airflow_provider_voicepartner.notifications.alert import left_out, send_alert
 
         try:
             receipt, plan = send_alert(

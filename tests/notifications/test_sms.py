@@ -17,8 +17,8 @@ from airflow_provider_voicepartner.compat import DAG
 from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.gateways.alphabet import BASIC, EXTENSION
 from airflow_provider_voicepartner.gateways.model import Receipt, RefusedRecipient
+from airflow_provider_voicepartner.notifications.alert import left_out
 from airflow_provider_voicepartner.notifications.base import GatewayNotifier
-from airflow_provider_voicepartner.notifications.sending import left_out
 from airflow_provider_voicepartner.notifications.sms import SmsNotifier, send_sms_notification
 from airflow_provider_voicepartner.sending.recipients import plan_recipients
 from airflow_provider_voicepartner.sending.segments import count_segments

@@ -1,13 +1,18 @@
-"""Send one alert quickly: short timeouts, few repeats, and those who can be reached are told even if others cannot."""
+"""
+Sends one alert quickly: short timeouts, few repeats, and whoever can be reached is messaged even if others cannot.
+
+An alert is either released to the gateway or given up, never both: whichever thread comes first decides.
+"""
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from airflow_provider_voicepartner.exceptions import ConfigurationError
+from airflow_provider_voicepartner.exceptions import ConfigurationError, NotSentError
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
-from airflow_provider_voicepartner.gateways.model import SmsMessage, VoiceMessage
+from airflow_provider_voicepartner.gateways.model import Message, Receipt, SmsMessage, VoiceMessage
 from airflow_provider_voicepartner.gateways.transliteration import to_gsm7
 from airflow_provider_voicepartner.gateways.wire import mask_number
 from airflow_provider_voicepartner.notifications.message import without_braces
@@ -15,15 +20,44 @@ from airflow_provider_voicepartner.sending.arguments import read_recipients
 from airflow_provider_voicepartner.sending.fingerprint import new_reference
 from airflow_provider_voicepartner.sending.recipients import RecipientPlan, name_rejected, plan_recipients
 
+if TYPE_CHECKING:
+    from airflow_provider_voicepartner.hooks.base import GatewayHook
+
+
 _LONGEST: Final = 1_224
 """Characters that every gateway takes; letters written in plain ones may be more."""
 
-if TYPE_CHECKING:
-    from airflow_provider_voicepartner.gateways.model import Message, Receipt
-    from airflow_provider_voicepartner.hooks.base import GatewayHook
-    from airflow_provider_voicepartner.notifications.departure import Departure
-
 SHOWN_REFUSED = 5
+
+
+class Departure:
+    """The moment at which an alert leaves for the gateway, and which must not come once it was given up."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._left = self._given_up = False
+
+    @property
+    def has_left(self) -> bool:
+        """True from the moment when a request may have reached the gateway."""
+        return self._left
+
+    def leave(self) -> None:
+        """
+        Let the request out.
+
+        :raises NotSentError: it was given up before.
+        """
+        with self._lock:
+            if self._given_up:
+                raise NotSentError("the alert was given up before it left")
+            self._left = True
+
+    def give_up(self) -> bool:
+        """Stop waiting; return True where it has not left, and now never will."""
+        with self._lock:
+            self._given_up = True
+            return not self._left
 
 
 def send_alert(
