@@ -1,21 +1,63 @@
-"""A messenger that goes the whole way and sends nothing: the gateway's simulation where it has one, else only words."""
+"""
+Dry runs: everything but the send itself, with the gateway's simulation where it has one.
+
+``dag.test()`` and ``airflow tasks test`` are no dry runs. They really send, and a warning says so.
+"""
 
 from __future__ import annotations
 
+import logging
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from types import FrameType
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 from airflow_provider_voicepartner.exceptions import RetryableNotSentError, SendOutcomeUnknownError
 from airflow_provider_voicepartner.gateways.model import CallbackUrls, Message, Receipt, Recipient
+from airflow_provider_voicepartner.hooks.connection import is_loopback
 
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.gateways.wire import ApiRequest
     from airflow_provider_voicepartner.hooks.base import GatewayHook
     from airflow_provider_voicepartner.sending.evidence import Proof
     from airflow_provider_voicepartner.sending.messenger import Turn
+
+
+log = logging.getLogger(__name__)
+
+_TRIALS: Final = frozenset(
+    {
+        ("airflow.sdk.definitions.dag", "test"),
+        ("airflow.models.dag", "test"),
+        ("airflow.cli.commands.task_command", "task_test"),
+    }
+)
+"""Module and function that run a task in their own process: ``dag.test()`` and ``airflow tasks test``."""
+
+
+def is_trial() -> bool:
+    """Say whether ``dag.test()`` or ``airflow tasks test`` runs this task: its stack tells, no Airflow does."""
+    frame: FrameType | None = sys._getframe()
+    while frame is not None:
+        if (frame.f_globals.get("__name__"), frame.f_code.co_name) in _TRIALS:
+            return True
+        frame = frame.f_back
+    return False
+
+
+def warn_of_a_trial(hook: GatewayHook) -> None:
+    """Log a warning before a trial sends to real people; the sandbox, on this machine, is not worth one."""
+    if is_loopback(urlsplit(hook.sender.base_url).hostname or "") or not is_trial():
+        return
+    log.warning(
+        "dag.test() and 'airflow tasks test' really send: this goes to real people and is billed. To "
+        "try a DAG out, give the connection %r the sandbox's host, or set dry_run=True",
+        hook.conn_id,
+    )
 
 
 class DryRun:

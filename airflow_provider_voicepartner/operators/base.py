@@ -14,8 +14,8 @@ from airflow_provider_voicepartner.exceptions import (
     OutcomePendingError,
     RetryableNotSentError,
 )
-from airflow_provider_voicepartner.hooks.picklable import Picklable
-from airflow_provider_voicepartner.hooks.rendering import (
+from airflow_provider_voicepartner.hooks.mixins import (
+    Picklable,
     StrictTemplates,
     are_numbers,
     check_is_there,
@@ -24,7 +24,7 @@ from airflow_provider_voicepartner.hooks.rendering import (
     refusing_nothing,
     rendered,
 )
-from airflow_provider_voicepartner.operators.sealed import seal, unseal
+from airflow_provider_voicepartner.operators.redacted import seal, unseal
 from airflow_provider_voicepartner.operators.time_limit import TimeLimit
 from airflow_provider_voicepartner.sending.stop import StopSign
 
@@ -286,6 +286,7 @@ class SendingOperator(Picklable, StrictTemplates, BaseOperator):
         self, context: Context, store: Store, ledger: Ledger, time_limit: TimeLimit
     ) -> CampaignReport:
         """Plan the campaign, and send what the ledger does not know as sent."""
+        from airflow_provider_voicepartner.hooks.dry_run import warn_of_a_trial
         from airflow_provider_voicepartner.operators.ledger import refuse_unshared_lists
         from airflow_provider_voicepartner.operators.sending import (
             campaign_of,
@@ -294,7 +295,6 @@ class SendingOperator(Picklable, StrictTemplates, BaseOperator):
             warn_of_a_long_campaign,
             why_nobody,
         )
-        from airflow_provider_voicepartner.operators.trial import warn_of_a_trial
         from airflow_provider_voicepartner.operators.waiting import check_that_results_can_come
         from airflow_provider_voicepartner.sending.arguments import read_flag, read_send_again
         from airflow_provider_voicepartner.sending.fingerprint import account_key

@@ -1,16 +1,30 @@
-"""Cancel a scheduled campaign."""
+"""Cancel a scheduled campaign: all of its batches that can be cancelled."""
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_voicepartner.compat import BaseOperator
-from airflow_provider_voicepartner.hooks.picklable import Picklable
-from airflow_provider_voicepartner.hooks.rendering import StrictTemplates
+from airflow_provider_voicepartner.compat import BaseOperator, Context
+from airflow_provider_voicepartner.exceptions import (
+    ConfigurationError,
+    NotSentError,
+    RetryableNotSentError,
+    SendOutcomeUnknownError,
+    VoicePartnerProviderError,
+)
+from airflow_provider_voicepartner.gateways.errors import ErrorKind
+from airflow_provider_voicepartner.hooks.mixins import Picklable, StrictTemplates
 
 if TYPE_CHECKING:
-    from airflow_provider_voicepartner.compat import Context
+    from airflow_provider_voicepartner.hooks.base import GatewayHook
+    from airflow_provider_voicepartner.sending.report import CampaignReport, SentBatch
+
+
+log = logging.getLogger(__name__)
 
 
 class CancelCampaignOperator(Picklable, StrictTemplates, BaseOperator):
@@ -50,7 +64,6 @@ class CancelCampaignOperator(Picklable, StrictTemplates, BaseOperator):
         :raises RejectedError: when a batch cannot be cancelled; those that can were cancelled.
         """
         from airflow_provider_voicepartner.hooks.registry import hook_for
-        from airflow_provider_voicepartner.operators.cancelling import cancel_batches
         from airflow_provider_voicepartner.sending.arguments import is_left_out, read_choice
         from airflow_provider_voicepartner.sending.report import read_report
 
@@ -65,3 +78,68 @@ class CancelCampaignOperator(Picklable, StrictTemplates, BaseOperator):
             hook.close()
         self.log.info("Cancelled: %s", result)
         return result
+
+
+def cancel_batches(report: CampaignReport, hook: GatewayHook, *, ignore_too_late: bool) -> dict[str, Any]:
+    """
+    Cancel every batch; one that cannot be cancelled does not keep the others from it. Of a dry run there is none.
+
+    :raises VoicePartnerProviderError: the first failure, after all batches were tried; one that a retry may mend first.
+    :raises ConfigurationError: when a batch has no id, so that it cannot be named to the gateway.
+    """
+    counts = {"cancelled": 0, "already_cancelled": 0, "too_late": 0}
+    if report.dry_run:
+        return {**counts, "refunded": None}
+    refunds: list[Decimal] = []
+    failures: list[VoicePartnerProviderError] = []
+    taken_back: list[SentBatch] = []
+    # A batch in which everybody was refused has no id either, and nothing to cancel.
+    nameless = sum(batch.gateway_id is None and batch.accepted > 0 for batch in report.batches)
+    for batch in report.batches:
+        if batch.gateway_id is None:
+            continue
+        try:
+            answer = hook.cancel_campaign(batch.gateway_id, kind=report.kind)
+        except (NotSentError, SendOutcomeUnknownError) as error:
+            if ignore_too_late and getattr(error, "kind", None) is ErrorKind.TOO_LATE:
+                counts["too_late"] += 1
+            else:
+                failures.append(error)
+            continue
+        counts["already_cancelled" if answer.already else "cancelled"] += 1
+        taken_back.append(batch)
+        if answer.refunded is not None:
+            refunds.append(answer.refunded)
+    _tell_those_who_wait(report.gateway, taken_back)
+    if failures:
+        raise next((error for error in failures if isinstance(error, RetryableNotSentError)), failures[0])
+    if nameless:
+        raise ConfigurationError(
+            f"campaign: {nameless} batches have no id of the gateway (their answers were lost); cancel them there"
+        )
+    return {**counts, "refunded": str(sum(refunds, Decimal(0))) if refunds else None}
+
+
+def _tell_those_who_wait(gateway: str, batches: Sequence[SentBatch]) -> None:
+    """Keep that batches were cancelled: gateways tell nobody, and somebody may wait for what became of them."""
+    from airflow_provider_voicepartner.delivery.arrivals import cancelled, of_gateway_id, of_reference
+    from airflow_provider_voicepartner.settings import open_delivery_store
+    from airflow_provider_voicepartner.store.engine import StoreUnavailableError
+
+    now = time.time()
+    keys = [
+        of_reference(gateway, batch.reference)
+        if batch.reference
+        else of_gateway_id(gateway, str(batch.gateway_id))
+        for batch in batches
+    ]
+    if not keys:
+        return
+    try:
+        store = open_delivery_store()
+        try:
+            store.write([cancelled(key, received_at=now) for key in keys])
+        finally:
+            store.close()
+    except (ConfigurationError, StoreUnavailableError) as error:
+        log.warning("A sensor that waits for the campaign will not be told that it was cancelled: %s", error)

@@ -23,7 +23,7 @@ from airflow_provider_voicepartner.hooks.storage import (
     writing,
 )
 from airflow_provider_voicepartner.hooks.turnstile import MARGIN, StoreTurnstile
-from airflow_provider_voicepartner.operators.mapping import asking_others
+from airflow_provider_voicepartner.operators.ledger import asking_others
 from airflow_provider_voicepartner.operators.waiting import REPORT_KEY
 from airflow_provider_voicepartner.sending.arguments import (
     is_left_out,

@@ -16,8 +16,7 @@ from airflow_provider_voicepartner.compat import (
     PokeReturnValue,
     conf,
 )
-from airflow_provider_voicepartner.hooks.picklable import Picklable
-from airflow_provider_voicepartner.hooks.rendering import StrictTemplates
+from airflow_provider_voicepartner.hooks.mixins import Picklable, StrictTemplates
 from airflow_provider_voicepartner.sensors.ending import FAIL_METHOD, ending, timed_out, why_deferral_failed
 
 if TYPE_CHECKING:

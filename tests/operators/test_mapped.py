@@ -20,7 +20,7 @@ from airflow_provider_voicepartner.exceptions import (
     RetryableNotSentError,
     SendOutcomeUnknownError,
 )
-from airflow_provider_voicepartner.operators import mapping
+from airflow_provider_voicepartner.operators import ledger
 from airflow_provider_voicepartner.operators.sms import SendSmsOperator
 from airflow_provider_voicepartner.sending.mapped import MappedList
 from airflow_provider_voicepartner.store.engine import Store, open_store
@@ -341,7 +341,7 @@ def test_a_kill_before_the_first_claim_keeps_the_list(
 
     with monkeypatch.context() as killed:
         killed.setattr(MappedList, "take", take_and_die)
-        killed.setattr(mapping, "_give_back", lambda _: None)  # which a kill leaves no time for
+        killed.setattr(ledger, "_give_back", lambda _: None)  # which a kill leaves no time for
         with pytest.raises(KeyboardInterrupt):
             task.run(0, ANNA)
     task.clear()

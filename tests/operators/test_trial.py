@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_voicepartner.operators import trial
+from airflow_provider_voicepartner.hooks import dry_run
 from airflow_provider_voicepartner.operators.sms import SendSmsOperator
 from tests.support.tasks import FakeStore, Logs, context
 
@@ -27,8 +27,8 @@ def tried_out(work: Any) -> Any:
 
 
 def test_a_task_of_a_trial_knows_it_and_others_do_not() -> None:
-    assert tried_out(trial.is_trial) is True
-    assert trial.is_trial() is False
+    assert tried_out(dry_run.is_trial) is True
+    assert dry_run.is_trial() is False
 
 
 @pytest.mark.parametrize(
@@ -40,13 +40,13 @@ def test_it_is_said_where_people_would_be_reached(
     sandbox: Any, logs: Logs, monkeypatch: pytest.MonkeyPatch, is_real: bool, arguments: Any, warns: bool
 ) -> None:
     if is_real:
-        monkeypatch.setattr(trial, "is_loopback", lambda host: False)
+        monkeypatch.setattr(dry_run, "is_loopback", lambda host: False)
     operator = SendSmsOperator(task_id="send", to=[ANNA], message="Bonjour", **arguments)
     tried_out(lambda: operator.execute(context(FakeStore())))
     assert (SAID in logs.text) is warns
 
 
 def test_a_scheduled_task_is_not_warned(sandbox: Any, logs: Logs, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trial, "is_loopback", lambda host: False)
+    monkeypatch.setattr(dry_run, "is_loopback", lambda host: False)
     SendSmsOperator(task_id="send", to=[ANNA], message="Bonjour").execute(context(FakeStore()))
     assert SAID not in logs.text

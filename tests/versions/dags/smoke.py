@@ -22,7 +22,7 @@ class Breaks(BaseOperator):
 
     def execute(self, context: Any) -> None:
         """Fail, as a pipeline does; before, say whether a task can know that it is only tried out."""
-        from airflow_provider_voicepartner.operators.trial import is_trial
+        from airflow_provider_voicepartner.hooks.dry_run import is_trial
 
         print(f"is a trial: {is_trial()}")
         raise RuntimeError("no rows today")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_voicepartner.operators.sealed import Sealed, seal, unseal
+from airflow_provider_voicepartner.operators.redacted import Sealed, seal, unseal
 
 NUMBER = "+33699887766"
 

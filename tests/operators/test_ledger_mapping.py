@@ -19,7 +19,7 @@ from sqlalchemy import text
 from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.gateways.model import Recipient
 from airflow_provider_voicepartner.gateways.wire import Credentials
-from airflow_provider_voicepartner.operators.mapping import asking_others, expansion_of, is_mapped
+from airflow_provider_voicepartner.operators.ledger import asking_others, expansion_of, is_mapped
 from airflow_provider_voicepartner.sending.ledger import Ledger
 from airflow_provider_voicepartner.sending.mapped import ALONE, MappedList
 from airflow_provider_voicepartner.sending.records import BatchRecord, Phase

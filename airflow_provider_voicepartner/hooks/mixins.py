@@ -1,8 +1,8 @@
 """
-Templates of Airflow, rendered strictly: a value that is missing is found where a template writes it.
+Mixins of the operators and the sensor: templates that are rendered strictly, and pickling after a line was logged.
 
-Airflow renders an XCom that does not exist to the word ``None``. In the text that a person gets, this could not be told
-from a word that was meant.
+Airflow renders an XCom that does not exist as the word ``None``. In the text that a recipient gets, nobody could tell
+it from a word that was meant. So a missing value is an error that names the place in the template.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from airflow_provider_voicepartner.exceptions import ConfigurationError
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.compat import Context
 
+
 Rendered = TypeVar("Rendered")
 
 # An error of Jinja's may hold what a template compares or looks up; these hold only names that stand in the template.
@@ -32,6 +33,16 @@ _OF_TEXT: Final = frozenset(
 """Filters of Jinja that make text of any value, and so of a missing one."""
 _LOOKS_LIKE_A_PATH: Final = re.compile(r"[/\\]|\.\w{1,8}$")
 _LONGEST_PATH: Final = 4096
+
+
+class Picklable:
+    """Mixed into operators: Airflow 3 keeps a logger on them that cannot be pickled once a line was written to it."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the logger out; it is made again when it is asked for."""
+        state: dict[str, Any] = super().__getstate__()  # type: ignore[assignment]  # an operator's is a dict
+        state.pop("_cached_logger", None)
+        return state
 
 
 class StrictTemplates:
