@@ -7,8 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from operator import add, itemgetter
 from typing import Final, cast
 
-from airflow_provider_voicepartner.gateways.french_plan import Block, Blocks
-from airflow_provider_voicepartner.gateways.line_type import LineType
+from airflow_provider_voicepartner.gateways.numbering_plan import Block, Blocks, LineType
 from airflow_provider_voicepartner.gateways.numbers import SEPARATORS, NumberReader
 
 UNREAD: Final = -1

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import NamedTuple
 
-from airflow_provider_voicepartner.gateways import french_plan
+from airflow_provider_voicepartner.gateways import numbering_plan
 from airflow_provider_voicepartner.gateways.checks import E164
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
-from airflow_provider_voicepartner.gateways.line_type import LineType, read_line_type
+from airflow_provider_voicepartner.gateways.numbering_plan import LineType, read_line_type
 from airflow_provider_voicepartner.gateways.wire import mask_number
 
 __all__ = [
@@ -102,11 +102,11 @@ class NumberReader:
                 "region", f"{region!r} is not a region; give two capital letters, such as 'FR'"
             )
         self._region = region
-        self._shares_plan = region in french_plan.SHARED_BY
-        self._tables = french_plan.tables() if self._shares_plan else {}
+        self._shares_plan = region in numbering_plan.SHARED_BY
+        self._tables = numbering_plan.tables() if self._shares_plan else {}
 
     @property
-    def tables(self) -> Mapping[bytes, french_plan.Blocks]:
+    def tables(self) -> Mapping[bytes, numbering_plan.Blocks]:
         """What is known of blocks of numbers, see ``french_plan.tables``; empty outside of the French plan."""
         return self._tables
 
@@ -143,10 +143,10 @@ class NumberReader:
             return "+" + digits[2:]
         if _NATIONAL.fullmatch(digits):
             return digits
-        for code in french_plan.country_codes():
+        for code in numbering_plan.country_codes():
             if digits.startswith(code) and len(digits.removeprefix(code).removeprefix("0")) == 9:
                 return "+" + digits
-        if len(digits) == 9 and french_plan.is_short(digits):
+        if len(digits) == 9 and numbering_plan.is_short(digits):
             return "0" + digits  # A lost 0 or a + that is missing: it is the same number.
         if len(digits) == 9 and digits[0] != "0":
             raise InvalidNumberError(
@@ -160,11 +160,11 @@ class NumberReader:
         """Ask the library, the long way."""
         found: PhoneNumber | None
         if self._shares_plan and _NATIONAL.fullmatch(digits):
-            before, region, line_type = french_plan.owner(digits[1:])
+            before, region, line_type = numbering_plan.owner(digits[1:])
             found = PhoneNumber(before + digits[1:], region, line_type) if region else None
         else:
             found = _parse(digits, self._region)
-            if found and found.e164.startswith("+33") and not french_plan.is_of_france(found.e164[3:]):
+            if found and found.e164.startswith("+33") and not numbering_plan.is_of_france(found.e164[3:]):
                 found = None
         if found is None:
             raise InvalidNumberError(self._why_not(digits))
@@ -175,7 +175,7 @@ class NumberReader:
             return "is not a valid number in FR or its overseas departments; correct it or take it out"
         digits = re.sub("^00", "+", digits) if self._shares_plan else digits
         french = _FRENCH.fullmatch(digits)
-        if french and (block := french_plan.owner(french[1])).region:
+        if french and (block := numbering_plan.owner(french[1])).region:
             code = block.country_code(french[1])
             return f"starts with +33 but is an overseas number; write it with {code}, or as 0 and nine digits"
         if digits.startswith("+0"):
@@ -343,7 +343,7 @@ _WIRE_INTERNATIONAL = re.compile(r"(?:\+|00)([1-9][0-9]{6,14})")
 def _rewrite(digits: str) -> str | None:
     """Rewrite what the library does not hold for valid, by its shape alone."""
     if (found := _WIRE_FRENCH.fullmatch(digits)) and (found[1] or digits.startswith("0")):
-        return (french_plan.owner(found[2]).before or french_plan.nobodys_code(found[2])) + found[2]
+        return (numbering_plan.owner(found[2]).before or numbering_plan.nobodys_code(found[2])) + found[2]
     if found := _WIRE_INTERNATIONAL.fullmatch(digits):
         return "+" + found[1]
     found_valid = None if digits.startswith(("0", "+")) or len(digits) < 10 else _parse("+" + digits, "FR")

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_voicepartner.exceptions import ConfigurationError, NotSentError
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
+from airflow_provider_voicepartner.gateways.gsm import to_gsm7
 from airflow_provider_voicepartner.gateways.model import Message, Receipt, SmsMessage, VoiceMessage
-from airflow_provider_voicepartner.gateways.transliteration import to_gsm7
 from airflow_provider_voicepartner.gateways.wire import mask_number
 from airflow_provider_voicepartner.notifications.message import without_braces
 from airflow_provider_voicepartner.sending.arguments import read_recipients

@@ -11,8 +11,8 @@ from typing import Any, Final, Literal, NamedTuple, cast
 
 from airflow_provider_voicepartner.gateways.checks import OF_A_WRONG_ENCODING, STRAY_CONTROLS
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
-from airflow_provider_voicepartner.gateways.line_type import LineType
 from airflow_provider_voicepartner.gateways.model import Recipient
+from airflow_provider_voicepartner.gateways.numbering_plan import LineType
 from airflow_provider_voicepartner.gateways.numbers import (
     InvalidNumberError,
     NumberReader,

@@ -9,10 +9,8 @@ from itertools import accumulate
 from typing import Literal
 from unicodedata import normalize
 
-from airflow_provider_voicepartner.gateways.alphabet import BASIC, EXTENSION
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
-from airflow_provider_voicepartner.gateways.graphemes import clusters
-from airflow_provider_voicepartner.gateways.transliteration import Transliterated, to_gsm7
+from airflow_provider_voicepartner.gateways.gsm import BASIC, EXTENSION, Transliterated, clusters, to_gsm7
 
 __all__ = ["Encoding", "SegmentCount", "Transliterated", "count_segments", "cut_to_segments", "to_gsm7"]
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_voicepartner.gateways.line_type import LineType
 from airflow_provider_voicepartner.gateways.number_keys import UNREAD, NumberKeys
+from airflow_provider_voicepartner.gateways.numbering_plan import LineType
 from airflow_provider_voicepartner.gateways.numbers import InvalidNumberError, NumberReader
 
 READER = NumberReader()

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from phonenumbers import PhoneNumberType
 
-from airflow_provider_voicepartner.gateways import french_plan
+from airflow_provider_voicepartner.gateways import numbering_plan
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.numbers import (
     InvalidNumberError,
@@ -393,20 +393,20 @@ def test_nothing_but_its_own_error_comes_out(value: object) -> None:
 def test_patterns_that_look_at_the_last_digits_switch_the_fast_path_off(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert french_plan.tables.__wrapped__().keys() >= {b"0", b"+33", b"0033", b"+590"}
-    monkeypatch.setattr(french_plan, "_patterns", lambda code, kinds: [r"6\d{7}[0-8]", r"7\d{8}"])
-    assert french_plan.tables.__wrapped__() == {}
+    assert numbering_plan.tables.__wrapped__().keys() >= {b"0", b"+33", b"0033", b"+590"}
+    monkeypatch.setattr(numbering_plan, "_patterns", lambda code, kinds: [r"6\d{7}[0-8]", r"7\d{8}"])
+    assert numbering_plan.tables.__wrapped__() == {}
 
 
 def test_without_tables_the_hints_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(french_plan, "tables", dict)
+    monkeypatch.setattr(numbering_plan, "tables", dict)
     with pytest.raises(InvalidNumberError, match=r"write it with \+590"):
         NumberReader().read("+33690123456")
 
 
 def test_a_pattern_is_split_outside_its_parentheses() -> None:
-    assert french_plan.alternatives(r"1\d{8}|(?:2|3)\d{8}") == [r"1\d{8}", r"(?:2|3)\d{8}"]
-    assert french_plan.alternatives(r"6(?:9(?:1|2)|3)\d{6}") == [r"6(?:9(?:1|2)|3)\d{6}"]
+    assert numbering_plan.alternatives(r"1\d{8}|(?:2|3)\d{8}") == [r"1\d{8}", r"(?:2|3)\d{8}"]
+    assert numbering_plan.alternatives(r"6(?:9(?:1|2)|3)\d{6}") == [r"6(?:9(?:1|2)|3)\d{6}"]
 
 
 def test_reading_is_much_faster_than_the_library() -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from airflow_provider_voicepartner.compat import DAG
 from airflow_provider_voicepartner.exceptions import ConfigurationError
-from airflow_provider_voicepartner.gateways.alphabet import BASIC, EXTENSION
+from airflow_provider_voicepartner.gateways.gsm import BASIC, EXTENSION
 from airflow_provider_voicepartner.gateways.model import Receipt, RefusedRecipient
 from airflow_provider_voicepartner.notifications.alert import left_out
 from airflow_provider_voicepartner.notifications.base import GatewayNotifier

@@ -9,10 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_voicepartner.gateways.alphabet import BASIC, EXTENSION
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
-from airflow_provider_voicepartner.gateways.graphemes import clusters
-from airflow_provider_voicepartner.gateways.transliteration import to_gsm7
+from airflow_provider_voicepartner.gateways.gsm import BASIC, EXTENSION, clusters, to_gsm7
 from airflow_provider_voicepartner.sending.segments import count_segments, cut_to_segments
 
 FAMILY = "👨‍👩‍👧"

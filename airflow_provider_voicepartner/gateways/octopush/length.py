@@ -17,9 +17,8 @@ from math import ceil
 from typing import Final
 from unicodedata import decomposition
 
-from airflow_provider_voicepartner.gateways.alphabet import BASIC, EXTENSION
 from airflow_provider_voicepartner.gateways.compiled_message import stands_alone
-from airflow_provider_voicepartner.gateways.transliteration import to_gsm7
+from airflow_provider_voicepartner.gateways.gsm import BASIC, EXTENSION, to_gsm7
 
 STOP_MENTION_LENGTH: Final = 14
 """What is appended to a marketing SMS without its mention, on an old page (documented)."""

@@ -1,19 +1,19 @@
 """
-The numbering plan that France and its overseas departments share: one national spelling, several country codes.
+Line types, and the numbering plan that France and its overseas departments share.
 
-``0612345678`` is +33, but ``0690123456`` is a Guadeloupe number, +590, and ``0508411010`` one of Saint-Pierre's six
-digits, +508 411010. The library ``phonenumbers`` judges. Its patterns leave the last four digits free (this is checked,
-not assumed), so what it says about one number holds for ten thousand: the first of them costs a question to the
-library, the others cost a look-up. No range is written by hand but 0508, of which the library does not know.
+In this plan one national spelling belongs to several country codes: ``0612345678`` is +33, but ``0690123456`` is a
+Guadeloupe number, +590, and ``0508411010`` one of Saint-Pierre's six digits, +508 411010. The library ``phonenumbers``
+judges. Its patterns leave the last four digits free (this is checked, not assumed), so what it says about one number
+holds for ten thousand: the first of them costs a question to the library, the others cost a look-up. No range is
+written by hand but 0508, which the library does not know.
 """
 
 from __future__ import annotations
 
 import re
+from enum import StrEnum
 from functools import cache
 from typing import NamedTuple
-
-from airflow_provider_voicepartner.gateways.line_type import LineType, read_line_type
 
 REGIONS = ("FR", "GP", "MQ", "GF", "RE", "PM")
 """Who may own a national number; GP answers for BL and MF, RE for YT."""
@@ -27,10 +27,45 @@ _KINDS = (
     "pager", "uan", "voicemail",
 )  # fmt: skip
 
-
 _FRANCE = "33"
 _PM, _SHORT = "508", 6
 """Saint-Pierre-et-Miquelon's code, which its six digits have before them in the national spelling, too."""
+
+
+class LineType(StrEnum):
+    """What kind of line a number reaches."""
+
+    MOBILE = "mobile"
+    LANDLINE = "landline"
+    EITHER = "either"
+    """One of the two; the country's plan does not tell (+1)."""
+    VOIP = "voip"
+    """Voice over IP, such as French 09 numbers."""
+    OTHER = "other"
+    """Premium rate, shared cost, toll-free, company-wide, pager and the like: no person's own line."""
+
+    @property
+    def can_receive_sms(self) -> bool:
+        """True where a text message may arrive."""
+        return self is LineType.MOBILE or self is LineType.EITHER
+
+    @property
+    def can_be_called(self) -> bool:
+        """True for a person's own line; the rest may cost the caller a fortune (premium rate) or reaches nobody."""
+        return self is not LineType.OTHER
+
+
+def read_line_type(kind: int) -> LineType:
+    """Translate a ``phonenumbers.PhoneNumberType``."""
+    from phonenumbers import PhoneNumberType
+
+    return {
+        PhoneNumberType.MOBILE: LineType.MOBILE,
+        PhoneNumberType.FIXED_LINE: LineType.LANDLINE,
+        PhoneNumberType.FIXED_LINE_OR_MOBILE: LineType.EITHER,
+        PhoneNumberType.VOIP: LineType.VOIP,
+    }.get(kind, LineType.OTHER)
+
 
 _FIXED = (LineType.LANDLINE, LineType.VOIP)
 

@@ -1,14 +1,26 @@
-"""Other letters for those that GSM-7 lacks: one ``ç`` or ``’`` can make a text cost three times as much."""
+"""
+GSM-7, the encoding that fits most characters into an SMS: its alphabet, and other spellings for what it lacks.
+
+One ``ç`` or ``’`` outside the alphabet can make a text cost three times as much.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from unicodedata import category, normalize
 
-from airflow_provider_voicepartner.gateways.alphabet import BASIC, EXTENSION
-from airflow_provider_voicepartner.gateways.graphemes import clusters
+BASIC = frozenset(
+    "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?"
+    "¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
+)
+"""The default alphabet of GSM 03.38, each character one unit. Its escape is no character."""
+
+EXTENSION = frozenset("\f^{}\\[~]|€")
+"""Its extension table, each character an escape and one more unit."""
+
+_JOINER = "\u200d"
 
 _GSM = BASIC | EXTENSION
 
@@ -25,6 +37,40 @@ _TABLE: Mapping[str, str] = MappingProxyType(
         "\t": " ", "\v": "\n", "\u2028": "\n", "\u2029": "\n", "\x85": "\n",
     }
 )  # fmt: skip
+
+
+def clusters(text: str) -> Iterator[str]:
+    """
+    Take a text apart into what a reader sees as single characters: accents, emoji sequences and flags stay whole.
+
+    Simpler than Unicode's own rules, and never finer than one code point.
+
+    :param text: any text; joined, the parts are the text again.
+    """
+    start = 0
+    for position in range(1, len(text)):
+        if not _belongs(text, start, position):
+            yield text[start:position]
+            start = position
+    if text:
+        yield text[start:]
+
+
+def _belongs(text: str, start: int, position: int) -> bool:
+    """Tell whether the character at ``position`` belongs to the cluster that began at ``start``."""
+    character, before = text[position], text[position - 1]
+    if character.isascii():
+        return character == "\n" and before == "\r"
+    if character == _JOINER or before == _JOINER or category(character) in ("Mn", "Mc", "Me"):
+        return True
+    if "\U0001f3fb" <= character <= "\U0001f3ff" or "\U000e0020" <= character <= "\U000e007f":
+        return True  # Skin tones, and the tags of regional flags.
+    both_flags = _is_flag_letter(character) and _is_flag_letter(before)
+    return both_flags and (position - start) % 2 == 1
+
+
+def _is_flag_letter(character: str) -> bool:
+    return "\U0001f1e6" <= character <= "\U0001f1ff"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_voicepartner.gateways.line_type import LineType
 from airflow_provider_voicepartner.gateways.number_keys import UNREAD, NumberKeys
+from airflow_provider_voicepartner.gateways.numbering_plan import LineType
 from airflow_provider_voicepartner.gateways.numbers import (
     InvalidNumberError,
     NumberReader,
