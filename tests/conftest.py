@@ -76,7 +76,7 @@ def _own_store(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @pytest.fixture(autouse=True)
 def _cheap_fingerprints(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hash fingerprints at no cost: what makes it dear to try out numbers would make it dear to test."""
-    monkeypatch.setattr("airflow_provider_voicepartner.sending.memory.COST", 2)
+    monkeypatch.setattr("airflow_provider_voicepartner.sending.records.COST", 2)
 
 
 @pytest.fixture

@@ -288,8 +288,8 @@ class TestReference:
         assert f"At most {MOST_UNDER_WAY} events" in read("docs/architecture.md")
 
     def test_every_key_of_the_report(self) -> None:
-        from airflow_provider_voicepartner.sending.evidence import Evidence
         from airflow_provider_voicepartner.sending.ledger import BatchRecord, Phase
+        from airflow_provider_voicepartner.sending.records import Evidence
         from airflow_provider_voicepartner.sending.report import CampaignReport
 
         report = CampaignReport.of_records(

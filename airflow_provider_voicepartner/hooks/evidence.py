@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from airflow_provider_voicepartner.exceptions import DeliveryUnconfirmedError
 from airflow_provider_voicepartner.gateways.gateway import Gateway
 from airflow_provider_voicepartner.gateways.model import Recipient, phone_numbers_of
-from airflow_provider_voicepartner.sending.evidence import Evidence, Proof, taken_numbers
+from airflow_provider_voicepartner.sending.records import Evidence, Proof, taken_numbers
 from airflow_provider_voicepartner.settings import open_receiver_store
 
 if TYPE_CHECKING:

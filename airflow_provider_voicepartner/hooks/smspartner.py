@@ -28,7 +28,7 @@ from airflow_provider_voicepartner.gateways.wire import ApiResponse
 from airflow_provider_voicepartner.hooks.base import GatewayHook
 from airflow_provider_voicepartner.hooks.checking import checked
 from airflow_provider_voicepartner.hooks.connection import ConnectionExtra
-from airflow_provider_voicepartner.sending.evidence import Evidence, Proof, taken_numbers
+from airflow_provider_voicepartner.sending.records import Evidence, Proof, taken_numbers
 
 LISTED_WITHIN: Final = 900.0
 """Seconds; see :class:`SmsPartnerExtra`."""

@@ -25,7 +25,7 @@ from airflow_provider_voicepartner.sending.mapped import (
     mark_people,
     task_name,
 )
-from airflow_provider_voicepartner.sending.memory import Memory
+from airflow_provider_voicepartner.sending.records import Memory
 from airflow_provider_voicepartner.sending.store_memory import StoreMemory, TaskInstanceKey
 from airflow_provider_voicepartner.sending.task_state import StateStore, TaskStateMemory
 from airflow_provider_voicepartner.settings import store_wait, unshared_store_problem

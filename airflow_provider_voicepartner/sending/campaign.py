@@ -23,9 +23,9 @@ from airflow_provider_voicepartner.sending.messenger import (
     NoLimit,
     Turnstile,
 )
+from airflow_provider_voicepartner.sending.progress import Standing
 from airflow_provider_voicepartner.sending.records import BatchRecord
 from airflow_provider_voicepartner.sending.schedule import OnLate
-from airflow_provider_voicepartner.sending.standing import Standing
 from airflow_provider_voicepartner.sending.stop import StopSign
 
 MAX_IN_FLIGHT = 4

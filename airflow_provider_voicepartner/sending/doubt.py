@@ -21,10 +21,9 @@ from airflow_provider_voicepartner.exceptions import (
 )
 from airflow_provider_voicepartner.gateways.errors import ErrorKind
 from airflow_provider_voicepartner.gateways.model import Message, Recipient
-from airflow_provider_voicepartner.sending.evidence import Evidence, Proof
 from airflow_provider_voicepartner.sending.ledger import OnUnknown
 from airflow_provider_voicepartner.sending.messenger import Messenger
-from airflow_provider_voicepartner.sending.records import BatchRecord, Phase
+from airflow_provider_voicepartner.sending.records import BatchRecord, Evidence, Phase, Proof
 
 log = logging.getLogger(__name__)
 

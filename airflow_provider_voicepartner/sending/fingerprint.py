@@ -51,7 +51,7 @@ class CampaignFingerprint:
     Tells whether two attempts of a task would send the same thing: gateway, message, recipients, time.
 
     No key is in it, so that a rotated one goes on with the rest. It is never written down as it is: who reads it could
-    try out phone numbers until one fits (see :class:`~airflow_provider_voicepartner.sending.memory.Plan`).
+    try out phone numbers until one fits (see :class:`~airflow_provider_voicepartner.sending.records.Plan`).
 
     :param gateway: the connection type.
     :param credentials: the account, of which the login counts, where there is one.

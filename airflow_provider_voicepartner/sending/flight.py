@@ -18,9 +18,8 @@ from airflow_provider_voicepartner.exceptions import (
 from airflow_provider_voicepartner.gateways.errors import ErrorKind
 from airflow_provider_voicepartner.gateways.model import Message, Recipient
 from airflow_provider_voicepartner.gateways.wire import ApiRequest
-from airflow_provider_voicepartner.sending.evidence import Evidence
 from airflow_provider_voicepartner.sending.messenger import Messenger, Turn
-from airflow_provider_voicepartner.sending.records import BatchRecord, Phase
+from airflow_provider_voicepartner.sending.records import BatchRecord, Evidence, Phase
 
 log = logging.getLogger(__name__)
 

@@ -9,8 +9,15 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from airflow_provider_voicepartner.exceptions import ConfigurationError
-from airflow_provider_voicepartner.sending.memory import Attempt, Memory, Plan, Recollection
-from airflow_provider_voicepartner.sending.records import BatchRecord, Phase, unreadable
+from airflow_provider_voicepartner.sending.records import (
+    Attempt,
+    BatchRecord,
+    Memory,
+    Phase,
+    Plan,
+    Recollection,
+    unreadable,
+)
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_voicepartner.exceptions import ConfigurationError, RetryableNotSentError
 from airflow_provider_voicepartner.gateways.model import Recipient
-from airflow_provider_voicepartner.sending.memory import hash_slowly
+from airflow_provider_voicepartner.sending.records import hash_slowly
 from airflow_provider_voicepartner.store.engine import StoreUnavailableError
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from airflow_provider_voicepartner.gateways.model import CallbackUrls, Message, Receipt, Recipient
 from airflow_provider_voicepartner.gateways.wire import ApiRequest
-from airflow_provider_voicepartner.sending.evidence import Proof
+from airflow_provider_voicepartner.sending.records import Proof
 
 
 class Messenger(Protocol):

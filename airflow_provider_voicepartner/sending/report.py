@@ -29,7 +29,7 @@ class SentBatch:
     :param gateway_id: None where the answer that told it was lost, or everybody in it was refused by name.
     :param tag: what the gateway can be asked by, where it gave no id.
     :param evidence: what settled it, where it was in doubt once; a word of
-        :class:`~airflow_provider_voicepartner.sending.evidence.Evidence`.
+        :class:`~airflow_provider_voicepartner.sending.records.Evidence`.
     """
 
     reference: str

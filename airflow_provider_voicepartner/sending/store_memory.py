@@ -9,8 +9,14 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from airflow_provider_voicepartner.exceptions import CampaignInterruptedError, RetryableNotSentError
-from airflow_provider_voicepartner.sending.memory import Attempt, Plan, Recollection
-from airflow_provider_voicepartner.sending.records import BatchRecord, Phase, unreadable
+from airflow_provider_voicepartner.sending.records import (
+    Attempt,
+    BatchRecord,
+    Phase,
+    Plan,
+    Recollection,
+    unreadable,
+)
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection

@@ -19,8 +19,7 @@ from airflow_provider_voicepartner.exceptions import (
     ConfigurationError,
     RetryableNotSentError,
 )
-from airflow_provider_voicepartner.sending.memory import Attempt, Plan, Recollection
-from airflow_provider_voicepartner.sending.records import BatchRecord, unreadable
+from airflow_provider_voicepartner.sending.records import Attempt, BatchRecord, Plan, Recollection, unreadable
 
 SUMMARY_EVERY: Final = 16
 """

@@ -25,7 +25,7 @@ from airflow_provider_voicepartner.hooks.evidence import CALLED_BACK_WITHIN, fin
 from airflow_provider_voicepartner.hooks.octopush import OctopushHook
 from airflow_provider_voicepartner.hooks.smspartner import SmsPartnerHook
 from airflow_provider_voicepartner.hooks.voicepartner import VoicePartnerHook
-from airflow_provider_voicepartner.sending.evidence import Evidence, Proof
+from airflow_provider_voicepartner.sending.records import Evidence, Proof
 from airflow_provider_voicepartner.settings import open_delivery_store
 from airflow_provider_voicepartner.store.engine import StoreUnavailableError
 

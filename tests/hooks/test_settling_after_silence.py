@@ -17,8 +17,7 @@ from airflow_provider_voicepartner.hooks import base
 from airflow_provider_voicepartner.hooks.connections import new_session
 from airflow_provider_voicepartner.hooks.octopush import OctopushHook
 from airflow_provider_voicepartner.sending.doubt import Doubt, DoubtSettler, Verdict
-from airflow_provider_voicepartner.sending.evidence import Evidence
-from airflow_provider_voicepartner.sending.records import BatchRecord, Phase
+from airflow_provider_voicepartner.sending.records import BatchRecord, Evidence, Phase
 from tests.support.sends import NUMBER
 from tests.support.servers import FakeTime
 

@@ -24,7 +24,7 @@ from airflow_provider_voicepartner.gateways.model import CallbackUrls, Recipient
 from airflow_provider_voicepartner.gateways.status import DeliveryStatus
 from airflow_provider_voicepartner.hooks.smspartner import MOST_PAGES, SmsPartnerHook
 from airflow_provider_voicepartner.sandbox.faults import Fault
-from airflow_provider_voicepartner.sending.evidence import Evidence, Proof
+from airflow_provider_voicepartner.sending.records import Evidence, Proof
 from tests.support.sends import NUMBER
 from tests.support.servers import Behaviour, FakeTime, answer, counting_server
 

@@ -19,8 +19,7 @@ from airflow_provider_voicepartner.exceptions import (
     RetryableNotSentError,
     SendOutcomeUnknownError,
 )
-from airflow_provider_voicepartner.sending.evidence import Evidence
-from airflow_provider_voicepartner.sending.records import BatchRecord, Phase
+from airflow_provider_voicepartner.sending.records import BatchRecord, Evidence, Phase
 from airflow_provider_voicepartner.sending.stop import StopSign
 from tests.support.campaigns import (
     SIZE,

@@ -17,8 +17,7 @@ from airflow_provider_voicepartner.exceptions import (
     SendOutcomeUnknownError,
 )
 from airflow_provider_voicepartner.gateways.errors import ErrorKind
-from airflow_provider_voicepartner.sending.evidence import Evidence
-from airflow_provider_voicepartner.sending.records import Phase
+from airflow_provider_voicepartner.sending.records import Evidence, Phase
 from tests.support.campaigns import (
     SIZE,
     attempt,

@@ -33,8 +33,7 @@ from airflow_provider_voicepartner.sending.doubt import (
     Verdict,
     unsettled,
 )
-from airflow_provider_voicepartner.sending.evidence import Evidence, Proof
-from airflow_provider_voicepartner.sending.records import BatchRecord, Phase
+from airflow_provider_voicepartner.sending.records import BatchRecord, Evidence, Phase, Proof
 from tests.support.messenger import NOW, FakeMessenger
 
 MESSAGE = SmsMessage(text="Bonjour")

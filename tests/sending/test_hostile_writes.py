@@ -20,7 +20,7 @@ SINGLE = tuple(wrong for wrong in Wrong if "late" not in wrong)
 @pytest.fixture(autouse=True)
 def _quick_hash(monkeypatch: pytest.MonkeyPatch) -> None:
     """Thousands of campaigns need not be kept from anybody."""
-    monkeypatch.setattr("airflow_provider_voicepartner.sending.memory.COST", 2)
+    monkeypatch.setattr("airflow_provider_voicepartner.sending.records.COST", 2)
 
 
 def writes_of(memories: str) -> dict[str, int]:

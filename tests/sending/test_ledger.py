@@ -14,8 +14,14 @@ from hypothesis import strategies as st
 
 from airflow_provider_voicepartner.exceptions import CampaignInterruptedError, ConfigurationError
 from airflow_provider_voicepartner.sending.ledger import Ledger, Try
-from airflow_provider_voicepartner.sending.memory import Attempt, Memory, Plan, Recollection
-from airflow_provider_voicepartner.sending.records import BatchRecord, Phase
+from airflow_provider_voicepartner.sending.records import (
+    Attempt,
+    BatchRecord,
+    Memory,
+    Phase,
+    Plan,
+    Recollection,
+)
 from airflow_provider_voicepartner.sending.task_state import TaskStateMemory
 from tests.support.tasks import CALM, FakeStore, assert_plain
 from tests.support.two_memories import CLAIM, REFUSED, SENT, Task, found

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from airflow_provider_voicepartner.sending.evidence import Evidence
 from airflow_provider_voicepartner.sending.ledger import BatchRecord, Phase
 from airflow_provider_voicepartner.sending.progress import EACH_UP_TO, SECONDS_BETWEEN, ProgressLog
+from airflow_provider_voicepartner.sending.records import Evidence
 from tests.support.servers import FakeTime
 
 SENT = BatchRecord(phase=Phase.SENT, reference="k3v9x0q2w7ha", size=500, accepted=499, gateway_id="812")

@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.gateways.model import Receipt, RefusedRecipient
-from airflow_provider_voicepartner.sending.evidence import Evidence
-from airflow_provider_voicepartner.sending.records import BatchRecord, Phase
+from airflow_provider_voicepartner.sending.records import BatchRecord, Evidence, Phase
 from tests.support.tasks import CALM, assert_plain
 
 CLAIM = BatchRecord(phase=Phase.CLAIMED, reference="k3v9x0q2w7ha", size=3, at="2031-05-06T12:00:00+00:00")

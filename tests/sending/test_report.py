@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_voicepartner.exceptions import ConfigurationError
-from airflow_provider_voicepartner.sending.evidence import Evidence
 from airflow_provider_voicepartner.sending.ledger import BatchRecord, Phase
+from airflow_provider_voicepartner.sending.records import Evidence
 from airflow_provider_voicepartner.sending.report import CampaignReport, SentBatch, read_report
 from tests.support.tasks import CALM, assert_plain
 

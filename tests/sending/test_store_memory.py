@@ -22,8 +22,7 @@ from airflow_provider_voicepartner.exceptions import (
     ConfigurationError,
     RetryableNotSentError,
 )
-from airflow_provider_voicepartner.sending.memory import Attempt, Plan, Recollection
-from airflow_provider_voicepartner.sending.records import BatchRecord, Phase
+from airflow_provider_voicepartner.sending.records import Attempt, BatchRecord, Phase, Plan, Recollection
 from airflow_provider_voicepartner.sending.store_memory import StoreMemory, TaskInstanceKey
 from airflow_provider_voicepartner.store.engine import Store, StoreUnavailableError, open_store
 from tests.support.tasks import CALM
@@ -284,7 +283,7 @@ import sys
 import time
 
 from airflow_provider_voicepartner.exceptions import CampaignInterruptedError
-from airflow_provider_voicepartner.sending.memory import Attempt, Plan
+from airflow_provider_voicepartner.sending.records import Attempt, Plan
 from airflow_provider_voicepartner.sending.records import BatchRecord, Phase
 from airflow_provider_voicepartner.sending.store_memory import StoreMemory, TaskInstanceKey
 from airflow_provider_voicepartner.store.engine import open_store

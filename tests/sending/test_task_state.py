@@ -16,9 +16,14 @@ from hypothesis import strategies as st
 from airflow_provider_voicepartner.exceptions import (
     ConfigurationError,
 )
-from airflow_provider_voicepartner.sending.evidence import Evidence
-from airflow_provider_voicepartner.sending.memory import Attempt, Plan, Recollection
-from airflow_provider_voicepartner.sending.records import BatchRecord, Phase
+from airflow_provider_voicepartner.sending.records import (
+    Attempt,
+    BatchRecord,
+    Evidence,
+    Phase,
+    Plan,
+    Recollection,
+)
 from airflow_provider_voicepartner.sending.task_state import (
     MOST_RECORDS,
     REACH,

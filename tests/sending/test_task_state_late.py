@@ -15,8 +15,7 @@ from airflow_provider_voicepartner.exceptions import (
     CampaignInterruptedError,
     RetryableNotSentError,
 )
-from airflow_provider_voicepartner.sending.memory import Attempt, Recollection
-from airflow_provider_voicepartner.sending.records import BatchRecord
+from airflow_provider_voicepartner.sending.records import Attempt, BatchRecord, Recollection
 from airflow_provider_voicepartner.sending.task_state import (
     MOST_LOST,
     REACH,

@@ -13,8 +13,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, select, text
 from sqlalchemy.exc import IntegrityError
 
-from airflow_provider_voicepartner.sending.memory import Attempt, Plan, Recollection
-from airflow_provider_voicepartner.sending.records import BatchRecord, Phase
+from airflow_provider_voicepartner.sending.records import Attempt, BatchRecord, Phase, Plan, Recollection
 from airflow_provider_voicepartner.sending.store_memory import StoreMemory, TaskInstanceKey
 from airflow_provider_voicepartner.store.engine import Store, connect_store, open_store
 from airflow_provider_voicepartner.store.schema import (

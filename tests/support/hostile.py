@@ -26,8 +26,7 @@ from airflow_provider_voicepartner.gateways.model import Receipt, Recipient, Sms
 from airflow_provider_voicepartner.gateways.wire import ApiRequest
 from airflow_provider_voicepartner.sending.campaign import Campaign, CampaignSender
 from airflow_provider_voicepartner.sending.ledger import Ledger, Try
-from airflow_provider_voicepartner.sending.memory import Memory
-from airflow_provider_voicepartner.sending.records import BatchRecord, Phase
+from airflow_provider_voicepartner.sending.records import BatchRecord, Memory, Phase
 from airflow_provider_voicepartner.sending.store_memory import StoreMemory, TaskInstanceKey
 from airflow_provider_voicepartner.sending.task_state import TaskStateMemory
 from airflow_provider_voicepartner.store.engine import Store, StoreUnavailableError, open_store

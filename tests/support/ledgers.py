@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from airflow_provider_voicepartner.sending.ledger import Ledger, Try
-from airflow_provider_voicepartner.sending.memory import Attempt, Recollection
-from airflow_provider_voicepartner.sending.records import BatchRecord
+from airflow_provider_voicepartner.sending.records import Attempt, BatchRecord, Recollection
 from airflow_provider_voicepartner.sending.task_state import TaskStateMemory
 from tests.support.tasks import FakeStore
 

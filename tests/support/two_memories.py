@@ -7,8 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from airflow_provider_voicepartner.sending.ledger import Ledger, Try
-from airflow_provider_voicepartner.sending.memory import Memory
-from airflow_provider_voicepartner.sending.records import BatchRecord, Phase
+from airflow_provider_voicepartner.sending.records import BatchRecord, Memory, Phase
 from airflow_provider_voicepartner.sending.store_memory import StoreMemory, TaskInstanceKey
 from airflow_provider_voicepartner.sending.task_state import TaskStateMemory
 from airflow_provider_voicepartner.store.engine import Store, open_store

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_voicepartner.gateways.model import DeliveryReport
 from airflow_provider_voicepartner.gateways.status import DeliveryStatus
-from airflow_provider_voicepartner.sending.evidence import CLOCK_TOLERANCE, taken_numbers
+from airflow_provider_voicepartner.sending.records import CLOCK_TOLERANCE, taken_numbers
 
 A, B, C = NUMBERS = ("+33600000001", "+33600000002", "+33600000003")
 STRANGER = "+33699999999"
