@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from argparse import Namespace
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -17,7 +18,7 @@ import pendulum
 
 from airflow_provider_voicepartner.cli.commands import CommandError, say
 from airflow_provider_voicepartner.delivery.store import CampaignKey, DeliveryStore, of_reference
-from airflow_provider_voicepartner.gateways.octopush import CampaignParameters
+from airflow_provider_voicepartner.gateways.info import GatewayInfo, own_gateways
 from airflow_provider_voicepartner.hooks.callbacks import (
     PREFIX,
     CallbackConfig,
@@ -36,46 +37,39 @@ if TYPE_CHECKING:
     from airflow_provider_voicepartner.store.engine import Store
 
 
-_ACCOUNT_URLS: Final = (
-    ("deliveries", "callback_url_for_deliveries"),
-    ("replies", "callback_url_for_inbounds"),
-    ("opt-outs", "callback_url_for_blacklisted_numbers"),
-)
 _LONGEST_SHOWN: Final = 16
 
-_PROBE_GATEWAY: Final = "voicepartner"
 _PROBE_LIFETIME: Final = timedelta(minutes=10)
 _PROBE_TIMEOUT: Final = 10
-_NOBODY: Final = {"delivered_quantity": "0", "total_quantity": "0"}
 _SLOW_SECONDS: Final = 1.0
 
 
 def register(arguments: Namespace) -> None:
-    """Set the callback URLs of an Octopush account, and show them before and after."""
-    from airflow_provider_voicepartner.hooks.octopush import OctopushHook
+    """Set the callback URLs of an account, and show them before and after."""
     from airflow_provider_voicepartner.hooks.registry import hook_for
 
     config = _config()
     hook = hook_for(arguments.conn_id, who="callbacks register")
-    if not isinstance(hook, OctopushHook):
-        raise CommandError(
-            f"{hook.gateway.INFO.label} is given its URL with each batch; only Octopush keeps one for the whole account"
-        )
-    url = config.for_connection(hook.gateway.INFO.name, arguments.conn_id)
-    _show("Before:", hook.get_campaign_parameters())
+    info = hook.gateway.INFO
+    if info.reports != "account":
+        able = " and ".join(one.label for one in own_gateways().values() if one.reports == "account")
+        how = "is given its URL with each batch" if info.reports == "batch" else "calls no URL"
+        raise CommandError(f"{info.label} {how}; only {able} keeps one for the whole account")
+    url = config.for_connection(info.name, arguments.conn_id)
+    _show("Before:", hook.account_urls())
     if arguments.dry_run:
         say(f"Would set all of them to {masked(url)}")
         return
-    hook.edit_campaign_parameters(**{name: url for _, name in _ACCOUNT_URLS})
-    after = hook.get_campaign_parameters()
+    hook.set_account_urls(url)
+    after = hook.account_urls()
     _show("After:", after)
-    wrong = [what for what, name in _ACCOUNT_URLS if getattr(after, name) != url]
+    wrong = [what for what, shown in after.items() if shown != url]
     if wrong:
         raise CommandError(
-            f'Octopush took the change but shows other URLs for {", ".join(wrong)}; look at the page "Callbacks" of '
-            "its website"
+            f"{info.label} took the change but shows other URLs for {', '.join(wrong)}; look at the page "
+            '"Callbacks" of its website'
         )
-    say("Octopush reports to this receiver. Other programs on the same account get no more reports.")
+    say(f"{info.label} reports to this receiver. Other programs on the same account get no more reports.")
 
 
 def check(_: Namespace) -> None:
@@ -90,10 +84,10 @@ def _config() -> CallbackConfig:
     return config
 
 
-def _show(title: str, parameters: CampaignParameters) -> None:
+def _show(title: str, urls: Mapping[str, str | None]) -> None:
     say(title)
-    for what, name in _ACCOUNT_URLS:
-        say(f"  {what:<11}{masked(getattr(parameters, name))}")
+    for what, url in urls.items():
+        say(f"  {what:<11}{masked(url)}")
 
 
 def masked(url: str | None) -> str:
@@ -118,19 +112,18 @@ def check_receiver(config: CallbackConfig) -> None:
     session = new_session()
     # Plain http is for this machine, where no proxy of the environment may be asked.
     session.trust_env = config.public_url.startswith("https://")
+    probe = next(info for info in own_gateways().values() if info.empty_report)
     reference = f"probe-{new_reference()}"
     url = (
-        config.for_batch(
-            _PROBE_GATEWAY, reference, now=pendulum.now("UTC"), lifetime=_PROBE_LIFETIME
-        ).delivery
+        config.for_batch(probe.name, reference, now=pendulum.now("UTC"), lifetime=_PROBE_LIFETIME).delivery
         or ""
     )
     hide_from_http_logs((url.rpartition("/")[2],))
     with session:
         _check_health(session, config)
         _check_forged(session, url)
-        _check_probe(session, url, reference)
-    _check_store(of_reference(_PROBE_GATEWAY, reference))
+        _check_probe(session, url, probe, reference)
+    _check_store(of_reference(probe.name, reference))
     say("Callbacks that are sent to this address arrive.")
 
 
@@ -177,8 +170,8 @@ def _check_forged(session: requests.Session, url: str) -> None:
     say("ok: a forged URL is refused")
 
 
-def _check_probe(session: requests.Session, url: str, reference: str) -> None:
-    fields = {"campaign_token": reference, "campaign_id": reference, **_NOBODY}
+def _check_probe(session: requests.Session, url: str, probe: GatewayInfo, reference: str) -> None:
+    fields = {name: text.format(reference=reference) for name, text in probe.empty_report.items()}
     for method in ("GET", "POST"):
         started = time.monotonic()
         sent = {"params": fields} if method == "GET" else {"json": fields}
@@ -201,7 +194,7 @@ def _check_probe(session: requests.Session, url: str, reference: str) -> None:
             )
         say(f"ok: {method} with a signed URL is taken")
         if took > _SLOW_SECONDS:
-            say(f"but: it took {took:.1f} s from here, and Octopush waits one")
+            say(f"but: it took {took:.1f} s from here, and some gateways wait one")
 
 
 def _check_store(key: CampaignKey) -> None:

@@ -13,9 +13,15 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, Final
 
+from airflow_provider_voicepartner.gateways.info import own_gateways
+
 _OURS: Final = "airflow_provider_voicepartner."
 
 _CLI: Final = "airflow_provider_voicepartner.cli"
+
+_LABELS: Final = [info.label for info in own_gateways().values()]
+_ACCOUNT: Final = next(info for info in own_gateways().values() if info.reports == "account")
+"""Whose account keeps the URLs that ``callbacks register`` sets, unless another connection is named."""
 
 
 class CommandError(Exception):
@@ -190,10 +196,13 @@ CALLBACKS: Final = Group(
     (
         Command(
             "register",
-            "Set the callback URLs of an Octopush account, and show what was there before",
+            f"Set the callback URLs of an account ({_ACCOUNT.label}), and show what was there before",
             f"{_CLI}.callbacks.register",
             (
-                Argument(("--conn-id",), {"default": "octopush_default", "help": "of type octopush"}),
+                Argument(
+                    ("--conn-id",),
+                    {"default": f"{_ACCOUNT.name}_default", "help": f"of type {_ACCOUNT.name}"},
+                ),
                 Argument(("--dry-run",), {"action": "store_true", "help": "only show what is there"}),
             ),
         ),
@@ -207,7 +216,7 @@ CALLBACKS: Final = Group(
 
 COMMANDS: Final = Group(
     "voicepartner",
-    "SMS and voice through SMS Partner, Voice Partner and Octopush",
+    f"SMS and voice through {', '.join(_LABELS[:-1])} and {_LABELS[-1]}",
     (DB, RECEIVER, CALLBACKS, DEAD_LETTERS, PERSON),
 )
 """All commands, in groups."""

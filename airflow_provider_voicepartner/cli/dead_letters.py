@@ -10,13 +10,12 @@ from typing import Final
 from airflow_provider_voicepartner.cli.commands import CommandError, say
 from airflow_provider_voicepartner.delivery.dead_letters import DeadLetters, Letter
 from airflow_provider_voicepartner.delivery.events import iso_time
-from airflow_provider_voicepartner.gateways import octopush, smspartner, voicepartner
 from airflow_provider_voicepartner.gateways.bodies import decode
+from airflow_provider_voicepartner.hooks.registry import every_gateway
 from airflow_provider_voicepartner.settings import open_store
 from airflow_provider_voicepartner.store.engine import Store
 
 _PURPOSE: Final = "looking at dead letters"
-_GATEWAYS: Final = {gateway.INFO.name: gateway for gateway in (smspartner, voicepartner, octopush)}
 
 
 def show_all(_: Namespace) -> None:
@@ -65,7 +64,7 @@ def replay(arguments: Namespace) -> None:
 
 
 def _letters_of(store: Store) -> DeadLetters:
-    return DeadLetters(store, _GATEWAYS)
+    return DeadLetters(store, every_gateway())
 
 
 def _find(letters: DeadLetters, store: Store, number: int) -> Letter:

@@ -16,6 +16,7 @@ from airflow_provider_voicepartner.hooks.callbacks import (
     receiver_tokens,
     why_not,
 )
+from airflow_provider_voicepartner.hooks.registry import every_gateway
 from airflow_provider_voicepartner.settings import open_receiver_store
 
 _NEEDED: Final = ("fastapi", "uvicorn")
@@ -44,7 +45,7 @@ def run(arguments: Namespace) -> None:
         raise CommandError(f"cannot listen on {arguments.host}, port {arguments.port}: {problem}")
     if not logging.getLogger().handlers:
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    app = create_app(open_receiver_store, tokens, prefix=PREFIX)
+    app = create_app(open_receiver_store, tokens, prefix=PREFIX, gateways=every_gateway())
     dedicate_process()
     port = listening.getsockname()[1]
     if config is None:

@@ -6,33 +6,14 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from airflow_provider_voicepartner import __version__
+from airflow_provider_voicepartner.gateways.info import GatewayInfo
 
 _JSON: Final = "application/json"
 _FORM: Final = "application/x-www-form-urlencoded"
 _MULTIPART: Final = "multipart/form-data"
 
-_FIELDS: Final[dict[str, str]] = {
-    "status": "SMS Partner, Voice Partner, Octopush: the gateway's word for what happened",
-    "msgId": "SMS Partner: the message's id",
-    "phone": "SMS Partner: whom the report is about",
-    "type": "SMS Partner: response or stop",
-    "phone_number": "SMS Partner: who answered",
-    "msisdn": "SMS Partner: who answered to a long number",
-    "text": "SMS Partner, Octopush: what was answered",
-    "phoneNumber": "Voice Partner: who was called",
-    "additionnal_status": "Voice Partner: whether somebody picked up",
-    "campaign_token": "Voice Partner: the voicemail campaign, in the query",
-    "delivered_quantity": "Voice Partner: how many voicemails were left, in the query",
-    "total_quantity": "Voice Partner: of how many, in the query",
-    "number": "Octopush: whom the call is about",
-    "message_id": "Octopush: the campaign's ticket",
-    "delivery_date": "Octopush: makes it a delivery report",
-    "reception_date": "Octopush: makes it a reply",
-    "stop_date": "Octopush: makes it an opt-out",
-}
 
-
-def describe(title: str, prefix: str, gateways: Sequence[str], largest_body: int) -> dict[str, Any]:
+def describe(title: str, prefix: str, gateways: Sequence[GatewayInfo], largest_body: int) -> dict[str, Any]:
     """
     Return the page.
 
@@ -41,14 +22,19 @@ def describe(title: str, prefix: str, gateways: Sequence[str], largest_body: int
     :param gateways: whose callbacks are taken.
     :param largest_body: in bytes.
     """
+    names = [info.name for info in gateways]
     return {
         "openapi": "3.1.0",
         "info": {"title": title, "version": __version__},
         "paths": {
             f"{prefix}/callbacks/{{gateway}}/{{token}}": {
-                "parameters": [_path("gateway", {"type": "string", "enum": list(gateways)}), _path("token")],
+                "parameters": [
+                    _path("gateway", {"type": "string", "enum": names}),
+                    _path("token"),
+                ],
                 "get": _callback("Take a report whose fields are in the query", "callbackByGet"),
-                "post": _callback("Take a report", "callbackByPost") | {"requestBody": _body(largest_body)},
+                "post": _callback("Take a report", "callbackByPost")
+                | {"requestBody": _body(largest_body, gateways)},
             },
             f"{prefix}/health": {
                 "get": {
@@ -101,14 +87,26 @@ def _callback(summary: str, name: str) -> dict[str, Any]:
     }
 
 
-def _body(largest: int) -> dict[str, Any]:
+def _body(largest: int, gateways: Sequence[GatewayInfo]) -> dict[str, Any]:
     fields = {
         "type": "object",
         "description": f"Fields as each gateway documents them, at most {largest} bytes; others are kept too",
-        "properties": {name: {"description": meaning} for name, meaning in _FIELDS.items()},
+        "properties": {name: {"description": meaning} for name, meaning in _fields_of(gateways).items()},
         "additionalProperties": True,
     }
     return {"content": {kind: {"schema": fields} for kind in (_JSON, _FORM, _MULTIPART)}}
+
+
+def _fields_of(gateways: Sequence[GatewayInfo]) -> dict[str, str]:
+    """Return what each field of a call means, and to whom."""
+    meanings: dict[str, dict[str, list[str]]] = {}
+    for info in gateways:
+        for name, meaning in info.callback_fields.items():
+            meanings.setdefault(name, {}).setdefault(meaning, []).append(info.label)
+    return {
+        name: "; ".join(f"{', '.join(labels)}: {meaning}" for meaning, labels in each.items())
+        for name, each in meanings.items()
+    }
 
 
 def _json(description: str, statuses: list[str]) -> dict[str, Any]:

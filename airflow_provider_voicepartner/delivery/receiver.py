@@ -2,8 +2,8 @@
 What gateways call: an application that keeps what they report, and answers 200 only once it is durable.
 
 It may be reached by anybody. A URL that we did not sign gets the same empty 404 whatever is wrong with it, before its
-body is read; a body that nobody understands is kept as a dead letter and answered with 200, because Octopush switches
-off addresses that refuse.
+body is read; a body that nobody understands is kept as a dead letter and answered with 200, because vendors switch off
+addresses that refuse.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
@@ -39,9 +39,9 @@ from airflow_provider_voicepartner.delivery.tokens import (
     InvalidTokenError,
     utc_now,
 )
-from airflow_provider_voicepartner.gateways import octopush, smspartner, voicepartner
 from airflow_provider_voicepartner.gateways.errors import InvalidCallbackError
 from airflow_provider_voicepartner.gateways.gateway import Gateway
+from airflow_provider_voicepartner.gateways.loading import own_modules
 from airflow_provider_voicepartner.gateways.model import CallbackEvent, CampaignDeliveryReport
 from airflow_provider_voicepartner.gateways.wire import CallbackRequest
 
@@ -62,15 +62,12 @@ _HEALTH_SECONDS: Final = 1.0
 
 REFUSED: Final = "the store refused the event that was read from it"
 
-_GATEWAYS: Final[Mapping[str, Gateway]] = {
-    gateway.INFO.name: gateway for gateway in (smspartner, voicepartner, octopush)
-}
 _METHODS: Final = ("GET", "POST")
 _NO_ANSWER: Final = "the store does not answer in time"
 
 
 Answer = tuple[int, Iterable[tuple[bytes, bytes]]]
-"""A status and headers; the body is always empty, as Octopush demands."""
+"""A status and headers; the body is always empty, as vendors demand."""
 
 
 class BodyError(Exception):
@@ -92,11 +89,15 @@ class Receiver:
 
     :param writer: what makes reports durable.
     :param tokens: what says which URLs are ours.
+    :param gateways: by name: who reads what; None for those of this package.
     """
 
-    def __init__(self, writer: GroupWriter, tokens: CallbackTokens) -> None:
+    def __init__(
+        self, writer: GroupWriter, tokens: CallbackTokens, gateways: Mapping[str, Gateway] | None = None
+    ) -> None:
+        self.gateways = own_modules() if gateways is None else gateways
         self.writer = writer
-        self.counts = ReceiverCounts(tuple(_GATEWAYS))
+        self.counts = ReceiverCounts(tuple(self.gateways))
         self._tokens = tokens
         self._log = CountedLog(log)
         self._deadlines = Deadlines()
@@ -122,7 +123,7 @@ class Receiver:
             return 405, [(b"allow", ", ".join(_METHODS).encode())]
         try:
             token = self._tokens.read(gateway_name, token_text, now=utc_now())
-            gateway = _GATEWAYS[gateway_name]
+            gateway = self.gateways[gateway_name]
         except (InvalidTokenError, KeyError):
             self.counts.refused += 1
             self._log.warning("calls to addresses that are not ours, or have ended, were refused")
@@ -228,15 +229,22 @@ class Receiver:
         return PlainTextResponse(self.counts.exposition(self.writer), media_type="text/plain; version=0.0.4")
 
 
-def create_app(open_store: Callable[[], Store], tokens: CallbackTokens, *, prefix: str = "") -> FastAPI:
+def create_app(
+    open_store: Callable[[], Store],
+    tokens: CallbackTokens,
+    *,
+    prefix: str = "",
+    gateways: Mapping[str, Gateway] | None = None,
+) -> FastAPI:
     """
     Make the application: ``{prefix}/callbacks/{gateway}/{token}``, ``{prefix}/health`` and ``{prefix}/metrics``.
 
     :param open_store: opens the store, called with the first request and again as long as it fails.
     :param tokens: what says which URLs are ours.
     :param prefix: ``/voicepartner`` where nothing else puts the application there.
+    :param gateways: by name: who reads what; None for those of this package.
     """
-    receiver = Receiver(GroupWriter(open_store, on_refused=in_place_of), tokens)
+    receiver = Receiver(GroupWriter(open_store, on_refused=in_place_of), tokens, gateways)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -259,8 +267,8 @@ def create_app(open_store: Callable[[], Store], tokens: CallbackTokens, *, prefi
         Route(f"{prefix}/metrics", receiver.metrics, methods=["GET"]),
     ]
     app.add_exception_handler(404, _not_found)
-    app.add_middleware(_HidePaths, prefix=prefix)
-    page = describe(app.title, prefix, tuple(_GATEWAYS), LARGEST_BODY)
+    app.add_middleware(_HidePaths, prefix=prefix, gateways=frozenset(receiver.gateways))
+    page = describe(app.title, prefix, [gateway.INFO for gateway in receiver.gateways.values()], LARGEST_BODY)
     app.openapi_schema = page  # which FastAPI would make of its routes, and then keeps
     return app
 
@@ -281,8 +289,8 @@ class _HidePaths:
     or that leads nowhere, may hold a token too, so what is left is the receiver's own place and the gateway's name.
     """
 
-    def __init__(self, app: ASGIApp, prefix: str) -> None:
-        self._app, self._prefix = app, prefix
+    def __init__(self, app: ASGIApp, prefix: str, gateways: Collection[str]) -> None:
+        self._app, self._prefix, self._gateways = app, prefix, gateways
         self._shown = tuple(f"{prefix}/{name}" for name in ("health", "metrics", "openapi.json"))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -316,7 +324,7 @@ class _HidePaths:
         if path in self._shown:
             return f"{root}{path}"
         gateway = path.removeprefix(f"{self._prefix}/callbacks/").partition("/")[0]
-        place = f"/callbacks/{gateway}" if gateway in _GATEWAYS else ""
+        place = f"/callbacks/{gateway}" if gateway in self._gateways else ""
         return f"{root}{self._prefix}{place}/***"
 
 

@@ -1,10 +1,17 @@
-"""Gateway packages that load their modules with the first name that is asked for: metadata and forms stay cheap."""
+"""Gateway packages load their modules with the first name that is asked for, so that metadata and forms stay cheap."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from functools import cache
 from importlib import import_module
-from typing import Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_voicepartner.gateways import GATEWAYS
+
+if TYPE_CHECKING:
+    from airflow_provider_voicepartner.gateways.gateway import Gateway
 
 
 def attribute(package: str, modules: Sequence[str], names: Collection[str], name: str) -> Any:
@@ -23,3 +30,10 @@ def attribute(package: str, modules: Sequence[str], names: Collection[str], name
             if hasattr(found, name):
                 return getattr(found, name)
     raise AttributeError(f"module {package!r} has no attribute {name!r}")
+
+
+@cache
+def own_modules() -> Mapping[str, Gateway]:
+    """Return the gateways of this package, each a package, by name."""
+    package = __name__.rpartition(".")[0]
+    return MappingProxyType({name: import_module(f"{package}.{name}") for name in GATEWAYS})

@@ -445,11 +445,19 @@ class GatewayHook(BaseHook):
         Take back a scheduled batch.
 
         :param gateway_id: the gateway's id, from the receipt.
-        :param kind: what it was; Octopush has an endpoint for each.
+        :param kind: what it was; some gateways have an endpoint for each.
         :raises RejectedError: with ``kind`` ``TOO_LATE`` or ``NOT_FOUND`` where the gateway says so.
         """
         request = checked(self.gateway.build_cancel, gateway_id, kind)
         return self.call(request, lambda response: self.gateway.parse_cancel(response, gateway_id))
+
+    def account_urls(self) -> Mapping[str, str | None]:
+        """Read the URLs of the whole account, by what is reported to each; only where ``INFO.reports`` says so."""
+        raise NotImplementedError(f"{self.gateway.INFO.label} has no URL for the whole account")
+
+    def set_account_urls(self, url: str) -> None:
+        """Set all of :meth:`account_urls` to one URL."""
+        raise NotImplementedError(f"{self.gateway.INFO.label} has no URL for the whole account")
 
     def test_connection(self) -> tuple[bool, str]:
         """Read the balance, once: a person waits. The message never holds a URL, a key or a login."""

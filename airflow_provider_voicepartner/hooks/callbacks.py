@@ -17,7 +17,9 @@ from airflow_provider_voicepartner.delivery.tokens import (
     expiry,
 )
 from airflow_provider_voicepartner.exceptions import ConfigurationError
+from airflow_provider_voicepartner.gateways.info import Reporting
 from airflow_provider_voicepartner.gateways.model import CallbackUrls
+from airflow_provider_voicepartner.hooks.registry import info_of
 from airflow_provider_voicepartner.settings import SECTION, callback_secrets, public_url
 
 if TYPE_CHECKING:
@@ -26,15 +28,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 PREFIX: Final = "/voicepartner"
-
-_DELIVERY, _REPLIES = "delivery", "replies"
-_PER_BATCH: Final = {
-    "smspartner": frozenset({_DELIVERY, _REPLIES}),
-    "voicepartner": frozenset({_DELIVERY}),
-}
-"""What a gateway reports to URLs that come with each batch."""
-_PER_ACCOUNT: Final = frozenset({"octopush"})
-"""Who has one URL for the whole account."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +68,12 @@ class CallbackConfig:
         :param people: whom the batch is sent to, in E.164, so that the URLs can speak of nobody else; of more than 16
             the store has to know: :meth:`note_people`.
         """
-        takes = _PER_BATCH.get(gateway, frozenset())
-        if not takes:
+        info = info_of(gateway)
+        if info.reports != "batch":
             return CallbackUrls()
         ends = expiry(now=now, send_at=send_at, lifetime=lifetime)
         url = self.url(gateway, self.tokens.for_batch(gateway, reference, expires=ends, people=people))
-        return CallbackUrls(
-            delivery=url if _DELIVERY in takes else None, replies=url if _REPLIES in takes else None
-        )
+        return CallbackUrls(delivery=url, replies=url if info.reports_replies else None)
 
     def note_people(
         self,
@@ -149,17 +140,24 @@ def can_report(gateway: str) -> bool:
     """
     Say whether calls of a gateway can reach us.
 
-    For Octopush it means that they could: that its account knows our URL is set once, by ``callbacks register``.
+    Of one that has a URL for the whole account it says that they could: ``callbacks register`` sets that URL once.
 
     :param gateway: the connection type.
     :raises ConfigurationError: the configuration cannot be used.
     """
-    return (gateway in _PER_BATCH or gateway in _PER_ACCOUNT) and callback_config() is not None
+    return _reporting(gateway) != "never" and callback_config() is not None
 
 
 def reports_by_batch(gateway: str) -> bool:
     """Say whether a gateway is given a URL for each batch, so that its calls name a batch whose id we do not know."""
-    return gateway in _PER_BATCH
+    return _reporting(gateway) == "batch"
+
+
+def _reporting(gateway: str) -> Reporting:
+    try:
+        return info_of(gateway).reports
+    except KeyError:
+        return "never"
 
 
 def why_not() -> str:

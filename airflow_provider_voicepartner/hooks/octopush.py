@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Final, Literal
 
 from airflow_provider_voicepartner.gateways import octopush
 from airflow_provider_voicepartner.gateways.gateway import Gateway
@@ -21,6 +21,12 @@ from airflow_provider_voicepartner.gateways.model import (
 from airflow_provider_voicepartner.hooks.base import GatewayHook
 from airflow_provider_voicepartner.hooks.checking import checked
 from airflow_provider_voicepartner.hooks.connection import ConnectionExtra
+
+_ACCOUNT_URLS: Final = {
+    "deliveries": "callback_url_for_deliveries",
+    "replies": "callback_url_for_inbounds",
+    "opt-outs": "callback_url_for_blacklisted_numbers",
+}
 
 
 class OctopushExtra(ConnectionExtra):
@@ -142,6 +148,15 @@ class OctopushHook(GatewayHook):
         return self.call(
             checked(octopush.build_edit_parameters, **parameters), octopush.parse_edit_parameters
         )
+
+    def account_urls(self) -> Mapping[str, str | None]:
+        """Read where the account reports deliveries, replies and opt-outs to."""
+        shown = self.get_campaign_parameters()
+        return {what: getattr(shown, name) for what, name in _ACCOUNT_URLS.items()}
+
+    def set_account_urls(self, url: str) -> None:
+        """Have everything reported to one URL."""
+        self.edit_campaign_parameters(**dict.fromkeys(_ACCOUNT_URLS.values(), url))
 
     def cancel_sms(self, ticket: str) -> Cancellation:
         """Take back a scheduled text campaign of fewer than 3 recipients, until 10 minutes before its time."""

@@ -7,6 +7,7 @@ tells which connection types they bring along, and which class is the hook of ea
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Mapping
 from functools import cache
@@ -16,10 +17,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.gateways.info import GatewayInfo, Kind, own_gateways
+from airflow_provider_voicepartner.gateways.loading import own_modules
 
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.gateways.gateway import Gateway
     from airflow_provider_voicepartner.hooks.base import GatewayHook
+
+log = logging.getLogger(__name__)
 
 DISTRIBUTION: Final = "airflow-provider-voicepartner"
 _REQUIREMENT: Final = re.compile(r"\s*([A-Za-z0-9._-]+)")
@@ -51,7 +55,19 @@ def info_of(conn_type: str) -> GatewayInfo:
 
 def gateway_of(conn_type: str) -> Gateway:
     """Return a gateway, for whoever reads its calls; errors as :func:`hook_class`."""
-    return hook_class(conn_type).gateway
+    own = own_modules().get(conn_type)
+    return hook_class(conn_type).gateway if own is None else own
+
+
+def every_gateway() -> Mapping[str, Gateway]:
+    """Return the gateways by name; one of another distribution that cannot be used is left out and logged."""
+    found: dict[str, Gateway] = {}
+    for name in gateway_names():
+        try:
+            found[name] = gateway_of(name)
+        except Exception as error:  # whatever its modules raise must not keep the others from being read
+            log.error("The gateway %s cannot be used (%s)", name, type(error).__name__)
+    return found
 
 
 @cache

@@ -11,23 +11,18 @@ import difflib
 import inspect
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, MutableMapping, Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from airflow_provider_voicepartner.compat import BaseNotifier, Context
+from airflow_provider_voicepartner.gateways.info import GatewayInfo, Kind, own_gateways
 
 if TYPE_CHECKING:
-    from airflow_provider_voicepartner.gateways.model import Kind, Message
+    from airflow_provider_voicepartner.gateways.model import Message
     from airflow_provider_voicepartner.hooks.base import GatewayHook
     from airflow_provider_voicepartner.notifications.alert import Departure
 
-
-_SETTINGS: Final[dict[str, tuple[tuple[str, str], ...]]] = {
-    "sms": (("smspartner", "SmsOptions"), ("octopush", "SmsOptions")),
-    "tts": (("voicepartner", "TtsOptions"), ("octopush", "VoiceOptions")),
-}
-"""Where the settings of each gateway are, by what is sent."""
 
 TOTAL_SECONDS = 20.0
 NOT_SENT = "the alert was certainly not sent"
@@ -54,7 +49,11 @@ def check_settings(options: Any, kind: Kind) -> None:
     """
     if not isinstance(options, Mapping) or not options:
         return
-    known = {name for gateway, model in _SETTINGS[kind] for name in _fields(gateway, model)}
+    known = _settings_of(own_gateways().values(), kind)
+    if options.keys() - known:
+        from airflow_provider_voicepartner.hooks.registry import gateway_names, info_of
+
+        known = _settings_of(map(info_of, gateway_names()), kind)
     for name in options:
         if name not in known and not (isinstance(name, str) and "{{" in name):
             from airflow_provider_voicepartner.exceptions import ConfigurationError
@@ -65,9 +64,16 @@ def check_settings(options: Any, kind: Kind) -> None:
             )
 
 
-def _fields(gateway: str, model: str) -> Collection[str]:
-    module = import_module(f"airflow_provider_voicepartner.gateways.{gateway}.options")
-    fields: Mapping[str, Any] = getattr(module, model).model_fields
+def _settings_of(gateways: Iterable[GatewayInfo], kind: Kind) -> set[str]:
+    """Return the names of every setting that one of the gateways has."""
+    return {name for info in gateways for name in _fields(info.options.get(kind))}
+
+
+def _fields(model: str | None) -> Collection[str]:
+    if model is None:
+        return ()
+    module, _, name = model.rpartition(".")
+    fields: Mapping[str, Any] = getattr(import_module(module), name).model_fields
     return fields.keys()
 
 

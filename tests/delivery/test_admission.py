@@ -12,12 +12,13 @@ from airflow_provider_voicepartner.delivery import admission as module
 from airflow_provider_voicepartner.delivery import store as store_module
 from airflow_provider_voicepartner.delivery.arrivals import DeadLetter
 from airflow_provider_voicepartner.delivery.dead_letters import APART, REFUSED, DeadLetters
-from airflow_provider_voicepartner.delivery.receiver import _GATEWAYS, Receiver
+from airflow_provider_voicepartner.delivery.receiver import Receiver
 from airflow_provider_voicepartner.delivery.recipient_marks import MOST_IN_URL
 from airflow_provider_voicepartner.delivery.store import DeliveryStore
 from airflow_provider_voicepartner.delivery.tokens import CallbackTokens
 from airflow_provider_voicepartner.gateways import smspartner
 from airflow_provider_voicepartner.gateways.gateway import Gateway
+from airflow_provider_voicepartner.gateways.loading import own_modules
 from airflow_provider_voicepartner.gateways.wire import CallbackRequest
 from airflow_provider_voicepartner.store.engine import Store, StoreDataError
 from tests.support.receiver import SECRET, rows
@@ -59,7 +60,7 @@ class Gateways:
         self.call(f"status=delivered&phone={number.replace('+', '%2B')}&msgId=1{told}")
 
     def letters(self) -> DeadLetters:
-        return DeadLetters(self.store, _GATEWAYS)
+        return DeadLetters(self.store, own_modules())
 
     def events(self) -> list[tuple[str, str]]:
         return [(row["kind"], row["phone_number"]) for row in rows(self.store, "event")]
@@ -139,7 +140,7 @@ def test_one_url_does_not_push_out_the_dead_letters_of_others(
         "octopush", gateways.tokens.for_connection("octopush", "o"), now=datetime.now(UTC)
     )
     other = CallbackRequest(method="POST", body=b"what is this")
-    gateways.delivery.write(receiver.read(_GATEWAYS["octopush"], account, other))
+    gateways.delivery.write(receiver.read(own_modules()["octopush"], account, other))
     for number in people(12)[2:]:
         gateways.reply(number)
     bodies = [letter.call.body for letter in gateways.letters().all()]
@@ -229,7 +230,7 @@ class TestReplay:
         body = b"number=%2B33600000001&status=DELIVERED&delivery_date=2030-05-04 09:00:41"
         receiver: Any = Receiver(None, tokens)  # type: ignore[arg-type]
         call = CallbackRequest(method="POST", query="x=%E9", body=body, content_type="a/b; charset=x")
-        gateways.delivery.write(receiver.read(_GATEWAYS["octopush"], account, call))
+        gateways.delivery.write(receiver.read(own_modules()["octopush"], account, call))
         letters = gateways.letters()
         (letter,) = letters.all()
         assert letter.call == call

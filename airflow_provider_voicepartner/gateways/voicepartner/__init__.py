@@ -77,6 +77,12 @@ INFO: Final = GatewayInfo(
         "delivered_quantity": "how many voicemails were left, in the query",
         "total_quantity": "of how many, in the query",
     },
+    empty_report={
+        "campaign_token": "{reference}",
+        "campaign_id": "{reference}",
+        "delivered_quantity": "0",
+        "total_quantity": "0",
+    },
     currency="EUR",
     # Its 429 is not documented to say how long to wait; its limits count by the minute.
     rate_limit_wait=60.0,
