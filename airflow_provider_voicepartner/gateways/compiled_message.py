@@ -122,11 +122,11 @@ class CompiledMessage:
 
         :raises TypeError: where texts are no SMS.
         """
-        if self._count is None or self._of_units is None:
+        if self._count is None:
             raise TypeError("these texts are not counted in SMS")
         closer = (
             set(range(self._size(columns)))
-            if self._rule is None
+            if self._rule is None or self._of_units is None
             else _found_in(self._rule.others, columns, self.template.names)
         )
         counts: list[Sequence[int]] = []
@@ -134,7 +134,7 @@ class CompiledMessage:
             names = self.template.names
             own = ({name: columns[name][at] for name in names} for at in closer)
             counts = [self._count(self.template.fill_in(told)) for told in own]
-        if self._rule is not None and len(closer) < self._size(columns):
+        if self._rule is not None and self._of_units is not None and len(closer) < self._size(columns):
             units = self._units(columns)
             if closer:
                 units = [count for at, count in enumerate(units) if at not in closer]

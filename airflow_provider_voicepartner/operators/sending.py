@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_voicepartner.exceptions import ConfigurationError
+from airflow_provider_voicepartner.gateways.compiled_message import CompiledMessage
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.model import Recipient, SmsMessage, Voicemail
 from airflow_provider_voicepartner.gateways.placeholders import TextTemplate, read_template
@@ -102,6 +103,7 @@ def plan_of(operator: SendingOperator, hook: GatewayHook, message: Message) -> C
         source = _source_of(operator, to)
         names = frozenset(_template_of(message).names)
         hook.gateway.check_message(message, bool(names))
+        compiled = _compiled(hook, message) if names else None
         with ExitStack() as stack:
             path = _rejects_path(operator)
             plan = plan_campaign(
@@ -111,7 +113,8 @@ def plan_of(operator: SendingOperator, hook: GatewayHook, message: Message) -> C
                 region=operator.region,
                 fields=names,
                 check=_check_of(hook, message) if names else None,
-                weigh=_weigher(hook, message),
+                doubtful=None if compiled is None else compiled.doubtful,
+                weigh=_weigher(hook, message, compiled),
                 rejects=stack.enter_context(writing(path, "rejects_path")) if path else None,
                 fingerprint=CampaignFingerprint(
                     hook.conn_type, hook.credentials, message, read_send_at(operator.send_at)
@@ -199,17 +202,25 @@ def _check_of(hook: GatewayHook, message: Message) -> RecipientCheck:
     return check
 
 
-def _weigher(hook: GatewayHook, message: Message) -> Weigh | None:
-    """Return what counts the SMS segments of one person's own text; None for calls, which count as one."""
+def _compiled(hook: GatewayHook, message: Message) -> CompiledMessage:
+    """Return a text with placeholders, ready for many recipients; where the gateway has no rule, each is looked at."""
+    return hook.gateway.compile_message(message) or CompiledMessage(
+        _template_of(message), rule=None, count=lambda own: _segments_of(hook, message, own)
+    )
+
+
+def _weigher(hook: GatewayHook, message: Message, compiled: CompiledMessage | None) -> Weigh | None:
+    """Return what counts the SMS segments of people's own texts; None for calls, which count as one."""
     if not isinstance(message, SmsMessage):
         return None
-    template = _template_of(message)
+    if compiled is not None:
+        return compiled.segments
+    plain = _template_of(message).plain
+    return lambda columns: _segments_of(hook, message, plain)
 
-    def weigh(fields: Mapping[str, str]) -> Sequence[int]:
-        own = template.fill_in(fields)
-        return hook.gateway.segments_of(message, own) or (max(1, count_segments(own).segments),)
 
-    return weigh
+def _segments_of(hook: GatewayHook, message: Message, own: str) -> Sequence[int]:
+    return hook.gateway.segments_of(message, own) or (max(1, count_segments(own).segments),)
 
 
 def _checked(plan: CampaignPlan, on_empty: str) -> CampaignPlan:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple, cast
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple, cast
 
+from airflow_provider_voicepartner.gateways.compiled_message import Columns
 from airflow_provider_voicepartner.gateways.model import Recipient
 from airflow_provider_voicepartner.gateways.number_keys import UNREAD, NumberKeys
 from airflow_provider_voicepartner.gateways.numbers import InvalidNumberError
+from airflow_provider_voicepartner.sending.column_rows import ColumnRows
 from airflow_provider_voicepartner.sending.rows import (
     NUMBER_FIELD,
+    TO_BE_READ,
     WANTED_LINES,
     InvalidRowError,
     Line,
@@ -20,17 +23,24 @@ RecipientCheck = Callable[[Recipient], str | None]
 """Looks at one recipient with its fields: None, or what is wrong and the fix, to be read after the number."""
 
 
+Doubtful = Callable[[Columns], Sequence[int]]
+"""Looks at the fields of many recipients at once: the places, from 0, of those that have to be checked one by one."""
+
+WHOLE_ROWS: Final = ""
+"""The one column, of mappings, where each row may have other fields; no field has that name."""
+
+
 class ReadChunk(NamedTuple):
     """
     What stands in a chunk.
 
     :param numbers: of each row, E.164 as an integer; ``UNREAD`` where the row is bad.
-    :param fields: of each row; None where no fields are kept.
+    :param columns: the fields of all rows, by name; none where no fields are kept, and ``WHOLE_ROWS`` where all are.
     :param bad: the place of each bad row in the chunk, from 0, and what is wrong with it.
     """
 
     numbers: list[int]
-    fields: list[Mapping[str, str]] | None
+    columns: dict[str, list[Any]]
     bad: list[tuple[int, str]]
 
 
@@ -40,9 +50,9 @@ class ChunkReader:
 
     :param line: ``mobile`` takes what can receive an SMS, ``any`` what can be called.
     :param region: where numbers without a country code are from.
-    :param fields: the personal fields to keep; None keeps all.
-    :param needed: the fields without which a row is bad.
+    :param fields: the personal fields to keep, without which a row is bad; None keeps all, and needs none.
     :param check: a further check of each row that is good so far.
+    :param doubtful: which rows that has to look at; None for all of them.
     """
 
     def __init__(
@@ -51,63 +61,115 @@ class ChunkReader:
         line: Line,
         region: str,
         fields: frozenset[str] | None,
-        needed: frozenset[str] = frozenset(),
         check: RecipientCheck | None = None,
+        doubtful: Doubtful | None = None,
     ) -> None:
         self._rows = RowReader(line=line, region=region, fields=fields)
         self._numbers = NumberKeys(self._rows.numbers, WANTED_LINES[line])
-        self._needed = sorted(needed)
+        self._names = (WHOLE_ROWS,) if fields is None else tuple(sorted(fields))
         self._check = check
-        self._numbers_alone = fields is not None and not fields and check is None
+        self._doubtful = doubtful
 
     def read(self, items: Sequence[object]) -> ReadChunk:
         """Read the rows of a chunk."""
+        if isinstance(items, ColumnRows) and self._names and items.has(self._names):
+            chunk = self._read_columns(items)
+        else:
+            chunk = self._read_rows(items)
+        if self._check is not None:
+            self._check_rows(self._check, chunk)
+        return chunk
+
+    def _read_columns(self, rows: ColumnRows) -> ReadChunk:
+        """Read fields column by column; a row with anything that is not kept as it is, by itself."""
+        numbers = self._read_numbers(rows.column(NUMBER_FIELD))
+        columns = {name: list(cast(Sequence[Any], rows.column(name))) for name in self._names}
+        closer = set(_places_of(UNREAD, numbers))
+        for column in columns.values():
+            closer |= _to_be_read(column)
+        bad: list[tuple[int, str]] = []
+        for at in sorted(closer):
+            self._read_fields(at, rows[at], numbers, columns, bad)
+        return ReadChunk(numbers, columns, bad)
+
+    def _read_rows(self, items: Sequence[object]) -> ReadChunk:
+        bad: list[tuple[int, str]] = []
+        numbers = self._read_numbers(items)
+        columns: dict[str, list[Any]] = {name: [""] * len(items) for name in self._names}
+        closer = range(len(items)) if self._names else _places_of(UNREAD, numbers)
+        for at in closer:
+            self._read_fields(at, items[at], numbers, columns, bad)
+        return ReadChunk(numbers, columns, bad)
+
+    def _read_numbers(self, texts: Sequence[object]) -> list[int]:
         try:
-            numbers = self._numbers.read(cast(Sequence[str], items))
+            return self._numbers.read(cast(Sequence[str], texts))
         except TypeError:  # Not all of them are texts.
-            numbers = self._numbers.read([_text(item) for item in items])
-        return self._read_numbers(numbers, items) if self._numbers_alone else self._read_all(numbers, items)
+            return self._numbers.read([_text(text) for text in texts])
 
-    def _read_numbers(self, numbers: list[int], items: Sequence[object]) -> ReadChunk:
-        bad: list[tuple[int, str]] = []
-        at = -1
-        for _ in range(numbers.count(UNREAD)):
-            at = numbers.index(UNREAD, at + 1)
-            try:
-                numbers[at] = self._read_one(items[at])
-            except InvalidNumberError as error:
-                bad.append((at, error.reason))
-        return ReadChunk(numbers, None, bad)
+    def _read_fields(
+        self,
+        at: int,
+        item: object,
+        numbers: list[int],
+        columns: dict[str, list[Any]],
+        bad: list[tuple[int, str]],
+    ) -> None:
+        """Read one row into its place."""
+        try:
+            if numbers[at] == UNREAD:
+                numbers[at] = int(self._rows.read(item).phone_number[1:])
+            told = self._told(item) if columns else {}
+        except InvalidNumberError as error:
+            bad.append((at, error.reason))
+            numbers[at] = UNREAD
+            told = dict.fromkeys(self._names, "")
+        for name, column in columns.items():
+            column[at] = told if name == WHOLE_ROWS else told[name]
 
-    def _read_all(self, numbers: list[int], items: Sequence[object]) -> ReadChunk:
-        bad: list[tuple[int, str]] = []
-        fields: list[Mapping[str, str]] = []
-        for at, item in enumerate(items):
-            told: Mapping[str, str] = {}
-            try:
-                if numbers[at] == UNREAD:
-                    numbers[at] = self._read_one(item)
-                told = self._read_fields(item, numbers[at])
-            except InvalidNumberError as error:
-                bad.append((at, error.reason))
-                numbers[at] = UNREAD
-            fields.append(told)
-        return ReadChunk(numbers, fields, bad)
-
-    def _read_one(self, item: object) -> int:
-        return int(self._rows.read(item).phone_number[1:])
-
-    def _read_fields(self, item: object, number: int) -> Mapping[str, str]:
+    def _told(self, item: object) -> Mapping[str, str]:
         told = self._rows.fields_of(item)
-        for name in self._needed:
-            if name not in told:
+        for name in self._names:
+            if name not in told and name != WHOLE_ROWS:
                 raise InvalidRowError(f"has no field {name!r}, which the text needs; add it")
         if told and not _is_encodable("".join(told.values())):
             raise InvalidRowError("has a field with half of a character pair; decode its source properly")
-        problem = self._check(Recipient(f"+{number}", told)) if self._check else None
-        if problem:
-            raise InvalidRowError(problem)
         return told
+
+    def _check_rows(self, check: RecipientCheck, chunk: ReadChunk) -> None:
+        """Check the rows of which the gateway may refuse one; the bad ones stay in order."""
+        numbers, columns, bad = chunk
+        doubtful: Iterable[int] = range(len(numbers))
+        if self._doubtful is not None and numbers and columns:
+            doubtful = self._doubtful(columns)
+        before = len(bad)
+        for at in doubtful:
+            if numbers[at] == UNREAD:
+                continue
+            told = {name: column[at] for name, column in columns.items()}
+            problem = check(Recipient(f"+{numbers[at]}", told.get(WHOLE_ROWS, told)))
+            if problem:
+                bad.append((at, problem))
+                numbers[at] = UNREAD
+        if len(bad) > before:
+            bad.sort()
+
+
+def _to_be_read(column: Sequence[object]) -> set[int]:
+    """Return the places of values that are not text, or not kept as they are."""
+    try:
+        if not TO_BE_READ.search("".join(cast(Sequence[str], column))):
+            return set()
+    except TypeError:
+        pass
+    return {at for at, value in enumerate(column) if not isinstance(value, str) or TO_BE_READ.search(value)}
+
+
+def _places_of(wanted: int, numbers: list[int]) -> Iterator[int]:
+    at = -1
+    for _ in range(numbers.count(wanted)):
+        at = numbers.index(wanted, at + 1)
+        yield at
 
 
 def _text(item: object) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from airflow_provider_voicepartner.gateways.placeholders import field_name
+from airflow_provider_voicepartner.sending.column_rows import ColumnRows
 from airflow_provider_voicepartner.sending.columns import find_column, what_there_is
 from airflow_provider_voicepartner.sending.rows import (
     LIKE_A_NUMBER,
@@ -220,9 +221,9 @@ class _BlockReader:
                 return None
         items: Sequence[object] = numbers
         if len(self._names) > 1:
-            columns = [cells[at::step] for at in self._places]
-            names = self._names
-            items = [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
+            items = ColumnRows(
+                {name: cells[at::step] for name, at in zip(self._names, self._places, strict=True)}
+            )
         return Chunk(range(block.line, block.line + ends + 1), items)
 
     def _read_any(self, block: TextBlock) -> tuple[Chunk, TextBlock | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import secrets
 import struct
@@ -19,6 +20,7 @@ _LETTERS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 # No number is that long, so that neither mark can be taken for one.
 _FIELDS_FOLLOW: Final = b"\xff" * 8
+_HEAD: Final = struct.Struct(">Q8s")
 
 
 def new_reference() -> str:
@@ -102,6 +104,22 @@ def pack_recipients(numbers: Sequence[int], fields: Sequence[Mapping[str, str]] 
         struct.pack(">Q", number) + (_FIELDS_FOLLOW + _pack_fields(told) if told else b"")
         for number, told in zip(numbers, fields, strict=True)
     )
+
+
+def pack_columns(numbers: Sequence[int], columns: Mapping[str, Sequence[str]]) -> bytes:
+    """
+    Write recipients with fields as :func:`pack_recipients` does, from columns.
+
+    :param numbers: in E.164, without the ``+``.
+    :param columns: the name of a field -> its value for each recipient; at least one.
+    """
+    names = sorted(columns)
+    parts = "".join(f"{len(name)}:{name.replace('%', '%%')}%d:%s" for name in names)
+    cells = itertools.chain.from_iterable((map(len, columns[name]), columns[name]) for name in names)
+    texts = map(f"{len(names)};{parts}".__mod__, zip(*cells, strict=True))
+    heads = map(_HEAD.pack, numbers, itertools.repeat(_FIELDS_FOLLOW))
+    encoded = (text.encode(errors="surrogatepass") for text in texts)
+    return b"".join(itertools.chain.from_iterable(zip(heads, encoded, strict=True)))
 
 
 def _pack_fields(told: Mapping[str, str]) -> bytes:

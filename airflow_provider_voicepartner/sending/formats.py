@@ -5,11 +5,12 @@ from __future__ import annotations
 import io
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from typing import IO, Any, Final
 
 from airflow_provider_voicepartner.gateways.placeholders import field_name
+from airflow_provider_voicepartner.sending.column_rows import ColumnRows
 from airflow_provider_voicepartner.sending.columns import find_column, what_there_is
 from airflow_provider_voicepartner.sending.items import field_of, no_field
 from airflow_provider_voicepartner.sending.rows import NUMBER_FIELD, Chunk, UnreadableRow, names_in
@@ -178,13 +179,12 @@ def _parquet_fields(names: list[str], column: str, fields: frozenset[str] | None
     return {name: names[known.index(name)] for name in wanted}
 
 
-def _items(batch: Any, column: str, kept: dict[str, str]) -> list[object]:
+def _items(batch: Any, column: str, kept: dict[str, str]) -> Sequence[object]:
     numbers: list[object] = batch.column(column).to_pylist()
     if not kept and all(isinstance(number, str) for number in numbers):
         return numbers
-    values = [_values(batch.column(written)) for written in kept.values()]
-    names = (NUMBER_FIELD, *kept)
-    return [dict(zip(names, row, strict=True)) for row in zip(numbers, *values, strict=True)]
+    values = {name: _values(batch.column(written)) for name, written in kept.items()}
+    return ColumnRows({NUMBER_FIELD: numbers, **values})
 
 
 def _values(column: Any) -> list[object]:

@@ -10,20 +10,32 @@ from __future__ import annotations
 
 import hashlib
 from array import array
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import IO, Final, TypeVar
+from typing import IO, Any, Final
 
+from airflow_provider_voicepartner.gateways.compiled_message import Columns
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.model import (
     MAX_RECIPIENTS_PER_BATCH,
+    PersonalRecipients,
     PlainRecipients,
     Recipient,
 )
 from airflow_provider_voicepartner.gateways.number_keys import UNREAD
 from airflow_provider_voicepartner.gateways.placeholders import HOW_TO_SEND_BRACES, shown_name, there_are
-from airflow_provider_voicepartner.sending.chunk_reader import ChunkReader, RecipientCheck
-from airflow_provider_voicepartner.sending.fingerprint import CampaignFingerprint, pack_recipients
+from airflow_provider_voicepartner.sending.chunk_reader import (
+    WHOLE_ROWS,
+    ChunkReader,
+    Doubtful,
+    RecipientCheck,
+)
+from airflow_provider_voicepartner.sending.column_rows import ColumnRows, without
+from airflow_provider_voicepartner.sending.fingerprint import (
+    CampaignFingerprint,
+    pack_columns,
+    pack_recipients,
+)
 from airflow_provider_voicepartner.sending.recipients import OnInvalid
 from airflow_provider_voicepartner.sending.rejects import RejectedRow, RejectsWriter
 from airflow_provider_voicepartner.sending.rows import NUMBER_FIELD, Chunk, Line, number_as_given
@@ -35,10 +47,11 @@ KEPT_NUMBERS: Final = 4_000_000
 _NAMED_REJECTS: Final = 5
 _MARK: Final = 8
 
-Item = TypeVar("Item")
-
-Weigh = Callable[[Mapping[str, str]], Sequence[int]]
-"""Counts the SMS segments of one person's own text, from the fields: in each way to count them, the likeliest first."""
+Weigh = Callable[[Columns], Sequence[int]]
+"""
+Counts the SMS segments of recipients' own texts together, in each way to count them, the likeliest first; without
+columns, those of the text that all get.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,26 +158,21 @@ class CampaignPlan:
 
     def _batches(self, first: int) -> Iterator[Batch]:
         _check_version(self._source, self._version)
-        numbers: list[int] = []
-        fields: list[Mapping[str, str]] = []
+        waiting = _Waiting()
         index, size, last = 0, self.batch_size, self.batch_count - 1
         for items in self._chosen():
             read = self._reader.read(items)
             if read.bad:
                 raise self._changed(index)
-            numbers += read.numbers
-            fields += read.fields or ()
-            start = 0
-            while len(numbers) - start >= size and index < last:
-                end = start + size
+            waiting.add(read.numbers, read.columns)
+            for numbers, columns in waiting.take(size, at_most=last - index):
                 if index >= first:
-                    yield self._batch(index, numbers[start:end], fields[start:end])
-                index, start = index + 1, end
-            del numbers[:start], fields[:start]
-            if len(numbers) > size:
+                    yield self._batch(index, numbers, columns)
+                index += 1
+            if len(waiting) > size:
                 raise self._changed(index)
-        if numbers:
-            batch = self._batch(index, numbers, fields)
+        for numbers, columns in waiting.take_rest():
+            batch = self._batch(index, numbers, columns)
             if index >= first:
                 yield batch
 
@@ -175,19 +183,22 @@ class CampaignPlan:
             end, begin = row + len(items), at
             while at < len(left_out) and left_out[at] < end:
                 at += 1
-            yield _without(items, [place - row for place in left_out[begin:at]])
+            places = [place - row for place in left_out[begin:at]]
+            yield items.without(places) if isinstance(items, ColumnRows) else without(items, places)
             row = end
         if row != self.rows:
             raise self._changed(max(self.batch_count - 1, 0))
 
-    def _batch(self, index: int, numbers: list[int], fields: list[Mapping[str, str]]) -> Batch:
+    def _batch(self, index: int, numbers: list[int], columns: dict[str, list[Any]]) -> Batch:
         mark = self._marks[index * _MARK : (index + 1) * _MARK]
-        if len(numbers) != self.size_of(index) or _mark(pack_recipients(numbers, fields or None)) != mark:
+        if len(numbers) != self.size_of(index) or _mark(_pack(numbers, columns)) != mark:
             raise self._changed(index)
-        if not fields:
-            return Batch(index, PlainRecipients([f"+{number}" for number in numbers]))
-        pairs = zip(numbers, fields, strict=True)
-        return Batch(index, tuple([Recipient(f"+{number}", told) for number, told in pairs]))
+        written = [f"+{number}" for number in numbers]
+        if not columns:
+            return Batch(index, PlainRecipients(written))
+        if WHOLE_ROWS in columns:
+            return Batch(index, tuple(map(Recipient, written, columns[WHOLE_ROWS])))
+        return Batch(index, PersonalRecipients(written, columns))
 
     def _changed(self, index: int) -> InvalidArgumentError:
         return InvalidArgumentError(
@@ -206,6 +217,7 @@ def plan_campaign(
     batch_size: int = MAX_RECIPIENTS_PER_BATCH,
     fields: frozenset[str] | None = None,
     check: RecipientCheck | None = None,
+    doubtful: Doubtful | None = None,
     weigh: Weigh | None = None,
     rejects: IO[str] | None = None,
     fingerprint: CampaignFingerprint | None = None,
@@ -222,7 +234,8 @@ def plan_campaign(
     :param fields: the personal fields that the message uses. Nothing else is kept; a row without one of these is bad,
         and so is a source in which no row has it. None keeps all and needs none.
     :param check: a further check of each row, duplicates included.
-    :param weigh: asked once where there are no fields. None counts each recipient as one.
+    :param doubtful: which rows that has to look at; None for all.
+    :param weigh: asked once where there are no fields; needs ``fields``. None counts each recipient as one.
     :param rejects: file to write all bad rows to, whole; opened for text with ``newline=""``.
     :param fingerprint: of account, message and time; it is copied, and the recipients added.
     :param keep: how many numbers without fields the plan may hold; of more, the source is read again.
@@ -245,7 +258,7 @@ def plan_campaign(
     has_fields = bool(needed) if fields is not None else bool(source.field_names())
     kept = fields if has_fields else frozenset[str]()
     planner = _Planner(
-        ChunkReader(line=line, region=region, fields=kept, needed=needed, check=check),
+        ChunkReader(line=line, region=region, fields=kept, check=check, doubtful=doubtful),
         batch_size=batch_size,
         fingerprint=fingerprint.copy() if fingerprint else None,
         rejects=RejectsWriter(rejects) if rejects else None,
@@ -271,7 +284,7 @@ def plan_campaign(
         batch_size=batch_size,
         readings=_readings(planner, weigh),
         _source=source,
-        _reader=ChunkReader(line=line, region=region, fields=kept, needed=needed),
+        _reader=ChunkReader(line=line, region=region, fields=kept),
         _fields=kept,
         _version=version,
         _left_out=planner.left_out,
@@ -327,29 +340,28 @@ class _Planner:
         self.weighs_each = weigh is not None
         self.weights: tuple[array[int], ...] = ()
         self._seen = {UNREAD}
-        self._numbers: list[int] = []
-        self._fields: list[Mapping[str, str]] = []
+        self._waiting = _Waiting()
 
     def take(self, chunk: Chunk) -> None:
         """Take the next rows."""
-        numbers, fields, bad = self._reader.read(chunk.items)
+        numbers, columns, bad = self._reader.read(chunk.items)
         for at, reason in bad:
             self._reject(chunk.lines[at], chunk.items[at], reason)
         left_out = self._find_known(numbers)
         if left_out:
             self.left_out.extend([self.rows + at for at in left_out])
-            numbers = _without(numbers, left_out)
-            fields = _without(fields, left_out) if fields else fields
+            numbers = without(numbers, left_out)
+            columns = {name: without(column, left_out) for name, column in columns.items()}
         self.duplicates += len(chunk.items) - len(bad) - len(numbers)
         self.rows += len(chunk.items)
-        self._numbers += numbers
-        self._fields += fields or ()
-        self._mark_batches()
+        self._waiting.add(numbers, columns)
+        for batch in self._waiting.take(self._batch_size):
+            self._mark_batch(*batch)
 
     def finish(self) -> None:
         """Take note that there are no more rows."""
-        if self._numbers:
-            self._mark_batch(self._numbers, self._fields)
+        for batch in self._waiting.take_rest():
+            self._mark_batch(*batch)
         self._seen.clear()
 
     def _find_known(self, numbers: list[int]) -> list[int]:
@@ -372,21 +384,14 @@ class _Planner:
                 twice.add(number)
         return sorted(old)
 
-    def _mark_batches(self) -> None:
-        start, size = 0, self._batch_size
-        while len(self._numbers) - start >= size:
-            self._mark_batch(self._numbers[start : start + size], self._fields[start : start + size])
-            start += size
-        del self._numbers[:start], self._fields[:start]
-
-    def _mark_batch(self, numbers: list[int], fields: list[Mapping[str, str]]) -> None:
-        packed = pack_recipients(numbers, fields or None)
+    def _mark_batch(self, numbers: list[int], columns: dict[str, list[Any]]) -> None:
+        packed = _pack(numbers, columns)
         if self.fingerprint:
             self.fingerprint.feed(packed)
         self.marks += _mark(packed)
         if self._weigh is not None:
-            sums = map(sum, zip(*map(self._weigh, fields), strict=True))
-            self.weights = self.weights or tuple(array("Q") for _ in self._weigh(fields[0]))
+            sums = self._weigh(columns)
+            self.weights = self.weights or tuple(array("Q") for _ in sums)
             for weights, counted in zip(self.weights, sums, strict=True):
                 weights.append(counted)
         self.recipients += len(numbers)
@@ -406,15 +411,44 @@ class _Planner:
                 self.rejected.append(row)
 
 
-def _without(items: Sequence[Item], places: Sequence[int]) -> list[Item]:
-    """Return the items but for those at some places, in order."""
-    kept: list[Item] = []
-    start = 0
-    for place in places:
-        kept += items[start:place]
-        start = place + 1
-    kept += items[start:]
-    return kept
+class _Waiting:
+    """Recipients that were read and are no whole batch yet."""
+
+    def __init__(self) -> None:
+        self._numbers: list[int] = []
+        self._columns: dict[str, list[Any]] = {}
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def add(self, numbers: list[int], columns: dict[str, list[Any]]) -> None:
+        self._numbers += numbers
+        for name, column in columns.items():
+            self._columns.setdefault(name, []).extend(column)
+
+    def take(self, size: int, at_most: int | None = None) -> Iterator[tuple[list[int], dict[str, list[Any]]]]:
+        """Take whole batches."""
+        many = len(self._numbers) // size
+        end = size * (many if at_most is None else max(0, min(many, at_most)))
+        for start in range(0, end, size):
+            yield self._cut(start, start + size)
+        del self._numbers[:end]
+        for column in self._columns.values():
+            del column[:end]
+
+    def take_rest(self) -> Iterator[tuple[list[int], dict[str, list[Any]]]]:
+        """Take what is left, if anything is."""
+        if self._numbers:
+            yield self._cut(0, len(self._numbers))
+
+    def _cut(self, start: int, end: int) -> tuple[list[int], dict[str, list[Any]]]:
+        return self._numbers[start:end], {name: column[start:end] for name, column in self._columns.items()}
+
+
+def _pack(numbers: list[int], columns: dict[str, list[Any]]) -> bytes:
+    if WHOLE_ROWS in columns:
+        return pack_recipients(numbers, columns[WHOLE_ROWS])
+    return pack_columns(numbers, columns) if columns else pack_recipients(numbers)
 
 
 def _mark(packed: bytes) -> bytes:

@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any, Final, Literal, NamedTuple, cast
 
 from airflow_provider_voicepartner.gateways.checks import OF_A_WRONG_ENCODING, STRAY_CONTROLS
+from airflow_provider_voicepartner.gateways.compiled_message import STANDS_ALONE
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.model import Recipient
 from airflow_provider_voicepartner.gateways.numbering_plan import LineType
@@ -195,6 +196,10 @@ class RowReader:
         raise InvalidRowError(
             "is not a mobile number, so it cannot get an SMS; take it out, or call it instead"
         )
+
+
+TO_BE_READ: Final = re.compile(rf"[^{STANDS_ALONE}]|[#\x80-\x9f]")
+"""Finds a character without which a field's text is kept as it is: not in NFC, of a failed formula, not to be sent."""
 
 
 def _name(name: object) -> str:

@@ -20,7 +20,12 @@ from airflow_provider_voicepartner.gateways.model import (
     VoiceMessage,
 )
 from airflow_provider_voicepartner.gateways.wire import Credentials
-from airflow_provider_voicepartner.sending.fingerprint import REFERENCE_LENGTH, new_reference
+from airflow_provider_voicepartner.sending.fingerprint import (
+    REFERENCE_LENGTH,
+    new_reference,
+    pack_columns,
+    pack_recipients,
+)
 from tests.support.fingerprints import fingerprint
 from tests.support.tasks import CALM
 
@@ -119,3 +124,19 @@ def test_references_fit_every_gateway_and_do_not_repeat() -> None:
         assert reference.isascii()
         assert reference.isalnum()
         assert reference == reference.lower()
+
+
+odd_texts = st.text(st.sampled_from("aé0:;%s\u00ff\ud800😀\n"), max_size=6)
+
+
+@given(
+    st.lists(st.integers(1, 10**15), min_size=1, max_size=5),
+    st.lists(odd_texts, min_size=1, max_size=3, unique=True),
+    st.data(),
+)
+def test_columns_are_packed_as_the_rows_they_are(
+    numbers: list[int], names: list[str], data: st.DataObject
+) -> None:
+    rows = [{name: data.draw(odd_texts) for name in names} for _ in numbers]
+    columns = {name: [row[name] for row in rows] for name in names}
+    assert pack_columns(numbers, columns) == pack_recipients(numbers, rows)
