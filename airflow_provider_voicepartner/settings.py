@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from airflow_provider_voicepartner import compat
+from airflow_provider_voicepartner.constants import LONGEST_STORE_WAIT, SHORTEST_SECRET, STORE_WAIT
 from airflow_provider_voicepartner.exceptions import ConfigurationError, RetryableNotSentError
 from airflow_provider_voicepartner.gateways.callback_urls import URL_RULE, is_callback_url
 from airflow_provider_voicepartner.store import engine
 from airflow_provider_voicepartner.store.engine import StoreUnavailableError, StoreUrlError
-from airflow_provider_voicepartner.store.patience import STORE_WAIT, Patience
+from airflow_provider_voicepartner.store.patience import Patience
 
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.delivery.store import DeliveryStore
@@ -34,8 +35,6 @@ READING: Final = "reading replies and delivery reports"
 WAITING: Final = "knowing what became of a message"
 """What the store is needed for, as its errors say it."""
 
-_LONGEST_STORE_WAIT: Final = 86_400
-_SHORTEST_OPT_OUT_KEY: Final = 16
 _LOCAL_EXECUTORS: Final = frozenset({"LocalExecutor", "SequentialExecutor", "DebugExecutor"})
 _TEAM: Final = re.compile(r"^[\w-]+=")
 _warned_of: set[str] = set()
@@ -60,10 +59,10 @@ def store_wait() -> float:
         seconds = float(text) if text else STORE_WAIT
     except ValueError:
         seconds = -1.0
-    if 0 <= seconds <= _LONGEST_STORE_WAIT:
+    if 0 <= seconds <= LONGEST_STORE_WAIT:
         return seconds
     raise ConfigurationError(
-        f"[{SECTION}] store_wait: must be from 0 to {_LONGEST_STORE_WAIT} seconds, not {text!r}"
+        f"[{SECTION}] store_wait: must be from 0 to {LONGEST_STORE_WAIT} seconds, not {text!r}"
     )
 
 
@@ -104,10 +103,8 @@ def opt_out_keys() -> tuple[str, ...]:
         raise ConfigurationError(
             f"[{SECTION}] opt_out_key is an example of the documentation; make one of your own"
         )
-    if any(len(key) < _SHORTEST_OPT_OUT_KEY for key in keys):
-        raise ConfigurationError(
-            f"[{SECTION}] opt_out_key must have at least {_SHORTEST_OPT_OUT_KEY} characters"
-        )
+    if any(len(key) < SHORTEST_SECRET for key in keys):
+        raise ConfigurationError(f"[{SECTION}] opt_out_key must have at least {SHORTEST_SECRET} characters")
     return keys
 
 

@@ -269,10 +269,10 @@ class TestReference:
             assert arguments(notifier) <= first_cells(section(read("docs/notifiers.md"), notifier.__name__))
 
     def test_every_argument_and_payload_key_of_the_event_trigger(self) -> None:
+        from airflow_provider_voicepartner.constants import EVENTS_UNDER_WAY
         from airflow_provider_voicepartner.delivery.arrivals import KINDS
         from airflow_provider_voicepartner.delivery.events import Notice
         from airflow_provider_voicepartner.hooks.delivery import DeliveryHook
-        from airflow_provider_voicepartner.triggers.event_stream import MOST_UNDER_WAY
         from airflow_provider_voicepartner.triggers.events import DeliveryEventTrigger
 
         page = read("docs/events.md")
@@ -284,8 +284,8 @@ class TestReference:
         assert all(f'"{key}"' in page for key in told)
         methods = {cell.partition("(")[0] for cell in first_cells(page)}
         assert {name for name in vars(DeliveryHook) if not name.startswith("_")} <= methods
-        assert f"up to {MOST_UNDER_WAY} events" in page
-        assert f"At most {MOST_UNDER_WAY} events" in read("docs/architecture.md")
+        assert f"up to {EVENTS_UNDER_WAY} events" in page
+        assert f"At most {EVENTS_UNDER_WAY} events" in read("docs/architecture.md")
 
     def test_every_key_of_the_report(self) -> None:
         from airflow_provider_voicepartner.sending.ledger import BatchRecord, Phase
@@ -313,7 +313,8 @@ class TestReference:
         assert set(get_args(DryRunEnd)) <= first_cells(section(read("docs/cost.md"), "Dry run"))
 
     def test_the_ledgers_keys(self) -> None:
-        from airflow_provider_voicepartner.sending.task_state import SUMMARY_EVERY, attempt_key, log_key
+        from airflow_provider_voicepartner.constants import SUMMARY_EVERY
+        from airflow_provider_voicepartner.sending.task_state import attempt_key, log_key
 
         for page in ("docs/retries.md", "docs/architecture.md"):
             for key in (attempt_key(1), log_key(1)):
@@ -321,16 +322,18 @@ class TestReference:
         assert f"Every {SUMMARY_EVERY}th number" in read("docs/architecture.md")
 
     def test_how_long_things_are_remembered_and_waited_for(self) -> None:
-        from airflow_provider_voicepartner.delivery.store import LEDGER_DAYS
-        from airflow_provider_voicepartner.hooks.connections import LONGEST_IDLE
-        from airflow_provider_voicepartner.hooks.evidence import CALLED_BACK_WITHIN
+        from airflow_provider_voicepartner.constants import (
+            CALLED_BACK_WITHIN,
+            LEDGER_KEPT,
+            LONGEST_IDLE,
+            LONGEST_SILENCE,
+            STORE_WAIT,
+        )
         from airflow_provider_voicepartner.hooks.smspartner import LISTED_WITHIN
-        from airflow_provider_voicepartner.sending.doubt import LONGEST_SILENCE
-        from airflow_provider_voicepartner.store.patience import STORE_WAIT
 
         assert LONGEST_SILENCE.days == 1
         assert "answer look-ups at all is asked again for a day" in " ".join(read("docs/retries.md").split())
-        assert f"`--ledger-older-than`, {LEDGER_DAYS.days} days" in read("docs/store.md")
+        assert f"`--ledger-older-than`, {LEDGER_KEPT.days} days" in read("docs/store.md")
         assert f"`store_wait` seconds ({STORE_WAIT:.0f})" in read("docs/store.md").replace(
             "[voicepartner] ", ""
         )

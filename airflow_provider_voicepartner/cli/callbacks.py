@@ -10,13 +10,13 @@ from __future__ import annotations
 import time
 from argparse import Namespace
 from collections.abc import Mapping
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pendulum
 
 from airflow_provider_voicepartner.cli.commands import CommandError, say
+from airflow_provider_voicepartner.constants import PROBE_LIFETIME, PROBE_SLOW, PROBE_TIMEOUT, SHOWN_URL_PART
 from airflow_provider_voicepartner.delivery.store import CampaignKey, DeliveryStore, of_reference
 from airflow_provider_voicepartner.gateways.info import GatewayInfo, own_gateways
 from airflow_provider_voicepartner.hooks.callbacks import (
@@ -35,13 +35,6 @@ if TYPE_CHECKING:
     import requests
 
     from airflow_provider_voicepartner.store.engine import Store
-
-
-_LONGEST_SHOWN: Final = 16
-
-_PROBE_LIFETIME: Final = timedelta(minutes=10)
-_PROBE_TIMEOUT: Final = 10
-_SLOW_SECONDS: Final = 1.0
 
 
 def register(arguments: Namespace) -> None:
@@ -99,7 +92,7 @@ def masked(url: str | None) -> str:
         host = f"{parts.hostname}:{parts.port}" if parts.port else parts.hostname
     except ValueError:
         return "***"
-    shown = "/".join("***" if len(part) > _LONGEST_SHOWN else part for part in parts.path.split("/"))
+    shown = "/".join("***" if len(part) > SHOWN_URL_PART else part for part in parts.path.split("/"))
     return f"{parts.scheme}://{host}{shown}{'?***' if parts.query else ''}"
 
 
@@ -115,7 +108,7 @@ def check_receiver(config: CallbackConfig) -> None:
     probe = next(info for info in own_gateways().values() if info.empty_report)
     reference = f"probe-{new_reference()}"
     url = (
-        config.for_batch(probe.name, reference, now=pendulum.now("UTC"), lifetime=_PROBE_LIFETIME).delivery
+        config.for_batch(probe.name, reference, now=pendulum.now("UTC"), lifetime=PROBE_LIFETIME).delivery
         or ""
     )
     hide_from_http_logs((url.rpartition("/")[2],))
@@ -193,7 +186,7 @@ def _check_probe(session: requests.Session, url: str, probe: GatewayInfo, refere
                 "none; something in front of the receiver changes its answers"
             )
         say(f"ok: {method} with a signed URL is taken")
-        if took > _SLOW_SECONDS:
+        if took > PROBE_SLOW:
             say(f"but: it took {took:.1f} s from here, and some gateways wait one")
 
 
@@ -232,16 +225,16 @@ def _call(session: requests.Session, method: str, url: str, **sent: Any) -> requ
 
     host = url.split("/")[2]
     try:
-        return session.request(method, url, timeout=_PROBE_TIMEOUT, allow_redirects=False, **sent)
+        return session.request(method, url, timeout=PROBE_TIMEOUT, allow_redirects=False, **sent)
     except requests.exceptions.SSLError:
         problem = "its certificate is not trusted from here; gateways will not trust it either"
     except requests.exceptions.ProxyError:
         problem = "the proxy of this machine's environment did not let us through; gateways do not use it"
     except requests.exceptions.ConnectTimeout:
-        problem = f"no connection within {_PROBE_TIMEOUT} s: a firewall, or a wrong address"
+        problem = f"no connection within {PROBE_TIMEOUT} s: a firewall, or a wrong address"
     except requests.exceptions.Timeout:
         problem = (
-            f"no answer within {_PROBE_TIMEOUT} s: a proxy cannot reach the receiver, or the store is stuck"
+            f"no answer within {PROBE_TIMEOUT} s: a proxy cannot reach the receiver, or the store is stuck"
         )
     except requests.exceptions.ConnectionError as error:
         told = str(error)

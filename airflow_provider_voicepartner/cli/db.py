@@ -9,13 +9,13 @@ from datetime import timedelta
 from typing import Final
 
 from airflow_provider_voicepartner.cli.commands import CommandError, say
+from airflow_provider_voicepartner.constants import OLDEST_PURGE
 from airflow_provider_voicepartner.delivery.store import DeliveryStore
 from airflow_provider_voicepartner.settings import connect_store, open_store, opt_out_keys
 from airflow_provider_voicepartner.store.versions import UNVERSIONED, bring_up_to_date
 
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _AGE: Final = re.compile(r"([0-9]{1,9})\s*([smhdw])", re.IGNORECASE)
-_OLDEST: Final = 36_500 * 86_400
 
 
 def upgrade(_: Namespace) -> None:
@@ -56,7 +56,7 @@ def read_age(text: str, argument: str = "--older-than") -> timedelta:
     """
     found = _AGE.fullmatch(text.strip())
     seconds = int(found[1]) * _SECONDS[found[2].lower()] if found else 0
-    if not 0 < seconds <= _OLDEST:
+    if not 0 < seconds <= OLDEST_PURGE:
         raise CommandError(
             f"{argument} must be a whole number above zero and one of s, m, h, d and w, such as 30d or 12h, "
             "and at most a hundred years"

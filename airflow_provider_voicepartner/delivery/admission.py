@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from airflow_provider_voicepartner.constants import BATCHES_REMEMBERED, EVENTS_A_URL
 from airflow_provider_voicepartner.delivery.arrivals import (
     Arrival,
     CampaignKey,
@@ -31,15 +32,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-MOST_EVENTS: Final = 5_000
-"""Replies and pressed keys that the URL of one batch may leave; twice as many where these are STOPs."""
 
 STRANGER: Final = "the batch of this URL was not sent to this number"
 TOO_MANY: Final = "the URL of this batch has told of too many events"
 KEPT_APART: Final = frozenset({STRANGER, TOO_MANY})
 """Why a dead letter could be read, and is not acted on unless a person says so."""
 
-_MOST_REMEMBERED: Final = 500
 
 _Batch = tuple[str, str]
 
@@ -93,7 +91,7 @@ class Admission:
             return arrival
         is_stop = isinstance(event, OptOut) or (isinstance(event, DeliveryReport) and event.opted_out)
         told[key] += 1
-        if told[key] <= (2 * MOST_EVENTS if is_stop else MOST_EVENTS):
+        if told[key] <= (2 * EVENTS_A_URL if is_stop else EVENTS_A_URL):
             return arrival
         if isinstance(event, DeliveryReport):
             # What became of the message is no event, and there is one row of it a person.
@@ -108,7 +106,7 @@ class Admission:
         } - set(self._people)
         if not wanted:
             return
-        if len(self._people) > _MOST_REMEMBERED:
+        if len(self._people) > BATCHES_REMEMBERED:
             self._people.clear()
         found = connection.execute(self._sql.people_of_batches, {"keys": rows_as_json(sorted(wanted))})
         self._people |= {

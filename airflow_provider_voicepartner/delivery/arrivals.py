@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
+from airflow_provider_voicepartner.constants import LONGEST_KEPT_BODY, REPEAT_WITHIN
 from airflow_provider_voicepartner.delivery.recipient_marks import BatchPeople
 from airflow_provider_voicepartner.gateways.model import (
     CallbackEvent,
@@ -30,16 +31,9 @@ PRESSED_KEYS: Final = "pressed_keys"
 COMPLETION: Final = "completion"
 KINDS: Final = (REPLY, OPT_OUT, PRESSED_KEYS, COMPLETION)
 
-LONGEST_BODY: Final = 65_536
-"""Bytes kept of a dead letter's body, and characters of a reply."""
 
 HOMELESS: Final = "the report names no campaign"
 
-REPEAT_SECONDS: Final = 600
-"""
-How long the same words of the same person are a repeat, where nobody tells when they were written. The stretches lie
-on the clock, so a repeat across the edge of two is a second event: better that than an answer that is lost.
-"""
 
 _GATEWAY_LENGTH: Final = 40
 _CAMPAIGN_LENGTH: Final = 255
@@ -334,7 +328,7 @@ def _event(kind: str, arrival: Arrival, number: str, *, text: str, at: Any, told
         gateway, campaign = _fit(arrival.event.gateway, _GATEWAY_LENGTH), None
     else:
         gateway, campaign = _fit_key(arrival.key)
-    text, seconds = _clip(text, LONGEST_BODY), None if at is None else at.timestamp()
+    text, seconds = _clip(text, LONGEST_KEPT_BODY), None if at is None else at.timestamp()
     is_said_once = told_by == "report" and campaign is not None
     when = "" if is_said_once else moment(seconds, arrival.received_at)
     return _event_row(
@@ -357,7 +351,7 @@ def _of_message(opt_out: Row) -> Row:
 
 def moment(at: float | None, received_at: float) -> str:
     """Name the time by which two events that say the same are told apart."""
-    return repr(at) if at is not None else f"received {int(received_at // REPEAT_SECONDS)}"
+    return repr(at) if at is not None else f"received {int(received_at // REPEAT_WITHIN)}"
 
 
 def _event_row(
@@ -392,9 +386,9 @@ def _dead_letter(letter: DeadLetter) -> Row:
         "gateway": _fit(letter.gateway, _GATEWAY_LENGTH),
         "campaign": None if letter.campaign is None else _fit(letter.campaign, _CAMPAIGN_LENGTH),
         "method": _clip(letter.method, 10),
-        "content_type": _clip(letter.content_type, LONGEST_BODY),
-        "query": _clip(letter.query, LONGEST_BODY),
-        "body": letter.body[:LONGEST_BODY],
+        "content_type": _clip(letter.content_type, LONGEST_KEPT_BODY),
+        "query": _clip(letter.query, LONGEST_KEPT_BODY),
+        "body": letter.body[:LONGEST_KEPT_BODY],
         "why": _clip(letter.why, _WORD_LENGTH),
         "received_at": float(letter.received_at),
     }

@@ -10,19 +10,18 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Final
 
+from airflow_provider_voicepartner.constants import (
+    FRAMES_A_BYTE,
+    HEADER_BYTES,
+    HEADER_TIMEOUT,
+    PARSED_AT_A_TIME,
+    REQUEST_TIMEOUT,
+)
+
 if TYPE_CHECKING:
     import asyncio
 
-MOST_BYTES: Final = 64 * 1024
-"""Of the first line and all headers of a request; also of trailers, and of what frames a body in chunks."""
-FRAMES_A_BYTE: Final = 8
-"""Bytes that frame each byte of a body at most: a chunk of one byte has six."""
-HEAD_SECONDS: Final = 10.0
-"""How long a request may take from its first byte, or a connection without any, to the end of its headers."""
-REQUEST_SECONDS: Final = 60.0
-"""How long a request may take in all; body and commit end sooner, but a client may not read its answer."""
 
-_SLICE: Final = 16 * 1024
 _TOO_LARGE: Final = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 )
@@ -55,13 +54,13 @@ def bounded(protocol: type[asyncio.Protocol]) -> type[asyncio.Protocol]:
         def data_received(self, data: bytes) -> None:
             if self._begun_at is None:
                 self._begun_at = time.monotonic()
-            for at in range(0, len(data), _SLICE):
-                part = data[at : at + _SLICE]
+            for at in range(0, len(data), PARSED_AT_A_TIME):
+                part = data[at : at + PARSED_AT_A_TIME]
                 self._bytes += len(part)
                 super().data_received(part)
                 if self.transport.is_closing():
                     return
-                if counts and self._bytes > MOST_BYTES + (1 + FRAMES_A_BYTE) * self._body_bytes:
+                if counts and self._bytes > HEADER_BYTES + (1 + FRAMES_A_BYTE) * self._body_bytes:
                     self._refuse()
                     return
 
@@ -96,11 +95,11 @@ def bounded(protocol: type[asyncio.Protocol]) -> type[asyncio.Protocol]:
             :param keep_alive: seconds that it may be idle between two requests, after which uvicorn closes it.
             """
             if self.cycle is not None and not self.cycle.response_complete:
-                since, limit = self._begun_at or self._waits_since, REQUEST_SECONDS
+                since, limit = self._begun_at or self._waits_since, REQUEST_TIMEOUT
             elif self._begun_at is not None:
-                since, limit = self._begun_at, HEAD_SECONDS
+                since, limit = self._begun_at, HEADER_TIMEOUT
             else:
-                since, limit = self._waits_since, HEAD_SECONDS + (keep_alive if self._had_answers else 0.0)
+                since, limit = self._waits_since, HEADER_TIMEOUT + (keep_alive if self._had_answers else 0.0)
             if now - since > limit:
                 self.transport.abort()
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
+
+from airflow_provider_voicepartner.constants import DEADLINE_CHECK_INTERVAL
 
 Found = TypeVar("Found")
-
-_EVERY: Final = 0.5
 
 
 class Deadlines:
@@ -30,7 +30,7 @@ class Deadlines:
         loop = task.get_loop()
         self._due[task] = loop.time() + seconds
         if self._timer is None:
-            self._timer = loop.call_later(_EVERY, self._look)
+            self._timer = loop.call_later(DEADLINE_CHECK_INTERVAL, self._look)
         try:
             return await work
         except asyncio.CancelledError:
@@ -50,4 +50,4 @@ class Deadlines:
                 self._ended.add(task)
                 task.cancel()
             if self._timer is None:
-                self._timer = loop.call_later(_EVERY, self._look)
+                self._timer = loop.call_later(DEADLINE_CHECK_INTERVAL, self._look)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pendulum
 
+from airflow_provider_voicepartner.constants import EVENTS_A_PAGE
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ class NoticeReader:
             seq, event = connection.execute(self._head).one()
         return Head(int(seq or 0), int(event or 0))
 
-    def after(self, since: int, *, limit: int = 1_000) -> list[Notice]:
+    def after(self, since: int, *, limit: int = EVENTS_A_PAGE) -> list[Notice]:
         """
         Return the notices of the events after a cursor, of all kinds, in the order in which they were kept.
 

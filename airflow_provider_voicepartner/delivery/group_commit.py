@@ -15,6 +15,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from airflow_provider_voicepartner.constants import (
+    GROUP_PAUSES,
+    GROUP_RETRY_WITHIN,
+    LARGEST_GROUP,
+    MOST_WAITING,
+    WRITER_CLOSE_TIMEOUT,
+)
 from airflow_provider_voicepartner.store.engine import StoreDataError, StoreUnavailableError
 
 if TYPE_CHECKING:
@@ -23,14 +30,6 @@ if TYPE_CHECKING:
 
     Item = Arrival | DeadLetter
 
-MOST_WAITING: Final = 5_000
-"""Requests that may wait for a commit; more are refused at once, since a gateway would not wait that long."""
-LARGEST_GROUP: Final = 1_000
-"""Requests whose reports share one transaction at most."""
-PAUSES: Final = (0.0, 0.05, 0.2)
-"""Seconds before a group is written again while the store fails; then who waits is told so."""
-_NO_MORE_AFTER: Final = 1.0
-"""Seconds after which a store that fails is not tried again: Octopush waits no longer for an answer."""
 _OF_VALUES: Final = (ValueError, TypeError, ArithmeticError, LookupError, AttributeError, RecursionError)
 _REFUSED: Final = (
     "the store takes others but refused this one"  # not its own words: they may quote what it was given
@@ -139,7 +138,7 @@ class GroupWriter:
                 self._changed.notify()
         return await done
 
-    def close(self, timeout: float = 10.0) -> None:
+    def close(self, timeout: float = WRITER_CLOSE_TIMEOUT) -> None:
         """Write what waits and end the thread; the writer takes nothing more."""
         with self._changed:
             self._stopping = True
@@ -218,8 +217,8 @@ class GroupWriter:
         """Write in one transaction, and again while the store fails: a connection that was cut is opened anew."""
         began = time.monotonic()
         failure = self._commit(items)
-        for pause in PAUSES:
-            if failure is None or failure.is_of_the_rows or time.monotonic() - began > _NO_MORE_AFTER:
+        for pause in GROUP_PAUSES:
+            if failure is None or failure.is_of_the_rows or time.monotonic() - began > GROUP_RETRY_WITHIN:
                 break
             time.sleep(pause)
             failure = self._commit(items)

@@ -18,6 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from airflow_provider_voicepartner.constants import HASHES_A_PURGE, SHORTEST_SECRET
 from airflow_provider_voicepartner.delivery.arrivals import Row, moment
 from airflow_provider_voicepartner.delivery.statements import Statements, rows_as_json
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
@@ -26,9 +27,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
 
-SHORTEST_KEY: Final = 16
 _OWN: Final = "opt_out"
-_AT_ONCE: Final = 5_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,8 +75,8 @@ class OptOutList:
     """
 
     def __init__(self, statements: Statements, keys: Sequence[str] = ()) -> None:
-        if any(len(key) < SHORTEST_KEY for key in keys):
-            raise InvalidArgumentError("opt_out_key", f"must have at least {SHORTEST_KEY} characters")
+        if any(len(key) < SHORTEST_SECRET for key in keys):
+            raise InvalidArgumentError("opt_out_key", f"must have at least {SHORTEST_SECRET} characters")
         self._sql = statements
         self._given = tuple(map(_Key.of, keys))
 
@@ -116,10 +115,10 @@ class OptOutList:
         keys = self._keys(connection)
         numbers = list(dict.fromkeys(phone_numbers))
         found: dict[str, KnownOptOut] = {}
-        for start in range(0, len(numbers) if keys else 0, _AT_ONCE):
+        for start in range(0, len(numbers) if keys else 0, HASHES_A_PURGE):
             places = {
                 (key.mark, key.person(number)): number
-                for number in numbers[start : start + _AT_ONCE]
+                for number in numbers[start : start + HASHES_A_PURGE]
                 for key in keys
             }
             rows = connection.execute(self._sql.opt_outs_by_hash, {"keys": rows_as_json(list(places))})

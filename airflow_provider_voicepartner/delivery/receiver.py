@@ -20,6 +20,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from airflow_provider_voicepartner.constants import (
+    BODY_TIMEOUT,
+    COMMIT_TIMEOUT,
+    HEALTH_INTERVAL,
+    LARGEST_CALLBACK,
+    MOST_DISCARDED,
+)
 from airflow_provider_voicepartner.delivery.arrivals import (
     Arrival,
     CampaignKey,
@@ -52,13 +59,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-LARGEST_BODY: Final = 64 * 1024
-_MOST_DISCARDED: Final = 1024 * 1024
-READ_SECONDS: Final = 10.0
-"""How long a body may take to come."""
-KEEP_SECONDS: Final = 20.0
-"""How long a request waits for its commit; then the gateway is told to try again."""
-_HEALTH_SECONDS: Final = 1.0
 
 REFUSED: Final = "the store refused the event that was read from it"
 
@@ -101,7 +101,7 @@ class Receiver:
         self._tokens = tokens
         self._log = CountedLog(log)
         self._deadlines = Deadlines()
-        self._health: tuple[float, str] = (-_HEALTH_SECONDS, "")
+        self._health: tuple[float, str] = (-HEALTH_INTERVAL, "")
         self._question: asyncio.Task[None] | None = None
 
     async def callback(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -130,7 +130,7 @@ class Receiver:
             return 404, ()
         headers = dict(scope["headers"])
         try:
-            body = await self._deadlines.within(READ_SECONDS, read_body(headers, receive))
+            body = await self._deadlines.within(BODY_TIMEOUT, read_body(headers, receive))
         except BodyError as error:
             return self._refuse_body(gateway.INFO.name, error)
         except TimeoutError:
@@ -152,7 +152,7 @@ class Receiver:
 
     async def _keep(self, gateway: str, items: Sequence[Arrival | DeadLetter]) -> Answer:
         try:
-            is_replaced = await self._deadlines.within(KEEP_SECONDS, self.writer.keep(items))
+            is_replaced = await self._deadlines.within(COMMIT_TIMEOUT, self.writer.keep(items))
         except (NotKeptError, TimeoutError) as error:
             self.counts.add("not_kept", gateway)
             self._log.error(
@@ -205,7 +205,7 @@ class Receiver:
 
     async def health(self, request: Request) -> Response:
         """Say whether the store can be written; asked of it once a second at most, however many want to know."""
-        if time.monotonic() - self._health[0] >= _HEALTH_SECONDS:
+        if time.monotonic() - self._health[0] >= HEALTH_INTERVAL:
             if self._question is None or self._question.done():
                 self._question = asyncio.create_task(self._ask_the_store())
             # Who goes away must not take the answer from the others with him.
@@ -218,7 +218,7 @@ class Receiver:
     async def _ask_the_store(self) -> None:
         problem = ""
         try:
-            await self._deadlines.within(KEEP_SECONDS, self.writer.keep(()))
+            await self._deadlines.within(COMMIT_TIMEOUT, self.writer.keep(()))
         except (NotKeptError, TimeoutError) as error:
             problem = str(error) or _NO_ANSWER
             self._log.error("the store cannot be written", problem)
@@ -268,7 +268,9 @@ def create_app(
     ]
     app.add_exception_handler(404, _not_found)
     app.add_middleware(_HidePaths, prefix=prefix, gateways=frozenset(receiver.gateways))
-    page = describe(app.title, prefix, [gateway.INFO for gateway in receiver.gateways.values()], LARGEST_BODY)
+    page = describe(
+        app.title, prefix, [gateway.INFO for gateway in receiver.gateways.values()], LARGEST_CALLBACK
+    )
     app.openapi_schema = page  # which FastAPI would make of its routes, and then keeps
     return app
 
@@ -346,7 +348,9 @@ async def _not_found(request: Request, error: Exception) -> Response:
     return Response(status_code=404)
 
 
-async def read_body(headers: Mapping[bytes, bytes], receive: Receive, *, limit: int = LARGEST_BODY) -> bytes:
+async def read_body(
+    headers: Mapping[bytes, bytes], receive: Receive, *, limit: int = LARGEST_CALLBACK
+) -> bytes:
     """
     Read a body, holding no more of it than the limit.
 
@@ -355,10 +359,10 @@ async def read_body(headers: Mapping[bytes, bytes], receive: Receive, *, limit: 
     :raises BodyError: with more than ``limit`` bytes, said or come, and when the client goes away.
     """
     said = headers.get(b"content-length", b"")[:20]
-    if said.isdigit() and int(said) > limit + _MOST_DISCARDED:
+    if said.isdigit() and int(said) > limit + MOST_DISCARDED:
         raise BodyError(413, "too_large")
     body, size, more = b"", 0, True
-    while more and size <= limit + _MOST_DISCARDED:
+    while more and size <= limit + MOST_DISCARDED:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise BodyError(400, "gone")

@@ -8,10 +8,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
+from airflow_provider_voicepartner.constants import LOGGED_TROUBLES, RECEIVER_LOG_INTERVAL
+
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.delivery.group_commit import GroupWriter
 
-LOG_SECONDS: Final = 60.0
 
 _HELP: Final = {
     "kept": "Calls of gateways that were stored and answered with 200",
@@ -106,7 +107,7 @@ class CountedLog:
     def _say(self, level: int, what: str, detail: str) -> None:
         said, missed = self._said.get(what, (float("-inf"), 0))
         now = self._clock()
-        if now - said < LOG_SECONDS:
+        if now - said < RECEIVER_LOG_INTERVAL:
             self._said[what] = (said, missed + 1)
             return
         self._said[what] = (now, 0)
@@ -129,9 +130,9 @@ class OncePerMinute(logging.Filter):
             return True
         record.exc_info, record.exc_text = None, None
         now, what = self._clock(), str(record.msg)[:100]
-        if now - self._said.get(what, float("-inf")) < LOG_SECONDS:
+        if now - self._said.get(what, float("-inf")) < RECEIVER_LOG_INTERVAL:
             return False
-        if len(self._said) > 100:
+        if len(self._said) > LOGGED_TROUBLES:
             self._said.clear()
         self._said[what] = now
         return True

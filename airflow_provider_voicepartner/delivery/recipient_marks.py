@@ -13,9 +13,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-MOST_IN_URL: Final = 16
-"""People of a batch whose marks are a part of the URL itself; those of a larger batch are in the store."""
-
 SHORT_MARK: Final = 3
 """Bytes of a mark in a URL: a stranger is taken for one of 16 people once in a million."""
 LONG_MARK: Final = 8

@@ -14,21 +14,22 @@ from typing import TYPE_CHECKING, Final
 
 import uvicorn
 
-from airflow_provider_voicepartner.delivery.bounded import MOST_BYTES, bounded
+from airflow_provider_voicepartner.constants import (
+    COLLECT_AFTER,
+    HEADER_BYTES,
+    KEEP_ALIVE_TIMEOUT,
+    LISTEN_BACKLOG,
+    SHUTDOWN_TIMEOUT,
+    STUCK_CHECK_TICKS,
+    SWITCH_INTERVAL,
+)
+from airflow_provider_voicepartner.delivery.bounded import bounded
 from airflow_provider_voicepartner.delivery.receiver_log import OncePerMinute
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
 PREFIX: Final = "/voicepartner"
-_BACKLOG: Final = 2_048
-_STOP_SECONDS: Final = 15
-_KEEP_ALIVE_SECONDS: Final = 30
-_TICKS: Final = 5
-"""Tenths of a second between two looks at connections that may be stuck."""
-_SWITCH_SECONDS: Final = 0.0005
-_COLLECT_AFTER: Final = (20_000, 20, 20)
-"""Objects, and rounds of the two younger generations; a report makes some fifty, which go with its answer."""
 
 
 class _Server(uvicorn.Server):
@@ -42,7 +43,7 @@ class _Server(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         """Close connections that wait for too long; uvicorn calls this ten times a second."""
-        if counter % _TICKS == 0:
+        if counter % STUCK_CHECK_TICKS == 0:
             now = time.monotonic()
             for connection in list(self.server_state.connections):
                 connection.end_if_stuck(now, self.config.timeout_keep_alive)  # type: ignore[union-attr]
@@ -58,10 +59,10 @@ def dedicate_process() -> None:
     garbage collector need not look at it again: each look stopped the event loop, and of a hundred answers the slowest
     took 65 ms with it and 27 without.
     """
-    sys.setswitchinterval(_SWITCH_SECONDS)
+    sys.setswitchinterval(SWITCH_INTERVAL)
     gc.collect()
     gc.freeze()
-    gc.set_threshold(*_COLLECT_AFTER)
+    gc.set_threshold(*COLLECT_AFTER)
 
 
 def _protocol() -> type[asyncio.Protocol]:
@@ -83,9 +84,9 @@ def make_server(app: FastAPI, on_start: Callable[[], None] = lambda: None) -> uv
     if not any(isinstance(known, OncePerMinute) for known in quiet.filters):
         quiet.addFilter(OncePerMinute())
     config = uvicorn.Config(
-        app, http=bounded(_protocol()), h11_max_incomplete_event_size=MOST_BYTES, access_log=False, log_config=None,
+        app, http=bounded(_protocol()), h11_max_incomplete_event_size=HEADER_BYTES, access_log=False, log_config=None,
         server_header=False, proxy_headers=False, ws="none", lifespan="on",
-        timeout_keep_alive=_KEEP_ALIVE_SECONDS, timeout_graceful_shutdown=_STOP_SECONDS,
+        timeout_keep_alive=KEEP_ALIVE_TIMEOUT, timeout_graceful_shutdown=SHUTDOWN_TIMEOUT,
     )  # fmt: skip
     return _Server(config, on_start)
 
@@ -103,7 +104,7 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((host, port))
-        listening.listen(_BACKLOG)
+        listening.listen(LISTEN_BACKLOG)
     except OSError:
         listening.close()
         raise

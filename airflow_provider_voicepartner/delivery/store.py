@@ -17,6 +17,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pendulum
 
+from airflow_provider_voicepartner.constants import (
+    CAMPAIGNS_A_READ,
+    KEPT_DEAD_LETTERS,
+    KEPT_DEAD_LETTERS_OF_A_BATCH,
+    LEDGER_KEPT,
+    LONGEST_REFERENCE,
+    PACING_KEPT,
+    ROWS_A_PURGE,
+)
 from airflow_provider_voicepartner.delivery.admission import Admission
 from airflow_provider_voicepartner.delivery.arrivals import (
     Arrival,
@@ -70,14 +79,7 @@ PURPOSE: Final = "keeping delivery reports"
 FROM_NOW: Final = 2**62
 """A cursor behind every change: :meth:`DeliveryStore.changes` then tells where we are, and what is asked for."""
 
-KEPT_DEAD_LETTERS: Final = 1_000
-KEPT_DEAD_LETTERS_OF_A_BATCH: Final = 100
 
-_LONGEST_REFERENCE: Final = 200
-_CAMPAIGNS_A_READ: Final = 20
-_ROWS_A_PURGE: Final = 2_000
-LEDGER_DAYS: Final = timedelta(days=90)
-"""How long the ledger is kept after the last attempt: a task that is cleared sooner sends nobody anything twice."""
 _LEDGER: Final = frozenset(
     {
         "lists of mapped tasks",
@@ -86,7 +88,6 @@ _LEDGER: Final = frozenset(
         "batches of the ledger",
     }
 )
-_PACING_DAYS: Final = timedelta(days=3)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -241,7 +242,7 @@ class DeliveryStore:
         :param marks: long ones, see the module ``people``.
         :param ends: when its URL ends, in Unix seconds.
         """
-        row = {"gateway": gateway, "reference": reference[:_LONGEST_REFERENCE], "marks": marks, "ends": ends}
+        row = {"gateway": gateway, "reference": reference[:LONGEST_REFERENCE], "marks": marks, "ends": ends}
         with self._store.write() as connection:
             self._sql.put_people(connection, [row])
 
@@ -255,8 +256,8 @@ class DeliveryStore:
     def reports(self, keys: Collection[CampaignKey]) -> Iterator[DeliveryReport]:
         """Return what became of each recipient, ordered by campaign and number; a few campaigns at a time."""
         wanted = fit_keys(keys)
-        for start in range(0, len(wanted), _CAMPAIGNS_A_READ):
-            found = self._read(self._sql.reports, wanted[start : start + _CAMPAIGNS_A_READ])
+        for start in range(0, len(wanted), CAMPAIGNS_A_READ):
+            found = self._read(self._sql.reports, wanted[start : start + CAMPAIGNS_A_READ])
             for row in sorted(found, key=lambda row: tuple(row[:3])):
                 yield _report(dict(zip(DELIVERY_REPORT, row, strict=True)))
 
@@ -326,7 +327,7 @@ class DeliveryStore:
             return (known & set(phone_numbers)) | set(self._opt_outs.find(connection, phone_numbers))
 
     def count_old(
-        self, *, older_than: timedelta, ledger_older_than: timedelta = LEDGER_DAYS
+        self, *, older_than: timedelta, ledger_older_than: timedelta = LEDGER_KEPT
     ) -> dict[str, int]:
         """Count what :meth:`purge` would delete, by table."""
         with self._store.read() as connection:
@@ -335,7 +336,7 @@ class DeliveryStore:
                 for name, old, before in self._old(older_than, ledger_older_than)
             }
 
-    def purge(self, *, older_than: timedelta, ledger_older_than: timedelta = LEDGER_DAYS) -> dict[str, int]:
+    def purge(self, *, older_than: timedelta, ledger_older_than: timedelta = LEDGER_KEPT) -> dict[str, int]:
         """
         Delete what was received longer ago, a little at a time, so that writers wait only for moments.
 
@@ -351,7 +352,7 @@ class DeliveryStore:
         deleted: dict[str, int] = {}
         for name, old, before in self._old(older_than, ledger_older_than):
             deleted[name] = count = self._delete_some(name, old, before)
-            while count == _ROWS_A_PURGE:
+            while count == ROWS_A_PURGE:
                 count = self._delete_some(name, old, before)
                 deleted[name] += count
         self._store.leave_no_trace()
@@ -364,7 +365,7 @@ class DeliveryStore:
                 connection.execute(self._sql.lock)
             if name == "events":
                 self._opt_outs.take_over(connection, before=before)
-            return connection.execute(old.delete, {"before": before, "limit": _ROWS_A_PURGE}).rowcount
+            return connection.execute(old.delete, {"before": before, "limit": ROWS_A_PURGE}).rowcount
 
     def _old(self, older_than: timedelta, ledger_older_than: timedelta) -> Iterator[tuple[str, Old, float]]:
         for argument, age in (("older_than", older_than), ("ledger_older_than", ledger_older_than)):
@@ -374,7 +375,7 @@ class DeliveryStore:
         for name, old in self._sql.old.items():
             age = ledger_older_than if name in _LEDGER else older_than
             if name == "reservations":
-                age = max(age, _PACING_DAYS)
+                age = max(age, PACING_KEPT)
             if name == "people of batches":
                 age = timedelta(0)  # from when their URLs end
             yield name, old, now - age.total_seconds()

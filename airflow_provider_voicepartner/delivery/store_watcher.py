@@ -8,18 +8,16 @@ import logging
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
+from airflow_provider_voicepartner.constants import CAMPAIGNS_A_TURN
 from airflow_provider_voicepartner.delivery.arrivals import CampaignKey
 
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.delivery.store import Changes, DeliveryStore, KnownCampaign
 
 log = logging.getLogger(__name__)
-
-_AT_A_TIME: Final = 50
-"""Campaigns that are told of a change before the loop may do something else: a few milliseconds, when all go on."""
 
 
 class Watched:
@@ -190,7 +188,7 @@ class StorePoller:
 
 async def _breathe(number: int) -> None:
     """Let the loop do something else, every now and then."""
-    if number % _AT_A_TIME == _AT_A_TIME - 1:
+    if number % CAMPAIGNS_A_TURN == CAMPAIGNS_A_TURN - 1:
         await asyncio.sleep(0)
 
 

@@ -18,9 +18,18 @@ from typing import Final
 from itsdangerous import Signer
 from itsdangerous.encoding import base64_decode, base64_encode
 
+from airflow_provider_voicepartner.constants import (
+    CALLBACK_LIFETIME,
+    FEWEST_SECRET_CHARACTERS,
+    FEWEST_SECRET_STEPS,
+    LONGEST_TOKEN,
+    RECIPIENTS_IN_URL,
+    SHORTEST_SECRET,
+    SIGNERS_REMEMBERED,
+    TOKENS_REMEMBERED,
+)
 from airflow_provider_voicepartner.delivery.recipient_marks import (
     LONG_MARK,
-    MOST_IN_URL,
     SHORT_MARK,
     BatchPeople,
     mark,
@@ -28,16 +37,6 @@ from airflow_provider_voicepartner.delivery.recipient_marks import (
     split,
 )
 
-LIFETIME: Final = timedelta(days=30)
-"""How long after a batch is due its gateway may report about it."""
-
-SHORTEST_SECRET: Final = 16
-_FEWEST_CHARACTERS: Final = 6
-"""Different ones; 16 random hexadecimal digits have fewer once in ten thousand times."""
-_FEWEST_STEPS: Final = 5
-"""Different distances between neighbours: ``abcdefghijklmnop`` has one."""
-_LONGEST_TOKEN: Final = 1_024
-_MOST_KNOWN: Final = 4_096
 _SEPARATOR: Final = b"."
 _BATCH, _BATCH_WITH_PEOPLE, _CONNECTION = "b", "p", "c"
 
@@ -77,7 +76,9 @@ class ConnectionToken:
 CallbackToken = BatchToken | ConnectionToken
 
 
-def expiry(*, now: datetime, send_at: datetime | None = None, lifetime: timedelta = LIFETIME) -> datetime:
+def expiry(
+    *, now: datetime, send_at: datetime | None = None, lifetime: timedelta = CALLBACK_LIFETIME
+) -> datetime:
     """
     Return until when a batch may be reported about.
 
@@ -124,7 +125,7 @@ class CallbackTokens:
             store, where :meth:`stored_marks` has to be.
         """
         ends = int(expires.timestamp())
-        if not 0 < len(people) <= MOST_IN_URL:
+        if not 0 < len(people) <= RECIPIENTS_IN_URL:
             return self._sign(gateway, f"{_BATCH}:{ends}:{reference}")
         marks = base64_encode(marks_of(self._secrets[-1], people, SHORT_MARK)).decode("ascii")
         return self._sign(gateway, f"{_BATCH_WITH_PEOPLE}:{ends}:{marks}:{reference}")
@@ -170,14 +171,14 @@ class CallbackTokens:
 
         A token without any signature costs as much as one with a wrong one.
         """
-        raw = token[:_LONGEST_TOKEN].encode("utf-8", "replace")
+        raw = token[:LONGEST_TOKEN].encode("utf-8", "replace")
         payload, _, signature = raw.rpartition(_SEPARATOR)
         is_ours = self._signer(gateway).verify_signature(payload, signature)
         # Base64 has several spellings of the same bytes; only the one that we wrote is ours.
-        if not is_ours or base64_encode(base64_decode(signature)) != signature or len(token) > _LONGEST_TOKEN:
+        if not is_ours or base64_encode(base64_decode(signature)) != signature or len(token) > LONGEST_TOKEN:
             return None
         found = self._read_payload(base64_decode(payload).decode("utf-8", "replace"))
-        if len(self._known) >= _MOST_KNOWN:
+        if len(self._known) >= TOKENS_REMEMBERED:
             self._known.clear()
         self._known[gateway, token] = found
         return found
@@ -202,7 +203,7 @@ class CallbackTokens:
                 key_derivation="hmac",
                 digest_method=hashlib.sha256,
             )
-            if len(self._signers) < 16:  # names come out of URLs that anybody may write
+            if len(self._signers) < SIGNERS_REMEMBERED:  # names come out of URLs that anybody may write
                 self._signers[gateway] = signer
         return signer
 
@@ -216,7 +217,7 @@ def _weakness(secret: str) -> str:
     if secret in (secret + secret)[1:-1]:
         return "repeats a shorter text"
     steps = {ord(after) - ord(before) for before, after in pairwise(secret)}
-    if len(set(secret)) < _FEWEST_CHARACTERS or len(steps) < _FEWEST_STEPS:
+    if len(set(secret)) < FEWEST_SECRET_CHARACTERS or len(steps) < FEWEST_SECRET_STEPS:
         return "has too little variety"
     return ""
 

@@ -14,9 +14,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
+from airflow_provider_voicepartner.constants import POLL_SLOT_WAIT, POLL_THREADS
 from airflow_provider_voicepartner.delivery.group_commit import GroupWriter
 from airflow_provider_voicepartner.exceptions import RetryableNotSentError, SendOutcomeUnknownError
 from airflow_provider_voicepartner.hooks.completion import CampaignWatch
@@ -32,15 +33,11 @@ if TYPE_CHECKING:
 
     Reports = Sequence[DeliveryReport]
 
-THREADS: Final = 8
-LONGEST_TURN: Final = 1.0
-"""Seconds that a question waits for the rate limit in one of the threads; it comes again in the next round."""
-
 
 @cache
 def _pool() -> ThreadPoolExecutor:
     """Return the threads in which gateways are asked: a few for all triggers of the process."""
-    return ThreadPoolExecutor(THREADS, thread_name_prefix="voicepartner-asks")
+    return ThreadPoolExecutor(POLL_THREADS, thread_name_prefix="voicepartner-asks")
 
 
 async def _in_a_thread(work: Callable[..., Any], *arguments: Any) -> Any:
@@ -139,7 +136,7 @@ class GatewayAsker:
                     self._turnstile = await _in_a_thread(self._pace)
 
     def _pace(self) -> StoreTurnstile:
-        return pace_questions(self.hook, open_configured_store(WAITING), longest_wait=LONGEST_TURN)
+        return pace_questions(self.hook, open_configured_store(WAITING), longest_wait=POLL_SLOT_WAIT)
 
     async def _answer(self, watch: CampaignWatch, question: Question, patience: float) -> Answer | None:
         if question.people and self.hook.most_people_a_poll:

@@ -15,6 +15,7 @@ import pendulum
 import requests
 
 from airflow_provider_voicepartner.compat import BaseHook, Connection
+from airflow_provider_voicepartner.constants import CALLED_BACK_WITHIN
 from airflow_provider_voicepartner.exceptions import (
     DeliveryUnconfirmedError,
     VoicePartnerProviderError,
@@ -48,7 +49,7 @@ from airflow_provider_voicepartner.hooks.connection import (
     read_credentials,
     read_extra,
 )
-from airflow_provider_voicepartner.hooks.evidence import CALLED_BACK_WITHIN, find_calls
+from airflow_provider_voicepartner.hooks.evidence import find_calls
 from airflow_provider_voicepartner.hooks.forms import connection_form_widgets, ui_field_behaviour
 from airflow_provider_voicepartner.hooks.http import (
     HttpSender,

@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from airflow_provider_voicepartner.delivery.recipient_marks import MOST_IN_URL
+from airflow_provider_voicepartner.constants import RECIPIENTS_IN_URL
 from airflow_provider_voicepartner.gateways.model import CallbackUrls, Recipient
 from airflow_provider_voicepartner.hooks.callbacks import CallbackConfig
 from airflow_provider_voicepartner.settings import open_receiver_store
@@ -47,7 +47,7 @@ class BatchUrls:
         """
         people = [recipient.phone_number for recipient in recipients]
         urls = self._config.for_batch(self._gateway, reference, now=now, send_at=send_at, people=people)
-        if urls.delivery is None or len(people) <= MOST_IN_URL:
+        if urls.delivery is None or len(people) <= RECIPIENTS_IN_URL:
             return urls
         from airflow_provider_voicepartner.store.engine import StoreUnavailableError
 

@@ -10,12 +10,8 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, urlsplit
 
 from airflow_provider_voicepartner.compat import conf
-from airflow_provider_voicepartner.delivery.tokens import (
-    LIFETIME,
-    CallbackTokens,
-    WeakSecretError,
-    expiry,
-)
+from airflow_provider_voicepartner.constants import CALLBACK_LIFETIME
+from airflow_provider_voicepartner.delivery.tokens import CallbackTokens, WeakSecretError, expiry
 from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.gateways.info import Reporting
 from airflow_provider_voicepartner.gateways.model import CallbackUrls
@@ -54,7 +50,7 @@ class CallbackConfig:
         *,
         now: datetime,
         send_at: datetime | None = None,
-        lifetime: timedelta = LIFETIME,
+        lifetime: timedelta = CALLBACK_LIFETIME,
         people: Sequence[str] = (),
     ) -> CallbackUrls:
         """

@@ -14,6 +14,7 @@ from functools import cached_property
 from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
+from airflow_provider_voicepartner.constants import FEW_RECIPIENTS, LAST_POLL_WITHIN, WORKER_POLL_SLOT_WAIT
 from airflow_provider_voicepartner.delivery.completion import AwaitedBatch, Progress
 from airflow_provider_voicepartner.exceptions import (
     DeliveryFailedError,
@@ -53,12 +54,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-LAST_CHANCE: Final = 3_600.0
-"""Seconds after which silence counts even if the gateway could not be asked once more."""
-LONGEST_TURN: Final = 10.0
-"""Seconds that one question waits for the rate limit in a worker; then it is left to the next look."""
-FEW: Final = 50
-"""So few people may be asked about one by one, together with those of other campaigns."""
 NOT_FOUND: Final = "not_found"
 """Detail of a report that is none: the gateway does not know this person under this message."""
 
@@ -202,7 +197,7 @@ class CampaignWatch:
             return True
         if as_of < self.unconfirmed_at:
             return False
-        if not self.asks or as_of >= self.unconfirmed_at + LAST_CHANCE:
+        if not self.asks or as_of >= self.unconfirmed_at + LAST_POLL_WITHIN:
             return True
         return self.unconfirmed_at <= self._asked_at.get(place, -inf) <= as_of
 
@@ -222,7 +217,7 @@ class CampaignWatch:
         """
         questions = self.questions(self.known()) if self.asks else []
         if questions and self._turnstile is None and self._owns_hook:
-            self._turnstile = pace_questions(self.hook, self._opened, longest_wait=LONGEST_TURN)
+            self._turnstile = pace_questions(self.hook, self._opened, longest_wait=WORKER_POLL_SLOT_WAIT)
             self.hook.sender.attempts = 1  # the next look asks again
         rounds, answers, refused = Rounds(questions), list[Answer](), None
         while refused is None and (asked := rounds.next()):
@@ -329,7 +324,9 @@ class CampaignWatch:
         elif answer.question.people:
             if left and not is_odd:
                 self._left[place] = left
-        elif left and not is_odd and len(told) >= self.batches[place].accepted and len(left) <= FEW:
+        elif (
+            left and not is_odd and len(told) >= self.batches[place].accepted and len(left) <= FEW_RECIPIENTS
+        ):
             self._left[place] = left
         elif told and not left and now - self.since >= self.options.unlisted_grace:
             # SMS Partner leaves out people on its STOP list without a word, and never lists them.

@@ -6,6 +6,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from airflow_provider_voicepartner.constants import (
+    CALL_UNCONFIRMED_AFTER,
+    NOT_FOUND_GRACE,
+    SMS_UNCONFIRMED_AFTER,
+    UNLISTED_GRACE,
+)
 from airflow_provider_voicepartner.exceptions import ConfigurationError, DeliveryUnconfirmedError
 from airflow_provider_voicepartner.hooks.callbacks import can_report, why_not
 from airflow_provider_voicepartner.sending.arguments import is_left_out, literals, read_choice, read_flag
@@ -15,12 +21,10 @@ if TYPE_CHECKING:
 
 OnUnconfirmed = Literal["fail", "succeed"]
 
-NOT_FOUND_GRACE: Final = 300.0
-UNLISTED_GRACE: Final = 3600.0
 UNCONFIRMED_AFTER: Final[Mapping[str, float]] = {
-    "sms": 72 * 3600.0,
-    "tts": 24 * 3600.0,
-    "voicemail": 24 * 3600.0,
+    "sms": SMS_UNCONFIRMED_AFTER,
+    "tts": CALL_UNCONFIRMED_AFTER,
+    "voicemail": CALL_UNCONFIRMED_AFTER,
 }
 """Seconds: an SMS waits for its handset for two days, a call is over when it is over."""
 

@@ -12,6 +12,12 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from airflow_provider_voicepartner.constants import (
+    CONNECT_TIMEOUT,
+    MOST_CONNECT_TIMEOUT,
+    MOST_READ_TIMEOUT,
+    READ_TIMEOUT,
+)
 from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.gateways.limits import parse_windows
 from airflow_provider_voicepartner.gateways.wire import Credentials
@@ -24,9 +30,6 @@ Read = TypeVar("Read")
 
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?", re.IGNORECASE)
 _PATH = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:@%/-]*")
-
-CONNECT_TIMEOUT = 5.0
-READ_TIMEOUT = 30.0
 
 
 class ConnectionExtra(BaseModel):
@@ -41,8 +44,8 @@ class ConnectionExtra(BaseModel):
 
     model_config = ConfigDict(extra="allow", frozen=True, hide_input_in_errors=True)
 
-    connect_timeout: float = Field(default=CONNECT_TIMEOUT, gt=0, le=300)
-    read_timeout: float = Field(default=READ_TIMEOUT, gt=0, le=600)
+    connect_timeout: float = Field(default=CONNECT_TIMEOUT, gt=0, le=MOST_CONNECT_TIMEOUT)
+    read_timeout: float = Field(default=READ_TIMEOUT, gt=0, le=MOST_READ_TIMEOUT)
     rate_limits: dict[str, str] = Field(default_factory=dict)
 
     @field_validator("rate_limits", mode="before")

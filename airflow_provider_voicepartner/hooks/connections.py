@@ -8,14 +8,9 @@ from typing import Any
 import requests
 from requests.adapters import HTTPAdapter
 
+from airflow_provider_voicepartner.constants import KEPT_CONNECTIONS, LONGEST_IDLE
 from airflow_provider_voicepartner.hooks.last_look import departing
 from airflow_provider_voicepartner.store.clock import machine_clock
-
-LONGEST_IDLE = 30.0
-"""
-Seconds of silence after which a connection is not used again. A NAT or a firewall forgets silent connections after some
-minutes, the strictest after one, and answers the first bytes with a reset: nobody would know whether they arrived.
-"""
 
 
 class _Connection:
@@ -128,7 +123,7 @@ def new_session(user_agent: str, *, clock: Callable[[], float] = machine_clock) 
     :param clock: what a connection's silence is measured with; injected by tests.
     """
     session = requests.Session()
-    adapter = Adapter(clock=clock, pool_connections=2, pool_maxsize=16, max_retries=0)
+    adapter = Adapter(clock=clock, pool_connections=2, pool_maxsize=KEPT_CONNECTIONS, max_retries=0)
     session.mount("https://", adapter)
     session.mount("http://", adapter)
     session.headers["User-Agent"] = user_agent

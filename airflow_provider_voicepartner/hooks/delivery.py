@@ -15,6 +15,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
+from airflow_provider_voicepartner.constants import RUNS_REMEMBERED
 from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.settings import READING, open_configured_store, opt_out_keys
 
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
     from airflow_provider_voicepartner.store.engine import Store
 
 log = logging.getLogger(__name__)
-
-RUNS_REMEMBERED: Final = 50
-"""Runs whose share of events is remembered, so that a retry, or a person who clears the task, gets the same again."""
 
 
 _E164: Final = re.compile(r"\+[1-9][0-9]{6,14}")

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from airflow_provider_voicepartner.exceptions import DeliveryUnconfirmedError
 from airflow_provider_voicepartner.gateways.gateway import Gateway
@@ -14,9 +13,6 @@ from airflow_provider_voicepartner.settings import open_receiver_store
 
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.gateways.model import CampaignDeliveryReport, DeliveryReport
-
-CALLED_BACK_WITHIN: Final = timedelta(minutes=15)
-"""How long a first call about a batch is waited for; about one that is scheduled for later it comes later."""
 
 
 def find_calls(gateway: Gateway, reference: str, recipients: Sequence[Recipient]) -> Proof | None:

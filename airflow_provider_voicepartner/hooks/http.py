@@ -19,6 +19,15 @@ import tenacity
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
 
 from airflow_provider_voicepartner import __version__
+from airflow_provider_voicepartner.constants import (
+    LARGEST_ANSWER,
+    LONGEST_REPEAT_WAIT,
+    LONGEST_RETRY_AFTER,
+    MOST_LATE_SLOTS,
+    READ_TIMEOUTS_AN_ANSWER,
+    REQUEST_ATTEMPTS,
+    REQUEST_TEMPLATES,
+)
 from airflow_provider_voicepartner.exceptions import (
     CampaignInterruptedError,
     ConfigurationError,
@@ -34,13 +43,7 @@ from airflow_provider_voicepartner.hooks.environment import read_environment
 from airflow_provider_voicepartner.hooks.last_look import Departure, Gate, LastLook, TooLateError, departing
 from airflow_provider_voicepartner.sending.messenger import Turn
 
-ATTEMPTS = 4
-LONGEST_WAIT = 60.0
-MAX_BODY = 32 * 1024 * 1024
 USER_AGENT = f"airflow-provider-voicepartner/{__version__}"
-_MOST_TOO_LATE = 20
-_LONGEST_ASKED = 86_400
-_TEMPLATES = 8
 
 # Should a later urllib3 name them otherwise, such an error is in doubt: the safe side.
 _CONNECTING = frozenset({"_validate_conn", "_prepare_proxy"})
@@ -121,7 +124,7 @@ def asked_wait(headers: object, now: datetime) -> float | None:
 
 def _bounded(seconds: float) -> float:
     """Bound a wait by a day: nobody means more, whatever a header says."""
-    return float(max(0, min(seconds, _LONGEST_ASKED)))
+    return float(max(0, min(seconds, LONGEST_RETRY_AFTER)))
 
 
 class _RepeatError(Exception):
@@ -162,8 +165,8 @@ class HttpSender:
     read_timeout: float
     secrets: tuple[str, ...] = field(default=(), repr=False)
     rate_limit_wait: float | None = None
-    attempts: int = ATTEMPTS
-    longest_wait: float = LONGEST_WAIT
+    attempts: int = REQUEST_ATTEMPTS
+    longest_wait: float = LONGEST_REPEAT_WAIT
     session: requests.Session
     sleep: Callable[[float], None] = time.sleep
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -286,7 +289,7 @@ class HttpSender:
     def _exchange_in_time(self, request: ApiRequest, departure: Departure) -> ApiResponse:
         """Exchange a request when its turn has come, and begin anew each time when it comes too late for that."""
         _ = self._environment  # what is wrong there must not cost a turn
-        for _ in range(_MOST_TOO_LATE):
+        for _ in range(MOST_LATE_SLOTS):
             departure.prepare()
             response, failure = self._exchange(request, departure)
             if response is not None:
@@ -295,7 +298,7 @@ class HttpSender:
                 # Outside the except block of requests, whose exceptions carry the URL, and the key with it.
                 raise failure
         raise RetryableNotSentError(
-            f"{self.gateway} {request.endpoint}: each of {_MOST_TOO_LATE} turns at the rate limit was over before the "
+            f"{self.gateway} {request.endpoint}: each of {MOST_LATE_SLOTS} turns at the rate limit was over before the "
             "request could leave: this machine is too busy, or often frozen; nothing was sent"
         )
 
@@ -317,7 +320,7 @@ class HttpSender:
             adapter = self.session.get_adapter(self.base_url)
             timeout = self.connect_timeout, self.read_timeout
             with adapter.send(prepared, timeout=timeout, **self._environment) as answer:
-                body = _read_body(answer, timedelta(seconds=self.read_timeout * 4))
+                body = _read_body(answer, timedelta(seconds=self.read_timeout * READ_TIMEOUTS_AN_ANSWER))
                 headers = {name.lower(): value for name, value in answer.headers.items()}
                 return ApiResponse(
                     status=answer.status_code, body=body, headers=headers, private=private
@@ -356,7 +359,7 @@ class HttpSender:
                     headers=_headers(request),
                 )
             )
-            if len(self._templates) >= _TEMPLATES:
+            if len(self._templates) >= REQUEST_TEMPLATES:
                 self._templates.clear()
             self._templates[key] = template
         return template
@@ -406,7 +409,7 @@ def _read_body(answer: requests.Response, longest: timedelta) -> bytes:
     # read1 gives what is there; read and iter_content would wait until a chunk is full, however slowly it drips.
     while part := answer.raw.read1(65_536, decode_content=True):
         body += part
-        if len(body) > MAX_BODY or time.monotonic() > deadline:
+        if len(body) > LARGEST_ANSWER or time.monotonic() > deadline:
             raise requests.exceptions.ChunkedEncodingError("the answer does not end")
     return bytes(body)
 

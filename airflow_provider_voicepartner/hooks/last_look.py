@@ -6,10 +6,8 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Protocol
 
+from airflow_provider_voicepartner.constants import LONGEST_HOLD
 from airflow_provider_voicepartner.sending.messenger import Turn
-
-LONGEST_HOLD = 2.0
-"""Seconds that a connection is held for a turn: servers close one that says nothing after 5 s and more."""
 
 
 class Gate(Protocol):

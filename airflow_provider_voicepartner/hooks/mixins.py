@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from airflow_provider_voicepartner.constants import LONGEST_PATH
 from airflow_provider_voicepartner.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ _OF_TEXT: Final = frozenset(
 )  # fmt: skip
 """Filters of Jinja that make text of any value, and so of a missing one."""
 _LOOKS_LIKE_A_PATH: Final = re.compile(r"[/\\]|\.\w{1,8}$")
-_LONGEST_PATH: Final = 4096
 
 
 class Picklable:
@@ -208,7 +208,7 @@ def check_is_no_path(argument: str, text: str | None, *, folders: Sequence[str] 
     if not isinstance(text, str):
         return
     path = os.path.expanduser(text.strip().removeprefix("file://"))
-    if len(path) > _LONGEST_PATH or "\n" in path or not _LOOKS_LIKE_A_PATH.search(path):
+    if len(path) > LONGEST_PATH or "\n" in path or not _LOOKS_LIKE_A_PATH.search(path):
         return
     if any(os.path.isfile(os.path.join(folder, path)) for folder in ("", *folders)):
         raise ConfigurationError(

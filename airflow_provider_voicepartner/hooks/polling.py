@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from airflow_provider_voicepartner.constants import (
+    LONGEST_POLL_ROUND,
+    MOST_UNANSWERED_POLLS,
+    POLLS_AT_ONCE,
+    REPORTS_A_WRITE,
+)
 from airflow_provider_voicepartner.sending.lanes import Lanes, Task
 from airflow_provider_voicepartner.sending.report import SentBatch
 
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.gateways.model import DeliveryReport
-
-MOST_AT_ONCE: Final = 4
-"""Requests of one campaign that are under way at once, as many as ``max_in_flight`` allows by default."""
-MOST_UNANSWERED: Final = 3
-"""Requests in a row without an answer, after which a look is over."""
-MOST_REPORTS_A_WRITE: Final = 20_000
-"""Reports that are written in one transaction; a look that brings more writes more often, so that memory stays flat."""
-LONGEST_ROUND: Final = 600.0
-"""Seconds after which a request of a round is left behind; the timeouts of HTTP end each of them long before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,9 +61,9 @@ class Rounds:
     """
     Divides the questions of a look into rounds. The questions of a round are asked at the same time.
 
-    The first round is one request. Each round that is answered in full doubles the next one, up to ``MOST_AT_ONCE``. A
+    The first round is one request. Each round that is answered in full doubles the next one, up to ``POLLS_AT_ONCE``. A
     round that is answered in part shrinks the next one to that part: the rate limit lets no more through. After
-    ``MOST_UNANSWERED`` requests in a row without any answer there are no more rounds.
+    ``MOST_UNANSWERED_POLLS`` requests in a row without any answer there are no more rounds.
 
     :param questions: in the order in which they are asked.
     :param share: of one request that a question takes, up to 1: questions about few people share requests.
@@ -84,7 +81,7 @@ class Rounds:
     def next(self) -> Sequence[Question]:
         """Return the questions of the next round; none when the look is over."""
         self._begin = self._end
-        if self._unanswered >= MOST_UNANSWERED:
+        if self._unanswered >= MOST_UNANSWERED_POLLS:
             return ()
         size = 0.0
         for question in self._questions[self._begin :]:
@@ -103,14 +100,14 @@ class Rounds:
             return
         self._unanswered = 0
         if answered == asked:
-            self._width = min(self._width * 2, MOST_AT_ONCE)
+            self._width = min(self._width * 2, POLLS_AT_ONCE)
         else:
             self._width = max(1, self._width * answered // asked)
 
 
 def is_enough_for_a_write(answers: Sequence[Answer]) -> bool:
     """Say whether answers hold so many reports that they are written before the look is over."""
-    return sum(len(answer.told) for answer in answers) >= MOST_REPORTS_A_WRITE
+    return sum(len(answer.told) for answer in answers) >= REPORTS_A_WRITE
 
 
 def ask_at_once(
@@ -133,7 +130,7 @@ def ask_at_once(
     try:
         for task in tasks:
             threads.start(task)
-        threads.wait_for_all(tasks, LONGEST_ROUND)
+        threads.wait_for_all(tasks, LONGEST_POLL_ROUND)
     finally:
         threads.close()
     results = [task.error or task.result for task in tasks if task.is_done]

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from os import PathLike
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
+from airflow_provider_voicepartner.constants import LONGEST_FILE_HEAD
 from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.sending.paths import shown_path, without_query
 from airflow_provider_voicepartner.sending.rejects import REJECTS_COLUMNS
@@ -32,7 +33,6 @@ Opened = TypeVar("Opened")
 SUFFIXES = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".parquet", ".xlsx", ".xlsm", ".gz")
 COLUMN = "phone_number"
 _REPORT_COLUMNS = COLUMN, "status", "gateway_status", "at"
-_LONGEST_HEAD = 1_024
 
 
 class MissingStorageError(ConfigurationError, ValueError):
@@ -271,7 +271,7 @@ def _check_is_ours(path: Any, columns: Sequence[str], argument: str, what: str) 
     place = storage_path(path)
     try:
         with _opening(path, argument, lambda: place.open("rb")) as handle:
-            first = handle.read(_LONGEST_HEAD)
+            first = handle.read(LONGEST_FILE_HEAD)
     except FileNotFoundError:
         return
     if first.strip() and not is_headed(first, columns):

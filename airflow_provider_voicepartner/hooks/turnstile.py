@@ -9,6 +9,12 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, cast
 
+from airflow_provider_voicepartner.constants import (
+    BALANCE_WAIT,
+    DEFAULT_PENALTY,
+    NETWORK_MARGIN,
+    PENALTY_LOOK_INTERVAL,
+)
 from airflow_provider_voicepartner.exceptions import RetryableNotSentError
 from airflow_provider_voicepartner.gateways.limits import Windows
 from airflow_provider_voicepartner.hooks.http import asked_wait
@@ -26,20 +32,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 PURPOSE = "knowing what was sent, and keeping to the gateways' rate limits across processes"
-MARGIN = 0.5
-"""
-Seconds added to each window, and less to short ones. A turn is confirmed right before the request leaves, so they are
-for the network: one request travels faster than another.
-"""
-DEFAULT_PENALTY = 60.0
-"""Seconds that everybody waits after a 429 that does not say how long."""
-BRIEF_WAIT = 5.0
-"""Seconds that a campaign waits for a turn to read the balance: it holds up everything else, and is only a comfort."""
-LOOK_EVERY = 0.1
-"""
-Seconds between two looks for a penalty, where no limit is known: a look takes a millisecond, as long as a whole request
-to a gateway that answers at once. Another worker's 429 is seen that much later, our own at once.
-"""
 
 
 def pace_questions(hook: GatewayHook, store: Store, *, longest_wait: float) -> StoreTurnstile:
@@ -70,7 +62,7 @@ class StoreTurnstile:
         sender = hook.sender
         self._pacer = Pacer(
             store,
-            margin=MARGIN,
+            margin=NETWORK_MARGIN,
             # The sender's sleep is exchanged for one that can be stopped.
             patience=Patience(
                 seconds=store_wait() if patience is None else patience,
@@ -94,9 +86,9 @@ class StoreTurnstile:
         :raises TurnTooFarError: no turn was taken.
         :raises RetryableNotSentError: the store cannot be reached, and was waited for.
         """
-        looked, turn = self._open.get(endpoint, (-LOOK_EVERY, None))
+        looked, turn = self._open.get(endpoint, (-PENALTY_LOOK_INTERVAL, None))
         started = time.monotonic()
-        if turn is not None and started - looked < LOOK_EVERY:
+        if turn is not None and started - looked < PENALTY_LOOK_INTERVAL:
             return turn
         with self._as_not_sent(endpoint):
             reservation = self._pacer.reserve(
@@ -240,7 +232,7 @@ class StoreGate:
         :param turn: the request's; None takes one. Where its moment is gone, it becomes a later one.
         :raises RetryableNotSentError: that takes too long, or the store cannot be reached; the turn was given back.
         """
-        longest = BRIEF_WAIT if endpoint in self._brief else self._longest_wait
+        longest = BALANCE_WAIT if endpoint in self._brief else self._longest_wait
         try:
             turn = turn or self._turnstile.take_turn(endpoint, longest)
             return self._turnstile.come_to_it(turn, longest, self._sleep)

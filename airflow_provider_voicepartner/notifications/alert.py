@@ -8,8 +8,14 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
+from airflow_provider_voicepartner.constants import (
+    ALERT_CONNECT_TIMEOUT,
+    ALERT_READ_TIMEOUT,
+    LONGEST_ALERT,
+    NAMED_REFUSED,
+)
 from airflow_provider_voicepartner.exceptions import ConfigurationError, NotSentError
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.gsm import to_gsm7
@@ -22,12 +28,6 @@ from airflow_provider_voicepartner.sending.recipients import RecipientPlan, name
 
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.hooks.base import GatewayHook
-
-
-_LONGEST: Final = 1_224
-"""Characters that every gateway takes; letters written in plain ones may be more."""
-
-SHOWN_REFUSED = 5
 
 
 class Departure:
@@ -71,8 +71,8 @@ def send_alert(
     :raises VoicePartnerProviderError: when it was not sent, or nobody knows.
     """
     sender = hook.sender
-    sender.connect_timeout = min(sender.connect_timeout, 4.0)
-    sender.read_timeout = min(sender.read_timeout, 10.0)
+    sender.connect_timeout = min(sender.connect_timeout, ALERT_CONNECT_TIMEOUT)
+    sender.read_timeout = min(sender.read_timeout, ALERT_READ_TIMEOUT)
     sender.attempts, sender.longest_wait = 2, 4.0
     problem: InvalidArgumentError
     try:
@@ -106,7 +106,7 @@ def sayable(hook: GatewayHook, message: Message) -> Message:
         is_the_text = error.argument in ("message", "text")
     if not is_the_text or not isinstance(message, SmsMessage | VoiceMessage) or not message.text:
         return message
-    return replace(message, text=without_braces(to_gsm7(message.text).text)[:_LONGEST])
+    return replace(message, text=without_braces(to_gsm7(message.text).text)[:LONGEST_ALERT])
 
 
 def left_out(receipt: Receipt, plan: RecipientPlan) -> list[str]:
@@ -119,7 +119,7 @@ def left_out(receipt: Receipt, plan: RecipientPlan) -> list[str]:
     if receipt.refused:
         shown = [
             f"{mask_number(one.phone_number) or 'somebody'} {one.reason}".strip()
-            for one in receipt.refused[:SHOWN_REFUSED]
+            for one in receipt.refused[:NAMED_REFUSED]
         ]
         more = len(receipt.refused) - len(shown)
         shown += [f"and {more} more"] if more else []

@@ -16,6 +16,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from airflow_provider_voicepartner.compat import BaseNotifier, Context
+from airflow_provider_voicepartner.constants import ALERT_TIMEOUT, LEAST_ALERT_WAIT
 from airflow_provider_voicepartner.gateways.info import GatewayInfo, Kind, own_gateways
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from airflow_provider_voicepartner.notifications.alert import Departure
 
 
-TOTAL_SECONDS = 20.0
 NOT_SENT = "the alert was certainly not sent"
 NOBODY_KNOWS = "nobody knows whether the alert was sent"
 
@@ -105,7 +105,7 @@ class GatewayNotifier(BaseNotifier):
     kind: ClassVar[Kind]
     text_field: ClassVar[str]
     needs_mobile: ClassVar[bool] = False
-    total_seconds: ClassVar[float] = TOTAL_SECONDS
+    total_seconds: ClassVar[float] = ALERT_TIMEOUT
 
     template_fields: Sequence[str] = ("conn_id", "to", "sender", "options")
 
@@ -261,7 +261,7 @@ class GatewayNotifier(BaseNotifier):
         except Exception as error:
             self._log_failure(error, has_left=False)
             return
-        left = max(0.1, self.total_seconds - (time.monotonic() - begun))
+        left = max(LEAST_ALERT_WAIT, self.total_seconds - (time.monotonic() - begun))
         await asyncio.to_thread(
             self._in_time,
             lambda: hook_of(connection, kind=self.kind, who=type(self).__name__),

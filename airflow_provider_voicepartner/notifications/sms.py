@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from airflow_provider_voicepartner.constants import ALERT_SEGMENTS
 from airflow_provider_voicepartner.notifications.base import GatewayNotifier
 
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.compat import Context
     from airflow_provider_voicepartner.gateways.model import Kind, SmsMessage
-
-LONGEST = 8
 
 
 class SmsNotifier(GatewayNotifier):
@@ -61,7 +60,7 @@ class SmsNotifier(GatewayNotifier):
             plain = without_braces(to_gsm7(default_text(context)).text)
             text = cut_to_segments(plain, self.max_segments or 1)
         else:
-            text = cut_to_segments(text, self.max_segments or LONGEST)
+            text = cut_to_segments(text, self.max_segments or ALERT_SEGMENTS)
         return SmsMessage(
             text=text, sender=self.given_sender(), purpose="alert", options=self.given_options()
         )

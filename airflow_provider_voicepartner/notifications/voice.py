@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from airflow_provider_voicepartner.constants import LONGEST_ALERT, LONGEST_SPOKEN
 from airflow_provider_voicepartner.notifications.base import GatewayNotifier
 
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.compat import Context
     from airflow_provider_voicepartner.gateways.model import Kind, VoiceMessage
-
-MAX_SPOKEN = 300
-LONGEST = 1_224
 
 
 class TtsCallNotifier(GatewayNotifier):
@@ -53,10 +51,10 @@ class TtsCallNotifier(GatewayNotifier):
 
         text, language = self.own_text(self.text), self.language or None
         if text is None:
-            text = without_braces(default_text(context)).replace("_", " ")[:MAX_SPOKEN]
+            text = without_braces(default_text(context)).replace("_", " ")[:LONGEST_SPOKEN]
             language = "en-GB"
         return VoiceMessage(
-            text=text[:LONGEST],
+            text=text[:LONGEST_ALERT],
             language=language,
             sender=self.given_sender(),
             purpose="alert",

@@ -9,6 +9,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from airflow_provider_voicepartner.compat import AirflowSkipException, BaseOperator, conf
+from airflow_provider_voicepartner.constants import DEFER_FROM, LONGEST_SLEEP, MAX_IN_FLIGHT
 from airflow_provider_voicepartner.exceptions import (
     CampaignInterruptedError,
     OutcomePendingError,
@@ -42,10 +43,6 @@ if TYPE_CHECKING:
 OnInvalid = Literal["fail", "skip"]
 OnEmpty = Literal["fail", "skip"]
 OnLate = Literal["fail", "send_now"]
-
-DEFER_FROM_SECONDS = 30.0
-"""A wait of this length or more goes to the triggerer, where that is wanted."""
-LONGEST_SLEEP = math.nextafter(DEFER_FROM_SECONDS, 0)
 
 
 _GUARDS = ("max_cost", "send_at")
@@ -133,7 +130,7 @@ class SendingOperator(Picklable, StrictTemplates, BaseOperator):
         max_cost: Any = None,
         unit_price: Any = None,
         dry_run: bool | str = False,
-        max_in_flight: int | str = 4,
+        max_in_flight: int | str = MAX_IN_FLIGHT,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         region: str = "FR",
         wait_for_completion: bool | str = False,
@@ -406,7 +403,7 @@ class SendingOperator(Picklable, StrictTemplates, BaseOperator):
         :raises AirflowTaskTimeout: nothing is left of ``execution_timeout``; what is left also ends the wait.
         """
         wait = error.retry_after
-        if wait is None or wait < DEFER_FROM_SECONDS or not self._may_wait_in_triggerer(ledger):
+        if wait is None or wait < DEFER_FROM or not self._may_wait_in_triggerer(ledger):
             return
         time_limit.check()
         from airflow_provider_voicepartner.triggers.pacing import WaitUntilTrigger

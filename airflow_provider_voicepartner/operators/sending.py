@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_voicepartner.constants import NAMED_SKIPS, NETWORK_MARGIN
 from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.gateways.compiled_message import CompiledMessage
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
@@ -23,7 +24,7 @@ from airflow_provider_voicepartner.hooks.storage import (
     is_same_file,
     writing,
 )
-from airflow_provider_voicepartner.hooks.turnstile import MARGIN, StoreTurnstile
+from airflow_provider_voicepartner.hooks.turnstile import StoreTurnstile
 from airflow_provider_voicepartner.operators.ledger import asking_others
 from airflow_provider_voicepartner.operators.waiting import REPORT_KEY
 from airflow_provider_voicepartner.sending.arguments import (
@@ -63,9 +64,6 @@ if TYPE_CHECKING:
     from airflow_provider_voicepartner.store.engine import Store
 
 log = logging.getLogger(__name__)
-
-_SHOWN_REASONS = 3
-"""So many invalid rows are named where a task is skipped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +240,7 @@ def why_nobody(plan: CampaignPlan | None) -> str:
         return "nobody is left to send to: there are no recipients, and on_empty is 'skip'"
     return (
         f"nobody is left to send to: all of {plan.rows} rows are invalid, and on_invalid and on_empty are 'skip'. "
-        + ". ".join(plan.describe_rejected()[:_SHOWN_REASONS])
+        + ". ".join(plan.describe_rejected()[:NAMED_SKIPS])
     )
 
 
@@ -405,7 +403,7 @@ def warn_of_a_long_campaign(
     from airflow_provider_voicepartner.sending.pacing import estimate
 
     endpoint = hook.send_endpoints[message.kind]
-    seconds = estimate(hook.rate_limits(endpoint), plan.batch_count, margin=MARGIN)
+    seconds = estimate(hook.rate_limits(endpoint), plan.batch_count, margin=NETWORK_MARGIN)
     if seconds >= 60:
         log.info(
             "%d batches take at least %.0f min at the rate limit of %s",

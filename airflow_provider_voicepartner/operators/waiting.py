@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Final
 
+from airflow_provider_voicepartner.constants import MOST_STORE_FAILURES, POKE_INTERVAL
 from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.hooks.completion import CampaignWatch
 from airflow_provider_voicepartner.hooks.completion_options import (
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-POKE_INTERVAL: Final = 60.0
-MOST_FAILURES: Final = 100
 REPORT_KEY: Final = "campaign"
 """Under which XCom key the report so far is kept: while the operator waits, and when a campaign ends early."""
 _NAMES: Final = tuple(field.name for field in fields(CompletionOptions) if field.name != "conn_id")
@@ -78,7 +77,7 @@ def wait_here(watch: CampaignWatch, interval: float, stop: StopSign) -> dict[str
     Look again and again until the campaign is complete, and return the counts.
 
     :raises CampaignInterruptedError: ``stop`` was raised.
-    :raises StoreUnavailableError: the store failed ``MOST_FAILURES`` times, one after another.
+    :raises StoreUnavailableError: the store failed ``MOST_STORE_FAILURES`` times, one after another.
     """
     from airflow_provider_voicepartner.store.engine import StoreUnavailableError
 
@@ -90,7 +89,7 @@ def wait_here(watch: CampaignWatch, interval: float, stop: StopSign) -> dict[str
             failures = 0
         except StoreUnavailableError as error:
             failures += 1
-            if failures == MOST_FAILURES:
+            if failures == MOST_STORE_FAILURES:
                 raise
             log.warning("Could not look now, will look again: %s", error)
             result = None

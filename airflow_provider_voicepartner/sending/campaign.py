@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Protocol
 
+from airflow_provider_voicepartner.constants import MAX_IN_FLIGHT
 from airflow_provider_voicepartner.exceptions import (
     ConfigurationError,
 )
@@ -27,8 +28,6 @@ from airflow_provider_voicepartner.sending.progress import Standing
 from airflow_provider_voicepartner.sending.records import BatchRecord
 from airflow_provider_voicepartner.sending.schedule import OnLate
 from airflow_provider_voicepartner.sending.stop import StopSign
-
-MAX_IN_FLIGHT = 4
 
 
 class Batches(Protocol):

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from airflow_provider_voicepartner.constants import INTERRUPTED_GRACE, STOP_LOOK_INTERVAL
 from airflow_provider_voicepartner.exceptions import (
     CampaignInterruptedError,
     RejectedError,
@@ -30,10 +31,6 @@ if TYPE_CHECKING:
     from airflow_provider_voicepartner.sending.campaign import Campaign, CampaignSender
 
 log = logging.getLogger(__name__)
-
-GRACE_SECONDS = 20.0
-"""How long an interrupted campaign waits for answers that are under way; Airflow kills a task 60 s after SIGTERM."""
-_GLANCE = 0.5
 
 
 @dataclass(kw_only=True)
@@ -137,7 +134,7 @@ class CampaignRun:
         """Return the seconds that are left for what is under way, from the moment when this was first asked."""
         now = time.monotonic()
         self.stopped_at = self.stopped_at or now
-        return self.stopped_at + GRACE_SECONDS - now
+        return self.stopped_at + INTERRUPTED_GRACE - now
 
     def _next_flights(self) -> Iterator[Flight]:
         """Yield what may leave now: as many as there are free lanes, each with its turn."""
@@ -326,7 +323,7 @@ class CampaignRun:
 
     def _wait(self) -> None:
         """Wait until something lands, or the next batch's turn comes."""
-        timeout = _GLANCE
+        timeout = STOP_LOOK_INTERVAL
         if self.ready is not None:
             timeout = min(timeout, max(0.0, self.ready.due - self.sender.clock()))
         if not self.under_way:

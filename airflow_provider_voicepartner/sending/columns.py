@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from airflow_provider_voicepartner.constants import LONGEST_COLUMN_NAME, MOST_NAME_DIGITS, SHOWN_COLUMNS
 from airflow_provider_voicepartner.gateways.placeholders import field_name
 from airflow_provider_voicepartner.sending.text_blocks import UnreadableFileError
 
@@ -16,9 +17,6 @@ _USUAL: Final = frozenset(
     )
 )  # fmt: skip
 """Names, folded, that columns of numbers often have: they are suggested, never guessed."""
-_SHOWN: Final = 10
-_LONGEST_NAME: Final = 40
-_MOST_DIGITS: Final = 4
 
 
 def _folded(name: str) -> str:
@@ -56,8 +54,8 @@ def what_there_is(names: Iterable[object]) -> str:
     if any(_is_data(text) for text in texts):
         many = "1 column" if len(texts) == 1 else f"{len(texts)} columns"
         return f"the {many} there begin with a number, not with a name: without a header give column=0 for the first"
-    shown = ", ".join(repr(_cut(text)) for text in texts[:_SHOWN])
-    more = f" and {len(texts) - _SHOWN} more" if len(texts) > _SHOWN else ""
+    shown = ", ".join(repr(_cut(text)) for text in texts[:SHOWN_COLUMNS])
+    more = f" and {len(texts) - SHOWN_COLUMNS} more" if len(texts) > SHOWN_COLUMNS else ""
     usual = next((text for text in texts if _folded(text) in _USUAL), None)
     advice = (
         f"give column={usual!r} if that is it" if usual else "say with column= which one holds the numbers"
@@ -66,8 +64,8 @@ def what_there_is(names: Iterable[object]) -> str:
 
 
 def _is_data(text: str) -> bool:
-    return "@" in text or sum(character.isdecimal() for character in text) > _MOST_DIGITS
+    return "@" in text or sum(character.isdecimal() for character in text) > MOST_NAME_DIGITS
 
 
 def _cut(text: str) -> str:
-    return text if len(text) <= _LONGEST_NAME else text[:_LONGEST_NAME] + "…"
+    return text if len(text) <= LONGEST_COLUMN_NAME else text[:LONGEST_COLUMN_NAME] + "…"

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from airflow_provider_voicepartner.constants import HEADER_SEARCHED, LONGEST_LINE
 from airflow_provider_voicepartner.gateways.placeholders import field_name
 from airflow_provider_voicepartner.sending.column_rows import ColumnRows
 from airflow_provider_voicepartner.sending.columns import find_column, what_there_is
@@ -20,16 +21,10 @@ from airflow_provider_voicepartner.sending.rows import (
     SecondNumber,
     UnreadableRow,
 )
-from airflow_provider_voicepartner.sending.text_blocks import (
-    LONGEST_LINE,
-    EmptyTextError,
-    TextBlock,
-    UnreadableFileError,
-)
+from airflow_provider_voicepartner.sending.text_blocks import EmptyTextError, TextBlock, UnreadableFileError
 
 _DELIMITERS: Final = (",", ";", "\t")
 _UNFINISHED: Final = "unexpected end of data"
-_TITLE_LINES: Final = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +117,7 @@ def csv_layout(
 
 def _no_column(column: str, first: str, known: Sequence[str], text: str, line: int) -> str:
     """Say what was read in place of a header, and what seems to be wrong."""
-    for later, found in enumerate(itertools.islice(io.StringIO(text), _TITLE_LINES), line):
+    for later, found in enumerate(itertools.islice(io.StringIO(text), HEADER_SEARCHED), line):
         for candidate in known:
             cells = [field_name(cell) for cell in found.rstrip("\r\n").replace('"', "").split(candidate)]
             if later > line and find_column(column, cells) is not None:

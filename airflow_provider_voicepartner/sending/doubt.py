@@ -7,8 +7,14 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Final
 
+from airflow_provider_voicepartner.constants import (
+    LEAST_LOOK_UP_INTERVAL,
+    LONGEST_SILENCE,
+    LOOK_UP_AFTER,
+    MOST_LOOK_UP_INTERVAL,
+    SENDING_ROUNDED_BY,
+)
 from airflow_provider_voicepartner.exceptions import (
     CampaignInterruptedError,
     ConfigurationError,
@@ -27,16 +33,6 @@ from airflow_provider_voicepartner.sending.records import BatchRecord, Evidence,
 
 log = logging.getLogger(__name__)
 
-LOOK_UP_AFTER = (0.0, 2.0, 5.0)
-"""Seconds before each look-up: a batch may not be known at once, right after it was taken."""
-FEWEST_SECONDS = 30.0
-MOST_SECONDS = 300.0
-"""Between two rounds of look-ups, while a batch may still become known: as long as it is old, within these."""
-LONGEST_SILENCE = timedelta(days=1)
-"""How long a gateway that does not answer look-ups is asked again, by retries and by waits in the triggerer."""
-
-ROUNDED_BY: Final = timedelta(minutes=5)
-"""How much later than planned a gateway may send: SMS Partner takes every fifth minute, and times are rounded up."""
 
 _WORDS = {Evidence.LOOK_UP: "knows its reference", Evidence.CALLED_BACK: "called back about it"}
 
@@ -190,7 +186,7 @@ class DoubtSettler:
             return Verdict(doubt, record)
         open_ = self.open_verdict(doubt)
         if open_.ask_in is None and case.is_unanswered and self._age_of(doubt.claim) < LONGEST_SILENCE:
-            open_.ask_in = MOST_SECONDS
+            open_.ask_in = MOST_LOOK_UP_INTERVAL
             open_.until = self.now() - self._age_of(doubt.claim) + LONGEST_SILENCE
         if proof is not None and proof.accepted:
             if open_.ask_in is not None and self.on_unknown in ("fail", "resend_unlisted"):
@@ -215,7 +211,10 @@ class DoubtSettler:
         if self.on_unknown == "resend_unlisted" and open_.ask_in is None and self._is_disproved(case):
             held = self._held()
             if held > 0:
-                open_.ask_in, open_.until = max(held, FEWEST_SECONDS), self.now() + timedelta(seconds=held)
+                open_.ask_in, open_.until = (
+                    max(held, LEAST_LOOK_UP_INTERVAL),
+                    self.now() + timedelta(seconds=held),
+                )
                 return open_
             log.warning(
                 "%s is in doubt: %s; the gateway does not list it, which on_unknown='resend_unlisted' believes: it is "
@@ -248,7 +247,7 @@ class DoubtSettler:
         known_within = self.messenger.known_within(self.message)
         if self.planned is None or known_within is None:
             return 0.0
-        return (self.planned + ROUNDED_BY + known_within - self.now()).total_seconds()
+        return (self.planned + SENDING_ROUNDED_BY + known_within - self.now()).total_seconds()
 
     def ask_in(self, claim: BatchRecord) -> float | None:
         """Return the seconds after which to ask again; None once the gateway would know a batch that it had taken."""
@@ -259,7 +258,7 @@ class DoubtSettler:
             return None
         age = self._age_of(claim).total_seconds()
         left = known_within.total_seconds() - age
-        return max(min(age, MOST_SECONDS, left + 1), FEWEST_SECONDS) if left > 0 else None
+        return max(min(age, MOST_LOOK_UP_INTERVAL, left + 1), LEAST_LOOK_UP_INTERVAL) if left > 0 else None
 
     def _age_of(self, claim: BatchRecord) -> timedelta:
         """Return how long ago a batch was claimed last; of a claim without a time, for ever."""

@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import IO, Any, Final
 from zipfile import BadZipFile, ZipFile
 
+from airflow_provider_voicepartner.constants import ROWS_A_CHUNK
 from airflow_provider_voicepartner.gateways.placeholders import field_name
 from airflow_provider_voicepartner.sending.columns import find_column, what_there_is
 from airflow_provider_voicepartner.sending.csv_rows import CsvLayout
@@ -23,7 +24,6 @@ from airflow_provider_voicepartner.sending.rows import (
 )
 from airflow_provider_voicepartner.sending.text_blocks import EmptyTextError, UnreadableFileError
 
-_ROWS: Final = 2_000
 _DIGITS: Final = 15
 """So many of a number Excel shows: what is 3.3 on the screen may be 3.3000000000000003 in the file."""
 _TO_BE_COMPUTED: Final = re.compile(rb"""\bfullCalcOnLoad\s*=\s*["'](?:1|true)["']""")
@@ -201,7 +201,7 @@ def excel_chunks(
     """
     places = {NUMBER_FIELD: layout.number_at, **layout.places(fields)}
     holds_another = None if layout.names else SecondNumber(region)
-    while batch := list(itertools.islice(rows, _ROWS)):
+    while batch := list(itertools.islice(rows, ROWS_A_CHUNK)):
         yield Chunk(
             [number for number, _ in batch], [_item(row, places, layout, holds_another) for _, row in batch]
         )

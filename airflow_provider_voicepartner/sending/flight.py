@@ -7,8 +7,8 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Final
 
+from airflow_provider_voicepartner.constants import CLAIM_IS_STALE, CLAIM_LASTS
 from airflow_provider_voicepartner.exceptions import (
     CampaignInterruptedError,
     ConfigurationError,
@@ -23,17 +23,6 @@ from airflow_provider_voicepartner.sending.records import BatchRecord, Evidence,
 
 log = logging.getLogger(__name__)
 
-CLAIM_LASTS: Final = timedelta(minutes=1)
-"""
-After which the claim of a batch that has not landed is renewed. It may wait for a turn for an hour after it was claimed
-(a 429, a penalty), and how long a gateway may still come to know it is counted from its claim.
-"""
-
-CLAIM_IS_STALE: Final = timedelta(minutes=5)
-"""
-After which a batch does not leave any more: its claim was not renewed, so the worker stood still, and a later attempt
-may have been told by the gateway that it has no such batch.
-"""
 
 _flying = threading.local()
 

@@ -7,16 +7,15 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
-from typing import IO, Any, Final
+from typing import IO, Any
 
+from airflow_provider_voicepartner.constants import ROWS_A_CHUNK
 from airflow_provider_voicepartner.gateways.placeholders import field_name
 from airflow_provider_voicepartner.sending.column_rows import ColumnRows
 from airflow_provider_voicepartner.sending.columns import find_column, what_there_is
 from airflow_provider_voicepartner.sending.items import field_of, no_field
 from airflow_provider_voicepartner.sending.rows import NUMBER_FIELD, Chunk, UnreadableRow, names_in
 from airflow_provider_voicepartner.sending.text_blocks import TextBlock, UnreadableFileError
-
-_ROWS: Final = 2_000
 
 
 def json_chunks(
@@ -146,7 +145,7 @@ def parquet_chunks(file: Any, *, column: str, fields: frozenset[str] | None) -> 
     kept = _parquet_fields(names, column, fields)
     row = 1
     batches = file.iter_batches(
-        batch_size=_ROWS, columns=list(dict.fromkeys((column, *kept.values()))), use_threads=False
+        batch_size=ROWS_A_CHUNK, columns=list(dict.fromkeys((column, *kept.values()))), use_threads=False
     )
     while True:
         try:

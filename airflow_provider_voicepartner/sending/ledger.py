@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from airflow_provider_voicepartner.constants import MOST_SEND_AGAIN_MARKS
 from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.sending.records import (
     Attempt,
@@ -23,8 +24,6 @@ log = logging.getLogger(__name__)
 
 OnUnknown = Literal["fail", "assume_sent", "resend_unlisted", "resend"]
 
-MOST_MARKS = 200
-"""Texts of ``send_again`` that one campaign remembers; each was given by a person."""
 
 MENDS_IT = (
     "A store that all workers share mends that for the future: set [voicepartner] store_url, with several machines to "
@@ -58,7 +57,7 @@ def _marks(mark: str | None, before: Plan | None) -> str | None:
     """Put the mark of a text before those of a plan; each stands once."""
     known = before.send_again.split(",") if before and before.send_again else []
     marks = list(dict.fromkeys([*([mark] if mark else []), *known]))
-    return ",".join(marks[:MOST_MARKS]) or None
+    return ",".join(marks[:MOST_SEND_AGAIN_MARKS]) or None
 
 
 class Ledger:

@@ -19,8 +19,17 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, cast
 
+from airflow_provider_voicepartner.constants import (
+    COMMIT_ALLOWANCE,
+    CONFIRM_AHEAD,
+    LONGEST_LIMIT_NAME,
+    LONGEST_PENALTY,
+    SETTLED,
+    SLOT_MARGIN,
+    SLOTS_A_PRUNE,
+)
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.limits import LONGEST, Window
 from airflow_provider_voicepartner.sending.pacing_statements import Statements
@@ -34,18 +43,6 @@ if TYPE_CHECKING:
     from airflow_provider_voicepartner.store.engine import Store
 
 log = logging.getLogger(__name__)
-
-MARGIN: Final = 0.1
-LONGEST_PENALTY: Final = 3_600.0
-AHEAD: Final = 0.1
-"""Seconds before its moment at which a turn is confirmed, so that the store's answer is there when it comes."""
-SETTLED: Final = 2.0
-"""Seconds from now within which no slot is moved to make room for another."""
-
-_LONGER: Final = 1.25
-
-_PRUNE_EVERY: Final = 128
-_NAME_LENGTH: Final = 120
 
 
 class TooLongError(Exception):
@@ -99,7 +96,7 @@ def limit_name(gateway: str, endpoint: str, account_key: str) -> str:
     return f"{gateway}:{endpoint}:{account.hexdigest()[:24]}"
 
 
-def estimate(windows: Sequence[Window], requests: int, *, margin: float = MARGIN) -> float:
+def estimate(windows: Sequence[Window], requests: int, *, margin: float = SLOT_MARGIN) -> float:
     """
     Return how many seconds pass, at best, between the first and the last of so many requests.
 
@@ -141,7 +138,9 @@ class Pacer:
     :param patience: with a store that cannot be reached, for reservations; None has none.
     """
 
-    def __init__(self, store: Store, *, margin: float = MARGIN, patience: Patience | None = None) -> None:
+    def __init__(
+        self, store: Store, *, margin: float = SLOT_MARGIN, patience: Patience | None = None
+    ) -> None:
         if not (isinstance(margin, int | float) and 0 <= margin <= LONGEST):
             raise InvalidArgumentError("margin", f"must be from 0 to {LONGEST:.0f} seconds")
         self._store = store
@@ -163,7 +162,7 @@ class Pacer:
         """
         _check_name(name)
         reservation = self._patience.run(lambda: self._reserve(name, windows, max_delay))
-        if reservation.slot is not None and reservation.slot % _PRUNE_EVERY == 0:
+        if reservation.slot is not None and reservation.slot % SLOTS_A_PRUNE == 0:
             self._prune(name, windows)
         return reservation
 
@@ -210,7 +209,7 @@ class Pacer:
     @property
     def ahead(self) -> float:
         """Seconds before its moment at which a reservation is confirmed: more where the store takes long."""
-        return max(AHEAD, min(_LONGER * self._commit_seconds, SETTLED))
+        return max(CONFIRM_AHEAD, min(COMMIT_ALLOWANCE * self._commit_seconds, SETTLED))
 
     def is_open(self, reservation: Reservation) -> bool:
         """Say whether a request may leave this moment; asks nobody but this machine's clock."""
@@ -344,7 +343,11 @@ class Pacer:
         Where the store takes long for a write, a place at this moment would be gone when the write is done.
         """
         took = self._commit_seconds
-        return min(_LONGER * took, SETTLED) if took > latest_departure(windows, self._margin) / 2 else 0.0
+        return (
+            min(COMMIT_ALLOWANCE * took, SETTLED)
+            if took > latest_departure(windows, self._margin) / 2
+            else 0.0
+        )
 
     def _lock(self, connection: Connection, name: str) -> float:
         """Make others wait for their turn at this limit, and return when its penalty ends."""
@@ -430,5 +433,5 @@ def _in_time(reservation: Reservation, max_delay: float | None) -> Reservation:
 
 
 def _check_name(name: str) -> None:
-    if not 0 < len(name) <= _NAME_LENGTH:
-        raise InvalidArgumentError("name", f"must have 1 to {_NAME_LENGTH} characters")
+    if not 0 < len(name) <= LONGEST_LIMIT_NAME:
+        raise InvalidArgumentError("name", f"must have 1 to {LONGEST_LIMIT_NAME} characters")

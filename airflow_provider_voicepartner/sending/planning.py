@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import IO, Any, Final
 
+from airflow_provider_voicepartner.constants import KEPT_NUMBERS, NAMED_REJECTS, SHOWN_REJECTS
 from airflow_provider_voicepartner.gateways.compiled_message import Columns
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.model import (
@@ -41,10 +42,6 @@ from airflow_provider_voicepartner.sending.rejects import RejectedRow, RejectsWr
 from airflow_provider_voicepartner.sending.rows import NUMBER_FIELD, Chunk, Line, number_as_given
 from airflow_provider_voicepartner.sending.source import Source
 
-SHOWN_REJECTS: Final = 10
-KEPT_NUMBERS: Final = 4_000_000
-"""So many numbers a plan holds, in 32 MB; of a longer list it holds none."""
-_NAMED_REJECTS: Final = 5
 _MARK: Final = 8
 
 Weigh = Callable[[Columns], Sequence[int]]
@@ -469,7 +466,7 @@ def _describe(source: Source, rejected: Sequence[RejectedRow]) -> list[str]:
 
 
 def _refusal(source: Source, rejected: Sequence[RejectedRow], total: int) -> str:
-    shown = _describe(source, rejected[:_NAMED_REJECTS])
+    shown = _describe(source, rejected[:NAMED_REJECTS])
     if total > len(shown):
         shown.append(f"and {total - len(shown):,} more")
     return (

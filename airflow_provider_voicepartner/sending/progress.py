@@ -11,8 +11,8 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Final
 
+from airflow_provider_voicepartner.constants import EACH_BATCH_UP_TO, PROGRESS_INTERVAL
 from airflow_provider_voicepartner.exceptions import (
     SendOutcomeUnknownError,
     VoicePartnerProviderError,
@@ -22,10 +22,6 @@ from airflow_provider_voicepartner.sending.ledger import Ledger, OnUnknown
 from airflow_provider_voicepartner.sending.records import BatchRecord, Phase
 
 log = logging.getLogger(__name__)
-
-EACH_UP_TO: Final = 20
-"""Batches of a campaign whose every batch is worth a line. A line costs a third of what a request does."""
-SECONDS_BETWEEN: Final = 10.0
 
 
 class ProgressLog:
@@ -38,7 +34,7 @@ class ProgressLog:
 
     def __init__(self, batches: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._batches = batches
-        self._level = logging.INFO if batches <= EACH_UP_TO else logging.DEBUG
+        self._level = logging.INFO if batches <= EACH_BATCH_UP_TO else logging.DEBUG
         self._clock = clock
         self._told_at = clock()
         self._sent = self._known = self._recipients = 0
@@ -60,7 +56,7 @@ class ProgressLog:
             self._level, "Batch %d (%s): %s%s",
             index + 1, record.reference, _outcome(record), _why(record),
         )  # fmt: skip
-        if self._batches > EACH_UP_TO and self._clock() - self._told_at >= SECONDS_BETWEEN:
+        if self._batches > EACH_BATCH_UP_TO and self._clock() - self._told_at >= PROGRESS_INTERVAL:
             self._told_at = self._clock()
             log.info(
                 "%d of %d batches sent now, %d recipients accepted",
@@ -68,7 +64,7 @@ class ProgressLog:
             )  # fmt: skip
 
     def _tell_known(self) -> None:
-        if self._known and self._batches > EACH_UP_TO:
+        if self._known and self._batches > EACH_BATCH_UP_TO:
             log.info(
                 "%d of %d batches were sent by earlier attempts; they are not sent again",
                 self._known,

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from airflow_provider_voicepartner.constants import NAMED_REJECTS
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.model import MAX_RECIPIENTS_PER_BATCH, Recipient
 from airflow_provider_voicepartner.gateways.numbers import PhoneNumber
@@ -22,7 +23,6 @@ OnInvalid = Literal["fail", "skip"]
 
 _BETWEEN_NUMBERS = re.compile(r"[,;\r\n]")
 _LIST_AS_TEXT = re.compile(r"\s*(?:[\[{]|\(\s*['\"({\[])")
-_SHOWN_ROWS = 5
 _FORMS = (
     "give a number, a comma-separated string, a list of numbers, or a list of dicts with a 'phone_number'"
 )
@@ -165,7 +165,7 @@ def name_rejected(rejected: Sequence[RejectedRow], *, argument: str = "to") -> s
     :param rejected: at least one row.
     :param argument: the name of what holds the rows.
     """
-    shown = [f"{argument}[{row.row}]: {row.masked!r} {row.reason}" for row in rejected[:_SHOWN_ROWS]]
+    shown = [f"{argument}[{row.row}]: {row.masked!r} {row.reason}" for row in rejected[:NAMED_REJECTS]]
     more = len(rejected) - len(shown)
     if more:
         shown.append(f"and {more} more")

@@ -12,20 +12,15 @@ import hmac
 import secrets
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Final, Protocol
 
+from airflow_provider_voicepartner.constants import CLOCK_TOLERANCE
 from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.gateways.dates import is_before
 from airflow_provider_voicepartner.gateways.model import DeliveryReport, Receipt
-
-CLOCK_TOLERANCE: Final = timedelta(minutes=10)
-"""
-How far before its claim a report may be dated and still be about that batch: the gateway's clock and ours differ, and
-some of its dates are cut to the minute.
-"""
 
 _WHOLE: Final = frozenset(
     {"size", "accepted", "opted_out", "segments", "in_doubt", "resent", "attempt", "step"}

@@ -7,14 +7,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import IO
 
+from airflow_provider_voicepartner.constants import SHOWN_NUMBER, SHOWN_NUMBER_DIGITS
 from airflow_provider_voicepartner.gateways.wire import mask_number
 from airflow_provider_voicepartner.sending.spreadsheets import write_row
 
 REJECTS_COLUMNS = "row", "number", "reason"
 """The first line of a file of invalid rows."""
-
-_SHOWN_LENGTH = 20
-_SHOWN_DIGITS = 7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,8 +32,8 @@ class RejectedRow:
     @property
     def masked(self) -> str:
         """The number as a log may show it: ``+336•••••42``; what does not look like a number is hidden completely."""
-        digits = sum(character.isdecimal() for character in self.number[: _SHOWN_LENGTH + 1])
-        if len(self.number) > _SHOWN_LENGTH or digits < _SHOWN_DIGITS:
+        digits = sum(character.isdecimal() for character in self.number[: SHOWN_NUMBER + 1])
+        if len(self.number) > SHOWN_NUMBER or digits < SHOWN_NUMBER_DIGITS:
             return "•" * min(len(self.number), 8)
         return mask_number(self.number)
 

@@ -9,6 +9,7 @@ from datetime import date, time
 from decimal import Decimal
 from typing import Any, Final, Literal, NamedTuple, cast
 
+from airflow_provider_voicepartner.constants import KEPT_ITEM
 from airflow_provider_voicepartner.gateways.checks import OF_A_WRONG_ENCODING, STRAY_CONTROLS
 from airflow_provider_voicepartner.gateways.compiled_message import STANDS_ALONE
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
@@ -27,7 +28,6 @@ Line = Literal["mobile", "any"]
 
 NUMBER_FIELD = "phone_number"
 
-_KEPT_LENGTH = 200
 _MISSING = frozenset({"NaTType", "NAType"})
 """The types of what pandas has in cells in which nothing stands; pandas itself is not imported here."""
 
@@ -306,4 +306,4 @@ def number_as_given(item: object) -> str:
         item = item.number
     elif isinstance(item, Mapping):
         item = item.get(NUMBER_FIELD)
-    return str(item)[:_KEPT_LENGTH] if isinstance(item, (str, int, float, Decimal)) else ""
+    return str(item)[:KEPT_ITEM] if isinstance(item, (str, int, float, Decimal)) else ""

@@ -10,6 +10,7 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from typing import IO, Final, Literal, Protocol, TypeVar, cast
 
+from airflow_provider_voicepartner.constants import ROWS_A_CHUNK
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.sending.csv_rows import csv_chunks, csv_layout
 from airflow_provider_voicepartner.sending.excel import excel_chunks, excel_layout, open_excel
@@ -46,7 +47,6 @@ SUFFIXES: Final = (
 )
 """How names of files of recipients end, in lower case."""
 
-_CHUNK: Final = 2_000
 
 _OTHERS: Final[Mapping[str, str]] = {
     ".json": "is JSON; write one object on each line (JSON lines) and name it .jsonl",
@@ -154,7 +154,7 @@ class ListSource:
         """Return the rows; ``fields`` are for their reader to pick."""
         rows = iter(cast("list[object]", self.to))
         line, read = 1, ItemReader(self.column, self.region).read
-        while items := list(itertools.islice(rows, _CHUNK)):
+        while items := list(itertools.islice(rows, ROWS_A_CHUNK)):
             yield Chunk(range(line, line + len(items)), list(map(read, items)))
             line += len(items)
 

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Final
 
+from airflow_provider_voicepartner.constants import LATE_SHARE, LEAST_MARGIN, MARGIN_SHARE
 from airflow_provider_voicepartner.gateways.limits import Window
-
-_MARGIN_SHARE: Final = 0.04
-_LEAST_MARGIN: Final = 0.2
-_LATE_SHARE: Final = 0.25
 
 
 def margin_of(window: Window, margin: float) -> float:
@@ -21,12 +17,12 @@ def margin_of(window: Window, margin: float) -> float:
 
     :param margin: at most so many.
     """
-    return min(margin, max(_LEAST_MARGIN, _MARGIN_SHARE * window.seconds))
+    return min(margin, max(LEAST_MARGIN, MARGIN_SHARE * window.seconds))
 
 
 def latest_departure(windows: Sequence[Window], margin: float) -> float:
     """Return how many seconds after its moment a request may leave; the rest of the margin is the network's."""
-    return _LATE_SHARE * min((margin_of(window, margin) for window in windows), default=math.inf)
+    return LATE_SHARE * min((margin_of(window, margin) for window in windows), default=math.inf)
 
 
 def next_free(slots: Sequence[float], windows: Sequence[Window], earliest: float, margin: float) -> float:

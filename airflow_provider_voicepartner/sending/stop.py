@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from airflow_provider_voicepartner.constants import STOP_LOOK_INTERVAL
 from airflow_provider_voicepartner.exceptions import CampaignInterruptedError
-
-_GLANCE = 0.5
 
 
 def _never() -> bool:
@@ -58,7 +57,7 @@ class StopSign:
                 self.check()
                 if seconds <= 0:
                     return
-                sleep(min(seconds, _GLANCE))
-                seconds -= _GLANCE
+                sleep(min(seconds, STOP_LOOK_INTERVAL))
+                seconds -= STOP_LOOK_INTERVAL
 
         return wait

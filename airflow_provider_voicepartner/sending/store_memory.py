@@ -6,8 +6,9 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from airflow_provider_voicepartner.constants import ROWS_A_STATEMENT
 from airflow_provider_voicepartner.exceptions import CampaignInterruptedError, RetryableNotSentError
 from airflow_provider_voicepartner.sending.records import (
     Attempt,
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
     from airflow_provider_voicepartner.store.engine import Store
 
 Result = TypeVar("Result")
-
-_RECORD_MOST: Final = 500
-"""Rows in one statement, when what another memory knows is copied."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,8 +164,8 @@ class StoreMemory:
             }
             for position, record in records.items()
         ]
-        for start in range(0, len(rows), _RECORD_MOST):
-            connection.execute(self._sql.write, rows[start : start + _RECORD_MOST])
+        for start in range(0, len(rows), ROWS_A_STATEMENT):
+            connection.execute(self._sql.write, rows[start : start + ROWS_A_STATEMENT])
 
     def _run(self, work: Callable[[Connection], Result]) -> Result:
         def transaction() -> Result:

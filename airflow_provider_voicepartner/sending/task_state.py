@@ -14,28 +14,20 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, Protocol
 
+from airflow_provider_voicepartner.constants import (
+    LARGEST_SUMMARY,
+    MOST_LOST_WRITES,
+    MOST_STATE_RECORDS,
+    SLOW_CLAIM,
+    STATE_REACH,
+    SUMMARY_EVERY,
+)
 from airflow_provider_voicepartner.exceptions import (
     CampaignInterruptedError,
     ConfigurationError,
     RetryableNotSentError,
 )
 from airflow_provider_voicepartner.sending.records import Attempt, BatchRecord, Plan, Recollection, unreadable
-
-SUMMARY_EVERY: Final = 16
-"""
-Entries of which one sums up the others; its number is kept for it. Measured under Airflow 3.3 on SQLite: a write takes
-12 ms with one record and 15 with 50, a read as long. A campaign of 2,000 batches is read back with some 140 reads.
-"""
-MOST_LOST: Final = 2
-"""Writes that may fail one after the other: then an attempt is over."""
-REACH: Final = MOST_LOST + 1
-"""Numbers behind the last entry that may have been used without a trace: lost ones, and one that is for a summary."""
-MOST_RECORDS: Final = 50
-"""In one entry: 10 kB, where Airflow warns above 64."""
-MOST_BYTES: Final = 60_000
-"""In a summary. Where so much is in flight that more would be in it, entries are few, and are read one by one."""
-SLOW_SECONDS: Final = 1.0
-"""After a claim that took so long, an attempt looks whether another one has begun; none begins more quickly."""
 
 _OLD_PLAN: Final = "voicepartner/plan"
 
@@ -105,7 +97,7 @@ class TaskStateMemory:
         self._read()
         number = max(attempt.number, self._attempts + 1)
         # What failed at the end of an earlier attempt may still be executed, under the numbers behind the last one.
-        end, self._next = self._next, self._next + REACH
+        end, self._next = self._next, self._next + STATE_REACH
         self._place += 1
         self._store.set(
             attempt_key(self._place),
@@ -135,8 +127,8 @@ class TaskStateMemory:
         :raises Exception: whatever Airflow raises.
         """
         positions = sorted(records)
-        for start in range(0, max(len(positions), 1), MOST_RECORDS):
-            part = {position: records[position] for position in positions[start : start + MOST_RECORDS]}
+        for start in range(0, max(len(positions), 1), MOST_STATE_RECORDS):
+            part = {position: records[position] for position in positions[start : start + MOST_STATE_RECORDS]}
             if self._next % SUMMARY_EVERY == 0 or len(self._tail) >= 2 * SUMMARY_EVERY:
                 self._sum_up()
             self._append(_entry_of(part, plan, with_plan=plan != self._plan))
@@ -157,7 +149,7 @@ class TaskStateMemory:
         summary = None
         if self._plan is not None and self._tail:
             summary = _entry_of(self._not_summed_up, self._plan, with_plan=True) | {"from": self._tail[0]}
-            if len(json.dumps(summary)) > MOST_BYTES:
+            if len(json.dumps(summary)) > LARGEST_SUMMARY:
                 summary = None
                 self._needed += self._tail
                 self._tail, self._not_summed_up = [], {}
@@ -173,7 +165,7 @@ class TaskStateMemory:
         self._tail, self._not_summed_up = [], {}
 
     def _append(self, entry: Mapping[str, Any]) -> None:
-        if self._lost >= MOST_LOST:
+        if self._lost >= MOST_LOST_WRITES:
             raise RetryableNotSentError(
                 f"Airflow's task state failed {self._lost} times, one after the other; nothing more is sent"
             )
@@ -184,7 +176,7 @@ class TaskStateMemory:
         started = self._clock()
         self._store.set(log_key(number), entry)
         self._lost = 0
-        if self._clock() - started >= SLOW_SECONDS and self._is_replaced():
+        if self._clock() - started >= SLOW_CLAIM and self._is_replaced():
             raise CampaignInterruptedError(
                 "a later attempt of this task has taken over, so this one sends nothing more"
             )
@@ -243,7 +235,7 @@ class TaskStateMemory:
     def _read_on(self) -> None:
         """Read what the last attempt wrote, by its summaries where there are some."""
         missing, asked = 0, 0
-        while missing <= 2 * REACH:
+        while missing <= 2 * STATE_REACH:
             number = self._next + missing
             summary = number + -number % SUMMARY_EVERY
             if summary != asked:

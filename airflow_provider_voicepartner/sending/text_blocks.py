@@ -6,12 +6,8 @@ import codecs
 from collections.abc import Iterator
 from typing import IO, Final, NamedTuple
 
+from airflow_provider_voicepartner.constants import LONGEST_LINE, TEXT_BLOCK
 from airflow_provider_voicepartner.gateways.checks import STRAY_CONTROLS
-
-LONGEST_LINE: Final = 1_048_576
-"""Bytes; no row of recipients is longer, so a file without line ends is not read into memory."""
-
-BLOCK: Final = 131_072
 
 UTF_8: Final = "utf-8"
 _ASCII: Final = bytes(range(128))
@@ -98,7 +94,7 @@ def text_blocks(handle: IO[bytes], encoding: str = UTF_8) -> Iterator[TextBlock]
     """
     line = 1
     kept = _beginning(handle, encoding)
-    while data := handle.read(BLOCK):
+    while data := handle.read(TEXT_BLOCK):
         kept += data
         _check_first_line(kept, line)
         cut = kept.rfind(b"\n") + 1 or kept.rfind(b"\r", 0, len(kept) - 1) + 1
@@ -114,7 +110,7 @@ def text_blocks(handle: IO[bytes], encoding: str = UTF_8) -> Iterator[TextBlock]
 def _beginning(handle: IO[bytes], encoding: str) -> bytes:
     """Read the first bytes, which tell files that are no text at all; byte order marks are taken off."""
     begin = b""
-    while len(begin) < 4 and (data := handle.read(BLOCK)):
+    while len(begin) < 4 and (data := handle.read(TEXT_BLOCK)):
         begin += data
     if not begin:
         raise EmptyTextError
@@ -126,7 +122,7 @@ def _beginning(handle: IO[bytes], encoding: str) -> bytes:
         raise UnreadableFileError(f"is UTF-8, as its first bytes say, and not {encoding}; leave encoding out")
     while begin.startswith(codecs.BOM_UTF8):  # Some programs put one before the one that is there.
         begin = begin.removeprefix(codecs.BOM_UTF8)
-    if is_marked and not begin and not (begin := handle.read(BLOCK)):
+    if is_marked and not begin and not (begin := handle.read(TEXT_BLOCK)):
         raise EmptyTextError
     return begin
 

@@ -16,6 +16,7 @@ from airflow_provider_voicepartner.compat import (
     PokeReturnValue,
     conf,
 )
+from airflow_provider_voicepartner.constants import NOT_FOUND_GRACE, SENSOR_GRACE, UNLISTED_GRACE
 from airflow_provider_voicepartner.hooks.mixins import Picklable, StrictTemplates
 from airflow_provider_voicepartner.sensors.ending import FAIL_METHOD, ending, timed_out, why_deferral_failed
 
@@ -23,11 +24,6 @@ if TYPE_CHECKING:
     from airflow_provider_voicepartner.compat import Context
     from airflow_provider_voicepartner.hooks.completion import CampaignWatch
     from airflow_provider_voicepartner.sending.report import CampaignReport
-
-NOT_FOUND_GRACE = 300.0
-UNLISTED_GRACE = 3600.0
-GRACE = 600.0
-"""Seconds after its deadline from which Airflow ends a deferral, should the triggerer not have done so."""
 
 
 class CampaignCompletionSensor(Picklable, StrictTemplates, BaseSensorOperator):
@@ -106,7 +102,7 @@ class CampaignCompletionSensor(Picklable, StrictTemplates, BaseSensorOperator):
             )
         finally:
             watch.close()
-        left = max(0.0, deadline - time.time()) + GRACE
+        left = max(0.0, deadline - time.time()) + SENSOR_GRACE
         return self.defer(trigger=trigger, method_name="execute_complete", timeout=timedelta(seconds=left))
 
     def _first_look(self, context: Context) -> bool | PokeReturnValue:

@@ -20,6 +20,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from airflow_provider_voicepartner.constants import (
+    EMPTY_LOG_INTERVAL,
+    EMPTY_LOG_TIMEOUT,
+    STORE_CONNECT_TIMEOUT,
+    STORE_LOCK_TIMEOUT,
+    STORE_POOL,
+    STORE_POOL_OVERFLOW,
+    WAL_RETRY_INTERVAL,
+)
 from airflow_provider_voicepartner.store.clock import boot_id, machine_clock
 
 if TYPE_CHECKING:
@@ -29,9 +38,6 @@ log = logging.getLogger(__name__)
 
 PURPOSE: Final = "keeping to the gateways' rate limits across workers"
 
-_BUSY_SECONDS: Final = 30
-_CONNECT_SECONDS: Final = 10
-_TRACE_SECONDS: Final = 5.0
 _WRITE: Final = "voicepartner_write"
 _IDENTITY: Final = "identity"
 _VALUES: Final = re.compile(r"^(?:DETAIL|CONTEXT|LINE \d+|QUERY):", re.MULTILINE)
@@ -197,7 +203,7 @@ class Store:
         """
         if self.is_postgres or not self.outlives_process:
             return True
-        deadline = time.monotonic() + _TRACE_SECONDS
+        deadline = time.monotonic() + EMPTY_LOG_TIMEOUT
         while not _empty_log(self):
             if time.monotonic() > deadline:
                 log.warning(
@@ -206,7 +212,7 @@ class Store:
                     self.name,
                 )
                 return False
-            time.sleep(0.05)
+            time.sleep(EMPTY_LOG_INTERVAL)
         return True
 
     def close(self) -> None:
@@ -412,7 +418,7 @@ def _sqlite(url: URL) -> Engine:
     @event.listens_for(engine, "connect")
     def connect(raw: Any, _: Any) -> None:
         raw.isolation_level = None  # the driver would begin transactions late, and never with IMMEDIATE
-        raw.execute(f"PRAGMA busy_timeout={_BUSY_SECONDS * 1000}")
+        raw.execute(f"PRAGMA busy_timeout={STORE_LOCK_TIMEOUT * 1000}")
         # FULL, not NORMAL: with WAL, NORMAL forgets the last commits when the power fails, and an opt-out or a delivery
         # report that is told only once is kept here too. It costs a reservation one fsync.
         raw.execute("PRAGMA synchronous=FULL")
@@ -430,7 +436,7 @@ def _sqlite(url: URL) -> Engine:
 
 def _use_wal(store: Store) -> None:
     """Switch the file to write-ahead logging, once: readers and a writer then do not wait for each other."""
-    deadline = time.monotonic() + _BUSY_SECONDS
+    deadline = time.monotonic() + STORE_LOCK_TIMEOUT
     while True:
         try:
             _switch_to_wal(store)
@@ -439,7 +445,7 @@ def _use_wal(store: Store) -> None:
             # Several processes that switch at once lock each other out, and SQLite does not wait here by itself.
             if "locked" not in str(error) or time.monotonic() > deadline:
                 raise
-        time.sleep(0.01)
+        time.sleep(WAL_RETRY_INTERVAL)
 
 
 def _switch_to_wal(store: Store) -> None:
@@ -477,7 +483,7 @@ def _postgres(url: URL, name: str, purpose: str) -> Engine:
     for driver in sorted(_POSTGRES_DRIVERS, key=lambda known: known != wanted):
         arguments: dict[str, Any] = {}
         if "connect_timeout" not in url.query:
-            arguments["connect_timeout"] = _CONNECT_SECONDS
+            arguments["connect_timeout"] = STORE_CONNECT_TIMEOUT
         if driver == "psycopg":
             arguments["prepare_threshold"] = None  # prepared statements and PgBouncer do not go together
         try:
@@ -487,8 +493,8 @@ def _postgres(url: URL, name: str, purpose: str) -> Engine:
                 hide_parameters=True,  # they are numbers and texts, and no error may show them
                 # At any other level the statement after the lock would not see what the lock's last holder wrote.
                 isolation_level="READ COMMITTED",
-                pool_size=2,
-                max_overflow=14,
+                pool_size=STORE_POOL,
+                max_overflow=STORE_POOL_OVERFLOW,
                 pool_pre_ping=True,
                 connect_args=arguments,
             )
@@ -506,8 +512,8 @@ def _postgres(url: URL, name: str, purpose: str) -> Engine:
         if connection.get_execution_options().get(_WRITE):
             # Nobody waits for ever for a worker that froze in the middle, and such a worker loses its lock.
             connection.exec_driver_sql(
-                f"SELECT set_config('lock_timeout', '{_BUSY_SECONDS}s', true), "
-                f"set_config('idle_in_transaction_session_timeout', '{_BUSY_SECONDS}s', true)"
+                f"SELECT set_config('lock_timeout', '{STORE_LOCK_TIMEOUT}s', true), "
+                f"set_config('idle_in_transaction_session_timeout', '{STORE_LOCK_TIMEOUT}s', true)"
             )
 
     return engine

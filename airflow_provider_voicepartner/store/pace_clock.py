@@ -11,10 +11,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
+from airflow_provider_voicepartner.constants import LONGEST_PENALTY
+
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.store.engine import Store
 
-_LONGEST_PENALTY: Final = 3_600.0
 _MICROSECONDS: Final = 1_000_000
 
 
@@ -53,6 +54,6 @@ def anchor(
                 )
                 connection.execute(
                     text(f"UPDATE {rate_limit.name} SET blocked_until = :most WHERE blocked_until > :most"),
-                    {"most": start + _LONGEST_PENALTY},
+                    {"most": start + LONGEST_PENALTY},
                 )
     return float(found) / _MICROSECONDS

@@ -6,16 +6,13 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import TypeVar
 
+from airflow_provider_voicepartner.constants import FIRST_STORE_PAUSE, LONGEST_STORE_PAUSE, STORE_WAIT
 from airflow_provider_voicepartner.store.engine import StoreUnavailableError, StoreUrlError
 
 log = logging.getLogger(__name__)
 
-STORE_WAIT: Final = 60.0
-"""Seconds that a store is waited for, unless ``[voicepartner] store_wait`` says otherwise."""
-_FIRST_PAUSE: Final = 0.1
-_LONGEST_PAUSE: Final = 2.0
 
 Result = TypeVar("Result")
 
@@ -45,7 +42,7 @@ class Patience:
         :raises StoreUrlError: at once: no wait would help.
         """
         end: float | None = None
-        pause = _FIRST_PAUSE
+        pause = FIRST_STORE_PAUSE
         while True:
             try:
                 return call()
@@ -62,4 +59,4 @@ class Patience:
                     raise
             # The last look is when the time is over, not a pause before.
             self.sleep(min(pause, left))
-            pause = min(2 * pause, _LONGEST_PAUSE)
+            pause = min(2 * pause, LONGEST_STORE_PAUSE)

@@ -7,9 +7,18 @@ import contextlib
 import time
 from collections.abc import AsyncIterator
 from math import inf
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from airflow_provider_voicepartner.constants import (
+    BATCHING_SHARE,
+    LEAST_TRIGGER_SLEEP,
+    MOST_STORE_FAILURES,
+    POKE_INTERVAL,
+    SHORTEST_DEFERRAL,
+    TRIGGER_SLEEP,
+)
 
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.delivery.completion import Progress
@@ -18,19 +27,6 @@ if TYPE_CHECKING:
     from airflow_provider_voicepartner.hooks.asking import GatewayAsker
     from airflow_provider_voicepartner.hooks.base import GatewayHook
     from airflow_provider_voicepartner.hooks.completion import CampaignWatch
-
-LONGEST_NAP: Final = 60.0
-MAX_FAILURES: Final = 100
-"""Intervals for which the questions to the store may fail one after another, before the wait is given up."""
-SHORTEST_WAIT: Final = 5.0
-"""
-Seconds. When a task goes on sooner than the scheduler has taken note that it was deferred, the scheduler takes the one
-for the other, and fails a task that is running.
-"""
-
-
-PATIENCE: Final = 0.1
-"""Share of an interval that a question about few people waits for others to be asked with."""
 
 
 class CampaignCompletionTrigger(BaseTrigger):
@@ -52,8 +48,8 @@ class CampaignCompletionTrigger(BaseTrigger):
         self,
         campaign: dict[str, Any],
         options: dict[str, Any],
-        poke_interval: float = 60.0,
-        max_failures: int = MAX_FAILURES,
+        poke_interval: float = POKE_INTERVAL,
+        max_failures: int = MOST_STORE_FAILURES,
         deadline: float | None = None,
     ) -> None:
         super().__init__()
@@ -92,7 +88,7 @@ class CampaignCompletionTrigger(BaseTrigger):
             # An exception would fail the task without the sensor having its say.
             self.log.exception("The wait for a campaign failed")
             event = {"status": "error", "message": type(error).__name__}
-        await asyncio.sleep(min(self.poke_interval, SHORTEST_WAIT) - (time.monotonic() - started))
+        await asyncio.sleep(min(self.poke_interval, SHORTEST_DEFERRAL) - (time.monotonic() - started))
         yield TriggerEvent(event if self.deadline is None else {**event, "deadline": self.deadline})
 
     async def _wait(self) -> dict[str, Any]:
@@ -159,10 +155,10 @@ class CampaignCompletionTrigger(BaseTrigger):
             # Once silence counts, the store and the gateway are asked once more before it does. And in naps, since the
             # machine's clock may be set while we wait.
             left = watch.unconfirmed_at - watch.now()
-            nap = min(left if left > 0 else self.poke_interval, LONGEST_NAP, self._left(watch))
+            nap = min(left if left > 0 else self.poke_interval, TRIGGER_SLEEP, self._left(watch))
             with contextlib.suppress(TimeoutError):
                 # Not wait_for, which makes a task: thousands wait here.
-                async with asyncio.timeout(max(nap, 0.01)):
+                async with asyncio.timeout(max(nap, LEAST_TRIGGER_SLEEP)):
                     await watched.changed.wait()
 
     def _left(self, watch: CampaignWatch) -> float:
@@ -180,7 +176,7 @@ class CampaignCompletionTrigger(BaseTrigger):
         try:
             while True:
                 try:
-                    await asker.ask(watch, watched.known, patience=self.poke_interval * PATIENCE)
+                    await asker.ask(watch, watched.known, patience=self.poke_interval * BATCHING_SHARE)
                 except (StoreUnavailableError, NotKeptError) as error:
                     self.log.warning("What the gateway tells could not be kept, will ask again: %s", error)
                 watched.changed.set()

@@ -13,29 +13,22 @@ import math
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from airflow.triggers.shared_stream import AdvanceItem, SharedStreamProducer
 
+from airflow_provider_voicepartner.constants import (
+    BEFORE_FAILING,
+    EVENT_STORE_WAIT,
+    EVENT_WRITE_ATTEMPTS,
+    EVENT_WRITE_PAUSE,
+    EVENTS_UNDER_WAY,
+)
 from airflow_provider_voicepartner.delivery.events import Head, Notice, NoticeReader, Wanted
 from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.triggers.feed import Feed
 
 log = logging.getLogger(__name__)
-
-MOST_UNDER_WAY: Final = 25
-"""
-Events that are told and not yet known to be kept: as many as a kill may repeat. Airflow needs one to two seconds for
-each lot, most of it until it next exchanges state with its child.
-"""
-
-PATIENCE: Final = 600.0
-"""Seconds for which a store that cannot be read is waited for before the trigger fails, which starts it anew."""
-
-BEFORE_FAILING: Final = 60.0
-"""Seconds to wait before failing for good: the triggerer starts a failed trigger again at once."""
-
-_TRIES: Final = 3
 
 
 class State(Protocol):
@@ -110,7 +103,7 @@ class EventStream(SharedStreamProducer):
         self._poll_interval = poll_interval
         self._from_oldest = from_oldest
         self._now = now
-        self._room = asyncio.Semaphore(MOST_UNDER_WAY)
+        self._room = asyncio.Semaphore(EVENTS_UNDER_WAY)
         self._is_broken = False
         self._opened_at = feed.clock()
         self._looked_at = -math.inf
@@ -155,7 +148,7 @@ class EventStream(SharedStreamProducer):
             failing_since = self._feed.failing_since
             if failing_since is not None and self._feed.last_error is not None:
                 waited = self._feed.clock() - max(failing_since, self._opened_at)
-                if waited > PATIENCE:
+                if waited > EVENT_STORE_WAIT:
                     raise self._feed.last_error
 
     async def _begin(self, head: Head) -> Cursor:
@@ -194,16 +187,16 @@ class EventStream(SharedStreamProducer):
 
     async def _save(self, cursor: Cursor) -> None:
         """Keep the cursor. If that fails the next one is kept, and a kill before it repeats more."""
-        for attempt in range(1, _TRIES + 1):
+        for attempt in range(1, EVENT_WRITE_ATTEMPTS + 1):
             try:
                 for state in self._states:
                     await state.aset(self._key, cursor.to_json())
                 return
             except Exception as error:
-                if attempt == _TRIES:
+                if attempt == EVENT_WRITE_ATTEMPTS:
                     log.warning("The cursor of events could not be kept: %s", type(error).__name__)
                     return
-            await self._feed.sleep(0.2 * attempt)
+            await self._feed.sleep(EVENT_WRITE_PAUSE * attempt)
 
 
 def _behind(notice: Notice) -> Cursor:

@@ -11,6 +11,7 @@ from weakref import WeakValueDictionary
 from airflow.triggers.base import TriggerEvent
 
 from airflow_provider_voicepartner.compat import BaseEventTrigger
+from airflow_provider_voicepartner.constants import EVENT_POLL_INTERVAL, LEAST_EVENT_POLL_INTERVAL
 from airflow_provider_voicepartner.delivery.arrivals import KINDS
 from airflow_provider_voicepartner.delivery.events import Wanted
 from airflow_provider_voicepartner.exceptions import ConfigurationError
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from airflow.triggers.shared_stream import SharedStreamProducer
 
 CLASSPATH: Final = "airflow_provider_voicepartner.triggers.events.DeliveryEventTrigger"
-SHORTEST_INTERVAL: Final = 0.1
 
 _TOO_OLD: Final = (
     "DeliveryEventTrigger needs Airflow 3.3 or later, whose shared streams say when an event is safely kept"
@@ -53,7 +53,7 @@ class DeliveryEventTrigger(BaseEventTrigger):
         kinds: str | Collection[str] = KINDS,
         gateway: str | None = None,
         campaign: str | None = None,
-        poll_interval: float = 5.0,
+        poll_interval: float = EVENT_POLL_INTERVAL,
         start: Literal["now", "oldest"] = "now",
     ) -> None:
         if not hasattr(BaseEventTrigger, "create_shared_stream_producer"):
@@ -70,8 +70,8 @@ class DeliveryEventTrigger(BaseEventTrigger):
             raise ConfigurationError(
                 "campaign must be 'ref:' and a batch's reference, or 'id:' and its gateway_id"
             )
-        if not poll_interval >= SHORTEST_INTERVAL:
-            raise ConfigurationError(f"poll_interval must be at least {SHORTEST_INTERVAL} seconds")
+        if not poll_interval >= LEAST_EVENT_POLL_INTERVAL:
+            raise ConfigurationError(f"poll_interval must be at least {LEAST_EVENT_POLL_INTERVAL} seconds")
         if start not in ("now", "oldest"):
             raise ConfigurationError("start must be 'now' or 'oldest'")
 

@@ -11,20 +11,16 @@ import logging
 import math
 import time
 from collections.abc import Awaitable, Callable
-from typing import Final, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 from weakref import WeakKeyDictionary
 
+from airflow_provider_voicepartner.constants import MOST_EVENT_PAGES, STORE_LOG_INTERVAL
 from airflow_provider_voicepartner.delivery.events import Head, Notice, NoticeReader
 from airflow_provider_voicepartner.exceptions import VoicePartnerProviderError
 from airflow_provider_voicepartner.store.engine import StoreUnavailableError
 
 log = logging.getLogger(__name__)
 
-LOG_EVERY: Final = 60.0
-"""Seconds between two lines of log about a store that cannot be read."""
-
-MOST_PAGES: Final = 4
-"""Pages of notices kept for others who are as far; of 200,000 events to catch up with, all would take 70 MB."""
 
 T = TypeVar("T")
 
@@ -98,7 +94,7 @@ class Feed:
         if task is None:
             task = asyncio.ensure_future(self.ask(lambda reader: reader.after(cursor)))
             self._pages[cursor] = task
-            if len(self._pages) > MOST_PAGES:
+            if len(self._pages) > MOST_EVENT_PAGES:
                 # The oldest; whoever waits for it has it all the same.
                 del self._pages[next(iter(self._pages))]
         page = await asyncio.shield(task)
@@ -138,7 +134,7 @@ class Feed:
         if self.failing_since is None:
             self.failing_since = now
         self.last_error = error
-        if now - self._logged_at >= LOG_EVERY:
+        if now - self._logged_at >= STORE_LOG_INTERVAL:
             self._logged_at = now
             log.warning("The store cannot be read for events, which wait in it meanwhile: %s", told)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-LONGEST_NAP = 60.0
+from airflow_provider_voicepartner.constants import TRIGGER_SLEEP
 
 
 class WaitUntilTrigger(BaseTrigger):
@@ -31,5 +31,5 @@ class WaitUntilTrigger(BaseTrigger):
         """Yield one event, ``{"status": "due"}``, when the moment has come."""
         while (left := self.until - time.time()) > 0:
             # In naps, since the machine's clock may be set while we wait.
-            await asyncio.sleep(min(left, LONGEST_NAP))
+            await asyncio.sleep(min(left, TRIGGER_SLEEP))
         yield TriggerEvent({"status": "due"})

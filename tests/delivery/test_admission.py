@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_voicepartner.constants import RECIPIENTS_IN_URL
 from airflow_provider_voicepartner.delivery import admission as module
 from airflow_provider_voicepartner.delivery import store as store_module
 from airflow_provider_voicepartner.delivery.arrivals import DeadLetter
 from airflow_provider_voicepartner.delivery.dead_letters import APART, REFUSED, DeadLetters
 from airflow_provider_voicepartner.delivery.receiver import Receiver
-from airflow_provider_voicepartner.delivery.recipient_marks import MOST_IN_URL
 from airflow_provider_voicepartner.delivery.store import DeliveryStore
 from airflow_provider_voicepartner.delivery.tokens import CallbackTokens
 from airflow_provider_voicepartner.gateways import smspartner
@@ -42,7 +42,7 @@ class Gateways:
         self.people = people(size)
         ends = datetime.now(UTC) + timedelta(days=1)
         self._token = sender.for_batch("smspartner", "k3v9", expires=ends, people=self.people)
-        if noted and size > MOST_IN_URL:
+        if noted and size > RECIPIENTS_IN_URL:
             marks = sender.stored_marks(self.people)
             self.delivery.note_people("smspartner", "k3v9", marks, ends=ends.timestamp())
 
@@ -67,7 +67,7 @@ class Gateways:
 
 
 @pytest.mark.parametrize("secret", [SECRET, OLD], ids=["newest secret", "older secret"])
-@pytest.mark.parametrize("size", [1, MOST_IN_URL, MOST_IN_URL + 1, 500])
+@pytest.mark.parametrize("size", [1, RECIPIENTS_IN_URL, RECIPIENTS_IN_URL + 1, 500])
 def test_strangers_are_kept_apart(size: int, secret: str, store: Store) -> None:
     gateways = Gateways(store, size=size, secret=secret)
     last = gateways.people[-1]
@@ -114,7 +114,7 @@ def test_where_nobody_noted_the_people_everything_is_believed(store: Store) -> N
 def test_the_answers_at_a_url_are_bounded_and_stops_come_through(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "MOST_EVENTS", 3)
+    monkeypatch.setattr(module, "EVENTS_A_URL", 3)
     gateways = Gateways(store, size=20)
     first, second = gateways.people[:2]
     for text in "abcde":

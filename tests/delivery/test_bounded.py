@@ -121,8 +121,8 @@ def is_ended(connection: socket.socket) -> bool:
 def test_who_says_no_more_is_not_waited_for(
     said: bytes, receiver: RunningReceiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "HEAD_SECONDS", 0.3)
-    monkeypatch.setattr(serving, "_KEEP_ALIVE_SECONDS", 1)
+    monkeypatch.setattr(module, "HEADER_TIMEOUT", 0.3)
+    monkeypatch.setattr(serving, "KEEP_ALIVE_TIMEOUT", 1)
     with connect(receiver) as connection:
         connection.sendall(said)
         if b"health" in said:
@@ -132,7 +132,7 @@ def test_who_says_no_more_is_not_waited_for(
 
 
 def test_who_trickles_is_not_waited_for(receiver: RunningReceiver, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "HEAD_SECONDS", 0.3)
+    monkeypatch.setattr(module, "HEADER_TIMEOUT", 0.3)
     ended_after = time.monotonic() + 20
     with connect(receiver) as connection, contextlib.suppress(OSError):
         connection.sendall(b"GET /")

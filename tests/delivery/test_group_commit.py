@@ -91,7 +91,7 @@ def test_what_arrives_during_a_commit_shares_the_next_one(commits: Commits) -> N
 def test_who_waits_is_told_of_a_failure_and_the_next_one_is_kept(commits: Commits) -> None:
     async def scenario() -> None:
         commits.fail = StoreUnavailableError("the disk is full")
-        commits.go.release(1 + len(module.PAUSES))
+        commits.go.release(1 + len(module.GROUP_PAUSES))
         with pytest.raises(NotKeptError, match="the disk is full"):
             await commits.writer.keep([letter()])
         commits.fail = None
@@ -100,7 +100,7 @@ def test_who_waits_is_told_of_a_failure_and_the_next_one_is_kept(commits: Commit
 
     asyncio.run(scenario())
     assert commits.groups == [["again"]]
-    assert commits.writer.counts.failed_commits == 1 + len(module.PAUSES)
+    assert commits.writer.counts.failed_commits == 1 + len(module.GROUP_PAUSES)
 
 
 def test_too_many_that_wait_are_refused_at_once(commits: Commits, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,7 +204,7 @@ def test_a_store_that_could_not_be_written_is_closed_and_opened_anew(
 
     async def scenario() -> None:
         for _ in range(2):
-            mood.extend([StoreUnavailableError("it is away")] * (1 + len(module.PAUSES)))
+            mood.extend([StoreUnavailableError("it is away")] * (1 + len(module.GROUP_PAUSES)))
             with pytest.raises(NotKeptError, match="it is away"):
                 await writer.keep([letter()])
         for _ in range(3):
@@ -263,7 +263,7 @@ def test_only_what_is_wrong_with_the_rows_is_given_up(
         return real(store, items)
 
     monkeypatch.setattr(DeliveryStore, "write", write)
-    monkeypatch.setattr(module, "PAUSES", (0.0, 0.0))
+    monkeypatch.setattr(module, "GROUP_PAUSES", (0.0, 0.0))
     writer = GroupWriter(
         lambda: open_store(f"sqlite:///{tmp_path / 'store.db'}"), on_refused=lambda item: letter("instead")
     )
@@ -290,7 +290,7 @@ def test_a_store_that_fails_several_times_in_a_row_loses_nothing(
         return real(store, items)
 
     monkeypatch.setattr(DeliveryStore, "write", write)
-    monkeypatch.setattr(module, "PAUSES", (0.0, 0.0))
+    monkeypatch.setattr(module, "GROUP_PAUSES", (0.0, 0.0))
     store = open_store(f"sqlite:///{tmp_path / 'store.db'}")
     writer = GroupWriter(lambda: store, on_refused=lambda item: letter("instead"))
 
@@ -319,7 +319,7 @@ def test_the_pauses_between_tries_do_not_outlast_a_gateways_patience(
         raise StoreUnavailableError("slow")
 
     monkeypatch.setattr(DeliveryStore, "write", write)
-    monkeypatch.setattr(module, "_NO_MORE_AFTER", 0.01)
+    monkeypatch.setattr(module, "GROUP_RETRY_WITHIN", 0.01)
     writer = GroupWriter(lambda: open_store(f"sqlite:///{tmp_path / 'store.db'}"))
     with pytest.raises(NotKeptError):
         asyncio.run(writer.keep([letter()]))

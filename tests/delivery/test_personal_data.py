@@ -240,8 +240,8 @@ def test_a_dead_letter_that_newer_ones_push_out_is_on_no_disk(tmp_path: Path, mo
 def test_a_reader_that_stays_is_not_waited_for_for_ever_and_named(
     tmp_path: Path, monkeypatch: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("airflow_provider_voicepartner.store.engine._TRACE_SECONDS", 0.2)
-    monkeypatch.setattr("airflow_provider_voicepartner.store.engine._BUSY_SECONDS", 0.1)
+    monkeypatch.setattr("airflow_provider_voicepartner.store.engine.EMPTY_LOG_TIMEOUT", 0.2)
+    monkeypatch.setattr("airflow_provider_voicepartner.store.engine.STORE_LOCK_TIMEOUT", 0.1)
     store = open_store(f"sqlite:///{tmp_path / 'received.db'}")
     delivery_of(store).write([letter(b"one")])
     with store.read() as connection:

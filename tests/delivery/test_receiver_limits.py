@@ -15,9 +15,10 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_voicepartner.constants import RECEIVER_LOG_INTERVAL
 from airflow_provider_voicepartner.delivery import deadlines
 from airflow_provider_voicepartner.delivery import receiver as module
-from airflow_provider_voicepartner.delivery.receiver_log import LOG_SECONDS, CountedLog, OncePerMinute
+from airflow_provider_voicepartner.delivery.receiver_log import CountedLog, OncePerMinute
 from airflow_provider_voicepartner.delivery.store import DeliveryStore
 from airflow_provider_voicepartner.store.engine import Store, StoreUnavailableError, open_store
 from tests.support.receiver import SECRET, RunningReceiver, running_receiver
@@ -80,8 +81,8 @@ def test_a_body_that_says_it_is_much_too_large_is_refused_unread(
 def test_a_store_that_takes_too_long_is_a_503_and_not_an_error_of_ours(
     receiver: RunningReceiver, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(module, "KEEP_SECONDS", 0.1)
-    monkeypatch.setattr(deadlines, "_EVERY", 0.05)
+    monkeypatch.setattr(module, "COMMIT_TIMEOUT", 0.1)
+    monkeypatch.setattr(deadlines, "DEADLINE_CHECK_INTERVAL", 0.05)
     go, real = threading.Event(), DeliveryStore.write
 
     def write(store: DeliveryStore, items: Any) -> int:
@@ -185,8 +186,8 @@ def test_a_chunked_body_of_the_right_size_is_taken(receiver: RunningReceiver) ->
 def test_a_body_that_does_not_come_is_not_waited_for(
     receiver: RunningReceiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "READ_SECONDS", 0.1)
-    monkeypatch.setattr(deadlines, "_EVERY", 0.05)
+    monkeypatch.setattr(module, "BODY_TIMEOUT", 0.1)
+    monkeypatch.setattr(deadlines, "DEADLINE_CHECK_INTERVAL", 0.05)
     with socket.create_connection(("127.0.0.1", receiver.port), timeout=30) as connection:
         head = f"POST {receiver.batch_path('voicepartner')} HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n"
         connection.sendall(head.encode() + b"{")
@@ -346,7 +347,7 @@ def test_the_log_says_how_often_it_kept_silent(caplog: pytest.LogCaptureFixture)
     counted = CountedLog(logging.getLogger("counted"), clock=lambda: now[0])
     for _ in range(10):
         counted.warning("something happened", "once")
-    now[0] += LOG_SECONDS
+    now[0] += RECEIVER_LOG_INTERVAL
     counted.warning("something happened")
     assert [record.getMessage() for record in caplog.records] == [
         "Receiver: something happened (1 since the last such line): once",
@@ -368,5 +369,5 @@ def test_another_librarys_lines_come_once_a_minute_and_without_tracebacks() -> N
     assert not quiet.filter(record("failed"))
     assert quiet.filter(record("failed otherwise"))
     assert quiet.filter(record("failed", logging.INFO))
-    now[0] += LOG_SECONDS
+    now[0] += RECEIVER_LOG_INTERVAL
     assert quiet.filter(record("failed"))

@@ -159,7 +159,7 @@ class TestReports:
     def test_of_many_campaigns_are_read_a_few_at_a_time(
         self, delivery: DeliveryStore, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(delivery_store, "_CAMPAIGNS_A_READ", 2)
+        monkeypatch.setattr(delivery_store, "CAMPAIGNS_A_READ", 2)
         keys = [of_reference("octopush", f"{n:02d}") for n in range(7)]
         delivery.write([report(person, key=key) for key in reversed(keys) for person in (2, 1)])
         found = [(told.reference, told.phone_number) for told in delivery.reports(keys)]
@@ -362,7 +362,7 @@ class TestPurge:
     def test_deletes_what_is_older_and_nothing_else(
         self, store: Store, delivery: DeliveryStore, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(delivery_store, "_ROWS_A_PURGE", 2)
+        monkeypatch.setattr(delivery_store, "ROWS_A_PURGE", 2)
         for age in (1, 29, 31, 91):
             self.fill(delivery, age)
             with store.write() as connection:

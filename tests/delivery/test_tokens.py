@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from itsdangerous.encoding import base64_decode
 
+from airflow_provider_voicepartner.constants import CALLBACK_LIFETIME
 from airflow_provider_voicepartner.delivery.tokens import (
-    LIFETIME,
     BatchToken,
     CallbackTokens,
     ConnectionToken,
@@ -33,7 +33,7 @@ later = st.timedeltas(min_value=timedelta(seconds=1), max_value=timedelta(days=4
 
 
 def batch_token(gateway: str = "smspartner", reference: str = "k3v9x0q2w7ha") -> str:
-    return TOKENS.for_batch(gateway, reference, expires=NOW + LIFETIME)
+    return TOKENS.for_batch(gateway, reference, expires=NOW + CALLBACK_LIFETIME)
 
 
 def is_refused(token: str, gateway: str = "smspartner", *, tokens: CallbackTokens = TOKENS) -> bool:
@@ -61,7 +61,7 @@ def test_a_connection_may_be_called_anything_and_its_token_does_not_end(conn_id:
 
 @given(gateways, references)
 def test_a_token_fits_into_a_url_as_it_is(gateway: str, reference: str) -> None:
-    token = TOKENS.for_batch(gateway, reference, expires=NOW + LIFETIME)
+    token = TOKENS.for_batch(gateway, reference, expires=NOW + CALLBACK_LIFETIME)
     assert all(letter.isascii() and (letter.isalnum() or letter in "-_.") for letter in token)
     assert len(token) < 100
 
@@ -135,8 +135,8 @@ def test_a_token_lives_for_a_month_from_when_the_batch_is_due() -> None:
 def test_secrets_can_be_changed_while_gateways_hold_urls_of_the_last_one() -> None:
     old, new = "the-secret-of-last-year", "the-secret-of-this-year"
     before, during, after = CallbackTokens([old]), CallbackTokens([new, old]), CallbackTokens([new])
-    issued = before.for_batch("smspartner", "k3v9x0q2w7ha", expires=NOW + LIFETIME)
-    fresh = during.for_batch("smspartner", "k3v9x0q2w7ha", expires=NOW + LIFETIME)
+    issued = before.for_batch("smspartner", "k3v9x0q2w7ha", expires=NOW + CALLBACK_LIFETIME)
+    fresh = during.for_batch("smspartner", "k3v9x0q2w7ha", expires=NOW + CALLBACK_LIFETIME)
     assert not is_refused(issued, tokens=during)
     assert not is_refused(fresh, tokens=during)
     assert not is_refused(fresh, tokens=after)  # the newest one signs
@@ -178,7 +178,7 @@ def test_random_secrets_of_any_alphabet_are_taken() -> None:
 
 def test_a_token_of_a_few_people_says_who_they_are_to_nobody_else() -> None:
     token = TOKENS.for_batch(
-        "smspartner", "k3v9", expires=NOW + LIFETIME, people=[f"+336{n:08d}" for n in range(16)]
+        "smspartner", "k3v9", expires=NOW + CALLBACK_LIFETIME, people=[f"+336{n:08d}" for n in range(16)]
     )
     assert len(token) < 200
     read = TOKENS.read("smspartner", token, now=NOW)
@@ -190,7 +190,7 @@ def test_a_token_of_a_few_people_says_who_they_are_to_nobody_else() -> None:
     payload = base64_decode(token.partition(".")[0])
     assert b"336" not in payload
     more = TOKENS.for_batch(
-        "smspartner", "k3v9", expires=NOW + LIFETIME, people=[f"+336{n:08d}" for n in range(17)]
+        "smspartner", "k3v9", expires=NOW + CALLBACK_LIFETIME, people=[f"+336{n:08d}" for n in range(17)]
     )
     assert len(more) < 100
     assert TOKENS.read("smspartner", more, now=NOW).people.includes("+33600000016", None) is None  # type: ignore

@@ -12,16 +12,16 @@ from unittest.mock import Mock
 
 import pytest
 
+from airflow_provider_voicepartner.constants import POLL_THREADS, POLLS_AT_ONCE
 from airflow_provider_voicepartner.delivery.group_commit import NotKeptError
 from airflow_provider_voicepartner.exceptions import ConfigurationError, RejectedError, RetryableNotSentError
 from airflow_provider_voicepartner.gateways.errors import ErrorKind
 from airflow_provider_voicepartner.gateways.model import DeliveryReport
 from airflow_provider_voicepartner.gateways.status import DeliveryStatus
 from airflow_provider_voicepartner.hooks import asking
-from airflow_provider_voicepartner.hooks.asking import THREADS, GatewayAsker, shared_asker
+from airflow_provider_voicepartner.hooks.asking import GatewayAsker, shared_asker
 from airflow_provider_voicepartner.hooks.completion import CampaignWatch
 from airflow_provider_voicepartner.hooks.completion_options import CompletionOptions
-from airflow_provider_voicepartner.hooks.polling import MOST_AT_ONCE
 from airflow_provider_voicepartner.hooks.registry import hook_for
 from airflow_provider_voicepartner.sending.report import CampaignReport, SentBatch
 from airflow_provider_voicepartner.settings import open_delivery_store
@@ -196,7 +196,7 @@ def test_so_many_are_asked_at_once_and_no_more(sandbox: Any, monkeypatch: pytest
         await asyncio.gather(*(asker.ask(watch, {}, patience=0.0) for watch in watches))
 
     run(work)
-    assert most == [THREADS]
+    assert most == [POLL_THREADS]
 
 
 def test_questions_keep_to_the_rate_limit(
@@ -207,7 +207,7 @@ def test_questions_keep_to_the_rate_limit(
         host=sandbox.gateway_url("smspartner"),
         extra={"rate_limits": {"bulk-status": "1/60"}},
     )
-    monkeypatch.setattr(asking, "LONGEST_TURN", 0.05)
+    monkeypatch.setattr(asking, "POLL_SLOT_WAIT", 0.05)
     reports = [sent(place, place) for place in range(5)]
     before = requests(sandbox)
 
@@ -227,7 +227,7 @@ def test_so_do_the_looks_of_a_worker(
         host=sandbox.gateway_url("smspartner"),
         extra={"rate_limits": {"bulk-status": "1/60"}},
     )
-    monkeypatch.setattr("airflow_provider_voicepartner.hooks.completion.LONGEST_TURN", 0.05)
+    monkeypatch.setattr("airflow_provider_voicepartner.hooks.completion.WORKER_POLL_SLOT_WAIT", 0.05)
     batches = [sent(place, place).batches[0] for place in range(5)]
     before = requests(sandbox)
     watch = CampaignWatch(report_of(*batches), CompletionOptions())
@@ -317,7 +317,7 @@ def test_a_look_at_many_batches_asks_several_at_once_in_one_transaction(
         assert asker._writer.counts.commits == 1
 
     run(work)
-    assert most == [MOST_AT_ONCE]
+    assert most == [POLLS_AT_ONCE]
 
 
 def test_what_was_told_before_a_refusal_is_kept(sandbox: Any, monkeypatch: pytest.MonkeyPatch) -> None:

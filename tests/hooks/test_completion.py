@@ -13,6 +13,12 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_voicepartner.constants import (
+    FEW_RECIPIENTS,
+    LAST_POLL_WITHIN,
+    MOST_UNANSWERED_POLLS,
+    POLLS_AT_ONCE,
+)
 from airflow_provider_voicepartner.delivery.arrivals import Arrival, cancelled, of_gateway_id, of_reference
 from airflow_provider_voicepartner.delivery.completion import Progress
 from airflow_provider_voicepartner.delivery.store import FROM_NOW
@@ -29,14 +35,9 @@ from airflow_provider_voicepartner.exceptions import (
 from airflow_provider_voicepartner.gateways.errors import ErrorKind
 from airflow_provider_voicepartner.gateways.model import DeliveryReport
 from airflow_provider_voicepartner.gateways.status import DeliveryStatus
-from airflow_provider_voicepartner.hooks.completion import (
-    FEW,
-    LAST_CHANCE,
-    NOT_FOUND,
-    CampaignWatch,
-)
+from airflow_provider_voicepartner.hooks.completion import NOT_FOUND, CampaignWatch
 from airflow_provider_voicepartner.hooks.completion_options import CompletionOptions
-from airflow_provider_voicepartner.hooks.polling import MOST_AT_ONCE, MOST_UNANSWERED, Answer, Question
+from airflow_provider_voicepartner.hooks.polling import Answer, Question
 from airflow_provider_voicepartner.hooks.smspartner import SmsPartnerHook
 from airflow_provider_voicepartner.operators.sms import SendSmsOperator
 from airflow_provider_voicepartner.sending.report import CampaignReport, SentBatch
@@ -280,12 +281,12 @@ class TestQuestions:
         monkeypatch.setattr(watch.store, "write", lambda items: wrote.append(len(items)) or real(items))
         assert watch.look().delivered == 40
         assert wrote == [40]
-        assert max(most) == MOST_AT_ONCE
+        assert max(most) == POLLS_AT_ONCE
 
     def test_a_look_that_brings_many_reports_writes_more_often(
         self, watches: Watches, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("airflow_provider_voicepartner.hooks.polling.MOST_REPORTS_A_WRITE", 5)
+        monkeypatch.setattr("airflow_provider_voicepartner.hooks.polling.REPORTS_A_WRITE", 5)
         watch = watches(campaign(*(batch(place) for place in range(8))))
         polls(watch, monkeypatch, [told(ANNA), told(BEN)])
         wrote: list[int] = []
@@ -326,10 +327,10 @@ class TestQuestions:
         busy = RetryableNotSentError("busy")
         asked = polls(watch, monkeypatch, busy, busy, [], busy, SendOutcomeUnknownError("odd"), busy)
         watch.ask()
-        assert len(asked) == 3 + MOST_UNANSWERED
+        assert len(asked) == 3 + MOST_UNANSWERED_POLLS
         asked.clear()
         watch.ask()
-        assert len(asked) == MOST_UNANSWERED
+        assert len(asked) == MOST_UNANSWERED_POLLS
 
     @pytest.mark.parametrize("error", [RetryableNotSentError("busy"), SendOutcomeUnknownError("odd")])
     def test_trouble_is_said_and_passes(
@@ -408,7 +409,9 @@ class TestQuestions:
 
 
 class TestWhoIsLeft:
-    @pytest.mark.parametrize(("left", "few"), [(1, True), (FEW, True), (FEW + 1, False)])
+    @pytest.mark.parametrize(
+        ("left", "few"), [(1, True), (FEW_RECIPIENTS, True), (FEW_RECIPIENTS + 1, False)]
+    )
     def test_a_few_are_asked_about_by_name(
         self, left: int, few: bool, watches: Watches, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -465,7 +468,7 @@ class TestSilence:
         [
             (None, 72 * HOUR - 1, 0), (None, 72 * HOUR, 0), (72 * HOUR - 1, 72 * HOUR + 9, 0),
             (72 * HOUR, 72 * HOUR, 2), (72 * HOUR + 9, 72 * HOUR + 8, 0),
-            (None, 72 * HOUR + LAST_CHANCE - 1, 0), (None, 72 * HOUR + LAST_CHANCE, 2),
+            (None, 72 * HOUR + LAST_POLL_WITHIN - 1, 0), (None, 72 * HOUR + LAST_POLL_WITHIN, 2),
         ],
     )  # fmt: skip
     def test_it_counts_after_one_more_question_or_an_hour_without_one(

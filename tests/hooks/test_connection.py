@@ -15,12 +15,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from airflow_provider_voicepartner.compat import Connection
+from airflow_provider_voicepartner.constants import CONNECT_TIMEOUT, READ_TIMEOUT
 from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.gateways import octopush, smspartner, voicepartner
 from airflow_provider_voicepartner.hooks.base import GatewayHook
 from airflow_provider_voicepartner.hooks.connection import (
-    CONNECT_TIMEOUT,
-    READ_TIMEOUT,
     ConnectionExtra,
     is_loopback,
     read_base_url,

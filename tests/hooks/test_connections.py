@@ -20,9 +20,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
+from airflow_provider_voicepartner.constants import LONGEST_IDLE
 from airflow_provider_voicepartner.exceptions import RetryableNotSentError, SendOutcomeUnknownError
 from airflow_provider_voicepartner.gateways.wire import ApiRequest
-from airflow_provider_voicepartner.hooks.connections import LONGEST_IDLE
 from airflow_provider_voicepartner.hooks.http import HttpSender, new_session
 from tests.support.servers import FakeTime
 

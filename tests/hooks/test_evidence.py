@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_voicepartner.constants import CALLED_BACK_WITHIN
 from airflow_provider_voicepartner.delivery.arrivals import Arrival, of_gateway_id, of_reference
 from airflow_provider_voicepartner.exceptions import DeliveryUnconfirmedError
 from airflow_provider_voicepartner.gateways import smspartner, voicepartner
@@ -21,7 +22,7 @@ from airflow_provider_voicepartner.gateways.model import (
 from airflow_provider_voicepartner.gateways.status import DeliveryStatus
 from airflow_provider_voicepartner.hooks.base import GatewayHook
 from airflow_provider_voicepartner.hooks.dry_run import DryRun
-from airflow_provider_voicepartner.hooks.evidence import CALLED_BACK_WITHIN, find_calls
+from airflow_provider_voicepartner.hooks.evidence import find_calls
 from airflow_provider_voicepartner.hooks.octopush import OctopushHook
 from airflow_provider_voicepartner.hooks.smspartner import SmsPartnerHook
 from airflow_provider_voicepartner.hooks.voicepartner import VoicePartnerHook

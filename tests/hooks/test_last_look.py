@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from urllib3.util import connection
 
+from airflow_provider_voicepartner.constants import LONGEST_HOLD
 from airflow_provider_voicepartner.exceptions import (
     CampaignInterruptedError,
     ConfigurationError,
@@ -18,7 +19,6 @@ from airflow_provider_voicepartner.exceptions import (
 )
 from airflow_provider_voicepartner.gateways.wire import ApiRequest
 from airflow_provider_voicepartner.hooks.http import HttpSender, new_session
-from airflow_provider_voicepartner.hooks.last_look import LONGEST_HOLD
 from airflow_provider_voicepartner.sending.messenger import Turn
 from tests.support.gate import LASTS, FakeGate
 from tests.support.servers import FakeTime, answer, counting_server

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_voicepartner.constants import CONFIRM_AHEAD, DEFAULT_PENALTY, NETWORK_MARGIN
 from airflow_provider_voicepartner.exceptions import (
     CampaignInterruptedError,
     ConfigurationError,
@@ -23,17 +24,12 @@ from airflow_provider_voicepartner.gateways.model import Recipient, Voicemail
 from airflow_provider_voicepartner.gateways.wire import ApiRequest, ApiResponse
 from airflow_provider_voicepartner.hooks.registry import hook_class
 from airflow_provider_voicepartner.hooks.smspartner import SmsPartnerHook
-from airflow_provider_voicepartner.hooks.turnstile import (
-    DEFAULT_PENALTY,
-    MARGIN,
-    StoreTurnstile,
-)
+from airflow_provider_voicepartner.hooks.turnstile import StoreTurnstile
 from airflow_provider_voicepartner.hooks.voicepartner import VoicePartnerHook
 from airflow_provider_voicepartner.operators.sms import SendSmsOperator
 from airflow_provider_voicepartner.operators.voice import TtsCallOperator
 from airflow_provider_voicepartner.sending.campaign import Campaign, CampaignSender
 from airflow_provider_voicepartner.sending.messenger import TurnTooFarError
-from airflow_provider_voicepartner.sending.pacing import AHEAD
 from airflow_provider_voicepartner.settings import (
     default_store_url,
     open_sending_store,
@@ -49,7 +45,7 @@ from tests.support.tasks import FakeStore, context
 SET = "AIRFLOW__VOICEPARTNER__STORE_URL"
 START = 1_900_000_000.0
 ANNA = "+33612345678"
-MINUTE = 60 + MARGIN - AHEAD
+MINUTE = 60 + NETWORK_MARGIN - CONFIRM_AHEAD
 """When the turn after a full minute is due: a little before its moment, since it is confirmed in between."""
 
 
@@ -197,7 +193,9 @@ class TestTurns:
         limits = {"campaign/send": "2/10, 3/100"}
         turnstile = shop.turnstile(hook_of(set_connection, "voicepartner", rate_limits=limits))
         waits = [turnstile.take_turn("campaign/send", None).wait for _ in range(4)]
-        assert waits == pytest.approx([0, 0, 10.4 - AHEAD, 100 + MARGIN - AHEAD])  # a short window gets less
+        assert waits == pytest.approx(
+            [0, 0, 10.4 - CONFIRM_AHEAD, 100 + NETWORK_MARGIN - CONFIRM_AHEAD]
+        )  # a short window gets less
         assert turnstile.take_turn("tts/send", None).wait == 0  # another endpoint
 
     def test_have_no_end_where_the_connection_lifts_the_limit(self, shop: Shop, set_connection: Any) -> None:
@@ -244,7 +242,7 @@ class TestTurns:
         for _ in range(3):
             with pytest.raises(TurnTooFarError) as caught:
                 turnstile.take_turn("campaign/send", 30)
-            assert caught.value.wait == 60 + MARGIN
+            assert caught.value.wait == 60 + NETWORK_MARGIN
 
     def test_that_are_given_back_are_free_again(self, shop: Shop, set_connection: Any) -> None:
         limits = {"campaign/send": "1/60"}
@@ -287,7 +285,7 @@ class TestTurns:
         shop.time.sleep(turn.wait)
         turnstile.watch(asked("campaign/send"), answer(429, retry_after="40"))
         again = turnstile.confirm(turn)
-        assert again.wait == pytest.approx(40 - AHEAD)
+        assert again.wait == pytest.approx(40 - CONFIRM_AHEAD)
         shop.time.sleep(40)
         assert turnstile.confirm(again).wait == 0
 
@@ -315,7 +313,7 @@ class TestWatch:
         hook = hook_of(set_connection)
         first, second = shop.turnstile(hook), shop.turnstile(SmsPartnerHook())
         first.watch(asked(), response)
-        due = pytest.approx(wait - AHEAD if wait else 0)
+        due = pytest.approx(wait - CONFIRM_AHEAD if wait else 0)
         assert first.take_turn("send", None).wait == due
         assert second.take_turn("send", None).wait == due
         assert second.take_turn("bulk-send", None).wait == 0
@@ -330,14 +328,14 @@ class TestWatch:
         first, second = shop.turnstile(hook_of(set_connection)), shop.turnstile(SmsPartnerHook())
         assert (first.take_turn("send", None).wait, second.take_turn("send", None).wait) == (0, 0)
         first.watch(asked(), answer(429, retry_after="25"))
-        assert first.take_turn("send", None).wait == pytest.approx(25 - AHEAD)
+        assert first.take_turn("send", None).wait == pytest.approx(25 - CONFIRM_AHEAD)
         clock.sleep(0.25)
-        assert second.take_turn("send", None).wait == pytest.approx(25 - AHEAD)
+        assert second.take_turn("send", None).wait == pytest.approx(25 - CONFIRM_AHEAD)
 
     def test_a_long_penalty_is_no_longer_than_an_hour(self, shop: Shop, set_connection: Any) -> None:
         turnstile = shop.turnstile(hook_of(set_connection))
         turnstile.watch(asked(), answer(429, retry_after="999999"))
-        assert turnstile.take_turn("send", None).wait == pytest.approx(3600 - AHEAD)
+        assert turnstile.take_turn("send", None).wait == pytest.approx(3600 - CONFIRM_AHEAD)
 
     @pytest.mark.parametrize(
         "headers",
@@ -471,7 +469,7 @@ class TestGate:
         turnstile = shop.turnstile(hook_of(set_connection, rate_limits={"send": "2/10"}))
         turns = [turnstile.take_turn("send", None) for _ in range(4)]
         gate = turnstile.waiting(shop.time.sleep, None)
-        shop.time.sleep(turns[2].wait + AHEAD + late)
+        shop.time.sleep(turns[2].wait + CONFIRM_AHEAD + late)
         assert not any(gate.is_open(turn) for turn in turns)
         left = []
         for turn in turns:
@@ -485,7 +483,7 @@ class TestGate:
         gate.pass_through("send", None)
         with pytest.raises(RetryableNotSentError, match="smspartner send: the rate limit") as caught:
             gate.pass_through("send", None)
-        assert caught.value.retry_after == pytest.approx(100 + MARGIN, abs=1)
+        assert caught.value.retry_after == pytest.approx(100 + NETWORK_MARGIN, abs=1)
         assert shop.time.slept == []
 
     def test_a_turn_that_was_lost_and_is_now_too_far_is_given_back(
@@ -526,7 +524,7 @@ class TestGate:
                 turnstile.watch(asked(), answer(429, retry_after="40"))
 
         turnstile.waiting(sleep, None).pass_through("send", None)
-        assert shop.time.moment == pytest.approx(START + 10.4 - AHEAD + 40)
+        assert shop.time.moment == pytest.approx(START + 10.4 - CONFIRM_AHEAD + 40)
 
     def test_where_no_limit_is_known_only_a_penalty_is_waited_for(
         self, shop: Shop, set_connection: Any

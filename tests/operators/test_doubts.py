@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_voicepartner.constants import LONGEST_SILENCE
 from airflow_provider_voicepartner.exceptions import (
     ConfigurationError,
     OutcomePendingError,
@@ -15,7 +16,6 @@ from airflow_provider_voicepartner.exceptions import (
 )
 from airflow_provider_voicepartner.operators.sms import SendSmsOperator
 from airflow_provider_voicepartner.operators.voice import TtsCallOperator, VoicemailDropOperator
-from airflow_provider_voicepartner.sending.doubt import LONGEST_SILENCE
 from tests.operators.conftest import HookClock
 from tests.support.gateways import fault, requests, sent
 from tests.support.servers import counting_server, never_answer

@@ -83,7 +83,7 @@ def test_it_waits_in_the_worker_and_adds_what_became_of_it(sandbox: Any, hours: 
 def test_a_store_that_is_away_is_looked_into_again_but_not_for_ever(
     sandbox: Any, hours: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("airflow_provider_voicepartner.operators.waiting.MOST_FAILURES", 3)
+    monkeypatch.setattr("airflow_provider_voicepartner.operators.waiting.MOST_STORE_FAILURES", 3)
     ask, left = DeliveryStore.changes, [2]
 
     def changes(self: DeliveryStore, **arguments: Any) -> Any:

@@ -79,7 +79,7 @@ def test_a_stop_sign_while_the_last_batch_is_under_way_settles_no_doubt() -> Non
 
 def test_a_stop_sign_gives_what_is_under_way_its_time_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     """Airflow kills a task a minute after it asked it to stop."""
-    monkeypatch.setattr("airflow_provider_voicepartner.sending.campaign_run.GRACE_SECONDS", 0.01)
+    monkeypatch.setattr("airflow_provider_voicepartner.sending.campaign_run.INTERRUPTED_GRACE", 0.01)
     store, stop, answers = FakeStore(), StopSign(), threading.Event()
 
     def check(first: str) -> None:
@@ -173,7 +173,7 @@ def test_an_interrupt_in_the_middle_lets_land_what_is_under_way(error: type[Base
 
 
 def test_what_is_still_unanswered_after_the_grace_stays_in_doubt(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("airflow_provider_voicepartner.sending.campaign_run.GRACE_SECONDS", 0.01)
+    monkeypatch.setattr("airflow_provider_voicepartner.sending.campaign_run.INTERRUPTED_GRACE", 0.01)
     store, begun, answers = FakeStore(), threading.Event(), threading.Event()
 
     def check(first: str) -> None:
@@ -196,7 +196,7 @@ def test_what_is_still_unanswered_after_the_grace_stays_in_doubt(monkeypatch: py
 
 def test_what_was_told_to_stop_gets_its_time_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not once more when the campaign falls: Airflow kills a task a minute after it asked it to stop."""
-    monkeypatch.setattr("airflow_provider_voicepartner.sending.campaign_run.GRACE_SECONDS", 0.01)
+    monkeypatch.setattr("airflow_provider_voicepartner.sending.campaign_run.INTERRUPTED_GRACE", 0.01)
     given: list[float] = []
     wait_for_all = Lanes.wait_for_all
 

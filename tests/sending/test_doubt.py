@@ -10,6 +10,12 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_voicepartner.constants import (
+    LEAST_LOOK_UP_INTERVAL,
+    LONGEST_SILENCE,
+    LOOK_UP_AFTER,
+    MOST_LOOK_UP_INTERVAL,
+)
 from airflow_provider_voicepartner.exceptions import (
     CampaignInterruptedError,
     ConfigurationError,
@@ -23,16 +29,7 @@ from airflow_provider_voicepartner.exceptions import (
 from airflow_provider_voicepartner.gateways.errors import ErrorKind
 from airflow_provider_voicepartner.gateways.model import Recipient, SmsMessage
 from airflow_provider_voicepartner.hooks.octopush import OctopushHook
-from airflow_provider_voicepartner.sending.doubt import (
-    FEWEST_SECONDS,
-    LONGEST_SILENCE,
-    LOOK_UP_AFTER,
-    MOST_SECONDS,
-    Doubt,
-    DoubtSettler,
-    Verdict,
-    unsettled,
-)
+from airflow_provider_voicepartner.sending.doubt import Doubt, DoubtSettler, Verdict, unsettled
 from airflow_provider_voicepartner.sending.records import BatchRecord, Evidence, Phase, Proof
 from tests.support.messenger import NOW, FakeMessenger
 
@@ -157,7 +154,7 @@ def test_a_look_up_that_fails_is_tried_again_and_then_passed_over(
     messenger = Gateway(finds=True, disproves=True, trouble_asked=[None, error, error])
     assert not settled(messenger, OLD, on_unknown="resend_unlisted").is_to_be_sent
     # What could not be asked now may be asked later, for a day; what is refused will be refused again.
-    assert verdict.ask_in == (MOST_SECONDS if isinstance(error, RetryableNotSentError) else None)
+    assert verdict.ask_in == (MOST_LOOK_UP_INTERVAL if isinstance(error, RetryableNotSentError) else None)
 
 
 @pytest.mark.parametrize(
@@ -423,8 +420,9 @@ def test_what_was_planned_is_not_believed_unlisted_before_it_left_and_had_its_ti
 
 @pytest.mark.parametrize(
     ("age", "ask_in"),
-    [(0, FEWEST_SECONDS), (29, FEWEST_SECONDS), (100, 100), (300, MOST_SECONDS), (500, MOST_SECONDS), (700, 201),
-     (890, FEWEST_SECONDS), (900, None), (4000, None), (-60, FEWEST_SECONDS)],
+    [(0, LEAST_LOOK_UP_INTERVAL), (29, LEAST_LOOK_UP_INTERVAL), (100, 100), (300, MOST_LOOK_UP_INTERVAL),
+     (500, MOST_LOOK_UP_INTERVAL), (700, 201),
+     (890, LEAST_LOOK_UP_INTERVAL), (900, None), (4000, None), (-60, LEAST_LOOK_UP_INTERVAL)],
 )  # fmt: skip
 def test_a_young_batch_is_asked_about_again_when_it_is_worth_it(age: float, ask_in: float | None) -> None:
     """And never so soon that a wait for it is not handed to the triggerer."""

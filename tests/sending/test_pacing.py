@@ -17,14 +17,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
+from airflow_provider_voicepartner.constants import CONFIRM_AHEAD, LONGEST_PENALTY, SETTLED, SLOT_MARGIN
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.info import own_gateways
 from airflow_provider_voicepartner.gateways.limits import Window, Windows, parse_windows
 from airflow_provider_voicepartner.sending.pacing import (
-    AHEAD,
-    LONGEST_PENALTY,
-    MARGIN,
-    SETTLED,
     Pacer,
     Reservation,
     TooLongError,
@@ -260,7 +257,7 @@ def test_an_interrupted_wait_gives_its_place_back(pacer: Pacer, store: Store) ->
 def test_a_worker_that_wakes_a_little_late_may_go(pacer: Pacer, clock: Clock) -> None:
     pacer.reserve(NAME, [Window(1, 10)])
     second = pacer.reserve(NAME, [Window(1, 10)])
-    clock.now = second.at + MARGIN / 4 - 0.001
+    clock.now = second.at + SLOT_MARGIN / 4 - 0.001
     settled = pacer.confirm(second, [Window(1, 10)])
     assert (settled.at, settled.wait) == (second.at, 0)
     assert pacer.is_open(settled)
@@ -406,7 +403,7 @@ def test_however_long_a_store_takes_requests_leave_in_their_moment(
         assert pacer.is_open(reserved)
         left.append(clock.now)
     for window in windows:
-        assert shortest(left, window.requests + 1) >= window.seconds + MARGIN / 2
+        assert shortest(left, window.requests + 1) >= window.seconds + SLOT_MARGIN / 2
     # Not more than three for each: one to reserve, one to find it gone, one more when the commit was slower than known.
     assert store.writes <= 12 * 3
 
@@ -414,7 +411,7 @@ def test_however_long_a_store_takes_requests_leave_in_their_moment(
 def test_a_store_that_is_known_to_be_slow_is_asked_sooner_and_gives_later_places(clock: Clock) -> None:
     store = SlowStore(clock, commits=[0.4])
     pacer = Pacer(store)  # type: ignore[arg-type]
-    assert pacer.ahead == AHEAD
+    assert pacer.ahead == CONFIRM_AHEAD
     take(pacer, NAME, [Window(1, 10)], sleep=clock.sleep)
     assert pacer.ahead == pytest.approx(0.5)
     store.writes = 0
@@ -427,7 +424,7 @@ def test_a_store_that_is_known_to_be_slow_is_asked_sooner_and_gives_later_places
     for _ in range(8):  # it is quick again
         clock.now += 60
         pacer.reserve(NAME, [Window(1, 10)])
-    assert pacer.ahead == AHEAD
+    assert pacer.ahead == CONFIRM_AHEAD
 
 
 def test_a_worker_that_froze_while_it_looked_at_the_clocks_is_not_too_early() -> None:
@@ -570,7 +567,7 @@ def test_whatever_workers_do_no_window_is_ever_passed(
         clock.now = max(clock.now, reservation.at)
         settle(pacer.confirm(reservation, windows))
     for window in windows:
-        assert shortest(left, window.requests + 1) >= window.seconds + MARGIN * 3 / 4 - 1e-6
+        assert shortest(left, window.requests + 1) >= window.seconds + SLOT_MARGIN * 3 / 4 - 1e-6
 
 
 @settings(max_examples=60, deadline=None)
@@ -586,7 +583,7 @@ def test_places_are_given_in_order_as_early_as_the_windows_allow(
         at = pacer.reserve(NAME, windows).at
         assert at >= max(given_out, default=0)
         blamed = [
-            given_out[-window.requests] + window.seconds + MARGIN
+            given_out[-window.requests] + window.seconds + SLOT_MARGIN
             for window in windows
             if len(given_out) >= window.requests
         ]

@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import pytest
 
+from airflow_provider_voicepartner.constants import EACH_BATCH_UP_TO, PROGRESS_INTERVAL
 from airflow_provider_voicepartner.sending.ledger import BatchRecord, Phase
-from airflow_provider_voicepartner.sending.progress import EACH_UP_TO, SECONDS_BETWEEN, ProgressLog
+from airflow_provider_voicepartner.sending.progress import ProgressLog
 from airflow_provider_voicepartner.sending.records import Evidence
 from tests.support.servers import FakeTime
 
@@ -22,7 +23,7 @@ def told(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
 
 
 def test_of_a_short_campaign_every_batch_is_told(told: pytest.LogCaptureFixture) -> None:
-    log = ProgressLog(EACH_UP_TO)
+    log = ProgressLog(EACH_BATCH_UP_TO)
     log.known(0, SENT)
     log.sent(1, SENT)
     assert told.messages == [
@@ -37,7 +38,7 @@ def test_of_a_long_campaign_it_is_told_now_and_then_how_far_it_is(told: pytest.L
     for index in range(1_900):
         log.known(index, SENT)
     for index in range(1_900, 2_000):
-        time.moment += SECONDS_BETWEEN / 50
+        time.moment += PROGRESS_INTERVAL / 50
         log.sent(index, SENT)
     assert told.messages == [
         "1900 of 2000 batches were sent by earlier attempts; they are not sent again",
@@ -53,7 +54,7 @@ def test_on_demand_every_batch_is_told(caplog: pytest.LogCaptureFixture) -> None
 
 
 def test_what_settled_a_doubt_is_told_with_the_batch(told: pytest.LogCaptureFixture) -> None:
-    log = ProgressLog(EACH_UP_TO)
+    log = ProgressLog(EACH_BATCH_UP_TO)
     log.known(0, replace(SENT, evidence=Evidence.CALLED_BACK))
     log.sent(1, replace(SENT, gateway_id=None, evidence=Evidence.LOOK_UP))
     assert told.messages == [

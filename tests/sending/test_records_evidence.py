@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from airflow_provider_voicepartner.constants import CLOCK_TOLERANCE
 from airflow_provider_voicepartner.gateways.model import DeliveryReport
 from airflow_provider_voicepartner.gateways.status import DeliveryStatus
-from airflow_provider_voicepartner.sending.records import CLOCK_TOLERANCE, taken_numbers
+from airflow_provider_voicepartner.sending.records import taken_numbers
 
 A, B, C = NUMBERS = ("+33600000001", "+33600000002", "+33600000003")
 STRANGER = "+33699999999"

@@ -155,7 +155,7 @@ def test_any_csv_is_read_as_python_reads_it(
             expected.append((line + 1, {"phone_number": row[1], "name": row[0], "city": row[2]}))
         line = reader.line_num
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(text_blocks, "BLOCK", block)
+        patch.setattr(text_blocks, "TEXT_BLOCK", block)
         of = source(("\ufeff" if bom else "") + text)
         assert rows(of) == expected[1:]
         assert rows(of, frozenset()) == [(line, row["phone_number"]) for line, row in expected[1:]]

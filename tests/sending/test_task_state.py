@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from airflow_provider_voicepartner.constants import MOST_STATE_RECORDS, STATE_REACH, SUMMARY_EVERY
 from airflow_provider_voicepartner.exceptions import (
     ConfigurationError,
 )
@@ -24,14 +25,7 @@ from airflow_provider_voicepartner.sending.records import (
     Plan,
     Recollection,
 )
-from airflow_provider_voicepartner.sending.task_state import (
-    MOST_RECORDS,
-    REACH,
-    SUMMARY_EVERY,
-    TaskStateMemory,
-    attempt_key,
-    log_key,
-)
+from airflow_provider_voicepartner.sending.task_state import TaskStateMemory, attempt_key, log_key
 from tests.sending.test_records import JSON
 from tests.support.ledgers import is_summary, recalled
 from tests.support.messenger import CountingStore
@@ -126,7 +120,7 @@ def test_every_so_often_an_entry_sums_up_those_before_it() -> None:
     entries = logged(store)
     summaries = {number: entry for number, entry in entries.items() if is_summary(entry)}
     assert list(summaries) == [number for number in entries if number % SUMMARY_EVERY == 0]
-    assert sum(len(entry["batches"]) for entry in summaries.values()) == max(summaries) - REACH - len(
+    assert sum(len(entry["batches"]) for entry in summaries.values()) == max(summaries) - STATE_REACH - len(
         summaries
     )
     assert all(entry["plan"] == PLAN.to_json() for entry in summaries.values())
@@ -199,8 +193,8 @@ def test_no_value_comes_near_the_size_that_airflow_warns_of(record: BatchRecord,
 def test_what_was_too_much_for_a_summary_is_read_by_every_later_attempt_beside_the_summaries() -> None:
     store = FakeStore()
     memory = memory_of(store)
-    for start in range(0, 40 * MOST_RECORDS, MOST_RECORDS):
-        memory.write(dict.fromkeys(range(start, start + MOST_RECORDS), LONGEST), PLAN)
+    for start in range(0, 40 * MOST_STATE_RECORDS, MOST_STATE_RECORDS):
+        memory.write(dict.fromkeys(range(start, start + MOST_STATE_RECORDS), LONGEST), PLAN)
     assert not any(map(is_summary, logged(store).values()))
     for position in range(40):
         memory.write({2000 + position: SENT}, PLAN)
@@ -215,7 +209,7 @@ def test_what_another_memory_knows_is_copied_in_parts() -> None:
     store = FakeStore()
     memory_of(store).write(dict.fromkeys(range(2000), LONGEST), PLAN)
     entries = [entry for entry in logged(store).values() if not is_summary(entry)]
-    assert [len(entry["batches"]) for entry in entries] == [MOST_RECORDS] * (2000 // MOST_RECORDS)
+    assert [len(entry["batches"]) for entry in entries] == [MOST_STATE_RECORDS] * (2000 // MOST_STATE_RECORDS)
     assert recalled(store).records == dict.fromkeys(range(2000), LONGEST)
 
 

@@ -11,20 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from airflow_provider_voicepartner.constants import MOST_LOST_WRITES, SLOW_CLAIM, STATE_REACH, SUMMARY_EVERY
 from airflow_provider_voicepartner.exceptions import (
     CampaignInterruptedError,
     RetryableNotSentError,
 )
 from airflow_provider_voicepartner.sending.records import Attempt, BatchRecord, Recollection
-from airflow_provider_voicepartner.sending.task_state import (
-    MOST_LOST,
-    REACH,
-    SLOW_SECONDS,
-    SUMMARY_EVERY,
-    TaskStateMemory,
-    attempt_key,
-    log_key,
-)
+from airflow_provider_voicepartner.sending.task_state import TaskStateMemory, attempt_key, log_key
 from tests.sending.test_task_state import CLAIM, PLAN, SENT, logged, memory_of, plan_of
 from tests.support.ledgers import recalled
 from tests.support.messenger import CountingStore
@@ -206,8 +199,8 @@ def test_writes_that_fail_one_after_the_other_end_the_attempt_before_a_reader_co
     store = HostileState()
     memory = memory_of(store)
     memory.write({0: SENT}, PLAN)
-    store.fates = deque(["lost"] * MOST_LOST)
-    for _ in range(MOST_LOST):
+    store.fates = deque(["lost"] * MOST_LOST_WRITES)
+    for _ in range(MOST_LOST_WRITES):
         with pytest.raises(ConnectionError):
             memory.write({1: SENT}, PLAN)
     with pytest.raises(
@@ -225,7 +218,7 @@ def test_a_summary_that_is_not_written_loses_nothing() -> None:
             memory.write({memory._next: SENT}, PLAN)
         store.fates = deque([fate])
         memory.write({99: SENT}, PLAN)
-        expected = {**dict.fromkeys(range(REACH + 1, SUMMARY_EVERY), SENT), 99: SENT}
+        expected = {**dict.fromkeys(range(STATE_REACH + 1, SUMMARY_EVERY), SENT), 99: SENT}
         assert recalled(store).records == expected
         store.let_in(0)
         assert recalled(store).records == expected
@@ -275,7 +268,7 @@ def test_a_slow_claim_that_is_executed_after_another_attempt_began_does_not_coun
     zombie.write({0: SENT}, PLAN)
 
     def begin() -> None:
-        time.sleep(SLOW_SECONDS)
+        time.sleep(SLOW_CLAIM)
         assert memory_of(store, try_number=2).recall().records == {0: SENT}
 
     store.before = begin
@@ -294,7 +287,7 @@ def test_a_slow_claim_counts_when_nobody_else_has_begun_and_a_quick_one_asks_not
     store.reads.clear()
     memory.write({0: CLAIM}, PLAN)
     assert store.reads == []
-    slow.before = lambda: time.sleep(SLOW_SECONDS)
+    slow.before = lambda: time.sleep(SLOW_CLAIM)
     memory.write({1: CLAIM}, PLAN)
     assert store.reads == [attempt_key(2)]
 

@@ -383,7 +383,7 @@ def test_but_not_for_ever(
     report = sms()
     sandbox.advance(86_400)
     set_connection("smspartner", host="http://127.0.0.1:1")
-    monkeypatch.setattr("airflow_provider_voicepartner.hooks.completion.LAST_CHANCE", 1.0)
+    monkeypatch.setattr("airflow_provider_voicepartner.hooks.completion.LAST_POLL_WITHIN", 1.0)
     started = time.monotonic()
     error, text = wait(report, unconfirmed_after=0, poke_interval=0.05)
     assert error is DeliveryUnconfirmedError

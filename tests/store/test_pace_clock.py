@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from airflow_provider_voicepartner.constants import LONGEST_PENALTY
 from airflow_provider_voicepartner.gateways.limits import Window
-from airflow_provider_voicepartner.sending.pacing import LONGEST_PENALTY, Pacer
+from airflow_provider_voicepartner.sending.pacing import Pacer
 from airflow_provider_voicepartner.store import clock, engine, pace_clock
 from airflow_provider_voicepartner.store.engine import Store, open_store
 

@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
+from airflow_provider_voicepartner.constants import STORE_WAIT
 from airflow_provider_voicepartner.store.engine import StoreUnavailableError, StoreUrlError
-from airflow_provider_voicepartner.store.patience import STORE_WAIT, Patience
+from airflow_provider_voicepartner.store.patience import Patience
 from tests.support.servers import FakeTime
 
 

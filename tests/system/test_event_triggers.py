@@ -139,7 +139,7 @@ def has_told_more(airflow: SmallAirflow, asset: str) -> Callable[[], bool]:
 def test_a_triggerer_that_is_killed_loses_no_answer_and_goes_on_where_it_was(
     small_airflow: SmallAirflow, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from airflow_provider_voicepartner.triggers.event_stream import MOST_UNDER_WAY
+    from airflow_provider_voicepartner.constants import EVENTS_UNDER_WAY
 
     chance = random.Random(4)
     store = open_store(small_airflow.environment["AIRFLOW__VOICEPARTNER__STORE_URL"])
@@ -177,7 +177,7 @@ def test_a_triggerer_that_is_killed_loses_no_answer_and_goes_on_where_it_was(
     for asset, ids in wanted.items():
         again = len(told[asset]) - len(ids)
         assert list(dict.fromkeys(told[asset])) == ids, asset  # every one, and in order
-        assert again <= KILLS * MOST_UNDER_WAY, asset
+        assert again <= KILLS * EVENTS_UNDER_WAY, asset
         with capsys.disabled():
             print(f"\n{asset}: {len(ids)} events, {again} told again after {KILLS} kills")
     written = b"".join(path.read_bytes() for path in small_airflow.home.rglob("*") if path.is_file())

@@ -54,7 +54,7 @@ def test_sixty_who_wait_share_a_few_connections(
 
     url = postgres.new_database()
     monkeypatch.setenv("AIRFLOW__VOICEPARTNER__STORE_URL", url)
-    monkeypatch.setattr(module, "SHORTEST_WAIT", 0.0)
+    monkeypatch.setattr(module, "SHORTEST_DEFERRAL", 0.0)
     outcome(sandbox, NUMBER, "delivered", after=10_000)
     store = open_store(url, upgrade=True)
     hook = hook_for("smspartner_default")

@@ -184,7 +184,7 @@ def test_of_what_is_caught_up_with_only_a_few_pages_are_kept(stage: Stage, gatew
         triggerer = stage.start({("one",): wanted, ("two",): paced})
         await triggerer.work(3)
         assert stage.database.ids("one") == stage.database.ids("two") == [9_001]
-        assert len(triggerer.feed._pages) <= feed.MOST_PAGES
+        assert len(triggerer.feed._pages) <= feed.MOST_EVENT_PAGES
         await triggerer.stop()
 
     run(test)

@@ -124,7 +124,7 @@ def test_whatever_happens_each_event_is_told_and_read_once_and_in_order(
 ) -> None:
     store = open_store("sqlite://")
     with monkeypatch.context() as patch:
-        patch.setattr("airflow_provider_voicepartner.triggers.event_stream.MOST_UNDER_WAY", 3)
+        patch.setattr("airflow_provider_voicepartner.triggers.event_stream.EVENTS_UNDER_WAY", 3)
         stage, gateways = Stage(store, patch), Gateways(store)
 
         async def test() -> None:

@@ -1,0 +1,1068 @@
+"""
+Every cap, grace and timeout of the package, each with its unit, its meaning and its reason.
+
+Every layer reads this module, so it imports nothing of ours, and nothing of Airflow. What a vendor documents (limits of
+its API, how long it lists a batch) stands beside its gateway. ``docs/settings.md`` is made from this file by
+``python -m scripts.settings_page``: the unit in brackets, the meaning, and the reason in a paragraph of its own.
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import timedelta
+from typing import Final
+
+# --- Requests to a gateway ---
+
+CONNECT_TIMEOUT: Final = 5.0
+"""
+[seconds] For a connection to a gateway, unless the connection's extra says otherwise.
+
+A gateway that does not take a connection by then is down, and nothing has been sent.
+"""
+MOST_CONNECT_TIMEOUT: Final = 300.0
+"""
+[seconds] The largest `connect_timeout` that a connection's extra may ask for.
+
+A typing error must not hold a task for hours.
+"""
+READ_TIMEOUT: Final = 30.0
+"""
+[seconds] Between two bytes of an answer, unless the connection's extra says otherwise.
+
+An answer that is given up is an unknown outcome, so this is generous.
+"""
+MOST_READ_TIMEOUT: Final = 600.0
+"""
+[seconds] The largest `read_timeout` that a connection's extra may ask for.
+
+A typing error must not hold a task for hours.
+"""
+READ_TIMEOUTS_AN_ANSWER: Final = 4
+"""
+[read timeouts] For a whole answer.
+
+A read timeout alone bounds only the gap between two bytes.
+"""
+LARGEST_ANSWER: Final = 32 * 1024 * 1024
+"""
+[bytes] Of an answer's body.
+
+An answer is read into memory; statuses of 500 recipients are far smaller.
+"""
+REQUEST_ATTEMPTS: Final = 4
+"""
+[attempts] Of a request that provably did not leave, or that may be repeated safely.
+
+With waits of 1, 2 and 4 s a short outage is over; a longer one is for Airflow's retries.
+"""
+LONGEST_REPEAT_WAIT: Final = 60.0
+"""
+[seconds] Before one repeat, `Retry-After` included.
+
+Longer waits are for Airflow's retries, which hold no worker.
+"""
+LONGEST_RETRY_AFTER: Final = 86_400
+"""
+[seconds] What is believed of a gateway's `Retry-After`.
+
+A longer one is a mistake, or a date misread.
+"""
+MOST_LATE_SLOTS: Final = 20
+"""
+[slots] At the rate limit that one request may miss before it is given up.
+
+A request that misses so many runs on a machine that stands still.
+"""
+REQUEST_TEMPLATES: Final = 8
+"""
+[requests] Prepared ones that a sender keeps to copy from.
+
+A campaign uses one or two endpoints.
+"""
+LONGEST_IDLE: Final = 30.0
+"""
+[seconds] Of silence after which a connection is not used again.
+
+A NAT or a firewall forgets silent connections after some minutes, the strictest after one, and answers the
+first bytes with a reset: nobody would know whether they arrived.
+"""
+KEPT_CONNECTIONS: Final = 16
+"""
+[connections] That a sender keeps open to its gateway.
+
+Further requests open one of their own, and close it.
+"""
+LONGEST_HOLD: Final = 2.0
+"""
+[seconds] That an open connection is held for its slot at the rate limit.
+
+Servers close a connection that says nothing after 5 s and more.
+"""
+MAX_IN_FLIGHT: Final = 4
+"""
+[requests] Of one campaign that are under way at once, by default.
+
+More would leave more outcomes unknown when a task is killed.
+"""
+
+# --- Rate limits ---
+
+SLOT_MARGIN: Final = 0.1
+"""
+[seconds] Added to each window by default, and less to short ones.
+
+What a scheduler and a commit may be late by.
+"""
+NETWORK_MARGIN: Final = 0.5
+"""
+[seconds] Added to each window of a gateway, and less to short ones.
+
+A slot is confirmed right before the request leaves, so this is for the network: one request travels faster than
+another.
+"""
+MARGIN_SHARE: Final = 0.04
+"""
+[share of a window] That its margin takes at most, where that is more than `LEAST_MARGIN`.
+
+At least 0.95 of a limit can be used.
+"""
+LEAST_MARGIN: Final = 0.2
+"""
+[seconds] That even a short window has as a margin.
+
+Less would not cover how much travel times of requests vary.
+"""
+LATE_SHARE: Final = 0.25
+"""
+[share of the margin] That a request may leave late.
+
+The rest of the margin is the network's.
+"""
+CONFIRM_AHEAD: Final = 0.1
+"""
+[seconds] Before its moment at which a slot is confirmed.
+
+The store's answer is there when the moment comes.
+"""
+SETTLED: Final = 2.0
+"""
+[seconds] From now within which no slot is moved to make room for another.
+
+Whoever holds it may be about to send.
+"""
+COMMIT_ALLOWANCE: Final = 1.25
+"""
+[times] The last commit's duration that the next one is expected to take.
+
+The next one may take a little longer.
+"""
+DEFAULT_PENALTY: Final = 60.0
+"""
+[seconds] That everybody waits after an HTTP 429 without `Retry-After`.
+
+A window of a minute has passed by then.
+"""
+LONGEST_PENALTY: Final = 3_600.0
+"""
+[seconds] That a gateway can make everybody wait.
+
+After an hour one request finds out whether it is still meant.
+"""
+PENALTY_LOOK_INTERVAL: Final = 0.1
+"""
+[seconds] Between two looks for a penalty, where no limit is known.
+
+A look takes a millisecond, as long as a whole request to a gateway that answers at once. Another worker's 429
+is seen that much later, our own at once.
+"""
+BALANCE_WAIT: Final = 5.0
+"""
+[seconds] That a campaign waits for a slot to read the balance.
+
+It holds up everything else, and only warns earlier of credit that does not suffice.
+"""
+SLOTS_A_PRUNE: Final = 128
+"""
+[slots] Reserved between two deletions of past ones.
+
+Past slots are deleted now and then, not with each reservation.
+"""
+LONGEST_LIMIT_NAME: Final = 120
+"""
+[characters] Of a rate limit's name in the store.
+
+The width of its column.
+"""
+DEFER_FROM: Final = 30.0
+"""
+[seconds] A wait of this length or more goes to the triggerer, where a task may defer.
+
+Below that, resuming costs more than the wait holds.
+"""
+LONGEST_SLEEP: Final = math.nextafter(DEFER_FROM, 0)
+"""
+[seconds] That a task which may defer waits for a slot in its worker.
+
+Just below the wait that goes to the triggerer.
+"""
+TRIGGER_SLEEP: Final = 60.0
+"""
+[seconds] That a trigger sleeps at a time.
+
+The clock may be set, and a sleep does not notice.
+"""
+
+# --- Campaigns ---
+
+INTERRUPTED_GRACE: Final = 20.0
+"""
+[seconds] That an interrupted campaign waits for answers that are under way.
+
+Airflow kills a task 60 s after SIGTERM.
+"""
+STOP_LOOK_INTERVAL: Final = 0.5
+"""
+[seconds] Between two looks whether a campaign was told to stop.
+
+A signal handler can only set a flag; half a second is soon for whoever stops a task.
+"""
+CLAIM_LASTS: Final = timedelta(minutes=1)
+"""
+[time] After which the claim of a batch that still waits is renewed.
+
+A batch may wait for a slot for an hour after it was claimed, and how long a gateway may still come to know it
+is counted from its claim.
+"""
+CLAIM_IS_STALE: Final = timedelta(minutes=5)
+"""
+[time] After which a claimed batch does not leave any more.
+
+Its claim was not renewed, so the worker stood still, and a later attempt may have been told by the gateway that
+it has no such batch.
+"""
+LOOK_UP_AFTER: Final = (0.0, 2.0, 5.0)
+"""
+[seconds] Before each look-up of a batch whose outcome is unknown, within one attempt.
+
+A batch may not be known at once, right after it was taken.
+"""
+LEAST_LOOK_UP_INTERVAL: Final = 30.0
+"""
+[seconds] Between two rounds of look-ups, while a batch may still become known.
+
+A round is as far from the next as the batch is old, within this and the next bound.
+"""
+MOST_LOOK_UP_INTERVAL: Final = 300.0
+"""
+[seconds] Between two rounds of look-ups, while a batch may still become known.
+
+A status should not be seen much later than it is there.
+"""
+LONGEST_SILENCE: Final = timedelta(days=1)
+"""
+[time] That a gateway which does not answer look-ups is asked again, by retries and in the triggerer.
+
+An outage of a gateway should be over by then.
+"""
+SENDING_ROUNDED_BY: Final = timedelta(minutes=5)
+"""
+[time] How much later than planned a gateway may send.
+
+SMS Partner takes every fifth minute, and times are rounded up.
+"""
+CLOCK_TOLERANCE: Final = timedelta(minutes=10)
+"""
+[time] How far before its claim a report may be dated and still be about that batch.
+
+The gateway's clock and ours differ, and some of its dates are cut to the minute.
+"""
+CALLED_BACK_WITHIN: Final = timedelta(minutes=15)
+"""
+[time] That a first callback about a batch is waited for.
+
+Callbacks come within minutes; about a batch that is planned for later, later.
+"""
+MOST_SEND_AGAIN_MARKS: Final = 200
+"""
+[texts] Of `send_again` that one campaign remembers.
+
+A person gave each of them.
+"""
+EACH_BATCH_UP_TO: Final = 20
+"""
+[batches] Of a campaign that logs a line for every batch.
+
+A line costs a third of what a request does.
+"""
+PROGRESS_INTERVAL: Final = 10.0
+"""
+[seconds] Between two lines of progress of a larger campaign.
+
+Often enough to see that it goes on.
+"""
+
+# --- Recipients and their files ---
+
+LONGEST_LINE: Final = 1_048_576
+"""
+[bytes] Of one row of a file.
+
+A file without line ends is not read into memory.
+"""
+TEXT_BLOCK: Final = 131_072
+"""
+[bytes] Of a text file that are read at a time.
+
+Enough to read fast, and little to hold.
+"""
+ROWS_A_CHUNK: Final = 2_000
+"""
+[rows] Of recipients that are read and checked together.
+
+More need memory and save no time.
+"""
+HEADER_SEARCHED: Final = 10
+"""
+[lines] At a CSV file's beginning among which a header is looked for, to suggest it.
+
+Titles above a table take a few lines.
+"""
+LONGEST_FILE_HEAD: Final = 1_024
+"""
+[bytes] Of a file that are read to tell what it is.
+
+Every signature stands in the first bytes.
+"""
+LONGEST_PATH: Final = 4_096
+"""
+[characters] Of a rendered text that may be the path of a template file.
+
+The longest path of Linux.
+"""
+KEPT_NUMBERS: Final = 4_000_000
+"""
+[numbers] That a plan holds in memory; of a longer list it holds none.
+
+They take 32 MB.
+"""
+KEPT_ITEM: Final = 200
+"""
+[characters] Of an invalid row's number that are kept.
+
+Enough to recognise it, whatever else stands in the column.
+"""
+
+# --- What messages name ---
+
+SHOWN_REJECTS: Final = 10
+"""
+[rows] Invalid ones that a plan describes.
+
+More than ten are one mistake, and `rejects_path` has all.
+"""
+NAMED_REJECTS: Final = 5
+"""
+[rows] Invalid ones that an error names.
+
+An error must fit on a screen.
+"""
+NAMED_SKIPS: Final = 3
+"""
+[rows] Invalid ones that the reason of a skipped task names.
+
+The reason is one line of the UI.
+"""
+NAMED_REFUSED: Final = 5
+"""
+[recipients] Refused ones that an alert's log line names, masked.
+
+The log line must stay readable.
+"""
+SHOWN_COLUMNS: Final = 10
+"""
+[columns] Of a file that an error names.
+
+An error must fit on a screen.
+"""
+LONGEST_COLUMN_NAME: Final = 40
+"""
+[characters] Of a column's name in an error.
+
+What stands in the first row may be a text, not a name.
+"""
+MOST_NAME_DIGITS: Final = 4
+"""
+[digits] In a first row's cell that is still shown as a column's name.
+
+More may be a phone number.
+"""
+SHOWN_NUMBER: Final = 20
+"""
+[characters] Of an invalid number up to which it is shown masked.
+
+A longer one is no number, but a text.
+"""
+SHOWN_NUMBER_DIGITS: Final = 7
+"""
+[digits] That an invalid number needs to be shown masked.
+
+With fewer, the mask would show most of it.
+"""
+SHOWN_URL_PART: Final = 16
+"""
+[characters] Of a callback URL's path up to which a part is shown.
+
+Longer parts are tokens.
+"""
+
+# --- The store ---
+
+STORE_WAIT: Final = 60.0
+"""
+[seconds] That a store which cannot be reached is waited for, unless `store_wait` says otherwise.
+
+A failover of PostgreSQL takes less.
+"""
+LONGEST_STORE_WAIT: Final = 86_400
+"""
+[seconds] That `store_wait` may ask for.
+
+A typing error must not hold a worker for weeks.
+"""
+FIRST_STORE_PAUSE: Final = 0.1
+"""
+[seconds] Before a store is tried again for the first time; each later pause is twice as long.
+
+Most failures are over at once.
+"""
+LONGEST_STORE_PAUSE: Final = 2.0
+"""
+[seconds] Between two tries of a store.
+
+Whoever waits goes on soon after the store is back.
+"""
+STORE_LOCK_TIMEOUT: Final = 30
+"""
+[seconds] For a lock of the store, and for a PostgreSQL transaction that does nothing.
+
+Nobody waits for ever for a worker that froze in the middle.
+"""
+STORE_CONNECT_TIMEOUT: Final = 10
+"""
+[seconds] For a connection to PostgreSQL, unless the URL has `connect_timeout`.
+
+PostgreSQL's library waits without an end.
+"""
+STORE_POOL: Final = 2
+"""
+[connections] To PostgreSQL that a process keeps open.
+
+Threads that need more open them.
+"""
+STORE_POOL_OVERFLOW: Final = 14
+"""
+[connections] To PostgreSQL that a process opens beyond these.
+
+Further threads wait for one of them.
+"""
+WAL_RETRY_INTERVAL: Final = 0.01
+"""
+[seconds] Before SQLite is switched to its write-ahead log again.
+
+Processes that switch at once lock each other out, and SQLite does not wait here by itself.
+"""
+EMPTY_LOG_TIMEOUT: Final = 5.0
+"""
+[seconds] That a purge waits for readers to leave SQLite's log.
+
+Readers are done in milliseconds; one that is not is named.
+"""
+EMPTY_LOG_INTERVAL: Final = 0.05
+"""
+[seconds] Between two tries to empty SQLite's log.
+
+A try takes a millisecond.
+"""
+LEDGER_KEPT: Final = timedelta(days=90)
+"""
+[time] That a purge leaves the ledger after its last attempt, at least.
+
+A task that is cleared sooner sends nobody anything twice.
+"""
+PACING_KEPT: Final = timedelta(days=3)
+"""
+[time] That a purge leaves the rate limits' slots, at least.
+
+Longer than the longest window, which is a day.
+"""
+CALLBACK_LIFETIME: Final = timedelta(days=30)
+"""
+[time] After a batch is due that its gateway may report about it.
+
+Reports come within days; STOPs and answers later.
+"""
+KEPT_DEAD_LETTERS: Final = 1_000
+"""
+[calls] That could not be read, kept for a person to look at.
+
+A gateway that changes its format must not fill the database.
+"""
+KEPT_DEAD_LETTERS_OF_A_BATCH: Final = 100
+"""
+[calls] That could not be read and belong to one batch.
+
+One URL that somebody knows must not push out the others'.
+"""
+LONGEST_KEPT_BODY: Final = 65_536
+"""
+[bytes] Kept of a dead letter's body, and characters of a reply.
+
+As much as a callback may have.
+"""
+REPEAT_WITHIN: Final = 600
+"""
+[seconds] Within which the same words of the same person are one event, where nobody tells when they were
+written.
+
+The stretches lie on the clock, so a repeat across the edge of two is a second event: better that than an answer
+that is lost.
+"""
+LONGEST_REFERENCE: Final = 200
+"""
+[characters] Of a reference in the store.
+
+The width of its column.
+"""
+CAMPAIGNS_A_READ: Final = 20
+"""
+[batches] Whose reports are read with one query.
+
+Ten thousand rows in memory.
+"""
+ROWS_A_PURGE: Final = 2_000
+"""
+[rows] That a purge deletes in one transaction.
+
+Senders wait for it no longer than for another sender.
+"""
+HASHES_A_PURGE: Final = 5_000
+"""
+[numbers] That a purge hashes at a time for the list of opt-outs.
+
+They fit into one statement.
+"""
+ROWS_A_STATEMENT: Final = 500
+"""
+[rows] In one statement, when what another memory knows is copied.
+
+SQLite takes 32,766 parameters.
+"""
+SHORTEST_SECRET: Final = 16
+"""
+[characters] Of a key in `callback_secret` or `opt_out_key`.
+
+Fewer could be guessed.
+"""
+FEWEST_SECRET_CHARACTERS: Final = 6
+"""
+[characters] Different ones of a callback secret.
+
+16 random hexadecimal digits have fewer once in ten thousand times.
+"""
+FEWEST_SECRET_STEPS: Final = 5
+"""
+[distances] Different ones between neighbours of a callback secret.
+
+`abcdefghijklmnop` has one.
+"""
+
+# --- Airflow's task state ---
+
+SUMMARY_EVERY: Final = 16
+"""
+[entries] Of which one sums up the others; its number is kept for it.
+
+Measured under Airflow 3.3 on SQLite: a write takes 12 ms with one record and 15 with 50, a read as long. A
+campaign of 2,000 batches is read back with some 140 reads.
+"""
+MOST_LOST_WRITES: Final = 2
+"""
+[writes] That may fail one after the other; then an attempt is over.
+
+What an attempt cannot record it must not do.
+"""
+STATE_REACH: Final = MOST_LOST_WRITES + 1
+"""
+[entries] Behind the last one whose numbers may have been used without a trace.
+
+Lost ones, and one that is for a summary.
+"""
+MOST_STATE_RECORDS: Final = 50
+"""
+[records] In one entry.
+
+They take 10 kB, and Airflow warns above 64.
+"""
+LARGEST_SUMMARY: Final = 60_000
+"""
+[bytes] Of a summary.
+
+Airflow warns above 64 kB. Where so much is in flight that more would be in it, entries are few, and are read
+one by one.
+"""
+SLOW_CLAIM: Final = 1.0
+"""
+[seconds] That a claim may take before an attempt looks whether another one has begun.
+
+None begins more quickly.
+"""
+
+# --- Waiting for results ---
+
+POKE_INTERVAL: Final = 60.0
+"""
+[seconds] Between two looks at a campaign, by default.
+
+Delivery reports take minutes to days.
+"""
+NOT_FOUND_GRACE: Final = 300.0
+"""
+[seconds] After sending during which the gateway may not know the campaign yet, by default.
+
+Statuses are listed some time after a batch was taken.
+"""
+UNLISTED_GRACE: Final = 3_600.0
+"""
+[seconds] After sending from which recipients whom the gateway does not list count as unconfirmed, by default.
+
+Gateways drop recipients of a batch that they took, and say nothing of them.
+"""
+SMS_UNCONFIRMED_AFTER: Final = 72 * 3_600.0
+"""
+[seconds] After sending from which an SMS without a report is unconfirmed, by default.
+
+An SMS waits for its handset for two days.
+"""
+CALL_UNCONFIRMED_AFTER: Final = 24 * 3_600.0
+"""
+[seconds] After sending from which a call or voicemail without a report is unconfirmed, by default.
+
+A call is over when it is over.
+"""
+LAST_POLL_WITHIN: Final = 3_600.0
+"""
+[seconds] After which silence counts even if the gateway could not be asked once more.
+
+A gateway that is down must not keep a wait from ending.
+"""
+SENSOR_GRACE: Final = 600.0
+"""
+[seconds] After a sensor's deadline from which Airflow ends a deferral.
+
+The trigger ends it at the deadline itself; this is for a triggerer that is gone.
+"""
+SHORTEST_DEFERRAL: Final = 5.0
+"""
+[seconds] That a wait in the triggerer lasts at least.
+
+When a task goes on sooner than the scheduler has taken note that it was deferred, the scheduler takes the one
+for the other, and fails a task that is running.
+"""
+LEAST_TRIGGER_SLEEP: Final = 0.01
+"""
+[seconds] That a trigger sleeps.
+
+A wait of nothing would keep the event loop busy.
+"""
+MOST_STORE_FAILURES: Final = 100
+"""
+[looks] That may fail one after another before a wait is given up.
+
+At the default interval they take more than an hour and a half.
+"""
+BATCHING_SHARE: Final = 0.1
+"""
+[share of an interval] That a poll about few recipients waits for others to be asked with.
+
+One request can ask about several campaigns.
+"""
+FEW_RECIPIENTS: Final = 50
+"""
+[recipients] Up to which a campaign is polled together with others.
+
+More fill requests of their own.
+"""
+POLL_THREADS: Final = 8
+"""
+[threads] That poll gateways in a triggerer.
+
+The rate limits leave little room for more.
+"""
+POLL_SLOT_WAIT: Final = 1.0
+"""
+[seconds] That a poll waits for the rate limit in one of these threads.
+
+It comes again in the next round, and a thread that waits holds up other campaigns.
+"""
+WORKER_POLL_SLOT_WAIT: Final = 10.0
+"""
+[seconds] That a poll waits for the rate limit in a worker.
+
+Then it is left to the next look.
+"""
+POLLS_AT_ONCE: Final = 4
+"""
+[requests] Of one campaign that poll at once.
+
+As many as `max_in_flight` allows by default.
+"""
+MOST_UNANSWERED_POLLS: Final = 3
+"""
+[requests] In a row without an answer, after which a look is over.
+
+The next look finds the gateway again.
+"""
+REPORTS_A_WRITE: Final = 20_000
+"""
+[reports] That are written in one transaction.
+
+A look that brings more writes more often, so that memory stays flat.
+"""
+LONGEST_POLL_ROUND: Final = 600.0
+"""
+[seconds] After which a request of a round is left behind.
+
+The timeouts of HTTP end each of them long before.
+"""
+CAMPAIGNS_A_TURN: Final = 50
+"""
+[campaigns] That are told of a change before the event loop may do something else.
+
+A few milliseconds, when all go on.
+"""
+
+# --- Triggers of events ---
+
+EVENT_POLL_INTERVAL: Final = 5.0
+"""
+[seconds] Between two looks at the store for new events, by default.
+
+Whoever answers a message waits a few seconds.
+"""
+LEAST_EVENT_POLL_INTERVAL: Final = 0.1
+"""
+[seconds] That `poll_interval` may be.
+
+A look takes a millisecond.
+"""
+EVENTS_UNDER_WAY: Final = 25
+"""
+[events] That were handed to Airflow and are not yet known to be stored.
+
+As many as a kill may repeat. Airflow needs one to two seconds for each lot, most of it until it next exchanges
+state with its child.
+"""
+EVENT_STORE_WAIT: Final = 600.0
+"""
+[seconds] That a store which cannot be read is waited for before the trigger fails.
+
+Airflow then starts it anew.
+"""
+BEFORE_FAILING: Final = 60.0
+"""
+[seconds] To wait before a trigger fails.
+
+The triggerer starts a failed trigger again at once.
+"""
+EVENT_WRITE_ATTEMPTS: Final = 3
+"""
+[attempts] To note what was handed over.
+
+What is not noted is handed over again.
+"""
+EVENT_WRITE_PAUSE: Final = 0.2
+"""
+[seconds] Before the first repeat of that; each later pause is longer by as much.
+
+Most failures are over at once.
+"""
+STORE_LOG_INTERVAL: Final = 60.0
+"""
+[seconds] Between two log lines about a store that cannot be read.
+
+A log must stay readable.
+"""
+EVENTS_A_PAGE: Final = 1_000
+"""
+[events] Read with one query.
+
+They take some 350 kB.
+"""
+MOST_EVENT_PAGES: Final = 4
+"""
+[pages] Of events kept for other triggers that are as far.
+
+Of 200,000 events to catch up with, all would take 70 MB.
+"""
+RUNS_REMEMBERED: Final = 50
+"""
+[runs] Whose share of events is remembered.
+
+A retry, or a person who clears the task, gets the same again.
+"""
+
+# --- The receiver of callbacks ---
+
+LARGEST_CALLBACK: Final = 64 * 1024
+"""
+[bytes] Of a callback's body.
+
+Far more than a gateway sends; a stranger must not fill the memory.
+"""
+MOST_DISCARDED: Final = 1024 * 1024
+"""
+[bytes] Read and thrown away of a body that is too large.
+
+The client then reads its answer; without it a proxy reports a broken connection.
+"""
+BODY_TIMEOUT: Final = 10.0
+"""
+[seconds] For a callback's body to come.
+
+Gateways send it with the headers.
+"""
+COMMIT_TIMEOUT: Final = 20.0
+"""
+[seconds] That a callback waits for its commit.
+
+Then the gateway is told to try again.
+"""
+HEALTH_INTERVAL: Final = 1.0
+"""
+[seconds] That an answer of the health page is repeated.
+
+Whoever asks often must not load the store.
+"""
+RECEIVER_LOG_INTERVAL: Final = 60.0
+"""
+[seconds] Between two log lines about the same trouble.
+
+A stranger must not fill the log.
+"""
+LOGGED_TROUBLES: Final = 100
+"""
+[kinds] Of trouble whose last line is remembered.
+
+There are fewer; the bound is for memory.
+"""
+MOST_WAITING: Final = 5_000
+"""
+[callbacks] That may wait for a commit; more are refused at once.
+
+A gateway would not wait that long.
+"""
+LARGEST_GROUP: Final = 1_000
+"""
+[callbacks] Whose reports share one transaction.
+
+Larger groups are no faster, and hold the database longer.
+"""
+GROUP_PAUSES: Final = (0.0, 0.05, 0.2)
+"""
+[seconds] Before a group is written again while the store fails.
+
+Then whoever waits is told so.
+"""
+GROUP_RETRY_WITHIN: Final = 1.0
+"""
+[seconds] After which a store that fails is not tried again for one group.
+
+Octopush waits no longer for an answer.
+"""
+WRITER_CLOSE_TIMEOUT: Final = 10.0
+"""
+[seconds] That closing waits for the writer's thread.
+
+A commit takes less, or the store is stuck.
+"""
+DEADLINE_CHECK_INTERVAL: Final = 0.5
+"""
+[seconds] Between two looks at requests that may be late.
+
+One timer for all costs less than one each.
+"""
+HEADER_BYTES: Final = 64 * 1024
+"""
+[bytes] Of the first line and all headers of a request, of trailers, and of what frames a body in chunks.
+
+A stranger must not fill the memory.
+"""
+FRAMES_A_BYTE: Final = 8
+"""
+[bytes] That may frame each byte of a body.
+
+A chunk of one byte has six.
+"""
+HEADER_TIMEOUT: Final = 10.0
+"""
+[seconds] From a request's first byte, or a connection without any, to the end of its headers.
+
+Clients that say no more must not hold connections.
+"""
+REQUEST_TIMEOUT: Final = 60.0
+"""
+[seconds] For a request in all.
+
+Body and commit end sooner, but a client may not read its answer.
+"""
+PARSED_AT_A_TIME: Final = 16 * 1024
+"""
+[bytes] Handed to the parser before the bounds are looked at.
+
+Large enough to cost nothing.
+"""
+LISTEN_BACKLOG: Final = 2_048
+"""
+[connections] That may wait to be taken.
+
+A burst of callbacks comes at once.
+"""
+SHUTDOWN_TIMEOUT: Final = 15
+"""
+[seconds] That a receiver which ends waits for requests under way.
+
+Kubernetes kills after 30 s by default.
+"""
+KEEP_ALIVE_TIMEOUT: Final = 30
+"""
+[seconds] Of silence after which a client's connection is closed.
+
+Gateways send reports in bursts.
+"""
+STUCK_CHECK_TICKS: Final = 5
+"""
+[tenths of a second] Between two looks at connections that may be stuck.
+
+The server's own tick is a tenth of a second.
+"""
+SWITCH_INTERVAL: Final = 0.0005
+"""
+[seconds] Between two switches of Python's threads in a receiver.
+
+The event loop and the writer take turns, and callbacks wait for both.
+"""
+COLLECT_AFTER: Final = (20_000, 20, 20)
+"""
+[objects, rounds, rounds] Between two runs of Python's garbage collector in a receiver.
+
+A report makes some fifty objects, which go with its answer.
+"""
+EVENTS_A_URL: Final = 5_000
+"""
+[events] Replies and pressed keys that the URL of one batch may leave; twice as many where these are STOPs.
+
+A batch has 500 recipients, each of whom may answer some times.
+"""
+BATCHES_REMEMBERED: Final = 500
+"""
+[batches] Whose recipients a receiver keeps in memory.
+
+Spares a query for each callback.
+"""
+RECIPIENTS_IN_URL: Final = 16
+"""
+[recipients] Of a batch whose marks are a part of the URL itself; those of a larger batch are in the store.
+
+A notifier needs no store, and no gateway documents how long a URL may be.
+"""
+LONGEST_TOKEN: Final = 1_024
+"""
+[characters] Of a URL's token that are looked at.
+
+Ours are shorter.
+"""
+TOKENS_REMEMBERED: Final = 4_096
+"""
+[tokens] Whose checked signature is kept in memory.
+
+A gateway calls the same URL hundreds of times.
+"""
+SIGNERS_REMEMBERED: Final = 16
+"""
+[signers] Kept in memory.
+
+There is one for each secret and use.
+"""
+
+# --- Notifiers ---
+
+ALERT_TIMEOUT: Final = 20.0
+"""
+[seconds] For an alert in all; then its callback goes on.
+
+DAG callbacks run in the DAG processor, which has other work to do.
+"""
+LEAST_ALERT_WAIT: Final = 0.1
+"""
+[seconds] That an alert has left, however long its templates took.
+
+What is left behind is logged by the thread that sends.
+"""
+ALERT_CONNECT_TIMEOUT: Final = 4.0
+"""
+[seconds] For a connection to a gateway.
+
+Two attempts fit into `ALERT_TIMEOUT`.
+"""
+ALERT_READ_TIMEOUT: Final = 10.0
+"""
+[seconds] Between two bytes of an answer.
+
+An alert has little time.
+"""
+LONGEST_ALERT: Final = 1_224
+"""
+[characters] Of an alert's text.
+
+Every gateway takes so many; letters written in plain ones may be more.
+"""
+ALERT_SEGMENTS: Final = 8
+"""
+[segments] Of an alert by SMS, unless `max_segments` says otherwise.
+
+1,224 characters of GSM-7.
+"""
+LONGEST_SPOKEN: Final = 300
+"""
+[characters] Of the default text that a call reads out.
+
+Some 20 seconds of speech.
+"""
+
+# --- Commands ---
+
+PROBE_LIFETIME: Final = timedelta(minutes=10)
+"""
+[time] Of the URL with which `callbacks test` tries the receiver.
+
+The test takes seconds.
+"""
+PROBE_TIMEOUT: Final = 10
+"""
+[seconds] For an answer to `callbacks test`.
+
+A receiver that works answers in milliseconds.
+"""
+PROBE_SLOW: Final = 1.0
+"""
+[seconds] From which `callbacks test` warns of a slow answer.
+
+Octopush waits no longer.
+"""
+OLDEST_PURGE: Final = 36_500 * 86_400
+"""
+[seconds] Of the age that `db purge` takes.
+
+A hundred years; larger ones overflow dates.
+"""
