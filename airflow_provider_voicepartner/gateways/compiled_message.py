@@ -12,7 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from operator import add
 from typing import Final, TypeVar
 
@@ -23,18 +23,53 @@ from airflow_provider_voicepartner.gateways.placeholders import TextTemplate
 Columns = Mapping[str, Sequence[str]]
 """Personal fields of many recipients: the name of a field -> its value for each recipient, in order."""
 
-STANDS_ALONE: Final = r"\x00-\u02ff\u2010-\u2027\u20ac"
-"""Characters, as in a set of a regular expression, that never become one with a neighbour in NFC."""
-_MAY_JOIN: Final = re.compile(f"[^{STANDS_ALONE}]")
+Compiled = TypeVar("Compiled")
+
 _WORD_FOR_NOTHING: Final = "None"
 _MESSAGES: Final = 16
 
-Compiled = TypeVar("Compiled")
+
+class CharacterSet:
+    """
+    Some characters, and quick answers about texts of nothing else.
+
+    :param characters: which ones; those of Latin-1 are looked for fastest.
+    """
+
+    def __init__(self, characters: Iterable[str]) -> None:
+        self._characters = frozenset(characters)
+        self._latin = bytes(sorted(code for code in map(ord, self._characters) if code < 256))
+
+    @cached_property
+    def _others(self) -> re.Pattern[str]:
+        return re.compile(f"[^{re.escape(''.join(sorted(self._characters)))}]")
+
+    def holds_all_of(self, text: str) -> bool:
+        """Tell whether a text has no other character."""
+        try:
+            return not text.encode("latin-1").translate(None, self._latin)
+        except UnicodeEncodeError:
+            return not self._others.search(text)
+
+    def places_of_others(self, texts: Sequence[str]) -> set[int]:
+        """Return the places of the texts that have another character, from 0."""
+        if self.holds_all_of("".join(texts)):
+            return set()
+        return {at for at, text in enumerate(texts) if not self.holds_all_of(text)}
+
+    def without(self, characters: Iterable[str]) -> CharacterSet:
+        """Return the set without some of its characters."""
+        return CharacterSet(self._characters.difference(characters))
+
+    def __and__(self, other: CharacterSet) -> CharacterSet:
+        """Return what is in both sets."""
+        return CharacterSet(self._characters & other._characters)
 
 
-def stands_alone(text: str) -> bool:
-    """Tell whether all characters of a text are such, so that it stays as it is in NFC beside any other text."""
-    return not _MAY_JOIN.search(text)
+STANDS_ALONE: Final = CharacterSet(map(chr, (*range(0x300), *range(0x2010, 0x2028), 0x20AC)))
+"""Characters that never become one with a neighbour in NFC; not all of them."""
+STRAY: Final = tuple(map(chr, range(0x80, 0xA0)))
+"""Control characters that no text may hold."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,14 +77,14 @@ class TextRule:
     """
     How a gateway counts a text of one message whose fields hold nothing but plain characters.
 
-    :param others: finds a character that is not plain. A plain one stands alone in NFC, counts one unit wherever it
-        stands, and is refused nowhere.
+    :param plain: the plain characters. Each stands alone in NFC, counts one unit wherever it stands, and is refused
+        nowhere.
     :param fixed: units of the text without its fields.
     :param longest: most units of a text that is taken.
     :param longest_field: most characters of a field; None where only the text is limited.
     """
 
-    others: re.Pattern[str]
+    plain: CharacterSet
     fixed: int
     longest: int
     longest_field: int | None = None
@@ -83,7 +118,7 @@ class CompiledMessage:
         self._of_units = of_units
         self._format = "%s".join(part.replace("%", "%%") for part in template.literals)
         # Only its first character can become one with the field before it.
-        self._may_join = not all(stands_alone(part[:1]) for part in template.literals[1:])
+        self._may_join = not all(STANDS_ALONE.holds_all_of(part[:1]) for part in template.literals[1:])
         visible = sum(not says_nothing(character) for character in template.plain)
         self._says_something = visible > len(_WORD_FOR_NOTHING)
 
@@ -92,7 +127,7 @@ class CompiledMessage:
         texts = list(map(self._format.__mod__, zip(*self._slots(columns), strict=True)))
         closer: Iterable[int] = range(len(texts))
         if not self._may_join:
-            closer = _found_in(_MAY_JOIN, columns, self.template.names)
+            closer = _found_in(STANDS_ALONE, columns, self.template.names)
         for at in closer:
             texts[at] = self.template.fill_in({name: columns[name][at] for name in self.template.names})
         return texts
@@ -102,7 +137,7 @@ class CompiledMessage:
         rule, size = self._rule, self._size(columns)
         if rule is None:
             return list(range(size))
-        closer = _found_in(rule.others, columns, self.template.names)
+        closer = _found_in(rule.plain, columns, self.template.names)
         units = self._units(columns)
         if max(units) > rule.longest:
             closer.update(at for at, count in enumerate(units) if count > rule.longest)
@@ -127,7 +162,7 @@ class CompiledMessage:
         closer = (
             set(range(self._size(columns)))
             if self._rule is None or self._of_units is None
-            else _found_in(self._rule.others, columns, self.template.names)
+            else _found_in(self._rule.plain, columns, self.template.names)
         )
         counts: list[Sequence[int]] = []
         if closer:
@@ -158,13 +193,9 @@ class CompiledMessage:
         return len(columns[self.template.names[0]])
 
 
-def _found_in(pattern: re.Pattern[str], columns: Columns, names: Iterable[str]) -> set[int]:
-    """Return the places of recipients with a field in which something is found."""
-    places: set[int] = set()
-    for name in names:
-        if pattern.search("".join(columns[name])):
-            places.update(at for at, value in enumerate(columns[name]) if pattern.search(value))
-    return places
+def _found_in(allowed: CharacterSet, columns: Columns, names: Iterable[str]) -> set[int]:
+    """Return the places of recipients with a field that holds another character."""
+    return set().union(*(allowed.places_of_others(columns[name]) for name in names))
 
 
 def _surely_says(text: str) -> bool:

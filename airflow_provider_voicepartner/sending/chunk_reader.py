@@ -11,8 +11,8 @@ from airflow_provider_voicepartner.gateways.number_keys import UNREAD, NumberKey
 from airflow_provider_voicepartner.gateways.numbers import InvalidNumberError
 from airflow_provider_voicepartner.sending.column_rows import ColumnRows
 from airflow_provider_voicepartner.sending.rows import (
+    KEPT_AS_IT_IS,
     NUMBER_FIELD,
-    TO_BE_READ,
     WANTED_LINES,
     InvalidRowError,
     Line,
@@ -158,11 +158,13 @@ class ChunkReader:
 def _to_be_read(column: Sequence[object]) -> set[int]:
     """Return the places of values that are not text, or not kept as they are."""
     try:
-        if not TO_BE_READ.search("".join(cast(Sequence[str], column))):
-            return set()
+        return KEPT_AS_IT_IS.places_of_others(cast(Sequence[str], column))
     except TypeError:
-        pass
-    return {at for at, value in enumerate(column) if not isinstance(value, str) or TO_BE_READ.search(value)}
+        return {
+            at
+            for at, value in enumerate(column)
+            if not isinstance(value, str) or not KEPT_AS_IT_IS.holds_all_of(value)
+        }
 
 
 def _places_of(wanted: int, numbers: list[int]) -> Iterator[int]:

@@ -116,10 +116,13 @@ def pack_columns(numbers: Sequence[int], columns: Mapping[str, Sequence[str]]) -
     names = sorted(columns)
     parts = "".join(f"{len(name)}:{name.replace('%', '%%')}%d:%s" for name in names)
     cells = itertools.chain.from_iterable((map(len, columns[name]), columns[name]) for name in names)
-    texts = map(f"{len(names)};{parts}".__mod__, zip(*cells, strict=True))
+    texts = list(map(f"{len(names)};{parts}".__mod__, zip(*cells, strict=True)))
+    try:
+        encoded = list(map(str.encode, texts))
+    except UnicodeEncodeError:
+        encoded = [text.encode(errors="surrogatepass") for text in texts]
     heads = map(_HEAD.pack, numbers, itertools.repeat(_FIELDS_FOLLOW))
-    encoded = (text.encode(errors="surrogatepass") for text in texts)
-    return b"".join(itertools.chain.from_iterable(zip(heads, encoded, strict=True)))
+    return b"".join(itertools.chain.from_iterable(zip(heads, encoded, strict=False)))
 
 
 def _pack_fields(told: Mapping[str, str]) -> bytes:

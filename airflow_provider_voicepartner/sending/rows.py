@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, NamedTuple, cast
 
 from airflow_provider_voicepartner.constants import KEPT_ITEM
 from airflow_provider_voicepartner.gateways.checks import OF_A_WRONG_ENCODING, STRAY_CONTROLS
-from airflow_provider_voicepartner.gateways.compiled_message import STANDS_ALONE
+from airflow_provider_voicepartner.gateways.compiled_message import STANDS_ALONE, STRAY
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.model import Recipient
 from airflow_provider_voicepartner.gateways.numbering_plan import LineType
@@ -198,8 +198,8 @@ class RowReader:
         )
 
 
-TO_BE_READ: Final = re.compile(rf"[^{STANDS_ALONE}]|[#\x80-\x9f]")
-"""Finds a character without which a field's text is kept as it is: not in NFC, of a failed formula, not to be sent."""
+KEPT_AS_IT_IS: Final = STANDS_ALONE.without(("#", *STRAY))
+"""Characters of a field that is kept as it is: in NFC, of no failed formula, and nothing that may not be sent."""
 
 
 def _name(name: object) -> str:

@@ -14,7 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_voicepartner.gateways import octopush, smspartner, voicepartner
-from airflow_provider_voicepartner.gateways.compiled_message import once_a_message, stands_alone
+from airflow_provider_voicepartner.gateways.compiled_message import STANDS_ALONE, CharacterSet, once_a_message
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.model import (
     Message,
@@ -209,7 +209,7 @@ def test_characters_that_stand_alone_never_join_a_neighbour() -> None:
     others = [chr(code) for code in (0x41, 0x65, 0xE9, 0x1100, 0x1161, 0x3C, 0x3B1, 0x9C7, 0x1F00)]
     for code in range(sys.maxunicode + 1):
         character = chr(code)
-        if stands_alone(character):
+        if STANDS_ALONE.holds_all_of(character):
             assert normalize("NFC", character) == character
             assert all(normalize("NFC", other + character) == other + character for other in others)
 
@@ -264,3 +264,13 @@ def test_columns_are_recipients() -> None:
     assert NUMBERS[0] not in repr(columns)
     with pytest.raises(KeyError):
         columns_of(people, ["c"])
+
+
+def test_a_set_of_characters_finds_the_others() -> None:
+    some = CharacterSet("ab]^é€")
+    assert all(map(some.holds_all_of, ("", "a", "b]^é", "€a")))
+    assert not any(map(some.holds_all_of, ("c", "aè", "€c", "’", "-")))
+    assert some.places_of_others(["a", "c", "€", "€c"]) == {1, 3}
+    assert some.places_of_others(["a", "€"]) == set()
+    assert not some.without("a").holds_all_of("a")
+    assert (some & CharacterSet("a-c")).places_of_others(["a", "b", "-"]) == {1, 2}

@@ -17,7 +17,7 @@ from math import ceil
 from typing import Final
 from unicodedata import decomposition
 
-from airflow_provider_voicepartner.gateways.compiled_message import stands_alone
+from airflow_provider_voicepartner.gateways.compiled_message import STANDS_ALONE, CharacterSet
 from airflow_provider_voicepartner.gateways.gsm import BASIC, EXTENSION, to_gsm7
 
 STOP_MENTION_LENGTH: Final = 14
@@ -69,7 +69,7 @@ def readings(text: str, *, optimizes: bool, needs_stop: bool) -> tuple[int, ...]
 
 
 @lru_cache(maxsize=2)
-def plain_characters(*, optimizes: bool) -> frozenset[str]:
+def plain_characters(*, optimizes: bool) -> CharacterSet:
     """
     Return the characters that count one in every reading wherever they stand, and that every voice speaks.
 
@@ -80,12 +80,12 @@ def plain_characters(*, optimizes: bool) -> frozenset[str]:
         for code, letter in _ACCENTED.items()
         if optimizes and letter in BASIC and letter not in _DOUBLE and _all_replaced(chr(code)) == letter
     ]
-    return frozenset(filter(stands_alone, (*(BASIC - _DOUBLE), *accented)))
+    return CharacterSet((*(BASIC - _DOUBLE), *accented)) & STANDS_ALONE
 
 
 def fixed_length(text: str, *, optimizes: bool) -> int | None:
     """Return what a part of a text counts in every reading; None where readings differ, or it is unicode."""
-    if not (plain_characters(optimizes=optimizes) | _KNOWN).issuperset(text):
+    if not plain_characters(optimizes=optimizes).holds_all_of("".join(c for c in text if c not in _KNOWN)):
         return None
     return len(text) + len(_DOUBLED.findall(text))
 

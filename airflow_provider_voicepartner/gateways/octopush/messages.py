@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from datetime import datetime
-from functools import lru_cache
 from typing import Any, Final
 from unicodedata import category
 
@@ -184,16 +182,11 @@ def _rule(template: TextTemplate, *, optimizes: bool) -> TextRule | None:
         return None
     units = sum(length for length in fixed if length is not None)
     return TextRule(
-        others=_others(optimizes),
+        plain=plain_characters(optimizes=optimizes),
         fixed=units,
         longest=LONGEST_TEXT + units - len(template.plain),
         longest_field=LONGEST_FIELD,
     )
-
-
-@lru_cache(maxsize=2)
-def _others(optimizes: bool) -> re.Pattern[str]:
-    return re.compile(f"[^{re.escape(''.join(sorted(plain_characters(optimizes=optimizes))))}]")
 
 
 def _template(message: Message) -> TextTemplate:

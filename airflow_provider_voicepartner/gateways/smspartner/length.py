@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 from math import ceil
 
-from airflow_provider_voicepartner.gateways.compiled_message import STANDS_ALONE, TextRule
+from airflow_provider_voicepartner.gateways.compiled_message import STANDS_ALONE, STRAY, TextRule
 from airflow_provider_voicepartner.gateways.placeholders import TextTemplate
 
 LINE_BREAK = ":br:"
@@ -57,7 +57,7 @@ _REPLACED = str.maketrans(
 )
 
 # What is replaced by more or less than one character, what may be part of a mark, and what no text may hold.
-_NOT_PLAIN = re.compile(rf"[^{STANDS_ALONE}]|[\r\n€:œ^~|\\¨§\x80-\x9f]")
+_PLAIN = STANDS_ALONE.without(("\r", "\n", "€", ":", "œ", "^", "~", "|", "\\", "¨", "§", *STRAY))
 _OPEN_MARK = re.compile(r":(?:b|br|e|eu|eur|euro)?\Z")
 
 
@@ -119,7 +119,7 @@ def text_rule(template: TextTemplate, *, is_unicode: bool, most_segments: int) -
     if any(part.endswith("\r") for part in template.literals):
         return None
     return TextRule(
-        others=_NOT_PLAIN,
+        plain=_PLAIN,
         fixed=sum(text_length(part, is_unicode=is_unicode) for part in template.literals),
         longest=longest_text(is_unicode=is_unicode, segments=most_segments),
     )
