@@ -24,17 +24,19 @@ _UNSEEN: Final = re.compile(
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*")
 
 
-def check_count(count: int, *, argument: str = "to") -> None:
+def check_count(count: int, *, argument: str = "to", most: int = MAX_RECIPIENTS_PER_BATCH) -> None:
     """
-    Check how many recipients one request carries: 1 to 500, with every gateway.
+    Check how many recipients one request carries: at least one.
+
+    :param most: how many the gateway takes.
 
     :raises InvalidArgumentError: for none, or too many.
     """
     if not count:
         raise InvalidArgumentError(argument, "is empty; give at least one recipient")
-    if count > MAX_RECIPIENTS_PER_BATCH:
+    if count > most:
         raise InvalidArgumentError(
-            argument, f"holds {count} recipients; a request takes {MAX_RECIPIENTS_PER_BATCH}, so split them"
+            argument, f"holds {count} recipients; a request takes {most}, so split them"
         )
 
 

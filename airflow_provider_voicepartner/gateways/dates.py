@@ -68,6 +68,31 @@ def require_future(send_at: datetime, now: datetime) -> pendulum.DateTime:
         raise _too_far() from None
 
 
+def check_lead(send_at: datetime, now: datetime, *, shortest: timedelta, longest: timedelta | None) -> None:
+    """
+    Check that a date of sending is as far ahead as the gateway wants it.
+
+    :param shortest: how far at least; zero says nothing.
+    :param longest: how far at most; None says nothing.
+    :raises InvalidArgumentError: it is not.
+    """
+    if not shortest and longest is None:
+        return
+    ahead = as_instant(send_at) - now
+    if ahead < shortest:
+        raise InvalidArgumentError(
+            "send_at",
+            f"{send_at.isoformat()} is less than {shortest.total_seconds() / 60:g} minutes ahead, and the gateway "
+            "takes no earlier date; give a later one, or leave it out to send at once",
+        )
+    if longest is not None and ahead > longest:
+        raise InvalidArgumentError(
+            "send_at",
+            f"{send_at.isoformat()} is more than {longest.total_seconds() / 86_400:g} days ahead, and the gateway "
+            "takes no later date",
+        )
+
+
 def require_future_slot(send_at: datetime, now: datetime, *, step: int) -> pendulum.DateTime:
     """
     Check a date of sending for a gateway that takes Paris time without an offset, and move it up to a minute it takes.

@@ -136,7 +136,7 @@ class ApiRequest:
         A send is never safe to repeat.
     :param params: the query, values as text.
     :param headers: extra headers.
-    :param body: the JSON object to send, or None for no body.
+    :param body: the JSON object or the form to send, as ``INFO.body`` says, or None for no body.
     :param private: texts that must not show up in an error (message texts).
     """
 

@@ -22,6 +22,8 @@ from airflow_provider_voicepartner.exceptions import (
     from_gateway,
     nobody_taken,
 )
+from airflow_provider_voicepartner.gateways.checks import check_count
+from airflow_provider_voicepartner.gateways.dates import check_lead
 from airflow_provider_voicepartner.gateways.errors import ErrorKind, GatewayError
 from airflow_provider_voicepartner.gateways.gateway import Gateway
 from airflow_provider_voicepartner.gateways.limits import Windows, parse_windows
@@ -177,6 +179,7 @@ class GatewayHook(BaseHook):
             rate_limit_wait=self.gateway.INFO.rate_limit_wait,
             session=session,
             names_a_send=getattr(self.gateway, "names_a_send", None),
+            body=self.gateway.INFO.body,
         )
 
     def rate_limits(self, endpoint: str) -> Windows:
@@ -365,7 +368,10 @@ class GatewayHook(BaseHook):
         Build the request of :meth:`send_batch` without sending it: every check of arguments happens here.
         Without ``callbacks`` the gateway is given the receiver's URLs, where one is configured.
         """
-        now = pendulum.instance(self.sender.now())
+        now, info = pendulum.instance(self.sender.now()), self.gateway.INFO
+        checked(check_count, len(recipients), most=info.most_recipients)
+        if send_at is not None:
+            checked(check_lead, send_at, now, shortest=info.shortest_lead, longest=info.longest_lead)
         if callbacks is None and not simulate and self._batch_urls is not None:
             callbacks = self._batch_urls.make(reference, recipients, now=now, send_at=send_at)
         callbacks = callbacks or CallbackUrls()
@@ -410,7 +416,7 @@ class GatewayHook(BaseHook):
         :raises InvalidRecipientError: naming the rows that are not; nothing was sent.
         """
         check_is_no_path("message" if message.kind == "sms" else "text", getattr(message, "text", None))
-        plan = plan_valid_recipients(to, message)
+        plan = plan_valid_recipients(to, message, most=self.gateway.INFO.most_recipients)
         return self.send_batch(
             message,
             plan.recipients,

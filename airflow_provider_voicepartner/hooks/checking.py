@@ -7,21 +7,27 @@ from typing import Any, TypeVar
 
 from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
-from airflow_provider_voicepartner.gateways.model import Message
+from airflow_provider_voicepartner.gateways.model import MAX_RECIPIENTS_PER_BATCH, Message
 from airflow_provider_voicepartner.sending.recipients import RecipientPlan, plan_recipients
 
 Built = TypeVar("Built")
 
 
-def plan_valid_recipients(to: Any, message: Message) -> RecipientPlan:
+def plan_valid_recipients(
+    to: Any, message: Message, *, most: int = MAX_RECIPIENTS_PER_BATCH
+) -> RecipientPlan:
     """
     Read a list of recipients that must all be valid.
+
+    :param most: how many one request of the gateway takes.
 
     :raises ConfigurationError: for an empty list, one that is too long, or an invalid row.
     """
     problem: InvalidArgumentError
     try:
-        return plan_recipients(to, line="mobile" if message.kind == "sms" else "any", on_invalid="fail")
+        return plan_recipients(
+            to, line="mobile" if message.kind == "sms" else "any", on_invalid="fail", limit=most
+        )
     except InvalidArgumentError as error:
         problem = error
     raise ConfigurationError(str(problem))

@@ -6,13 +6,14 @@ import json
 import ssl
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import cached_property
 from random import Random
-from typing import Any
+from typing import Any, Literal
+from urllib.parse import urlencode
 
 import requests
 import tenacity
@@ -44,6 +45,7 @@ from airflow_provider_voicepartner.hooks.last_look import Departure, Gate, LastL
 from airflow_provider_voicepartner.sending.messenger import Turn
 
 USER_AGENT = f"airflow-provider-voicepartner/{__version__}"
+_CONTENT_TYPES = {"json": "application/json", "form": "application/x-www-form-urlencoded"}
 
 # Should a later urllib3 name them otherwise, such an error is in doubt: the safe side.
 _CONNECTING = frozenset({"_validate_conn", "_prepare_proxy"})
@@ -156,6 +158,7 @@ class HttpSender:
     :param watch: is shown every answer with its request, for what it says of rate limits; must not raise.
     :param turn: the rate limit, which lets requests pass one by one; None keeps no limit.
     :param may_leave: asked before each request, and before its body; raises ``CampaignInterruptedError`` to keep it.
+    :param body: how bodies are written; values of a form are text, or lists of text.
     :param names_a_send: says whether an answer names a message, so that a refusal with such an answer is none.
     """
 
@@ -175,6 +178,7 @@ class HttpSender:
     turn: Gate | None = None
     may_leave: Callable[[], None] | None = None
     names_a_send: Callable[[ApiResponse], bool] | None = None
+    body: Literal["json", "form"] = "json"
     _templates: dict[object, requests.PreparedRequest] = field(default_factory=dict, init=False, repr=False)
 
     @cached_property
@@ -340,11 +344,14 @@ class HttpSender:
         try:
             prepared = self._template(request).copy()
             if request.body is not None:
-                prepared.prepare_body(body := json.dumps(request.body).encode(), None)
+                prepared.prepare_body(body := self._written(request.body), None)
                 prepared.body = LastLook(body, departure)  # type: ignore[assignment]  # requests takes files
             return prepared
         except (requests.RequestException, HTTPError, ValueError, TypeError):
             return None
+
+    def _written(self, body: Mapping[str, Any]) -> bytes:
+        return (urlencode(body, doseq=True) if self.body == "form" else json.dumps(body)).encode()
 
     def _template(self, request: ApiRequest) -> requests.PreparedRequest:
         """Return a request without its body, from which all that go to the same address are copied."""
@@ -356,13 +363,19 @@ class HttpSender:
                     request.method,
                     f"{self.base_url}/{request.path}",
                     params=dict(request.params),
-                    headers=_headers(request),
+                    headers=self._headers(request),
                 )
             )
             if len(self._templates) >= REQUEST_TEMPLATES:
                 self._templates.clear()
             self._templates[key] = template
         return template
+
+    def _headers(self, request: ApiRequest) -> dict[str, str]:
+        headers = dict(request.headers)
+        if request.body is not None:
+            headers.setdefault("Content-Type", _CONTENT_TYPES[self.body])
+        return headers
 
     def _failure(self, request: ApiRequest, departure: Departure, error: Exception) -> Exception:
         """Judge a request without an answer. The message names kinds of errors only: their texts hold URLs."""
@@ -393,13 +406,6 @@ class HttpSender:
             f"{what}: the request left and no answer came ({_kind_of(error)}). The gateway may have taken it: "
             "check there before you send again"
         )
-
-
-def _headers(request: ApiRequest) -> dict[str, str]:
-    headers = dict(request.headers)
-    if request.body is not None:
-        headers.setdefault("Content-Type", "application/json")
-    return headers
 
 
 def _read_body(answer: requests.Response, longest: timedelta) -> bytes:

@@ -7,8 +7,9 @@ An alert is either released to the gateway or given up, never both: whichever th
 from __future__ import annotations
 
 import threading
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_voicepartner.constants import (
     ALERT_CONNECT_TIMEOUT,
@@ -16,7 +17,11 @@ from airflow_provider_voicepartner.constants import (
     LONGEST_ALERT,
     NAMED_REFUSED,
 )
-from airflow_provider_voicepartner.exceptions import ConfigurationError, NotSentError
+from airflow_provider_voicepartner.exceptions import (
+    ConfigurationError,
+    NotSentError,
+    VoicePartnerProviderError,
+)
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.gsm import to_gsm7
 from airflow_provider_voicepartner.gateways.model import Message, Receipt, SmsMessage, VoiceMessage
@@ -28,6 +33,10 @@ from airflow_provider_voicepartner.sending.recipients import RecipientPlan, name
 
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.hooks.base import GatewayHook
+
+
+NOT_SENT_ERRORS: Final = (NotSentError, ConfigurationError)
+"""Errors which prove that nothing was sent."""
 
 
 class Departure:
@@ -60,11 +69,26 @@ class Departure:
             return not self._left
 
 
+@dataclass(frozen=True, slots=True)
+class SentAlert:
+    """
+    What became of an alert that somebody gets.
+
+    :param receipts: one for each request that was taken, at least one.
+    :param plan: whom it was meant for.
+    :param failures: one for each request that was not, or of which nobody knows.
+    """
+
+    receipts: Sequence[Receipt]
+    plan: RecipientPlan
+    failures: Sequence[VoicePartnerProviderError] = ()
+
+
 def send_alert(
     hook: GatewayHook, message: Message, to: Any, *, needs_mobile: bool, departure: Departure
-) -> tuple[Receipt, RecipientPlan]:
+) -> SentAlert:
     """
-    Send a message to everybody in ``to`` who can be reached.
+    Send a message to everybody in ``to`` who can be reached, in as many requests as the gateway needs.
 
     :param departure: passed once nothing but the request itself is left to do.
     :raises ConfigurationError: when nobody can.
@@ -86,17 +110,33 @@ def send_alert(
             raise ConfigurationError(
                 f"to: all {plan.invalid} recipients are invalid: {name_rejected(plan.rejected)}"
             )
-        said = sayable(hook, message)
-        departure.leave()
-        return hook.send_batch(said, plan.recipients, reference=new_reference()), plan
+        return _send(hook, sayable(hook, message), plan, departure)
     raise ConfigurationError(str(problem))
+
+
+def _send(hook: GatewayHook, message: Message, plan: RecipientPlan, departure: Departure) -> SentAlert:
+    """Send request by request; what fails keeps nobody else from being messaged."""
+    receipts: list[Receipt] = []
+    failures: list[VoicePartnerProviderError] = []
+    most = hook.gateway.INFO.most_recipients
+    for start in range(0, len(plan.recipients), most):
+        try:
+            departure.leave()
+            batch = plan.recipients[start : start + most]
+            receipts.append(hook.send_batch(message, batch, reference=new_reference()))
+        except VoicePartnerProviderError as error:
+            failures.append(error)
+    if not receipts:
+        # Where one request may have arrived, it must not be said that none did.
+        raise next((error for error in failures if not isinstance(error, NOT_SENT_ERRORS)), failures[0])
+    return SentAlert(receipts, plan, failures)
 
 
 def sayable(hook: GatewayHook, message: Message) -> Message:
     """
     Return an alert as its gateway takes it.
 
-    A text that is refused as it is, such as one with an emoji in a call of Octopush, is written in plain letters: an
+    A text that is refused as it is, such as one with an emoji in a call, is written in plain letters: an
     alert in other words beats none.
     """
     try:
@@ -109,19 +149,27 @@ def sayable(hook: GatewayHook, message: Message) -> Message:
     return replace(message, text=without_braces(to_gsm7(message.text).text)[:LONGEST_ALERT])
 
 
-def left_out(receipt: Receipt, plan: RecipientPlan) -> list[str]:
+def left_out(sent: SentAlert) -> list[str]:
     """Say who is not told while others are, numbers masked, and why."""
     lines = []
-    if plan.rejected:
+    if sent.plan.rejected:
         lines.append(
-            f"{plan.invalid} recipients are invalid and were left out: {name_rejected(plan.rejected)}"
+            f"{sent.plan.invalid} recipients are invalid and were left out: {name_rejected(sent.plan.rejected)}"
         )
-    if receipt.refused:
+    refused = [one for receipt in sent.receipts for one in receipt.refused]
+    if refused:
         shown = [
             f"{mask_number(one.phone_number) or 'somebody'} {one.reason}".strip()
-            for one in receipt.refused[:NAMED_REFUSED]
+            for one in refused[:NAMED_REFUSED]
         ]
-        more = len(receipt.refused) - len(shown)
+        more = len(refused) - len(shown)
         shown += [f"and {more} more"] if more else []
-        lines.append(f"the gateway refused {len(receipt.refused)} recipients: {'. '.join(shown)}")
+        lines.append(f"the gateway refused {len(refused)} recipients: {'. '.join(shown)}")
+    for error in sent.failures[:NAMED_REFUSED]:
+        known = (
+            "one request was certainly not taken"
+            if isinstance(error, NOT_SENT_ERRORS)
+            else ("nobody knows whether one request was taken")
+        )
+        lines.append(f"{known}: {error}")
     return lines

@@ -16,7 +16,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from airflow_provider_voicepartner.compat import BaseNotifier, Context
-from airflow_provider_voicepartner.constants import ALERT_TIMEOUT, LEAST_ALERT_WAIT
+from airflow_provider_voicepartner.constants import ALERT_TIMEOUT, LEAST_ALERT_WAIT, NAMED_REFUSED
 from airflow_provider_voicepartner.gateways.info import GatewayInfo, Kind, own_gateways
 
 if TYPE_CHECKING:
@@ -318,7 +318,7 @@ class GatewayNotifier(BaseNotifier):
         from airflow_provider_voicepartner.notifications.alert import left_out, send_alert
 
         try:
-            receipt, plan = send_alert(
+            sent = send_alert(
                 hook,
                 self.message_to_send(context),
                 self.to,
@@ -327,8 +327,11 @@ class GatewayNotifier(BaseNotifier):
             )
         finally:
             hook.close()
-        for line in left_out(receipt, plan):
+        for line in left_out(sent):
             self.log.error("%s: %s", type(self).__name__, line)
         self.log.info(
-            "%s: accepted for %d recipients as %s", type(self).__name__, receipt.accepted, receipt.gateway_id
+            "%s: accepted for %d recipients as %s",
+            type(self).__name__,
+            sum(receipt.accepted for receipt in sent.receipts),
+            ", ".join(str(receipt.gateway_id) for receipt in sent.receipts[:NAMED_REFUSED]),
         )

@@ -320,7 +320,14 @@ class SendingOperator(Picklable, StrictTemplates, BaseOperator):
                     ledger.open("", 0, send_again=read_send_again(self.send_again))
                 raise AirflowSkipException(why_nobody(plan))
             account = account_key(hook.conn_type, hook.credentials)
-            campaign = campaign_of(self, message, plan, longest_wait=longest_wait, account=account)
+            campaign = campaign_of(
+                self,
+                message,
+                plan,
+                longest_wait=longest_wait,
+                account=account,
+                shortest_lead=hook.gateway.INFO.shortest_lead,
+            )
             limit = self.execution_timeout.total_seconds() if self.execution_timeout else None
             warn_of_a_long_campaign(plan, hook, message, limit, campaign.send_at)
             dry_run = read_flag("dry_run", self.is_dry_run)

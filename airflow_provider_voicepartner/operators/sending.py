@@ -106,6 +106,7 @@ def plan_of(operator: SendingOperator, hook: GatewayHook, message: Message) -> C
             path = _rejects_path(operator)
             plan = plan_campaign(
                 source,
+                batch_size=hook.gateway.INFO.most_recipients,
                 line="mobile" if operator.needs_mobile else "any",
                 on_invalid=on_invalid,
                 region=operator.region,
@@ -251,12 +252,14 @@ def campaign_of(
     *,
     longest_wait: float | None,
     account: bytes = b"",
+    shortest_lead: timedelta = timedelta(0),
 ) -> Campaign:
     """
     Put an operator's arguments together.
 
     :param longest_wait: seconds to wait for a turn before the campaign is handed back; None always waits.
     :param account: see :func:`~airflow_provider_voicepartner.sending.fingerprint.account_key`.
+    :param shortest_lead: of the gateway.
     :raises ConfigurationError: naming the argument and the fix.
     """
     max_cost = read_money("max_cost", operator.max_cost)
@@ -286,6 +289,7 @@ def campaign_of(
         send_again=read_send_again(operator.send_again),
         max_in_flight=read_count("max_in_flight", operator.max_in_flight),
         longest_wait=longest_wait,
+        shortest_lead=shortest_lead,
     )
 
 
@@ -417,7 +421,8 @@ def warn_of_a_long_campaign(
             "of %s, and %.0f s are allowed. It goes on with each retry; raise execution_timeout, or leave it out",
             plan.batch_count, seconds, endpoint, limit,
         )  # fmt: skip
-    if send_at is not None and hook.sender.now() + timedelta(seconds=seconds) >= send_at > hook.sender.now():
+    latest = None if send_at is None else send_at - hook.gateway.INFO.shortest_lead
+    if latest is not None and hook.sender.now() + timedelta(seconds=seconds) >= latest > hook.sender.now():
         log.warning(
             "This campaign cannot be handed over before send_at: %d batches take at least %.0f s at the rate limit of "
             "%s. Start it earlier, or set on_late='send_now' to send the rest at once when send_at has passed",

@@ -61,6 +61,7 @@ class Campaign:
     :param send_again: any text; everything is sent again, once, if it is none that the ledger knows.
     :param max_in_flight: batches under way at once.
     :param longest_wait: seconds to wait for the rate limit; beyond it the campaign is handed back. None always waits.
+    :param shortest_lead: how long before ``send_at`` a batch must reach the gateway; one that cannot is late.
     """
 
     message: Message
@@ -78,6 +79,7 @@ class Campaign:
     send_again: str | None = None
     max_in_flight: int = MAX_IN_FLIGHT
     longest_wait: float | None = None
+    shortest_lead: timedelta = timedelta(0)
 
 
 @dataclass(kw_only=True)

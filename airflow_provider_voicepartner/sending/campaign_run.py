@@ -152,7 +152,7 @@ class CampaignRun:
 
     def _is_in_time(self, flight: Flight) -> bool:
         """Look at the planned time once more: it may have passed while a flight waited for its turn."""
-        if flight.send_at is None or flight.send_at > self.sender.now():
+        if flight.send_at is None or not self.schedule.is_late:
             return True
         try:
             flight.send_at = self.schedule.for_next()

@@ -37,11 +37,13 @@ class Schedule:
 
     def for_repeats(self) -> datetime | None:
         """Return the planned time; None where it has passed and what is left may leave at once."""
-        return None if self._is_late and self._campaign.on_late == "send_now" else self._campaign.send_at
+        return None if self.is_late and self._campaign.on_late == "send_now" else self._campaign.send_at
 
     @property
-    def _is_late(self) -> bool:
-        return self._campaign.send_at is not None and self._campaign.send_at <= self._now()
+    def is_late(self) -> bool:
+        """True where the gateway would no longer take a batch for the planned time."""
+        planned = self._campaign.send_at
+        return planned is not None and planned - self._campaign.shortest_lead <= self._now()
 
     def for_next(self) -> datetime | None:
         """
@@ -49,9 +51,9 @@ class Schedule:
 
         :raises ConfigurationError: the planned time has passed, and ``on_late`` is ``fail``.
         """
-        if self._is_late and self._campaign.on_late == "fail":
+        if self.is_late and self._campaign.on_late == "fail":
             raise ConfigurationError(self._refusal())
-        if self._is_late and not self._is_told:
+        if self.is_late and not self._is_told:
             self._is_told = True
             log.warning("send_at has passed; what is left is sent at once, as on_late says")
         return self.for_repeats()

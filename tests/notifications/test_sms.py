@@ -17,7 +17,7 @@ from airflow_provider_voicepartner.compat import DAG
 from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.gateways.gsm import BASIC, EXTENSION
 from airflow_provider_voicepartner.gateways.model import Receipt, RefusedRecipient
-from airflow_provider_voicepartner.notifications.alert import left_out
+from airflow_provider_voicepartner.notifications.alert import SentAlert, left_out
 from airflow_provider_voicepartner.notifications.base import GatewayNotifier
 from airflow_provider_voicepartner.notifications.sms import SmsNotifier, send_sms_notification
 from airflow_provider_voicepartner.sending.recipients import plan_recipients
@@ -232,7 +232,7 @@ def test_those_whom_the_gateway_refuses_are_named_too() -> None:
         RefusedRecipient(phone_number=""),
     )
     receipt = Receipt(gateway_id="1", accepted=1, refused=refused)
-    (line,) = left_out(receipt, plan_recipients([ANNA, BEN], line="mobile"))
+    (line,) = left_out(SentAlert([receipt], plan_recipients([ANNA, BEN], line="mobile")))
     assert line == "the gateway refused 2 recipients: +336••••••79 said STOP. somebody"
 
 
