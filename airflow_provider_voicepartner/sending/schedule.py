@@ -55,7 +55,9 @@ class Schedule:
             raise ConfigurationError(self._refusal())
         if self.is_late and not self._is_told:
             self._is_told = True
-            log.warning("send_at has passed; what is left is sent at once, as on_late says")
+            log.warning(
+                "send_at %s; what is left is sent at once, as on_late says", self._how_late("has passed")
+            )
         return self.for_repeats()
 
     def _refusal(self) -> str:
@@ -64,10 +66,18 @@ class Schedule:
         gone = sum(not record.reached_nobody for _, record in self._ledger.known())
         if not gone:
             return (
-                f"send_at: {when} is in the past, and nothing was sent; give a later date, or leave it out (or set "
+                f"send_at: {when} {self._how_late('is in the past')}, and nothing was sent; give a later date, or leave it out (or set "
                 "on_late='send_now') to send at once"
             )
         return (
-            f"send_at: {when} has passed, and {batches - gone} of {batches} batches had not left. To send them at once "
+            f"send_at: {when} {self._how_late('has passed')}, and {batches - gone} of {batches} batches had not left. To send them at once "
             "set on_late='send_now' and clear the task. Leave send_at as it is: with another one nothing more is sent"
+        )
+
+    def _how_late(self, passed: str) -> str:
+        planned, lead = self._campaign.send_at, self._campaign.shortest_lead
+        if planned is None or planned <= self._now():
+            return passed
+        return (
+            f"is less than {lead.total_seconds() / 60:g} minutes ahead, and the gateway takes no earlier date"
         )

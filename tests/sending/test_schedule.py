@@ -18,9 +18,13 @@ EARLY, LATE = PLANNED - timedelta(microseconds=1), PLANNED + timedelta(seconds=1
 
 
 def schedule(
-    now: datetime, on_late: str = "fail", send_at: datetime | None = PLANNED, gone: tuple[Phase, ...] = ()
+    now: datetime,
+    on_late: str = "fail",
+    send_at: datetime | None = PLANNED,
+    gone: tuple[Phase, ...] = (),
+    lead: timedelta = timedelta(0),
 ) -> Schedule:
-    campaign: Any = SimpleNamespace(send_at=send_at, on_late=on_late, batches=range(5))
+    campaign: Any = SimpleNamespace(send_at=send_at, on_late=on_late, batches=range(5), shortest_lead=lead)
     records = [
         (i, BatchRecord(phase=phase, reference="r", size=1, accepted=1)) for i, phase in enumerate(gone)
     ]
@@ -73,3 +77,19 @@ def test_a_late_repeat_keeps_its_planned_time_where_nothing_may_leave_at_once(no
 def test_a_refusal_says_how_much_had_not_left(now: datetime, gone: tuple[Phase, ...], said: str) -> None:
     with pytest.raises(ConfigurationError, match=said):
         schedule(now, gone=gone).for_next()
+
+
+QUARTER = timedelta(minutes=15)
+
+
+def test_a_gateway_that_wants_batches_early_makes_them_late_early(caplog: pytest.LogCaptureFixture) -> None:
+    in_time = PLANNED - QUARTER - timedelta(microseconds=1)
+    assert schedule(in_time, lead=QUARTER).for_next() == PLANNED
+    with pytest.raises(
+        ConfigurationError, match=r"12:00:00\+00:00 is less than 15 minutes ahead.* and nothing was sent"
+    ):
+        schedule(PLANNED - QUARTER, lead=QUARTER).for_next()
+    with pytest.raises(ConfigurationError, match="15 minutes ahead.* and 4 of 5 batches had not left"):
+        schedule(PLANNED - QUARTER, lead=QUARTER, gone=(Phase.SENT,)).for_next()
+    assert schedule(PLANNED - QUARTER, "send_now", lead=QUARTER).for_next() is None
+    assert "send_at is less than 15 minutes ahead" in caplog.text
