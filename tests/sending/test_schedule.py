@@ -89,7 +89,7 @@ def test_a_gateway_that_wants_batches_early_makes_them_late_early(caplog: pytest
         ConfigurationError, match=r"12:00:00\+00:00 is less than 15 minutes ahead.* and nothing was sent"
     ):
         schedule(PLANNED - QUARTER, lead=QUARTER).for_next()
-    with pytest.raises(ConfigurationError, match="15 minutes ahead.* and 4 of 5 batches had not left"):
+    with pytest.raises(ConfigurationError, match=r"15 minutes ahead.* and 4 of 5 batches had not left"):
         schedule(PLANNED - QUARTER, lead=QUARTER, gone=(Phase.SENT,)).for_next()
     assert schedule(PLANNED - QUARTER, "send_now", lead=QUARTER).for_next() is None
     assert "send_at is less than 15 minutes ahead" in caplog.text
