@@ -34,7 +34,7 @@ from airflow_provider_voicepartner.settings import open_receiver_store
 if TYPE_CHECKING:
     import requests
 
-    from airflow_provider_voicepartner.store.engine import Store
+    from airflow_provider_voicepartner.store.transactions import Store
 
 
 def register(arguments: Namespace) -> None:

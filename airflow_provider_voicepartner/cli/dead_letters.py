@@ -13,7 +13,7 @@ from airflow_provider_voicepartner.delivery.events import iso_time
 from airflow_provider_voicepartner.gateways.bodies import decode
 from airflow_provider_voicepartner.hooks.registry import every_gateway
 from airflow_provider_voicepartner.settings import open_store
-from airflow_provider_voicepartner.store.engine import Store
+from airflow_provider_voicepartner.store.transactions import Store
 
 _PURPOSE: Final = "looking at dead letters"
 

@@ -14,10 +14,10 @@ from airflow_provider_voicepartner.gateways.errors import InvalidCallbackError
 from airflow_provider_voicepartner.gateways.gateway import Gateway
 from airflow_provider_voicepartner.gateways.model import CallbackEvent, CampaignDeliveryReport
 from airflow_provider_voicepartner.gateways.wire import CallbackRequest
-from airflow_provider_voicepartner.store.engine import StoreDataError
+from airflow_provider_voicepartner.store.errors import StoreDataError
 
 if TYPE_CHECKING:
-    from airflow_provider_voicepartner.store.engine import Store
+    from airflow_provider_voicepartner.store.transactions import Store
 
 UNREADABLE: Final = "cannot be read"
 HOMELESS: Final = "names no campaign"

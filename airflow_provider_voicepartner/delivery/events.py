@@ -16,7 +16,7 @@ from airflow_provider_voicepartner.constants import EVENTS_A_PAGE
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
-    from airflow_provider_voicepartner.store.engine import Store
+    from airflow_provider_voicepartner.store.transactions import Store
 
 
 class Head(NamedTuple):

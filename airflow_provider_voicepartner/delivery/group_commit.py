@@ -22,11 +22,11 @@ from airflow_provider_voicepartner.constants import (
     MOST_WAITING,
     WRITER_CLOSE_TIMEOUT,
 )
-from airflow_provider_voicepartner.store.engine import StoreDataError, StoreUnavailableError
+from airflow_provider_voicepartner.store.errors import StoreDataError, StoreUnavailableError
 
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.delivery.store import Arrival, DeadLetter, DeliveryStore
-    from airflow_provider_voicepartner.store.engine import Store
+    from airflow_provider_voicepartner.store.transactions import Store
 
     Item = Arrival | DeadLetter
 

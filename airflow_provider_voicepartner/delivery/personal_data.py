@@ -25,7 +25,7 @@ from airflow_provider_voicepartner.gateways.wire import CallbackRequest, unescap
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
-    from airflow_provider_voicepartner.store.engine import Store
+    from airflow_provider_voicepartner.store.transactions import Store
 
 _COMPARED: Final = 9
 _BETWEEN: Final = r"[\W_]{0,6}"

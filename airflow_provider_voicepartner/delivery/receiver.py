@@ -55,7 +55,7 @@ from airflow_provider_voicepartner.gateways.wire import CallbackRequest
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from airflow_provider_voicepartner.store.engine import Store
+    from airflow_provider_voicepartner.store.transactions import Store
 
 log = logging.getLogger(__name__)
 

@@ -57,7 +57,7 @@ from airflow_provider_voicepartner.gateways.status import DeliveryStatus
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
-    from airflow_provider_voicepartner.store.engine import Store
+    from airflow_provider_voicepartner.store.transactions import Store
 
 __all__ = [
     "FROM_NOW",

@@ -49,7 +49,7 @@ class BatchUrls:
         urls = self._config.for_batch(self._gateway, reference, now=now, send_at=send_at, people=people)
         if urls.delivery is None or len(people) <= RECIPIENTS_IN_URL:
             return urls
-        from airflow_provider_voicepartner.store.engine import StoreUnavailableError
+        from airflow_provider_voicepartner.store.errors import StoreUnavailableError
 
         try:
             self._config.note_people(

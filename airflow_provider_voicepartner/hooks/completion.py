@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from airflow_provider_voicepartner.gateways.model import DeliveryReport
     from airflow_provider_voicepartner.hooks.base import GatewayHook
     from airflow_provider_voicepartner.hooks.turnstile import StoreTurnstile
-    from airflow_provider_voicepartner.store.engine import Store
+    from airflow_provider_voicepartner.store.transactions import Store
 
 log = logging.getLogger(__name__)
 
@@ -404,7 +404,7 @@ class CampaignWatch:
     def _tell_everybody(self, progress: Progress) -> None:
         """Leave an event for whoever waits for the end of campaigns. What it is about has been decided without it."""
         from airflow_provider_voicepartner.delivery.arrivals import Completion
-        from airflow_provider_voicepartner.store.engine import StoreUnavailableError
+        from airflow_provider_voicepartner.store.errors import StoreUnavailableError
 
         counts = {status.value: count for status, count in progress.counts.items()}
         try:

@@ -22,7 +22,7 @@ from airflow_provider_voicepartner.settings import READING, open_configured_stor
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.delivery.events import Head, Wanted
     from airflow_provider_voicepartner.delivery.store import DeliveryStore, StoredEvent
-    from airflow_provider_voicepartner.store.engine import Store
+    from airflow_provider_voicepartner.store.transactions import Store
 
 log = logging.getLogger(__name__)
 

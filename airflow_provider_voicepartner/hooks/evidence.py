@@ -43,7 +43,7 @@ def _reports_about(
     """Return the reports on single recipients, and the one on the whole batch where there is one."""
     from airflow_provider_voicepartner.delivery.arrivals import of_reference
     from airflow_provider_voicepartner.delivery.store import DeliveryStore
-    from airflow_provider_voicepartner.store.engine import StoreUnavailableError
+    from airflow_provider_voicepartner.store.errors import StoreUnavailableError
 
     try:
         store = DeliveryStore(open_receiver_store())

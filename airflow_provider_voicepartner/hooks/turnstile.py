@@ -21,13 +21,13 @@ from airflow_provider_voicepartner.hooks.http import asked_wait
 from airflow_provider_voicepartner.sending.messenger import Turn, TurnTooFarError
 from airflow_provider_voicepartner.sending.pacing import Pacer, Reservation, TooLongError, limit_name
 from airflow_provider_voicepartner.settings import store_wait
-from airflow_provider_voicepartner.store.engine import StoreUnavailableError
+from airflow_provider_voicepartner.store.errors import StoreUnavailableError
 from airflow_provider_voicepartner.store.patience import Patience
 
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.gateways.wire import ApiRequest, ApiResponse
     from airflow_provider_voicepartner.hooks.base import GatewayHook
-    from airflow_provider_voicepartner.store.engine import Store
+    from airflow_provider_voicepartner.store.transactions import Store
 
 log = logging.getLogger(__name__)
 

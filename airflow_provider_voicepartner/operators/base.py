@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from airflow_provider_voicepartner.sending.ledger import Ledger, OnUnknown
     from airflow_provider_voicepartner.sending.planning import CampaignPlan
     from airflow_provider_voicepartner.sending.report import CampaignReport
-    from airflow_provider_voicepartner.store.engine import Store
+    from airflow_provider_voicepartner.store.transactions import Store
 
 OnInvalid = Literal["fail", "skip"]
 OnEmpty = Literal["fail", "skip"]

@@ -124,7 +124,7 @@ def _tell_those_who_wait(gateway: str, batches: Sequence[SentBatch]) -> None:
     """Keep that batches were cancelled: gateways tell nobody, and somebody may wait for what became of them."""
     from airflow_provider_voicepartner.delivery.arrivals import cancelled, of_gateway_id, of_reference
     from airflow_provider_voicepartner.settings import open_delivery_store
-    from airflow_provider_voicepartner.store.engine import StoreUnavailableError
+    from airflow_provider_voicepartner.store.errors import StoreUnavailableError
 
     now = time.time()
     keys = [

@@ -29,8 +29,9 @@ from airflow_provider_voicepartner.sending.records import Memory
 from airflow_provider_voicepartner.sending.store_memory import StoreMemory, TaskInstanceKey
 from airflow_provider_voicepartner.sending.task_state import StateStore, TaskStateMemory
 from airflow_provider_voicepartner.settings import store_wait, unshared_store_problem
-from airflow_provider_voicepartner.store.engine import Store, StoreUnavailableError, StoreUrlError
+from airflow_provider_voicepartner.store.errors import StoreUnavailableError, StoreUrlError
 from airflow_provider_voicepartner.store.patience import Patience
+from airflow_provider_voicepartner.store.transactions import Store
 
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.hooks.base import GatewayHook

@@ -61,7 +61,7 @@ if TYPE_CHECKING:
     from airflow_provider_voicepartner.hooks.base import GatewayHook
     from airflow_provider_voicepartner.operators.base import SendingOperator
     from airflow_provider_voicepartner.sending.chunk_reader import RecipientCheck
-    from airflow_provider_voicepartner.store.engine import Store
+    from airflow_provider_voicepartner.store.transactions import Store
 
 log = logging.getLogger(__name__)
 

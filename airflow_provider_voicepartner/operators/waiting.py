@@ -79,7 +79,7 @@ def wait_here(watch: CampaignWatch, interval: float, stop: StopSign) -> dict[str
     :raises CampaignInterruptedError: ``stop`` was raised.
     :raises StoreUnavailableError: the store failed ``MOST_STORE_FAILURES`` times, one after another.
     """
-    from airflow_provider_voicepartner.store.engine import StoreUnavailableError
+    from airflow_provider_voicepartner.store.errors import StoreUnavailableError
 
     sleep = stop.sleeper(time.sleep)
     failures = 0

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any, Final
 from airflow_provider_voicepartner.exceptions import ConfigurationError, RetryableNotSentError
 from airflow_provider_voicepartner.gateways.model import Recipient
 from airflow_provider_voicepartner.sending.records import hash_slowly
-from airflow_provider_voicepartner.store.engine import StoreUnavailableError
+from airflow_provider_voicepartner.store.errors import StoreUnavailableError
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
-    from airflow_provider_voicepartner.store.engine import Store
+    from airflow_provider_voicepartner.store.transactions import Store
 
 log = logging.getLogger(__name__)
 

@@ -34,13 +34,13 @@ from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.limits import LONGEST, Window
 from airflow_provider_voicepartner.sending.pacing_statements import Statements
 from airflow_provider_voicepartner.sending.spacing import latest_departure, margin_of, next_free
-from airflow_provider_voicepartner.store.engine import StoreUnavailableError
+from airflow_provider_voicepartner.store.errors import StoreUnavailableError
 from airflow_provider_voicepartner.store.patience import Patience
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
-    from airflow_provider_voicepartner.store.engine import Store
+    from airflow_provider_voicepartner.store.transactions import Store
 
 log = logging.getLogger(__name__)
 

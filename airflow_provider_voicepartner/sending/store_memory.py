@@ -22,7 +22,7 @@ from airflow_provider_voicepartner.sending.records import (
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
-    from airflow_provider_voicepartner.store.engine import Store
+    from airflow_provider_voicepartner.store.transactions import Store
 
 Result = TypeVar("Result")
 

@@ -164,7 +164,7 @@ class CampaignCompletionSensor(Picklable, StrictTemplates, BaseSensorOperator):
 
     def _last_look(self, watch: CampaignWatch) -> dict[str, Any]:
         """Look once more before the time-out counts, as Airflow's loop does."""
-        from airflow_provider_voicepartner.store.engine import StoreUnavailableError
+        from airflow_provider_voicepartner.store.errors import StoreUnavailableError
 
         try:
             progress = watch.look()
@@ -185,7 +185,7 @@ class CampaignCompletionSensor(Picklable, StrictTemplates, BaseSensorOperator):
         :raises DeliveryFailedError: when fewer got it than ``min_delivery_rate`` demands.
         """
         from airflow_provider_voicepartner.delivery.completion import Progress
-        from airflow_provider_voicepartner.store.engine import StoreUnavailableError
+        from airflow_provider_voicepartner.store.errors import StoreUnavailableError
 
         report = self._report()
         watch = self._watch(report)

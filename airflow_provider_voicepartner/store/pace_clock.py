@@ -9,18 +9,29 @@ of the machine, and the database keeps for each start what has to be added to it
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Final, Protocol
 
 from airflow_provider_voicepartner.constants import LONGEST_PENALTY
 
 if TYPE_CHECKING:
-    from airflow_provider_voicepartner.store.engine import Store
+    from sqlalchemy.engine import Connection
 
 _MICROSECONDS: Final = 1_000_000
 
 
+class Transactions(Protocol):
+    """What a store offers."""
+
+    def read(self) -> AbstractContextManager[Connection]:
+        """Run a block that only reads."""
+
+    def write(self) -> AbstractContextManager[Connection]:
+        """Run a block in one write transaction."""
+
+
 def anchor(
-    store: Store, boot: str, *, machine_clock: Callable[[], float], wall_clock: Callable[[], float]
+    store: Transactions, boot: str, *, machine_clock: Callable[[], float], wall_clock: Callable[[], float]
 ) -> float:
     """
     Return the seconds to add to the machine's clock since this start; who asks first after a start decides.

@@ -11,13 +11,13 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from airflow_provider_voicepartner.store.engine import StoreUrlError
+from airflow_provider_voicepartner.store.errors import StoreUrlError
 
 if TYPE_CHECKING:
     from alembic.config import Config
     from sqlalchemy.engine import Connection
 
-    from airflow_provider_voicepartner.store.engine import Store
+    from airflow_provider_voicepartner.store.transactions import Store
 
 REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005")
 """All that ever were, the oldest first. The last one is what the module ``schema`` says."""

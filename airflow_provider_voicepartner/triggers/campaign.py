@@ -171,7 +171,7 @@ class CampaignCompletionTrigger(BaseTrigger):
         """Ask the gateway; what it tells goes to the store, from which all are told."""
         from airflow_provider_voicepartner.delivery.group_commit import NotKeptError
         from airflow_provider_voicepartner.exceptions import RejectedError
-        from airflow_provider_voicepartner.store.engine import StoreUnavailableError
+        from airflow_provider_voicepartner.store.errors import StoreUnavailableError
 
         try:
             while True:

@@ -17,7 +17,7 @@ from weakref import WeakKeyDictionary
 from airflow_provider_voicepartner.constants import MOST_EVENT_PAGES, STORE_LOG_INTERVAL
 from airflow_provider_voicepartner.delivery.events import Head, Notice, NoticeReader
 from airflow_provider_voicepartner.exceptions import VoicePartnerProviderError
-from airflow_provider_voicepartner.store.engine import StoreUnavailableError
+from airflow_provider_voicepartner.store.errors import StoreUnavailableError
 
 log = logging.getLogger(__name__)
 

@@ -17,7 +17,8 @@ from airflow_provider_voicepartner.cli.db import read_age
 from airflow_provider_voicepartner.delivery.store import Arrival, DeliveryStore, of_reference
 from airflow_provider_voicepartner.gateways.model import DeliveryReport
 from airflow_provider_voicepartner.gateways.status import DeliveryStatus
-from airflow_provider_voicepartner.store.engine import StoreUnavailableError, connect_store, open_store
+from airflow_provider_voicepartner.store.engine import connect_store, open_store
+from airflow_provider_voicepartner.store.errors import StoreUnavailableError
 from airflow_provider_voicepartner.store.schema import metadata, rate_limit, rate_slot
 from airflow_provider_voicepartner.store.versions import REVISIONS
 

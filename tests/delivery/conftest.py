@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_voicepartner.store.engine import Store, open_store
+from airflow_provider_voicepartner.store.engine import open_store
+from airflow_provider_voicepartner.store.transactions import Store
 from tests.support.receiver import RunningReceiver, running_receiver
 
 

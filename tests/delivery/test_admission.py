@@ -20,7 +20,8 @@ from airflow_provider_voicepartner.gateways import smspartner
 from airflow_provider_voicepartner.gateways.gateway import Gateway
 from airflow_provider_voicepartner.gateways.loading import own_modules
 from airflow_provider_voicepartner.gateways.wire import CallbackRequest
-from airflow_provider_voicepartner.store.engine import Store, StoreDataError
+from airflow_provider_voicepartner.store.errors import StoreDataError
+from airflow_provider_voicepartner.store.transactions import Store
 from tests.support.receiver import SECRET, rows
 
 OLD = "the secret of last month, 4711"

@@ -11,7 +11,8 @@ import pytest
 
 from airflow_provider_voicepartner.delivery.events import Head, Notice, NoticeReader, Wanted
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
-from airflow_provider_voicepartner.store.engine import Store, open_store
+from airflow_provider_voicepartner.store.engine import open_store
+from airflow_provider_voicepartner.store.transactions import Store
 from tests.support.triggerer import LONG_AGO, NUMBER, Gateways
 
 

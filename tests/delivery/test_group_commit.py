@@ -18,7 +18,8 @@ from sqlalchemy.exc import IntegrityError, InterfaceError, ProgrammingError
 from airflow_provider_voicepartner.delivery import group_commit as module
 from airflow_provider_voicepartner.delivery.group_commit import GroupWriter, NotKeptError
 from airflow_provider_voicepartner.delivery.store import DeadLetter, DeliveryStore
-from airflow_provider_voicepartner.store.engine import StoreDataError, StoreUnavailableError, open_store
+from airflow_provider_voicepartner.store.engine import open_store
+from airflow_provider_voicepartner.store.errors import StoreDataError, StoreUnavailableError
 from airflow_provider_voicepartner.store.schema import dead_letter
 
 

@@ -20,7 +20,9 @@ from airflow_provider_voicepartner.delivery import deadlines
 from airflow_provider_voicepartner.delivery import receiver as module
 from airflow_provider_voicepartner.delivery.receiver_log import CountedLog, OncePerMinute
 from airflow_provider_voicepartner.delivery.store import DeliveryStore
-from airflow_provider_voicepartner.store.engine import Store, StoreUnavailableError, open_store
+from airflow_provider_voicepartner.store.engine import open_store
+from airflow_provider_voicepartner.store.errors import StoreUnavailableError
+from airflow_provider_voicepartner.store.transactions import Store
 from tests.support.receiver import SECRET, RunningReceiver, running_receiver
 
 REPORT = {"status": "delivered", "campaignId": "1", "phoneNumber": "+33600000001", "duration": 1}

@@ -40,8 +40,9 @@ from airflow_provider_voicepartner.gateways.model import (
 from airflow_provider_voicepartner.gateways.status import DeliveryStatus
 from airflow_provider_voicepartner.sending.pacing import Pacer
 from airflow_provider_voicepartner.store import schema
-from airflow_provider_voicepartner.store.engine import Store, open_store
+from airflow_provider_voicepartner.store.engine import open_store
 from airflow_provider_voicepartner.store.schema import mapped_list
+from airflow_provider_voicepartner.store.transactions import Store
 from tests.support.deliveries import counts, events
 
 A, B, C = (of_reference("octopush", name) for name in "abc")

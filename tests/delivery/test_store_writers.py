@@ -22,7 +22,8 @@ from airflow_provider_voicepartner.delivery.store import (
 )
 from airflow_provider_voicepartner.gateways.model import DeliveryReport, Reply
 from airflow_provider_voicepartner.gateways.status import DeliveryStatus
-from airflow_provider_voicepartner.store.engine import Store, open_store
+from airflow_provider_voicepartner.store.engine import open_store
+from airflow_provider_voicepartner.store.transactions import Store
 from tests.support.deliveries import events as stored_events
 
 PROJECT = Path(__file__).resolve().parents[2]

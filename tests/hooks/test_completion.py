@@ -41,7 +41,7 @@ from airflow_provider_voicepartner.hooks.polling import Answer, Question
 from airflow_provider_voicepartner.hooks.smspartner import SmsPartnerHook
 from airflow_provider_voicepartner.operators.sms import SendSmsOperator
 from airflow_provider_voicepartner.sending.report import CampaignReport, SentBatch
-from airflow_provider_voicepartner.store.engine import StoreUnavailableError
+from airflow_provider_voicepartner.store.errors import StoreUnavailableError
 from tests.support.gateways import outcome, requests
 from tests.support.receiver import rows
 from tests.support.tasks import FakeStore, context

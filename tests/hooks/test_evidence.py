@@ -28,7 +28,7 @@ from airflow_provider_voicepartner.hooks.smspartner import SmsPartnerHook
 from airflow_provider_voicepartner.hooks.voicepartner import VoicePartnerHook
 from airflow_provider_voicepartner.sending.records import Evidence, Proof
 from airflow_provider_voicepartner.settings import open_delivery_store
-from airflow_provider_voicepartner.store.engine import StoreUnavailableError
+from airflow_provider_voicepartner.store.errors import StoreUnavailableError
 
 REFERENCE = "k3v9x0q2w7ha"
 A, B, C = NUMBERS = ("+33600000001", "+33600000002", "+33600000003")

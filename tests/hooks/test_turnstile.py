@@ -36,7 +36,8 @@ from airflow_provider_voicepartner.settings import (
     store_url,
     store_wait,
 )
-from airflow_provider_voicepartner.store.engine import StoreUnavailableError, open_store
+from airflow_provider_voicepartner.store.engine import open_store
+from airflow_provider_voicepartner.store.errors import StoreUnavailableError
 from tests.support.gateways import fault, requests
 from tests.support.ledgers import registered
 from tests.support.servers import FakeTime

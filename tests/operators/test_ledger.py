@@ -31,7 +31,7 @@ from airflow_provider_voicepartner.hooks.turnstile import StoreTurnstile
 from airflow_provider_voicepartner.operators import ledger
 from airflow_provider_voicepartner.operators.sms import SendSmsOperator
 from airflow_provider_voicepartner.sending.store_memory import StoreMemory
-from airflow_provider_voicepartner.store.engine import StoreUnavailableError
+from airflow_provider_voicepartner.store.errors import StoreUnavailableError
 from airflow_provider_voicepartner.store.patience import Patience
 from tests.operators.conftest import SET
 from tests.support.gateways import fault, requests, sent

@@ -23,7 +23,9 @@ from airflow_provider_voicepartner.operators.ledger import asking_others, expans
 from airflow_provider_voicepartner.sending.ledger import Ledger
 from airflow_provider_voicepartner.sending.mapped import ALONE, MappedList
 from airflow_provider_voicepartner.sending.records import BatchRecord, Phase
-from airflow_provider_voicepartner.store.engine import Store, StoreUnavailableError, open_store
+from airflow_provider_voicepartner.store.engine import open_store
+from airflow_provider_voicepartner.store.errors import StoreUnavailableError
+from airflow_provider_voicepartner.store.transactions import Store
 from tests.support.ledgers import registered
 from tests.support.tasks import CALM, FakeStore
 

@@ -23,7 +23,8 @@ from airflow_provider_voicepartner.exceptions import (
 from airflow_provider_voicepartner.operators import ledger
 from airflow_provider_voicepartner.operators.sms import SendSmsOperator
 from airflow_provider_voicepartner.sending.mapped import MappedList
-from airflow_provider_voicepartner.store.engine import Store, open_store
+from airflow_provider_voicepartner.store.engine import open_store
+from airflow_provider_voicepartner.store.transactions import Store
 from tests.support.gateways import fault, requests, sent
 from tests.support.tasks import FakeStore, Logs, context
 

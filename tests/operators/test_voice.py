@@ -20,7 +20,7 @@ from airflow_provider_voicepartner.gateways.status import DeliveryStatus
 from airflow_provider_voicepartner.operators.base import SendingOperator
 from airflow_provider_voicepartner.operators.voice import TtsCallOperator, VoicemailDropOperator
 from airflow_provider_voicepartner.settings import open_delivery_store
-from airflow_provider_voicepartner.store.engine import StoreUnavailableError
+from airflow_provider_voicepartner.store.errors import StoreUnavailableError
 from tests.conftest import KEYS, LOGIN
 from tests.operators.conftest import HookClock
 from tests.support.gateways import fault, last_body, requests, sent

@@ -24,7 +24,7 @@ from airflow_provider_voicepartner.gateways.status import DeliveryStatus
 from airflow_provider_voicepartner.operators.sms import SendSmsOperator
 from airflow_provider_voicepartner.operators.voice import TtsCallOperator
 from airflow_provider_voicepartner.settings import open_delivery_store
-from airflow_provider_voicepartner.store.engine import StoreUnavailableError
+from airflow_provider_voicepartner.store.errors import StoreUnavailableError
 from tests.support.gateways import outcome, requests, sent
 from tests.support.tasks import FakeStore, assert_plain, context
 

@@ -21,7 +21,9 @@ from airflow_provider_voicepartner.sending.mapped import (
     mark_people,
     task_name,
 )
-from airflow_provider_voicepartner.store.engine import Store, StoreUnavailableError, open_store
+from airflow_provider_voicepartner.store.engine import open_store
+from airflow_provider_voicepartner.store.errors import StoreUnavailableError
+from airflow_provider_voicepartner.store.transactions import Store
 
 KEY = account_key("smspartner", Credentials(api_key="k"))
 CLAIM = BatchRecord(phase=Phase.CLAIMED, reference="k3v9x0q2w7ha", size=1)

@@ -29,7 +29,9 @@ from airflow_provider_voicepartner.sending.pacing import (
     limit_name,
 )
 from airflow_provider_voicepartner.sending.spacing import margin_of
-from airflow_provider_voicepartner.store.engine import Store, StoreUnavailableError, open_store
+from airflow_provider_voicepartner.store.engine import open_store
+from airflow_provider_voicepartner.store.errors import StoreUnavailableError
+from airflow_provider_voicepartner.store.transactions import Store
 
 NAME = "voicepartner:campaign/send:test"
 CAMPAIGN = (Window(5, 60), Window(2000, 3600))

@@ -24,7 +24,9 @@ from airflow_provider_voicepartner.exceptions import (
 )
 from airflow_provider_voicepartner.sending.records import Attempt, BatchRecord, Phase, Plan, Recollection
 from airflow_provider_voicepartner.sending.store_memory import StoreMemory, TaskInstanceKey
-from airflow_provider_voicepartner.store.engine import Store, StoreUnavailableError, open_store
+from airflow_provider_voicepartner.store.engine import open_store
+from airflow_provider_voicepartner.store.errors import StoreUnavailableError
+from airflow_provider_voicepartner.store.transactions import Store
 from tests.support.tasks import CALM
 
 TASK = TaskInstanceKey("dag", "run", "send")

@@ -11,7 +11,8 @@ from airflow_provider_voicepartner.exceptions import RetryableNotSentError, Send
 from airflow_provider_voicepartner.sending.campaign import CampaignSender
 from airflow_provider_voicepartner.sending.ledger import Ledger, Try
 from airflow_provider_voicepartner.sending.store_memory import StoreMemory, TaskInstanceKey
-from airflow_provider_voicepartner.store.engine import Store, open_store
+from airflow_provider_voicepartner.store.engine import open_store
+from airflow_provider_voicepartner.store.transactions import Store
 from tests.support.doubts import doubts_in
 from tests.support.hostile import BATCHES, NOW, CrashError, Crashes, Gateway, campaign
 

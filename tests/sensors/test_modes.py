@@ -29,7 +29,7 @@ from airflow_provider_voicepartner.operators.sms import SendSmsOperator
 from airflow_provider_voicepartner.operators.voice import TtsCallOperator, VoicemailDropOperator
 from airflow_provider_voicepartner.sensors.campaign import CampaignCompletionSensor
 from airflow_provider_voicepartner.settings import open_delivery_store
-from airflow_provider_voicepartner.store.engine import StoreUnavailableError
+from airflow_provider_voicepartner.store.errors import StoreUnavailableError
 from airflow_provider_voicepartner.triggers.campaign import CampaignCompletionTrigger
 from tests.support.gateways import fault, outcome, requests
 from tests.support.tasks import FakeStore, assert_plain, context

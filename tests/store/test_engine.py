@@ -16,13 +16,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import inspect, text
 
-from airflow_provider_voicepartner.store.engine import (
-    Store,
-    StoreDataError,
-    StoreUnavailableError,
-    StoreUrlError,
-    open_store,
-)
+from airflow_provider_voicepartner.store.engine import open_store
+from airflow_provider_voicepartner.store.errors import StoreDataError, StoreUnavailableError, StoreUrlError
+from airflow_provider_voicepartner.store.transactions import Store
 from tests.support.postgres import (
     PostgresServer,
 )

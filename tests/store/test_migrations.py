@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 
 from airflow_provider_voicepartner.sending.records import Attempt, BatchRecord, Phase, Plan, Recollection
 from airflow_provider_voicepartner.sending.store_memory import StoreMemory, TaskInstanceKey
-from airflow_provider_voicepartner.store.engine import Store, connect_store, open_store
+from airflow_provider_voicepartner.store.engine import connect_store, open_store
 from airflow_provider_voicepartner.store.schema import (
     attempt,
     batch,
@@ -26,6 +26,7 @@ from airflow_provider_voicepartner.store.schema import (
     rate_slot,
     sequence,
 )
+from airflow_provider_voicepartner.store.transactions import Store
 from airflow_provider_voicepartner.store.versions import (
     REVISIONS,
     VERSION_TABLE,

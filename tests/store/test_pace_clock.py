@@ -14,8 +14,9 @@ from sqlalchemy import text
 from airflow_provider_voicepartner.constants import LONGEST_PENALTY
 from airflow_provider_voicepartner.gateways.limits import Window
 from airflow_provider_voicepartner.sending.pacing import Pacer
-from airflow_provider_voicepartner.store import clock, engine, pace_clock
-from airflow_provider_voicepartner.store.engine import Store, open_store
+from airflow_provider_voicepartner.store import clock, pace_clock, transactions
+from airflow_provider_voicepartner.store.engine import open_store
+from airflow_provider_voicepartner.store.transactions import Store
 
 PROJECT = Path(__file__).resolve().parents[2]
 BOOT, NEXT_BOOT = "a" * 32, "b" * 32
@@ -34,8 +35,8 @@ class Machine:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
         self.wall, self.up, self.boot, self.url = START, 500.0, BOOT, url
-        monkeypatch.setattr(engine, "machine_clock", lambda: self.up)
-        monkeypatch.setattr(engine, "boot_id", lambda: self.boot)
+        monkeypatch.setattr(transactions, "machine_clock", lambda: self.up)
+        monkeypatch.setattr(transactions, "boot_id", lambda: self.boot)
         monkeypatch.setattr(time, "time", lambda: self.wall)
 
     def restart(self, *, wall: float) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from airflow_provider_voicepartner.constants import STORE_WAIT
-from airflow_provider_voicepartner.store.engine import StoreUnavailableError, StoreUrlError
+from airflow_provider_voicepartner.store.errors import StoreUnavailableError, StoreUrlError
 from airflow_provider_voicepartner.store.patience import Patience
 from tests.support.servers import FakeTime
 

@@ -10,14 +10,10 @@ import pytest
 from sqlalchemy import inspect, text
 
 from airflow_provider_voicepartner.store import versions
-from airflow_provider_voicepartner.store.engine import (
-    Store,
-    StoreUnavailableError,
-    StoreUrlError,
-    connect_store,
-    open_store,
-)
+from airflow_provider_voicepartner.store.engine import connect_store, open_store
+from airflow_provider_voicepartner.store.errors import StoreUnavailableError, StoreUrlError
 from airflow_provider_voicepartner.store.schema import metadata
+from airflow_provider_voicepartner.store.transactions import Store
 from airflow_provider_voicepartner.store.versions import REVISIONS, StoreVersionError, bring_up_to_date
 
 PROJECT = Path(__file__).resolve().parents[2]

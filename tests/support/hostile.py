@@ -29,7 +29,9 @@ from airflow_provider_voicepartner.sending.ledger import Ledger, Try
 from airflow_provider_voicepartner.sending.records import BatchRecord, Memory, Phase
 from airflow_provider_voicepartner.sending.store_memory import StoreMemory, TaskInstanceKey
 from airflow_provider_voicepartner.sending.task_state import TaskStateMemory
-from airflow_provider_voicepartner.store.engine import Store, StoreUnavailableError, open_store
+from airflow_provider_voicepartner.store.engine import open_store
+from airflow_provider_voicepartner.store.errors import StoreUnavailableError
+from airflow_provider_voicepartner.store.transactions import Store
 from tests.support.doubts import doubts_in
 from tests.support.servers import FakeTime
 from tests.support.tasks import FakeStore

@@ -23,7 +23,8 @@ from airflow_provider_voicepartner.delivery.receiver import Receiver, create_app
 from airflow_provider_voicepartner.delivery.serving import PREFIX, listen, make_server
 from airflow_provider_voicepartner.delivery.tokens import CallbackTokens
 from airflow_provider_voicepartner.store import schema
-from airflow_provider_voicepartner.store.engine import Store, open_store
+from airflow_provider_voicepartner.store.engine import open_store
+from airflow_provider_voicepartner.store.transactions import Store
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 SECRET = "planted-callback-secret-4714"

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from airflow_provider_voicepartner.store.engine import Store, open_store
+from airflow_provider_voicepartner.store.engine import open_store
+from airflow_provider_voicepartner.store.transactions import Store
 from tests.support.triggerer import Gateways, Stage
 
 

@@ -12,7 +12,9 @@ import pytest
 
 from airflow_provider_voicepartner.delivery.events import NoticeReader
 from airflow_provider_voicepartner.exceptions import ConfigurationError
-from airflow_provider_voicepartner.store.engine import Store, StoreUnavailableError, StoreUrlError, open_store
+from airflow_provider_voicepartner.store.engine import open_store
+from airflow_provider_voicepartner.store.errors import StoreUnavailableError, StoreUrlError
+from airflow_provider_voicepartner.store.transactions import Store
 from airflow_provider_voicepartner.triggers import feed
 from airflow_provider_voicepartner.triggers.events import DeliveryEventTrigger
 from tests.support.triggerer import NUMBER, Gateways, Stage, run

@@ -1,0 +1,218 @@
+"""
+The store as everybody uses it: transactions, its clock and its identity, alike on SQLite and PostgreSQL.
+
+SQLAlchemy (1.4 or 2) is imported when the store is opened, not by this module.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final
+
+from airflow_provider_voicepartner.constants import EMPTY_LOG_INTERVAL, EMPTY_LOG_TIMEOUT
+from airflow_provider_voicepartner.store.clock import boot_id, machine_clock
+from airflow_provider_voicepartner.store.databases import WRITE, empty_log, in_memory, secrets_of
+from airflow_provider_voicepartner.store.errors import (
+    StoreDataError,
+    StoreUnavailableError,
+    reason_of,
+    unavailable,
+)
+from airflow_provider_voicepartner.store.pace_clock import anchor
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection, Engine
+
+log = logging.getLogger(__name__)
+
+_IDENTITY: Final = "identity"
+
+
+class Store:
+    """
+    An open store, made by :func:`~airflow_provider_voicepartner.store.engine.open_store`.
+
+    May be used by many threads, and by the children of a fork.
+
+    :param engine: SQLAlchemy's.
+    :param name: where it is, without user, password and query.
+    :param purpose: what it is needed for.
+    :param clock: Unix seconds, for everything; None asks the database, which is the same for all hosts.
+    """
+
+    local_clock: Callable[[], float]
+    """Seconds of this process's machine that only go forward, to measure with what a turn's moment is away."""
+
+    def __init__(
+        self, engine: Engine, *, name: str, purpose: str, clock: Callable[[], float] | None = None
+    ) -> None:
+        self.name = name
+        self.is_postgres = engine.dialect.name == "postgresql"
+        self._engine = engine
+        self._writer = engine.execution_options(**{WRITE: True})
+        self._purpose = purpose
+        # SQLite has no clock of its own: it is one machine's, and so is its clock.
+        self._clock = clock or (None if self.is_postgres else time.time)
+        self.local_clock = clock or machine_clock
+        self._pace: Callable[[Connection], float] | None = None
+        self._secrets = secrets_of(engine.url)
+        # In memory there is one connection, which holds one transaction at a time.
+        self._turn: contextlib.AbstractContextManager[Any] = (
+            threading.RLock() if in_memory(engine.url) else contextlib.nullcontext()
+        )
+        self._process = os.getpid()
+        self._held: Any = None
+
+    @contextlib.contextmanager
+    def write(self) -> Iterator[Connection]:
+        """
+        Run a block in one write transaction: all of it happens, or nothing. Keep it short.
+
+        :raises StoreUnavailableError: when the database fails, or stays locked for half a minute.
+        :raises StoreDataError: a value does not fit.
+        """
+        with self._transaction(self._writer) as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[Connection]:
+        """
+        Run a block that only reads; on SQLite it waits for no writer.
+
+        :raises StoreUnavailableError: when the database fails.
+        """
+        with self._transaction(self._engine) as connection:
+            yield connection
+
+    def now(self, connection: Connection) -> float:
+        """Return the store's time in Unix seconds, the same on every host."""
+        if self._clock is not None:
+            return self._clock()
+        # Not now(), which is when the transaction began: before it waited for its lock.
+        return float(connection.exec_driver_sql("SELECT extract(epoch FROM clock_timestamp())").scalar_one())
+
+    @property
+    def outlives_process(self) -> bool:
+        """False for a store in memory."""
+        return not in_memory(self._engine.url)
+
+    def pace_clock(self) -> Callable[[Connection], float]:
+        """
+        Return what tells the time in which turns are counted, within a transaction; see ``store.pace_clock``.
+
+        Not to be asked for within one: what the first process after the machine's start finds out is written down.
+
+        :raises StoreUnavailableError: when the database fails.
+        """
+        if self._pace is None:
+            self._pace = self._pace_clock()
+        return self._pace
+
+    def _pace_clock(self) -> Callable[[Connection], float]:
+        local, given = self.local_clock, self._clock
+        if self.is_postgres or given is local:
+            return self.now
+        if in_memory(self._engine.url):
+            return lambda connection: local()
+        boot = boot_id()
+        if boot is None:
+            return self.now
+        offset = anchor(self, boot, machine_clock=local, wall_clock=given or time.time)
+        return lambda connection: local() + offset
+
+    @cached_property
+    def identity(self) -> str:
+        """
+        What tells this database from every other one: made once, at random, and kept in it.
+
+        :raises StoreUnavailableError: when the database fails.
+        """
+        from sqlalchemy import text
+
+        from airflow_provider_voicepartner.store.schema import sequence
+
+        find = text(f"SELECT value FROM {sequence.name} WHERE name = '{_IDENTITY}'")
+        with self.read() as connection:
+            found = connection.execute(find).scalar()
+        if found is None:
+            with self.write() as connection:
+                connection.execute(
+                    text(
+                        f"INSERT INTO {sequence.name} (name, value) VALUES ('{_IDENTITY}', :value) "
+                        "ON CONFLICT (name) DO NOTHING"
+                    ),
+                    {"value": secrets.randbits(62)},
+                )
+                found = connection.execute(find).scalar_one()
+        return f"{found:016x}"
+
+    def hold(self) -> None:
+        """
+        Keep one idle connection to SQLite open until the store is closed; nothing to be done for others.
+
+        Whenever the last connection of all processes is closed, SQLite writes its log back into the file and removes
+        it, and a process that writes all the time would wait for that each time. Only for one that does not fork.
+        """
+        if not self.is_postgres and self._held is None:
+            self._held = self._engine.raw_connection()
+            # Without a look into the file, SQLite has not opened it yet.
+            self._held.cursor().execute("PRAGMA user_version").fetchall()
+
+    def leave_no_trace(self) -> bool:
+        """
+        Write SQLite's log back into the file and empty it, so that what was deleted is in neither.
+
+        :returns: False where a reader kept that from happening for five seconds, which is logged as a warning: it
+            happens when the log is written back next. True for PostgreSQL, which looks after that by itself.
+        :raises StoreUnavailableError: when the database fails.
+        """
+        if self.is_postgres or not self.outlives_process:
+            return True
+        deadline = time.monotonic() + EMPTY_LOG_TIMEOUT
+        while not empty_log(self._engine, self.name, self._purpose):
+            if time.monotonic() > deadline:
+                log.warning(
+                    "Somebody reads the store %s for so long that its log (-wal) cannot be emptied: it still holds "
+                    "what was deleted. Do the same again once that has ended",
+                    self.name,
+                )
+                return False
+            time.sleep(EMPTY_LOG_INTERVAL)
+        return True
+
+    def close(self) -> None:
+        """Close idle connections. The store opens new ones if it is used again."""
+        if self._held is not None:
+            self._held.close()
+            self._held = None
+        self._engine.dispose()
+
+    @contextlib.contextmanager
+    def _transaction(self, engine: Engine) -> Iterator[Connection]:
+        from sqlalchemy.exc import DataError, DBAPIError, DisconnectionError, IntegrityError, ProgrammingError
+        from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+        if self._process != os.getpid():
+            # After a fork: two processes on one connection would read each other's answers.
+            self._engine.dispose(close=False)
+            self._process = os.getpid()
+        kind = StoreUnavailableError
+        try:
+            with self._turn, engine.begin() as connection:
+                yield connection
+            return
+        except (IntegrityError, ProgrammingError):
+            raise  # a mistake of ours, or of whoever changed the tables
+        except DataError as error:
+            kind, reason = StoreDataError, reason_of(error, self._secrets)
+        except (DBAPIError, DisconnectionError, PoolTimeoutError) as error:
+            reason = reason_of(error, self._secrets)
+        # Outside the except block: a chained driver's error would carry what it was given.
+        raise unavailable(self.name, self._purpose, reason, kind)
