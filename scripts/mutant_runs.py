@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import hashlib
 import importlib
 import importlib.abc
@@ -15,7 +16,7 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import CodeType
@@ -52,6 +53,13 @@ class Project:
         part = module.split("/")[1]
         return next((tests for tests in self.tests if tests.endswith(f"/{part}")), None)
 
+    def sources(self) -> dict[str, str]:
+        """Return the text of every module of the package, by its path relative to the root."""
+        return {
+            str(path.relative_to(self.root)): path.read_text(encoding="utf-8")
+            for path in sorted((self.root / self.package).rglob("*.py"))
+        }
+
     def digest(self) -> str:
         """Return what changes with any file that the map hangs on."""
         read = hashlib.sha256(repr(tuple(self.tests)).encode())
@@ -69,12 +77,39 @@ class TestMap:
     :param tests: the tests by number.
     :param seconds: how long each took.
     :param imported: modules of others that were imported.
+    :param sources: the modules as they were then.
     """
 
     lines: dict[str, dict[str, list[int]]] = field(default_factory=dict)
     tests: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     imported: list[str] = field(default_factory=list)
+    sources: dict[str, str] = field(default_factory=dict)
+
+    def moved_to(self, root: Path, sources: Mapping[str, str]) -> TestMap:
+        """
+        Return this map for modules that changed meanwhile: lines that only moved keep their tests.
+
+        :param root: of the checkout; tests whose files are gone are left out.
+        :param sources: the modules as they are now.
+        """
+        there = {name: (root / name.split("::")[0]).exists() for name in self.tests}
+        gone = {number for number, name in enumerate(self.tests) if not there[name]}
+        lines: dict[str, dict[str, list[int]]] = {}
+        for module, known in self.lines.items():
+            before, now = self.sources[module].splitlines(), sources.get(module, "").splitlines()
+            matcher = difflib.SequenceMatcher(None, before, now, autojunk=False)
+            moved = {
+                str(block.a + at + 1): str(block.b + at + 1)
+                for block in matcher.get_matching_blocks()
+                for at in range(block.size)
+            }
+            lines[module] = {
+                moved.get(line, line): [number for number in numbers if number not in gone]
+                for line, numbers in known.items()
+                if line == "" or line in moved
+            }
+        return replace(self, lines=lines, sources=dict(sources))
 
     def tests_of(self, mutant: Mutant) -> list[str]:
         """Return the tests that execute a mutant: those of its own module's name first, and the quick ones first."""
@@ -111,6 +146,7 @@ class Mapper:
     def __init__(self, coverage: Any) -> None:
         self._coverage = coverage
         self.seconds: Counter[str] = Counter()
+        self.failed: list[str] = []
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         """Note what is executed from now on for this test."""
@@ -123,6 +159,8 @@ class Mapper:
     def pytest_runtest_logreport(self, report: Any) -> None:
         """Add the time of a test's three parts."""
         self.seconds[report.nodeid] += report.duration
+        if report.failed and report.nodeid not in self.failed:
+            self.failed.append(report.nodeid)
 
 
 class _Loader(importlib.machinery.SourceFileLoader):
@@ -153,6 +191,8 @@ class Finder(importlib.abc.MetaPathFinder):
 
 BROKEN = 70
 """The exit code of a fork that did not get as far as to run tests."""
+_DOUBLED = 3
+"""How often a time-out is doubled on a machine that is too slow for it."""
 
 
 def in_a_fork(work: Callable[[], int], seconds: float) -> int | None:
@@ -201,22 +241,27 @@ class Run:
     is_quick: bool = False
     map: TestMap = field(default_factory=TestMap)
 
-    def learn(self, cache: Path) -> None:
+    def learn(self, cache: Path, *, is_old_good: bool = False) -> None:
         """
         Import what tests import of others, and learn which test executes what, by running all of them once.
 
         :param cache: what an earlier run learnt; written when a file has changed since.
+        :param is_old_good: take what an earlier run learnt although files have changed.
         :raises SystemExit: the tests fail without any mutant.
         """
-        digest = self.project.digest()
+        digest, sources = self.project.digest(), self.project.sources()
         known = json.loads(cache.read_text(encoding="utf-8")) if cache.exists() else {}
-        if known.get("digest") == digest:
-            self.map = TestMap(**known["map"])
+        if known and (is_old_good or known["digest"] == digest):
+            self.map = TestMap(**known["map"]).moved_to(self.project.root, sources)
             self._warm_up()
             return
         self.map.imported = self._asked(self._list_imports)
         self._warm_up()
-        self.map = TestMap(**self._asked(self._measure), imported=self.map.imported)
+        learnt = self._asked(self._measure)
+        if failed := learnt.pop("failed"):
+            # What failed beside all others, on a machine that does other things too, may hold when it runs alone.
+            self._asked(lambda answer: self._run_again(answer, failed))
+        self.map = TestMap(**learnt, imported=self.map.imported, sources=sources)
         cache.parent.mkdir(exist_ok=True)
         cache.write_text(json.dumps({"digest": digest, "map": vars(self.map)}), encoding="utf-8")
 
@@ -250,7 +295,7 @@ class Run:
         coverage = Coverage(data_file=None, include=[f"{root / package}/*"], config_file=False)
         mapper = Mapper(coverage)
         coverage.start()
-        code = self._pytest(self.project.tests, mapper)
+        code = self._pytest(["--maxfail=20", *self.project.tests], mapper)
         coverage.stop()
         data = coverage.get_data()
         found = TestMap(tests=list(mapper.seconds), seconds=dict(mapper.seconds))
@@ -262,11 +307,13 @@ class Run:
             }
             lines[""] = sorted({number for tests in lines.values() for number in tests})
             found.lines[str(Path(file).relative_to(root))] = lines
-        answer.write_text(
-            json.dumps({"lines": found.lines, "tests": found.tests, "seconds": found.seconds}),
-            encoding="utf-8",
-        )
-        return code
+        learnt = {"lines": found.lines, "tests": found.tests, "seconds": found.seconds}
+        answer.write_text(json.dumps({**learnt, "failed": mapper.failed}), encoding="utf-8")
+        return 0 if code == 1 and 0 < len(mapper.failed) < 20 else code
+
+    def _run_again(self, answer: Path, tests: Sequence[str]) -> int:
+        answer.write_text("null", encoding="utf-8")
+        return self._pytest(tests)
 
     def _pytest(self, arguments: Iterable[str], *plugins: Any) -> int:
         """Run tests in this process, quietly, as if it were a new one."""
@@ -319,14 +366,14 @@ class Run:
         self, mutant: Mutant, source: str, arguments: list[str], plugin: Chosen, tests: list[str]
     ) -> str:
         seconds = self.patience + 4 * sum(self.map.seconds.get(name, 0.0) for name in tests)
-        name = mutant.module.removesuffix(".py").replace("/", ".")
-        finder = Finder(name, self.project.root / mutant.module, mutant.apply(source))
-
-        def work() -> int:
-            sys.meta_path.insert(0, finder)
-            return self._pytest(arguments, plugin)
-
-        code = in_a_fork(work, seconds)
+        code = self._run_on(mutant, source, arguments, plugin, seconds)
+        harmless = replace(mutant, span=(0, 0), new="")
+        for _ in range(_DOUBLED):
+            if code is not None or self._run_on(harmless, source, arguments, plugin, seconds) is not None:
+                break
+            # It is not the mutant that takes so long: the machine is slower than when it learnt.
+            seconds *= 2
+            code = self._run_on(mutant, source, arguments, plugin, seconds)
         if code is None:
             return "timeout"
         if code in (BROKEN, 4):
@@ -335,6 +382,19 @@ class Run:
             )
         # 5: no test was left to run.
         return "survived" if code in (0, 5) else "killed"
+
+    def _run_on(
+        self, mutant: Mutant, source: str, arguments: list[str], plugin: Chosen, seconds: float
+    ) -> int | None:
+        """Return how tests end on a mutant; None when they take longer."""
+        name = mutant.module.removesuffix(".py").replace("/", ".")
+        finder = Finder(name, self.project.root / mutant.module, mutant.apply(source))
+
+        def work() -> int:
+            sys.meta_path.insert(0, finder)
+            return self._pytest(arguments, plugin)
+
+        return in_a_fork(work, seconds)
 
     def check(self, mutant: Mutant, source: str) -> None:
         """

@@ -89,10 +89,18 @@ def main(arguments: Sequence[str] | None = None, project: Project = PROJECT) -> 
     parser = argparse.ArgumentParser(prog="make mutants", description=__doc__)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--sample", default="400", help="how many mutants, or 'all'")
-    parser.add_argument("--modules", nargs="*", help="of the package, such as sending/*.py")
+    parser.add_argument(
+        "--modules", nargs="*", help="of the package, such as sending/*.py; draws from them alone"
+    )
+    parser.add_argument(
+        "--only", nargs="*", help="modules: judge what the sample holds of them, and nothing else"
+    )
     parser.add_argument("--tests", nargs="*", help="folders of tests")
     parser.add_argument(
         "--patience", type=float, default=20.0, help="seconds beyond four times those of its tests"
+    )
+    parser.add_argument(
+        "--old-map", action="store_true", help="take what an earlier run learnt, although files have changed"
     )
     parser.add_argument("--quick", action="store_true", help="only the tests that execute a line")
     given = parser.parse_args(arguments)
@@ -110,17 +118,20 @@ def main(arguments: Sequence[str] | None = None, project: Project = PROJECT) -> 
     scratch = Path(tempfile.mkdtemp(prefix="mutants-"))
     try:
         run = Run(project, scratch, patience=given.patience, is_quick=given.quick)
-        run.learn(project.root / ".mutants" / "map.json")
+        run.learn(project.root / ".mutants" / "map.json", is_old_good=given.old_map)
         size = None if given.sample == "all" else int(given.sample)
+        only = set(project.modules(given.only)) if given.only else set(mutants)
         for module, drawn in sample(mutants, size, given.seed).items():
+            if module not in only:
+                continue
             fates[module] = Counter()
             for mutant in drawn[:1]:
                 run.check(mutant, sources[module])
             for mutant in drawn:
                 fate = run.judge(mutant, sources[module])
                 fates[module][fate] += 1
-                if fate == "survived":
-                    say(f"survived: {module}:{mutant.line} {mutant.function}: {mutant.change}")
+                if fate != "killed":
+                    say(f"{fate}: {module}:{mutant.line} {mutant.function}: {mutant.change}")
                     say(mutant.diff(sources[module]))
             say(f"{module}: {dict(fates[module])}")
     finally:

@@ -9,10 +9,11 @@ import sys
 import textwrap
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from scripts.mutant_runs import in_a_fork
+from scripts.mutant_runs import Chosen, Run, TestMap, in_a_fork
 from scripts.mutants import EQUIVALENT, PROJECT, equivalents, report, sample
 from scripts.mutations import mutants_of
 
@@ -147,6 +148,53 @@ def test_a_fork_that_takes_too_long_is_ended_with_what_it_started(tmp_path: Path
     assert in_a_fork(lambda: 7, seconds=60.0) == 7
 
 
+def test_what_was_learnt_of_lines_that_only_moved_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "test_a.py").touch()
+    before = TestMap(
+        lines={"m.py": {"": [0, 1], "1": [0], "2": [0, 1], "3": [1]}, "gone.py": {"1": [0]}},
+        tests=["test_a.py::test_one", "test_gone.py::test_two"],
+        sources={"m.py": "a = 1\nb = 2\nc = 3\n", "gone.py": "d = 4\n"},
+    )
+    now = before.moved_to(tmp_path, {"m.py": "# new\na = 1\nb = 20\n\nc = 3\n"})
+    assert now.lines["m.py"] == {"": [0], "2": [0], "5": []}
+    assert now.lines["gone.py"] == {}
+    same = before.moved_to(tmp_path, before.sources)
+    assert same.lines["m.py"] == {"": [0], "1": [0], "2": [0], "3": []}
+
+
+@pytest.mark.parametrize(
+    ("ends", "fate"),
+    [
+        ([1], "killed"),
+        ([0], "survived"),
+        ([None, 0], "timeout"),
+        ([None, None, 0], "survived"),
+        ([None, None, 1], "killed"),
+        ([None, None, None, None, 1], "killed"),
+        ([None, None, None, 0], "timeout"),
+        ([None] * 7, "timeout"),
+    ],
+)
+def test_only_a_mutant_that_takes_longer_than_the_code_without_it_counts_as_one_that_does_not_end(
+    ends: list[int | None], fate: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The ends are those of tests on the mutant and, where it is not in time, without it, in turns."""
+    given, allowed = iter(ends), list[float]()
+
+    def run_on(*arguments: Any) -> int | None:
+        allowed.append(arguments[-1])
+        return next(given)
+
+    one = Run(PROJECT, tmp_path, patience=10.0)
+    one.map.seconds["test_a"] = 5.0
+    monkeypatch.setattr(one, "_run_on", run_on)
+    (mutant,) = mutants_of("m.py", "x = 1")
+    assert one._fate(mutant, "x = 1", [], Chosen([], is_rest=False), ["test_a"]) == fate
+    assert next(given, "all were asked for") == "all were asked for"
+    # The mutant is given the time in which the code without it was done.
+    assert allowed == [30.0, 30.0, 60.0, 60.0, 120.0, 120.0, 240.0][: len(ends)]
+
+
 MODULE = """
 LIMIT = 10
 
@@ -229,6 +277,41 @@ def test_a_run_finds_what_no_test_notices_and_touches_no_file(tiny: Path) -> Non
     assert table == ["all", "17", "14", "1", "2", "88%"]
     assert "Missed: tiny/part/counting.py: 88%, and at least 90% are wanted" in ran.stdout
     assert (tiny / "tiny/part/counting.py").read_text() == MODULE
+
+
+def test_what_an_earlier_run_learnt_can_be_used_although_files_changed(tiny: Path) -> None:
+    assert run(tiny, "--quick", "--sample", "1").returncode in (0, 1)
+    learnt = tiny / ".mutants" / "map.json"
+    first = learnt.stat().st_mtime_ns
+    (tiny / "tiny/part/counting.py").write_text(f"# A line more.\n{MODULE}")
+    ran = run(tiny, "--old-map", "--sample", "all")
+    assert learnt.stat().st_mtime_ns == first
+    (table,) = [line.split() for line in ran.stdout.splitlines() if line.startswith("all ")]
+    assert table == ["all", "17", "14", "1", "2", "88%"]
+    run(tiny, "--sample", "1", "--quick")
+    assert learnt.stat().st_mtime_ns > first
+
+
+def test_a_part_of_the_sample_is_judged_alone(tiny: Path) -> None:
+    (tiny / "tiny/part/other.py").write_text("def unused():\n    return 7\n")
+
+    def rows(*arguments: str) -> dict[str, list[str]]:
+        said = run(tiny, "--sample", "10", *arguments).stdout.splitlines()
+        lines = [line.split() for line in said if line.startswith("tiny/part/")]
+        return {name: counts for name, *counts in lines if not name.endswith(":")}
+
+    every = rows()
+    assert list(every) == ["tiny/part/counting.py", "tiny/part/other.py"]
+    assert rows("--only", "part/other.py") == {"tiny/part/other.py": every["tiny/part/other.py"]}
+
+
+def test_a_test_that_fails_beside_others_and_holds_alone_does_not_end_the_run(tiny: Path) -> None:
+    busy = "\n\ndef test_busy(tmp_path):\n    path = __import__('pathlib').Path(__file__).with_name('seen')\n"
+    busy += "    seen = path.exists()\n    path.touch()\n    assert seen\n"
+    (tiny / "tests/part/test_counting.py").write_text(TESTS + busy)
+    ran = run(tiny, "--sample", "all", "--quick")
+    (table,) = [line.split() for line in ran.stdout.splitlines() if line.startswith("all ")]
+    assert table == ["all", "17", "14", "1", "2", "88%"]
 
 
 def test_what_is_listed_as_equivalent_is_not_counted(tiny: Path) -> None:
