@@ -276,7 +276,7 @@ class Run:
     def _asked(self, work: Callable[[Path], int]) -> Any:
         """Return what a fork wrote."""
         answer = self.scratch / "answer.json"
-        code = in_a_fork(lambda: work(answer), seconds=3600)
+        code = in_a_fork(lambda: work(answer), seconds=4 * 3600)
         if code != 0:
             raise SystemExit(f"The tests fail without any mutant ({code}):\n{self._tail()}")
         return json.loads(answer.read_text(encoding="utf-8"))

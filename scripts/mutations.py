@@ -77,8 +77,8 @@ class _Finder(ast.NodeVisitor):
     """
     Walks over a module.
 
-    Left out is what no test of behaviour can notice: annotations, decorators, docstrings, protocols, f-strings (whose
-    parts Python 3.11 does not locate), and strings that are sentences.
+    Left out is what no test of behaviour can notice: annotations, decorators, docstrings, protocols, ``__all__``,
+    f-strings (whose parts Python 3.11 does not locate), and strings that are sentences.
     """
 
     def __init__(self, module: str, source: str) -> None:
@@ -173,7 +173,9 @@ class _Finder(ast.NodeVisitor):
         self.generic_visit(node)
 
     def visit_Assign(self, node: ast.Assign) -> None:
-        """Remove what sets an attribute or an item."""
+        """Remove what sets an attribute or an item; what a module exports is left alone."""
+        if any(isinstance(target, ast.Name) and target.id == "__all__" for target in node.targets):
+            return
         if all(isinstance(target, ast.Attribute | ast.Subscript) for target in node.targets):
             self._add(node, "pass")
         self.generic_visit(node)

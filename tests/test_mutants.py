@@ -59,6 +59,7 @@ def changes(code: str) -> list[str]:
         ("class A(Protocol):\n    x = 1", set()),
         ("if TYPE_CHECKING: f()", set()),
         ("x = Literal['a']", set()),
+        ("__all__ = ['a', 'b']", set()),
     ],
 )  # fmt: skip
 def test_each_fault_is_made_and_nothing_that_no_test_can_notice(code: str, expected: set[str]) -> None:

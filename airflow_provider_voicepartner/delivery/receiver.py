@@ -313,7 +313,7 @@ class _HidePaths:
 
         if scope["type"] == "websocket":
             # Nothing here speaks it, and uvicorn writes a line of its own for each that is refused.
-            await hide_and_send({"type": "websocket.close", "code": 1000})
+            await hide_and_send({"type": "websocket.close"})
             return
         try:
             await self._app(scope, receive, hide_and_send)

@@ -296,12 +296,13 @@ class SendingOperator(Picklable, StrictTemplates, BaseOperator):
         from airflow_provider_voicepartner.sending.arguments import read_flag, read_send_again
         from airflow_provider_voicepartner.sending.fingerprint import account_key
 
-        if not read_flag("dry_run", self.is_dry_run):
+        dry_run = read_flag("dry_run", self.is_dry_run)
+        if not dry_run:
             refuse_unshared_lists(context, ledger)
         longest_wait = LONGEST_SLEEP if self._may_wait_in_triggerer(ledger) else None
         with closing(self._hook()) as hook:
             hook.check_connection()
-            if not read_flag("dry_run", self.is_dry_run):
+            if not dry_run:
                 warn_of_a_trial(hook)
             if self._waits:
                 check_that_results_can_come(hook, self.completion)
@@ -315,7 +316,7 @@ class SendingOperator(Picklable, StrictTemplates, BaseOperator):
             if plan is not None:
                 self._log_left_out(plan)
             if plan is None or not plan.recipients:
-                if not read_flag("dry_run", self.is_dry_run):
+                if not dry_run:
                     # An empty list is changed input like any other, where a longer one was begun before.
                     ledger.open("", 0, send_again=read_send_again(self.send_again))
                 raise AirflowSkipException(why_nobody(plan))
@@ -330,7 +331,6 @@ class SendingOperator(Picklable, StrictTemplates, BaseOperator):
             )
             limit = self.execution_timeout.total_seconds() if self.execution_timeout else None
             warn_of_a_long_campaign(plan, hook, message, limit, campaign.send_at)
-            dry_run = read_flag("dry_run", self.is_dry_run)
             # A campaign that fails raises its sign for good, so it is not the attempt's own.
             stop = StopSign(lambda: self._is_stopped or time_limit.is_over)
             report = send_campaign(

@@ -116,9 +116,6 @@ class Turnstile(Protocol):
         :raises TurnTooFarError: when it is further away than that; no turn was taken.
         """
 
-    def confirm(self, turn: Turn) -> Turn:
-        """Ask whether a turn is still good; whoever sends does so, and nobody else needs to."""
-
     def give_back(self, turn: Turn) -> None:
         """Release a turn whose request never left."""
 
@@ -141,10 +138,6 @@ class NoLimit:
     def take_turn(self, endpoint: str, longest_wait: float | None) -> Turn:
         """Let pass at once."""
         return Turn(0.0)
-
-    def confirm(self, turn: Turn) -> Turn:
-        """Let pass at once."""
-        return turn
 
     def give_back(self, turn: Turn) -> None:
         """Forget it."""

@@ -17,6 +17,7 @@ from airflow_provider_voicepartner.delivery.arrivals import (
     DeadLetter,
     Rows,
     fit_keys,
+    merge_reports,
     of_gateway_id,
     of_reference,
     to_rows,
@@ -100,6 +101,12 @@ class TestJoining:
             report(pressed_keys="9", cost=Decimal("9.5")), report(pressed_keys="12", cost=Decimal("10"))
         )
         assert (row["pressed_keys"], row["cost"]) == ("12", "10")
+
+    @pytest.mark.parametrize("spoilt", ["", "?", "0,50"])
+    def test_an_amount_that_cannot_be_read_gives_way_to_one_that_can(self, spoilt: str) -> None:
+        (row,) = rows_of(report(cost=Decimal("0.045"))).delivery_reports.values()
+        other = {**row, "cost": spoilt}
+        assert merge_reports(row, other)["cost"] == merge_reports(other, row)["cost"] == "0.045"
 
     def test_two_at_the_same_moment_are_told_apart_by_what_they_say(self) -> None:
         joined(

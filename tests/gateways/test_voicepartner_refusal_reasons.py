@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -121,6 +122,20 @@ def test_a_reason_is_found_wherever_it_stands(data: Any, code: str | None, words
 @pytest.mark.parametrize("status", [200, 400])
 def test_a_reason_in_a_list_keeps_its_kind(data: Any, status: int) -> None:
     assert refusal({"success": False, **data}, status).kind is ErrorKind.CREDIT
+
+
+@pytest.mark.parametrize("wrap", [lambda inner: [inner], lambda inner: {"x": inner}], ids=["list", "object"])
+def test_a_reason_is_not_looked_for_however_deep_an_answer_is(wrap: Callable[[Any], Any]) -> None:
+    """A hostile answer, or a wrong one, may be nested a thousand times."""
+    deep: Any = "NOT_CREDIT"
+    for _ in range(3):
+        deep = wrap(deep)
+    assert refusal({"success": False, "errors": deep}, 400).code == "NOT_CREDIT"
+    for _ in range(300):
+        deep = wrap(deep)
+    error = refusal({"success": False, "errors": deep}, 400)
+    assert error.code != "NOT_CREDIT"
+    assert "NOT_CREDIT" not in str(error)
 
 
 def test_a_list_of_reasons_is_scrubbed_and_cut() -> None:

@@ -294,6 +294,16 @@ def test_a_connection_that_never_was_proves_it(kind: type[Exception]) -> None:
     assert provably_not_sent(requests.ConnectionError(MaxRetryError(None, "/x", reason=inner)))
 
 
+def test_errors_that_name_each_other_as_their_cause_are_looked_through_once() -> None:
+    """Libraries keep the inner error in several places, and nothing keeps them from a circle."""
+    outer, inner = requests.ConnectionError("outer"), ProtocolError("inner")
+    outer.args, outer.__cause__ = (inner,), inner
+    inner.args, inner.__cause__ = (outer, inner), outer
+    assert not provably_not_sent(outer)
+    inner.args = (outer, NewConnectionError(None, "refused"))
+    assert provably_not_sent(outer)
+
+
 def test_an_answer_that_does_not_end_is_in_doubt() -> None:
     def drip(server: CountingServer, connection: socket.socket) -> None:
         server.read(connection)

@@ -100,6 +100,14 @@ def test_no_more_batches_are_claimed_than_may_be_under_way(lanes: int) -> None:
     assert set(messenger.messaged.values()) == {1}
 
 
+@pytest.mark.parametrize("lanes", [1, 3])
+def test_a_long_campaign_needs_no_more_threads_than_batches_may_be_under_way(lanes: int) -> None:
+    threads = set[str]()
+    messenger = FakeMessenger(check=lambda first: threads.add(threading.current_thread().name))
+    attempt(messenger, FakeStore(), campaign(30, max_in_flight=lanes))
+    assert 1 <= len(threads) <= lanes
+
+
 def test_as_many_batches_as_allowed_are_really_under_way_at_once_and_never_more() -> None:
     messenger = FakeMessenger()
     together = threading.Barrier(4, timeout=10)

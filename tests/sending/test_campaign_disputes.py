@@ -17,6 +17,7 @@ from airflow_provider_voicepartner.exceptions import (
 from airflow_provider_voicepartner.gateways.errors import ErrorKind
 from airflow_provider_voicepartner.gateways.model import RefusedRecipient
 from airflow_provider_voicepartner.sending.records import Evidence, Phase
+from airflow_provider_voicepartner.sending.stop import StopSign
 from tests.support.campaigns import (
     SIZE,
     attempt,
@@ -24,6 +25,7 @@ from tests.support.campaigns import (
     first_of,
     people,
     record_of,
+    stopping,
 )
 from tests.support.doubts import doubts_in
 from tests.support.ledgers import phases
@@ -94,6 +96,18 @@ def test_batches_that_are_answered_with_the_same_id_are_in_doubt_all_of_them(
     assert phases(store) == {0: "disputed", 1: "sent", 2: "disputed", 3: "disputed", 4: "sent"}
     assert "were answered with the same id" in caplog.text
     assert messenger.messaged.total() == 5 * SIZE
+
+
+@pytest.mark.parametrize("lanes", [1, 3])
+def test_a_campaign_that_was_told_to_stop_when_everything_had_left_ends_with_what_is_in_doubt(
+    lanes: int,
+) -> None:
+    """Nothing is left to be sent, so what a human has to know is the doubt and not the stop."""
+    stop = StopSign()
+    with pytest.raises(SendOutcomeUnknownError) as caught:
+        attempt(SameIds(check=stopping(stop, 2)), FakeStore(), campaign(3, max_in_flight=lanes), stop=stop)
+    assert stop.is_up
+    assert doubts_in(str(caught.value)) == {0, 2}
 
 
 def test_an_id_that_an_earlier_attempt_was_answered_with_disputes_both() -> None:

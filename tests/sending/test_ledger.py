@@ -13,6 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_voicepartner.exceptions import CampaignInterruptedError, ConfigurationError
+from airflow_provider_voicepartner.gateways.wire import Credentials
+from airflow_provider_voicepartner.sending.fingerprint import account_key
 from airflow_provider_voicepartner.sending.ledger import Ledger, Try
 from airflow_provider_voicepartner.sending.records import (
     Attempt,
@@ -376,6 +378,25 @@ def test_the_fingerprint_is_compared_through_a_salt_of_each_campaigns_own() -> N
         assert not plan.is_about("f2", 2)
         assert not plan.is_about("f1", 3)
         assert Plan.from_json(json.loads(json.dumps(plan.to_json()))) == plan
+
+
+def test_a_plan_that_an_earlier_version_stored_is_recognised(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise a retry after an upgrade would take the same campaign for changed input."""
+    monkeypatch.setattr(
+        "airflow_provider_voicepartner.sending.memory.COST", 2**14
+    )  # as it is outside of tests
+    plan = Plan.from_json(
+        {
+            "generation": 1,
+            "fingerprint": "68ebd3797c53959e5ed2aec78e5a3ecca5ff1b2aa63744bb4c72c78c08573344",
+            "salt": "salt",
+            "batches": 3,
+            "account": "4b20f6ba32640bf1f385a7e4e96217bdf38f2755f4708eb6d63639b0542e1b98",
+        }
+    )
+    assert plan.is_about("f" * 32, 3)
+    assert plan.is_of(account_key("smspartner", Credentials(api_key="k")))
+    assert not plan.is_of(account_key("smspartner", Credentials(api_key="another")))
 
 
 @pytest.mark.parametrize(

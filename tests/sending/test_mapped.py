@@ -18,6 +18,7 @@ from airflow_provider_voicepartner.sending.ledger import BatchRecord, Phase
 from airflow_provider_voicepartner.sending.mapped import (
     ALONE,
     MappedList,
+    mark_key,
     mark_people,
     task_name,
 )
@@ -193,6 +194,9 @@ def test_marks_tell_the_same_person_of_the_same_account_and_nothing_more() -> No
     assert len({marks("A"), marks("B")}) == 2
     anna = [[Recipient("+33612345601", {"name": "Anna"})]]
     assert mark_people(KEY, anna) == marks("A")
+    # They are compared with those that an earlier version stored, so the same person keeps hers.
+    assert marks("AB").hex() == "58c4b1f30e70e2864ae26eed017f8606"
+    assert mark_key(KEY).hex() == "a3d7ad9c3c2c5edc"
     other = account_key("smspartner", Credentials(api_key="another"))
     assert mark_people(other, anna) != marks("A")
 

@@ -510,7 +510,7 @@ def test_rate_limit_headers_teach_all_workers(
 
 @pytest.mark.parametrize("seconds", [-1, float("nan"), float("inf")])
 def test_a_penalty_of_nonsense_is_refused(seconds: float) -> None:
-    with pytest.raises(InvalidArgumentError):
+    with pytest.raises(InvalidArgumentError, match=r"^seconds: must be 0 or more$"):
         Pacer(open_store("sqlite://")).penalise(NAME, seconds)
 
 
@@ -684,7 +684,7 @@ def test_a_failure_to_prune_does_not_lose_the_reservation(
 
 @pytest.mark.parametrize("margin", [-1, float("nan"), "0.1", 1e9])
 def test_a_margin_of_nonsense_is_refused(margin: Any) -> None:
-    with pytest.raises(InvalidArgumentError):
+    with pytest.raises(InvalidArgumentError, match=r"^margin: must be from 0 to \d+ seconds$"):
         Pacer(open_store("sqlite://"), margin=margin)
 
 
