@@ -145,7 +145,7 @@ def csv_chunks(
     rest: TextBlock,
     blocks: Iterator[TextBlock],
     fields: frozenset[str] | None,
-    region: str = "FR",
+    region: str,
 ) -> Iterator[Chunk]:
     """
     Read the rows; rows in which nothing stands are passed over.

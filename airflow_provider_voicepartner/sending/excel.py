@@ -189,7 +189,7 @@ def excel_layout(rows: Numbered, *, column: str | int, header: bool) -> CsvLayou
 
 
 def excel_chunks(
-    layout: CsvLayout, rows: Numbered, fields: frozenset[str] | None, region: str = "FR"
+    layout: CsvLayout, rows: Numbered, fields: frozenset[str] | None, region: str
 ) -> Iterator[Chunk]:
     """
     Read the rows.

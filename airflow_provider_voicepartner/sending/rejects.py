@@ -32,7 +32,7 @@ class RejectedRow:
     @property
     def masked(self) -> str:
         """The number as a log may show it: ``+336•••••42``; what does not look like a number is hidden completely."""
-        digits = sum(character.isdecimal() for character in self.number[: SHOWN_NUMBER + 1])
+        digits = sum(character.isdecimal() for character in self.number[:SHOWN_NUMBER])
         if len(self.number) > SHOWN_NUMBER or digits < SHOWN_NUMBER_DIGITS:
             return "•" * min(len(self.number), 8)
         return mask_number(self.number)

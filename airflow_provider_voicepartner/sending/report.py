@@ -164,7 +164,7 @@ class CampaignReport:
             ],
         }
 
-    def check_gateway(self, gateway: str, *, argument: str = "conn_id") -> None:
+    def check_gateway(self, gateway: str) -> None:
         """
         Refuse another gateway than the one that sent this: its ids mean other campaigns there.
 
@@ -172,7 +172,7 @@ class CampaignReport:
         """
         if gateway != self.gateway:
             raise ConfigurationError(
-                f"{argument}: the connection is of type {gateway!r}, but the campaign was sent through "
+                f"conn_id: the connection is of type {gateway!r}, but the campaign was sent through "
                 f"{self.gateway!r}; use a connection of that type"
             )
 

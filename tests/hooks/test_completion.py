@@ -362,11 +362,11 @@ class TestQuestions:
     def test_batches_that_are_not_known_yet_keep_no_other_from_being_asked_about(
         self, watches: Watches, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        places = range(MOST_UNANSWERED + 2)
+        places = range(MOST_UNANSWERED_POLLS + 2)
         watch = watches(campaign(*(batch(place, accepted=1) for place in places)), not_found_grace=300)
         unknown = RejectedError("what is this", kind=ErrorKind.NOT_FOUND)
         answers: dict[str, Any] = {str(place + 1): unknown for place in places}
-        polls(watch, monkeypatch, {**answers, str(MOST_UNANSWERED + 2): [told(ANNA)]})
+        polls(watch, monkeypatch, {**answers, str(MOST_UNANSWERED_POLLS + 2): [told(ANNA)]})
         assert watch.look().delivered == 1
 
     def test_another_refusal_is_not_borne(self, watches: Watches, monkeypatch: pytest.MonkeyPatch) -> None:

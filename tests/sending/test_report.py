@@ -183,8 +183,15 @@ def test_values_that_would_fail_later_fail_at_once(name: str, value: Any) -> Non
 def test_a_report_is_not_asked_about_at_another_gateway() -> None:
     report = report_of([SENT])
     report.check_gateway("smspartner")
-    with pytest.raises(ConfigurationError, match=r"conn_id: .*'octopush'.*'smspartner'"):
+    with pytest.raises(ConfigurationError, match=r"^conn_id: .*'octopush'.*'smspartner'"):
         report.check_gateway("octopush")
+
+
+def test_a_batch_without_an_id_keeps_the_tag_by_which_it_is_asked_about() -> None:
+    report = report_of([replace(SENT, gateway_id=None, tag="mine"), replace(SENT, tag="mine")])
+    data = json.loads(json.dumps(report.to_json()))
+    assert [batch.get("tag") for batch in data["batches"]] == ["mine", None]
+    assert [batch.tag for batch in read_report(data).batches] == ["mine", None]
 
 
 def test_it_tells_for_each_batch_what_settled_it_and_reads_reports_that_do_not() -> None:
