@@ -17,6 +17,7 @@ STORE = "AIRFLOW__VOICEPARTNER__STORE_URL"
 IN_MEMORY = "sqlite://"
 BODIES = "BENCHMARK_BODIES"
 TEXT = "Votre commande est prete, elle vous attend au magasin."
+PERSONAL_TEXT = "Bonjour {first_name}, votre commande est prete, elle vous attend au magasin de {city}."
 LONGEST = 300.0
 
 

@@ -28,6 +28,8 @@ NUMBER = "+33612345678"
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _TAG = re.compile(rb'"tag": *"([^"]+)"')
 _NUMBER = re.compile(rb"\+\d+")
+_LISTED = re.compile(rb'"phoneNumber": *"(\+\d+)"')
+_ENTRY = '{"success": true, "code": 200, "nbSms": 1, "cost": 0.045, "phoneNumber": "%s"}'
 
 
 @dataclass
@@ -96,26 +98,26 @@ class _Client(asyncio.Protocol):
             self._write(200, account)
         elif b'"sandbox"' in body:
             # A simulation asks for the price; nothing is sent.
-            self._write(200, _taken(0, body.count(b"+")))
+            self._send(200, _taken(0, body, is_bulk=url.path.endswith("/bulk-send")))
         else:
-            self._take(state, body, 201 if "campaign" in url.path else 200)
+            status = 201 if "campaign" in url.path else 200
+            self._take(state, body, status, is_bulk=url.path.endswith("/bulk-send"))
 
-    def _take(self, state: _State, body: bytes, status: int) -> None:
+    def _take(self, state: _State, body: bytes, status: int, *, is_bulk: bool) -> None:
         if state.first is None:
             state.first = time.monotonic()
         state.sends += 1
-        numbers = body.count(b"+")
-        state.recipients += numbers
+        state.recipients += body.count(b"+")
         if state.sends > state.answers:
             if tag := _TAG.search(body):
                 state.unanswered[tag[1].decode()] = body
             return
         state.told += 1
-        told = _taken(state.told, numbers)
+        told = _taken(state.told, body, is_bulk=is_bulk)
         if state.delay:
-            asyncio.get_running_loop().call_later(state.delay, self._write, status, told)
+            asyncio.get_running_loop().call_later(state.delay, self._send, status, told)
         else:
-            self._write(status, told)
+            self._send(status, told)
 
     def _tell_waiting(self, query: dict[str, str], body: bytes) -> None:
         """Tell of everybody who is asked about that nothing has happened."""
@@ -132,14 +134,23 @@ class _Client(asyncio.Protocol):
         self._write(200, good if body else {"success": False, "code": 4, "message": "not found"})
 
     def _write(self, status: int, told: dict[str, Any]) -> None:
-        body = json.dumps(told).encode()
+        self._send(status, json.dumps(told).encode())
+
+    def _send(self, status: int, body: bytes) -> None:
         head = f"HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(head.encode() + body)
 
 
-def _taken(number: int, recipients: int) -> dict[str, Any]:
-    return {"success": True, "code": 200, "message_id": number + 1, "nb_sms": recipients, "cost": 1.5}
+def _taken(number: int, body: bytes, *, is_bulk: bool) -> bytes:
+    """Say yes; of a bulk send to each recipient by name, as the vendor does."""
+    told: dict[str, Any] = {"success": True, "code": 200, "message_id": number + 1, "cost": 1.5}
+    if not is_bulk:
+        return json.dumps(told | {"nb_sms": body.count(b"+")}).encode()
+    numbers = _LISTED.findall(body)
+    told |= {"nbSMS": len(numbers), "currency": "EUR", "SMSResponse_List": []}
+    entries = ", ".join([_ENTRY % listed.decode() for listed in numbers])
+    return f"{json.dumps(told)[:-2]}{entries}]}}".encode()
 
 
 @dataclass(frozen=True)

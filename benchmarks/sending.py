@@ -1,5 +1,5 @@
 """
-A campaign to a gateway that answers at once, against a bare loop that posts the same bodies, built beforehand.
+A campaign, against a bare loop that posts the same bodies, built beforehand, one after another.
 
 Run by ``benchmarks`` as a process of its own, so that its memory is its own.
 """
@@ -15,7 +15,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from benchmarks.environment import TEXT
+from benchmarks.environment import PERSONAL_TEXT, TEXT
 from benchmarks.memory import resident_megabytes
 
 _LOOK_EVERY = 10
@@ -53,7 +53,7 @@ def prebuilt(operator: Any, plan: Any) -> list[bytes]:
     return [json.dumps(request.body).encode() for request in requests]
 
 
-def bare_loop(url: str, bodies: list[bytes]) -> float:
+def bare_loop(url: str, bodies: list[bytes], endpoint: str) -> float:
     """Return the seconds that it takes to post bodies one after another, as briefly as requests can."""
     import requests
 
@@ -62,27 +62,32 @@ def bare_loop(url: str, bodies: list[bytes]) -> float:
         session.trust_env = False
         for body in bodies:
             answer = session.post(
-                f"{url}/v1/send", data=body, headers={"Content-Type": "application/json"}, timeout=30
+                f"{url}/v1/{endpoint}", data=body, headers={"Content-Type": "application/json"}, timeout=30
             )
             answer.raise_for_status()
     return time.monotonic() - started
 
 
-def unpooled_loop(url: str, bodies: list[bytes]) -> float:
+def unpooled_loop(url: str, bodies: list[bytes], endpoint: str) -> float:
     """Return the seconds that the same takes with a connection for each body, as in most examples."""
     import requests
 
     started = time.monotonic()
     for body in bodies:
         answer = requests.post(
-            f"{url}/v1/send", data=body, headers={"Content-Type": "application/json"}, timeout=30
+            f"{url}/v1/{endpoint}", data=body, headers={"Content-Type": "application/json"}, timeout=30
         )
         answer.raise_for_status()
     return time.monotonic() - started
 
 
-def measure(path: Path, url: str) -> dict[str, Any]:
-    """Run the campaign between two halves of the loop; return seconds of each, and the growth of memory in MB."""
+def measure(path: Path, url: str, what: str, *, at_once: bool) -> dict[str, Any]:
+    """
+    Run the campaign, between two halves of the loop where the gateway answers at once.
+
+    :param what: ``numbers`` or ``personal``.
+    :returns: seconds of each, and the growth of memory in MB.
+    """
     from airflow_provider_voicepartner.operators.sending import campaign_of, plan_of, send_campaign
     from airflow_provider_voicepartner.operators.sms import SendSmsOperator
     from airflow_provider_voicepartner.sending.ledger import Ledger, Try
@@ -90,20 +95,22 @@ def measure(path: Path, url: str) -> dict[str, Any]:
     from airflow_provider_voicepartner.sending.task_state import TaskStateMemory
     from airflow_provider_voicepartner.store.engine import open_store
 
-    operator = SendSmsOperator(task_id="send", to=str(path), message=TEXT)
+    operator = SendSmsOperator(
+        task_id="send", to=str(path), message=PERSONAL_TEXT if what == "personal" else TEXT
+    )
     hook = operator._hook()
     message = hook.with_defaults(operator.message_to_send())
     started = time.monotonic()
     plan = plan_of(operator, hook, message)
     planning = time.monotonic() - started
     assert plan is not None
-    bodies = prebuilt(operator, plan)
-    half = len(bodies) // 2
-    bare_loop(url, bodies[:20])
+    bodies = prebuilt(operator, plan) if at_once else []
+    half, endpoint = len(bodies) // 2, "bulk-send" if what == "personal" else "send"
+    bare_loop(url, bodies[:20], endpoint)
     gc.collect()
 
     bare_cpu = time.process_time()
-    first_half = bare_loop(url, bodies[:half])
+    first_half = bare_loop(url, bodies[:half], endpoint)
     bare_cpu = time.process_time() - bare_cpu
     store = MemoryStore()
     context: Any = {"ti": SimpleNamespace(map_index=-1)}
@@ -116,23 +123,26 @@ def measure(path: Path, url: str) -> dict[str, Any]:
         ledger=ledger, store=open_store("sqlite://"), stop=StopSign(), dry_run=False,
     )  # fmt: skip
     sending, cpu = time.monotonic() - started, time.process_time() - cpu
-    second_half = bare_loop(url, bodies[half:])
+    second_half = bare_loop(url, bodies[half:], endpoint)
     assert report.counts["accepted"] == plan.recipients
     return {
-        "batches": len(bodies),
+        "batches": plan.batch_count,
         "planning": planning,
         "sending": sending,
         "sending_cpu": cpu,
         "bare": first_half + second_half,
         "bare_cpu": bare_cpu * 2,
-        "unpooled": unpooled_loop(url, bodies[:_UNPOOLED]) / min(_UNPOOLED, len(bodies)) * len(bodies),
+        "unpooled": unpooled_loop(url, bodies[:_UNPOOLED], endpoint)
+        / max(1, min(_UNPOOLED, len(bodies)))
+        * len(bodies),
         "megabytes": max(store.megabytes) - store.megabytes[0],
     }
 
 
 def main() -> None:
     """Write what was measured, as JSON."""
-    sys.stdout.write("\n" + json.dumps(measure(Path(sys.argv[2]), sys.argv[1])) + "\n")
+    url, path, what, speed = sys.argv[1:]
+    sys.stdout.write("\n" + json.dumps(measure(Path(path), url, what, at_once=speed == "at_once")) + "\n")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 from unicodedata import category
@@ -29,6 +30,7 @@ from airflow_provider_voicepartner.gateways.model import (
     SmsMessage,
     Voicemail,
     VoiceMessage,
+    columns_of,
     have_fields,
     phone_numbers_of,
 )
@@ -249,19 +251,14 @@ def build_batch(
     :raises InvalidArgumentError: naming the argument and the fix.
     """
     check_numbers(phone_numbers_of(recipients))
-    check_message(message, have_fields(recipients))
-    template = _template(message)
-    personal = personalise(template, argument=_text_argument(message))
-    contacts = [
-        _contact_at(position, message, recipient, template, personal)
-        for position, recipient in enumerate(recipients, start=1)
-    ]
+    prepared = _prepare_personal(message) if have_fields(recipients) else _prepare_plain(message)
+    contacts = _contacts(message, recipients, prepared)
     body: dict[str, Any] = {
-        "text": personal.text,
+        "text": prepared.personal.text,
         "recipients": contacts,
         "purpose": PURPOSES[message.purpose],
         "request_id": f"{reference}-simulated" if simulate else reference,
-        **_settings(message),
+        **prepared.settings,
     }
     if message.sender is not None:
         body["sender"] = message.sender
@@ -277,8 +274,58 @@ def build_batch(
         path=endpoint,
         safe_to_repeat=False,
         body=body,
-        private=_private_texts(said or "", personal.text, contacts),
+        private=_private_texts(said or "", prepared.personal.text, contacts),
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Prepared:
+    """What all batches of a message share, checked."""
+
+    template: TextTemplate
+    personal: PersonalText
+    settings: Mapping[str, Any]
+    compiled: CompiledMessage | None
+
+    @classmethod
+    def of(cls, message: Message, *, recipients_have_fields: bool) -> _Prepared:
+        """Check a message and take it apart."""
+        check_message(message, recipients_have_fields)
+        template = _template(message)
+        return cls(
+            template=template,
+            personal=personalise(template, argument=_text_argument(message)),
+            settings=_settings(message),
+            compiled=compile_message(message),
+        )
+
+
+@once_a_message
+def _prepare_personal(message: Message) -> _Prepared:
+    return _Prepared.of(message, recipients_have_fields=True)
+
+
+@once_a_message
+def _prepare_plain(message: Message) -> _Prepared:
+    return _Prepared.of(message, recipients_have_fields=False)
+
+
+def _contacts(message: Message, recipients: Sequence[Recipient], prepared: _Prepared) -> list[dict[str, str]]:
+    """Return recipients as the service takes them; those that it may refuse are looked at one by one."""
+    numbers, personal = phone_numbers_of(recipients), prepared.personal
+    if prepared.compiled is None:
+        return [{"phone_number": number} for number in numbers]
+    try:
+        columns = columns_of(recipients, personal.names)
+        doubtful: Iterable[int] = prepared.compiled.doubtful(columns)
+    except KeyError:  # It is said who lacks what.
+        columns, doubtful = {}, range(len(recipients))
+    names = ("phone_number", *(personal.names[name] for name in columns))
+    rows = zip(numbers, *columns.values(), strict=True)
+    contacts = [dict(zip(names, row, strict=True)) for row in rows]
+    for at in doubtful:
+        contacts[at] = _contact_at(at + 1, message, recipients[at], prepared.template, personal)
+    return contacts
 
 
 def _contact_at(

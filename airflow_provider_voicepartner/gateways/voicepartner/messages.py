@@ -14,6 +14,7 @@ from airflow_provider_voicepartner.gateways.checks import (
     check_numbers,
     check_said,
 )
+from airflow_provider_voicepartner.gateways.compiled_message import once_a_message
 from airflow_provider_voicepartner.gateways.dates import require_future_slot
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.model import (
@@ -23,7 +24,6 @@ from airflow_provider_voicepartner.gateways.model import (
     Recipient,
     Voicemail,
     VoiceMessage,
-    have_fields,
     phone_numbers_of,
 )
 from airflow_provider_voicepartner.gateways.numbers import InvalidNumberError, LineType, parse_number
@@ -189,12 +189,11 @@ def build_batch(
     :param simulate: refused, since Voice Partner has no simulation.
     :raises InvalidArgumentError: naming the argument and the fix.
     """
-    check_message(message, have_fields(recipients))
+    endpoint, fields = _prepare(message)
     if simulate:
         raise InvalidArgumentError(
             "simulate", "Voice Partner has no simulation; point the connection's host at the sandbox instead"
         )
-    endpoint, fields = _fields(message)
     numbers = phone_numbers_of(recipients)
     check_numbers(numbers)
     check_callback_url(callbacks.delivery, argument="callbacks.delivery")
@@ -211,6 +210,13 @@ def build_batch(
         body=body,
         private=tuple(text for text in (body.get("text"), body.get("tokenAudio")) if text),
     )
+
+
+@once_a_message
+def _prepare(message: Message) -> tuple[str, dict[str, Any]]:
+    """Check a message, and return what all its batches share."""
+    check_message(message, recipients_have_fields=False)
+    return _fields(message)
 
 
 def _fields(message: Message) -> tuple[str, dict[str, Any]]:
