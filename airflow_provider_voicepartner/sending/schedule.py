@@ -66,12 +66,13 @@ class Schedule:
         gone = sum(not record.reached_nobody for _, record in self._ledger.known())
         if not gone:
             return (
-                f"send_at: {when} {self._how_late('is in the past')}, and nothing was sent; give a later date, or leave it "
-                "out (or set on_late='send_now') to send at once"
+                f"send_at: {when} {self._how_late('is in the past')}, and nothing was sent; give a later date, or "
+                "leave it out (or set on_late='send_now') to send at once"
             )
         return (
-            f"send_at: {when} {self._how_late('has passed')}, and {batches - gone} of {batches} batches had not left. To "
-            "send them at once set on_late='send_now' and clear the task. Leave send_at as it is: with another one nothing more is sent"
+            f"send_at: {when} {self._how_late('has passed')}, and {batches - gone} of {batches} batches had not "
+            "left. To send them at once set on_late='send_now' and clear the task. Leave send_at as it is: with "
+            "another one nothing more is sent"
         )
 
     def _how_late(self, passed: str) -> str:

@@ -148,6 +148,20 @@ def test_cuts_inside_a_word_that_is_too_long() -> None:
     assert cut_to_segments("a" * 400, 2) == "a" * 303 + "..."
 
 
+def test_without_an_ellipsis_the_last_place_is_used_too() -> None:
+    assert cut_to_segments("a" * 400, ellipsis="") == "a" * 160
+    assert cut_to_segments("a" * 400, 2, ellipsis="") == "a" * 306
+    assert cut_to_segments("ç" * 400, ellipsis="") == "ç" * 70
+
+
+@pytest.mark.parametrize("last", [1, 2, 3, 40])
+def test_a_cut_between_two_words_keeps_the_last_one(last: int) -> None:
+    """The text is cut behind 157 characters, the last of which is the blank, or stands before it."""
+    for blank in (156, 157):
+        words = f"{'x' * (blank - last - 1)} {'y' * last}"
+        assert cut_to_segments(f"{words} {'z' * 100}") == f"{words}..."
+
+
 def test_one_foreign_letter_makes_room_for_less() -> None:
     assert cut_to_segments("ç" + "a" * 100) == "ç" + "a" * 66 + "..."
     # Behind the cut it costs nothing.

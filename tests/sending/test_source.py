@@ -236,6 +236,21 @@ def test_of_a_wide_parquet_file_only_the_columns_that_are_needed_are_read() -> N
         assert 0 < handle.taken < most * len(data)
 
 
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+def test_a_text_may_name_the_column_of_the_number_where_that_has_a_name_of_its_own(kind: str) -> None:
+    content: bytes | str = {
+        "csv": f"mobile;name\n{A};Zoé\n",
+        "jsonl": f'{{"mobile": "{A}", "name": "Zoé"}}\n',
+        "parquet": parquet(mobile=[A], name=["Zoé"]),
+    }[kind]
+    of = source(content, f"people.{kind}", column="mobile")
+    assert of.field_names(frozenset({"mobile", "name"})) >= {"mobile", "name"}
+    assert of.field_names() == {"name"}
+    plan = plan_campaign(of, line="mobile", fields=frozenset({"mobile", "name"}))
+    (person,) = [one for batch in plan.batches() for one in batch.recipients]
+    assert dict(person.fields) == {"mobile": A, "name": "Zoé"}
+
+
 def test_text_may_be_compressed() -> None:
     data = gzip.compress(f"phone_number\n{A}\n".encode())
     assert rows(source(data, "people.CSV.gz")) == [(2, A)]
