@@ -99,7 +99,7 @@ class Bench:
         runs = []
         for _ in range(self.sizes.sending_runs):
             self.gateway.reset()
-            runs.append(self.child.run("benchmarks.sending", self.gateway.url, path))
+            runs.append(self.child.run("benchmarks.sending", self.gateway.url, path, "numbers", "at_once"))
         run = _middle(runs, lambda run: run["bare"] / run["sending"])
         row = Row(
             what=f"{self.sizes.sent:,} recipients, gateway answers at once, nothing kept",

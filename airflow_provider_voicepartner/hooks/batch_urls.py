@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from airflow_provider_voicepartner.constants import RECIPIENTS_IN_URL
-from airflow_provider_voicepartner.gateways.model import CallbackUrls, Recipient
+from airflow_provider_voicepartner.gateways.model import CallbackUrls, Recipient, phone_numbers_of
 from airflow_provider_voicepartner.hooks.callbacks import CallbackConfig
 from airflow_provider_voicepartner.settings import open_receiver_store
 
@@ -45,7 +45,7 @@ class BatchUrls:
         :param reference: our own id of the batch.
         :param send_at: when the batch is due; None is now.
         """
-        people = [recipient.phone_number for recipient in recipients]
+        people = phone_numbers_of(recipients)
         urls = self._config.for_batch(self._gateway, reference, now=now, send_at=send_at, people=people)
         if urls.delivery is None or len(people) <= RECIPIENTS_IN_URL:
             return urls

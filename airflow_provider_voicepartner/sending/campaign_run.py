@@ -23,6 +23,7 @@ from airflow_provider_voicepartner.sending.lanes import Lanes, Task
 from airflow_provider_voicepartner.sending.messenger import TurnTooFarError
 from airflow_provider_voicepartner.sending.pricing import Pricing
 from airflow_provider_voicepartner.sending.progress import ProgressLog
+from airflow_provider_voicepartner.sending.read_ahead import ReadAhead
 from airflow_provider_voicepartner.sending.records import BatchRecord, Phase
 from airflow_provider_voicepartner.sending.schedule import Schedule
 from airflow_provider_voicepartner.sending.weights import Weights
@@ -56,7 +57,7 @@ class CampaignRun:
     stopped_at: float | None = None
 
     def __post_init__(self) -> None:
-        self.batches = enumerate(self.campaign.batches)
+        self.batches = ReadAhead(enumerate(self.campaign.batches), self.campaign.max_in_flight)
         sender, campaign = self.sender, self.campaign
         weights = None if campaign.weigh is None else Weights(campaign.weigh)
         self.budget = Budget(campaign.max_cost, campaign.unit_price, weights, unit=unit_of(campaign.message))
@@ -329,8 +330,14 @@ class CampaignRun:
         if not self.under_way:
             self.sender.sleep(timeout)
             return
-        self.lanes.wait(timeout)
+        while not (self._has_landed or self.failure or self.sender.stop.is_up) and self.batches.read_one():
+            pass
+        self.lanes.wait(0.0 if self._has_landed else timeout)
         self._land()
+
+    @property
+    def _has_landed(self) -> bool:
+        return any(task.is_done for _, task in self.under_way.values())
 
     def _land(self) -> None:
         for index, (flight, task) in list(self.under_way.items()):

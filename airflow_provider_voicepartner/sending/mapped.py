@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_voicepartner.exceptions import ConfigurationError, RetryableNotSentError
-from airflow_provider_voicepartner.gateways.model import Recipient
+from airflow_provider_voicepartner.gateways.model import Recipient, phone_numbers_of
 from airflow_provider_voicepartner.sending.records import hash_slowly
 from airflow_provider_voicepartner.store.errors import StoreUnavailableError
 
@@ -63,9 +63,10 @@ def mark_people(key: bytes, batches: Iterable[Sequence[Recipient]]) -> bytes:
     """
     marks = bytearray()
     for batch in batches:
-        for recipient in batch:
-            number = recipient.phone_number.encode()
-            marks += hashlib.blake2b(number, digest_size=_MARK, key=key, person=b"mapped list").digest()
+        for number in phone_numbers_of(batch):
+            marks += hashlib.blake2b(
+                number.encode(), digest_size=_MARK, key=key, person=b"mapped list"
+            ).digest()
     return bytes(marks)
 
 
