@@ -91,8 +91,8 @@ def measure(path: Path, url: str, what: str, *, at_once: bool) -> dict[str, Any]
     from airflow_provider_voicepartner.operators.sending import campaign_of, plan_of, send_campaign
     from airflow_provider_voicepartner.operators.sms import SendSmsOperator
     from airflow_provider_voicepartner.sending.ledger import Ledger, Try
-    from airflow_provider_voicepartner.sending.stop import StopSign
     from airflow_provider_voicepartner.sending.task_state import TaskStateMemory
+    from airflow_provider_voicepartner.sending.transport import StopSign
     from airflow_provider_voicepartner.store.engine import open_store
 
     operator = SendSmsOperator(

@@ -82,7 +82,7 @@ def _cheap_fingerprints(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def one_look_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """Look a batch in doubt up once and at once, where the gateway is not slow to know it."""
-    monkeypatch.setattr("airflow_provider_voicepartner.sending.doubt.LOOK_UP_AFTER", (0.0,))
+    monkeypatch.setattr("airflow_provider_voicepartner.sending.reconcile.LOOK_UP_AFTER", (0.0,))
 
 
 @pytest.fixture

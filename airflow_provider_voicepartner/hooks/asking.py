@@ -22,7 +22,7 @@ from airflow_provider_voicepartner.delivery.group_commit import GroupWriter
 from airflow_provider_voicepartner.exceptions import RetryableNotSentError, SendOutcomeUnknownError
 from airflow_provider_voicepartner.hooks.completion import CampaignWatch
 from airflow_provider_voicepartner.hooks.polling import Answer, Question, Rounds, is_enough_for_a_write
-from airflow_provider_voicepartner.hooks.turnstile import StoreTurnstile, pace_questions
+from airflow_provider_voicepartner.hooks.rate_limiter import StoreTurnstile, pace_questions
 from airflow_provider_voicepartner.settings import WAITING, open_configured_store
 
 if TYPE_CHECKING:

@@ -62,8 +62,8 @@ from airflow_provider_voicepartner.hooks.http_log import hide_from_http_logs
 from airflow_provider_voicepartner.hooks.lookup import look_up
 from airflow_provider_voicepartner.hooks.mixins import check_is_no_path
 from airflow_provider_voicepartner.sending.fingerprint import new_reference
-from airflow_provider_voicepartner.sending.messenger import Turn
 from airflow_provider_voicepartner.sending.records import Proof
+from airflow_provider_voicepartner.sending.transport import Turn
 
 _CLOCKS_DIFFER: Final = timedelta(hours=1)
 """Taken off the time for which a gateway recognises a repeat: its clock is not ours."""

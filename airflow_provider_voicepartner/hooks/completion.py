@@ -39,8 +39,8 @@ from airflow_provider_voicepartner.hooks.polling import (
     ask_at_once,
     is_enough_for_a_write,
 )
+from airflow_provider_voicepartner.hooks.rate_limiter import pace_questions
 from airflow_provider_voicepartner.hooks.registry import hook_class, hook_for
-from airflow_provider_voicepartner.hooks.turnstile import pace_questions
 from airflow_provider_voicepartner.sending.report import CampaignReport, SentBatch
 from airflow_provider_voicepartner.settings import WAITING, open_configured_store
 
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from airflow_provider_voicepartner.delivery.store import DeliveryStore, KnownCampaign
     from airflow_provider_voicepartner.gateways.model import DeliveryReport
     from airflow_provider_voicepartner.hooks.base import GatewayHook
-    from airflow_provider_voicepartner.hooks.turnstile import StoreTurnstile
+    from airflow_provider_voicepartner.hooks.rate_limiter import StoreTurnstile
     from airflow_provider_voicepartner.store.transactions import Store
 
 log = logging.getLogger(__name__)

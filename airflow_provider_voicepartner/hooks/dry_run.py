@@ -23,8 +23,8 @@ from airflow_provider_voicepartner.hooks.connection import is_loopback
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.gateways.wire import ApiRequest
     from airflow_provider_voicepartner.hooks.base import GatewayHook
-    from airflow_provider_voicepartner.sending.messenger import Turn
     from airflow_provider_voicepartner.sending.records import Proof
+    from airflow_provider_voicepartner.sending.transport import Turn
 
 
 log = logging.getLogger(__name__)

@@ -42,7 +42,7 @@ from airflow_provider_voicepartner.gateways.wire import ApiRequest, ApiResponse
 from airflow_provider_voicepartner.hooks import connections
 from airflow_provider_voicepartner.hooks.environment import read_environment
 from airflow_provider_voicepartner.hooks.last_look import Departure, Gate, LastLook, TooLateError, departing
-from airflow_provider_voicepartner.sending.messenger import Turn
+from airflow_provider_voicepartner.sending.transport import Turn
 
 USER_AGENT = f"airflow-provider-voicepartner/{__version__}"
 _CONTENT_TYPES = {"json": "application/json", "form": "application/x-www-form-urlencoded"}

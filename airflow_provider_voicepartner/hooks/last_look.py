@@ -7,7 +7,7 @@ from contextvars import ContextVar
 from typing import Protocol
 
 from airflow_provider_voicepartner.constants import LONGEST_HOLD
-from airflow_provider_voicepartner.sending.messenger import Turn
+from airflow_provider_voicepartner.sending.transport import Turn
 
 
 class Gate(Protocol):

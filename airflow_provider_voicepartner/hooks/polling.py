@@ -12,7 +12,7 @@ from airflow_provider_voicepartner.constants import (
     POLLS_AT_ONCE,
     REPORTS_A_WRITE,
 )
-from airflow_provider_voicepartner.sending.lanes import Lanes, Task
+from airflow_provider_voicepartner.sending.batch import Lanes, Task
 from airflow_provider_voicepartner.sending.report import SentBatch
 
 if TYPE_CHECKING:

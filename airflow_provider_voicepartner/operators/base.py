@@ -27,7 +27,7 @@ from airflow_provider_voicepartner.hooks.mixins import (
 )
 from airflow_provider_voicepartner.operators.redacted import seal, unseal
 from airflow_provider_voicepartner.operators.time_limit import TimeLimit
-from airflow_provider_voicepartner.sending.stop import StopSign
+from airflow_provider_voicepartner.sending.transport import StopSign
 
 if TYPE_CHECKING:
     from datetime import datetime

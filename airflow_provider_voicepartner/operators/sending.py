@@ -16,6 +16,7 @@ from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.model import Recipient, SmsMessage, Voicemail
 from airflow_provider_voicepartner.gateways.placeholders import TextTemplate, read_template
 from airflow_provider_voicepartner.hooks.dry_run import DryRun
+from airflow_provider_voicepartner.hooks.rate_limiter import StoreTurnstile
 from airflow_provider_voicepartner.hooks.storage import (
     check_no_path,
     check_rejects_path,
@@ -24,7 +25,6 @@ from airflow_provider_voicepartner.hooks.storage import (
     is_same_file,
     writing,
 )
-from airflow_provider_voicepartner.hooks.turnstile import StoreTurnstile
 from airflow_provider_voicepartner.operators.ledger import asking_others
 from airflow_provider_voicepartner.operators.waiting import REPORT_KEY
 from airflow_provider_voicepartner.sending.arguments import (
@@ -39,9 +39,9 @@ from airflow_provider_voicepartner.sending.arguments import (
     read_send_at,
     read_text,
 )
+from airflow_provider_voicepartner.sending.batch import look_at_claim
 from airflow_provider_voicepartner.sending.campaign import Campaign, CampaignSender
 from airflow_provider_voicepartner.sending.fingerprint import CampaignFingerprint
-from airflow_provider_voicepartner.sending.flight import look_at_claim
 from airflow_provider_voicepartner.sending.items import rows_of_frame
 from airflow_provider_voicepartner.sending.ledger import Ledger, OnUnknown, Try
 from airflow_provider_voicepartner.sending.paths import shown_path
@@ -53,7 +53,7 @@ from airflow_provider_voicepartner.sending.rows import is_blank
 from airflow_provider_voicepartner.sending.schedule import OnLate
 from airflow_provider_voicepartner.sending.segments import count_segments
 from airflow_provider_voicepartner.sending.source import ListSource, Source
-from airflow_provider_voicepartner.sending.stop import StopSign
+from airflow_provider_voicepartner.sending.transport import StopSign
 
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.compat import Context
@@ -404,7 +404,7 @@ def warn_of_a_long_campaign(
     :param limit: ``execution_timeout`` in seconds, None for none.
     :param send_at: when it is to reach people; all batches must have left before.
     """
-    from airflow_provider_voicepartner.sending.pacing import estimate
+    from airflow_provider_voicepartner.sending.rate_limit import estimate
 
     endpoint = hook.send_endpoints[message.kind]
     seconds = estimate(hook.rate_limits(endpoint), plan.batch_count, margin=NETWORK_MARGIN)

@@ -20,7 +20,7 @@ from airflow_provider_voicepartner.sending.report import CampaignReport, read_re
 
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.hooks.base import GatewayHook
-    from airflow_provider_voicepartner.sending.stop import StopSign
+    from airflow_provider_voicepartner.sending.transport import StopSign
 
 log = logging.getLogger(__name__)
 

@@ -15,19 +15,19 @@ from airflow_provider_voicepartner.exceptions import (
     ConfigurationError,
 )
 from airflow_provider_voicepartner.gateways.model import Message, Recipient
+from airflow_provider_voicepartner.sending.batch import Lanes
 from airflow_provider_voicepartner.sending.campaign_run import CampaignRun
 from airflow_provider_voicepartner.sending.fingerprint import new_reference
-from airflow_provider_voicepartner.sending.lanes import Lanes
 from airflow_provider_voicepartner.sending.ledger import Ledger, OnUnknown
-from airflow_provider_voicepartner.sending.messenger import (
-    Messenger,
-    NoLimit,
-    Turnstile,
-)
 from airflow_provider_voicepartner.sending.progress import Standing
 from airflow_provider_voicepartner.sending.records import BatchRecord
 from airflow_provider_voicepartner.sending.schedule import OnLate
-from airflow_provider_voicepartner.sending.stop import StopSign
+from airflow_provider_voicepartner.sending.transport import (
+    Messenger,
+    NoLimit,
+    StopSign,
+    Turnstile,
+)
 
 
 class Batches(Protocol):

@@ -16,16 +16,15 @@ from airflow_provider_voicepartner.exceptions import (
     RetryableNotSentError,
 )
 from airflow_provider_voicepartner.gateways.model import Recipient
+from airflow_provider_voicepartner.sending.batch import Carrier, Flight, Landing, Lanes, Task
 from airflow_provider_voicepartner.sending.budget import Budget, unit_of
-from airflow_provider_voicepartner.sending.doubt import Doubt, DoubtSettler, Verdict, unsettled
-from airflow_provider_voicepartner.sending.flight import Carrier, Flight, Landing
-from airflow_provider_voicepartner.sending.lanes import Lanes, Task
-from airflow_provider_voicepartner.sending.messenger import TurnTooFarError
 from airflow_provider_voicepartner.sending.pricing import Pricing
 from airflow_provider_voicepartner.sending.progress import ProgressLog
 from airflow_provider_voicepartner.sending.read_ahead import ReadAhead
+from airflow_provider_voicepartner.sending.reconcile import Doubt, DoubtSettler, Verdict, unsettled
 from airflow_provider_voicepartner.sending.records import BatchRecord, Phase
 from airflow_provider_voicepartner.sending.schedule import Schedule
+from airflow_provider_voicepartner.sending.transport import TurnTooFarError
 from airflow_provider_voicepartner.sending.weights import Weights
 
 if TYPE_CHECKING:

@@ -38,7 +38,7 @@ from airflow_provider_voicepartner.gateways.model import (
     Reply,
 )
 from airflow_provider_voicepartner.gateways.status import DeliveryStatus
-from airflow_provider_voicepartner.sending.pacing import Pacer
+from airflow_provider_voicepartner.sending.rate_limit import Pacer
 from airflow_provider_voicepartner.store import schema
 from airflow_provider_voicepartner.store.engine import open_store
 from airflow_provider_voicepartner.store.schema import mapped_list

@@ -10,7 +10,7 @@ import pytest
 from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.gateways.wire import ApiRequest
 from airflow_provider_voicepartner.hooks.http import HttpSender, new_session
-from airflow_provider_voicepartner.sending.messenger import Turn
+from airflow_provider_voicepartner.sending.transport import Turn
 from tests.support.servers import FakeTime, answer, counting_server
 
 SEND = ApiRequest(endpoint="send", method="POST", path="send", safe_to_repeat=False, body={})

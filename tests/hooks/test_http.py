@@ -27,7 +27,7 @@ from airflow_provider_voicepartner.hooks.http import (
     provably_not_sent,
 )
 from airflow_provider_voicepartner.hooks.http_log import hide_from_http_logs
-from airflow_provider_voicepartner.sending.messenger import Turn
+from airflow_provider_voicepartner.sending.transport import Turn
 from tests.support.gate import FakeGate
 from tests.support.servers import (
     CountingServer,

@@ -19,7 +19,7 @@ from airflow_provider_voicepartner.exceptions import (
 )
 from airflow_provider_voicepartner.gateways.wire import ApiRequest
 from airflow_provider_voicepartner.hooks.http import HttpSender, new_session
-from airflow_provider_voicepartner.sending.messenger import Turn
+from airflow_provider_voicepartner.sending.transport import Turn
 from tests.support.gate import LASTS, FakeGate
 from tests.support.servers import FakeTime, answer, counting_server
 

@@ -16,7 +16,7 @@ from airflow_provider_voicepartner.gateways.model import Recipient, SmsMessage
 from airflow_provider_voicepartner.hooks import base
 from airflow_provider_voicepartner.hooks.connections import new_session
 from airflow_provider_voicepartner.hooks.octopush import OctopushHook
-from airflow_provider_voicepartner.sending.doubt import Doubt, DoubtSettler, Verdict
+from airflow_provider_voicepartner.sending.reconcile import Doubt, DoubtSettler, Verdict
 from airflow_provider_voicepartner.sending.records import BatchRecord, Evidence, Phase
 from tests.support.sends import NUMBER
 from tests.support.servers import FakeTime

@@ -40,7 +40,9 @@ def sms(**arguments: Any) -> SendSmsOperator:
 @pytest.fixture(autouse=True)
 def _no_penalties(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a 429 make nobody else wait: the store of turns is the ledger's, too, and a test cannot wait for it."""
-    monkeypatch.setattr("airflow_provider_voicepartner.hooks.turnstile.StoreTurnstile.watch", lambda *_: None)
+    monkeypatch.setattr(
+        "airflow_provider_voicepartner.hooks.rate_limiter.StoreTurnstile.watch", lambda *_: None
+    )
 
 
 def refuse(sandbox: Any, **more: Any) -> None:

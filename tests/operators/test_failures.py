@@ -18,7 +18,7 @@ from airflow_provider_voicepartner.exceptions import (
     SendOutcomeUnknownError,
 )
 from airflow_provider_voicepartner.operators.sms import SendSmsOperator
-from airflow_provider_voicepartner.sending.lanes import Lanes
+from airflow_provider_voicepartner.sending.batch import Lanes
 from tests.operators.conftest import SET, HookClock
 from tests.support.gateways import fault, requests, sent
 from tests.support.tasks import FakeStore, Logs, TaskRun, assert_plain

@@ -68,7 +68,9 @@ def campaigns(sandbox: Any, set_connection: Any, monkeypatch: pytest.MonkeyPatch
     """Campaigns that wait for nothing."""
     monkeypatch.setattr("airflow_provider_voicepartner.hooks.http.HttpSender._wait", lambda *_: 0.0)
     # What was learnt from a 429 is tried elsewhere; here it would only make everybody wait.
-    monkeypatch.setattr("airflow_provider_voicepartner.hooks.turnstile.StoreTurnstile.watch", lambda *_: None)
+    monkeypatch.setattr(
+        "airflow_provider_voicepartner.hooks.rate_limiter.StoreTurnstile.watch", lambda *_: None
+    )
 
     def connect(read_timeout: float) -> Any:
         for gateway in ("smspartner", "octopush", "voicepartner"):

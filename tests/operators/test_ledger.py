@@ -27,7 +27,7 @@ from airflow_provider_voicepartner.exceptions import (
     RetryableNotSentError,
     SendOutcomeUnknownError,
 )
-from airflow_provider_voicepartner.hooks.turnstile import StoreTurnstile
+from airflow_provider_voicepartner.hooks.rate_limiter import StoreTurnstile
 from airflow_provider_voicepartner.operators import ledger
 from airflow_provider_voicepartner.operators.sms import SendSmsOperator
 from airflow_provider_voicepartner.sending.store_memory import StoreMemory
@@ -86,8 +86,8 @@ def test_a_retry_sends_what_is_left(sandbox: Any, task: TaskRun) -> None:
     sandbox.world.faults.clear()
     with pytest.MonkeyPatch.context() as patch:
         # In the store everybody waits because of the 429.
-        patch.setattr("airflow_provider_voicepartner.hooks.turnstile.StoreTurnstile.take_turn", _no_limit)
-        patch.setattr("airflow_provider_voicepartner.hooks.turnstile.StoreGate.pass_through", _pass)
+        patch.setattr("airflow_provider_voicepartner.hooks.rate_limiter.StoreTurnstile.take_turn", _no_limit)
+        patch.setattr("airflow_provider_voicepartner.hooks.rate_limiter.StoreGate.pass_through", _pass)
         sms(max_in_flight=1).execute(task.attempt(2))
     assert sent(sandbox, "smspartner") == ALL
 

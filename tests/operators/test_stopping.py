@@ -17,7 +17,7 @@ from airflow_provider_voicepartner.operators.base import SendingOperator
 from airflow_provider_voicepartner.operators.campaign import CancelCampaignOperator
 from airflow_provider_voicepartner.operators.sms import SendSmsOperator
 from airflow_provider_voicepartner.operators.voice import TtsCallOperator, VoicemailDropOperator
-from airflow_provider_voicepartner.sending.lanes import Lanes
+from airflow_provider_voicepartner.sending.batch import Lanes
 from airflow_provider_voicepartner.sensors.campaign import CampaignCompletionSensor
 from tests.support.gateways import fault, requests, sent
 from tests.support.ledgers import phases
@@ -34,7 +34,9 @@ def _small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setitem(planning.plan_campaign.__kwdefaults__, "batch_size", 1)
     # What was learnt from a 429 is tried elsewhere; here only the refused request itself is to wait.
-    monkeypatch.setattr("airflow_provider_voicepartner.hooks.turnstile.StoreTurnstile.watch", lambda *_: None)
+    monkeypatch.setattr(
+        "airflow_provider_voicepartner.hooks.rate_limiter.StoreTurnstile.watch", lambda *_: None
+    )
     # Nor does the campaign ask what it costs first: each request is a batch.
     monkeypatch.setattr("airflow_provider_voicepartner.sending.pricing.Pricing._is_worth_it", False)
 

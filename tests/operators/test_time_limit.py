@@ -12,10 +12,10 @@ import pytest
 
 from airflow_provider_voicepartner.compat import AirflowTaskTimeout, TaskDeferred
 from airflow_provider_voicepartner.hooks.http import HttpSender
-from airflow_provider_voicepartner.hooks.turnstile import StoreTurnstile
+from airflow_provider_voicepartner.hooks.rate_limiter import StoreTurnstile
 from airflow_provider_voicepartner.operators.sms import SendSmsOperator
 from airflow_provider_voicepartner.operators.time_limit import TimeLimit
-from airflow_provider_voicepartner.sending.messenger import Turn
+from airflow_provider_voicepartner.sending.transport import Turn
 from tests.support.gateways import fault, requests, sent
 from tests.support.ledgers import phases
 from tests.support.tasks import FakeStore, Logs, context

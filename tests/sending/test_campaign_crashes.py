@@ -20,7 +20,7 @@ from airflow_provider_voicepartner.exceptions import (
     SendOutcomeUnknownError,
 )
 from airflow_provider_voicepartner.sending.records import BatchRecord, Evidence, Phase
-from airflow_provider_voicepartner.sending.stop import StopSign
+from airflow_provider_voicepartner.sending.transport import StopSign
 from tests.support.campaigns import (
     SIZE,
     attempt,

@@ -17,7 +17,7 @@ from airflow_provider_voicepartner.exceptions import (
 from airflow_provider_voicepartner.gateways.errors import ErrorKind
 from airflow_provider_voicepartner.gateways.model import RefusedRecipient
 from airflow_provider_voicepartner.sending.records import Evidence, Phase
-from airflow_provider_voicepartner.sending.stop import StopSign
+from airflow_provider_voicepartner.sending.transport import StopSign
 from tests.support.campaigns import (
     SIZE,
     attempt,

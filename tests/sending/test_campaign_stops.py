@@ -14,9 +14,9 @@ from airflow_provider_voicepartner.exceptions import (
     SendOutcomeUnknownError,
 )
 from airflow_provider_voicepartner.sending import campaign_run
-from airflow_provider_voicepartner.sending.lanes import Lanes, Task
+from airflow_provider_voicepartner.sending.batch import Lanes, Task
 from airflow_provider_voicepartner.sending.records import Phase
-from airflow_provider_voicepartner.sending.stop import StopSign
+from airflow_provider_voicepartner.sending.transport import StopSign
 from tests.support.campaigns import (
     SIZE,
     attempt,

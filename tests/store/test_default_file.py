@@ -8,7 +8,7 @@ import pytest
 
 from airflow_provider_voicepartner import settings
 from airflow_provider_voicepartner.exceptions import ConfigurationError
-from airflow_provider_voicepartner.sending.pacing import Pacer
+from airflow_provider_voicepartner.sending.rate_limit import Pacer
 from airflow_provider_voicepartner.store.engine import connect_store
 from airflow_provider_voicepartner.store.schema import metadata, rate_limit, rate_slot
 

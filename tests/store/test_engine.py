@@ -422,7 +422,7 @@ def test_a_server_that_goes_away_and_comes_back_is_an_error_and_then_none(
 
 def test_naming_an_error_does_not_import_sqlalchemy() -> None:
     script = (
-        "import sys, airflow_provider_voicepartner.sending.pacing, airflow_provider_voicepartner.store.engine;"
+        "import sys, airflow_provider_voicepartner.sending.rate_limit, airflow_provider_voicepartner.store.engine;"
         "sys.exit('sqlalchemy' in sys.modules or 'airflow' in sys.modules)"
     )
     assert (

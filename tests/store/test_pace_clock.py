@@ -13,7 +13,7 @@ from sqlalchemy import text
 
 from airflow_provider_voicepartner.constants import LONGEST_PENALTY
 from airflow_provider_voicepartner.gateways.limits import Window
-from airflow_provider_voicepartner.sending.pacing import Pacer
+from airflow_provider_voicepartner.sending.rate_limit import Pacer
 from airflow_provider_voicepartner.store import clock, pace_clock, transactions
 from airflow_provider_voicepartner.store.engine import open_store
 from airflow_provider_voicepartner.store.transactions import Store

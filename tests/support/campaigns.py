@@ -9,7 +9,7 @@ from airflow_provider_voicepartner.gateways.model import Recipient, SmsMessage
 from airflow_provider_voicepartner.gateways.wire import Credentials
 from airflow_provider_voicepartner.sending.campaign import Campaign, CampaignSender
 from airflow_provider_voicepartner.sending.records import BatchRecord, Memory
-from airflow_provider_voicepartner.sending.stop import StopSign
+from airflow_provider_voicepartner.sending.transport import StopSign
 from tests.support.fingerprints import fingerprint
 from tests.support.ledgers import known, registered
 from tests.support.messenger import NOW, FakeMessenger, FakeTurnstile

@@ -217,12 +217,12 @@ def _import_everything() -> None:
 def _make_campaigns_small() -> None:
     """Cut batches of two, and do not wait between look-ups."""
     from airflow_provider_voicepartner.hooks.http import HttpSender
-    from airflow_provider_voicepartner.sending import campaign, doubt, planning
+    from airflow_provider_voicepartner.sending import campaign, planning, reconcile
     from tests.support.crash_points import BATCH_SIZE
 
     campaign.MAX_RECIPIENTS_PER_BATCH = BATCH_SIZE
     planning.plan_campaign.__kwdefaults__["batch_size"] = BATCH_SIZE
-    doubt.LOOK_UP_AFTER = (0.0,) * len(doubt.LOOK_UP_AFTER)
+    reconcile.LOOK_UP_AFTER = (0.0,) * len(reconcile.LOOK_UP_AFTER)
     HttpSender.__init__.__kwdefaults__["sleep"] = lambda seconds: None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from airflow_provider_voicepartner.sending.messenger import Turn
+from airflow_provider_voicepartner.sending.transport import Turn
 from tests.support.servers import FakeTime
 
 LASTS = 0.1

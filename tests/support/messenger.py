@@ -14,8 +14,8 @@ from airflow_provider_voicepartner.exceptions import RejectedError
 from airflow_provider_voicepartner.gateways.errors import ErrorKind
 from airflow_provider_voicepartner.gateways.model import Message, Receipt, Recipient
 from airflow_provider_voicepartner.gateways.wire import ApiRequest
-from airflow_provider_voicepartner.sending.messenger import Turn, TurnTooFarError
 from airflow_provider_voicepartner.sending.records import Evidence, Proof
+from airflow_provider_voicepartner.sending.transport import Turn, TurnTooFarError
 from tests.support.ledgers import is_summary
 from tests.support.servers import FakeTime
 from tests.support.tasks import FakeStore

@@ -67,9 +67,9 @@ class Worker:
             time.time = lambda: real() + self.wall_clock_off
         from airflow_provider_voicepartner.exceptions import RetryableNotSentError
         from airflow_provider_voicepartner.gateways.wire import ApiRequest
-        from airflow_provider_voicepartner.hooks.turnstile import StoreTurnstile
+        from airflow_provider_voicepartner.hooks.rate_limiter import StoreTurnstile
         from airflow_provider_voicepartner.hooks.voicepartner import VoicePartnerHook
-        from airflow_provider_voicepartner.sending.messenger import TurnTooFarError
+        from airflow_provider_voicepartner.sending.transport import TurnTooFarError
         from airflow_provider_voicepartner.store.engine import open_store
 
         os.environ["AIRFLOW_CONN_PACED"] = json.dumps(
@@ -210,7 +210,7 @@ class Workers:
 
 def main() -> None:
     """Read workers and fork them, until the input ends."""
-    import airflow_provider_voicepartner.hooks.turnstile
+    import airflow_provider_voicepartner.hooks.rate_limiter
     import airflow_provider_voicepartner.hooks.voicepartner
     import airflow_provider_voicepartner.store.versions  # noqa: F401
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_voicepartner.sending.lanes import Lanes, Task
+from airflow_provider_voicepartner.sending.batch import Lanes, Task
 
 
 def test_tasks_run_at_the_same_time_and_keep_their_results() -> None:

@@ -29,7 +29,7 @@ from airflow_provider_voicepartner.exceptions import (
 from airflow_provider_voicepartner.gateways.errors import ErrorKind
 from airflow_provider_voicepartner.gateways.model import Recipient, SmsMessage
 from airflow_provider_voicepartner.hooks.octopush import OctopushHook
-from airflow_provider_voicepartner.sending.doubt import Doubt, DoubtSettler, Verdict, unsettled
+from airflow_provider_voicepartner.sending.reconcile import Doubt, DoubtSettler, Verdict, unsettled
 from airflow_provider_voicepartner.sending.records import BatchRecord, Evidence, Phase, Proof
 from tests.support.messenger import NOW, FakeMessenger
 

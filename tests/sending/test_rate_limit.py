@@ -21,14 +21,14 @@ from airflow_provider_voicepartner.constants import CONFIRM_AHEAD, LONGEST_PENAL
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.info import own_gateways
 from airflow_provider_voicepartner.gateways.limits import Window, Windows, parse_windows
-from airflow_provider_voicepartner.sending.pacing import (
+from airflow_provider_voicepartner.sending.rate_limit import (
     Pacer,
     Reservation,
     TooLongError,
     estimate,
     limit_name,
+    margin_of,
 )
-from airflow_provider_voicepartner.sending.spacing import margin_of
 from airflow_provider_voicepartner.store.engine import open_store
 from airflow_provider_voicepartner.store.errors import StoreUnavailableError
 from airflow_provider_voicepartner.store.transactions import Store

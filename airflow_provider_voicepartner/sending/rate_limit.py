@@ -1,5 +1,5 @@
 """
-Pacing: every request reserves the moment when it may leave, in a log that all workers share.
+The rate limiter: every request reserves the moment when it may leave, in a log that all workers share.
 
 For each limit the log holds one slot a request. A new one goes to the earliest moment at which every span of every
 window still holds no more requests than allowed, after all that were reserved before it: exact for any number of
@@ -24,16 +24,18 @@ from typing import TYPE_CHECKING, cast
 from airflow_provider_voicepartner.constants import (
     COMMIT_ALLOWANCE,
     CONFIRM_AHEAD,
+    LATE_SHARE,
+    LEAST_MARGIN,
     LONGEST_LIMIT_NAME,
     LONGEST_PENALTY,
+    MARGIN_SHARE,
     SETTLED,
     SLOT_MARGIN,
     SLOTS_A_PRUNE,
 )
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.limits import LONGEST, Window
-from airflow_provider_voicepartner.sending.pacing_statements import Statements
-from airflow_provider_voicepartner.sending.spacing import latest_departure, margin_of, next_free
+from airflow_provider_voicepartner.sending.rate_limit_sql import Statements
 from airflow_provider_voicepartner.store.errors import StoreUnavailableError
 from airflow_provider_voicepartner.store.patience import Patience
 
@@ -42,7 +44,34 @@ if TYPE_CHECKING:
 
     from airflow_provider_voicepartner.store.transactions import Store
 
+
 log = logging.getLogger(__name__)
+
+
+def margin_of(window: Window, margin: float) -> float:
+    """
+    Return the seconds that are added to a window.
+
+    A short window gets less than others, so that at least 0.95 of its limit can be used.
+
+    :param margin: at most so many.
+    """
+    return min(margin, max(LEAST_MARGIN, MARGIN_SHARE * window.seconds))
+
+
+def latest_departure(windows: Sequence[Window], margin: float) -> float:
+    """Return how many seconds after its moment a request may leave; the rest of the margin is the network's."""
+    return LATE_SHARE * min((margin_of(window, margin) for window in windows), default=math.inf)
+
+
+def next_free(slots: Sequence[float], windows: Sequence[Window], earliest: float, margin: float) -> float:
+    """Return the first moment, from ``earliest`` on, at which one more request fits behind the given slots."""
+    count = len(slots)
+    for window in windows:
+        if count >= window.requests:
+            free = slots[count - window.requests] + window.seconds + margin_of(window, margin)
+            earliest = max(earliest, free)
+    return earliest
 
 
 class TooLongError(Exception):

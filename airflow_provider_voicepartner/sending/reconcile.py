@@ -28,8 +28,8 @@ from airflow_provider_voicepartner.exceptions import (
 from airflow_provider_voicepartner.gateways.errors import ErrorKind
 from airflow_provider_voicepartner.gateways.model import Message, Recipient
 from airflow_provider_voicepartner.sending.ledger import OnUnknown
-from airflow_provider_voicepartner.sending.messenger import Messenger
 from airflow_provider_voicepartner.sending.records import BatchRecord, Evidence, Phase, Proof
+from airflow_provider_voicepartner.sending.transport import Messenger
 
 log = logging.getLogger(__name__)
 

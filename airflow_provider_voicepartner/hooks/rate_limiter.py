@@ -18,8 +18,8 @@ from airflow_provider_voicepartner.constants import (
 from airflow_provider_voicepartner.exceptions import RetryableNotSentError
 from airflow_provider_voicepartner.gateways.limits import Windows
 from airflow_provider_voicepartner.hooks.http import asked_wait
-from airflow_provider_voicepartner.sending.messenger import Turn, TurnTooFarError
-from airflow_provider_voicepartner.sending.pacing import Pacer, Reservation, TooLongError, limit_name
+from airflow_provider_voicepartner.sending.rate_limit import Pacer, Reservation, TooLongError, limit_name
+from airflow_provider_voicepartner.sending.transport import Turn, TurnTooFarError
 from airflow_provider_voicepartner.settings import store_wait
 from airflow_provider_voicepartner.store.errors import StoreUnavailableError
 from airflow_provider_voicepartner.store.patience import Patience

@@ -19,10 +19,10 @@ from airflow_provider_voicepartner.exceptions import (
 from airflow_provider_voicepartner.gateways.errors import ErrorKind
 from airflow_provider_voicepartner.gateways.model import Receipt, SmsMessage
 from airflow_provider_voicepartner.gateways.wire import ApiRequest
-from airflow_provider_voicepartner.sending.flight import Carrier, Flight, Landing, look_at_claim
-from airflow_provider_voicepartner.sending.messenger import Turn
+from airflow_provider_voicepartner.sending.batch import Carrier, Flight, Landing, look_at_claim
 from airflow_provider_voicepartner.sending.records import BatchRecord, Evidence, Phase
 from airflow_provider_voicepartner.sending.store_memory import StoreMemory, TaskInstanceKey
+from airflow_provider_voicepartner.sending.transport import Turn
 from airflow_provider_voicepartner.store.engine import open_store
 from tests.support.campaigns import SIZE, attempt, campaign, first_of, people, record_of
 from tests.support.ledgers import phases

@@ -22,14 +22,14 @@ from airflow_provider_voicepartner.exceptions import (
 )
 from airflow_provider_voicepartner.gateways.model import Recipient, Voicemail
 from airflow_provider_voicepartner.gateways.wire import ApiRequest, ApiResponse
+from airflow_provider_voicepartner.hooks.rate_limiter import StoreTurnstile
 from airflow_provider_voicepartner.hooks.registry import hook_class
 from airflow_provider_voicepartner.hooks.smspartner import SmsPartnerHook
-from airflow_provider_voicepartner.hooks.turnstile import StoreTurnstile
 from airflow_provider_voicepartner.hooks.voicepartner import VoicePartnerHook
 from airflow_provider_voicepartner.operators.sms import SendSmsOperator
 from airflow_provider_voicepartner.operators.voice import TtsCallOperator
 from airflow_provider_voicepartner.sending.campaign import Campaign, CampaignSender
-from airflow_provider_voicepartner.sending.messenger import TurnTooFarError
+from airflow_provider_voicepartner.sending.transport import TurnTooFarError
 from airflow_provider_voicepartner.settings import (
     default_store_url,
     open_sending_store,
@@ -324,7 +324,7 @@ class TestWatch:
     ) -> None:
         clock = FakeTime(0.0)
         monkeypatch.setattr(
-            "airflow_provider_voicepartner.hooks.turnstile.time.monotonic", lambda: clock.moment
+            "airflow_provider_voicepartner.hooks.rate_limiter.time.monotonic", lambda: clock.moment
         )
         first, second = shop.turnstile(hook_of(set_connection)), shop.turnstile(SmsPartnerHook())
         assert (first.take_turn("send", None).wait, second.take_turn("send", None).wait) == (0, 0)
@@ -378,7 +378,7 @@ class TestWatch:
                 sys.executable,
                 "-c",
                 "import sys\n"
-                "from airflow_provider_voicepartner.sending.pacing import Pacer, limit_name\n"
+                "from airflow_provider_voicepartner.sending.rate_limit import Pacer, limit_name\n"
                 "from airflow_provider_voicepartner.store.engine import open_store\n"
                 "name = limit_name('smspartner', 'send', '\\0' + sys.argv[2])\n"
                 "print(Pacer(open_store(sys.argv[1])).reserve(name, ()).wait)\n",
