@@ -1,0 +1,230 @@
+"""
+What a gateway in a distribution of its own may import: this module, and nothing else of this package.
+
+``docs/gateway-api.md`` says what each name is for, and what may change between versions. A name is loaded when it is
+first asked for, so that a provider's metadata can be made of :class:`GatewayInfo` without any library.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from airflow_provider_voicepartner.gateways.loading import attribute as _attribute
+
+if TYPE_CHECKING:
+    from airflow_provider_voicepartner.gateways.callback_urls import CallbackUrl, check_callback_url
+    from airflow_provider_voicepartner.gateways.checks import (
+        check_count,
+        check_encodable,
+        check_number,
+        check_numbers,
+        check_own_text,
+        check_said,
+        check_secret,
+        check_sender,
+    )
+    from airflow_provider_voicepartner.gateways.compiled_message import CompiledMessage
+    from airflow_provider_voicepartner.gateways.contradictions import contradicted, names_id, read_opaque_id
+    from airflow_provider_voicepartner.gateways.dates import (
+        read_date,
+        require_future,
+        require_future_second,
+        require_future_slot,
+        round_up_to_minutes,
+    )
+    from airflow_provider_voicepartner.gateways.errors import (
+        Codes,
+        ErrorKind,
+        GatewayError,
+        InvalidArgumentError,
+        InvalidCallbackError,
+        RecipientProblem,
+    )
+    from airflow_provider_voicepartner.gateways.gateway import Gateway
+    from airflow_provider_voicepartner.gateways.info import (
+        NO_LIMIT,
+        SENDER_FIELD,
+        FormField,
+        GatewayInfo,
+        Kind,
+    )
+    from airflow_provider_voicepartner.gateways.loading import attribute
+    from airflow_provider_voicepartner.gateways.model import (
+        NO_CALLBACKS,
+        Balance,
+        CallbackEvent,
+        CallbackUrls,
+        CampaignDeliveryReport,
+        Cancellation,
+        DeliveryReport,
+        Message,
+        OptOut,
+        Receipt,
+        Recipient,
+        RefusedRecipient,
+        Reply,
+        SmsMessage,
+        Voicemail,
+        VoiceMessage,
+    )
+    from airflow_provider_voicepartner.gateways.numbers import read_wire_number
+    from airflow_provider_voicepartner.gateways.options import GatewayOptions, read_options
+    from airflow_provider_voicepartner.gateways.placeholders import TextTemplate, read_template
+    from airflow_provider_voicepartner.gateways.reading import (
+        as_bool,
+        as_count,
+        as_currency,
+        as_decimal,
+        as_int,
+        as_object,
+        as_objects,
+        as_price,
+        as_text,
+        as_verdict,
+        decode,
+        is_presentable_code,
+        pick,
+        presentable_words,
+        read_callback,
+        read_callback_number,
+        refusal,
+        transport_kind,
+    )
+    from airflow_provider_voicepartner.gateways.status import DeliveryStatus, StatusWords
+    from airflow_provider_voicepartner.gateways.wire import (
+        ApiRequest,
+        ApiResponse,
+        CallbackRequest,
+        Credentials,
+        mask_number,
+        scrub,
+    )
+    from airflow_provider_voicepartner.hooks.base import GatewayHook
+    from airflow_provider_voicepartner.hooks.checking import checked
+    from airflow_provider_voicepartner.hooks.connection import ConnectionExtra
+    from airflow_provider_voicepartner.hooks.forms import connection_type_of
+    from airflow_provider_voicepartner.sending.records import Evidence, Proof, taken_numbers
+
+API_VERSION: Final = 1
+"""Counts changes that a gateway outside has to follow; see ``docs/gateway-api.md``."""
+
+_PACKAGE: Final = __name__.rpartition(".")[0]
+_MODULES: Final = (
+    "gateways.info",
+    "gateways.loading",
+    "hooks.forms",
+    "gateways.errors",
+    "gateways.status",
+    "gateways.wire",
+    "gateways.model",
+    "gateways.gateway",
+    "gateways.compiled_message",
+    "gateways.reading",
+    "gateways.contradictions",
+    "gateways.checks",
+    "gateways.callback_urls",
+    "gateways.options",
+    "gateways.placeholders",
+    "gateways.dates",
+    "gateways.numbers",
+    "hooks.checking",
+    "hooks.connection",
+    "sending.records",
+    "hooks.base",
+)
+"""Where the names are; the first ones import no library."""
+
+__all__ = [
+    "API_VERSION",
+    "NO_CALLBACKS",
+    "NO_LIMIT",
+    "SENDER_FIELD",
+    "ApiRequest",
+    "ApiResponse",
+    "Balance",
+    "CallbackEvent",
+    "CallbackRequest",
+    "CallbackUrl",
+    "CallbackUrls",
+    "CampaignDeliveryReport",
+    "Cancellation",
+    "Codes",
+    "CompiledMessage",
+    "ConnectionExtra",
+    "Credentials",
+    "DeliveryReport",
+    "DeliveryStatus",
+    "ErrorKind",
+    "Evidence",
+    "FormField",
+    "Gateway",
+    "GatewayError",
+    "GatewayHook",
+    "GatewayInfo",
+    "GatewayOptions",
+    "InvalidArgumentError",
+    "InvalidCallbackError",
+    "Kind",
+    "Message",
+    "OptOut",
+    "Proof",
+    "Receipt",
+    "Recipient",
+    "RecipientProblem",
+    "RefusedRecipient",
+    "Reply",
+    "SmsMessage",
+    "StatusWords",
+    "TextTemplate",
+    "VoiceMessage",
+    "Voicemail",
+    "as_bool",
+    "as_count",
+    "as_currency",
+    "as_decimal",
+    "as_int",
+    "as_object",
+    "as_objects",
+    "as_price",
+    "as_text",
+    "as_verdict",
+    "attribute",
+    "check_callback_url",
+    "check_count",
+    "check_encodable",
+    "check_number",
+    "check_numbers",
+    "check_own_text",
+    "check_said",
+    "check_secret",
+    "check_sender",
+    "checked",
+    "connection_type_of",
+    "contradicted",
+    "decode",
+    "is_presentable_code",
+    "mask_number",
+    "names_id",
+    "pick",
+    "presentable_words",
+    "read_callback",
+    "read_callback_number",
+    "read_date",
+    "read_opaque_id",
+    "read_options",
+    "read_template",
+    "read_wire_number",
+    "refusal",
+    "require_future",
+    "require_future_second",
+    "require_future_slot",
+    "round_up_to_minutes",
+    "scrub",
+    "taken_numbers",
+    "transport_kind",
+]
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        return _attribute(_PACKAGE, _MODULES, __all__, name)

@@ -1,0 +1,80 @@
+"""A gateway that is installed beside the package: its distribution on the path, and its vendor on a socket."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import shutil
+import sys
+import tomllib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_voicepartner.hooks import registry
+from tests.external.server import ACCOUNT, KEY, Acme
+
+HERE = Path(__file__).resolve().parent
+PACKAGE = "airflow_provider_acme"
+
+
+MANAGERS = (
+    "airflow.sdk.providers_manager_runtime.ProvidersManagerTaskRuntime",
+    "airflow.providers_manager.ProvidersManager",
+)
+ENTRY_POINTS = (
+    "airflow.sdk._shared.module_loading",
+    "airflow._shared.module_loading",
+    "airflow.utils.entry_points",
+)
+
+
+def forget_providers() -> None:
+    """Have Airflow, and us, look anew which distributions there are."""
+    importlib.invalidate_caches()
+    registry._outside.cache_clear()
+    registry._hook_at.cache_clear()
+    for place in MANAGERS:
+        module, _, name = place.rpartition(".")
+        with contextlib.suppress(ImportError):
+            manager = getattr(importlib.import_module(module), name)
+            manager._instance, manager._initialized = None, False
+    for module in ENTRY_POINTS:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(module)._get_grouped_entry_points.cache_clear()
+
+
+@pytest.fixture(scope="package")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Install the distribution, as pip would: its package and its metadata in one folder."""
+    project = tomllib.loads((HERE / "distribution/pyproject.toml").read_text(encoding="utf-8"))["project"]
+    folder = tmp_path_factory.mktemp("site-packages")
+    shutil.copytree(HERE / "distribution" / PACKAGE, folder / PACKAGE)
+    metadata = folder / f"{PACKAGE}-{project['version']}.dist-info"
+    metadata.mkdir()
+    needed = "".join(f"Requires-Dist: {name}\n" for name in project["dependencies"])
+    head = f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n"
+    (metadata / "METADATA").write_text(head + needed, encoding="utf-8")
+    points = "".join(
+        f"[{group}]\n" + "".join(f"{name} = {place}\n" for name, place in entries.items())
+        for group, entries in project["entry-points"].items()
+    )
+    (metadata / "entry_points.txt").write_text(points, encoding="utf-8")
+    sys.path.insert(0, str(folder))
+    forget_providers()
+    yield folder
+    sys.path.remove(str(folder))
+    for name in [name for name in sys.modules if name.partition(".")[0] == PACKAGE]:
+        del sys.modules[name]
+    forget_providers()
+
+
+@pytest.fixture
+def acme(installed: Path, set_connection: Callable[..., str]) -> Iterator[Any]:
+    """Run the vendor, with a connection to it."""
+    vendor = Acme()
+    set_connection("acme", host=vendor.url, login=ACCOUNT, password=KEY)
+    yield vendor
+    vendor.close()
