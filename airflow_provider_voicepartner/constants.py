@@ -552,6 +552,12 @@ HASHES_A_PURGE: Final = 5_000
 
 They fit into one statement.
 """
+BATCHES_IN_A_REPORT: Final = 500
+"""
+[batches] That a report lists.
+
+Those of a larger campaign are read from the store: 2,000 of them are 180 KB, which XCom is no place for.
+"""
 ROWS_A_STATEMENT: Final = 500
 """
 [rows] In one statement, when what another memory knows is copied.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
 from math import inf
@@ -110,6 +111,32 @@ class CampaignWatch:
         return DeliveryStore(self._opened)
 
     @cached_property
+    def sent(self) -> tuple[SentBatch, ...]:
+        """
+        The batches of the campaign, read from the store where the report does not list them.
+
+        :raises ConfigurationError: they are in another store, or were purged.
+        :raises StoreUnavailableError: the store cannot be used.
+        """
+        if not self.report.stored:
+            return self.report.batches
+        from airflow_provider_voicepartner.sending.stored_batches import read_batches
+
+        return read_batches(self._opened, self.report)
+
+    @property
+    def report_to_hand_over(self) -> CampaignReport:
+        """The report for another process, with the batches where that may not reach a file of this machine's."""
+        from airflow_provider_voicepartner.store.errors import StoreUnavailableError
+
+        try:
+            if self.report.stored and not self._opened.is_postgres:
+                return replace(self.report, batches=self.sent, stored=())
+        except StoreUnavailableError as error:
+            log.warning("The batches of the campaign could not be read now: %s", error)
+        return self.report
+
+    @cached_property
     def batches(self) -> tuple[AwaitedBatch, ...]:
         """What is waited for."""
         return tuple(
@@ -119,7 +146,7 @@ class CampaignWatch:
                 gateway_id=batch.gateway_id,
                 accepted=batch.accepted,
             )
-            for batch in self.report.batches
+            for batch in self.sent
         )
 
     @property
@@ -252,7 +279,7 @@ class CampaignWatch:
                 people=self._left.get(place, ()),
                 tolerates_not_found=age < self.options.not_found_grace,
             )
-            for place, (sent, batch) in enumerate(zip(self.report.batches, self.batches, strict=True))
+            for place, (sent, batch) in enumerate(zip(self.sent, self.batches, strict=True))
             if place not in self._over_since and not batch.is_complete(known)
         ]
 

@@ -10,6 +10,7 @@ import hashlib
 import logging
 import re
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -22,6 +23,7 @@ from airflow_provider_voicepartner.settings import READING, open_configured_stor
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.delivery.events import Head, Wanted
     from airflow_provider_voicepartner.delivery.store import DeliveryStore, StoredEvent
+    from airflow_provider_voicepartner.sending.report import CampaignReport
     from airflow_provider_voicepartner.store.transactions import Store
 
 log = logging.getLogger(__name__)
@@ -90,6 +92,23 @@ class DeliveryHook:
         if missing := len(set(ids)) - len(found):
             log.warning("%d events are no longer in the store; they were purged", missing)
         return found
+
+    def get_batches(self, campaign: Any) -> list[dict[str, Any]]:
+        """
+        Read all batches of a campaign: those that its report lists, and those of a large one, which are in the store.
+
+        :param campaign: the report of a sending operator, as XCom holds it; of a mapped task, all of its reports.
+        :returns: in the order of sending, each as ``batches`` of a report lists it, with ``reference``, ``gateway_id``,
+            ``accepted`` and ``state``.
+        :raises ConfigurationError: it is no such report; or its batches are in another store, or were purged.
+        :raises StoreUnavailableError: the store cannot be reached.
+        """
+        from airflow_provider_voicepartner.sending.report import read_report
+        from airflow_provider_voicepartner.sending.stored_batches import read_batches
+
+        report = read_report(campaign)
+        batches = read_batches(self._store, report) if report.stored else report.batches
+        return [batch.to_json() for batch in batches]
 
     def get_opt_outs(self, *, since: datetime | None = None) -> list[str]:
         """
@@ -257,3 +276,18 @@ def _first_told(asset: Any, context: Mapping[str, Any], wanted: Collection[Wante
         if isinstance(payload, dict) and payload.get("kind") in kinds and isinstance(payload.get("id"), int)
     ]
     return min(ids, default=None)
+
+
+def with_stored_batches(report: CampaignReport) -> CampaignReport:
+    """
+    Return a report that lists all of its batches, also those that the operator left in the store.
+
+    :raises ConfigurationError: they are in another store, or were purged; else as :func:`open_configured_store`.
+    :raises StoreUnavailableError: the store cannot be reached now.
+    """
+    if not report.stored:
+        return report
+    from airflow_provider_voicepartner.sending.stored_batches import with_batches
+
+    with closing(open_configured_store(READING)) as store:
+        return with_batches(store, report)

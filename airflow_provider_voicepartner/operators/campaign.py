@@ -62,7 +62,9 @@ class CancelCampaignOperator(Picklable, StrictTemplates, BaseOperator):
 
         :returns: ``{"cancelled": n, "already_cancelled": n, "too_late": n, "refunded": "1.8" or None}``.
         :raises RejectedError: when a batch cannot be cancelled; those that can were cancelled.
+        :raises StoreUnavailableError: the batches of a large campaign cannot be read now; nothing was cancelled.
         """
+        from airflow_provider_voicepartner.hooks.delivery import with_stored_batches
         from airflow_provider_voicepartner.hooks.registry import hook_for
         from airflow_provider_voicepartner.sending.arguments import is_left_out, read_choice
         from airflow_provider_voicepartner.sending.report import read_report
@@ -73,7 +75,9 @@ class CancelCampaignOperator(Picklable, StrictTemplates, BaseOperator):
         hook = hook_for(conn_id, kind=report.kind, who=type(self).__name__)
         try:
             report.check_gateway(hook.conn_type)
-            result = cancel_batches(report, hook, ignore_too_late=on_too_late == "ignore")
+            result = cancel_batches(
+                with_stored_batches(report), hook, ignore_too_late=on_too_late == "ignore"
+            )
         finally:
             hook.close()
         self.log.info("Cancelled: %s", result)

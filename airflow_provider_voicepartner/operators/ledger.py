@@ -14,6 +14,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 from airflow_provider_voicepartner.compat import Context, conf
+from airflow_provider_voicepartner.constants import BATCHES_IN_A_REPORT
 from airflow_provider_voicepartner.exceptions import ConfigurationError, RetryableNotSentError
 from airflow_provider_voicepartner.sending.fingerprint import account_key
 from airflow_provider_voicepartner.sending.ledger import Ledger, Try
@@ -26,7 +27,9 @@ from airflow_provider_voicepartner.sending.mapped import (
     task_name,
 )
 from airflow_provider_voicepartner.sending.records import Memory
+from airflow_provider_voicepartner.sending.report import CampaignReport
 from airflow_provider_voicepartner.sending.store_memory import StoreMemory, TaskInstanceKey
+from airflow_provider_voicepartner.sending.stored_batches import find_batches
 from airflow_provider_voicepartner.sending.task_state import StateStore, TaskStateMemory
 from airflow_provider_voicepartner.settings import store_wait, unshared_store_problem
 from airflow_provider_voicepartner.store.errors import StoreUnavailableError, StoreUrlError
@@ -238,6 +241,39 @@ def refuse_unshared_lists(context: Context, ledger: Ledger) -> None:
         )
 
 
+def _task_instance(context: Context) -> TaskInstanceKey:
+    ti: Any = context["ti"]
+    map_index = getattr(ti, "map_index", None)
+    return TaskInstanceKey(ti.dag_id, ti.run_id, ti.task_id, -1 if map_index is None else map_index)
+
+
+def without_stored_batches(report: CampaignReport, context: Context, store: Store) -> CampaignReport:
+    """
+    Return the report as XCom is to hold it: of more than 500 batches it only says where they are stored.
+
+    Where no store holds all of them for other tasks, the report lists them, whatever XCom says to that: whoever waits
+    for the campaign must know them. Those of a dry run, which was not sent, nobody needs.
+    """
+    if len(report.batches) <= BATCHES_IN_A_REPORT:
+        return report
+    if report.dry_run:
+        return replace(report, batches=())
+    problem = unshared_store_problem()
+    if problem is None:
+        place = (
+            find_batches(store, _task_instance(context), len(report.batches))
+            if store.outlives_process
+            else None
+        )
+        if place is not None:
+            return replace(report, batches=(), stored=(place,))
+        problem = "the ledger's store does not hold them, or cannot be asked"
+    log.warning(
+        "The report lists all of %d batches, which makes a large XCom: %s", len(report.batches), problem
+    )
+    return report
+
+
 def task_ledger(
     context: Context,
     store: Store,
@@ -256,9 +292,7 @@ def task_ledger(
     ti: Any = context["ti"]
     state, memories = task_state(context), list[Memory]()
     if store.outlives_process:
-        map_index = getattr(ti, "map_index", None)
-        key = TaskInstanceKey(ti.dag_id, ti.run_id, ti.task_id, -1 if map_index is None else map_index)
-        memories.append(StoreMemory(store, key, patiently=patiently))
+        memories.append(StoreMemory(store, _task_instance(context), patiently=patiently))
     if state is not None:
         memories.append(TaskStateMemory(state))
     ledger = Ledger(

@@ -25,7 +25,7 @@ from airflow_provider_voicepartner.hooks.storage import (
     is_same_file,
     writing,
 )
-from airflow_provider_voicepartner.operators.ledger import asking_others
+from airflow_provider_voicepartner.operators.ledger import asking_others, without_stored_batches
 from airflow_provider_voicepartner.operators.waiting import REPORT_KEY
 from airflow_provider_voicepartner.sending.arguments import (
     is_left_out,
@@ -343,10 +343,10 @@ def send_campaign(
     reporting = _Reporting(campaign, plan, hook, dry_run=_end_of(hook) if dry_run else None)
     with nullcontext() if dry_run else asking_others(ledger, context, store, plan, hook):
         try:
-            return reporting.of(sender.send(campaign))
+            return without_stored_batches(reporting.of(sender.send(campaign)), context, store)
         except BaseException:
             if not dry_run:
-                _push_what_was_sent(context, reporting, ledger)
+                _push_what_was_sent(context, reporting, ledger, store)
             raise
 
 
@@ -373,7 +373,7 @@ class _Reporting:
         )
 
 
-def _push_what_was_sent(context: Context, reporting: _Reporting, ledger: Ledger) -> None:
+def _push_what_was_sent(context: Context, reporting: _Reporting, ledger: Ledger, store: Store) -> None:
     """Leave the report so far where a person finds it; whatever keeps that from happening, the failure matters more."""
     if not ledger.is_open:
         return  # Refused as it is: what the ledger knows is of something else, or of nothing.
@@ -382,7 +382,8 @@ def _push_what_was_sent(context: Context, reporting: _Reporting, ledger: Ledger)
     records = [record for record in known if record and record.phase is not Phase.REFUSED]
     left = reporting.campaign.recipients - sum(record.size for record in records)
     try:
-        context["ti"].xcom_push(key=REPORT_KEY, value=reporting.of(records, left).to_json())
+        report = without_stored_batches(reporting.of(records, left), context, store)
+        context["ti"].xcom_push(key=REPORT_KEY, value=report.to_json())
     except Exception as error:
         log.warning("The report so far could not be pushed to XCom: %s", type(error).__name__)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final, Literal, get_args
@@ -16,7 +16,6 @@ from airflow_provider_voicepartner.sending.records import BatchRecord, Phase
 
 DryRunEnd = Literal["simulated", "would_send"]
 BatchState = Literal["sent", "assumed_sent", "in_doubt"]
-
 
 _STATES: Final[Mapping[Phase, BatchState]] = {Phase.SENT: "sent", Phase.ASSUMED_SENT: "assumed_sent"}
 
@@ -39,6 +38,46 @@ class SentBatch:
     tag: str | None = None
     evidence: str | None = None
 
+    @classmethod
+    def of_record(cls, record: BatchRecord) -> SentBatch:
+        """Name what the ledger knows of a batch."""
+        return cls(
+            reference=record.reference,
+            gateway_id=record.gateway_id,
+            accepted=record.accepted if record.phase is Phase.SENT else record.size,
+            state="in_doubt" if record.phase.is_in_doubt else _STATES[record.phase],
+            tag=record.tag if record.gateway_id is None else None,
+            evidence=record.evidence.value if record.evidence else None,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as the report lists it."""
+        return {
+            "reference": self.reference,
+            "gateway_id": self.gateway_id,
+            "accepted": self.accepted,
+            "state": self.state,
+            **({"tag": self.tag} if self.tag else {}),
+            **({"evidence": self.evidence} if self.evidence else {}),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredBatches:
+    """
+    Where the batches are that a report does not list: in the ledger, in our store.
+
+    :param store: the identity of the store.
+    :param campaign: the ``id`` of the row of ``voicepartner_campaign``.
+    :param generation: which of its generations.
+    :param count: how many there are.
+    """
+
+    store: str
+    campaign: int
+    generation: int
+    count: int
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CampaignReport:
@@ -51,7 +90,7 @@ class CampaignReport:
     :param counts: ``recipients`` is the sum of all others: ``accepted``, ``invalid``, ``duplicate``, ``opted_out``,
         ``refused`` (left out by the gateway for another reason), ``in_doubt`` and, of a campaign that ended before its
         time, ``left`` (not sent).
-    :param batches: in the order of sending.
+    :param batches: in the order of sending; without those that are ``stored``.
     :param segments: messages charged, None where the gateway does not tell.
     :param cost: total price, None where the gateway does not tell.
     :param currency: ISO 4217 code.
@@ -60,6 +99,7 @@ class CampaignReport:
     :param dry_run: how a dry run ended: ``simulated`` by the gateway or ``would_send``; None for a real one.
     :param perhaps_twice: recipients in batches that were sent again while they were in doubt, as the user chose: their
         first sending may have reached them and may be charged too, beside ``cost``.
+    :param stored: where the batches of a campaign of more than 500 are; none where ``batches`` lists all.
     """
 
     gateway: str
@@ -74,6 +114,7 @@ class CampaignReport:
     sent_at: str | None = None
     dry_run: DryRunEnd | None = None
     perhaps_twice: int = 0
+    stored: tuple[StoredBatches, ...] = ()
 
     @classmethod
     def of_records(
@@ -117,17 +158,7 @@ class CampaignReport:
             conn_id=conn_id,
             kind=kind,
             counts=counts,
-            batches=tuple(
-                SentBatch(
-                    reference=record.reference,
-                    gateway_id=record.gateway_id,
-                    accepted=record.accepted if record.phase is Phase.SENT else record.size,
-                    state="in_doubt" if record.phase.is_in_doubt else _STATES[record.phase],
-                    tag=record.tag if record.gateway_id is None else None,
-                    evidence=record.evidence.value if record.evidence else None,
-                )
-                for record in records
-            ),
+            batches=tuple(SentBatch.of_record(record) for record in records),
             segments=sum(segments) if segments else None,
             cost=sum(costs, Decimal(0)) if costs else None,
             currency=next((record.currency for record in sent if record.currency), None),
@@ -151,17 +182,8 @@ class CampaignReport:
             "currency": self.currency,
             **({"dry_run": self.dry_run} if self.dry_run else {}),
             **({"perhaps_twice": self.perhaps_twice} if self.perhaps_twice else {}),
-            "batches": [
-                {
-                    "reference": batch.reference,
-                    "gateway_id": batch.gateway_id,
-                    "accepted": batch.accepted,
-                    "state": batch.state,
-                    **({"tag": batch.tag} if batch.tag else {}),
-                    **({"evidence": batch.evidence} if batch.evidence else {}),
-                }
-                for batch in self.batches
-            ],
+            "batches": [batch.to_json() for batch in self.batches],
+            **({"batches_stored": [asdict(place) for place in self.stored]} if self.stored else {}),
         }
 
     def check_gateway(self, gateway: str) -> None:
@@ -199,10 +221,15 @@ class CampaignReport:
                 sent_at=_read_moment(data.get("sent_at")),
                 dry_run=data.get("dry_run"),
                 perhaps_twice=int(data.get("perhaps_twice") or 0),
+                stored=tuple(_read_place(place) for place in data.get("batches_stored") or ()),
             )
         except (AttributeError, KeyError, TypeError, ValueError, ArithmeticError):
             report = None
-        if report is None or report.kind not in get_args(Kind) or not report.batches:
+        if (
+            report is None
+            or report.kind not in get_args(Kind)
+            or not (report.batches or report.stored or report.dry_run)
+        ):
             raise ConfigurationError(
                 f"{argument}: is not the report of a send operator; pass its output, "
                 f"for instance {argument}=send_sms.output"
@@ -234,6 +261,11 @@ def _read_batch(data: Mapping[str, Any]) -> SentBatch:
         tag=data.get("tag"),
         evidence=data.get("evidence"),
     )
+
+
+def _read_place(data: Mapping[str, Any]) -> StoredBatches:
+    numbers = {name: int(data[name]) for name in ("campaign", "generation", "count")}
+    return StoredBatches(store=str(data["store"]), **numbers)
 
 
 def read_report(value: Any) -> CampaignReport:
@@ -281,6 +313,7 @@ def together(reports: Sequence[CampaignReport]) -> CampaignReport:
         first,
         counts=dict(counts),
         batches=tuple(batch for report in reports for batch in report.batches),
+        stored=tuple(place for report in reports for place in report.stored),
         segments=sum(segments) if segments else None,
         cost=sum(costs, Decimal(0)) if costs else None,
         currency=next((report.currency for report in reports if report.currency), None),

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from airflow_provider_voicepartner.hooks.asking import GatewayAsker
     from airflow_provider_voicepartner.hooks.base import GatewayHook
     from airflow_provider_voicepartner.hooks.completion import CampaignWatch
+    from airflow_provider_voicepartner.sending.report import CampaignReport
 
 
 class CampaignCompletionTrigger(BaseTrigger):
@@ -64,7 +65,9 @@ class CampaignCompletionTrigger(BaseTrigger):
         cls, watch: CampaignWatch, *, poke_interval: float, deadline: float | None = None
     ) -> CampaignCompletionTrigger:
         """Hand over a wait."""
-        return cls(watch.report.to_json(), watch.options.to_json(), poke_interval, deadline=deadline)
+        return cls(
+            watch.report_to_hand_over.to_json(), watch.options.to_json(), poke_interval, deadline=deadline
+        )
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and what ``__init__`` needs."""
@@ -93,18 +96,44 @@ class CampaignCompletionTrigger(BaseTrigger):
 
     async def _wait(self) -> dict[str, Any]:
         from airflow_provider_voicepartner.delivery.store_watcher import shared_poller
+        from airflow_provider_voicepartner.exceptions import ConfigurationError
         from airflow_provider_voicepartner.hooks.completion import CampaignWatch
         from airflow_provider_voicepartner.hooks.completion_options import CompletionOptions
         from airflow_provider_voicepartner.sending.report import read_report
         from airflow_provider_voicepartner.settings import open_delivery_store, store_url
 
-        report, options = read_report(self.campaign), CompletionOptions(**self.options)
-        watch = CampaignWatch(report, options, now=time.time)
+        try:
+            report = await self._with_batches(read_report(self.campaign))
+        except ConfigurationError as error:
+            return {"status": "error", "message": str(error)}
+        if report is None:
+            return {"status": "timeout"}
+        watch = CampaignWatch(report, CompletionOptions(**self.options), now=time.time)
         poller = shared_poller(store_url() or "", open_delivery_store)
         with poller.watch(watch.keys, interval=self.poke_interval) as watched:
             if watch.asks:
                 return await self._asking_too(watch, watched, poller)
             return await self._until_final(watch, watched, poller, None)
+
+    async def _with_batches(self, report: CampaignReport) -> CampaignReport | None:
+        """Read the batches that the report does not list; None where the store was away until the deadline."""
+        from airflow_provider_voicepartner.hooks.delivery import with_stored_batches
+        from airflow_provider_voicepartner.store.errors import StoreUnavailableError
+
+        failures = 0
+        while report.stored:
+            try:
+                return await asyncio.to_thread(with_stored_batches, report)
+            except StoreUnavailableError as error:
+                failures += 1
+                if failures > self.max_failures:
+                    raise
+                self.log.warning("The batches of the campaign could not be read, will try again: %s", error)
+            left = inf if self.deadline is None else self.deadline - time.time()
+            if left <= 0:
+                return None
+            await asyncio.sleep(min(self.poke_interval, left))
+        return report
 
     async def _asking_too(
         self, watch: CampaignWatch, watched: Watched, poller: StorePoller

@@ -31,9 +31,12 @@ def task(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Tas
 @pytest.fixture
 def single(monkeypatch: pytest.MonkeyPatch) -> None:
     """Send batches of one, and without asking what it costs first: each request to send is a batch."""
-    from airflow_provider_voicepartner.sending import planning
+    from airflow_provider_voicepartner.operators import sending
 
-    monkeypatch.setitem(planning.plan_campaign.__kwdefaults__, "batch_size", 1)
+    plan = sending.plan_campaign
+    monkeypatch.setattr(
+        sending, "plan_campaign", lambda *given, **named: plan(*given, **{**named, "batch_size": 1})
+    )
     monkeypatch.setattr("airflow_provider_voicepartner.sending.pricing.Pricing._is_worth_it", False)
 
 
