@@ -107,10 +107,7 @@ def check_receiver(config: CallbackConfig) -> None:
     session.trust_env = config.public_url.startswith("https://")
     probe = next(info for info in own_gateways().values() if info.empty_report)
     reference = f"probe-{new_reference()}"
-    url = (
-        config.for_batch(probe.name, reference, now=pendulum.now("UTC"), lifetime=PROBE_LIFETIME).delivery
-        or ""
-    )
+    url = config.for_batch(probe, reference, now=pendulum.now("UTC"), lifetime=PROBE_LIFETIME).delivery or ""
     hide_from_http_logs((url.rpartition("/")[2],))
     with session:
         _check_health(session, config)

@@ -12,7 +12,6 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from airflow_provider_voicepartner.constants import (
@@ -22,10 +21,12 @@ from airflow_provider_voicepartner.constants import (
     MOST_WAITING,
     WRITER_CLOSE_TIMEOUT,
 )
+from airflow_provider_voicepartner.delivery.receiver_log import WriterCounts
+from airflow_provider_voicepartner.delivery.store import DeliveryStore
 from airflow_provider_voicepartner.store.errors import StoreDataError, StoreUnavailableError
 
 if TYPE_CHECKING:
-    from airflow_provider_voicepartner.delivery.store import Arrival, DeadLetter, DeliveryStore
+    from airflow_provider_voicepartner.delivery.store import Arrival, DeadLetter
     from airflow_provider_voicepartner.store.transactions import Store
 
     Item = Arrival | DeadLetter
@@ -66,18 +67,6 @@ class _Failure(NamedTuple):
 
     problem: str
     is_of_the_rows: bool
-
-
-@dataclass(slots=True)
-class WriterCounts:
-    """What the writer has done since it began."""
-
-    commits: int = 0
-    failed_commits: int = 0
-    written: int = 0
-    kept_apart: int = 0
-    seconds: float = 0.0
-    last_error: str = field(default="", repr=False)
 
 
 class GroupWriter:
@@ -206,8 +195,6 @@ class GroupWriter:
 
     def _delivery_store(self) -> DeliveryStore:
         if self._deliveries is None:
-            from airflow_provider_voicepartner.delivery.store import DeliveryStore
-
             self._store = self._open_store()
             self._store.hold()
             self._deliveries = DeliveryStore(self._store)

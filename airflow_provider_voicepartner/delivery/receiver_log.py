@@ -6,13 +6,10 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass, field
+from typing import Final, Protocol
 
 from airflow_provider_voicepartner.constants import LOGGED_TROUBLES, RECEIVER_LOG_INTERVAL
-
-if TYPE_CHECKING:
-    from airflow_provider_voicepartner.delivery.group_commit import GroupWriter
-
 
 _HELP: Final = {
     "kept": "Calls of gateways that were stored and answered with 200",
@@ -22,6 +19,28 @@ _HELP: Final = {
     "too_slow": "Calls whose body did not come in time",
     "gone": "Calls that ended before their body had come",
 }
+
+
+@dataclass(slots=True)
+class WriterCounts:
+    """What the writer has done since it began."""
+
+    commits: int = 0
+    failed_commits: int = 0
+    written: int = 0
+    kept_apart: int = 0
+    seconds: float = 0.0
+    last_error: str = field(default="", repr=False)
+
+
+class Writer(Protocol):
+    """What makes reports durable, and counts what it does."""
+
+    counts: WriterCounts
+
+    @property
+    def waiting(self) -> int:
+        """How many requests wait for a commit now."""
 
 
 class ReceiverCounts:
@@ -49,11 +68,11 @@ class ReceiverCounts:
             if which == what and gateway in (None, whose)
         )
 
-    def exposition(self, writer: GroupWriter) -> str:
+    def exposition(self, writer: Writer) -> str:
         """Write everything as Prometheus reads it (text format 0.0.4)."""
         return "".join(f"{line}\n" for line in self._lines(writer))
 
-    def _lines(self, writer: GroupWriter) -> Iterator[str]:
+    def _lines(self, writer: Writer) -> Iterator[str]:
         for what, help_text in _HELP.items():
             name = f"voicepartner_callbacks_{what}_total"
             yield from _head(name, help_text, "counter")

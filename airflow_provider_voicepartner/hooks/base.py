@@ -41,7 +41,6 @@ from airflow_provider_voicepartner.gateways.wire import ApiRequest, ApiResponse,
 from airflow_provider_voicepartner.hooks.batch_urls import BatchUrls
 from airflow_provider_voicepartner.hooks.callbacks import (
     callback_config,
-    reports_by_batch,
 )
 from airflow_provider_voicepartner.hooks.checking import checked, plan_valid_recipients
 from airflow_provider_voicepartner.hooks.connection import (
@@ -343,7 +342,7 @@ class GatewayHook(BaseHook):
 
     @property
     def _is_called_back(self) -> bool:
-        return self._batch_urls is not None and reports_by_batch(self.gateway.INFO.name)
+        return self._batch_urls is not None and self.gateway.INFO.reports == "batch"
 
     def tag_of(self, message: Message, reference: str) -> str | None:
         """Return what the gateway can be asked by about a batch whose id is not known; None where there is no such."""
@@ -393,7 +392,7 @@ class GatewayHook(BaseHook):
     def _batch_urls(self) -> BatchUrls | None:
         """Where the gateway reports to, read once: the secret may come from a command or a secrets backend."""
         config = callback_config()
-        return None if config is None else BatchUrls(config, self.gateway.INFO.name)
+        return None if config is None else BatchUrls(config, self.gateway.INFO)
 
     def with_defaults(self, message: Message) -> Message:
         """Fill in what the message leaves open from the connection's fields; subclasses say what."""

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from airflow_provider_voicepartner.constants import RECIPIENTS_IN_URL
+from airflow_provider_voicepartner.gateways.info import GatewayInfo
 from airflow_provider_voicepartner.gateways.model import CallbackUrls, Recipient, phone_numbers_of
 from airflow_provider_voicepartner.hooks.callbacks import CallbackConfig
 from airflow_provider_voicepartner.settings import open_receiver_store
@@ -24,12 +25,12 @@ class BatchUrls:
     Makes URLs, and lets the receiver's store know of a large batch's people.
 
     :param config: where gateways report to.
-    :param gateway: its name.
+    :param info: what is known of the gateway.
     """
 
-    def __init__(self, config: CallbackConfig, gateway: str) -> None:
+    def __init__(self, config: CallbackConfig, info: GatewayInfo) -> None:
         self._config = config
-        self._gateway = gateway
+        self._info = info
 
     def make(
         self,
@@ -46,14 +47,14 @@ class BatchUrls:
         :param send_at: when the batch is due; None is now.
         """
         people = phone_numbers_of(recipients)
-        urls = self._config.for_batch(self._gateway, reference, now=now, send_at=send_at, people=people)
+        urls = self._config.for_batch(self._info, reference, now=now, send_at=send_at, people=people)
         if urls.delivery is None or len(people) <= RECIPIENTS_IN_URL:
             return urls
         from airflow_provider_voicepartner.store.errors import StoreUnavailableError
 
         try:
             self._config.note_people(
-                self._store, self._gateway, reference, people=people, now=now, send_at=send_at
+                self._store, self._info.name, reference, people=people, now=now, send_at=send_at
             )
         except StoreUnavailableError as error:
             log.warning("Whom a batch is sent to could not be noted for its callbacks: %s", error)

@@ -13,9 +13,8 @@ from airflow_provider_voicepartner.compat import conf
 from airflow_provider_voicepartner.constants import CALLBACK_LIFETIME
 from airflow_provider_voicepartner.delivery.tokens import CallbackTokens, WeakSecretError, expiry
 from airflow_provider_voicepartner.exceptions import ConfigurationError
-from airflow_provider_voicepartner.gateways.info import Reporting
+from airflow_provider_voicepartner.gateways.info import GatewayInfo
 from airflow_provider_voicepartner.gateways.model import CallbackUrls
-from airflow_provider_voicepartner.hooks.registry import info_of
 from airflow_provider_voicepartner.settings import SECTION, callback_secrets, public_url
 
 if TYPE_CHECKING:
@@ -45,7 +44,7 @@ class CallbackConfig:
 
     def for_batch(
         self,
-        gateway: str,
+        info: GatewayInfo,
         reference: str,
         *,
         now: datetime,
@@ -56,7 +55,7 @@ class CallbackConfig:
         """
         Make the URLs to which a gateway reports about one batch; none where it takes no URL with a batch.
 
-        :param gateway: the connection type.
+        :param info: what is known of the gateway.
         :param reference: our own id of the batch.
         :param now: the present, aware.
         :param send_at: when the batch is due; None is now.
@@ -64,11 +63,10 @@ class CallbackConfig:
         :param people: whom the batch is sent to, in E.164, so that the URLs can speak of nobody else; of more than 16
             the store has to know: :meth:`note_people`.
         """
-        info = info_of(gateway)
         if info.reports != "batch":
             return CallbackUrls()
         ends = expiry(now=now, send_at=send_at, lifetime=lifetime)
-        url = self.url(gateway, self.tokens.for_batch(gateway, reference, expires=ends, people=people))
+        url = self.url(info.name, self.tokens.for_batch(info.name, reference, expires=ends, people=people))
         return CallbackUrls(delivery=url, replies=url if info.reports_replies else None)
 
     def note_people(
@@ -130,30 +128,6 @@ def receiver_tokens() -> CallbackTokens:
             'with: python -c "import secrets; print(secrets.token_urlsafe(32))"'
         )
     return _tokens(secrets)
-
-
-def can_report(gateway: str) -> bool:
-    """
-    Say whether calls of a gateway can reach us.
-
-    Of one that has a URL for the whole account it says that they could: ``callbacks register`` sets that URL once.
-
-    :param gateway: the connection type.
-    :raises ConfigurationError: the configuration cannot be used.
-    """
-    return _reporting(gateway) != "never" and callback_config() is not None
-
-
-def reports_by_batch(gateway: str) -> bool:
-    """Say whether a gateway is given a URL for each batch, so that its calls name a batch whose id we do not know."""
-    return _reporting(gateway) == "batch"
-
-
-def _reporting(gateway: str) -> Reporting:
-    try:
-        return info_of(gateway).reports
-    except KeyError:
-        return "never"
 
 
 def why_not() -> str:

@@ -26,7 +26,6 @@ from airflow_provider_voicepartner.exceptions import (
     WaitGivenUpError,
 )
 from airflow_provider_voicepartner.gateways.errors import ErrorKind
-from airflow_provider_voicepartner.hooks.callbacks import can_report, reports_by_batch
 from airflow_provider_voicepartner.hooks.completion_options import (
     UNCONFIRMED_AFTER,
     CompletionOptions,
@@ -41,7 +40,7 @@ from airflow_provider_voicepartner.hooks.polling import (
     is_enough_for_a_write,
 )
 from airflow_provider_voicepartner.hooks.rate_limiter import pace_questions
-from airflow_provider_voicepartner.hooks.registry import hook_class, hook_for
+from airflow_provider_voicepartner.hooks.registry import can_report, hook_class, hook_for, reports_by_batch
 from airflow_provider_voicepartner.sending.report import CampaignReport, SentBatch
 from airflow_provider_voicepartner.settings import WAITING, open_configured_store
 

@@ -13,7 +13,8 @@ from airflow_provider_voicepartner.constants import (
     UNLISTED_GRACE,
 )
 from airflow_provider_voicepartner.exceptions import ConfigurationError, DeliveryUnconfirmedError
-from airflow_provider_voicepartner.hooks.callbacks import can_report, why_not
+from airflow_provider_voicepartner.hooks.callbacks import why_not
+from airflow_provider_voicepartner.hooks.registry import can_report
 from airflow_provider_voicepartner.sending.arguments import is_left_out, literals, read_choice, read_flag
 
 if TYPE_CHECKING:

@@ -16,8 +16,9 @@ from importlib.metadata import PackageNotFoundError, requires
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_voicepartner.exceptions import ConfigurationError
-from airflow_provider_voicepartner.gateways.info import GatewayInfo, Kind, own_gateways
+from airflow_provider_voicepartner.gateways.info import GatewayInfo, Kind, Reporting, own_gateways
 from airflow_provider_voicepartner.gateways.loading import own_modules
+from airflow_provider_voicepartner.hooks.callbacks import callback_config
 
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.gateways.gateway import Gateway
@@ -68,6 +69,30 @@ def every_gateway() -> Mapping[str, Gateway]:
         except Exception as error:  # whatever its modules raise must not keep the others from being read
             log.error("The gateway %s cannot be used (%s)", name, type(error).__name__)
     return found
+
+
+def can_report(gateway: str) -> bool:
+    """
+    Say whether calls of a gateway can reach us.
+
+    Of one that has a URL for the whole account it says that they could: ``callbacks register`` sets that URL once.
+
+    :param gateway: the connection type.
+    :raises ConfigurationError: the configuration cannot be used.
+    """
+    return _reporting(gateway) != "never" and callback_config() is not None
+
+
+def reports_by_batch(gateway: str) -> bool:
+    """Say whether a gateway is given a URL for each batch, so that its calls name a batch whose id we do not know."""
+    return _reporting(gateway) == "batch"
+
+
+def _reporting(gateway: str) -> Reporting:
+    try:
+        return info_of(gateway).reports
+    except KeyError:
+        return "never"
 
 
 @cache

@@ -40,7 +40,8 @@ from airflow_provider_voicepartner.sending.arguments import (
     read_text,
 )
 from airflow_provider_voicepartner.sending.batch import look_at_claim
-from airflow_provider_voicepartner.sending.campaign import Campaign, CampaignSender
+from airflow_provider_voicepartner.sending.campaign import CampaignSender
+from airflow_provider_voicepartner.sending.campaign_spec import Campaign, OnLate
 from airflow_provider_voicepartner.sending.fingerprint import CampaignFingerprint
 from airflow_provider_voicepartner.sending.items import rows_of_frame
 from airflow_provider_voicepartner.sending.ledger import Ledger, OnUnknown, Try
@@ -50,7 +51,6 @@ from airflow_provider_voicepartner.sending.recipients import OnInvalid
 from airflow_provider_voicepartner.sending.records import BatchRecord, Phase
 from airflow_provider_voicepartner.sending.report import CampaignReport, DryRunEnd
 from airflow_provider_voicepartner.sending.rows import is_blank
-from airflow_provider_voicepartner.sending.schedule import OnLate
 from airflow_provider_voicepartner.sending.segments import count_segments
 from airflow_provider_voicepartner.sending.source import ListSource, Source
 from airflow_provider_voicepartner.sending.transport import StopSign

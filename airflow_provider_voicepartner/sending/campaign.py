@@ -1,89 +1,23 @@
-"""What one task sends, and who sends it: a retry goes on where the last attempt stopped."""
+"""Sends what one task is to send: a retry goes on where the last attempt stopped."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from decimal import Decimal
-from typing import Protocol
+from dataclasses import dataclass
+from datetime import timedelta
 
-from airflow_provider_voicepartner.constants import MAX_IN_FLIGHT
 from airflow_provider_voicepartner.exceptions import (
     ConfigurationError,
 )
-from airflow_provider_voicepartner.gateways.model import Message, Recipient
 from airflow_provider_voicepartner.sending.batch import Lanes
 from airflow_provider_voicepartner.sending.campaign_run import CampaignRun
-from airflow_provider_voicepartner.sending.fingerprint import new_reference
-from airflow_provider_voicepartner.sending.ledger import Ledger, OnUnknown
+from airflow_provider_voicepartner.sending.campaign_spec import Campaign, SendingTools
 from airflow_provider_voicepartner.sending.progress import Standing
 from airflow_provider_voicepartner.sending.records import BatchRecord
-from airflow_provider_voicepartner.sending.schedule import OnLate
-from airflow_provider_voicepartner.sending.transport import (
-    Messenger,
-    NoLimit,
-    StopSign,
-    Turnstile,
-)
-
-
-class Batches(Protocol):
-    """The recipients of a campaign in batches, always cut in the same way."""
-
-    def __len__(self) -> int:
-        """How many batches."""
-
-    def __iter__(self) -> Iterator[Sequence[Recipient]]:
-        """Batch by batch, from the first."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Campaign:
-    """
-    What one task sends.
-
-    :param message: what is said.
-    :param batches: 1 to 500 recipients each, all different.
-    :param fingerprint: of all that; a retry that would send something else is told by it.
-    :param account: its own key for hashes, see :func:`~airflow_provider_voicepartner.sending.fingerprint.account_key`.
-    :param recipients: how many there are in all batches together.
-    :param send_at: aware; None sends at once.
-    :param on_late: what to do with batches that have not left when ``send_at`` passes: ``fail``, or ``send_now``.
-    :param max_cost: stop before this price is passed; None has no limit.
-    :param unit_price: price of one SMS segment or one call, for gateways that cannot tell before sending.
-    :param size_of: returns a batch's recipients, from its index; None where that is known only of those that are read.
-    :param weigh: returns a batch's SMS segments, which it is priced by, from its index: in each way to count them, the
-        likeliest first. None prices each recipient as one.
-    :param on_unknown: what to do with a batch that is in doubt.
-    :param send_again: any text; everything is sent again, once, if it is none that the ledger knows.
-    :param max_in_flight: batches under way at once.
-    :param longest_wait: seconds to wait for the rate limit; beyond it the campaign is handed back. None always waits.
-    :param shortest_lead: how long before ``send_at`` a batch must reach the gateway; one that cannot is late.
-    """
-
-    message: Message
-    batches: Batches
-    recipients: int
-    fingerprint: str
-    account: bytes = field(default=b"", repr=False)
-    send_at: datetime | None = None
-    on_late: OnLate = "fail"
-    max_cost: Decimal | None = None
-    unit_price: Decimal | None = None
-    size_of: Callable[[int], int] | None = None
-    weigh: Callable[[int], Sequence[int]] | None = None
-    on_unknown: OnUnknown = "fail"
-    send_again: str | None = None
-    max_in_flight: int = MAX_IN_FLIGHT
-    longest_wait: float | None = None
-    shortest_lead: timedelta = timedelta(0)
 
 
 @dataclass(kw_only=True)
-class CampaignSender:
+class CampaignSender(SendingTools):
     """
     Sends one campaign, once.
 
@@ -91,27 +25,7 @@ class CampaignSender:
     that has landed and the claim of the next travel in one write, and nothing is claimed that is not about to leave.
     A batch in doubt keeps no other one here: the rest is sent, then the doubts are settled, and what is still in doubt
     fails the campaign at its end.
-
-    :param messenger: the hook; must bear several threads.
-    :param ledger: registered before the campaign was planned; opened by :meth:`send`.
-    :param turnstile: the gateway's rate limit.
-    :param now: the present, aware; injected by tests.
-    :param reference: makes the id of a batch; injected by tests.
-    :param sleep: waits; injected by tests.
-    :param clock: seconds that only go forward; injected by tests.
-    :param stop: raised by anybody to stop, and by a campaign that fails; what sends must heed it.
-    :param is_dry_run: the messenger sends nothing, which an error says.
     """
-
-    messenger: Messenger
-    ledger: Ledger
-    now: Callable[[], datetime]
-    turnstile: Turnstile = field(default_factory=NoLimit)
-    reference: Callable[[], str] = new_reference
-    sleep: Callable[[float], None] = time.sleep
-    clock: Callable[[], float] = time.monotonic
-    stop: StopSign = field(default_factory=StopSign)
-    is_dry_run: bool = False
 
     def send(self, campaign: Campaign) -> list[BatchRecord]:
         """

@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING
 
 from airflow_provider_voicepartner.constants import INTERRUPTED_GRACE, STOP_LOOK_INTERVAL
 from airflow_provider_voicepartner.exceptions import (
@@ -18,6 +17,7 @@ from airflow_provider_voicepartner.exceptions import (
 from airflow_provider_voicepartner.gateways.model import Recipient
 from airflow_provider_voicepartner.sending.batch import Carrier, Flight, Landing, Lanes, Task
 from airflow_provider_voicepartner.sending.budget import Budget, unit_of
+from airflow_provider_voicepartner.sending.campaign_spec import Campaign, SendingTools
 from airflow_provider_voicepartner.sending.pricing import Pricing
 from airflow_provider_voicepartner.sending.progress import ProgressLog
 from airflow_provider_voicepartner.sending.read_ahead import ReadAhead
@@ -27,9 +27,6 @@ from airflow_provider_voicepartner.sending.schedule import Schedule
 from airflow_provider_voicepartner.sending.transport import TurnTooFarError
 from airflow_provider_voicepartner.sending.weights import Weights
 
-if TYPE_CHECKING:
-    from airflow_provider_voicepartner.sending.campaign import Campaign, CampaignSender
-
 log = logging.getLogger(__name__)
 
 
@@ -37,7 +34,7 @@ log = logging.getLogger(__name__)
 class CampaignRun:
     """The state of one campaign on its way."""
 
-    sender: CampaignSender
+    sender: SendingTools
     campaign: Campaign
     lanes: Lanes
     records: dict[int, BatchRecord] = field(default_factory=dict)

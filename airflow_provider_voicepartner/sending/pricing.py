@@ -19,9 +19,9 @@ from airflow_provider_voicepartner.gateways.model import Receipt, Recipient, pho
 from airflow_provider_voicepartner.gateways.numbers import shared_country_code
 from airflow_provider_voicepartner.gateways.placeholders import read_template
 from airflow_provider_voicepartner.sending.budget import Budget, believable, unit_price_of
+from airflow_provider_voicepartner.sending.campaign_spec import Campaign, SendingTools
 
 if TYPE_CHECKING:
-    from airflow_provider_voicepartner.sending.campaign import Campaign, CampaignSender
     from airflow_provider_voicepartner.sending.records import BatchRecord
     from airflow_provider_voicepartner.sending.weights import Weights
 
@@ -43,7 +43,7 @@ class Pricing:
 
     def __init__(
         self,
-        sender: CampaignSender,
+        sender: SendingTools,
         campaign: Campaign,
         budget: Budget,
         weights: Weights | None = None,

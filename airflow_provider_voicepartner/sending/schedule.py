@@ -5,17 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal
 
 from airflow_provider_voicepartner.exceptions import ConfigurationError
+from airflow_provider_voicepartner.sending.campaign_spec import Campaign
 from airflow_provider_voicepartner.sending.ledger import Ledger
 
-if TYPE_CHECKING:
-    from airflow_provider_voicepartner.sending.campaign import Campaign
-
 log = logging.getLogger(__name__)
-
-OnLate = Literal["fail", "send_now"]
 
 
 class Schedule:

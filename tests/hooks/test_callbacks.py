@@ -20,10 +20,11 @@ from airflow_provider_voicepartner.gateways.model import (
     Voicemail,
     VoiceMessage,
 )
-from airflow_provider_voicepartner.hooks import callbacks
+from airflow_provider_voicepartner.hooks import callbacks, registry
 from airflow_provider_voicepartner.hooks.base import GatewayHook
 from airflow_provider_voicepartner.hooks.dry_run import DryRun
 from airflow_provider_voicepartner.hooks.octopush import OctopushHook
+from airflow_provider_voicepartner.hooks.registry import info_of
 from airflow_provider_voicepartner.hooks.smspartner import SmsPartnerHook
 from airflow_provider_voicepartner.hooks.voicepartner import VoicePartnerHook
 from airflow_provider_voicepartner.store.schema import batch_people
@@ -71,13 +72,13 @@ def build(hook: GatewayHook, message: Message, **given: Any) -> Any:
 
 
 def test_a_url_says_gateway_and_batch(configured: callbacks.CallbackConfig) -> None:
-    urls = configured.for_batch("smspartner", REFERENCE, now=NOW)
+    urls = configured.for_batch(info_of("smspartner"), REFERENCE, now=NOW)
     assert urls.delivery == urls.replies
     start, _, token = str(urls.delivery).rpartition("/")
     assert start == "https://hooks.example.org/airflow/voicepartner/callbacks/smspartner"
     assert configured.tokens.read("smspartner", token, now=NOW + timedelta(days=29)) == BatchToken(REFERENCE)
-    assert configured.for_batch("voicepartner", REFERENCE, now=NOW).replies is None
-    assert configured.for_batch("octopush", REFERENCE, now=NOW) == CallbackUrls()
+    assert configured.for_batch(info_of("voicepartner"), REFERENCE, now=NOW).replies is None
+    assert configured.for_batch(info_of("octopush"), REFERENCE, now=NOW) == CallbackUrls()
 
 
 def test_an_account_has_a_url_of_its_own(configured: callbacks.CallbackConfig) -> None:
@@ -138,15 +139,15 @@ def test_without_an_address_and_a_secret_nobody_can_report(
 ) -> None:
     configure(**options)
     assert callbacks.callback_config() is None
-    assert not any(callbacks.can_report(gateway) for gateway in ("smspartner", "voicepartner", "octopush"))
+    assert not any(registry.can_report(gateway) for gateway in ("smspartner", "voicepartner", "octopush"))
     assert "urlDlr" not in build(SmsPartnerHook(), SMS).body
     missing = {"public_url", "callback_secret"} - set(options)
     assert all(name in callbacks.why_not() for name in missing)
 
 
 def test_with_both_every_gateway_can_report(configured: callbacks.CallbackConfig) -> None:
-    assert all(callbacks.can_report(gateway) for gateway in ("smspartner", "voicepartner", "octopush"))
-    assert not callbacks.can_report("pigeon")
+    assert all(registry.can_report(gateway) for gateway in ("smspartner", "voicepartner", "octopush"))
+    assert not registry.can_report("pigeon")
     assert callbacks.why_not() == ""
 
 
@@ -165,7 +166,7 @@ def test_what_cannot_be_used_is_said_before_anything_is_sent(
     options: dict[str, str], said: str, configure: Configure
 ) -> None:
     configure(**options)
-    for ask in (lambda: build(SmsPartnerHook(), SMS), lambda: callbacks.can_report("octopush")):
+    for ask in (lambda: build(SmsPartnerHook(), SMS), lambda: registry.can_report("octopush")):
         with pytest.raises(ConfigurationError) as caught:
             ask()
         assert said in str(caught.value)

@@ -28,7 +28,8 @@ from airflow_provider_voicepartner.hooks.smspartner import SmsPartnerHook
 from airflow_provider_voicepartner.hooks.voicepartner import VoicePartnerHook
 from airflow_provider_voicepartner.operators.sms import SendSmsOperator
 from airflow_provider_voicepartner.operators.voice import TtsCallOperator
-from airflow_provider_voicepartner.sending.campaign import Campaign, CampaignSender
+from airflow_provider_voicepartner.sending.campaign import CampaignSender
+from airflow_provider_voicepartner.sending.campaign_spec import Campaign
 from airflow_provider_voicepartner.sending.transport import TurnTooFarError
 from airflow_provider_voicepartner.settings import (
     default_store_url,

@@ -21,7 +21,8 @@ from airflow_provider_voicepartner.exceptions import (
 from airflow_provider_voicepartner.gateways.model import MAX_RECIPIENTS_PER_BATCH, SmsMessage
 from airflow_provider_voicepartner.hooks.octopush import OctopushHook
 from airflow_provider_voicepartner.hooks.smspartner import SmsPartnerHook
-from airflow_provider_voicepartner.sending.campaign import Campaign, CampaignSender
+from airflow_provider_voicepartner.sending.campaign import CampaignSender
+from airflow_provider_voicepartner.sending.campaign_spec import Campaign
 from airflow_provider_voicepartner.sending.records import Phase
 from airflow_provider_voicepartner.sending.store_memory import StoreMemory, TaskInstanceKey
 from airflow_provider_voicepartner.sending.task_state import attempt_key

@@ -7,7 +7,8 @@ from typing import Any
 
 from airflow_provider_voicepartner.gateways.model import Recipient, SmsMessage
 from airflow_provider_voicepartner.gateways.wire import Credentials
-from airflow_provider_voicepartner.sending.campaign import Campaign, CampaignSender
+from airflow_provider_voicepartner.sending.campaign import CampaignSender
+from airflow_provider_voicepartner.sending.campaign_spec import Campaign
 from airflow_provider_voicepartner.sending.records import BatchRecord, Memory
 from airflow_provider_voicepartner.sending.transport import StopSign
 from tests.support.fingerprints import fingerprint

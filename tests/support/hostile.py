@@ -24,7 +24,8 @@ from sqlalchemy import event
 from airflow_provider_voicepartner.exceptions import SendOutcomeUnknownError
 from airflow_provider_voicepartner.gateways.model import Receipt, Recipient, SmsMessage
 from airflow_provider_voicepartner.gateways.wire import ApiRequest
-from airflow_provider_voicepartner.sending.campaign import Campaign, CampaignSender
+from airflow_provider_voicepartner.sending.campaign import CampaignSender
+from airflow_provider_voicepartner.sending.campaign_spec import Campaign
 from airflow_provider_voicepartner.sending.ledger import Ledger, Try
 from airflow_provider_voicepartner.sending.records import BatchRecord, Memory, Phase
 from airflow_provider_voicepartner.sending.store_memory import StoreMemory, TaskInstanceKey
