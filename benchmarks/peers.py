@@ -71,6 +71,18 @@ def apprise(url: str, folder: Path, batches: int, *, install: bool) -> Way:
     )
 
 
+def install_segment_counter(folder: Path) -> str | None:
+    """Install a counter of SMS segments from the index into a folder; None where that cannot be done."""
+    try:
+        _run(
+            sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps",
+            "--target", str(folder), "smsutil",
+        )  # fmt: skip
+    except (subprocess.SubprocessError, OSError):
+        return None
+    return str(folder)
+
+
 def _run(*command: str) -> str:
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=_INSTALLING)
     return done.stdout

@@ -1,0 +1,72 @@
+"""
+One alert from a failure callback in a fresh process, against a bare ``requests.post`` in another one.
+
+Both have imported Airflow before the clock starts, as the process of a task has. It stops when the gateway has read the
+request. ``python -m benchmarks.alert ours|bare URL`` is one such process.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from types import SimpleNamespace
+from typing import Any
+
+from benchmarks.environment import Child
+from benchmarks.gateway import Gateway
+
+GOAL_MS = 400.0
+NUMBER = "+33612345678"
+
+
+def measure(child: Child, gateway: Gateway, rounds: int) -> dict[str, float]:
+    """Return the 95th percentile of each way in milliseconds; the two take turns."""
+    took: dict[str, list[float]] = {"bare": [], "ours": []}
+    for _ in range(rounds):
+        for way, found in took.items():
+            gateway.reset()
+            told = child.run("benchmarks.alert", way, gateway.url)
+            found.append((gateway.stats()["first"] - told["started"]) * 1000)
+    return {way: _p95(found) for way, found in took.items()}
+
+
+def _p95(values: list[float]) -> float:
+    return sorted(values)[min(len(values) - 1, int(len(values) * 0.95))]
+
+
+def ours() -> float:
+    """Call a notifier as Airflow calls it; return when that began."""
+    from airflow_provider_voicepartner.notifications.sms import SmsNotifier
+
+    callback = SmsNotifier(to=NUMBER)
+    ti: Any = SimpleNamespace(
+        dag_id="sales", task_id="load", run_id="r1", try_number=1, map_index=-1, state="failed"
+    )
+    dag = SimpleNamespace(dag_id="sales", get_template_env=_no_template_env)
+    started = time.monotonic()
+    callback({"ti": ti, "run_id": "r1", "dag": dag, "exception": ValueError("no rows")})  # type: ignore[typeddict-item]
+    return started
+
+
+def _no_template_env(**_: Any) -> Any:
+    from jinja2 import Environment
+
+    return Environment(autoescape=False)  # a text for a phone
+
+
+def bare(url: str) -> float:
+    """Post a body; return when that began."""
+    started = time.monotonic()
+    import requests
+
+    body = {"apiKey": "a-key-of-a-benchmark", "phoneNumbers": NUMBER, "message": "load failed"}
+    requests.post(f"{url}/v1/send", json=body, timeout=30).raise_for_status()
+    return started
+
+
+if __name__ == "__main__":
+    import airflow.sdk  # noqa: F401
+
+    began = ours() if sys.argv[1] == "ours" else bare(sys.argv[2])
+    sys.stdout.write("\n" + json.dumps({"started": began}) + "\n")
