@@ -14,7 +14,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property, lru_cache
 from operator import add
-from typing import Final, TypeVar
+from typing import Final, TypeVar, get_args
 
 from airflow_provider_voicepartner.gateways.checks import says_nothing
 from airflow_provider_voicepartner.gateways.model import Message
@@ -203,6 +203,9 @@ def _surely_says(text: str) -> bool:
     return text[:1].isalnum() and text[: len(_WORD_FOR_NOTHING) + 1].rstrip() != _WORD_FOR_NOTHING
 
 
+_NAMES: Final = {kind: tuple(part.name for part in fields(kind)) for kind in get_args(Message)}
+
+
 class _Key:
     """A message as a key: equal to another one of the same values, each of the same type."""
 
@@ -210,7 +213,8 @@ class _Key:
 
     def __init__(self, message: Message) -> None:
         self.message = message
-        said = (getattr(message, part.name) for part in fields(message))
+        names = _NAMES.get(type(message)) or tuple(part.name for part in fields(message))
+        said = [getattr(message, name) for name in names]
         self._parts: Hashable = (type(message), *map(_hashable, said))
         self._hash = hash(self._parts)
 

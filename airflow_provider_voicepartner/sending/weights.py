@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from math import ceil
+from typing import Final
+
+_AS_COUNTED: Final = Fraction(1)
 
 
 class Weights:
@@ -21,7 +24,7 @@ class Weights:
     def __init__(self, readings: Callable[[int], Sequence[int]]) -> None:
         self._readings = readings
         self._open: tuple[int, ...] | None = None
-        self._factor = Fraction(1)
+        self._factor = _AS_COUNTED
 
     def most(self, index: int) -> int:
         """Return a batch's weight by the dearest reading that is not ruled out."""
@@ -60,6 +63,8 @@ class Weights:
         """Return a batch's count in each reading that is not ruled out, by its place."""
         counts = self._readings(index)
         places = range(len(counts)) if self._open is None else self._open
+        if self._factor is _AS_COUNTED:  # Nearly always; fractions take their time.
+            return {at: counts[at] for at in places}
         return {at: ceil(counts[at] * self._factor) for at in places}
 
 
