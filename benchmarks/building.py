@@ -22,8 +22,8 @@ def measure(path: Path) -> dict[str, Any]:
     """Build and dump batch by batch, in turn; return CPU seconds of each."""
     from airflow_provider_voicepartner.gateways import smspartner
     from airflow_provider_voicepartner.gateways.model import SmsMessage
+    from airflow_provider_voicepartner.recipients.source import FileSource
     from airflow_provider_voicepartner.sending.planning import plan_campaign
-    from airflow_provider_voicepartner.sending.source import FileSource
 
     source = FileSource(open=lambda: path.open("rb"), name=path.name)
     message, now = SmsMessage(text=PERSONAL_TEXT), datetime.now(UTC)

@@ -144,9 +144,9 @@ def plan_texts(path: Path) -> Callable[[], Any]:
     from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
     from airflow_provider_voicepartner.gateways.model import Recipient, SmsMessage
     from airflow_provider_voicepartner.gateways.wire import Credentials
+    from airflow_provider_voicepartner.recipients.source import FileSource
     from airflow_provider_voicepartner.sending.fingerprint import CampaignFingerprint
     from airflow_provider_voicepartner.sending.planning import plan_campaign
-    from airflow_provider_voicepartner.sending.source import FileSource
 
     source = FileSource(open=lambda: path.open("rb"), name=path.name)
     message = SmsMessage(text=PERSONAL_TEXT)
@@ -193,9 +193,9 @@ def plan(path: Path, fields: frozenset[str]) -> Callable[[], Any]:
     """Return the planning pass, ready to run."""
     from airflow_provider_voicepartner.gateways.model import VoiceMessage
     from airflow_provider_voicepartner.gateways.wire import Credentials
+    from airflow_provider_voicepartner.recipients.source import FileSource
     from airflow_provider_voicepartner.sending.fingerprint import CampaignFingerprint
     from airflow_provider_voicepartner.sending.planning import plan_campaign
-    from airflow_provider_voicepartner.sending.source import FileSource
 
     source = FileSource(open=lambda: path.open("rb"), name=path.name)
     message = VoiceMessage(text="Bonjour {first_name}")

@@ -302,7 +302,7 @@ class TestReference:
         assert {f"batches[].{name}" for name in report["batches"][0]} <= documented
 
     def test_every_way_a_file_may_be_called(self) -> None:
-        from airflow_provider_voicepartner.sending.source import SUFFIXES
+        from airflow_provider_voicepartner.recipients.source import SUFFIXES
 
         told = first_cells(section(read("docs/recipients.md"), "Files"))
         assert {suffix for suffix in SUFFIXES if not suffix.endswith(".gz")} | {".gz"} == told

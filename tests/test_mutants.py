@@ -67,7 +67,7 @@ def test_each_fault_is_made_and_nothing_that_no_test_can_notice(code: str, expec
 
 
 def test_every_mutant_of_the_project_is_other_code_that_can_be_read() -> None:
-    for module in PROJECT.modules(["sending/reconcile.py", "sending/text_blocks.py"]):
+    for module in PROJECT.modules(["sending/reconcile.py", "recipients/text_blocks.py"]):
         source = (PROJECT.root / module).read_text(encoding="utf-8")
         mutants = mutants_of(module, source)
         assert len(mutants) > 20

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.model import MAX_RECIPIENTS_PER_BATCH, Message
-from airflow_provider_voicepartner.sending.recipients import RecipientPlan, plan_recipients
+from airflow_provider_voicepartner.recipients.lists import RecipientPlan, plan_recipients
 
 Built = TypeVar("Built")
 

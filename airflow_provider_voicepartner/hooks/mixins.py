@@ -98,7 +98,7 @@ def refusing_nothing(jinja_env: Any, argument: str) -> Any:
     """
     from jinja2 import Undefined
 
-    from airflow_provider_voicepartner.sending.rows import is_missing
+    from airflow_provider_voicepartner.recipients.rows import is_missing
 
     def check(value: Any) -> Any:
         if isinstance(value, Undefined) or is_missing(value):

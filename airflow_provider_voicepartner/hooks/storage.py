@@ -17,11 +17,14 @@ from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_voicepartner.constants import LONGEST_FILE_HEAD
 from airflow_provider_voicepartner.exceptions import ConfigurationError
-from airflow_provider_voicepartner.sending.paths import shown_path, without_query
-from airflow_provider_voicepartner.sending.rejects import REJECTS_COLUMNS
-from airflow_provider_voicepartner.sending.source import FileSource, describe_ending
-from airflow_provider_voicepartner.sending.spreadsheets import is_headed, write_row
-from airflow_provider_voicepartner.sending.text_blocks import UTF_8
+from airflow_provider_voicepartner.recipients.rejects import REJECTS_COLUMNS, is_headed, write_row
+from airflow_provider_voicepartner.recipients.source import (
+    FileSource,
+    describe_ending,
+    shown_path,
+    without_query,
+)
+from airflow_provider_voicepartner.recipients.text_blocks import UTF_8
 
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.gateways.model import DeliveryReport

@@ -51,9 +51,9 @@ class SmsNotifier(GatewayNotifier):
 
     def message_to_send(self, context: Context) -> SmsMessage:
         """Build the text message."""
+        from airflow_provider_voicepartner.gateways.gsm import cut_to_segments, to_gsm7
         from airflow_provider_voicepartner.gateways.model import SmsMessage
         from airflow_provider_voicepartner.notifications.message import default_text, without_braces
-        from airflow_provider_voicepartner.sending.segments import cut_to_segments, to_gsm7
 
         text = self.own_text(self.message)
         if text is None:

@@ -458,6 +458,6 @@ class SendingOperator(Picklable, StrictTemplates, BaseOperator):
 def _path_in(to: Any) -> str | None:
     """Return the path of a file of recipients as everybody may see it; None for anything else."""
     from airflow_provider_voicepartner.hooks.storage import is_file
-    from airflow_provider_voicepartner.sending.paths import shown_path
+    from airflow_provider_voicepartner.recipients.source import shown_path
 
     return shown_path(str(to)) if is_file(to) else None

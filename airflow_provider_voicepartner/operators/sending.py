@@ -13,6 +13,7 @@ from airflow_provider_voicepartner.constants import NAMED_SKIPS, NETWORK_MARGIN
 from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.gateways.compiled_message import CompiledMessage
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
+from airflow_provider_voicepartner.gateways.gsm import count_segments
 from airflow_provider_voicepartner.gateways.model import Recipient, SmsMessage, Voicemail
 from airflow_provider_voicepartner.gateways.placeholders import TextTemplate, read_template
 from airflow_provider_voicepartner.hooks.dry_run import DryRun
@@ -27,6 +28,9 @@ from airflow_provider_voicepartner.hooks.storage import (
 )
 from airflow_provider_voicepartner.operators.ledger import asking_others, without_stored_batches
 from airflow_provider_voicepartner.operators.waiting import REPORT_KEY
+from airflow_provider_voicepartner.recipients.lists import OnInvalid, rows_of_frame
+from airflow_provider_voicepartner.recipients.rows import is_blank
+from airflow_provider_voicepartner.recipients.source import ListSource, Source, shown_path
 from airflow_provider_voicepartner.sending.arguments import (
     is_left_out,
     literals,
@@ -43,16 +47,10 @@ from airflow_provider_voicepartner.sending.batch import look_at_claim
 from airflow_provider_voicepartner.sending.campaign import CampaignSender
 from airflow_provider_voicepartner.sending.campaign_spec import Campaign, OnLate
 from airflow_provider_voicepartner.sending.fingerprint import CampaignFingerprint
-from airflow_provider_voicepartner.sending.items import rows_of_frame
 from airflow_provider_voicepartner.sending.ledger import Ledger, OnUnknown, Try
-from airflow_provider_voicepartner.sending.paths import shown_path
 from airflow_provider_voicepartner.sending.planning import CampaignPlan, Weigh, plan_campaign
-from airflow_provider_voicepartner.sending.recipients import OnInvalid
 from airflow_provider_voicepartner.sending.records import BatchRecord, Phase
 from airflow_provider_voicepartner.sending.report import CampaignReport, DryRunEnd
-from airflow_provider_voicepartner.sending.rows import is_blank
-from airflow_provider_voicepartner.sending.segments import count_segments
-from airflow_provider_voicepartner.sending.source import ListSource, Source
 from airflow_provider_voicepartner.sending.transport import StopSign
 
 if TYPE_CHECKING:
@@ -60,7 +58,7 @@ if TYPE_CHECKING:
     from airflow_provider_voicepartner.gateways.model import Message
     from airflow_provider_voicepartner.hooks.base import GatewayHook
     from airflow_provider_voicepartner.operators.base import SendingOperator
-    from airflow_provider_voicepartner.sending.chunk_reader import RecipientCheck
+    from airflow_provider_voicepartner.recipients.chunk_reader import RecipientCheck
     from airflow_provider_voicepartner.store.transactions import Store
 
 log = logging.getLogger(__name__)

@@ -15,13 +15,12 @@ import pytest
 
 from airflow_provider_voicepartner.compat import DAG
 from airflow_provider_voicepartner.exceptions import ConfigurationError
-from airflow_provider_voicepartner.gateways.gsm import BASIC, EXTENSION
+from airflow_provider_voicepartner.gateways.gsm import BASIC, EXTENSION, count_segments
 from airflow_provider_voicepartner.gateways.model import Receipt, RefusedRecipient
 from airflow_provider_voicepartner.notifications.alert import SentAlert, left_out
 from airflow_provider_voicepartner.notifications.base import GatewayNotifier
 from airflow_provider_voicepartner.notifications.sms import SmsNotifier, send_sms_notification
-from airflow_provider_voicepartner.sending.recipients import plan_recipients
-from airflow_provider_voicepartner.sending.segments import count_segments
+from airflow_provider_voicepartner.recipients.lists import plan_recipients
 from tests.conftest import KEYS, LOGIN
 from tests.support.gateways import fault, last_body, outcome, requests, sent
 from tests.support.servers import Behaviour, CountingServer, counting_server, never_answer

@@ -24,10 +24,10 @@ from airflow_provider_voicepartner.exceptions import ConfigurationError, Invalid
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.model import Recipient, SmsMessage
 from airflow_provider_voicepartner.gateways.wire import Credentials
+from airflow_provider_voicepartner.recipients.lists import plan_recipients
+from airflow_provider_voicepartner.recipients.source import FileSource, ListSource
 from airflow_provider_voicepartner.sending.fingerprint import CampaignFingerprint
 from airflow_provider_voicepartner.sending.planning import CampaignPlan, plan_campaign
-from airflow_provider_voicepartner.sending.recipients import plan_recipients
-from airflow_provider_voicepartner.sending.source import FileSource, ListSource
 from tests.support.fingerprints import fingerprint
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -487,7 +487,7 @@ def test_planning_a_million_keeps_memory_small(million: Path) -> None:
         import pathlib, resource, sys
         from airflow_provider_voicepartner.gateways.numbers import parse_number
         from airflow_provider_voicepartner.sending.planning import plan_campaign
-        from airflow_provider_voicepartner.sending.source import FileSource
+        from airflow_provider_voicepartner.recipients.source import FileSource
         unit = 2**20 if sys.platform == "darwin" else 2**10
         peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
         path = pathlib.Path(sys.argv[1])

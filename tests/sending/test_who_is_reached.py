@@ -18,10 +18,10 @@ import pytest
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.model import Recipient
 from airflow_provider_voicepartner.gateways.numbers import InvalidNumberError, parse_number
-from airflow_provider_voicepartner.sending.items import rows_of_frame
+from airflow_provider_voicepartner.recipients.lists import rows_of_frame
+from airflow_provider_voicepartner.recipients.rows import UnreadableRow
+from airflow_provider_voicepartner.recipients.source import FileSource, ListSource
 from airflow_provider_voicepartner.sending.planning import plan_campaign
-from airflow_provider_voicepartner.sending.rows import UnreadableRow
-from airflow_provider_voicepartner.sending.source import FileSource, ListSource
 
 A, B, C = "0612345601", "0612345602", "0612345603"
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_voicepartner.sending.spreadsheets import is_headed, safe_cell, write_row
+from airflow_provider_voicepartner.recipients.rejects import is_headed, safe_cell, write_row
 
 
 @pytest.mark.parametrize(

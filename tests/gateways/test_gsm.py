@@ -10,8 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
-from airflow_provider_voicepartner.gateways.gsm import BASIC, EXTENSION, clusters, to_gsm7
-from airflow_provider_voicepartner.sending.segments import count_segments, cut_to_segments
+from airflow_provider_voicepartner.gateways.gsm import (
+    BASIC,
+    EXTENSION,
+    clusters,
+    count_segments,
+    cut_to_segments,
+    to_gsm7,
+)
 
 FAMILY = "👨‍👩‍👧"
 FRANCE = "🇫🇷"

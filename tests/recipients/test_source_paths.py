@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_voicepartner.sending.paths import shown_path, without_query
+from airflow_provider_voicepartner.recipients.source import shown_path, without_query
 
 
 @pytest.mark.parametrize(

@@ -19,14 +19,14 @@ from airflow_provider_voicepartner.exceptions import ConfigurationError, Invalid
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.model import Recipient
 from airflow_provider_voicepartner.gateways.numbers import parse_number
-from airflow_provider_voicepartner.sending.recipients import (
+from airflow_provider_voicepartner.recipients.lists import (
     RecipientPlan,
     RejectedRow,
     describe_rejected,
     plan_recipients,
     write_rejects,
 )
-from airflow_provider_voicepartner.sending.rows import RowReader, check_rows
+from airflow_provider_voicepartner.recipients.rows import RowReader, check_rows
 
 A, B = "+33612345678", "+33756781234"
 

@@ -11,11 +11,17 @@ from typing import IO, Any
 
 from airflow_provider_voicepartner.constants import ROWS_A_CHUNK
 from airflow_provider_voicepartner.gateways.placeholders import field_name
-from airflow_provider_voicepartner.sending.column_rows import ColumnRows
-from airflow_provider_voicepartner.sending.columns import find_column, what_there_is
-from airflow_provider_voicepartner.sending.items import field_of, no_field
-from airflow_provider_voicepartner.sending.rows import NUMBER_FIELD, Chunk, UnreadableRow, names_in
-from airflow_provider_voicepartner.sending.text_blocks import TextBlock, UnreadableFileError
+from airflow_provider_voicepartner.recipients.column_rows import ColumnRows
+from airflow_provider_voicepartner.recipients.lists import field_of, no_field
+from airflow_provider_voicepartner.recipients.rows import (
+    NUMBER_FIELD,
+    Chunk,
+    UnreadableRow,
+    find_column,
+    names_in,
+    what_there_is,
+)
+from airflow_provider_voicepartner.recipients.text_blocks import TextBlock, UnreadableFileError
 
 
 def json_chunks(

@@ -9,8 +9,8 @@ from airflow_provider_voicepartner.gateways.compiled_message import Columns
 from airflow_provider_voicepartner.gateways.model import Recipient
 from airflow_provider_voicepartner.gateways.number_keys import UNREAD, NumberKeys
 from airflow_provider_voicepartner.gateways.numbers import InvalidNumberError
-from airflow_provider_voicepartner.sending.column_rows import ColumnRows
-from airflow_provider_voicepartner.sending.rows import (
+from airflow_provider_voicepartner.recipients.column_rows import ColumnRows
+from airflow_provider_voicepartner.recipients.rows import (
     KEPT_AS_IT_IS,
     NUMBER_FIELD,
     WANTED_LINES,

@@ -1,9 +1,14 @@
-"""Where recipients come from, a list or a file: something that can be read several times, a little at a time."""
+"""
+Where recipients come from, a list or a file: something that can be read several times, a little at a time.
+
+Paths and URIs are shown in logs without passwords, signatures and phone numbers.
+"""
 
 from __future__ import annotations
 
 import gzip
 import itertools
+import re
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing
@@ -12,25 +17,37 @@ from typing import IO, Final, Literal, Protocol, TypeVar, cast
 
 from airflow_provider_voicepartner.constants import ROWS_A_CHUNK
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
-from airflow_provider_voicepartner.sending.csv_rows import csv_chunks, csv_layout
-from airflow_provider_voicepartner.sending.excel import excel_chunks, excel_layout, open_excel
-from airflow_provider_voicepartner.sending.formats import (
+from airflow_provider_voicepartner.gateways.wire import mask_number
+from airflow_provider_voicepartner.recipients.csv_rows import csv_chunks, csv_layout
+from airflow_provider_voicepartner.recipients.excel import excel_chunks, excel_layout, open_excel
+from airflow_provider_voicepartner.recipients.json_parquet import (
     json_chunks,
     json_field_names,
     open_parquet,
     parquet_chunks,
     parquet_field_names,
 )
-from airflow_provider_voicepartner.sending.items import ItemReader, check_rows_of_values, rows_of_frame
-from airflow_provider_voicepartner.sending.paths import shown_path, without_query
-from airflow_provider_voicepartner.sending.recipients import split_rows
-from airflow_provider_voicepartner.sending.rows import NUMBER_FIELD, Chunk, names_in
-from airflow_provider_voicepartner.sending.text_blocks import (
+from airflow_provider_voicepartner.recipients.lists import (
+    ItemReader,
+    check_rows_of_values,
+    rows_of_frame,
+    split_rows,
+)
+from airflow_provider_voicepartner.recipients.rows import NUMBER_FIELD, Chunk, names_in
+from airflow_provider_voicepartner.recipients.text_blocks import (
     UTF_8,
     EmptyTextError,
     UnreadableFileError,
     read_encoding,
     text_blocks,
+)
+
+_USER = re.compile(r"(?<=://)(?:[^/\s:@]*:(?!\d+(?:[/?#]|$))\S*@|[^/\s?#@]*@)")
+_QUERY = re.compile(r"[?#]\S*")
+_NUMBER = re.compile(r"\+?\d(?:[\s.\-]?\d){7,}")
+# A day, perhaps with a time: files are named so, and it is no phone number.
+_DATE = re.compile(
+    r"(?:19|20)\d\d[-. ]?(?:0[1-9]|1[0-2])[-. ]?(?:0[1-9]|[12]\d|3[01])(?:[-. ]?[0-2]\d(?:[-. ]?[0-5]\d){1,2})?"
 )
 
 FileFormat = Literal["csv", "jsonl", "parquet", "xlsx"]
@@ -46,7 +63,6 @@ SUFFIXES: Final = (
     *(suffix + _COMPRESSED for suffix, kind in _FORMATS.items() if kind in ("csv", "jsonl")),
 )
 """How names of files of recipients end, in lower case."""
-
 
 _OTHERS: Final[Mapping[str, str]] = {
     ".json": "is JSON; write one object on each line (JSON lines) and name it .jsonl",
@@ -69,6 +85,27 @@ _PROBLEMS: Final[Mapping[type[Exception], str]] = {
 _EXPECTED: Final[tuple[type[Exception], ...]] = (UnreadableFileError, *_PROBLEMS)
 
 Read = TypeVar("Read")
+
+
+def without_query(path: str) -> str:
+    """Return a URI without its query and fragment; a local path as it is."""
+    return _QUERY.sub("", path) if "://" in path else path
+
+
+def shown_path(path: str) -> str:
+    """
+    Return a path or URI as a log may show it: no user, password, query or fragment, and numbers masked.
+
+    :param path: as the user wrote it; it may as well be a list of numbers that was taken for a URI.
+    """
+    if "://" in path:
+        path = _QUERY.sub("?…", _USER.sub("", path))
+    return _NUMBER.sub(_masked, path)
+
+
+def _masked(found: re.Match[str]) -> str:
+    text = found.group()
+    return text if _DATE.fullmatch(text) else mask_number(text)
 
 
 def describe_ending(name: str) -> str:

@@ -12,16 +12,21 @@ from typing import Final
 
 from airflow_provider_voicepartner.constants import HEADER_SEARCHED, LONGEST_LINE
 from airflow_provider_voicepartner.gateways.placeholders import field_name
-from airflow_provider_voicepartner.sending.column_rows import ColumnRows
-from airflow_provider_voicepartner.sending.columns import find_column, what_there_is
-from airflow_provider_voicepartner.sending.rows import (
+from airflow_provider_voicepartner.recipients.column_rows import ColumnRows
+from airflow_provider_voicepartner.recipients.rows import (
     LIKE_A_NUMBER,
     NUMBER_FIELD,
     Chunk,
     SecondNumber,
     UnreadableRow,
+    find_column,
+    what_there_is,
 )
-from airflow_provider_voicepartner.sending.text_blocks import EmptyTextError, TextBlock, UnreadableFileError
+from airflow_provider_voicepartner.recipients.text_blocks import (
+    EmptyTextError,
+    TextBlock,
+    UnreadableFileError,
+)
 
 _DELIMITERS: Final = (",", ";", "\t")
 _UNFINISHED: Final = "unexpected end of data"

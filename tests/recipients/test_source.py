@@ -19,10 +19,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
-from airflow_provider_voicepartner.sending import text_blocks
+from airflow_provider_voicepartner.recipients import text_blocks
+from airflow_provider_voicepartner.recipients.rows import UnreadableRow
+from airflow_provider_voicepartner.recipients.source import SUFFIXES, EmptyFileError, FileSource, ListSource
 from airflow_provider_voicepartner.sending.planning import plan_campaign
-from airflow_provider_voicepartner.sending.rows import UnreadableRow
-from airflow_provider_voicepartner.sending.source import SUFFIXES, EmptyFileError, FileSource, ListSource
 
 A, B = "+33612345678", "0612345679"
 

@@ -1,4 +1,9 @@
-"""One row of what users write in ``to``, read into a recipient; used for lists in memory and for files of millions."""
+"""
+One row of what users write in ``to``, read into a recipient; used for lists in memory and for files of millions.
+
+The column that holds the numbers is found however its name is spelled. Where there is none, the error names what there
+is instead; a column is suggested and never guessed.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +14,12 @@ from datetime import date, time
 from decimal import Decimal
 from typing import Any, Final, Literal, NamedTuple, cast
 
-from airflow_provider_voicepartner.constants import KEPT_ITEM
+from airflow_provider_voicepartner.constants import (
+    KEPT_ITEM,
+    LONGEST_COLUMN_NAME,
+    MOST_NAME_DIGITS,
+    SHOWN_COLUMNS,
+)
 from airflow_provider_voicepartner.gateways.checks import OF_A_WRONG_ENCODING, STRAY_CONTROLS
 from airflow_provider_voicepartner.gateways.compiled_message import STANDS_ALONE, STRAY
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
@@ -22,7 +32,8 @@ from airflow_provider_voicepartner.gateways.numbers import (
     parse_number,
 )
 from airflow_provider_voicepartner.gateways.placeholders import composed, field_name
-from airflow_provider_voicepartner.sending.rejects import RejectedRow
+from airflow_provider_voicepartner.recipients.rejects import RejectedRow
+from airflow_provider_voicepartner.recipients.text_blocks import UnreadableFileError
 
 Line = Literal["mobile", "any"]
 
@@ -45,6 +56,15 @@ WANTED_LINES: Mapping[Line, tuple[LineType, ...]] = {
     "any": tuple(line for line in LineType if line.can_be_called),
 }
 """The kinds of line that each choice takes."""
+
+_USUAL: Final = frozenset(
+    (
+        "phone_number", "phone number", "phonenumber", "phone", "phone_no", "mobile", "mobile_phone", "mobile phone",
+        "cell", "cellphone", "gsm", "msisdn", "tel", "tél", "telephone", "téléphone", "portable", "tel_portable",
+        "telephone_portable", "téléphone portable", "numero", "numéro", "number", "to", "recipient",
+    )
+)  # fmt: skip
+"""Names, folded, that columns of numbers often have: they are suggested, never guessed."""
 
 
 class Chunk(NamedTuple):
@@ -307,3 +327,55 @@ def number_as_given(item: object) -> str:
     elif isinstance(item, Mapping):
         item = item.get(NUMBER_FIELD)
     return str(item)[:KEPT_ITEM] if isinstance(item, (str, int, float, Decimal)) else ""
+
+
+def _folded(name: str) -> str:
+    return " ".join(field_name(name).casefold().split())
+
+
+def find_column(column: str, names: Sequence[str]) -> int | None:
+    """
+    Return the place of a column, from 0; None where there is none of that name.
+
+    A name that is written exactly so comes first, then one that differs in nothing but blanks, case, Unicode form or a
+    byte order mark.
+
+    :raises UnreadableFileError: for two of the same name.
+    """
+    for spell in (str, field_name, _folded):
+        wanted = spell(column)
+        found = [at for at, name in enumerate(names) if spell(name) == wanted]
+        if len(found) > 1:
+            raise UnreadableFileError(f"has the column {column!r} twice; rename one")
+        if found:
+            return found[0]
+    return None
+
+
+def what_there_is(names: Iterable[object]) -> str:
+    """
+    Say which names there are, and which one may be meant: to be read after ``has no column 'x'``.
+
+    Names that look like somebody's data are not shown: a file without a header begins with such.
+    """
+    texts = [field_name(str(name)) for name in names]
+    if not texts:
+        return "there is none"
+    if any(_is_data(text) for text in texts):
+        many = "1 column" if len(texts) == 1 else f"{len(texts)} columns"
+        return f"the {many} there begin with a number, not with a name: without a header give column=0 for the first"
+    shown = ", ".join(repr(_cut(text)) for text in texts[:SHOWN_COLUMNS])
+    more = f" and {len(texts) - SHOWN_COLUMNS} more" if len(texts) > SHOWN_COLUMNS else ""
+    usual = next((text for text in texts if _folded(text) in _USUAL), None)
+    advice = (
+        f"give column={usual!r} if that is it" if usual else "say with column= which one holds the numbers"
+    )
+    return f"there is {shown}{more}: {advice}"
+
+
+def _is_data(text: str) -> bool:
+    return "@" in text or sum(character.isdecimal() for character in text) > MOST_NAME_DIGITS
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST_COLUMN_NAME else text[:LONGEST_COLUMN_NAME] + "…"

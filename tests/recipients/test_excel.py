@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
+from airflow_provider_voicepartner.recipients.rows import UnreadableRow
+from airflow_provider_voicepartner.recipients.source import EmptyFileError, FileSource
 from airflow_provider_voicepartner.sending.planning import plan_campaign
-from airflow_provider_voicepartner.sending.rows import UnreadableRow
-from airflow_provider_voicepartner.sending.source import EmptyFileError, FileSource
 
 openpyxl: Any = pytest.importorskip("openpyxl")
 

@@ -12,17 +12,18 @@ from zipfile import BadZipFile, ZipFile
 
 from airflow_provider_voicepartner.constants import ROWS_A_CHUNK
 from airflow_provider_voicepartner.gateways.placeholders import field_name
-from airflow_provider_voicepartner.sending.columns import find_column, what_there_is
-from airflow_provider_voicepartner.sending.csv_rows import CsvLayout
-from airflow_provider_voicepartner.sending.rows import (
+from airflow_provider_voicepartner.recipients.csv_rows import CsvLayout
+from airflow_provider_voicepartner.recipients.rows import (
     FAILED_FORMULAS,
     NUMBER_FIELD,
     Chunk,
     SecondNumber,
     UnreadableRow,
+    find_column,
     formula_failed,
+    what_there_is,
 )
-from airflow_provider_voicepartner.sending.text_blocks import EmptyTextError, UnreadableFileError
+from airflow_provider_voicepartner.recipients.text_blocks import EmptyTextError, UnreadableFileError
 
 _DIGITS: Final = 15
 """So many of a number Excel shows: what is 3.3 on the screen may be 3.3000000000000003 in the file."""
