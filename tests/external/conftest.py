@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import shutil
 import sys
 import tomllib
 from collections.abc import Callable, Iterator
@@ -18,6 +17,9 @@ from tests.external.server import ACCOUNT, KEY, Acme
 
 HERE = Path(__file__).resolve().parent
 PACKAGE = "airflow_provider_acme"
+
+# Its modules can be imported; that Airflow takes it for installed needs the metadata too.
+sys.path.append(str(HERE / "distribution"))
 
 
 MANAGERS = (
@@ -48,10 +50,9 @@ def forget_providers() -> None:
 
 @pytest.fixture(scope="package")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Install the distribution, as pip would: its package and its metadata in one folder."""
+    """Install the distribution: write its metadata as pip would."""
     project = tomllib.loads((HERE / "distribution/pyproject.toml").read_text(encoding="utf-8"))["project"]
     folder = tmp_path_factory.mktemp("site-packages")
-    shutil.copytree(HERE / "distribution" / PACKAGE, folder / PACKAGE)
     metadata = folder / f"{PACKAGE}-{project['version']}.dist-info"
     metadata.mkdir()
     needed = "".join(f"Requires-Dist: {name}\n" for name in project["dependencies"])
@@ -66,8 +67,6 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     forget_providers()
     yield folder
     sys.path.remove(str(folder))
-    for name in [name for name in sys.modules if name.partition(".")[0] == PACKAGE]:
-        del sys.modules[name]
     forget_providers()
 
 

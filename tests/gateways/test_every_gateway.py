@@ -1,461 +1,43 @@
-"""What every gateway promises, as one table of cases that runs against all of them."""
+"""The gateways of this package keep to what every gateway promises."""
 
 from __future__ import annotations
 
-import inspect
-import json
-from collections.abc import Callable, Mapping
-from contextlib import suppress
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
-from functools import partial
-from typing import Any
-from urllib.parse import quote, urlencode, urlsplit
-
-import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 from airflow_provider_voicepartner.gateways import octopush, smspartner, voicepartner
-from airflow_provider_voicepartner.gateways.errors import (
-    ErrorKind,
-    GatewayError,
-    InvalidArgumentError,
-    InvalidCallbackError,
-)
-from airflow_provider_voicepartner.gateways.gateway import Gateway
-from airflow_provider_voicepartner.gateways.model import (
-    CallbackUrls,
-    DeliveryReport,
-    Kind,
-    Message,
-    Receipt,
-    Recipient,
-    SmsMessage,
-    Voicemail,
-    VoiceMessage,
-)
-from airflow_provider_voicepartner.gateways.status import DeliveryStatus
-from airflow_provider_voicepartner.gateways.wire import (
-    ApiRequest,
-    ApiResponse,
-    CallbackRequest,
-    Credentials,
+from airflow_provider_voicepartner.gateways.info import own_gateways
+from airflow_provider_voicepartner.gateways.model import SmsMessage
+from airflow_provider_voicepartner.testing.gateway_cases import (
+    CALL,
+    DROP,
+    NUMBER,
+    SMS,
+    GatewayCases,
+    Sample,
+    answer,
 )
 
-NOW = datetime(2031, 5, 6, 12, 0, tzinfo=UTC)
-SOON = NOW + timedelta(hours=2)
-KEY, LOGIN, TEXT = "pl4nted/Key+42", "planted.login@example.org", "Le texte planté, à ne jamais montrer"
-NUMBER = "+33699887766"
-ANNA = Recipient(NUMBER)
-CREDENTIALS = Credentials(api_key=KEY, login=LOGIN)
 
-SMS = SmsMessage(text=TEXT)
-CALL = VoiceMessage(text=TEXT)
-DROP = Voicemail(audio_token="a1b2c3d4")
-
-
-@dataclass(frozen=True)
-class Sample:
-    """
-    One way in which one gateway sends, with the good answers to it.
-
-    :param sent: the good answer, and the names of the keys in it that hold the batch's id, cost and count.
-    """
-
-    gateway: Gateway
-    message: Message
-    sent: Mapping[str, Any]
-    id_key: str
-    cost_key: str
-    count_key: str
-    good_status: int = 200
-
-    def build(self, **changes: Any) -> ApiRequest:
-        given: dict[str, Any] = {
-            "message": self.message,
-            "recipients": [ANNA],
-            "reference": "k3v9x0q2w7ha",
-            "now": NOW,
-        }
-        given |= changes
-        return self.gateway.build_batch(given.pop("message"), given.pop("recipients"), **given)
-
-    def refuse(self, argument: str, **changes: Any) -> str:
-        with pytest.raises(InvalidArgumentError) as caught:
-            self.build(**changes)
-        assert caught.value.argument == argument
-        assert TEXT not in str(caught.value)
-        assert "99887766" not in str(caught.value)
-        return caught.value.problem
-
-    def parse(self, response: ApiResponse) -> Any:
-        return self.gateway.parse_batch(response, self.message, [ANNA])
-
-    def fail(self, response: ApiResponse) -> GatewayError:
-        return failure(lambda: self.parse(response))
-
-
-def answer(data: Any, status: int = 200) -> ApiResponse:
-    body = data if isinstance(data, bytes) else json.dumps(data).encode()
-    return ApiResponse(status=status, body=body, private=(KEY, LOGIN, TEXT))
-
-
-def failure(parse: Callable[[], object]) -> GatewayError:
-    with pytest.raises(GatewayError) as caught:
-        parse()
-    return caught.value
-
-
-SAMPLES = [
-    Sample(
-        smspartner,
-        SMS,
-        {"success": True, "code": 200, "message_id": 8123456, "nb_sms": 1, "cost": 0.045, "currency": "EUR"},
-        "message_id",
-        "cost",
-        "nb_sms",
-    ),
-    Sample(
-        voicepartner,
-        CALL,
-        {
-            "success": True,
-            "campaignId": "Qa7x2kd9vb",
-            "cost": 0.06,
-            "currency": "EUR",
-            "nbSms": 1,
-            "duration": 5.4,
-        },
-        "campaignId",
-        "cost",
-        "nbSms",
-    ),
-    Sample(
-        voicepartner,
-        DROP,
-        {"success": True, "campaignId": "vm4T81", "cost": 0.15, "currency": "EUR", "nbSms": 1},
-        "campaignId",
-        "cost",
-        "nbSms",
-    ),
-    Sample(
-        octopush,
-        SMS,
-        {
-            "sms_ticket": "sms_6543aa10c9d21",
-            "number_of_contacts": 1,
-            "total_cost": 0.0495,
-            "residual_credit": 41.8,
-        },
-        "sms_ticket",
-        "total_cost",
-        "number_of_contacts",
-        201,
-    ),
-    Sample(
-        octopush,
-        CALL,
-        {
-            "ticket_number": "voice_6543aa10c9d21",
-            "number_of_contacts": 1,
-            "total_cost": 0.05,
-            "residual_credit": 41.8,
-        },
-        "ticket_number",
-        "total_cost",
-        "number_of_contacts",
-        201,
-    ),
-]
-EVERY_SEND = pytest.mark.parametrize(
-    "sample", SAMPLES, ids=[f"{sample.gateway.INFO.name}-{sample.message.kind}" for sample in SAMPLES]
-)
-
-GATEWAYS: list[Gateway] = [smspartner, voicepartner, octopush]
-EVERY_GATEWAY = pytest.mark.parametrize("gateway", GATEWAYS, ids=[gateway.INFO.name for gateway in GATEWAYS])
-
-BALANCES: dict[str, dict[str, Any]] = {
-    "smspartner": {
-        "success": True,
-        "code": 200,
-        "user": {},
-        "credits": {"balance": "42.50", "currency": "EUR"},
-    },
-    "voicepartner": {"success": True, "credit": "42.50", "currency": "€"},
-    "octopush": {"amount": 42.50, "unit": "euros"},
-}
-REPORTS: dict[str, dict[str, Any]] = {
-    "smspartner": {"status": "delivered", "msgId": "8123456", "phone": NUMBER, "date": 1935922571},
-    "voicepartner": {
-        "campaignId": "Qa7x2kd9vb", "status": "delivered", "phoneNumber": NUMBER, "doneAt": "2031-05-06 14:16:11",
-    },
-    "octopush": {
-        "message_id": "sms_6543aa10c9d21", "status": "DELIVERED", "number": NUMBER,
-        "delivery_date": "2031-05-06 14:16:11",
-    },
-}  # fmt: skip
-MESSAGES: dict[Kind, Message] = {"sms": SMS, "tts": CALL, "voicemail": DROP}
-
-
-def every_request(gateway: Gateway) -> list[ApiRequest]:
-    sends = [sample.build() for sample in SAMPLES if sample.gateway is gateway]
-    kind = next(iter(sorted(gateway.INFO.kinds)))
-    return [*sends, gateway.build_balance(), gateway.build_cancel("8123456", kind)]
-
-
-class TestShape:
-    @EVERY_GATEWAY
-    def test_has_everything_that_hooks_call(self, gateway: Gateway) -> None:
-        for name, promised in inspect.getmembers(Gateway, inspect.isfunction):
-            if name.startswith("_"):
-                continue
-            offered = inspect.signature(getattr(gateway, name)).parameters
-            needed = [
-                parameter for parameter in inspect.signature(promised).parameters if parameter != "self"
-            ]
-            assert list(offered)[: len(needed)] == needed, name
-            extra = list(offered.values())[len(needed) :]
-            assert all(parameter.default is not inspect.Parameter.empty for parameter in extra), name
-
-    @EVERY_GATEWAY
-    def test_says_who_it_is(self, gateway: Gateway) -> None:
-        assert gateway.INFO.name.lower() == gateway.INFO.name
-        assert gateway.INFO.label
-        url = urlsplit(gateway.INFO.base_url)
-        assert url.scheme == "https"
-        assert url.path.startswith("/v1")
-        assert not gateway.INFO.base_url.endswith("/")
-        assert set(MESSAGES) >= gateway.INFO.kinds
-
-    @EVERY_GATEWAY
-    @pytest.mark.parametrize("kind", MESSAGES)
-    def test_refuses_the_kinds_that_it_cannot_send(self, gateway: Gateway, kind: Kind) -> None:
-        if kind in gateway.INFO.kinds:
-            gateway.check_message(MESSAGES[kind], False)
-            gateway.build_cancel("8123456", kind)
-            return
-        with pytest.raises(InvalidArgumentError):
-            gateway.check_message(MESSAGES[kind], False)
-        with pytest.raises(InvalidArgumentError):
-            gateway.build_batch(MESSAGES[kind], [ANNA], reference="k3v9x0q2w7ha", now=NOW)
-        with pytest.raises(InvalidArgumentError, match="kind"):
-            gateway.build_cancel("8123456", kind)
-
-    @EVERY_GATEWAY
-    def test_every_path_stays_below_the_base(self, gateway: Gateway) -> None:
-        for request in every_request(gateway):
-            assert not request.path.startswith("/")
-            assert "//" not in request.path
-            assert not {"..", "."} & set(request.path.split("/"))
-        for odd in ("", " ", "..", "../me", "a/b?c#d"):
-            with suppress(InvalidArgumentError):
-                request = gateway.build_cancel(odd, next(iter(gateway.INFO.kinds)))
-                assert not {"..", "."} & set(request.path.split("/"))
-                assert not set("?#") & set(request.path)
-
-
-class TestKey:
-    @EVERY_GATEWAY
-    def test_is_in_one_place_and_nowhere_before(self, gateway: Gateway) -> None:
-        for plain in every_request(gateway):
-            assert not {"path", "params", "headers", "body"} & set(places(plain))
-            request = gateway.authenticate(plain, CREDENTIALS)
-            assert len(places(request)) == 1, request.endpoint
-            assert KEY not in str(plain.body)
-            assert LOGIN not in str(plain.headers)
-
-    @EVERY_GATEWAY
-    def test_never_shows_in_a_repr(self, gateway: Gateway) -> None:
-        for plain in every_request(gateway):
-            request = gateway.authenticate(plain, CREDENTIALS)
-            shown = repr(plain) + repr(CREDENTIALS) + repr(request)
-            for secret in (KEY, quote(KEY, safe=""), LOGIN, TEXT, "99887766"):
-                assert secret not in shown
-
-    @EVERY_GATEWAY
-    def test_goes_in_last(self, gateway: Gateway) -> None:
-        for plain in every_request(gateway):
-            request = gateway.authenticate(plain, CREDENTIALS)
-            assert (request.method, request.endpoint) == (plain.method, plain.endpoint)
-            assert request.safe_to_repeat is plain.safe_to_repeat
-            assert request.private == plain.private
-            for name, value in (plain.body or {}).items():
-                assert (request.body or {})[name] == value
-
-
-def places(request: ApiRequest) -> list[str]:
-    """Say where in a request the key is."""
-    parts = {
-        "path": request.path,
-        "params": "".join(request.params.values()),
-        "headers": "".join(request.headers.values()),
-        "body": json.dumps(request.body, default=str),
-    }
-    return [place for place, held in parts.items() if KEY in held or quote(KEY, safe="") in held]
-
-
-class TestSendRequest:
-    @EVERY_SEND
-    def test_is_never_repeated_and_hides_its_text(self, sample: Sample) -> None:
-        request = sample.build(send_at=SOON)
-        assert not request.safe_to_repeat
-        assert request.method == "POST"
-        said = getattr(sample.message, "text", None)
-        assert said is None or said in request.private
-        json.dumps(request.body, allow_nan=False)
-
-    @EVERY_GATEWAY
-    def test_reads_may_be_repeated(self, gateway: Gateway) -> None:
-        assert gateway.build_balance().safe_to_repeat
-        assert gateway.build_balance().method == "GET"
-
-    @EVERY_SEND
-    def test_the_same_arguments_build_the_same_request(self, sample: Sample) -> None:
-        assert sample.build(send_at=SOON) == sample.build(send_at=SOON)
-
-    @EVERY_SEND
-    @pytest.mark.parametrize(
-        ("send_at", "said"),
-        [(datetime(2032, 1, 1), "time zone"), (NOW, "past"), (NOW - timedelta(minutes=1), "past")],
+class TestSmsPartner(GatewayCases):
+    gateway = smspartner
+    samples = (
+        Sample(
+            smspartner,
+            SMS,
+            {
+                "success": True,
+                "code": 200,
+                "message_id": 8123456,
+                "nb_sms": 1,
+                "cost": 0.045,
+                "currency": "EUR",
+            },
+            id_key="message_id",
+            cost_key="cost",
+            count_key="nb_sms",
+            personal=SmsMessage(text="Hello {name}"),
+        ),
     )
-    def test_naive_and_past_dates(self, sample: Sample, send_at: datetime, said: str) -> None:
-        assert said in sample.refuse("send_at", send_at=send_at)
-
-    @EVERY_SEND
-    def test_number_of_recipients(self, sample: Sample) -> None:
-        sample.refuse("to", recipients=[])
-        assert "501" in sample.refuse("to", recipients=[Recipient(f"+336{i:08}") for i in range(501)])
-        sample.build(recipients=[Recipient(f"+336{i:08}") for i in range(500)])
-
-    @EVERY_SEND
-    @pytest.mark.parametrize(
-        "number", ["0699887766", "+33 699887766", "+33699887766,+33698765432", "anna", ""]
-    )
-    def test_numbers_that_are_not_e164(self, sample: Sample, number: str) -> None:
-        sample.refuse("to", recipients=[ANNA, Recipient(number)])
-
-    @EVERY_SEND
-    @pytest.mark.parametrize("text", ["", "  \n "])
-    def test_empty_text(self, sample: Sample, text: str) -> None:
-        if isinstance(sample.message, SmsMessage):
-            sample.refuse("message", message=replace(sample.message, text=text))
-        elif isinstance(sample.message, VoiceMessage):
-            sample.refuse("text", message=replace(sample.message, text=text))
-        else:
-            sample.refuse("audio_token", message=replace(sample.message, audio_token=text))
-
-    @EVERY_SEND
-    def test_a_callback_url_that_is_not_https(self, sample: Sample) -> None:
-        if sample.gateway is not octopush:  # It takes none per request.
-            urls = CallbackUrls(delivery="http://example.org/secret")
-            assert "example.org" not in sample.refuse("callbacks.delivery", callbacks=urls)
-
-    @EVERY_SEND
-    def test_a_sender_of_twelve_characters(self, sample: Sample) -> None:
-        sample.refuse("sender", message=replace(sample.message, sender="ABCDEFGHIJKL"))
-
-    @EVERY_SEND
-    def test_a_setting_that_does_not_exist(self, sample: Sample) -> None:
-        message = replace(sample.message, options={"a_typing_eror": TEXT})
-        assert "the settings are" in sample.refuse("options['a_typing_eror']", message=message)
-
-    @EVERY_SEND
-    def test_half_a_name_is_never_sent(self, sample: Sample) -> None:
-        if isinstance(sample.message, Voicemail):
-            return
-        guests = [Recipient(NUMBER, {"first_name": "Anna"}), Recipient("+33698765432", {"ville": "Lyon"})]
-        with pytest.raises(InvalidArgumentError):
-            sample.build(message=replace(sample.message, text="Bonjour {first_name}"), recipients=guests)
-
-
-class TestReceipt:
-    @EVERY_SEND
-    def test_a_good_answer(self, sample: Sample) -> None:
-        receipt = sample.parse(answer({**sample.sent, "brand_new": {"a": [1]}}, sample.good_status))
-        assert receipt.gateway_id == str(sample.sent[sample.id_key])
-        assert receipt.accepted == 1
-        assert isinstance(receipt.cost, Decimal)
-        assert receipt.cost == Decimal(str(sample.sent[sample.cost_key]))
-        assert receipt.currency == "EUR"
-        assert receipt.raw["brand_new"] == {"a": [1]}
-
-    @EVERY_SEND
-    def test_money_as_text_and_exact(self, sample: Sample) -> None:
-        receipt = sample.parse(
-            answer({**sample.sent, sample.cost_key: "0.10000000000000000001"}, sample.good_status)
-        )
-        assert receipt.cost == Decimal("0.10000000000000000001")
-
-    @EVERY_SEND
-    @pytest.mark.parametrize("nothing", [None, "", " "])
-    def test_success_without_an_id_is_in_doubt(self, sample: Sample, nothing: object) -> None:
-        without = {name: value for name, value in sample.sent.items() if name != sample.id_key}
-        assert sample.fail(answer(without, sample.good_status)).kind is ErrorKind.UNKNOWN
-        assert sample.fail(answer({**sample.sent, sample.id_key: nothing})).kind is ErrorKind.UNKNOWN
-
-    @EVERY_SEND
-    @pytest.mark.parametrize("cost", [0, "0", "0.00", "0,0", -1, "-0.045", -0.0, None, "", "free", [], True])
-    def test_a_cost_of_nothing_or_less_is_not_told(self, sample: Sample, cost: object) -> None:
-        """A budget that believed it would never end."""
-        assert sample.parse(answer({**sample.sent, sample.cost_key: cost}, sample.good_status)).cost is None
-
-    @EVERY_SEND
-    @pytest.mark.parametrize(
-        ("count", "accepted"),
-        [(5, 5), (9, 5), (4, 4), (1, 1), (0, 0), ("4", 4), (-1, 5), (None, 5), ("x", 5)],
-    )
-    def test_a_count_below_the_batch_is_believed(self, sample: Sample, count: object, accepted: int) -> None:
-        people = [Recipient(f"+336{number:08}") for number in range(5)]
-        response = answer({**sample.sent, sample.count_key: count}, sample.good_status)
-        receipt = sample.gateway.parse_batch(response, sample.message, people)
-        assert receipt.accepted == accepted
-        assert receipt.accepted + len(receipt.refused) + receipt.in_doubt == 5
-        # Octopush alone counts recipients, and says by it that it left the others out.
-        counts_people = sample.gateway is octopush and accepted
-        assert receipt.in_doubt == (0 if counts_people else 5 - accepted)
-
-
-class TestAnAnswerThatNamesASend:
-    @EVERY_SEND
-    @pytest.mark.parametrize("status", [200, 201, 400, 402, 429, 500])
-    def test_is_no_refusal(self, sample: Sample, status: int) -> None:
-        named = {sample.id_key: sample.sent[sample.id_key]}
-        no = {"success": False, "code": 400, "message": "no"}
-        for data in (
-            {**no, **named},
-            {**no, "data": named},
-            {**no, "result": [{"inner": named}]},
-            json.dumps({**named, **no}).encode()[:-5],
-            b'{"cost": NaN, ' + json.dumps(named).encode()[1:],
-        ):
-            response = answer(data, status)
-            assert sample.gateway.names_a_send(response), data
-            assert sample.fail(response).kind is ErrorKind.UNKNOWN, data
-
-    @EVERY_SEND
-    @pytest.mark.parametrize("nothing", [None, "", " ", 0, "0", "0.0", [], {}, True, False])
-    @pytest.mark.parametrize("status", [400, 429])
-    def test_is_not_one_without_an_id(self, sample: Sample, nothing: object, status: int) -> None:
-        data = {"success": False, "code": 400, "message": "no", sample.id_key: nothing}
-        response = answer(data, status)
-        assert not sample.gateway.names_a_send(response)
-        assert sample.fail(response).kind in (ErrorKind.REJECTED, ErrorKind.RETRYABLE)
-
-    @EVERY_GATEWAY
-    def test_is_not_one_that_cannot_be_read(self, gateway: Gateway) -> None:
-        for body in UNREADABLE.values():
-            assert not gateway.names_a_send(answer(body, 429))
-
-    @EVERY_SEND
-    @pytest.mark.parametrize("code", [200, "200", 201])
-    def test_a_no_with_the_code_of_a_success_is_in_doubt(self, sample: Sample, code: object) -> None:
-        for status in (200, 400):
-            response = answer({"success": False, "code": code, "message": "no"}, status)
-            assert sample.fail(response).kind is ErrorKind.UNKNOWN
-        rate_limit = answer({"success": False, "code": code, "message": "no"}, 429)
-        assert sample.fail(rate_limit).kind is ErrorKind.RETRYABLE
+    balance = {"success": True, "code": 200, "user": {}, "credits": {"balance": "42.50", "currency": "EUR"}}
+    report = {"status": "delivered", "msgId": "8123456", "phone": NUMBER, "date": 1935922571}
 
     def test_a_number_of_a_bulk_send_that_was_taken_names_it(self) -> None:
         for entries, taken in (
@@ -469,276 +51,85 @@ class TestAnAnswerThatNamesASend:
             assert smspartner.names_a_send(answer({"SMSResponse_List": entries}, 429)) is taken
 
 
-UNREADABLE = {
-    "html": b"<html><body>" + f"{KEY} {TEXT} {NUMBER} ".encode() * 50 + b"</body></html>",
-    "truncated": json.dumps({"success": True, "said": TEXT, "to": NUMBER, "key": KEY}).encode()[:-2],
-    "list": b'[{"success": true}]',
-    "text": b'"ok"',
-    "empty": b"",
-    "blank": b" \r\n ",
-    "binary": bytes(range(128, 256)),
-    "nan": b'{"success": NaN}',
-}
-
-
-class TestUnreadableAnswer:
-    @EVERY_SEND
-    @pytest.mark.parametrize(
-        ("status", "kind"),
-        [
-            (200, ErrorKind.UNKNOWN),
-            (201, ErrorKind.UNKNOWN),
-            (204, ErrorKind.UNKNOWN),
-            (301, ErrorKind.CONFIGURATION),
-            (302, ErrorKind.UNKNOWN),
-            (307, ErrorKind.CONFIGURATION),
-            (308, ErrorKind.CONFIGURATION),
-            (400, ErrorKind.REJECTED),
-            (401, ErrorKind.CONFIGURATION),
-            (403, ErrorKind.CONFIGURATION),
-            (404, ErrorKind.REJECTED),
-            (408, ErrorKind.UNKNOWN),
-            (429, ErrorKind.RETRYABLE),
-            (500, ErrorKind.UNKNOWN),
-            (502, ErrorKind.UNKNOWN),
-            (503, ErrorKind.UNKNOWN),
-            (504, ErrorKind.UNKNOWN),
-        ],
+class TestVoicePartner(GatewayCases):
+    gateway = voicepartner
+    samples = (
+        Sample(
+            voicepartner,
+            CALL,
+            {
+                "success": True,
+                "campaignId": "Qa7x2kd9vb",
+                "cost": 0.06,
+                "currency": "EUR",
+                "nbSms": 1,
+                "duration": 5.4,
+            },
+            id_key="campaignId",
+            cost_key="cost",
+            count_key="nbSms",
+        ),
+        Sample(
+            voicepartner,
+            DROP,
+            {"success": True, "campaignId": "vm4T81", "cost": 0.15, "currency": "EUR", "nbSms": 1},
+            id_key="campaignId",
+            cost_key="cost",
+            count_key="nbSms",
+        ),
     )
-    def test_to_a_send(self, sample: Sample, status: int, kind: ErrorKind) -> None:
-        for name, body in UNREADABLE.items():
-            error = sample.fail(answer(body, status))
-            assert (error.kind, error.status, error.gateway) == (kind, status, sample.gateway.INFO.name), name
-            assert error.endpoint == sample.build().endpoint
-            assert f"HTTP {status}" in str(error)
-            assert nothing_private_in(error), name
+    balance = {"success": True, "credit": "42.50", "currency": "€"}
+    report = {
+        "campaignId": "Qa7x2kd9vb",
+        "status": "delivered",
+        "phoneNumber": NUMBER,
+        "doneAt": "2031-05-06 14:16:11",
+    }
 
-    @EVERY_GATEWAY
-    @pytest.mark.parametrize(
-        ("status", "kind"),
-        [
-            (200, ErrorKind.RETRYABLE),
-            (301, ErrorKind.CONFIGURATION),
-            (401, ErrorKind.CONFIGURATION),
-            (404, ErrorKind.NOT_FOUND),
-            (429, ErrorKind.RETRYABLE),
-            (500, ErrorKind.RETRYABLE),
-            (503, ErrorKind.RETRYABLE),
-        ],
+
+class TestOctopush(GatewayCases):
+    gateway = octopush
+    samples = (
+        Sample(
+            octopush,
+            SMS,
+            {
+                "sms_ticket": "sms_6543aa10c9d21",
+                "number_of_contacts": 1,
+                "total_cost": 0.0495,
+                "residual_credit": 41.8,
+            },
+            id_key="sms_ticket",
+            cost_key="total_cost",
+            count_key="number_of_contacts",
+            good_status=201,
+            counts_recipients=True,
+        ),
+        Sample(
+            octopush,
+            CALL,
+            {
+                "ticket_number": "voice_6543aa10c9d21",
+                "number_of_contacts": 1,
+                "total_cost": 0.05,
+                "residual_credit": 41.8,
+            },
+            id_key="ticket_number",
+            cost_key="total_cost",
+            count_key="number_of_contacts",
+            good_status=201,
+            counts_recipients=True,
+        ),
     )
-    def test_to_a_read(self, gateway: Gateway, status: int, kind: ErrorKind) -> None:
-        for name, body in UNREADABLE.items():
-            error = failure(partial(gateway.parse_balance, answer(body, status)))
-            assert (error.kind, error.status) == (kind, status), name
-            assert nothing_private_in(error), name
-
-    @EVERY_GATEWAY
-    @pytest.mark.parametrize("status", [200, 302, 401, 429, 500])
-    def test_to_a_cancel(self, gateway: Gateway, status: int) -> None:
-        for name, body in UNREADABLE.items():
-            error = failure(partial(gateway.parse_cancel, answer(body, status), "8123456"))
-            assert nothing_private_in(error), name
-
-    @EVERY_SEND
-    def test_shows_enough_to_find_the_cause_and_no_more(self, sample: Sample) -> None:
-        error = sample.fail(answer(b"<html>" + b"Service down for maintenance. " * 100, 503))
-        assert "Service down for maintenance." in str(error)
-        assert len(str(error)) < 200 + 100
+    balance = {"amount": 42.5, "unit": "euros"}
+    report = {
+        "message_id": "sms_6543aa10c9d21",
+        "status": "DELIVERED",
+        "number": NUMBER,
+        "delivery_date": "2031-05-06 14:16:11",
+    }
 
 
-def nothing_private_in(error: GatewayError) -> bool:
-    shown = str(error) + repr(error) + str(error.code)
-    return len(str(error)) < 500 and not any(secret in shown for secret in (KEY, LOGIN, TEXT, "99887766"))
-
-
-REFUSALS = [
-    {"success": False, "code": 1, "message": f"{TEXT} {KEY} {NUMBER}"},
-    {"success": False, "code": f"{TEXT} {KEY} {NUMBER}", "message": "x"},
-    {"success": False, "code": KEY},
-    {"success": False, "code": NUMBER, "error": KEY},
-    {"success": False, "code": 33699887766},
-    {"success": False, "error": {"code": KEY, "message": NUMBER}},
-    {
-        "success": False,
-        "code": 1,
-        "errors": [{"code": KEY, "message": TEXT, "elementId": NUMBER, "phoneNumber": NUMBER}],
-    },
-    {"code": 400, "message": "x", "errors": {KEY: [TEXT, NUMBER]}},
-]
-
-
-class TestRefusal:
-    @EVERY_SEND
-    @pytest.mark.parametrize("status", [200, 400, 401, 429, 500])
-    def test_never_shows_a_key_a_number_or_a_text(self, sample: Sample, status: int) -> None:
-        for data in REFUSALS:
-            response = answer(data, status)
-            assert nothing_private_in(sample.fail(response)), data
-            assert nothing_private_in(failure(partial(sample.gateway.parse_balance, response))), data
-            assert nothing_private_in(failure(partial(sample.gateway.parse_cancel, response, "8123456"))), (
-                data
-            )
-
-    @EVERY_SEND
-    def test_a_rate_limit_may_be_tried_again(self, sample: Sample) -> None:
-        for data in ({"success": False, "code": 429, "message": "slow down"}, {}):
-            assert sample.fail(answer(data, 429)).kind is ErrorKind.RETRYABLE
-
-    @EVERY_SEND
-    def test_an_empty_object_proves_nothing(self, sample: Sample) -> None:
-        for status in (200, 201, 202, 500):
-            assert sample.fail(answer({}, status)).kind is ErrorKind.UNKNOWN
-
-
-class TestBalance:
-    @EVERY_GATEWAY
-    def test_is_exact_money(self, gateway: Gateway) -> None:
-        balance = gateway.parse_balance(answer({**BALANCES[gateway.INFO.name], "brand_new": 1}))
-        assert (balance.amount, balance.unit) == (Decimal("42.5"), "EUR")
-        assert isinstance(balance.amount, Decimal)
-        assert balance.raw["brand_new"] == 1
-
-    @EVERY_GATEWAY
-    def test_must_be_there(self, gateway: Gateway) -> None:
-        failure(lambda: gateway.parse_balance(answer({"success": True, "code": 200})))
-
-
-class TestCallback:
-    @EVERY_GATEWAY
-    @pytest.mark.parametrize("encoding", ["json", "form"])
-    def test_a_delivery_report(self, gateway: Gateway, encoding: str) -> None:
-        fields = {**REPORTS[gateway.INFO.name], "brand_new": "1"}
-        body = json.dumps(fields) if encoding == "json" else urlencode(fields)
-        for content_type in ("", "application/json", "application/x-www-form-urlencoded"):
-            callback = CallbackRequest(method="POST", body=body.encode(), content_type=content_type)
-            (report,) = gateway.parse_callback(callback)
-            assert isinstance(report, DeliveryReport)
-            assert (report.gateway, report.phone_number) == (gateway.INFO.name, NUMBER)
-            assert report.status is DeliveryStatus.DELIVERED
-            assert report.at is not None
-            assert report.at.utcoffset() is not None
-            assert report.raw["brand_new"] == "1"
-            assert "99887766" not in repr(report)
-
-    @EVERY_GATEWAY
-    def test_an_unknown_word_is_pending(self, gateway: Gateway) -> None:
-        fields = {**REPORTS[gateway.INFO.name], "status": "brand new word"}
-        (report,) = gateway.parse_callback(CallbackRequest(method="POST", body=json.dumps(fields).encode()))
-        assert isinstance(report, DeliveryReport)
-        assert report.status is DeliveryStatus.PENDING
-        assert report.gateway_status == "brand new word"
-
-    @EVERY_GATEWAY
-    @pytest.mark.parametrize("name", UNREADABLE)
-    def test_what_is_no_callback(self, gateway: Gateway, name: str) -> None:
-        with pytest.raises(InvalidCallbackError) as caught:
-            gateway.parse_callback(CallbackRequest(method="POST", body=UNREADABLE[name]))
-        assert not any(secret in str(caught.value) for secret in (KEY, TEXT, "99887766"))
-
-
-ANY_JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=10), inner, max_size=4),
-    max_leaves=10,
-)
-
-
-def mutated(good: list[Mapping[str, Any]]) -> st.SearchStrategy[bytes]:
-    keys = sorted({key for shape in good for key in shape} | {"code", "message", "error", "errors"})
-    changes = st.dictionaries(st.sampled_from(keys), ANY_JSON, max_size=4)
-    changed = st.builds(lambda shape, change: {**shape, **change}, st.sampled_from(good), changes)
-    return st.one_of(
-        st.binary(max_size=120),
-        ANY_JSON.map(lambda data: json.dumps(data).encode()),
-        changed.map(lambda data: json.dumps(data).encode()),
-        changed.map(lambda data: json.dumps(data).encode()[:-3]),
-        changed.map(lambda data: urlencode(data, errors="replace").encode()),
-    )
-
-
-CROWD = [Recipient(f"+3360000000{number}", {"name": "Anna"}) for number in range(1, 6)]
-
-
-def check_receipt(receipt: Receipt, people: list[Recipient]) -> None:
-    """Everybody is accounted for once, and whoever is named is one of them."""
-    assert receipt.accepted >= 0
-    assert receipt.in_doubt >= 0
-    assert receipt.accepted + len(receipt.refused) + receipt.in_doubt == len(people)
-    named = [refused.phone_number for refused in receipt.refused if refused.phone_number]
-    assert len(named) == len(set(named))
-    assert set(named) <= {recipient.phone_number for recipient in people}
-    assert receipt.cost is None or receipt.cost > 0
-    if receipt.gateway_id is None:
-        assert len(named) == len(people)
-    else:
-        assert receipt.gateway_id.strip()
-
-
-LISTED = st.lists(
-    st.fixed_dictionaries(
-        {},
-        optional={
-            "success": st.sampled_from([True, False, 1, "true", None, "maybe"]),
-            "code": st.sampled_from([200, 9, 13, 14, "14", 11, 44, 500, 777, None]),
-            "phoneNumber": st.sampled_from(["0600000001", "+33600000002", "33600000003", "+33600000004",
-                                            "+33600000005", "+33699999999", "x", None]),
-            "nbSms": st.sampled_from([0, 1, 2, -1, "1"]),
-            "elementId": st.just("children[sender].data"),
-        },
-    ),
-    max_size=8,
-)  # fmt: skip
-COUNTS = st.sampled_from([None, -1, 0, 1, 3, 5, 9, "4", "x", 1.5, True])
-
-
-class TestWhateverIsListed:
-    @settings(max_examples=300, deadline=None)
-    @given(
-        flag=st.sampled_from([True, False, None]),
-        code=st.sampled_from([200, 55, 14, 9, 11, None]),
-        id_=st.sampled_from([8123456, None]),
-        errors=LISTED,
-        entries=st.one_of(st.none(), LISTED),
-        count=COUNTS,
-        status=st.sampled_from([200, 201, 400, 429, 500]),
-    )
-    def test_everybody_is_accounted_for_once(
-        self, flag: Any, code: Any, id_: Any, errors: Any, entries: Any, count: Any, status: int
-    ) -> None:
-        data = {"success": flag, "code": code, "errors": errors, "SMSResponse_List": entries}
-        for sample in SAMPLES:
-            response = answer({**data, sample.id_key: id_, sample.count_key: count}, status)
-            personal = [SmsMessage(text="Hello {name}")] if sample.gateway is smspartner else []
-            for message in (sample.message, *personal):
-                for people in (CROWD[:1], CROWD):
-                    with suppress(GatewayError):
-                        check_receipt(sample.gateway.parse_batch(response, message, people), people)
-
-
-class TestAnythingAtAll:
-    @settings(max_examples=60, deadline=None)
-    @given(
-        body=mutated([*(sample.sent for sample in SAMPLES), *BALANCES.values()]),
-        status=st.sampled_from([200, 201, 204, 301, 302, 400, 401, 402, 404, 408, 429, 500, 503]),
-    )
-    def test_answers(self, body: bytes, status: int) -> None:
-        response = answer(body, status)
-        for sample in SAMPLES:
-            for people in ([ANNA], CROWD):
-                with suppress(GatewayError):
-                    check_receipt(sample.gateway.parse_batch(response, sample.message, people), people)
-        for gateway in GATEWAYS:
-            with suppress(GatewayError):
-                assert gateway.parse_balance(response).amount.is_finite()
-            with suppress(GatewayError):
-                assert gateway.parse_cancel(response, "8123456").gateway_id == "8123456"
-
-    @settings(max_examples=60, deadline=None)
-    @given(
-        body=mutated(list(REPORTS.values())), query=st.text(max_size=40), content_type=st.text(max_size=10)
-    )
-    def test_callbacks(self, body: bytes, query: str, content_type: str) -> None:
-        callback = CallbackRequest(method="POST", body=body, query=query, content_type=content_type)
-        for gateway in GATEWAYS:
-            with suppress(InvalidCallbackError):
-                assert gateway.parse_callback(callback)
+def test_every_gateway_of_the_package_is_here() -> None:
+    tested = [cases.gateway.INFO.name for cases in (TestSmsPartner, TestVoicePartner, TestOctopush)]
+    assert tested == list(own_gateways())

@@ -21,6 +21,7 @@ from airflow_provider_voicepartner.gateway_api import (
     as_currency,
     as_decimal,
     as_text,
+    contradicted,
     decode,
     is_presentable_code,
     names_id,
@@ -39,7 +40,7 @@ def names_a_send(response: ApiResponse) -> bool:
 
 def parse_batch(response: ApiResponse, message: Message, recipients: Sequence[Recipient]) -> Receipt:
     """Read the answer to a message: an id, or an error; one about the recipient refuses that recipient by name."""
-    data = decode(NAME, "messages", response, safe_to_repeat=False)
+    data = _decoded(response)
     gateway_id, error = read_opaque_id(data.get("id")), as_text(data.get("error"))
     if names_a_send(response) and (gateway_id is None or error or _says_no(data) or response.status >= 300):
         problem = "the answer names a message, and a failure too"
@@ -59,6 +60,15 @@ def parse_batch(response: ApiResponse, message: Message, recipients: Sequence[Re
             NAME, "messages", ErrorKind.UNKNOWN, "one id for several recipients", status=response.status
         )
     return Receipt(gateway_id=gateway_id, accepted=1, raw=data)
+
+
+def _decoded(response: ApiResponse) -> Mapping[str, Any]:
+    try:
+        return decode(NAME, "messages", response, safe_to_repeat=False)
+    except GatewayError as error:
+        # One that was cut off behind its id is no refusal.
+        unclear = contradicted(error, is_named=names_a_send(response))
+    raise unclear
 
 
 def _says_no(data: Mapping[str, Any]) -> bool:

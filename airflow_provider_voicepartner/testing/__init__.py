@@ -1,0 +1,11 @@
+"""
+For the tests of a gateway: the cases that every gateway has to pass, run by pytest.
+
+Needs pytest and hypothesis, which this provider does not install.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.register_assert_rewrite(f"{__name__}.gateway_cases")
