@@ -57,7 +57,7 @@ class Sizes:
 
 FULL = Sizes(
     planned=1_000_000, sample=100_000, planning_runs=3, sent=1_000_000, sending_runs=5,
-    texts_in_flight=100_000, alerts=20, slow_batches=200, slow_runs=2,
+    texts_in_flight=200_000, alerts=20, slow_batches=200, slow_runs=2,
     crash_at=1900, crash_of=2000, import_rounds=3, peer_batches=20, single_requests=30, installs=True,
     reports=20_000, receiver_runs=5, waiting=10_000, asked_interval=30.0,
 )  # fmt: skip

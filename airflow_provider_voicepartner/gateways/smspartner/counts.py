@@ -105,10 +105,9 @@ def tally_bulk(data: Mapping[str, Any], response: ApiResponse, codes: Codes, num
     taken: list[str | None] = []
     refused: list[RecipientProblem] = []
     unclear: set[str | None] = set()
+    if _are_as_documented(entries, numbers):
+        taken, entries = list(numbers), []
     for position, entry in enumerate(entries):
-        if _is_as_documented(entry) and entry["phoneNumber"] in wanted:
-            taken.append(entry["phoneNumber"])
-            continue
         fallback = numbers[position] if in_order else None
         if _is_taken(entry, read_code(entry, response)):
             # No words are read: to scrub those of one entry takes as long as a batch has texts.
@@ -137,16 +136,18 @@ def tally_bulk(data: Mapping[str, Any], response: ApiResponse, codes: Codes, num
     return Tally(accepted, dropped, len(numbers) - len(dropped) - accepted)
 
 
-def _is_as_documented(entry: Mapping[str, Any]) -> bool:
-    """Say whether an entry is a yes as the vendor documents it: then nothing in it can be read in two ways."""
-    sms = entry.get("nbSms")
+def _are_as_documented(entries: Sequence[Mapping[str, Any]], numbers: Sequence[str]) -> bool:
+    """Say whether all are a yes as the vendor documents it, in order: then nothing in them can be read in two ways."""
+    names = ("phoneNumber", "success", "code", "nbSms")
+    columns: list[list[Any]] = [[entry.get(name) for entry in entries] for name in names]
+    listed, success, codes, sms = columns
     return (
-        entry.get("success") is True
-        and type(entry.get("phoneNumber")) is str
-        and type(entry.get("code")) is int
-        and entry["code"] == 200
-        and type(sms) is int
-        and sms > 0
+        listed == list(numbers)
+        and set(map(type, success)) == {bool}
+        and all(success)
+        and set(map(type, codes)) == set(map(type, sms)) == {int}
+        and set(codes) == {200}
+        and min(sms) > 0
     )
 
 
