@@ -101,7 +101,7 @@ def measure(path: Path, url: str, what: str, *, at_once: bool) -> dict[str, Any]
     hook = operator._hook()
     message = hook.with_defaults(operator.message_to_send())
     started = time.monotonic()
-    plan = plan_of(operator, hook, message)
+    plan = plan_of(operator.sending_arguments(), hook, message)
     planning = time.monotonic() - started
     assert plan is not None
     bodies = prebuilt(operator, plan) if at_once else []
@@ -116,7 +116,7 @@ def measure(path: Path, url: str, what: str, *, at_once: bool) -> dict[str, Any]
     context: Any = {"ti": SimpleNamespace(map_index=-1)}
     ledger = Ledger([TaskStateMemory(store)], Try(1), is_complete=True)
     ledger.register()
-    campaign = campaign_of(operator, message, plan, longest_wait=None)
+    campaign = campaign_of(operator.sending_arguments(), message, plan, longest_wait=None)
     started, cpu = time.monotonic(), time.process_time()
     report = send_campaign(
         campaign, plan, hook, context,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_voicepartner.delivery.admission import KEPT_APART
-from airflow_provider_voicepartner.delivery.arrivals import Arrival, CampaignKey
+from airflow_provider_voicepartner.delivery.arrivals import Arrival, CampaignKey, of_gateway_id
 from airflow_provider_voicepartner.delivery.statements import Statements
 from airflow_provider_voicepartner.delivery.store import DeliveryStore
 from airflow_provider_voicepartner.gateways.errors import InvalidCallbackError
@@ -129,8 +129,6 @@ class DeadLetters:
 
 
 def _key(letter: Letter, event: CallbackEvent) -> CampaignKey | None:
-    from airflow_provider_voicepartner.delivery.arrivals import of_gateway_id
-
     if letter.campaign is not None:
         return CampaignKey(letter.gateway, letter.campaign)
     if isinstance(event, CampaignDeliveryReport) or not event.campaign_id:

@@ -8,14 +8,11 @@ import logging
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 from airflow_provider_voicepartner.constants import CAMPAIGNS_A_TURN
 from airflow_provider_voicepartner.delivery.arrivals import CampaignKey
-
-if TYPE_CHECKING:
-    from airflow_provider_voicepartner.delivery.store import Changes, DeliveryStore, KnownCampaign
+from airflow_provider_voicepartner.delivery.store import FROM_NOW, Changes, DeliveryStore, KnownCampaign
 
 log = logging.getLogger(__name__)
 
@@ -170,8 +167,6 @@ class StorePoller:
             await _breathe(number)
 
     def _question(self, keys: list[CampaignKey]) -> Changes:
-        from airflow_provider_voicepartner.delivery.store import FROM_NOW
-
         if self._store is None:
             self._store = self._open_store()
         self.queries += 1

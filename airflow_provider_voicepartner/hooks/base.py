@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import pendulum
 import requests
 
-from airflow_provider_voicepartner.compat import BaseHook, Connection
+from airflow_provider_voicepartner.compat import BaseHook, Connection, mask_secret
 from airflow_provider_voicepartner.constants import CALLED_BACK_WITHIN
 from airflow_provider_voicepartner.exceptions import (
     DeliveryUnconfirmedError,
@@ -503,7 +503,5 @@ class GatewayHook(BaseHook):
 
 def mask(secrets: Sequence[str]) -> None:
     """Register secrets with Airflow's masker, which covers task logs and rendered fields."""
-    from airflow_provider_voicepartner.compat import mask_secret
-
     for secret in secrets:
         mask_secret(secret)

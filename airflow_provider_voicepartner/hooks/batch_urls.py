@@ -13,6 +13,7 @@ from airflow_provider_voicepartner.gateways.info import GatewayInfo
 from airflow_provider_voicepartner.gateways.model import CallbackUrls, Recipient, phone_numbers_of
 from airflow_provider_voicepartner.hooks.callbacks import CallbackConfig
 from airflow_provider_voicepartner.settings import open_receiver_store
+from airflow_provider_voicepartner.store.errors import StoreUnavailableError
 
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.delivery.store import DeliveryStore
@@ -50,8 +51,6 @@ class BatchUrls:
         urls = self._config.for_batch(self._info, reference, now=now, send_at=send_at, people=people)
         if urls.delivery is None or len(people) <= RECIPIENTS_IN_URL:
             return urls
-        from airflow_provider_voicepartner.store.errors import StoreUnavailableError
-
         try:
             self._config.note_people(
                 self._store, self._info.name, reference, people=people, now=now, send_at=send_at

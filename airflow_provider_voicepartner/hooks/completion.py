@@ -16,7 +16,9 @@ from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_voicepartner.constants import FEW_RECIPIENTS, LAST_POLL_WITHIN, WORKER_POLL_SLOT_WAIT
+from airflow_provider_voicepartner.delivery.arrivals import Arrival, CampaignKey, Completion
 from airflow_provider_voicepartner.delivery.completion import AwaitedBatch, Progress
+from airflow_provider_voicepartner.delivery.store import FROM_NOW, DeliveryStore, KnownCampaign
 from airflow_provider_voicepartner.exceptions import (
     DeliveryFailedError,
     DeliveryUnconfirmedError,
@@ -41,12 +43,13 @@ from airflow_provider_voicepartner.hooks.polling import (
 )
 from airflow_provider_voicepartner.hooks.rate_limiter import pace_questions
 from airflow_provider_voicepartner.hooks.registry import can_report, hook_class, hook_for, reports_by_batch
+from airflow_provider_voicepartner.hooks.storage import write_delivery_reports
 from airflow_provider_voicepartner.sending.report import CampaignReport, SentBatch
+from airflow_provider_voicepartner.sending.stored_batches import read_batches
 from airflow_provider_voicepartner.settings import WAITING, open_configured_store
+from airflow_provider_voicepartner.store.errors import StoreUnavailableError
 
 if TYPE_CHECKING:
-    from airflow_provider_voicepartner.delivery.arrivals import Arrival, CampaignKey
-    from airflow_provider_voicepartner.delivery.store import DeliveryStore, KnownCampaign
     from airflow_provider_voicepartner.gateways.model import DeliveryReport
     from airflow_provider_voicepartner.hooks.base import GatewayHook
     from airflow_provider_voicepartner.hooks.rate_limiter import StoreTurnstile
@@ -105,8 +108,6 @@ class CampaignWatch:
     @cached_property
     def store(self) -> DeliveryStore:
         """Where reports are kept."""
-        from airflow_provider_voicepartner.delivery.store import DeliveryStore
-
         return DeliveryStore(self._opened)
 
     @cached_property
@@ -119,15 +120,11 @@ class CampaignWatch:
         """
         if not self.report.stored:
             return self.report.batches
-        from airflow_provider_voicepartner.sending.stored_batches import read_batches
-
         return read_batches(self._opened, self.report)
 
     @property
     def report_to_hand_over(self) -> CampaignReport:
         """The report for another process, with the batches where that may not reach a file of this machine's."""
-        from airflow_provider_voicepartner.store.errors import StoreUnavailableError
-
         try:
             if self.report.stored and not self._opened.is_postgres:
                 return replace(self.report, batches=self.sent, stored=())
@@ -203,8 +200,6 @@ class CampaignWatch:
 
     def known(self) -> Mapping[CampaignKey, KnownCampaign]:
         """Return what the store knows of it."""
-        from airflow_provider_voicepartner.delivery.store import FROM_NOW
-
         return self.store.changes(since=FROM_NOW, also=self.keys).campaigns
 
     def progress(self, known: Mapping[CampaignKey, KnownCampaign], as_of: float) -> Progress:
@@ -323,8 +318,6 @@ class CampaignWatch:
 
     def arrivals(self, answer: Answer) -> list[Arrival]:
         """Return what an answer is to leave in the store: nothing, where it tells no more than the last one."""
-        from airflow_provider_voicepartner.delivery.arrivals import Arrival
-
         keys = self.batches[answer.question.place].keys
         if not keys or self._kept.get(answer.question.place) == _digest(answer.told):
             return []
@@ -421,17 +414,12 @@ class CampaignWatch:
 
     def _write_file(self) -> None:
         if self.options.report_path:
-            from airflow_provider_voicepartner.hooks.storage import write_delivery_reports
-
             # One without a number says that a whole batch was cancelled.
             people = [report for report in self.store.reports(self.keys) if report.phone_number]
             write_delivery_reports(self.options.report_path, people)
 
     def _tell_everybody(self, progress: Progress) -> None:
         """Leave an event for whoever waits for the end of campaigns. What it is about has been decided without it."""
-        from airflow_provider_voicepartner.delivery.arrivals import Completion
-        from airflow_provider_voicepartner.store.errors import StoreUnavailableError
-
         counts = {status.value: count for status, count in progress.counts.items()}
         try:
             self.store.write(

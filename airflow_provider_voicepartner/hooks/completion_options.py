@@ -15,6 +15,7 @@ from airflow_provider_voicepartner.constants import (
 from airflow_provider_voicepartner.exceptions import ConfigurationError, DeliveryUnconfirmedError
 from airflow_provider_voicepartner.hooks.callbacks import why_not
 from airflow_provider_voicepartner.hooks.registry import can_report
+from airflow_provider_voicepartner.hooks.storage import check_report_path
 from airflow_provider_voicepartner.sending.arguments import is_left_out, literals, read_choice, read_flag
 
 if TYPE_CHECKING:
@@ -126,6 +127,4 @@ def check_options(options: CompletionOptions) -> None:
     :raises ConfigurationError: something else than delivery reports is at ``report_path``.
     """
     if options.report_path:
-        from airflow_provider_voicepartner.hooks.storage import check_report_path
-
         check_report_path(options.report_path)

@@ -10,6 +10,7 @@ from airflow_provider_voicepartner.gateways.gateway import Gateway
 from airflow_provider_voicepartner.gateways.model import Recipient, phone_numbers_of
 from airflow_provider_voicepartner.sending.records import Evidence, Proof, taken_numbers
 from airflow_provider_voicepartner.settings import open_receiver_store
+from airflow_provider_voicepartner.store.errors import StoreUnavailableError
 
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.gateways.model import CampaignDeliveryReport, DeliveryReport
@@ -43,7 +44,6 @@ def _reports_about(
     """Return the reports on single recipients, and the one on the whole batch where there is one."""
     from airflow_provider_voicepartner.delivery.arrivals import of_reference
     from airflow_provider_voicepartner.delivery.store import DeliveryStore
-    from airflow_provider_voicepartner.store.errors import StoreUnavailableError
 
     try:
         store = DeliveryStore(open_receiver_store())

@@ -17,6 +17,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from airflow_provider_voicepartner.compat import BaseNotifier, Context
 from airflow_provider_voicepartner.constants import ALERT_TIMEOUT, LEAST_ALERT_WAIT, NAMED_REFUSED
+from airflow_provider_voicepartner.exceptions import (
+    ConfigurationError,
+    NotSentError,
+    VoicePartnerProviderError,
+)
 from airflow_provider_voicepartner.gateways.info import GatewayInfo, Kind, own_gateways
 
 if TYPE_CHECKING:
@@ -56,8 +61,6 @@ def check_settings(options: Any, kind: Kind) -> None:
         known = _settings_of(map(info_of, gateway_names()), kind)
     for name in options:
         if name not in known and not (isinstance(name, str) and "{{" in name):
-            from airflow_provider_voicepartner.exceptions import ConfigurationError
-
             raise ConfigurationError(
                 f"options[{name!r}]: no gateway has this setting{_meant(str(name), known)}; "
                 f"the settings are: {', '.join(sorted(known))}"
@@ -162,7 +165,6 @@ class GatewayNotifier(BaseNotifier):
 
         Its braces are replaced: what a template renders may hold any, and an alert must not fail because of them.
         """
-        from airflow_provider_voicepartner.exceptions import ConfigurationError
         from airflow_provider_voicepartner.hooks.mixins import check_is_no_path
         from airflow_provider_voicepartner.notifications.message import without_braces
         from airflow_provider_voicepartner.sending.arguments import read_text
@@ -297,12 +299,6 @@ class GatewayNotifier(BaseNotifier):
 
     def _log_failure(self, error: Exception, *, has_left: bool) -> None:
         """Log our own errors whole, since they hold no secret; of others only the kind."""
-        from airflow_provider_voicepartner.exceptions import (
-            ConfigurationError,
-            NotSentError,
-            VoicePartnerProviderError,
-        )
-
         known = isinstance(error, VoicePartnerProviderError)
         self._log_end(
             str(error) if known else type(error).__name__,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -17,15 +17,9 @@ from airflow_provider_voicepartner.exceptions import (
 )
 from airflow_provider_voicepartner.hooks.mixins import (
     Picklable,
-    StrictTemplates,
-    are_numbers,
-    check_is_there,
-    is_unset,
-    native_as_text,
-    refusing_nothing,
-    rendered,
 )
-from airflow_provider_voicepartner.operators.redacted import seal, unseal
+from airflow_provider_voicepartner.operators.private_fields import PrivateFields
+from airflow_provider_voicepartner.operators.sending_arguments import SendingArguments
 from airflow_provider_voicepartner.operators.time_limit import TimeLimit
 from airflow_provider_voicepartner.sending.transport import StopSign
 
@@ -44,12 +38,11 @@ OnInvalid = Literal["fail", "skip"]
 OnEmpty = Literal["fail", "skip"]
 OnLate = Literal["fail", "send_now"]
 
+WAIT_IS_OVER = {"status": "due"}
+"""The event of a trigger that waited for the rate limit."""
 
-_GUARDS = ("max_cost", "send_at")
-"""What keeps a campaign from costing more, or from being sent now: a template must not take them away by accident."""
 
-
-class SendingOperator(Picklable, StrictTemplates, BaseOperator):
+class SendingOperator(PrivateFields, Picklable, BaseOperator):
     """
     Base of the operators that send.
 
@@ -104,9 +97,6 @@ class SendingOperator(Picklable, StrictTemplates, BaseOperator):
         "max_cost", "unit_price", "is_dry_run", "max_in_flight", "region", "wait_for_completion",
         "completion",
     )  # fmt: skip
-    private_fields: ClassVar[frozenset[str]] = frozenset({"to", "options"})
-    said_fields: ClassVar[frozenset[str]] = frozenset()
-    """What people read or hear; all of them private."""
     ui_color = "#d8f0ea"
 
     def __init__(
@@ -163,56 +153,6 @@ class SendingOperator(Picklable, StrictTemplates, BaseOperator):
         self.completion = completion
         self._stop: StopSign | None = None
         self._is_resumed = False
-        self._renders_text = False
-
-    def _do_render_template_fields(
-        self,
-        parent: Any,
-        template_fields: Iterable[str],
-        context: Context,
-        jinja_env: Any,
-        seen_oids: set[int],
-    ) -> None:
-        """Render as always, but hide numbers and texts: Airflow shows rendered fields in its UI."""
-        private = self.private_fields if parent is self else frozenset()
-        others = [name for name in template_fields if name not in private]
-        guards = [name for name in _GUARDS if parent is self and not is_unset(getattr(self, name))]
-        super()._do_render_template_fields(parent, others, context, jinja_env, seen_oids)
-        for name in guards:
-            check_is_there(name, getattr(self, name))
-        for name in sorted(private):
-            # Not by Airflow's loop: for a field that cannot be rendered it logs the whole value.
-            value = self._render_private(name, context, jinja_env, seen_oids)
-            setattr(self, name, seal(value, shown=_path_in(value) if name == "to" else None))
-
-    def _render_private(self, name: str, context: Context, jinja_env: Any, seen_oids: set[int]) -> Any:
-        value = getattr(self, name)
-        if value is None:
-            return None
-        # Rows whose fields are templates go into texts, too; one template for all of ``to`` may render to nobody.
-        is_said = name in self.said_fields or (name == "to" and isinstance(value, list | tuple | dict))
-        if is_said:
-            jinja_env = refusing_nothing(jinja_env, name)
-        if callable(value):
-            return rendered(name, lambda: value(context=context, jinja_env=jinja_env))
-        self._renders_text = is_said
-        try:
-            found = rendered(name, lambda: self.render_template(value, context, jinja_env, seen_oids))
-            if name == "to" and isinstance(value, str) and are_numbers(found):
-                self._renders_text = True
-                found = rendered(name, lambda: self.render_template(value, context, jinja_env, seen_oids))
-        finally:
-            self._renders_text = False
-        return found
-
-    def _render(self, template: Any, context: Context, *args: Any, **kwargs: Any) -> Any:
-        """
-        Render what is said, and phone numbers, to text also where the DAG wants native objects.
-
-        There even a text without a template is read as Python: ``12.50`` becomes 12.5, and a number loses its plus.
-        """
-        text = native_as_text(template, context) if self._renders_text else None
-        return super()._render(template, context, *args, **kwargs) if text is None else text
 
     def _text_folders(self) -> list[str]:
         """Return where Airflow looks for templates: a text may be meant as the path of one."""
@@ -221,6 +161,28 @@ class SendingOperator(Picklable, StrictTemplates, BaseOperator):
             return []
         searched = dag.template_searchpath or []
         return [dag.folder, *([searched] if isinstance(searched, str) else searched)]
+
+    def sending_arguments(self) -> SendingArguments:
+        """Return what the rendered arguments say about whom to send to, when, and at what price."""
+        return SendingArguments(
+            to=self.given("to"),
+            column=self.column,
+            header=self.header,
+            encoding=self.encoding,
+            region=self.region,
+            needs_mobile=self.needs_mobile,
+            on_invalid=self.on_invalid,
+            on_empty=self.on_empty,
+            rejects_path=self.rejects_path,
+            report_path=self.completion.get("report_path") if isinstance(self.completion, Mapping) else None,
+            send_at=self.send_at,
+            on_late=self.on_late,
+            on_unknown=self.on_unknown,
+            send_again=self.send_again,
+            max_cost=self.max_cost,
+            unit_price=self.unit_price,
+            max_in_flight=self.max_in_flight,
+        )
 
     def message_to_send(self) -> Message:
         """Build the message from rendered arguments; each operator its own."""
@@ -312,7 +274,8 @@ class SendingOperator(Picklable, StrictTemplates, BaseOperator):
                 # A retry would be blind: whatever the gateway asks for is waited for here.
                 hook.sender.longest_wait = math.inf
             message = hook.with_defaults(self.message_to_send())
-            plan = plan_of(self, hook, message)
+            arguments = self.sending_arguments()
+            plan = plan_of(arguments, hook, message)
             if plan is not None:
                 self._log_left_out(plan)
             if plan is None or not plan.recipients:
@@ -322,7 +285,7 @@ class SendingOperator(Picklable, StrictTemplates, BaseOperator):
                 raise AirflowSkipException(why_nobody(plan))
             account = account_key(hook.conn_type, hook.credentials)
             campaign = campaign_of(
-                self,
+                arguments,
                 message,
                 plan,
                 longest_wait=longest_wait,
@@ -356,14 +319,24 @@ class SendingOperator(Picklable, StrictTemplates, BaseOperator):
                 from airflow_provider_voicepartner.triggers.campaign import CampaignCompletionTrigger
 
                 trigger = CampaignCompletionTrigger.of_watch(watch, poke_interval=interval)
-                return self.defer(trigger=trigger, method_name="complete")
+                return self.defer(trigger=trigger, method_name="execute_complete")
             return with_delivery(report, wait_here(watch, interval, self._stop or StopSign()))
         finally:
             watch.close()
 
+    def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> dict[str, Any]:
+        """
+        Go on after the triggerer: send the rest once a wait for the rate limit is over, or judge what became of all.
+
+        :raises WaitGivenUpError: the trigger could not wait, or it is another event than the triggers'.
+        """
+        return self.resume(context, event) if event == WAIT_IS_OVER else self.complete(context, event)
+
     def complete(self, context: Context, event: dict[str, Any] | None = None) -> dict[str, Any]:
         """
         Judge what the trigger found out about the campaign that was sent before.
+
+        Tasks that an earlier version deferred are resumed by this name.
 
         :raises WaitGivenUpError: the trigger could not wait, or it is another event than the trigger's.
         """
@@ -390,9 +363,11 @@ class SendingOperator(Picklable, StrictTemplates, BaseOperator):
         """
         Go on after a wait in the triggerer; the ledger knows what was sent before it.
 
+        Tasks that an earlier version deferred are resumed by this name.
+
         :raises ValueError: for any event but that the wait is over.
         """
-        if event != {"status": "due"}:
+        if event != WAIT_IS_OVER:
             raise ValueError(f"unexpected trigger event {event!r}")
         self._is_resumed = True
         try:
@@ -417,7 +392,7 @@ class SendingOperator(Picklable, StrictTemplates, BaseOperator):
 
         self.log.info("Waiting %.0f s in the triggerer: %s", wait, error)
         trigger = WaitUntilTrigger(time.time() + wait)
-        self.defer(trigger=trigger, method_name="resume", timeout=time_limit.left)
+        self.defer(trigger=trigger, method_name="execute_complete", timeout=time_limit.left)
 
     def _may_wait_in_triggerer(self, ledger: Ledger) -> bool:
         """
@@ -449,15 +424,3 @@ class SendingOperator(Picklable, StrictTemplates, BaseOperator):
         )
         cost = "not known" if report.cost is None else f"{report.cost} {report.currency}"
         self.log.info("%s%s: %s; cost %s%s", gateway, how, dict(report.counts), cost, twice)
-
-    def given(self, name: str) -> Any:
-        """Return a rendered argument as the user gave it."""
-        return unseal(getattr(self, name))
-
-
-def _path_in(to: Any) -> str | None:
-    """Return the path of a file of recipients as everybody may see it; None for anything else."""
-    from airflow_provider_voicepartner.hooks.storage import is_file
-    from airflow_provider_voicepartner.recipients.source import shown_path
-
-    return shown_path(str(to)) if is_file(to) else None

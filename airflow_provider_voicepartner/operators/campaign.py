@@ -18,6 +18,7 @@ from airflow_provider_voicepartner.exceptions import (
 )
 from airflow_provider_voicepartner.gateways.errors import ErrorKind
 from airflow_provider_voicepartner.hooks.mixins import Picklable, StrictTemplates
+from airflow_provider_voicepartner.store.errors import StoreUnavailableError
 
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.hooks.base import GatewayHook
@@ -128,7 +129,6 @@ def _tell_those_who_wait(gateway: str, batches: Sequence[SentBatch]) -> None:
     """Keep that batches were cancelled: gateways tell nobody, and somebody may wait for what became of them."""
     from airflow_provider_voicepartner.delivery.arrivals import cancelled, of_gateway_id, of_reference
     from airflow_provider_voicepartner.settings import open_delivery_store
-    from airflow_provider_voicepartner.store.errors import StoreUnavailableError
 
     now = time.time()
     keys = [

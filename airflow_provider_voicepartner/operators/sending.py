@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -27,6 +27,7 @@ from airflow_provider_voicepartner.hooks.storage import (
     writing,
 )
 from airflow_provider_voicepartner.operators.ledger import asking_others, without_stored_batches
+from airflow_provider_voicepartner.operators.sending_arguments import SendingArguments
 from airflow_provider_voicepartner.operators.waiting import REPORT_KEY
 from airflow_provider_voicepartner.recipients.lists import OnInvalid, rows_of_frame
 from airflow_provider_voicepartner.recipients.rows import is_blank
@@ -49,6 +50,7 @@ from airflow_provider_voicepartner.sending.campaign_spec import Campaign, OnLate
 from airflow_provider_voicepartner.sending.fingerprint import CampaignFingerprint
 from airflow_provider_voicepartner.sending.ledger import Ledger, OnUnknown, Try
 from airflow_provider_voicepartner.sending.planning import CampaignPlan, Weigh, plan_campaign
+from airflow_provider_voicepartner.sending.rate_limit import estimate
 from airflow_provider_voicepartner.sending.records import BatchRecord, Phase
 from airflow_provider_voicepartner.sending.report import CampaignReport, DryRunEnd
 from airflow_provider_voicepartner.sending.transport import StopSign
@@ -57,7 +59,6 @@ if TYPE_CHECKING:
     from airflow_provider_voicepartner.compat import Context
     from airflow_provider_voicepartner.gateways.model import Message
     from airflow_provider_voicepartner.hooks.base import GatewayHook
-    from airflow_provider_voicepartner.operators.base import SendingOperator
     from airflow_provider_voicepartner.recipients.chunk_reader import RecipientCheck
     from airflow_provider_voicepartner.store.transactions import Store
 
@@ -79,7 +80,7 @@ class PlannedBatches:
         return (batch.recipients for batch in self.plan.batches())
 
 
-def plan_of(operator: SendingOperator, hook: GatewayHook, message: Message) -> CampaignPlan | None:
+def plan_of(arguments: SendingArguments, hook: GatewayHook, message: Message) -> CampaignPlan | None:
     """
     Check everybody in ``to``, before anything is sent; who is left out is written to ``rejects_path``.
 
@@ -88,33 +89,33 @@ def plan_of(operator: SendingOperator, hook: GatewayHook, message: Message) -> C
     :raises InvalidRecipientError: naming the rows, when one is invalid and ``on_invalid`` is ``fail``.
     :raises ConfigurationError: for an empty list, a file that cannot be read, or a message that the gateway refuses.
     """
-    on_invalid = read_choice("on_invalid", operator.on_invalid, literals(OnInvalid))
-    on_empty = read_choice("on_empty", operator.on_empty, ("fail", "skip"))
-    to = _read_to(operator)
+    on_invalid = read_choice("on_invalid", arguments.on_invalid, literals(OnInvalid))
+    on_empty = read_choice("on_empty", arguments.on_empty, ("fail", "skip"))
+    to = _read_to(arguments)
     if on_empty == "skip" and _is_empty(to):
         return None
-    _check_paths(operator, to)
+    _check_paths(arguments, to)
     problem: InvalidArgumentError
     try:
-        source = _source_of(operator, to)
+        source = _source_of(arguments, to)
         names = frozenset(_template_of(message).names)
         hook.gateway.check_message(message, bool(names))
         compiled = _compiled(hook, message) if names else None
         with ExitStack() as stack:
-            path = _rejects_path(operator)
+            path = _rejects_path(arguments)
             plan = plan_campaign(
                 source,
                 batch_size=hook.gateway.INFO.most_recipients,
-                line="mobile" if operator.needs_mobile else "any",
+                line="mobile" if arguments.needs_mobile else "any",
                 on_invalid=on_invalid,
-                region=operator.region,
+                region=arguments.region,
                 fields=names,
                 check=_check_of(hook, message) if names else None,
                 doubtful=None if compiled is None else compiled.doubtful,
                 weigh=_weigher(hook, message, compiled),
                 rejects=stack.enter_context(writing(path, "rejects_path")) if path else None,
                 fingerprint=CampaignFingerprint(
-                    hook.conn_type, hook.credentials, message, read_send_at(operator.send_at)
+                    hook.conn_type, hook.credentials, message, read_send_at(arguments.send_at)
                 ),
             )
     except InvalidArgumentError as error:
@@ -124,26 +125,24 @@ def plan_of(operator: SendingOperator, hook: GatewayHook, message: Message) -> C
     raise ConfigurationError(str(problem))
 
 
-def _read_to(operator: SendingOperator) -> Any:
+def _read_to(arguments: SendingArguments) -> Any:
     problem: InvalidArgumentError
     try:
-        return rows_of_frame(read_recipients(operator.given("to")))
+        return rows_of_frame(read_recipients(arguments.to))
     except InvalidArgumentError as error:
         problem = error
     raise ConfigurationError(str(problem))
 
 
-def _rejects_path(operator: SendingOperator) -> str | None:
-    return None if is_left_out(operator.rejects_path) else operator.rejects_path
+def _rejects_path(arguments: SendingArguments) -> str | None:
+    return None if is_left_out(arguments.rejects_path) else arguments.rejects_path
 
 
-def _check_paths(operator: SendingOperator, to: Any) -> None:
+def _check_paths(arguments: SendingArguments, to: Any) -> None:
     """Refuse to write over the file of recipients, or one of our files over the other."""
-    completion = operator.completion
-    report = completion.get("report_path") if isinstance(completion, Mapping) else None
     taken = {"to": to} if is_file(to) else {}
-    rejects = _rejects_path(operator)
-    for name, path in (("rejects_path", rejects), ("completion: report_path", report)):
+    rejects = _rejects_path(arguments)
+    for name, path in (("rejects_path", rejects), ("completion: report_path", arguments.report_path)):
         if is_left_out(path):
             continue
         for other, given in taken.items():
@@ -157,20 +156,20 @@ def _check_paths(operator: SendingOperator, to: Any) -> None:
         check_rejects_path(rejects)
 
 
-def _source_of(operator: SendingOperator, to: Any) -> Source:
-    column = operator.column
+def _source_of(arguments: SendingArguments, to: Any) -> Source:
+    column = arguments.column
     if isinstance(column, str) and column.isdecimal():
         column = int(column)
     if not is_file(to):
         check_no_path(to)
-        return ListSource(to, column=column, region=operator.region)
+        return ListSource(to, column=column, region=arguments.region)
     log.info("Recipients are read from the file %r", shown_path(str(to)))
     return file_source(
         to,
         column=column,
-        header=None if is_left_out(operator.header) else read_flag("header", operator.header),
-        encoding=read_text("encoding", operator.encoding, needed=False),
-        region=operator.region,
+        header=None if is_left_out(arguments.header) else read_flag("header", arguments.header),
+        encoding=read_text("encoding", arguments.encoding, needed=False),
+        region=arguments.region,
     )
 
 
@@ -244,7 +243,7 @@ def why_nobody(plan: CampaignPlan | None) -> str:
 
 
 def campaign_of(
-    operator: SendingOperator,
+    arguments: SendingArguments,
     message: Message,
     plan: CampaignPlan,
     *,
@@ -255,17 +254,19 @@ def campaign_of(
     """
     Put an operator's arguments together.
 
+    :param arguments: of the operator.
+
     :param longest_wait: seconds to wait for a turn before the campaign is handed back; None always waits.
     :param account: see :func:`~airflow_provider_voicepartner.sending.fingerprint.account_key`.
     :param shortest_lead: of the gateway.
     :raises ConfigurationError: naming the argument and the fix.
     """
-    max_cost = read_money("max_cost", operator.max_cost)
+    max_cost = read_money("max_cost", arguments.max_cost)
     if max_cost == 0:
         raise ConfigurationError(
             "max_cost: 0 allows nothing to be sent; give the most it may cost, or leave it out"
         )
-    unit_price = read_money("unit_price", operator.unit_price)
+    unit_price = read_money("unit_price", arguments.unit_price)
     if unit_price == 0:
         raise ConfigurationError(
             "unit_price: 0 would let max_cost allow everything; give the price of one SMS segment or of one call, or "
@@ -277,15 +278,15 @@ def campaign_of(
         recipients=plan.recipients,
         fingerprint=plan.fingerprint,
         account=account,
-        send_at=read_send_at(operator.send_at),
-        on_late=read_choice("on_late", operator.on_late, literals(OnLate)),
+        send_at=read_send_at(arguments.send_at),
+        on_late=read_choice("on_late", arguments.on_late, literals(OnLate)),
         max_cost=max_cost,
         unit_price=unit_price,
         size_of=plan.size_of,
         weigh=plan.segments_of,
-        on_unknown=read_choice("on_unknown", operator.on_unknown, literals(OnUnknown)),
-        send_again=read_send_again(operator.send_again),
-        max_in_flight=read_count("max_in_flight", operator.max_in_flight),
+        on_unknown=read_choice("on_unknown", arguments.on_unknown, literals(OnUnknown)),
+        send_again=read_send_again(arguments.send_again),
+        max_in_flight=read_count("max_in_flight", arguments.max_in_flight),
         longest_wait=longest_wait,
         shortest_lead=shortest_lead,
     )
@@ -403,8 +404,6 @@ def warn_of_a_long_campaign(
     :param limit: ``execution_timeout`` in seconds, None for none.
     :param send_at: when it is to reach people; all batches must have left before.
     """
-    from airflow_provider_voicepartner.sending.rate_limit import estimate
-
     endpoint = hook.send_endpoints[message.kind]
     seconds = estimate(hook.rate_limits(endpoint), plan.batch_count, margin=NETWORK_MARGIN)
     if seconds >= 60:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.operators.base import SendingOperator
 
 if TYPE_CHECKING:
@@ -52,7 +53,6 @@ class TtsCallOperator(SendingOperator):
 
     def message_to_send(self) -> VoiceMessage:
         """Build the voice message."""
-        from airflow_provider_voicepartner.exceptions import ConfigurationError
         from airflow_provider_voicepartner.gateways.model import Purpose, VoiceMessage
         from airflow_provider_voicepartner.hooks.mixins import check_is_no_path
         from airflow_provider_voicepartner.sending.arguments import (

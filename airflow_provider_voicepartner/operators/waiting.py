@@ -17,6 +17,7 @@ from airflow_provider_voicepartner.hooks.completion_options import (
     check_that_anybody_tells,
 )
 from airflow_provider_voicepartner.sending.report import CampaignReport, read_report
+from airflow_provider_voicepartner.store.errors import StoreUnavailableError
 
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.hooks.base import GatewayHook
@@ -79,8 +80,6 @@ def wait_here(watch: CampaignWatch, interval: float, stop: StopSign) -> dict[str
     :raises CampaignInterruptedError: ``stop`` was raised.
     :raises StoreUnavailableError: the store failed ``MOST_STORE_FAILURES`` times, one after another.
     """
-    from airflow_provider_voicepartner.store.errors import StoreUnavailableError
-
     sleep = stop.sleeper(time.sleep)
     failures = 0
     while True:

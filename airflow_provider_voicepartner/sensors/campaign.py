@@ -19,6 +19,7 @@ from airflow_provider_voicepartner.compat import (
 from airflow_provider_voicepartner.constants import NOT_FOUND_GRACE, SENSOR_GRACE, UNLISTED_GRACE
 from airflow_provider_voicepartner.hooks.mixins import Picklable, StrictTemplates
 from airflow_provider_voicepartner.sensors.ending import FAIL_METHOD, ending, timed_out, why_deferral_failed
+from airflow_provider_voicepartner.store.errors import StoreUnavailableError
 
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.compat import Context
@@ -164,8 +165,6 @@ class CampaignCompletionSensor(Picklable, StrictTemplates, BaseSensorOperator):
 
     def _last_look(self, watch: CampaignWatch) -> dict[str, Any]:
         """Look once more before the time-out counts, as Airflow's loop does."""
-        from airflow_provider_voicepartner.store.errors import StoreUnavailableError
-
         try:
             progress = watch.look()
         except StoreUnavailableError as error:
@@ -185,7 +184,6 @@ class CampaignCompletionSensor(Picklable, StrictTemplates, BaseSensorOperator):
         :raises DeliveryFailedError: when fewer got it than ``min_delivery_rate`` demands.
         """
         from airflow_provider_voicepartner.delivery.completion import Progress
-        from airflow_provider_voicepartner.store.errors import StoreUnavailableError
 
         report = self._report()
         watch = self._watch(report)

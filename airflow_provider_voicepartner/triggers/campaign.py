@@ -19,6 +19,8 @@ from airflow_provider_voicepartner.constants import (
     SHORTEST_DEFERRAL,
     TRIGGER_SLEEP,
 )
+from airflow_provider_voicepartner.exceptions import ConfigurationError, RejectedError
+from airflow_provider_voicepartner.store.errors import StoreUnavailableError
 
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.delivery.completion import Progress
@@ -96,7 +98,6 @@ class CampaignCompletionTrigger(BaseTrigger):
 
     async def _wait(self) -> dict[str, Any]:
         from airflow_provider_voicepartner.delivery.store_watcher import shared_poller
-        from airflow_provider_voicepartner.exceptions import ConfigurationError
         from airflow_provider_voicepartner.hooks.completion import CampaignWatch
         from airflow_provider_voicepartner.hooks.completion_options import CompletionOptions
         from airflow_provider_voicepartner.sending.report import read_report
@@ -118,7 +119,6 @@ class CampaignCompletionTrigger(BaseTrigger):
     async def _with_batches(self, report: CampaignReport) -> CampaignReport | None:
         """Read the batches that the report does not list; None where the store was away until the deadline."""
         from airflow_provider_voicepartner.hooks.delivery import with_stored_batches
-        from airflow_provider_voicepartner.store.errors import StoreUnavailableError
 
         failures = 0
         while report.stored:
@@ -199,8 +199,6 @@ class CampaignCompletionTrigger(BaseTrigger):
     ) -> dict[str, Any]:
         """Ask the gateway; what it tells goes to the store, from which all are told."""
         from airflow_provider_voicepartner.delivery.group_commit import NotKeptError
-        from airflow_provider_voicepartner.exceptions import RejectedError
-        from airflow_provider_voicepartner.store.errors import StoreUnavailableError
 
         try:
             while True:

@@ -66,7 +66,7 @@ def test_a_long_wait_is_handed_to_the_triggerer_until_an_absolute_moment(
         sms().execute(task.attempt())
     assert isinstance(deferred.value.trigger, WaitUntilTrigger)
     assert deferred.value.trigger.serialize()[1] == {"until": 1_900_000_045.0}
-    assert deferred.value.method_name == "resume"
+    assert deferred.value.method_name == "execute_complete"
     assert sent(sandbox, "smspartner") == {ANNA: 1}
     assert task.pushed["campaign"]["counts"]["left"] == 1
     operator = sms()

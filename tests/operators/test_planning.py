@@ -155,7 +155,7 @@ def test_what_planning_accepts_each_batch_accepts(
     planning.plan_campaign.__kwdefaults__["batch_size"] = size
     try:
         message = hook.with_defaults(task.message_to_send())
-        plan = plan_of(task, hook, message)
+        plan = plan_of(task.sending_arguments(), hook, message)
     except ConfigurationError:
         return
     finally:
@@ -182,7 +182,7 @@ def test_a_text_without_fields_is_weighed_once(sandbox: Any, monkeypatch: pytest
     monkeypatch.setattr(SmsPartnerHook.gateway, "segments_of", lambda *of: weighed.append(1) or count(*of))
     hook = SmsPartnerHook()
     task = SendSmsOperator(task_id="t", to=NUMBERS, message="x" * 161)
-    plan = plan_of(task, hook, task.message_to_send())
+    plan = plan_of(task.sending_arguments(), hook, task.message_to_send())
     assert plan is not None
     assert (plan.segments, plan.segments_of(0), len(weighed)) == (12, (12,), 1)
 
@@ -195,7 +195,7 @@ def test_personal_texts_are_weighed_one_by_one_without_duplicates(
     people = rows("Zoé", "x" * 50, "Anna")
     people.insert(1, {"phone_number": NUMBERS[0], "name": "y" * 50})
     task = SendSmsOperator(task_id="t", to=people, message="z" * 150 + "{name}", conn_id=f"{gateway}_default")
-    plan = plan_of(task, HOOKS[gateway](f"{gateway}_default"), task.message_to_send())
+    plan = plan_of(task.sending_arguments(), HOOKS[gateway](f"{gateway}_default"), task.message_to_send())
     assert plan is not None
     assert [plan.segments_of(index)[0] for index in range(2)] == [1 + 2, 1]
     assert plan.segments == 4
@@ -203,7 +203,7 @@ def test_personal_texts_are_weighed_one_by_one_without_duplicates(
 
 def test_calls_weigh_one_each(sandbox: Any) -> None:
     task = TtsCallOperator(task_id="t", to=NUMBERS, text="x" * 1000, conn_id="octopush_default")
-    plan = plan_of(task, OctopushHook("octopush_default"), task.message_to_send())
+    plan = plan_of(task.sending_arguments(), OctopushHook("octopush_default"), task.message_to_send())
     assert plan is not None
     assert (plan.segments, plan.segments_of(0)) == (6, (6,))
 

@@ -121,7 +121,7 @@ def event_of(trigger: Any) -> dict[str, Any]:
 def defer(operator: Any, store: FakeStore, ti: FakeTi) -> Any:
     with pytest.raises(TaskDeferred) as caught:
         operator.execute(task(store, ti))
-    assert caught.value.method_name == "complete"
+    assert caught.value.method_name == "execute_complete"
     return caught.value.trigger
 
 
@@ -131,7 +131,7 @@ def test_it_waits_in_the_triggerer_and_goes_on_from_its_ids(sandbox: Any) -> Non
     sandbox.advance(86_400)
     event = event_of(trigger)
     before = requests(sandbox)
-    report = sms(deferrable=True).complete(task(store, ti), event)
+    report = sms(deferrable=True).execute_complete(task(store, ti), event)
     assert report["delivery"]["delivered"] == 2
     assert report["batches"] == ti.xcoms["campaign"]["batches"]
     assert requests(sandbox) == before
