@@ -1,32 +1,24 @@
-"""A gateway behind an Airflow connection: authentication, HTTP and errors, the same for all."""
+"""What every gateway's hook does behind its connection: it sends batches, asks what became of them, and cancels."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
-from typing import Any, ClassVar, Final, TypeVar
-from urllib.parse import urlsplit
+from typing import Any, Final
 
 import pendulum
-import requests
 
-from airflow_provider_voicepartner.compat import BaseHook, Connection, mask_secret
 from airflow_provider_voicepartner.constants import CALLED_BACK_WITHIN
 from airflow_provider_voicepartner.exceptions import (
     DeliveryUnconfirmedError,
     VoicePartnerProviderError,
-    from_gateway,
     nobody_taken,
 )
 from airflow_provider_voicepartner.gateways.checks import check_count
 from airflow_provider_voicepartner.gateways.dates import check_lead
-from airflow_provider_voicepartner.gateways.errors import ErrorKind, GatewayError
-from airflow_provider_voicepartner.gateways.gateway import Gateway
-from airflow_provider_voicepartner.gateways.limits import Windows, parse_windows
 from airflow_provider_voicepartner.gateways.model import (
     Balance,
     CallbackUrls,
@@ -37,28 +29,14 @@ from airflow_provider_voicepartner.gateways.model import (
     Receipt,
     Recipient,
 )
-from airflow_provider_voicepartner.gateways.wire import ApiRequest, ApiResponse, Credentials, scrub
+from airflow_provider_voicepartner.gateways.wire import ApiRequest
 from airflow_provider_voicepartner.hooks.batch_urls import BatchUrls
 from airflow_provider_voicepartner.hooks.callbacks import (
     callback_config,
 )
 from airflow_provider_voicepartner.hooks.checking import checked, plan_valid_recipients
-from airflow_provider_voicepartner.hooks.connection import (
-    ConnectionExtra,
-    check_type,
-    read_base_url,
-    read_credentials,
-    read_extra,
-)
+from airflow_provider_voicepartner.hooks.connected import ConnectedHook
 from airflow_provider_voicepartner.hooks.evidence import find_calls
-from airflow_provider_voicepartner.hooks.forms import connection_form_widgets, ui_field_behaviour
-from airflow_provider_voicepartner.hooks.http import (
-    HttpSender,
-    asked_wait,
-    new_session,
-)
-from airflow_provider_voicepartner.hooks.http_log import hide_from_http_logs
-from airflow_provider_voicepartner.hooks.lookup import look_up
 from airflow_provider_voicepartner.hooks.mixins import check_is_no_path
 from airflow_provider_voicepartner.sending.fingerprint import new_reference
 from airflow_provider_voicepartner.sending.records import Proof
@@ -67,21 +45,8 @@ from airflow_provider_voicepartner.sending.transport import Turn
 _CLOCKS_DIFFER: Final = timedelta(hours=1)
 """Taken off the time for which a gateway recognises a repeat: its clock is not ours."""
 
-Answer = TypeVar("Answer")
-Built = TypeVar("Built")
 
-_URL = re.compile(r"[a-z][a-z0-9+.\-]*:\\*/\\*/[^\s'\"<>]*", re.IGNORECASE)
-
-
-@dataclass(repr=False)
-class _Held:
-    """A connection that is not shown with what holds it: Airflow's own ``repr`` of one has the password in it."""
-
-    connection: Connection | None
-    checked: bool = False
-
-
-class GatewayHook(BaseHook):
+class GatewayHook(ConnectedHook):
     """
     Base of every gateway's hook.
 
@@ -91,169 +56,6 @@ class GatewayHook(BaseHook):
     :param conn_id: the Airflow connection; its type must be this hook's.
     :param connection: the connection itself, where it has been looked up already (triggers, callbacks).
     """
-
-    gateway: ClassVar[Gateway]
-    extra_model: ClassVar[type[ConnectionExtra]] = ConnectionExtra
-
-    # What follows is taken from the gateway's INFO.
-    conn_name_attr: ClassVar[str] = "conn_id"
-    conn_type: ClassVar[str]
-    default_conn_name: ClassVar[str]
-    hook_name: ClassVar[str]
-    send_endpoints: ClassVar[Mapping[Kind, str]]
-    polls_delivery: ClassVar[bool]
-    most_people_a_poll: ClassVar[int]
-    simulates: ClassVar[bool]
-    simulation_tells_price: ClassVar[bool]
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Take over what is known of the gateway."""
-        super().__init_subclass__(**kwargs)
-        if "gateway" not in vars(cls):
-            return
-        info = cls.gateway.INFO
-        cls.conn_type, cls.hook_name = info.name, info.label
-        cls.default_conn_name = f"{info.name}_default"
-        cls.send_endpoints = info.sends
-        cls.polls_delivery, cls.most_people_a_poll = info.polls, info.most_polled
-        cls.simulates, cls.simulation_tells_price = info.simulates, info.simulation_tells_price
-        # Airflow before 3.2 looks for these two in the class itself, not in its bases.
-        for name in ("get_ui_field_behaviour", "get_connection_form_widgets"):
-            setattr(cls, name, GatewayHook.__dict__[name])
-
-    def __init__(
-        self, conn_id: str | None = None, *, connection: Connection | None = None, **kwargs: Any
-    ) -> None:
-        super().__init__(**kwargs)
-        self.conn_id = conn_id or (connection.conn_id if connection else None) or self.default_conn_name
-        self._held = _Held(connection)
-
-    @property
-    def connection(self) -> Connection:
-        """
-        The Airflow connection, looked up once.
-
-        :raises ConfigurationError: when there is none, or it is of another gateway's type.
-        :raises RetryableNotSentError: when it was not found, and may be where nobody could ask.
-        """
-        held = self._held
-        if held.connection is None:
-            held.connection = look_up(self.conn_id)
-        if not held.checked:
-            check_type(held.connection, self.conn_type, type(self).__name__)
-            held.checked = True
-        return held.connection
-
-    @cached_property
-    def credentials(self) -> Credentials:
-        """The key and the login, registered with every masker before anything can show them."""
-        credentials = read_credentials(self.connection, needs_login=bool(self.gateway.INFO.login))
-        secrets = self._secrets_in(credentials)
-        mask(secrets)
-        hide_from_http_logs(secrets)
-        return credentials
-
-    def _secrets_in(self, credentials: Credentials) -> tuple[str, ...]:
-        return self.gateway.INFO.secrets_of(credentials.api_key, credentials.login)
-
-    @cached_property
-    def extra(self) -> Any:
-        """The connection's declared fields, an instance of ``extra_model``."""
-        return read_extra(self.connection, self.extra_model, endpoints=self.gateway.INFO.endpoints)
-
-    @cached_property
-    def sender(self) -> HttpSender:
-        """What sends this hook's requests; tests replace its clock and its sleep."""
-        extra = self.extra
-        base_url = read_base_url(self.connection, self.gateway.INFO.base_url)
-        session = new_session()
-        # Plain http is for this machine: a proxy of the environment would carry the key elsewhere in clear.
-        session.trust_env = base_url.startswith("https://")
-        return HttpSender(
-            gateway=self.gateway.INFO.name,
-            base_url=base_url,
-            connect_timeout=extra.connect_timeout,
-            read_timeout=extra.read_timeout,
-            secrets=self._secrets_in(self.credentials),
-            rate_limit_wait=self.gateway.INFO.rate_limit_wait,
-            session=session,
-            names_a_send=getattr(self.gateway, "names_a_send", None),
-            body=self.gateway.INFO.body,
-        )
-
-    def rate_limits(self, endpoint: str) -> Windows:
-        """
-        Return how often an endpoint may be called: as the connection says, else as documented.
-
-        :param endpoint: as :class:`~airflow_provider_voicepartner.gateways.wire.ApiRequest` names it.
-        :returns: windows that hold at the same time; none where no limit is known.
-        """
-        text = self.extra.rate_limits.get(endpoint)
-        return self.gateway.INFO.limits_of(endpoint) if text is None else parse_windows(text)
-
-    def get_conn(self) -> requests.Session:
-        """Return the pooled session. It carries no key: that is added to each request."""
-        return self.sender.session
-
-    def close(self) -> None:
-        """Close pooled connections."""
-        if "sender" in self.__dict__:
-            self.sender.session.close()
-        if (urls := self.__dict__.get("_batch_urls")) is not None:
-            urls.close()
-
-    def check_connection(self) -> None:
-        """
-        Read every field of the connection, without any request.
-
-        :raises ConfigurationError: naming the field and the fix.
-        """
-        _ = self.sender
-
-    def run(self, request: ApiRequest, *, turn: Turn | None = None) -> ApiResponse:
-        """
-        Authenticate and send a request of the gateway, also one that has no method here yet.
-
-        It is repeated only if ``request.safe_to_repeat``, or when it provably was not taken (no connection, HTTP 429).
-
-        :param request: without the key.
-        :param turn: at the rate limit, of the request's endpoint; None waits for one.
-        :returns: the answer, unread, whatever its status.
-        :raises ConfigurationError: nothing was sent, and would not be: the key, the login or the request is unusable.
-        :raises RetryableNotSentError: nothing was sent.
-        :raises SendOutcomeUnknownError: it left, and no answer came.
-        """
-        sender = self.sender
-        return sender.send(checked(self.gateway.authenticate, request, self.credentials), turn=turn)
-
-    def call(
-        self, request: ApiRequest, parse: Callable[[ApiResponse], Answer], *, turn: Turn | None = None
-    ) -> Answer:
-        """
-        Run a request and read its answer.
-
-        :param request: without the key.
-        :param parse: one of the gateway's ``parse_*`` functions.
-        :param turn: at the rate limit, of the request's endpoint; None waits for one.
-        :raises VoicePartnerProviderError: what the answer proves, see ``exceptions``.
-        """
-        response = self.run(request, turn=turn)
-        failure: VoicePartnerProviderError
-        try:
-            return parse(response)
-        except GatewayError as error:
-            wait = asked_wait(response.headers, self.sender.now())
-            failure = from_gateway(error, retry_after=wait, where=self._where_to_look(error))
-        raise failure
-
-    def _where_to_look(self, error: GatewayError) -> str:
-        """Say which connection a refusal is about, where it is about one."""
-        if error.status == 404 and not urlsplit(self.sender.base_url).path:
-            example = urlsplit(self.gateway.INFO.base_url).path
-            return f"The host of connection {self.conn_id!r} has no path; a base URL ends for instance with {example}"
-        if error.kind in (ErrorKind.CONFIGURATION, ErrorKind.CREDIT):
-            return f"Look at connection {self.conn_id!r} and its account"
-        return ""
 
     def send_batch(
         self,
@@ -480,28 +282,3 @@ class GatewayHook(BaseHook):
         return True, self._presentable(
             f"Connected to {self.gateway.INFO.label}: {balance.amount} {balance.unit} left"
         )
-
-    def _presentable(self, text: str) -> str:
-        """Take secrets and URLs out of a text for the UI: parts of it may be the gateway's own words."""
-        credentials: Credentials | None = self.__dict__.get("credentials")
-        return _URL.sub("(URL)", scrub(text, self._secrets_in(credentials) if credentials else ()))
-
-    def __repr__(self) -> str:
-        """Show which connection, and nothing out of it."""
-        return f"{type(self).__name__}(conn_id={self.conn_id!r})"
-
-    @classmethod
-    def get_ui_field_behaviour(cls) -> dict[str, Any]:
-        """Return the labels of the connection form, for Airflow before 3.2; later ones read the provider's metadata."""
-        return ui_field_behaviour(cls.gateway.INFO)
-
-    @classmethod
-    def get_connection_form_widgets(cls) -> dict[str, Any]:
-        """Return the fields of ``extra`` in the connection form, for Airflow before 3.2."""
-        return connection_form_widgets(cls.gateway.INFO)
-
-
-def mask(secrets: Sequence[str]) -> None:
-    """Register secrets with Airflow's masker, which covers task logs and rendered fields."""
-    for secret in secrets:
-        mask_secret(secret)

@@ -66,6 +66,6 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> HookClock:
     """Return the clock of all hooks."""
     made = HookClock()
     monkeypatch.setattr(
-        "airflow_provider_voicepartner.hooks.base.HttpSender", partial(HttpSender, now=made.now)
+        "airflow_provider_voicepartner.hooks.connected.HttpSender", partial(HttpSender, now=made.now)
     )
     return made

@@ -104,7 +104,7 @@ def test_a_long_wait_is_waited_for_in_the_worker_where_nothing_would_remember_wh
     """A retry would find everything in doubt."""
     slept: list[float] = []
     monkeypatch.setattr(
-        "airflow_provider_voicepartner.hooks.base.HttpSender", partial(HttpSender, sleep=slept.append)
+        "airflow_provider_voicepartner.hooks.connected.HttpSender", partial(HttpSender, sleep=slept.append)
     )
     monkeypatch.setenv(SET, "sqlite://")
     refuse(sandbox, retry_after=7200, skip=1)

@@ -178,7 +178,7 @@ def test_a_wait_that_a_gateway_asks_for_is_slept_below_30_s_and_deferred_from_30
 ) -> None:
     slept: list[float] = []
     monkeypatch.setattr(
-        "airflow_provider_voicepartner.hooks.base.HttpSender", partial(HttpSender, sleep=slept.append)
+        "airflow_provider_voicepartner.hooks.connected.HttpSender", partial(HttpSender, sleep=slept.append)
     )
     for asked in (29.9, 30.0):
         monkeypatch.setattr("airflow_provider_voicepartner.hooks.http.asked_wait", lambda *_, s=asked: s)
