@@ -9,7 +9,7 @@ import pytest
 
 from airflow_provider_voicepartner.exceptions import BudgetExceededError
 from airflow_provider_voicepartner.operators.sms import SendSmsOperator
-from airflow_provider_voicepartner.sending import planning
+from tests.support.batches import cut_batches
 from tests.support.gateways import sent
 from tests.support.tasks import FakeStore, Logs, context
 
@@ -56,7 +56,7 @@ LONG = "x" * 290
 @pytest.fixture
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     """Plan one person to a batch."""
-    monkeypatch.setitem(planning.plan_campaign.__kwdefaults__, "batch_size", 1)
+    cut_batches(1, monkeypatch)
 
 
 def test_the_first_answer_corrects_the_rest(sandbox: Any, small_batches: None, logs: Logs) -> None:

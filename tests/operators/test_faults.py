@@ -17,7 +17,7 @@ from airflow_provider_voicepartner.exceptions import (
 from airflow_provider_voicepartner.operators.sms import SendSmsOperator
 from airflow_provider_voicepartner.operators.voice import TtsCallOperator, VoicemailDropOperator
 from airflow_provider_voicepartner.sandbox.faults import Kind
-from airflow_provider_voicepartner.sending import planning
+from tests.support.batches import cut_batches
 from tests.support.gateways import fault, requests, sent
 from tests.support.tasks import FakeStore, context
 
@@ -147,7 +147,7 @@ def test_a_fault_in_any_position_reaches_nobody_twice_and_forgets_nobody(
     campaigns: Any, monkeypatch: pytest.MonkeyPatch, way: str, kind: str
 ) -> None:
     people = WAYS[way][2].get("to", NUMBERS)
-    monkeypatch.setitem(planning.plan_campaign.__kwdefaults__, "batch_size", len(people) // BATCHES)
+    cut_batches(len(people) // BATCHES, monkeypatch)
     sandbox = campaigns(read_timeout=30)
     start_anew(sandbox)
     undisturbed = Task(sandbox, way, "assume_sent")

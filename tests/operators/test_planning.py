@@ -28,7 +28,7 @@ from airflow_provider_voicepartner.operators.base import SendingOperator
 from airflow_provider_voicepartner.operators.sending import plan_of
 from airflow_provider_voicepartner.operators.sms import SendSmsOperator
 from airflow_provider_voicepartner.operators.voice import TtsCallOperator, VoicemailDropOperator
-from airflow_provider_voicepartner.sending import planning
+from tests.support.batches import cut_batches
 from tests.support.gateways import requests, sent
 from tests.support.tasks import CALM, FakeStore, chain, context
 
@@ -40,7 +40,7 @@ NUMBERS = [f"+3361234567{tail}" for tail in range(6)]
 @pytest.fixture
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     """Batches of one."""
-    monkeypatch.setitem(planning.plan_campaign.__kwdefaults__, "batch_size", 1)
+    cut_batches(1, monkeypatch)
 
 
 def rows(*names: str) -> list[dict[str, str]]:
@@ -151,15 +151,15 @@ def test_what_planning_accepts_each_batch_accepts(
     task: SendingOperator = operator(
         task_id="t", conn_id="c", to=to, on_invalid="skip", on_empty="skip", **said, **arguments
     )
-    before = planning.plan_campaign.__kwdefaults__["batch_size"]
-    planning.plan_campaign.__kwdefaults__["batch_size"] = size
+    patch = pytest.MonkeyPatch()
+    cut_batches(size, patch)
     try:
         message = hook.with_defaults(task.message_to_send())
         plan = plan_of(task.sending_arguments(), hook, message)
     except ConfigurationError:
         return
     finally:
-        planning.plan_campaign.__kwdefaults__["batch_size"] = before
+        patch.undo()
     weight = 0
     for batch in plan.batches() if plan else ():
         request = hook.build_batch(
@@ -191,7 +191,7 @@ def test_a_text_without_fields_is_weighed_once(sandbox: Any, monkeypatch: pytest
 def test_personal_texts_are_weighed_one_by_one_without_duplicates(
     sandbox: Any, monkeypatch: pytest.MonkeyPatch, gateway: str
 ) -> None:
-    monkeypatch.setitem(planning.plan_campaign.__kwdefaults__, "batch_size", 2)
+    cut_batches(2, monkeypatch)
     people = rows("Zoé", "x" * 50, "Anna")
     people.insert(1, {"phone_number": NUMBERS[0], "name": "y" * 50})
     task = SendSmsOperator(task_id="t", to=people, message="z" * 150 + "{name}", conn_id=f"{gateway}_default")

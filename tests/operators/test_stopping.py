@@ -19,6 +19,7 @@ from airflow_provider_voicepartner.operators.sms import SendSmsOperator
 from airflow_provider_voicepartner.operators.voice import TtsCallOperator, VoicemailDropOperator
 from airflow_provider_voicepartner.sending.batch import Lanes
 from airflow_provider_voicepartner.sensors.campaign import CampaignCompletionSensor
+from tests.support.batches import cut_batches
 from tests.support.gateways import fault, requests, sent
 from tests.support.ledgers import phases
 from tests.support.tasks import FakeStore, context
@@ -30,9 +31,7 @@ LONG = 40
 
 @pytest.fixture(autouse=True)
 def _small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    from airflow_provider_voicepartner.sending import planning
-
-    monkeypatch.setitem(planning.plan_campaign.__kwdefaults__, "batch_size", 1)
+    cut_batches(1, monkeypatch)
     # What was learnt from a 429 is tried elsewhere; here only the refused request itself is to wait.
     monkeypatch.setattr(
         "airflow_provider_voicepartner.hooks.rate_limiter.StoreTurnstile.watch", lambda *_: None

@@ -16,6 +16,7 @@ from airflow_provider_voicepartner.hooks.rate_limiter import StoreTurnstile
 from airflow_provider_voicepartner.operators.sms import SendSmsOperator
 from airflow_provider_voicepartner.operators.time_limit import TimeLimit
 from airflow_provider_voicepartner.sending.transport import Turn
+from tests.support.batches import cut_batches
 from tests.support.gateways import fault, requests, sent
 from tests.support.ledgers import phases
 from tests.support.tasks import FakeStore, Logs, context
@@ -38,9 +39,7 @@ def sms(**arguments: Any) -> SendSmsOperator:
 
 @pytest.fixture(autouse=True)
 def _one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    from airflow_provider_voicepartner.sending import planning
-
-    monkeypatch.setitem(planning.plan_campaign.__kwdefaults__, "batch_size", 1)
+    cut_batches(1, monkeypatch)
     # What was learnt from a 429 is tried elsewhere; here it would only make the next part wait, too.
     monkeypatch.setattr(StoreTurnstile, "watch", lambda *_: None)
     # Nor does the campaign ask what it costs first: each request is a batch.

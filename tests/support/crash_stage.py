@@ -217,11 +217,11 @@ def _import_everything() -> None:
 def _make_campaigns_small() -> None:
     """Cut batches of two, and do not wait between look-ups."""
     from airflow_provider_voicepartner.hooks.http import HttpSender
-    from airflow_provider_voicepartner.sending import campaign, planning, reconcile
+    from airflow_provider_voicepartner.sending import reconcile
+    from tests.support.batches import cut_batches
     from tests.support.crash_points import BATCH_SIZE
 
-    campaign.MAX_RECIPIENTS_PER_BATCH = BATCH_SIZE
-    planning.plan_campaign.__kwdefaults__["batch_size"] = BATCH_SIZE
+    cut_batches(BATCH_SIZE)
     reconcile.LOOK_UP_AFTER = (0.0,) * len(reconcile.LOOK_UP_AFTER)
     HttpSender.__init__.__kwdefaults__["sleep"] = lambda seconds: None
 
