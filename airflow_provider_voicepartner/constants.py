@@ -74,12 +74,6 @@ MOST_LATE_SLOTS: Final = 20
 
 A request that misses so many runs on a machine that stands still.
 """
-REQUEST_TEMPLATES: Final = 8
-"""
-[requests] Prepared ones that a sender keeps to copy from.
-
-A campaign uses one or two endpoints.
-"""
 LONGEST_IDLE: Final = 30.0
 """
 [seconds] Of silence after which a connection is not used again.
@@ -1026,6 +1020,18 @@ ALERT_READ_TIMEOUT: Final = 10.0
 [seconds] Between two bytes of an answer.
 
 An alert has little time.
+"""
+ALERT_ATTEMPTS: Final = 2
+"""
+[attempts] Of an alert that provably did not leave.
+
+A callback has 20 s for all of it.
+"""
+ALERT_REPEAT_WAIT: Final = 4.0
+"""
+[seconds] Before an alert is tried again.
+
+A callback has 20 s for all of it.
 """
 LONGEST_ALERT: Final = 1_224
 """

@@ -81,7 +81,7 @@ OTHER_NUMBERS = {
     "max(2 * longest, LONGEST_PENALTY)": "twice",
     "min(2 * pause, LONGEST_STORE_PAUSE)": "twice",
     "min(self._width * 2, POLLS_AT_ONCE)": "twice",
-    "min(jitter * 2.0 ** (state.attempt_number - 1), self.longest_wait)": "twice as long each time",
+    "min(jitter * 2.0 ** (attempt - 1), self.longest_wait)": "twice as long each time",
     "min(len(self.number), 8)": "stars in a mask",
 }
 """Numbers in calls that bound nothing, and what they are."""

@@ -70,7 +70,7 @@ class GatewayAsker:
     def __init__(self, hook: GatewayHook) -> None:
         self.hook = hook
         # A failed request is asked again with the next round: nobody is to wait for it in a thread that others need.
-        hook.sender.attempts = 1
+        hook.sender.retry = replace(hook.sender.retry, attempts=1)
         self._writer = GroupWriter(partial(open_configured_store, WAITING))
         self._turnstile: StoreTurnstile | None = None
         self._preparing = asyncio.Lock()

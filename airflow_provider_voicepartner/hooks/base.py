@@ -270,12 +270,12 @@ class GatewayHook(ConnectedHook):
     def test_connection(self) -> tuple[bool, str]:
         """Read the balance, once: a person waits. The message never holds a URL, a key or a login."""
         try:
-            sender, usual = self.sender, self.sender.attempts
+            sender, usual = self.sender, self.sender.retry
             try:
-                sender.attempts = 1
+                sender.retry = replace(usual, attempts=1)
                 balance = self.get_balance()
             finally:
-                sender.attempts = usual
+                sender.retry = usual
         except Exception as error:
             known = isinstance(error, VoicePartnerProviderError)
             return False, self._presentable(str(error) if known else f"failed with {type(error).__name__}")

@@ -239,7 +239,8 @@ class CampaignWatch:
         questions = self.questions(self.known()) if self.asks else []
         if questions and self._turnstile is None and self._owns_hook:
             self._turnstile = pace_questions(self.hook, self._opened, longest_wait=WORKER_POLL_SLOT_WAIT)
-            self.hook.sender.attempts = 1  # the next look asks again
+            # The next look asks again.
+            self.hook.sender.retry = replace(self.hook.sender.retry, attempts=1)
         rounds, answers, refused = Rounds(questions), list[Answer](), None
         while refused is None and (asked := rounds.next()):
             found = ask_at_once(self.answer, asked)

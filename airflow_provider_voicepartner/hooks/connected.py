@@ -34,6 +34,7 @@ from airflow_provider_voicepartner.hooks.connection import (
 from airflow_provider_voicepartner.hooks.forms import connection_form_widgets, ui_field_behaviour
 from airflow_provider_voicepartner.hooks.http import (
     HttpSender,
+    RetryPolicy,
     asked_wait,
     new_session,
 )
@@ -145,7 +146,7 @@ class ConnectedHook(BaseHook):
             connect_timeout=extra.connect_timeout,
             read_timeout=extra.read_timeout,
             secrets=self._secrets_in(self.credentials),
-            rate_limit_wait=self.gateway.INFO.rate_limit_wait,
+            retry=RetryPolicy(rate_limit_wait=self.gateway.INFO.rate_limit_wait),
             session=session,
             names_a_send=getattr(self.gateway, "names_a_send", None),
             body=self.gateway.INFO.body,

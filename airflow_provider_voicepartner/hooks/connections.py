@@ -63,12 +63,9 @@ class Adapter(HTTPAdapter):
     """
     An adapter with such connections, through any proxy.
 
-    It remembers the pool of the one gateway that it talks to; to find it again takes a while.
-
     :param clock: seconds that only go forward; injected by tests.
     """
 
-    _last: tuple[Any, Any] = None, None
     _clock: Callable[[], float] = staticmethod(machine_clock)
 
     def __init__(self, *, clock: Callable[[], float] = machine_clock, **settings: Any) -> None:
@@ -87,17 +84,6 @@ class Adapter(HTTPAdapter):
         if not is_known:
             self._watch(manager)
         return manager
-
-    def get_connection_with_tls_context(
-        self, request: Any, verify: Any, proxies: Any = None, cert: Any = None
-    ) -> Any:
-        """Return the pool that a request goes through."""
-        wanted = request.url.split("/", 3)[:3], verify, proxies, cert
-        known, pool = self._last
-        if known != wanted:
-            pool = super().get_connection_with_tls_context(request, verify, proxies, cert)
-            self._last = wanted, pool
-        return pool
 
     def _watch(self, manager: Any) -> None:
         """Have a pool manager make pools and connections of ours; proxies have classes of their own."""

@@ -16,7 +16,6 @@ from typing import Any, Literal
 from urllib.parse import urlencode
 
 import requests
-import tenacity
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
 
 from airflow_provider_voicepartner import __version__
@@ -27,7 +26,6 @@ from airflow_provider_voicepartner.constants import (
     MOST_LATE_SLOTS,
     READ_TIMEOUTS_AN_ANSWER,
     REQUEST_ATTEMPTS,
-    REQUEST_TEMPLATES,
 )
 from airflow_provider_voicepartner.exceptions import (
     CampaignInterruptedError,
@@ -129,6 +127,38 @@ def _bounded(seconds: float) -> float:
     return float(max(0, min(seconds, LONGEST_RETRY_AFTER)))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryPolicy:
+    """
+    How often a request that may be repeated is repeated, and after what wait.
+
+    :param attempts: arrivals at most, from 1.
+    :param longest_wait: seconds; a longer wait is left to Airflow's retry.
+    :param rate_limit_wait: seconds after a 429 that does not say how long; None backs off from 1 s.
+    """
+
+    attempts: int = REQUEST_ATTEMPTS
+    longest_wait: float = LONGEST_REPEAT_WAIT
+    rate_limit_wait: float | None = None
+
+    def is_over(self, attempt: int, asked: float | None) -> bool:
+        """
+        Say whether no attempt follows.
+
+        :param attempt: the number of the one that failed, from 1.
+        :param asked: seconds that the gateway asked for, or ``rate_limit_wait``.
+        """
+        return attempt >= self.attempts or (asked is not None and asked > self.longest_wait)
+
+    def wait_after(self, attempt: int, asked: float | None, jitter: float) -> float:
+        """
+        Return the seconds before the next attempt.
+
+        :param jitter: around 1; keeps workers from repeating together where the gateway asked for nothing.
+        """
+        return min(jitter * 2.0 ** (attempt - 1), self.longest_wait) if asked is None else asked
+
+
 class _RepeatError(Exception):
     """An attempt that may be repeated; ``wait`` seconds where the gateway asked for them."""
 
@@ -148,9 +178,7 @@ class HttpSender:
     :param connect_timeout: seconds.
     :param read_timeout: seconds.
     :param secrets: what to scrub from everything shown.
-    :param rate_limit_wait: seconds to wait after a 429 that does not say how long; None backs off from 1 s.
-    :param attempts: arrivals at most, for what may be repeated.
-    :param longest_wait: seconds; a longer wait is left to Airflow's retry.
+    :param retry: when what may be repeated is.
     :param session: pooled.
     :param sleep: waits; injected by tests.
     :param now: the present, aware; injected by tests.
@@ -167,9 +195,7 @@ class HttpSender:
     connect_timeout: float
     read_timeout: float
     secrets: tuple[str, ...] = field(default=(), repr=False)
-    rate_limit_wait: float | None = None
-    attempts: int = REQUEST_ATTEMPTS
-    longest_wait: float = LONGEST_REPEAT_WAIT
+    retry: RetryPolicy = RetryPolicy()
     session: requests.Session
     sleep: Callable[[float], None] = time.sleep
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -179,18 +205,6 @@ class HttpSender:
     may_leave: Callable[[], None] | None = None
     names_a_send: Callable[[ApiResponse], bool] | None = None
     body: Literal["json", "form"] = "json"
-    _templates: dict[object, requests.PreparedRequest] = field(default_factory=dict, init=False, repr=False)
-
-    @cached_property
-    def _retrying(self) -> tenacity.Retrying:
-        # Its state is kept by thread, so that all lanes may share it.
-        return tenacity.Retrying(
-            stop=self._stop,
-            wait=self._wait,
-            retry=tenacity.retry_if_exception_type(_RepeatError),
-            sleep=lambda seconds: self.sleep(seconds),
-            reraise=True,
-        )
 
     @cached_property
     def _environment(self) -> dict[str, Any]:
@@ -211,41 +225,20 @@ class HttpSender:
         :raises ConfigurationError: it cannot be put on the wire, or the environment's proxy or certificates cannot be
             used; nothing was sent.
         """
-        try:
-            return self._attempt(request, turn)
-        except _RepeatError as error:
-            first = error
-        try:
-            return self._retrying(self._repeat, request, [first])
-        except _RepeatError as last:
-            failure = last.failure
-        # Outside the except block: a chained requests exception would carry the URL, and the key with it.
-        raise failure
+        attempt = 1
+        while True:
+            try:
+                return self._attempt(request, turn)
+            except _RepeatError as error:
+                failed = error
+            # Outside the except block: a chained requests exception would carry the URL, and the key with it.
+            if self.retry.is_over(attempt, failed.wait):
+                raise failed.failure
+            jitter = (self.random or Random()).uniform(0.75, 1.25)
+            self.sleep(self.retry.wait_after(attempt, failed.wait, jitter))
+            attempt, turn = attempt + 1, None
 
-    def _stop(self, state: tenacity.RetryCallState) -> bool:
-        """Stop after enough attempts, or before a wait that is better left to Airflow's retry."""
-        asked = self._asked(state)
-        return state.attempt_number >= self.attempts or (asked is not None and asked > self.longest_wait)
-
-    @staticmethod
-    def _asked(state: tenacity.RetryCallState) -> float | None:
-        error = state.outcome.exception() if state.outcome else None
-        return error.wait if isinstance(error, _RepeatError) else None
-
-    def _wait(self, state: tenacity.RetryCallState) -> float:
-        asked = self._asked(state)
-        if asked is not None:
-            return asked
-        jitter: float = (self.random or Random()).uniform(0.75, 1.25)
-        return min(jitter * 2.0 ** (state.attempt_number - 1), self.longest_wait)
-
-    def _repeat(self, request: ApiRequest, failed: list[_RepeatError]) -> ApiResponse:
-        """Fail once more as the first attempt did, which began without all this; then attempt again."""
-        if failed:
-            raise failed.pop()
-        return self._attempt(request)
-
-    def _attempt(self, request: ApiRequest, turn: Turn | None = None) -> ApiResponse:
+    def _attempt(self, request: ApiRequest, turn: Turn | None) -> ApiResponse:
         departure = Departure(
             request.endpoint,
             has_body=request.body is not None,
@@ -269,7 +262,7 @@ class HttpSender:
                 )
             wait = asked_wait(response.headers, self.now())
             if wait is None:
-                wait = self.rate_limit_wait
+                wait = self.retry.rate_limit_wait
             raise _RepeatError(
                 RetryableNotSentError(
                     f"{self.gateway} {request.endpoint}: refused by the gateway's rate limit (HTTP 429)",
@@ -342,7 +335,14 @@ class HttpSender:
     def _prepare(self, request: ApiRequest, departure: Departure) -> requests.PreparedRequest | None:
         """Put a request together, or return None for one that HTTP has no way to write."""
         try:
-            prepared = self._template(request).copy()
+            prepared = self.session.prepare_request(
+                requests.Request(
+                    request.method,
+                    f"{self.base_url}/{request.path}",
+                    params=dict(request.params),
+                    headers=self._headers(request),
+                )
+            )
             if request.body is not None:
                 prepared.prepare_body(body := self._written(request.body), None)
                 prepared.body = LastLook(body, departure)  # type: ignore[assignment]  # requests takes files
@@ -352,24 +352,6 @@ class HttpSender:
 
     def _written(self, body: Mapping[str, Any]) -> bytes:
         return (urlencode(body, doseq=True) if self.body == "form" else json.dumps(body)).encode()
-
-    def _template(self, request: ApiRequest) -> requests.PreparedRequest:
-        """Return a request without its body, from which all that go to the same address are copied."""
-        key = request.method, request.path, tuple(request.params.items()), tuple(request.headers.items())
-        template = self._templates.get(key)
-        if template is None:
-            template = self.session.prepare_request(
-                requests.Request(
-                    request.method,
-                    f"{self.base_url}/{request.path}",
-                    params=dict(request.params),
-                    headers=self._headers(request),
-                )
-            )
-            if len(self._templates) >= REQUEST_TEMPLATES:
-                self._templates.clear()
-            self._templates[key] = template
-        return template
 
     def _headers(self, request: ApiRequest) -> dict[str, str]:
         headers = dict(request.headers)

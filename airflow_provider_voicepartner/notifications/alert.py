@@ -12,8 +12,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_voicepartner.constants import (
+    ALERT_ATTEMPTS,
     ALERT_CONNECT_TIMEOUT,
     ALERT_READ_TIMEOUT,
+    ALERT_REPEAT_WAIT,
     LONGEST_ALERT,
     NAMED_REFUSED,
 )
@@ -97,7 +99,7 @@ def send_alert(
     sender = hook.sender
     sender.connect_timeout = min(sender.connect_timeout, ALERT_CONNECT_TIMEOUT)
     sender.read_timeout = min(sender.read_timeout, ALERT_READ_TIMEOUT)
-    sender.attempts, sender.longest_wait = 2, 4.0
+    sender.retry = replace(sender.retry, attempts=ALERT_ATTEMPTS, longest_wait=ALERT_REPEAT_WAIT)
     problem: InvalidArgumentError
     try:
         plan = plan_recipients(

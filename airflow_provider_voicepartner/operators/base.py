@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from airflow_provider_voicepartner.compat import AirflowSkipException, BaseOperator, conf
@@ -269,10 +270,10 @@ class SendingOperator(PrivateFields, Picklable, BaseOperator):
             if self._waits:
                 check_that_results_can_come(hook, self.completion)
             if longest_wait is not None:
-                hook.sender.longest_wait = longest_wait
+                hook.sender.retry = replace(hook.sender.retry, longest_wait=longest_wait)
             elif not ledger.is_durable:
                 # A retry would be blind: whatever the gateway asks for is waited for here.
-                hook.sender.longest_wait = math.inf
+                hook.sender.retry = replace(hook.sender.retry, longest_wait=math.inf)
             message = hook.with_defaults(self.message_to_send())
             arguments = self.sending_arguments()
             plan = plan_of(arguments, hook, message)

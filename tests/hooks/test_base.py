@@ -460,7 +460,7 @@ def test_a_connection_test_does_not_wait_for_a_rate_limit(conn_type: str, sandbo
     good, message = hook.test_connection()
     assert (good, clock.slept) == (False, [])
     assert "rate limit" in message
-    assert hook.sender.attempts == 4
+    assert hook.sender.retry.attempts == 4
     assert hook.test_connection()[0]
 
 

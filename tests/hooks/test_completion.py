@@ -186,7 +186,7 @@ class TestBorrowedHook:
         sandbox.advance(DAY)
         hook = SmsPartnerHook()
         sender = hook.sender
-        before = {name: getattr(sender, name) for name in ("attempts", "watch", "turn", "sleep", "now")}
+        before = {name: getattr(sender, name) for name in ("retry", "watch", "turn", "sleep", "now")}
         watch = CampaignWatch(report, CompletionOptions.read(), hook=hook)
         assert watch.hook is hook
         assert watch.look().is_complete
@@ -202,7 +202,7 @@ class TestBorrowedHook:
         watch = CampaignWatch(report, CompletionOptions.read())
         before = watch.hook.sender.turn
         watch.look()
-        assert watch.hook.sender.attempts == 1
+        assert watch.hook.sender.retry.attempts == 1
         assert watch.hook.sender.turn is not before
         turn = watch.hook.sender.turn
         watch.look()

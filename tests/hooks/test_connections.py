@@ -8,7 +8,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -239,7 +239,7 @@ def test_a_server_that_closes_while_the_headers_leave_leaves_no_doubt() -> None:
     time = FakeTime()
     with forgetful() as server:
         sender = sender_for(f"http://127.0.0.1:{server.port}", time)
-        sender.attempts = 1
+        sender.retry = replace(sender.retry, attempts=1)
 
         looks = itertools.count()
 

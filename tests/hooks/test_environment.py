@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -126,7 +127,7 @@ def test_what_is_wrong_is_said_each_time_and_mended_without_a_new_sender(
     refused(sender)
     with counting_server(answer(407, "")) as proxy:
         monkeypatch.setenv("https_proxy", proxy.url)
-        sender.turn, sender.attempts = None, 1
+        sender.turn, sender.retry = None, replace(sender.retry, attempts=1)
         with pytest.raises(Exception, match="no connection to the gateway"):
             sender.send(SEND)
         assert len(proxy.received) == 1
@@ -145,7 +146,7 @@ def test_what_can_be_used_or_is_not_needed_is_not_complained_about(
     with counting_server(answer(200)) as server:
         scheme = "http" if path.startswith("/nowhere") else "https"
         sender = sender_for(f"{scheme}://127.0.0.1:{server.port}")
-        sender.attempts = 1
+        sender.retry = replace(sender.retry, attempts=1)
         if scheme == "http":
             assert sender.send(SEND).status == 200
         else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 import ssl
+from dataclasses import replace
 from datetime import UTC, datetime
 from random import Random
 
@@ -175,7 +176,7 @@ def test_429_without_retry_after_waits_what_the_gateway_is_known_for() -> None:
     time = FakeTime()
     with counting_server(answer(429, ""), GOOD) as server:
         sender = sender_for(server.url, time)
-        sender.rate_limit_wait = 60.0
+        sender.retry = replace(sender.retry, rate_limit_wait=60.0)
         assert sender.send(SEND).status == 200
     assert time.slept == [60.0]
 

@@ -43,7 +43,7 @@ def single(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def no_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
     """Repeat requests at once."""
-    monkeypatch.setattr("airflow_provider_voicepartner.hooks.http.HttpSender._wait", lambda *_: 0.0)
+    monkeypatch.setattr("airflow_provider_voicepartner.hooks.http.RetryPolicy.wait_after", lambda *_: 0.0)
 
 
 @dataclass

@@ -66,7 +66,7 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
 @pytest.fixture
 def campaigns(sandbox: Any, set_connection: Any, monkeypatch: pytest.MonkeyPatch, one_look_up: None) -> Any:
     """Campaigns that wait for nothing."""
-    monkeypatch.setattr("airflow_provider_voicepartner.hooks.http.HttpSender._wait", lambda *_: 0.0)
+    monkeypatch.setattr("airflow_provider_voicepartner.hooks.http.RetryPolicy.wait_after", lambda *_: 0.0)
     # What was learnt from a 429 is tried elsewhere; here it would only make everybody wait.
     monkeypatch.setattr(
         "airflow_provider_voicepartner.hooks.rate_limiter.StoreTurnstile.watch", lambda *_: None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -346,7 +347,9 @@ def test_over_http_octopush_is_asked_by_the_same_request_again(sandbox: Any, kin
 
 def test_over_http_batches_go_on_where_the_first_attempt_was_refused(sandbox: Any) -> None:
     store, hook = FakeStore(), SmsPartnerHook()
-    hook.sender.longest_wait = 1.0  # so that the long wait is not slept through
+    hook.sender.retry = replace(
+        hook.sender.retry, longest_wait=1.0
+    )  # so that the long wait is not slept through
     fault(sandbox, "429", retry_after=90, skip=3, gateway="smspartner")
     with pytest.raises(RetryableNotSentError) as caught:
         attempt(hook, store, campaign(6, max_in_flight=3, unit_price=Decimal("0.045")))
