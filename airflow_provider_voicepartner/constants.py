@@ -886,12 +886,6 @@ WRITER_CLOSE_TIMEOUT: Final = 10.0
 
 A commit takes less, or the store is stuck.
 """
-DEADLINE_CHECK_INTERVAL: Final = 0.5
-"""
-[seconds] Between two looks at requests that may be late.
-
-One timer for all costs less than one each.
-"""
 HEADER_BYTES: Final = 64 * 1024
 """
 [bytes] Of the first line and all headers of a request, of trailers, and of what frames a body in chunks.

@@ -35,7 +35,6 @@ from airflow_provider_voicepartner.delivery.arrivals import (
     of_gateway_id,
     of_reference,
 )
-from airflow_provider_voicepartner.delivery.deadlines import Deadlines
 from airflow_provider_voicepartner.delivery.group_commit import GroupWriter, NotKeptError
 from airflow_provider_voicepartner.delivery.openapi import describe
 from airflow_provider_voicepartner.delivery.receiver_log import CountedLog, ReceiverCounts
@@ -100,7 +99,6 @@ class Receiver:
         self.counts = ReceiverCounts(tuple(self.gateways))
         self._tokens = tokens
         self._log = CountedLog(log)
-        self._deadlines = Deadlines()
         self._health: tuple[float, str] = (-HEALTH_INTERVAL, "")
         self._question: asyncio.Task[None] | None = None
 
@@ -130,7 +128,8 @@ class Receiver:
             return 404, ()
         headers = dict(scope["headers"])
         try:
-            body = await self._deadlines.within(BODY_TIMEOUT, read_body(headers, receive))
+            async with asyncio.timeout(BODY_TIMEOUT):
+                body = await read_body(headers, receive)
         except BodyError as error:
             return self._refuse_body(gateway.INFO.name, error)
         except TimeoutError:
@@ -152,7 +151,8 @@ class Receiver:
 
     async def _keep(self, gateway: str, items: Sequence[Arrival | DeadLetter]) -> Answer:
         try:
-            is_replaced = await self._deadlines.within(COMMIT_TIMEOUT, self.writer.keep(items))
+            async with asyncio.timeout(COMMIT_TIMEOUT):
+                is_replaced = await self.writer.keep(items)
         except (NotKeptError, TimeoutError) as error:
             self.counts.add("not_kept", gateway)
             self._log.error(
@@ -218,7 +218,8 @@ class Receiver:
     async def _ask_the_store(self) -> None:
         problem = ""
         try:
-            await self._deadlines.within(COMMIT_TIMEOUT, self.writer.keep(()))
+            async with asyncio.timeout(COMMIT_TIMEOUT):
+                await self.writer.keep(())
         except (NotKeptError, TimeoutError) as error:
             problem = str(error) or _NO_ANSWER
             self._log.error("the store cannot be written", problem)

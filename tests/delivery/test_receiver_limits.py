@@ -16,7 +16,6 @@ from typing import Any
 import pytest
 
 from airflow_provider_voicepartner.constants import RECEIVER_LOG_INTERVAL
-from airflow_provider_voicepartner.delivery import deadlines
 from airflow_provider_voicepartner.delivery import receiver as module
 from airflow_provider_voicepartner.delivery.receiver_log import CountedLog, OncePerMinute
 from airflow_provider_voicepartner.delivery.store import DeliveryStore
@@ -84,7 +83,6 @@ def test_a_store_that_takes_too_long_is_a_503_and_not_an_error_of_ours(
     receiver: RunningReceiver, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(module, "COMMIT_TIMEOUT", 0.1)
-    monkeypatch.setattr(deadlines, "DEADLINE_CHECK_INTERVAL", 0.05)
     go, real = threading.Event(), DeliveryStore.write
 
     def write(store: DeliveryStore, items: Any) -> int:
@@ -189,7 +187,6 @@ def test_a_body_that_does_not_come_is_not_waited_for(
     receiver: RunningReceiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "BODY_TIMEOUT", 0.1)
-    monkeypatch.setattr(deadlines, "DEADLINE_CHECK_INTERVAL", 0.05)
     with socket.create_connection(("127.0.0.1", receiver.port), timeout=30) as connection:
         head = f"POST {receiver.batch_path('voicepartner')} HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n"
         connection.sendall(head.encode() + b"{")
