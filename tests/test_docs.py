@@ -16,9 +16,9 @@ import pytest
 from airflow_provider_voicepartner import __version__
 from airflow_provider_voicepartner.gateways.errors import ErrorKind
 from airflow_provider_voicepartner.gateways.gateway import Gateway
-from airflow_provider_voicepartner.gateways.model import Kind
 from airflow_provider_voicepartner.gateways.options import GatewayOptions
 from airflow_provider_voicepartner.gateways.status import DeliveryStatus
+from scripts.feature_table import derived_rows
 
 PROJECT = Path(__file__).resolve().parent.parent
 PAGES = sorted([*PROJECT.glob("*.md"), *(PROJECT / "docs").glob("*.md")])
@@ -196,32 +196,14 @@ class TestReadme:
         labels = {gateway.INFO.label: name for name, gateway in gateways().items()}
         return {labels[label]: cell for label, cell in zip(head, found, strict=True)}
 
-    @pytest.mark.parametrize(
-        ("title", "kind"), [("SMS", "sms"), ("Spoken call (TTS)", "tts"), ("Voicemail drop", "voicemail")]
-    )
-    def test_the_feature_table_agrees_with_the_gateways(self, title: str, kind: Kind) -> None:
-        offered = {
-            name: "yes" if kind in gateway.INFO.kinds else "no" for name, gateway in gateways().items()
-        }
-        assert self.feature(title) == offered
-
-    def test_polling_agrees_with_the_hooks(self) -> None:
-        from airflow_provider_voicepartner.hooks.registry import hook_class
-
-        offered = {name: "yes" if hook_class(name).polls_delivery else "no" for name in gateways()}
-        assert self.feature("Delivery by polling") == offered
+    @pytest.mark.parametrize("title", derived_rows())
+    def test_the_feature_table_says_what_is_known_of_the_gateways(self, title: str) -> None:
+        assert list(self.feature(title).values()) == derived_rows()[title]
 
     def test_says_how_many_recipients_a_task_takes(self) -> None:
         from airflow_provider_voicepartner.gateways.model import MAX_RECIPIENTS_PER_BATCH
 
         assert re.search(rf"batches of up to\s+{MAX_RECIPIENTS_PER_BATCH} recipients", read("README.md"))
-
-    def test_dry_runs_agree_with_the_hooks(self) -> None:
-        from airflow_provider_voicepartner.hooks.registry import hook_class
-
-        told = self.feature("`dry_run=True` ends with")
-        for name, cell in told.items():
-            assert _CODE.findall(cell) == ["simulated" if hook_class(name).simulates else "would_send"]
 
     def test_names_every_extra_for_users(self) -> None:
         extras = tomllib.loads(read("pyproject.toml"))["project"]["optional-dependencies"]
@@ -470,6 +452,42 @@ class TestReference:
         named = set(re.findall(r"\w+", " ".join(first_cells(read("ADDING_A_GATEWAY.md")))))
         said = {name for name in inspect.get_annotations(GatewayHook) if not name.startswith("_")}
         assert said - {"conn_name_attr"} <= named
+
+    def test_every_file_of_a_gateway(self) -> None:
+        """The gateway of another distribution has the files that the page names, and each gateway here its hook."""
+        table = [row for row in rows(section(read("ADDING_A_GATEWAY.md"), "2. The files")) if len(row) == 3]
+        outside = {name for row in table for name in _CODE.findall(row[1])}
+        folder = PROJECT / "tests/external/distribution"
+        there = {
+            str(path.relative_to(folder))
+            for path in folder.rglob("*")
+            if path.is_file() and path.suffix != ".pyc"
+        }
+        assert outside - {"get_provider_info"} == there
+        here = {name for row in table for name in _CODE.findall(row[0])}
+        for name in gateways():
+            made = {text.replace("acme", name) for text in here if text.startswith("airflow_provider")}
+            assert f"airflow_provider_voicepartner/hooks/{name}.py" in made
+            assert (PROJECT / f"airflow_provider_voicepartner/hooks/{name}.py").exists()
+            for shared in ("__init__", "requests", "responses", "webhooks", "codes", "options"):
+                assert f"airflow_provider_voicepartner/gateways/{name}/{shared}.py" in made
+                assert (PROJECT / f"airflow_provider_voicepartner/gateways/{name}/{shared}.py").exists()
+
+    def test_every_name_that_a_gateway_outside_may_import(self) -> None:
+        from airflow_provider_voicepartner import gateway_api
+
+        page = read("docs/gateway-api.md")
+        table = section(page, "What it may import")
+        assert first_cells(table) == set(gateway_api.__all__)
+        assert f"`API_VERSION` is {gateway_api.API_VERSION}." in page
+        assert all(getattr(gateway_api, name) is not None for name in gateway_api.__all__)
+
+    def test_a_gateway_outside_imports_nothing_else(self) -> None:
+        for path in (PROJECT / "tests/external/distribution").rglob("*.py"):
+            imported = re.findall(
+                r"^from (airflow_provider_voicepartner\S*) import", path.read_text("utf-8"), re.M
+            )
+            assert set(imported) <= {"airflow_provider_voicepartner.gateway_api"}, path.name
 
     def test_the_changelog_knows_this_version(self) -> None:
         assert re.search(

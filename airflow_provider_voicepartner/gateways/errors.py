@@ -73,7 +73,7 @@ class GatewayError(_CopiedByFields):
     """
     A gateway's answer that is not a success.
 
-    :param gateway: ``smspartner``, ``voicepartner`` or ``octopush``.
+    :param gateway: its connection type.
     :param endpoint: which call, such as ``campaign/send``.
     :param kind: what may be concluded.
     :param summary: one sentence, scrubbed.

@@ -21,7 +21,7 @@ class SmsNotifier(GatewayNotifier):
     :param message: the text, templated; the default text names the DAG, the task, the run and the error.
     :param max_segments: cut the text to this many SMS segments, from 1. None cuts the default text to one, and your own
         text to 8, which every gateway accepts.
-    :param conn_id: a connection of type ``smspartner`` or ``octopush``.
+    :param conn_id: the connection of a gateway that sends text messages.
     :param sender: sender ID.
     :param options: gateway-specific settings.
     """

@@ -21,7 +21,7 @@ class TtsCallNotifier(GatewayNotifier):
     :param text: what is spoken, templated, cut to 1,224 characters; the default text, in English, names the DAG, the
         task and the error.
     :param language: language of the text, such as ``fr-FR``; the default text is always spoken in English.
-    :param conn_id: a connection of type ``voicepartner`` or ``octopush``.
+    :param conn_id: the connection of a gateway that makes calls.
     :param sender: caller ID.
     :param options: gateway-specific settings.
     """

@@ -68,15 +68,15 @@ class SendingOperator(PrivateFields, Picklable, BaseOperator):
     :param on_empty: what to do when no recipient is left: ``fail``, or ``skip`` the task.
     :param on_unknown: what to do with a batch whose outcome is unknown, once the rest is sent:
         ``fail``, ``assume_sent`` (never twice, perhaps not at all), ``resend`` (perhaps twice) or ``resend_unlisted``
-        (SMS Partner: sent again when the gateway, asked long enough afterwards, does not list it; twice if it lists
-        late. Octopush: as ``fail``, since its own check of repeats resolves the outcome).
+        (sent again when a gateway that lists sends by an id of ours, asked long enough afterwards, does not list it;
+        twice if it lists late. As ``fail`` where the gateway's own check of repeats resolves the outcome).
     :param send_again: any text. A text that this run never had sends everything again, once, whatever earlier attempts
         sent. With the same text, an older one or None, an attempt resumes.
     :param max_cost: stop before the batch that would exceed it, in the account's currency.
     :param unit_price: price per recipient: of one call, or of a one-segment SMS (each segment of a longer one counts).
         For gateways that report no price before sending; if one does, its price is used.
     :param dry_run: do everything but send: planning, rate limiter, budget. It ends with the gateway's
-        simulation if there is one (SMS Partner, Octopush); the report's ``dry_run`` says which.
+        simulation if there is one; the report's ``dry_run`` says which.
     :param max_in_flight: most batches in flight at once, from 1.
     :param deferrable: wait in the triggerer, without holding a worker, if the rate limiter asks for 30 s or
         more, or while the gateway may still find out about a batch in doubt; default

@@ -32,8 +32,8 @@ class CancelCampaignOperator(Picklable, StrictTemplates, BaseOperator):
     """
     Cancel every batch of a scheduled campaign.
 
-    SMS Partner cancels until 5 minutes before the planned time. Octopush cancels campaigns of fewer than 3 recipients,
-    until 10 minutes before, at most 1,000 times a month. Voice Partner refunds the credit.
+    Until when a campaign can be cancelled, how large it may be, and whether credit comes back depends on the gateway:
+    see docs/gateways.md.
 
     :param campaign: the report of a sending operator; pass its ``output``.
     :param conn_id: a connection other than the report's; templated.

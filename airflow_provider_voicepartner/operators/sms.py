@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 class SendSmsOperator(SendingOperator):
     """
-    Send an SMS through SMS Partner or Octopush.
+    Send an SMS through any gateway that sends text messages.
 
     A retry never sends twice: what was sent is recorded, and a batch whose outcome is unknown is not sent again unless
     ``on_unknown`` says so. The other arguments are those of
@@ -21,7 +21,7 @@ class SendSmsOperator(SendingOperator):
 
     :param message: the text. ``{placeholders}`` are replaced by the recipients' personal fields; ``{{`` and ``}}``
         are literal braces.
-    :param conn_id: a connection of type ``smspartner`` or ``octopush``.
+    :param conn_id: the connection of such a gateway.
     """
 
     kind: ClassVar[Kind] = "sms"

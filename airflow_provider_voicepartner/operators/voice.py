@@ -14,17 +14,17 @@ if TYPE_CHECKING:
 
 class TtsCallOperator(SendingOperator):
     """
-    Make a call that speaks a text (text-to-speech), through Voice Partner or Octopush.
+    Make a call that speaks a text (text-to-speech), through any gateway that makes calls.
 
     Give exactly one of ``text`` and ``audio_token``. A retry never calls twice. The other arguments are those of
     :class:`~airflow_provider_voicepartner.operators.base.SendingOperator`.
 
-    :param text: what is spoken. Octopush replaces ``{placeholders}`` by the recipients' personal fields;
+    :param text: what is spoken. Some gateways replace ``{placeholders}`` by the recipients' personal fields;
         ``{{`` and ``}}`` are literal braces.
-    :param audio_token: an audio file of Voice Partner to play instead of a text.
+    :param audio_token: an audio file of the gateway's library to play instead of a text, where it has one.
     :param language: language of the text, such as ``fr-FR``; None is French.
-    :param speech_rate: speed of speech from 0.5 to 2; Voice Partner only.
-    :param conn_id: a connection of type ``voicepartner`` or ``octopush``.
+    :param speech_rate: speed of speech from 0.5 to 2, where the gateway has it.
+    :param conn_id: the connection of such a gateway.
     """
 
     kind: ClassVar[Kind] = "tts"
@@ -83,14 +83,14 @@ class TtsCallOperator(SendingOperator):
 
 class VoicemailDropOperator(SendingOperator):
     """
-    Leave an audio message on voicemail without ringing, through Voice Partner.
+    Leave an audio message on voicemail without ringing, through any gateway that does so.
 
     On a landline the phone rings, and the message is left only if nobody answers. A retry never drops twice. The other
     arguments are those of :class:`~airflow_provider_voicepartner.operators.base.SendingOperator`.
 
     :param audio_token: token of the audio file, as ``VoicePartnerHook().list_audio_files()`` returns it.
-    :param email_for_notification: address for Voice Partner's end-of-campaign mail; None is the connection's.
-    :param sender: a mobile number that can be called back, validated with Voice Partner.
+    :param email_for_notification: address for the gateway's end-of-campaign mail; None is the connection's.
+    :param sender: a mobile number that can be called back, validated with the gateway.
     :param conn_id: a connection of type ``voicepartner``.
     """
 

@@ -31,7 +31,7 @@ class CampaignCompletionSensor(Picklable, StrictTemplates, BaseSensorOperator):
     """
     Wait until every recipient that the gateway accepted has a final delivery status.
 
-    SMS Partner is polled, and its callbacks count too. Voice Partner and Octopush report results only by calling a URL,
+    A gateway that can be polled is polled, and its callbacks count too. Others report results only by calling a URL,
     which the receiver serves; without a receiver the sensor fails at once and says so. Reports may take up to 48 hours;
     a ``poke_interval`` of 30 to 60 s suffices.
 

@@ -37,7 +37,7 @@ class DeliveryEventTrigger(BaseEventTrigger):
     "kind", "gateway", "campaign", "at", "received_at"}``: never a number or a text.
 
     :param kinds: of ``reply``, ``opt_out``, ``pressed_keys``, ``completion``; one or several. Default: all.
-    :param gateway: ``smspartner``, ``voicepartner`` or ``octopush``; None for all.
+    :param gateway: its connection type, such as that of the connection; None for all.
     :param campaign: one campaign only: ``ref:`` and a batch's reference, or ``id:`` and its id at the gateway.
     :param poll_interval: seconds between two looks at the store, at least 0.1; default 5.
     :param start: where the very first start begins: ``now``, with what comes in next, or ``oldest``, with all that the

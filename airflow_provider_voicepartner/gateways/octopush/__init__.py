@@ -13,14 +13,6 @@ from airflow_provider_voicepartner.gateways.info import SENDER_FIELD, GatewayInf
 from airflow_provider_voicepartner.gateways.loading import attribute
 
 if TYPE_CHECKING:
-    from airflow_provider_voicepartner.gateways.octopush.answers import (
-        WalletPack,
-        names_a_send,
-        parse_balance,
-        parse_batch,
-        parse_cancel,
-    )
-    from airflow_provider_voicepartner.gateways.octopush.callbacks import parse_callback
     from airflow_provider_voicepartner.gateways.octopush.codes import knows_status
     from airflow_provider_voicepartner.gateways.octopush.messages import (
         build_batch,
@@ -42,6 +34,14 @@ if TYPE_CHECKING:
         build_balance,
         build_cancel,
     )
+    from airflow_provider_voicepartner.gateways.octopush.responses import (
+        WalletPack,
+        names_a_send,
+        parse_balance,
+        parse_batch,
+        parse_cancel,
+    )
+    from airflow_provider_voicepartner.gateways.octopush.webhooks import parse_callback
 
 INFO: Final = GatewayInfo(
     name="octopush",
@@ -85,7 +85,7 @@ INFO: Final = GatewayInfo(
 )
 """All that is known of the vendor."""
 
-_MODULES: Final = ("requests", "messages", "answers", "callbacks", "codes", "options", "parameters")
+_MODULES: Final = ("requests", "messages", "responses", "webhooks", "codes", "options", "parameters")
 
 __all__ = [
     "INFO",

@@ -13,21 +13,6 @@ from airflow_provider_voicepartner.gateways.info import SENDER_FIELD, FormField,
 from airflow_provider_voicepartner.gateways.loading import attribute
 
 if TYPE_CHECKING:
-    from airflow_provider_voicepartner.gateways.smspartner.answers import (
-        Account,
-        StopAddition,
-        StopEntry,
-        StopList,
-        StopRemoval,
-        parse_bulk_send,
-        parse_me,
-        parse_message_cancel,
-        parse_send,
-        parse_stop_add,
-        parse_stop_delete,
-        parse_stop_list,
-        parse_vn_send,
-    )
     from airflow_provider_voicepartner.gateways.smspartner.batch import (
         batch_tag,
         build_balance,
@@ -41,7 +26,6 @@ if TYPE_CHECKING:
         parse_cancel,
         segments_of,
     )
-    from airflow_provider_voicepartner.gateways.smspartner.callbacks import parse_callback
     from airflow_provider_voicepartner.gateways.smspartner.codes import knows_status
     from airflow_provider_voicepartner.gateways.smspartner.length import (
         replaced_text,
@@ -67,6 +51,21 @@ if TYPE_CHECKING:
         build_stop_list,
         build_vn_send,
     )
+    from airflow_provider_voicepartner.gateways.smspartner.responses import (
+        Account,
+        StopAddition,
+        StopEntry,
+        StopList,
+        StopRemoval,
+        parse_bulk_send,
+        parse_me,
+        parse_message_cancel,
+        parse_send,
+        parse_stop_add,
+        parse_stop_delete,
+        parse_stop_list,
+        parse_vn_send,
+    )
     from airflow_provider_voicepartner.gateways.smspartner.statuses import (
         NOT_FOUND,
         StatusPage,
@@ -78,6 +77,7 @@ if TYPE_CHECKING:
         shows_taken,
     )
     from airflow_provider_voicepartner.gateways.smspartner.tags import reference_of
+    from airflow_provider_voicepartner.gateways.smspartner.webhooks import parse_callback
 
 INFO: Final = GatewayInfo(
     name="smspartner",
@@ -139,9 +139,9 @@ INFO: Final = GatewayInfo(
 _MODULES: Final = (
     "requests",
     "batch",
-    "answers",
+    "responses",
     "statuses",
-    "callbacks",
+    "webhooks",
     "codes",
     "options",
     "length",

@@ -32,13 +32,6 @@ from airflow_provider_voicepartner.gateways.model import (
 )
 from airflow_provider_voicepartner.gateways.options import read_options
 from airflow_provider_voicepartner.gateways.placeholders import TextTemplate, read_template
-from airflow_provider_voicepartner.gateways.smspartner.answers import (
-    parse_bulk_send,
-    parse_me,
-    parse_message_cancel,
-    parse_send,
-    parse_vn_send,
-)
 from airflow_provider_voicepartner.gateways.smspartner.checks import SAY_SOMETHING, check_range, check_text
 from airflow_provider_voicepartner.gateways.smspartner.identity import KINDS, LABEL
 from airflow_provider_voicepartner.gateways.smspartner.length import (
@@ -56,6 +49,13 @@ from airflow_provider_voicepartner.gateways.smspartner.requests import (
     build_personal_send,
     build_send,
     build_vn_send,
+)
+from airflow_provider_voicepartner.gateways.smspartner.responses import (
+    parse_bulk_send,
+    parse_me,
+    parse_message_cancel,
+    parse_send,
+    parse_vn_send,
 )
 from airflow_provider_voicepartner.gateways.smspartner.tags import join_tag
 from airflow_provider_voicepartner.gateways.wire import ApiRequest, ApiResponse

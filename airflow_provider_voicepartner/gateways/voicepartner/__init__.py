@@ -12,17 +12,6 @@ from airflow_provider_voicepartner.gateways.info import FormField, GatewayInfo
 from airflow_provider_voicepartner.gateways.loading import attribute
 
 if TYPE_CHECKING:
-    from airflow_provider_voicepartner.gateways.voicepartner.answers import (
-        AudioFile,
-        RenamedAudio,
-        names_a_send,
-        parse_audios,
-        parse_balance,
-        parse_batch,
-        parse_cancel,
-        parse_rename_audio,
-    )
-    from airflow_provider_voicepartner.gateways.voicepartner.callbacks import parse_callback
     from airflow_provider_voicepartner.gateways.voicepartner.codes import knows_status
     from airflow_provider_voicepartner.gateways.voicepartner.messages import (
         build_batch,
@@ -39,6 +28,17 @@ if TYPE_CHECKING:
         build_cancel,
         build_rename_audio,
     )
+    from airflow_provider_voicepartner.gateways.voicepartner.responses import (
+        AudioFile,
+        RenamedAudio,
+        names_a_send,
+        parse_audios,
+        parse_balance,
+        parse_batch,
+        parse_cancel,
+        parse_rename_audio,
+    )
+    from airflow_provider_voicepartner.gateways.voicepartner.webhooks import parse_callback
 
 INFO: Final = GatewayInfo(
     name="voicepartner",
@@ -89,7 +89,7 @@ INFO: Final = GatewayInfo(
 )
 """All that is known of the vendor."""
 
-_MODULES: Final = ("requests", "messages", "answers", "callbacks", "codes", "options")
+_MODULES: Final = ("requests", "messages", "responses", "webhooks", "codes", "options")
 
 __all__ = [
     "INFO",
