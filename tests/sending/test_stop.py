@@ -1,0 +1,57 @@
+"""A campaign that is told to stop notices it in every wait, and waits as long as it was asked otherwise."""
+
+from __future__ import annotations
+
+import pytest
+
+from airflow_provider_voicepartner.exceptions import CampaignInterruptedError
+from airflow_provider_voicepartner.sending.stop import StopSign
+
+
+@pytest.mark.parametrize(
+    ("seconds", "slept"),
+    [(0.0, []), (-1.0, []), (0.25, [0.25]), (0.5, [0.5]), (0.75, [0.5, 0.25]), (2.0, [0.5] * 4)],
+)
+def test_a_wait_is_as_long_as_it_was_asked_and_looks_up_twice_a_second(
+    seconds: float, slept: list[float]
+) -> None:
+    """One that ends early would let a request leave before its turn."""
+    naps: list[float] = []
+    StopSign().sleeper(naps.append)(seconds)
+    assert naps == slept
+
+
+@pytest.mark.parametrize("naps", [0, 1, 3])
+def test_a_wait_ends_at_the_next_look_once_somebody_asked_to_stop(naps: int) -> None:
+    stop, slept = StopSign(), list[float]()
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        if len(slept) == naps:
+            stop.raise_()
+
+    if not naps:
+        stop.raise_()
+    with pytest.raises(CampaignInterruptedError, match="stopped as asked; what was sent is recorded"):
+        stop.sleeper(sleep)(60.0)
+    assert len(slept) == naps
+
+
+def test_a_stop_that_comes_with_the_end_of_a_wait_counts() -> None:
+    stop = StopSign()
+    with pytest.raises(CampaignInterruptedError):
+        stop.sleeper(lambda seconds: stop.raise_())(0.5)
+
+
+def test_a_sign_is_up_when_it_was_raised_or_something_above_it_is_over() -> None:
+    above, is_over = StopSign(), False
+    sign = StopSign(lambda: above.is_up or is_over)
+    assert not sign.is_up
+    sign.check()
+    is_over = True
+    assert sign.is_up
+    is_over = False
+    assert not sign.is_up
+    above.raise_()
+    assert sign.is_up
+    assert not StopSign().is_up
