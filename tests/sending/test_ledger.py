@@ -382,9 +382,8 @@ def test_the_fingerprint_is_compared_through_a_salt_of_each_campaigns_own() -> N
 
 def test_a_plan_that_an_earlier_version_stored_is_recognised(monkeypatch: pytest.MonkeyPatch) -> None:
     """Otherwise a retry after an upgrade would take the same campaign for changed input."""
-    monkeypatch.setattr(
-        "airflow_provider_voicepartner.sending.memory.COST", 2**14
-    )  # as it is outside of tests
+    # As it is outside of tests.
+    monkeypatch.setattr("airflow_provider_voicepartner.sending.records.COST", 2**14)
     plan = Plan.from_json(
         {
             "generation": 1,
