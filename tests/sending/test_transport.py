@@ -17,7 +17,12 @@ def test_a_wait_is_as_long_as_it_was_asked_and_looks_up_twice_a_second(
 ) -> None:
     """One that ends early would let a request leave before its turn."""
     naps: list[float] = []
-    StopSign().sleeper(naps.append)(seconds)
+
+    def nap(seconds: float) -> None:
+        naps.append(seconds)
+        assert len(naps) < 10, "it does not end"
+
+    StopSign().sleeper(nap)(seconds)
     assert naps == slept
 
 
