@@ -380,6 +380,18 @@ def test_the_fingerprint_is_compared_through_a_salt_of_each_campaigns_own() -> N
         assert Plan.from_json(json.loads(json.dumps(plan.to_json()))) == plan
 
 
+def test_an_attempt_knows_whether_the_campaign_was_begun_with_its_own_key(task: Task) -> None:
+    """Another account lists nothing of what was sent, so that it lists nothing proves nothing."""
+    keys = [account_key("smspartner", Credentials(api_key=key)) for key in ("k", "another")]
+    for number, (key, is_own) in enumerate(
+        [(keys[0], True), (keys[1], False), (None, False), (keys[0], True)], 1
+    ):
+        ledger = task.registered(number)
+        ledger.open("f1", 2, account=key)
+        assert ledger.is_of_this_account is is_own
+        ledger.write({0: CLAIM})
+
+
 def test_a_plan_that_an_earlier_version_stored_is_recognised(monkeypatch: pytest.MonkeyPatch) -> None:
     """Otherwise a retry after an upgrade would take the same campaign for changed input."""
     # As it is outside of tests.
