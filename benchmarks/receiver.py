@@ -36,7 +36,7 @@ def serve(kind: str, url: str) -> None:
     :param kind: ``empty``, ``grouped`` or ``single``.
     :param url: of the store.
     """
-    from airflow_provider_voicepartner.delivery.serving import dedicate_process, listen, make_server
+    from airflow_provider_voicepartner.delivery.receiver_server import dedicate_process, listen, make_server
 
     app = _empty() if kind == "empty" else _receiver(url, grouped=kind == "grouped")
     dedicate_process()

@@ -34,7 +34,7 @@ def run(arguments: Namespace) -> None:
     open_receiver_store().close()
 
     from airflow_provider_voicepartner.delivery.receiver import create_app
-    from airflow_provider_voicepartner.delivery.serving import dedicate_process, listen, make_server
+    from airflow_provider_voicepartner.delivery.receiver_server import dedicate_process, listen, make_server
 
     problem = ""
     try:

@@ -30,13 +30,13 @@ from airflow_provider_voicepartner.gateways.model import (
     Recipient,
 )
 from airflow_provider_voicepartner.gateways.wire import ApiRequest
-from airflow_provider_voicepartner.hooks.batch_urls import BatchUrls
 from airflow_provider_voicepartner.hooks.callbacks import (
+    BatchUrls,
     callback_config,
+    find_calls,
 )
 from airflow_provider_voicepartner.hooks.checking import checked, plan_valid_recipients
 from airflow_provider_voicepartner.hooks.connected import ConnectedHook
-from airflow_provider_voicepartner.hooks.evidence import find_calls
 from airflow_provider_voicepartner.hooks.mixins import check_is_no_path
 from airflow_provider_voicepartner.sending.fingerprint import new_reference
 from airflow_provider_voicepartner.sending.records import Proof

@@ -1,4 +1,9 @@
-"""Where gateways report to: the URLs made of ``[voicepartner] public_url`` and ``callback_secret``."""
+"""
+Where gateways report to, for which batch, and what their reports prove.
+
+The URLs are made of ``[voicepartner] public_url`` and ``callback_secret``. The URL of a batch can speak only of those
+whom the batch was sent to. What a gateway called back about a batch in doubt shows who of it was accepted.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +11,30 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, urlsplit
 
 from airflow_provider_voicepartner.compat import conf
-from airflow_provider_voicepartner.constants import CALLBACK_LIFETIME
+from airflow_provider_voicepartner.constants import CALLBACK_LIFETIME, RECIPIENTS_IN_URL
 from airflow_provider_voicepartner.delivery.tokens import CallbackTokens, WeakSecretError, expiry
-from airflow_provider_voicepartner.exceptions import ConfigurationError
+from airflow_provider_voicepartner.exceptions import ConfigurationError, DeliveryUnconfirmedError
+from airflow_provider_voicepartner.gateways.gateway import Gateway
 from airflow_provider_voicepartner.gateways.info import GatewayInfo
-from airflow_provider_voicepartner.gateways.model import CallbackUrls
-from airflow_provider_voicepartner.settings import SECTION, callback_secrets, public_url
+from airflow_provider_voicepartner.gateways.model import (
+    CallbackUrls,
+    CampaignDeliveryReport,
+    DeliveryReport,
+    Recipient,
+    phone_numbers_of,
+)
+from airflow_provider_voicepartner.sending.records import Evidence, Proof, taken_numbers
+from airflow_provider_voicepartner.settings import SECTION, callback_secrets, open_receiver_store, public_url
+from airflow_provider_voicepartner.store.errors import StoreUnavailableError
 
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.delivery.store import DeliveryStore
+
 
 log = logging.getLogger(__name__)
 
@@ -158,3 +174,95 @@ def _tokens(secrets: tuple[str, ...]) -> CallbackTokens:
     except WeakSecretError as error:
         problem = str(error)
     raise ConfigurationError(f"[{SECTION}] callback_secret: {problem}")
+
+
+class BatchUrls:
+    """
+    Makes URLs, and lets the receiver's store know of a large batch's people.
+
+    :param config: where gateways report to.
+    :param info: what is known of the gateway.
+    """
+
+    def __init__(self, config: CallbackConfig, info: GatewayInfo) -> None:
+        self._config = config
+        self._info = info
+
+    def make(
+        self,
+        reference: str,
+        recipients: Sequence[Recipient],
+        *,
+        now: datetime,
+        send_at: datetime | None,
+    ) -> CallbackUrls:
+        """
+        Make the URLs of a batch. Where the store cannot be reached they are believed about anybody, and the log warns.
+
+        :param reference: our own id of the batch.
+        :param send_at: when the batch is due; None is now.
+        """
+        people = phone_numbers_of(recipients)
+        urls = self._config.for_batch(self._info, reference, now=now, send_at=send_at, people=people)
+        if urls.delivery is None or len(people) <= RECIPIENTS_IN_URL:
+            return urls
+        try:
+            self._config.note_people(
+                self._store, self._info.name, reference, people=people, now=now, send_at=send_at
+            )
+        except StoreUnavailableError as error:
+            log.warning("Whom a batch is sent to could not be noted for its callbacks: %s", error)
+        return urls
+
+    def close(self) -> None:
+        """Close the store's connections, if there are any."""
+        if "_store" in self.__dict__:
+            self._store.close()
+
+    @cached_property
+    def _store(self) -> DeliveryStore:
+        """Where the receiver looks."""
+        from airflow_provider_voicepartner.delivery.store import DeliveryStore
+
+        return DeliveryStore(open_receiver_store())
+
+
+def find_calls(gateway: Gateway, reference: str, recipients: Sequence[Recipient]) -> Proof | None:
+    """
+    Look for what was called back about a batch.
+
+    A report under our reference counts for its number, if the batch has it and the status is one that the gateway
+    documents. One on the whole batch counts for as many people as it says that the campaign had.
+
+    :param reference: our own id of the batch, which its URLs carry.
+    :param recipients: of the batch.
+    :returns: None when there was no call.
+    :raises DeliveryUnconfirmedError: the store cannot be asked.
+    """
+    reports, whole = _reports_about(gateway.INFO.name, reference)
+    if not reports and whole is None:
+        return None
+    statuses = (report for report in reports if gateway.knows_status(report.gateway_status))
+    taken = len(taken_numbers(statuses, phone_numbers_of(recipients)))
+    if whole is not None:
+        taken = max(taken, min(whole.total, len(recipients)))
+    return Proof(Evidence.CALLED_BACK, taken)
+
+
+def _reports_about(
+    gateway: str, reference: str
+) -> tuple[tuple[DeliveryReport, ...], CampaignDeliveryReport | None]:
+    """Return the reports on single recipients, and the one on the whole batch where there is one."""
+    from airflow_provider_voicepartner.delivery.arrivals import of_reference
+    from airflow_provider_voicepartner.delivery.store import DeliveryStore
+
+    try:
+        store = DeliveryStore(open_receiver_store())
+        try:
+            key = of_reference(gateway, reference)
+            return tuple(store.reports([key])), store.campaign_reports([key]).get(key)
+        finally:
+            store.close()
+    except StoreUnavailableError as error:
+        problem = str(error)
+    raise DeliveryUnconfirmedError(f"whether the gateway called back cannot be looked up: {problem}")

@@ -27,6 +27,7 @@ from airflow_provider_voicepartner.hooks.checking import checked
 from airflow_provider_voicepartner.hooks.connection import (
     ConnectionExtra,
     check_type,
+    look_up,
     read_base_url,
     read_credentials,
     read_extra,
@@ -39,7 +40,6 @@ from airflow_provider_voicepartner.hooks.http import (
     new_session,
 )
 from airflow_provider_voicepartner.hooks.http_log import hide_from_http_logs
-from airflow_provider_voicepartner.hooks.lookup import look_up
 from airflow_provider_voicepartner.sending.transport import Turn
 
 Answer = TypeVar("Answer")

@@ -139,7 +139,7 @@ def hook_for(conn_id: str, *, kind: Kind | None = None, who: str = "this task") 
     :raises ConfigurationError: when there is no such connection, it is not ours, or its gateway cannot send that.
     :raises RetryableNotSentError: when it was not found, and may be where nobody could ask.
     """
-    from airflow_provider_voicepartner.hooks.lookup import look_up
+    from airflow_provider_voicepartner.hooks.connection import look_up
 
     return hook_of(look_up(conn_id), kind=kind, who=who)
 

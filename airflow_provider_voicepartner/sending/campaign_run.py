@@ -16,7 +16,7 @@ from airflow_provider_voicepartner.exceptions import (
 )
 from airflow_provider_voicepartner.gateways.model import Recipient
 from airflow_provider_voicepartner.sending.batch import Carrier, Flight, Landing, Lanes, Task
-from airflow_provider_voicepartner.sending.budget import Budget, unit_of
+from airflow_provider_voicepartner.sending.budget import Budget, Weights, unit_of
 from airflow_provider_voicepartner.sending.campaign_spec import Campaign, SendingTools
 from airflow_provider_voicepartner.sending.pricing import Pricing
 from airflow_provider_voicepartner.sending.progress import ProgressLog
@@ -25,7 +25,6 @@ from airflow_provider_voicepartner.sending.reconcile import Doubt, DoubtSettler,
 from airflow_provider_voicepartner.sending.records import BatchRecord, Phase
 from airflow_provider_voicepartner.sending.schedule import Schedule
 from airflow_provider_voicepartner.sending.transport import TurnTooFarError
-from airflow_provider_voicepartner.sending.weights import Weights
 
 log = logging.getLogger(__name__)
 

@@ -22,8 +22,8 @@ from airflow_provider_voicepartner.sending.budget import Budget, believable, uni
 from airflow_provider_voicepartner.sending.campaign_spec import Campaign, SendingTools
 
 if TYPE_CHECKING:
+    from airflow_provider_voicepartner.sending.budget import Weights
     from airflow_provider_voicepartner.sending.records import BatchRecord
-    from airflow_provider_voicepartner.sending.weights import Weights
 
 log = logging.getLogger(__name__)
 

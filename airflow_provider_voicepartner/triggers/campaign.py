@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from airflow_provider_voicepartner.delivery.completion import Progress
     from airflow_provider_voicepartner.delivery.store_watcher import StorePoller, Watched
     from airflow_provider_voicepartner.gateways.errors import ErrorKind
-    from airflow_provider_voicepartner.hooks.asking import GatewayAsker
     from airflow_provider_voicepartner.hooks.base import GatewayHook
     from airflow_provider_voicepartner.hooks.completion import CampaignWatch
+    from airflow_provider_voicepartner.hooks.gateway_poller import GatewayAsker
     from airflow_provider_voicepartner.sending.report import CampaignReport
 
 
@@ -139,7 +139,7 @@ class CampaignCompletionTrigger(BaseTrigger):
         self, watch: CampaignWatch, watched: Watched, poller: StorePoller
     ) -> dict[str, Any]:
         """Wait for what the store knows, and let the gateway be asked meanwhile."""
-        from airflow_provider_voicepartner.hooks.asking import shared_asker
+        from airflow_provider_voicepartner.hooks.gateway_poller import shared_asker
 
         async with shared_asker(await self._hook(watch)) as asker:
             watch.hook = asker.hook

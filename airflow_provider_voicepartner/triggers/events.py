@@ -112,8 +112,7 @@ class DeliveryEventTrigger(BaseEventTrigger):
     @classmethod
     def create_shared_stream_producer(cls, kwargs: dict[str, Any]) -> SharedStreamProducer:
         """Return the stream of the trigger with these arguments."""
-        from airflow_provider_voicepartner.triggers.event_stream import EventStream
-        from airflow_provider_voicepartner.triggers.feed import shared_feed
+        from airflow_provider_voicepartner.triggers.event_stream import EventStream, shared_feed
 
         trigger = cls._alive[_as_text(kwargs)]
         return EventStream(

@@ -13,9 +13,8 @@ from hypothesis import strategies as st
 
 from airflow_provider_voicepartner.exceptions import BudgetExceededError, ConfigurationError
 from airflow_provider_voicepartner.gateways.model import SmsMessage, Voicemail, VoiceMessage
-from airflow_provider_voicepartner.sending.budget import Budget, unit_of
+from airflow_provider_voicepartner.sending.budget import Budget, Weights, unit_of
 from airflow_provider_voicepartner.sending.ledger import BatchRecord, Phase
-from airflow_provider_voicepartner.sending.weights import Weights
 from tests.support.tasks import CALM
 
 

@@ -20,7 +20,7 @@ from urllib.parse import urlencode
 from sqlalchemy import select
 
 from airflow_provider_voicepartner.delivery.receiver import Receiver, create_app
-from airflow_provider_voicepartner.delivery.serving import PREFIX, listen, make_server
+from airflow_provider_voicepartner.delivery.receiver_server import PREFIX, listen, make_server
 from airflow_provider_voicepartner.delivery.tokens import CallbackTokens
 from airflow_provider_voicepartner.store import schema
 from airflow_provider_voicepartner.store.engine import open_store
@@ -131,7 +131,7 @@ def running_receiver(url: str, *, opened: Any = None, gateways: Any = None) -> I
 _PROCESS = """
 import sys
 from airflow_provider_voicepartner.delivery.receiver import create_app
-from airflow_provider_voicepartner.delivery.serving import PREFIX, listen, make_server
+from airflow_provider_voicepartner.delivery.receiver_server import PREFIX, listen, make_server
 from airflow_provider_voicepartner.delivery.tokens import CallbackTokens
 from airflow_provider_voicepartner.store.engine import open_store
 url, secret, port = sys.argv[1:]

@@ -20,7 +20,7 @@ from airflow_provider_voicepartner.delivery.store import Arrival, Completion, De
 from airflow_provider_voicepartner.gateways.model import DeliveryReport, OptOut, Reply
 from airflow_provider_voicepartner.gateways.status import DeliveryStatus
 from airflow_provider_voicepartner.store.transactions import Store
-from airflow_provider_voicepartner.triggers.feed import Feed
+from airflow_provider_voicepartner.triggers.event_stream import Feed
 
 NUMBER = "+33698765432"
 TEXT = "planted words of an answer"
@@ -201,7 +201,9 @@ class Triggerer:
         self.feed = WatchedFeed(
             open_reader or (lambda: NoticeReader(store)), clock=clock.now, sleep=clock.sleep
         )
-        monkeypatch.setattr("airflow_provider_voicepartner.triggers.feed.shared_feed", lambda: self.feed)
+        monkeypatch.setattr(
+            "airflow_provider_voicepartner.triggers.event_stream.shared_feed", lambda: self.feed
+        )
         self.clock = clock
         self.errors: list[BaseException] = []
         self._database = database

@@ -13,8 +13,8 @@ from airflow.models import Connection
 
 from airflow_provider_voicepartner.__main__ import main
 from airflow_provider_voicepartner.exceptions import ConfigurationError, RetryableNotSentError, ends_retries
-from airflow_provider_voicepartner.hooks import lookup
-from airflow_provider_voicepartner.hooks.lookup import look_up
+from airflow_provider_voicepartner.hooks import connection
+from airflow_provider_voicepartner.hooks.connection import look_up
 from airflow_provider_voicepartner.hooks.octopush import OctopushHook
 from airflow_provider_voicepartner.hooks.registry import hook_for
 from tests.conftest import KEYS, LOGIN
@@ -86,7 +86,7 @@ def test_where_a_secrets_backend_may_have_failed_a_retry_is_left(
     with pytest.raises(
         RetryableNotSentError, match="'nowhere' was not found, or what holds it could not be asked"
     ):
-        raise lookup.not_found("nowhere", certain=True)
+        raise connection.not_found("nowhere", certain=True)
 
 
 def test_a_database_that_cannot_be_asked_leaves_a_retry(monkeypatch: pytest.MonkeyPatch) -> None:

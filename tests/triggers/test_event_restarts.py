@@ -14,8 +14,8 @@ from airflow_provider_voicepartner.delivery.events import Head, NoticeReader
 from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.hooks.delivery import DeliveryHook
 from airflow_provider_voicepartner.store.engine import open_store
+from airflow_provider_voicepartner.triggers.event_stream import Look
 from airflow_provider_voicepartner.triggers.events import DeliveryEventTrigger
-from airflow_provider_voicepartner.triggers.feed import Look
 from tests.support.triggerer import ASSET, LONG_AGO, Gateways, Stage, run, task_context
 
 airflow3 = pytest.mark.airflow3
@@ -173,8 +173,7 @@ def test_the_cursor_stops_before_an_event_that_airflow_did_not_keep(stage: Stage
     from airflow.triggers.shared_stream import AdvanceItem, AdvanceOutcome
 
     async def test() -> None:
-        from airflow_provider_voicepartner.triggers.event_stream import EventStream, Wanted
-        from airflow_provider_voicepartner.triggers.feed import Feed
+        from airflow_provider_voicepartner.triggers.event_stream import EventStream, Feed, Wanted
 
         gateways.tell("reply", "reply", "reply", "reply")
         first, second, third, fourth = NoticeReader(stage.store).after(0)

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_voicepartner.delivery import bounded as module
-from airflow_provider_voicepartner.delivery import serving
-from airflow_provider_voicepartner.delivery.bounded import bounded
+from airflow_provider_voicepartner.delivery import receiver_server
+from airflow_provider_voicepartner.delivery import receiver_server as module
+from airflow_provider_voicepartner.delivery.receiver_server import bounded
 from tests.support.receiver import RunningReceiver, running_receiver
 
 REPORT = {"status": "delivered", "campaignId": "1", "phoneNumber": "+33600000001", "duration": 1}
@@ -32,7 +32,7 @@ def receiver(
         from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol as Protocol
     else:
         from uvicorn.protocols.http.h11_impl import H11Protocol as Protocol
-    monkeypatch.setattr(serving, "_protocol", lambda: Protocol)
+    monkeypatch.setattr(receiver_server, "_protocol", lambda: Protocol)
     with running_receiver(f"sqlite:///{tmp_path / 'received.db'}") as running:
         yield running
 
@@ -122,7 +122,7 @@ def test_who_says_no_more_is_not_waited_for(
     said: bytes, receiver: RunningReceiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "HEADER_TIMEOUT", 0.3)
-    monkeypatch.setattr(serving, "KEEP_ALIVE_TIMEOUT", 1)
+    monkeypatch.setattr(receiver_server, "KEEP_ALIVE_TIMEOUT", 1)
     with connect(receiver) as connection:
         connection.sendall(said)
         if b"health" in said:

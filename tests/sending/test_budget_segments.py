@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_voicepartner.sending.weights import Weights
+from airflow_provider_voicepartner.sending.budget import Weights
 
 # Three batches of ten people, in three readings: the likeliest, one between, the dearest.
 READINGS = ((10, 20, 30), (12, 20, 40), (10, 10, 30))

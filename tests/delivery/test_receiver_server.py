@@ -8,7 +8,7 @@ import sys
 
 _PROGRAM = """
 import gc, json, sys
-from airflow_provider_voicepartner.delivery.serving import dedicate_process
+from airflow_provider_voicepartner.delivery.receiver_server import dedicate_process
 gc.disable()
 loaded = {str(place): [] for place in range(1_000)}
 cycle = []

@@ -15,7 +15,7 @@ from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.store.engine import open_store
 from airflow_provider_voicepartner.store.errors import StoreUnavailableError, StoreUrlError
 from airflow_provider_voicepartner.store.transactions import Store
-from airflow_provider_voicepartner.triggers import feed
+from airflow_provider_voicepartner.triggers import event_stream
 from airflow_provider_voicepartner.triggers.events import DeliveryEventTrigger
 from tests.support.triggerer import NUMBER, Gateways, Stage, run
 
@@ -186,7 +186,7 @@ def test_of_what_is_caught_up_with_only_a_few_pages_are_kept(stage: Stage, gatew
         triggerer = stage.start({("one",): wanted, ("two",): paced})
         await triggerer.work(3)
         assert stage.database.ids("one") == stage.database.ids("two") == [9_001]
-        assert len(triggerer.feed._pages) <= feed.MOST_EVENT_PAGES
+        assert len(triggerer.feed._pages) <= event_stream.MOST_EVENT_PAGES
         await triggerer.stop()
 
     run(test)

@@ -18,10 +18,10 @@ from airflow_provider_voicepartner.exceptions import ConfigurationError, Rejecte
 from airflow_provider_voicepartner.gateways.errors import ErrorKind
 from airflow_provider_voicepartner.gateways.model import DeliveryReport
 from airflow_provider_voicepartner.gateways.status import DeliveryStatus
-from airflow_provider_voicepartner.hooks import asking
-from airflow_provider_voicepartner.hooks.asking import GatewayAsker, shared_asker
+from airflow_provider_voicepartner.hooks import gateway_poller
 from airflow_provider_voicepartner.hooks.completion import CampaignWatch
 from airflow_provider_voicepartner.hooks.completion_options import CompletionOptions
+from airflow_provider_voicepartner.hooks.gateway_poller import GatewayAsker, shared_asker
 from airflow_provider_voicepartner.hooks.registry import hook_for
 from airflow_provider_voicepartner.sending.report import CampaignReport, SentBatch
 from airflow_provider_voicepartner.settings import open_delivery_store
@@ -207,7 +207,7 @@ def test_questions_keep_to_the_rate_limit(
         host=sandbox.gateway_url("smspartner"),
         extra={"rate_limits": {"bulk-status": "1/60"}},
     )
-    monkeypatch.setattr(asking, "POLL_SLOT_WAIT", 0.05)
+    monkeypatch.setattr(gateway_poller, "POLL_SLOT_WAIT", 0.05)
     reports = [sent(place, place) for place in range(5)]
     before = requests(sandbox)
 

@@ -21,8 +21,8 @@ from airflow_provider_voicepartner.gateways.model import (
 )
 from airflow_provider_voicepartner.gateways.status import DeliveryStatus
 from airflow_provider_voicepartner.hooks.base import GatewayHook
+from airflow_provider_voicepartner.hooks.callbacks import find_calls
 from airflow_provider_voicepartner.hooks.dry_run import DryRun
-from airflow_provider_voicepartner.hooks.evidence import find_calls
 from airflow_provider_voicepartner.hooks.octopush import OctopushHook
 from airflow_provider_voicepartner.hooks.smspartner import SmsPartnerHook
 from airflow_provider_voicepartner.hooks.voicepartner import VoicePartnerHook
