@@ -11,7 +11,7 @@ BIN := $(AIRFLOW3)/bin
 # What may differ from one Airflow to the next; on those between the oldest and the newest nothing else is run.
 ON_EACH := tests/versions
 # What touches Airflow or the store, whose SQLAlchemy is 1.4 there; the rest is the same Python on both.
-ON_AIRFLOW2 := tests/hooks tests/operators tests/sensors tests/triggers tests/notifications tests/store \
+ON_AIRFLOW2 := tests/hooks tests/operators tests/sensors tests/triggers tests/notifications tests/db \
   tests/cli tests/delivery tests/plugins tests/sending/test_rate_limit.py \
   tests/sending/test_mapped.py tests/sending/test_store_memory.py tests/test_get_provider_info.py tests/crash \
   $(ON_EACH)

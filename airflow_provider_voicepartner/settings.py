@@ -15,15 +15,15 @@ from urllib.parse import urlsplit
 
 from airflow_provider_voicepartner import compat
 from airflow_provider_voicepartner.constants import LONGEST_STORE_WAIT, SHORTEST_SECRET, STORE_WAIT
+from airflow_provider_voicepartner.db import engine
+from airflow_provider_voicepartner.db.errors import StoreUnavailableError, StoreUrlError
+from airflow_provider_voicepartner.db.patience import Patience
 from airflow_provider_voicepartner.exceptions import ConfigurationError, RetryableNotSentError
 from airflow_provider_voicepartner.gateways.callback_urls import URL_RULE, is_callback_url
-from airflow_provider_voicepartner.store import engine
-from airflow_provider_voicepartner.store.errors import StoreUnavailableError, StoreUrlError
-from airflow_provider_voicepartner.store.patience import Patience
 
 if TYPE_CHECKING:
+    from airflow_provider_voicepartner.db.transactions import Store
     from airflow_provider_voicepartner.delivery.store import DeliveryStore
-    from airflow_provider_voicepartner.store.transactions import Store
 
 log = logging.getLogger(__name__)
 

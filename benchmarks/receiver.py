@@ -58,9 +58,9 @@ def _empty() -> Any:
 
 
 def _receiver(url: str, *, grouped: bool) -> Any:
+    from airflow_provider_voicepartner.db.engine import open_store
     from airflow_provider_voicepartner.delivery.receiver import create_app
     from airflow_provider_voicepartner.delivery.tokens import CallbackTokens
-    from airflow_provider_voicepartner.store.engine import open_store
 
     open_store(url).close()  # as the command does, before it listens
     app = create_app(lambda: open_store(url), CallbackTokens([SIGNED_WITH]), prefix="/voicepartner")
@@ -184,8 +184,8 @@ def measure(kind: str, url: str, count: int, *, connections: int = CONNECTIONS) 
 def _check(url: str, expected: int) -> None:
     from sqlalchemy import func, select
 
-    from airflow_provider_voicepartner.store.engine import open_store
-    from airflow_provider_voicepartner.store.schema import delivery_report
+    from airflow_provider_voicepartner.db.engine import open_store
+    from airflow_provider_voicepartner.db.schema import delivery_report
 
     store = open_store(url)
     with store.read() as connection:

@@ -88,12 +88,12 @@ def measure(path: Path, url: str, what: str, *, at_once: bool) -> dict[str, Any]
     :param what: ``numbers`` or ``personal``.
     :returns: seconds of each, and the growth of memory in MB.
     """
+    from airflow_provider_voicepartner.db.engine import open_store
     from airflow_provider_voicepartner.operators.sending import campaign_of, plan_of, send_campaign
     from airflow_provider_voicepartner.operators.sms import SendSmsOperator
     from airflow_provider_voicepartner.sending.ledger import Ledger, Try
     from airflow_provider_voicepartner.sending.task_state import TaskStateMemory
     from airflow_provider_voicepartner.sending.transport import StopSign
-    from airflow_provider_voicepartner.store.engine import open_store
 
     operator = SendSmsOperator(
         task_id="send", to=str(path), message=PERSONAL_TEXT if what == "personal" else TEXT

@@ -364,8 +364,8 @@ class TestReference:
                 assert f"AIRFLOW__{group.upper()}__{option.upper()}=" in read("docs/connections.md")
 
     def test_every_table_of_the_store(self) -> None:
-        from airflow_provider_voicepartner.store.schema import metadata
-        from airflow_provider_voicepartner.store.versions import VERSION_TABLE
+        from airflow_provider_voicepartner.db.schema import metadata
+        from airflow_provider_voicepartner.db.versions import VERSION_TABLE
 
         named = first_cells(section(read("docs/store.md"), "Tables"))
         assert named == {*metadata.tables, VERSION_TABLE}

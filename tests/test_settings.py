@@ -166,4 +166,4 @@ def test_no_other_module_opens_the_store() -> None:
     }
     assert (openers, named) == ({"settings.py"}, set())
     makers = {path for path, _, name in calls() if name in {"create_engine", "Store"}}
-    assert makers == {"store/databases.py", "store/engine.py"}
+    assert makers == {"db/databases.py", "db/engine.py"}

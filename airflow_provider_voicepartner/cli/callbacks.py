@@ -34,7 +34,7 @@ from airflow_provider_voicepartner.settings import open_receiver_store
 if TYPE_CHECKING:
     import requests
 
-    from airflow_provider_voicepartner.store.transactions import Store
+    from airflow_provider_voicepartner.db.transactions import Store
 
 
 def register(arguments: Namespace) -> None:
@@ -206,7 +206,7 @@ def _check_store(key: CampaignKey) -> None:
 def _forget(store: Store, key: CampaignKey) -> None:
     from sqlalchemy import delete
 
-    from airflow_provider_voicepartner.store.schema import campaign_report
+    from airflow_provider_voicepartner.db.schema import campaign_report
 
     with store.write() as connection:
         connection.execute(

@@ -10,9 +10,9 @@ from typing import Final
 
 from airflow_provider_voicepartner.cli.commands import CommandError, say
 from airflow_provider_voicepartner.constants import OLDEST_PURGE
+from airflow_provider_voicepartner.db.versions import UNVERSIONED, bring_up_to_date
 from airflow_provider_voicepartner.delivery.store import DeliveryStore
 from airflow_provider_voicepartner.settings import connect_store, open_store, opt_out_keys
-from airflow_provider_voicepartner.store.versions import UNVERSIONED, bring_up_to_date
 
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _AGE: Final = re.compile(r"([0-9]{1,9})\s*([smhdw])", re.IGNORECASE)

@@ -8,12 +8,12 @@ from contextlib import closing
 from typing import Final
 
 from airflow_provider_voicepartner.cli.commands import CommandError, say
+from airflow_provider_voicepartner.db.transactions import Store
 from airflow_provider_voicepartner.delivery.dead_letters import DeadLetters, Letter
 from airflow_provider_voicepartner.delivery.events import iso_time
 from airflow_provider_voicepartner.gateways.bodies import decode
 from airflow_provider_voicepartner.hooks.registry import every_gateway
 from airflow_provider_voicepartner.settings import open_store
-from airflow_provider_voicepartner.store.transactions import Store
 
 _PURPOSE: Final = "looking at dead letters"
 

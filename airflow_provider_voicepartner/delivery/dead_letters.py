@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from airflow_provider_voicepartner.db.errors import StoreDataError
 from airflow_provider_voicepartner.delivery.admission import KEPT_APART
 from airflow_provider_voicepartner.delivery.arrivals import Arrival, CampaignKey, of_gateway_id
 from airflow_provider_voicepartner.delivery.statements import Statements
@@ -14,10 +15,9 @@ from airflow_provider_voicepartner.gateways.errors import InvalidCallbackError
 from airflow_provider_voicepartner.gateways.gateway import Gateway
 from airflow_provider_voicepartner.gateways.model import CallbackEvent, CampaignDeliveryReport
 from airflow_provider_voicepartner.gateways.wire import CallbackRequest
-from airflow_provider_voicepartner.store.errors import StoreDataError
 
 if TYPE_CHECKING:
-    from airflow_provider_voicepartner.store.transactions import Store
+    from airflow_provider_voicepartner.db.transactions import Store
 
 UNREADABLE: Final = "cannot be read"
 HOMELESS: Final = "names no campaign"
@@ -65,7 +65,7 @@ class DeadLetters:
     """
     The dead letters of an open store.
 
-    :param store: of :func:`~airflow_provider_voicepartner.store.engine.open_store`.
+    :param store: of :func:`~airflow_provider_voicepartner.db.engine.open_store`.
     :param gateways: by name: who reads what.
     """
 

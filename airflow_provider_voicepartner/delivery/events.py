@@ -16,7 +16,7 @@ from airflow_provider_voicepartner.constants import EVENTS_A_PAGE
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
-    from airflow_provider_voicepartner.store.transactions import Store
+    from airflow_provider_voicepartner.db.transactions import Store
 
 
 class Head(NamedTuple):
@@ -96,13 +96,13 @@ class NoticeReader:
     """
     Reads notices from an open store. May be used by many threads.
 
-    :param store: of :func:`~airflow_provider_voicepartner.store.engine.open_store`.
+    :param store: of :func:`~airflow_provider_voicepartner.db.engine.open_store`.
     """
 
     def __init__(self, store: Store) -> None:
         from sqlalchemy import text
 
-        from airflow_provider_voicepartner.store.schema import event, sequence
+        from airflow_provider_voicepartner.db.schema import event, sequence
 
         self._store = store
         self._head = text(

@@ -21,13 +21,13 @@ from airflow_provider_voicepartner.constants import (
     MOST_WAITING,
     WRITER_CLOSE_TIMEOUT,
 )
+from airflow_provider_voicepartner.db.errors import StoreDataError, StoreUnavailableError
 from airflow_provider_voicepartner.delivery.receiver_log import WriterCounts
 from airflow_provider_voicepartner.delivery.store import DeliveryStore
-from airflow_provider_voicepartner.store.errors import StoreDataError, StoreUnavailableError
 
 if TYPE_CHECKING:
+    from airflow_provider_voicepartner.db.transactions import Store
     from airflow_provider_voicepartner.delivery.store import Arrival, DeadLetter
-    from airflow_provider_voicepartner.store.transactions import Store
 
     Item = Arrival | DeadLetter
 

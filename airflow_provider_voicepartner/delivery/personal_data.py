@@ -25,7 +25,7 @@ from airflow_provider_voicepartner.gateways.wire import CallbackRequest, unescap
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
-    from airflow_provider_voicepartner.store.transactions import Store
+    from airflow_provider_voicepartner.db.transactions import Store
 
 _COMPARED: Final = 9
 _BETWEEN: Final = r"[\W_]{0,6}"
@@ -71,7 +71,7 @@ class People:
     """
     The store, by person.
 
-    :param store: of :func:`~airflow_provider_voicepartner.store.engine.open_store`.
+    :param store: of :func:`~airflow_provider_voicepartner.db.engine.open_store`.
     :param opt_out_keys: see :class:`~airflow_provider_voicepartner.delivery.opt_outs.OptOutList`.
     """
 

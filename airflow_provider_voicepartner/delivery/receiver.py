@@ -54,7 +54,7 @@ from airflow_provider_voicepartner.gateways.wire import CallbackRequest
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from airflow_provider_voicepartner.store.transactions import Store
+    from airflow_provider_voicepartner.db.transactions import Store
 
 log = logging.getLogger(__name__)
 

@@ -113,7 +113,7 @@ class Statements:
     def __init__(self, *, is_postgres: bool) -> None:
         from sqlalchemy import text
 
-        from airflow_provider_voicepartner.store import schema
+        from airflow_provider_voicepartner.db import schema
 
         reports, campaigns = schema.delivery_report.name, schema.campaign_report.name
         events, letters = schema.event.name, schema.dead_letter.name

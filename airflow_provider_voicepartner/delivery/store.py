@@ -57,7 +57,7 @@ from airflow_provider_voicepartner.gateways.status import DeliveryStatus
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
-    from airflow_provider_voicepartner.store.transactions import Store
+    from airflow_provider_voicepartner.db.transactions import Store
 
 __all__ = [
     "FROM_NOW",
@@ -153,7 +153,7 @@ class DeliveryStore:
     """
     Delivery reports, replies and opt-outs in an open store. May be used by many threads.
 
-    :param store: of :func:`~airflow_provider_voicepartner.store.engine.open_store`.
+    :param store: of :func:`~airflow_provider_voicepartner.db.engine.open_store`.
     :param now: Unix seconds, injected by tests.
     :param opt_out_keys: of the list of opt-outs, see
         :class:`~airflow_provider_voicepartner.delivery.opt_outs.OptOutList`.

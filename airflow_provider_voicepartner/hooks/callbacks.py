@@ -17,6 +17,7 @@ from urllib.parse import quote, urlsplit
 
 from airflow_provider_voicepartner.compat import conf
 from airflow_provider_voicepartner.constants import CALLBACK_LIFETIME, RECIPIENTS_IN_URL
+from airflow_provider_voicepartner.db.errors import StoreUnavailableError
 from airflow_provider_voicepartner.delivery.tokens import CallbackTokens, WeakSecretError, expiry
 from airflow_provider_voicepartner.exceptions import ConfigurationError, DeliveryUnconfirmedError
 from airflow_provider_voicepartner.gateways.gateway import Gateway
@@ -30,7 +31,6 @@ from airflow_provider_voicepartner.gateways.model import (
 )
 from airflow_provider_voicepartner.sending.records import Evidence, Proof, taken_numbers
 from airflow_provider_voicepartner.settings import SECTION, callback_secrets, open_receiver_store, public_url
-from airflow_provider_voicepartner.store.errors import StoreUnavailableError
 
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.delivery.store import DeliveryStore

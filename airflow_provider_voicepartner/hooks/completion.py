@@ -16,6 +16,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_voicepartner.constants import FEW_RECIPIENTS, LAST_POLL_WITHIN, WORKER_POLL_SLOT_WAIT
+from airflow_provider_voicepartner.db.errors import StoreUnavailableError
 from airflow_provider_voicepartner.delivery.arrivals import Arrival, CampaignKey, Completion
 from airflow_provider_voicepartner.delivery.completion import AwaitedBatch, Progress
 from airflow_provider_voicepartner.delivery.store import FROM_NOW, DeliveryStore, KnownCampaign
@@ -47,13 +48,12 @@ from airflow_provider_voicepartner.hooks.storage import write_delivery_reports
 from airflow_provider_voicepartner.sending.report import CampaignReport, SentBatch
 from airflow_provider_voicepartner.sending.stored_batches import read_batches
 from airflow_provider_voicepartner.settings import WAITING, open_configured_store
-from airflow_provider_voicepartner.store.errors import StoreUnavailableError
 
 if TYPE_CHECKING:
+    from airflow_provider_voicepartner.db.transactions import Store
     from airflow_provider_voicepartner.gateways.model import DeliveryReport
     from airflow_provider_voicepartner.hooks.base import GatewayHook
     from airflow_provider_voicepartner.hooks.rate_limiter import StoreTurnstile
-    from airflow_provider_voicepartner.store.transactions import Store
 
 log = logging.getLogger(__name__)
 

@@ -9,8 +9,8 @@ import requests
 from requests.adapters import HTTPAdapter
 
 from airflow_provider_voicepartner.constants import KEPT_CONNECTIONS, LONGEST_IDLE
+from airflow_provider_voicepartner.db.clock import machine_clock
 from airflow_provider_voicepartner.hooks.last_look import departing
-from airflow_provider_voicepartner.store.clock import machine_clock
 
 
 class _Connection:

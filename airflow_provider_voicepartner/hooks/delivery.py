@@ -21,10 +21,10 @@ from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.settings import READING, open_configured_store, opt_out_keys
 
 if TYPE_CHECKING:
+    from airflow_provider_voicepartner.db.transactions import Store
     from airflow_provider_voicepartner.delivery.events import Head, Wanted
     from airflow_provider_voicepartner.delivery.store import DeliveryStore, StoredEvent
     from airflow_provider_voicepartner.sending.report import CampaignReport
-    from airflow_provider_voicepartner.store.transactions import Store
 
 log = logging.getLogger(__name__)
 

@@ -15,19 +15,19 @@ from airflow_provider_voicepartner.constants import (
     NETWORK_MARGIN,
     PENALTY_LOOK_INTERVAL,
 )
+from airflow_provider_voicepartner.db.errors import StoreUnavailableError
+from airflow_provider_voicepartner.db.patience import Patience
 from airflow_provider_voicepartner.exceptions import RetryableNotSentError
 from airflow_provider_voicepartner.gateways.limits import Windows
 from airflow_provider_voicepartner.hooks.http import asked_wait
 from airflow_provider_voicepartner.sending.rate_limit import Pacer, Reservation, TooLongError, limit_name
 from airflow_provider_voicepartner.sending.transport import Turn, TurnTooFarError
 from airflow_provider_voicepartner.settings import store_wait
-from airflow_provider_voicepartner.store.errors import StoreUnavailableError
-from airflow_provider_voicepartner.store.patience import Patience
 
 if TYPE_CHECKING:
+    from airflow_provider_voicepartner.db.transactions import Store
     from airflow_provider_voicepartner.gateways.wire import ApiRequest, ApiResponse
     from airflow_provider_voicepartner.hooks.base import GatewayHook
-    from airflow_provider_voicepartner.store.transactions import Store
 
 log = logging.getLogger(__name__)
 

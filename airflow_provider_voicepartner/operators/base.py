@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from airflow_provider_voicepartner.compat import Context
+    from airflow_provider_voicepartner.db.transactions import Store
     from airflow_provider_voicepartner.gateways.model import Kind, Message, Purpose
     from airflow_provider_voicepartner.hooks.base import GatewayHook
     from airflow_provider_voicepartner.sending.ledger import Ledger, OnUnknown
     from airflow_provider_voicepartner.sending.planning import CampaignPlan
     from airflow_provider_voicepartner.sending.report import CampaignReport
-    from airflow_provider_voicepartner.store.transactions import Store
 
 OnInvalid = Literal["fail", "skip"]
 OnEmpty = Literal["fail", "skip"]
@@ -217,9 +217,9 @@ class SendingOperator(PrivateFields, Picklable, BaseOperator):
         return read_flag("wait_for_completion", self.wait_for_completion)
 
     def _send(self, context: Context) -> CampaignReport:
+        from airflow_provider_voicepartner.db.patience import Patience
         from airflow_provider_voicepartner.operators.ledger import patience, task_ledger
         from airflow_provider_voicepartner.settings import open_sending_store, store_wait
-        from airflow_provider_voicepartner.store.patience import Patience
 
         # Airflow gives a part that goes on after a wait all of the time anew; ours runs on, also while a store is away.
         time_limit = TimeLimit.of(self.execution_timeout if self._is_resumed else None, context)

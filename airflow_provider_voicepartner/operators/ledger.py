@@ -15,6 +15,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 from airflow_provider_voicepartner.compat import Context, conf
 from airflow_provider_voicepartner.constants import BATCHES_IN_A_REPORT
+from airflow_provider_voicepartner.db.errors import StoreUnavailableError, StoreUrlError
+from airflow_provider_voicepartner.db.patience import Patience
+from airflow_provider_voicepartner.db.transactions import Store
 from airflow_provider_voicepartner.exceptions import ConfigurationError, RetryableNotSentError
 from airflow_provider_voicepartner.sending.fingerprint import account_key
 from airflow_provider_voicepartner.sending.ledger import Ledger, Try
@@ -32,9 +35,6 @@ from airflow_provider_voicepartner.sending.store_memory import StoreMemory, Task
 from airflow_provider_voicepartner.sending.stored_batches import find_batches
 from airflow_provider_voicepartner.sending.task_state import StateStore, TaskStateMemory
 from airflow_provider_voicepartner.settings import store_wait, unshared_store_problem
-from airflow_provider_voicepartner.store.errors import StoreUnavailableError, StoreUrlError
-from airflow_provider_voicepartner.store.patience import Patience
-from airflow_provider_voicepartner.store.transactions import Store
 
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.hooks.base import GatewayHook

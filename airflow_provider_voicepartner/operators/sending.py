@@ -57,10 +57,10 @@ from airflow_provider_voicepartner.sending.transport import StopSign
 
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.compat import Context
+    from airflow_provider_voicepartner.db.transactions import Store
     from airflow_provider_voicepartner.gateways.model import Message
     from airflow_provider_voicepartner.hooks.base import GatewayHook
     from airflow_provider_voicepartner.recipients.chunk_reader import RecipientCheck
-    from airflow_provider_voicepartner.store.transactions import Store
 
 log = logging.getLogger(__name__)
 

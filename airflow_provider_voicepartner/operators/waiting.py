@@ -9,6 +9,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_voicepartner.constants import MOST_STORE_FAILURES, POKE_INTERVAL
+from airflow_provider_voicepartner.db.errors import StoreUnavailableError
 from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.hooks.completion import CampaignWatch
 from airflow_provider_voicepartner.hooks.completion_options import (
@@ -17,7 +18,6 @@ from airflow_provider_voicepartner.hooks.completion_options import (
     check_that_anybody_tells,
 )
 from airflow_provider_voicepartner.sending.report import CampaignReport, read_report
-from airflow_provider_voicepartner.store.errors import StoreUnavailableError
 
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.hooks.base import GatewayHook

@@ -13,15 +13,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from airflow_provider_voicepartner.db.errors import StoreUnavailableError
 from airflow_provider_voicepartner.exceptions import ConfigurationError, RetryableNotSentError
 from airflow_provider_voicepartner.gateways.model import Recipient, phone_numbers_of
 from airflow_provider_voicepartner.sending.records import hash_slowly
-from airflow_provider_voicepartner.store.errors import StoreUnavailableError
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
-    from airflow_provider_voicepartner.store.transactions import Store
+    from airflow_provider_voicepartner.db.transactions import Store
 
 log = logging.getLogger(__name__)
 
@@ -123,7 +123,7 @@ class MappedList:
         """Record that nothing of this list was sent, so that any instance may send it; a later attempt's take stays."""
         from sqlalchemy import update
 
-        from airflow_provider_voicepartner.store.schema import mapped_list
+        from airflow_provider_voicepartner.db.schema import mapped_list
 
         table = mapped_list.c
         with self.store.write() as connection:
@@ -136,7 +136,7 @@ class MappedList:
     def _take(self, connection: Connection) -> None:
         from sqlalchemy import insert, select, update
 
-        from airflow_provider_voicepartner.store.schema import mapped_list
+        from airflow_provider_voicepartner.db.schema import mapped_list
 
         self._wait_for_the_others(connection)
         table = mapped_list.c
@@ -176,7 +176,7 @@ class MappedList:
     def _refuse_moved_people(self, connection: Connection, expansion: str) -> None:
         from sqlalchemy import select
 
-        from airflow_provider_voicepartner.store.schema import mapped_list
+        from airflow_provider_voicepartner.db.schema import mapped_list
 
         table = mapped_list.c
         others = select(table.map_index, table.people).where(
@@ -205,6 +205,6 @@ class MappedList:
     def _is_mine(self) -> Any:
         from sqlalchemy import and_
 
-        from airflow_provider_voicepartner.store.schema import mapped_list
+        from airflow_provider_voicepartner.db.schema import mapped_list
 
         return and_(mapped_list.c.task == self.task, mapped_list.c.map_index == self.map_index)

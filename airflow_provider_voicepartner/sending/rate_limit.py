@@ -33,16 +33,16 @@ from airflow_provider_voicepartner.constants import (
     SLOT_MARGIN,
     SLOTS_A_PRUNE,
 )
+from airflow_provider_voicepartner.db.errors import StoreUnavailableError
+from airflow_provider_voicepartner.db.patience import Patience
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.limits import LONGEST, Window
 from airflow_provider_voicepartner.sending.rate_limit_sql import Statements
-from airflow_provider_voicepartner.store.errors import StoreUnavailableError
-from airflow_provider_voicepartner.store.patience import Patience
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
-    from airflow_provider_voicepartner.store.transactions import Store
+    from airflow_provider_voicepartner.db.transactions import Store
 
 
 log = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ class Statements:
     def __init__(self) -> None:
         from sqlalchemy import and_, bindparam, delete, func, insert, or_, select, text, update
 
-        from airflow_provider_voicepartner.store.schema import rate_limit, rate_slot
+        from airflow_provider_voicepartner.db.schema import rate_limit, rate_slot
 
         # A parameter may not be called like a column that the statement sets.
         name: BindParameter[str] = bindparam("limit")

@@ -22,7 +22,7 @@ from airflow_provider_voicepartner.sending.records import (
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
-    from airflow_provider_voicepartner.store.transactions import Store
+    from airflow_provider_voicepartner.db.transactions import Store
 
 Result = TypeVar("Result")
 
@@ -202,7 +202,7 @@ class _Statements:
     def __init__(self) -> None:
         from sqlalchemy import and_, bindparam, insert, select, text
 
-        from airflow_provider_voicepartner.store.schema import attempt, batch, campaign
+        from airflow_provider_voicepartner.db.schema import attempt, batch, campaign
 
         row = campaign.c
         is_mine = and_(

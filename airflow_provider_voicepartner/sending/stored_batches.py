@@ -8,14 +8,14 @@ from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_voicepartner.db.errors import StoreUnavailableError
 from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.sending.records import BatchRecord, Phase
 from airflow_provider_voicepartner.sending.report import CampaignReport, SentBatch, StoredBatches
-from airflow_provider_voicepartner.store.errors import StoreUnavailableError
 
 if TYPE_CHECKING:
+    from airflow_provider_voicepartner.db.transactions import Store
     from airflow_provider_voicepartner.sending.store_memory import TaskInstanceKey
-    from airflow_provider_voicepartner.store.transactions import Store
 
 
 def find_batches(store: Store, task: TaskInstanceKey, count: int) -> StoredBatches | None:
@@ -79,7 +79,7 @@ def _statements() -> dict[str, Any]:
     """Build the statements once; SQLAlchemy is imported here."""
     from sqlalchemy import and_, bindparam, func, select
 
-    from airflow_provider_voicepartner.store.schema import batch, campaign
+    from airflow_provider_voicepartner.db.schema import batch, campaign
 
     counts = batch.c.phase != Phase.REFUSED.value
     task = [

@@ -19,8 +19,8 @@ from airflow_provider_voicepartner.constants import (
     SHORTEST_DEFERRAL,
     TRIGGER_SLEEP,
 )
+from airflow_provider_voicepartner.db.errors import StoreUnavailableError
 from airflow_provider_voicepartner.exceptions import ConfigurationError, RejectedError
-from airflow_provider_voicepartner.store.errors import StoreUnavailableError
 
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.delivery.completion import Progress

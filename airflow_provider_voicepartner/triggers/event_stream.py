@@ -29,9 +29,9 @@ from airflow_provider_voicepartner.constants import (
     MOST_EVENT_PAGES,
     STORE_LOG_INTERVAL,
 )
+from airflow_provider_voicepartner.db.errors import StoreUnavailableError
 from airflow_provider_voicepartner.delivery.events import Head, Notice, NoticeReader, Wanted
 from airflow_provider_voicepartner.exceptions import ConfigurationError, VoicePartnerProviderError
-from airflow_provider_voicepartner.store.errors import StoreUnavailableError
 
 log = logging.getLogger(__name__)
 

@@ -14,13 +14,13 @@ from sqlalchemy import text
 from airflow_provider_voicepartner.__main__ import main
 from airflow_provider_voicepartner.cli.commands import CommandError
 from airflow_provider_voicepartner.cli.db import read_age
+from airflow_provider_voicepartner.db.engine import connect_store, open_store
+from airflow_provider_voicepartner.db.errors import StoreUnavailableError
+from airflow_provider_voicepartner.db.schema import metadata, rate_limit, rate_slot
+from airflow_provider_voicepartner.db.versions import REVISIONS
 from airflow_provider_voicepartner.delivery.store import Arrival, DeliveryStore, of_reference
 from airflow_provider_voicepartner.gateways.model import DeliveryReport
 from airflow_provider_voicepartner.gateways.status import DeliveryStatus
-from airflow_provider_voicepartner.store.engine import connect_store, open_store
-from airflow_provider_voicepartner.store.errors import StoreUnavailableError
-from airflow_provider_voicepartner.store.schema import metadata, rate_limit, rate_slot
-from airflow_provider_voicepartner.store.versions import REVISIONS
 
 KEY = of_reference("octopush", "a")
 MODULE = [sys.executable, "-m", "airflow_provider_voicepartner"]

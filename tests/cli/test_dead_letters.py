@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_voicepartner.__main__ import main
+from airflow_provider_voicepartner.db.engine import open_store
+from airflow_provider_voicepartner.db.transactions import Store
 from airflow_provider_voicepartner.delivery.store import Arrival, DeadLetter, DeliveryStore, of_reference
 from airflow_provider_voicepartner.delivery.tokens import CallbackTokens
 from airflow_provider_voicepartner.gateways.model import OptOut, Reply
-from airflow_provider_voicepartner.store.engine import open_store
-from airflow_provider_voicepartner.store.transactions import Store
 from tests.support.receiver import SECRET, rows
 
 ANNA = "+33612345678"

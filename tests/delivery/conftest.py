@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_voicepartner.store.engine import open_store
-from airflow_provider_voicepartner.store.transactions import Store
+from airflow_provider_voicepartner.db.engine import open_store
+from airflow_provider_voicepartner.db.transactions import Store
 from tests.support.receiver import RunningReceiver, running_receiver
 
 

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from airflow_provider_voicepartner.constants import RECIPIENTS_IN_URL
+from airflow_provider_voicepartner.db.errors import StoreDataError
+from airflow_provider_voicepartner.db.transactions import Store
 from airflow_provider_voicepartner.delivery import admission as module
 from airflow_provider_voicepartner.delivery import store as store_module
 from airflow_provider_voicepartner.delivery.arrivals import DeadLetter
@@ -20,8 +22,6 @@ from airflow_provider_voicepartner.gateways import smspartner
 from airflow_provider_voicepartner.gateways.gateway import Gateway
 from airflow_provider_voicepartner.gateways.loading import own_modules
 from airflow_provider_voicepartner.gateways.wire import CallbackRequest
-from airflow_provider_voicepartner.store.errors import StoreDataError
-from airflow_provider_voicepartner.store.transactions import Store
 from tests.support.receiver import SECRET, rows
 
 OLD = "the secret of last month, 4711"

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from airflow_provider_voicepartner.db.engine import open_store
+from airflow_provider_voicepartner.db.transactions import Store
 from airflow_provider_voicepartner.delivery.events import Head, Notice, NoticeReader, Wanted
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
-from airflow_provider_voicepartner.store.engine import open_store
-from airflow_provider_voicepartner.store.transactions import Store
 from tests.support.triggerer import LONG_AGO, NUMBER, Gateways
 
 

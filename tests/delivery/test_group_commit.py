@@ -15,12 +15,12 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError, InterfaceError, ProgrammingError
 
+from airflow_provider_voicepartner.db.engine import open_store
+from airflow_provider_voicepartner.db.errors import StoreDataError, StoreUnavailableError
+from airflow_provider_voicepartner.db.schema import dead_letter
 from airflow_provider_voicepartner.delivery import group_commit as module
 from airflow_provider_voicepartner.delivery.group_commit import GroupWriter, NotKeptError
 from airflow_provider_voicepartner.delivery.store import DeadLetter, DeliveryStore
-from airflow_provider_voicepartner.store.engine import open_store
-from airflow_provider_voicepartner.store.errors import StoreDataError, StoreUnavailableError
-from airflow_provider_voicepartner.store.schema import dead_letter
 
 
 def letter(why: str = "x") -> DeadLetter:
@@ -342,7 +342,7 @@ def test_the_time_of_commits_is_counted(commits: Commits) -> None:
 NOT_CLOSED = """
 import asyncio, sys
 from airflow_provider_voicepartner.delivery.group_commit import GroupWriter
-from airflow_provider_voicepartner.store.engine import open_store
+from airflow_provider_voicepartner.db.engine import open_store
 writer = GroupWriter(lambda: open_store(sys.argv[1]))
 asyncio.run(writer.keep(()))
 print("kept")

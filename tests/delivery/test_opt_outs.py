@@ -10,10 +10,10 @@ from typing import Any
 import pendulum
 import pytest
 
+from airflow_provider_voicepartner.db.engine import open_store
 from airflow_provider_voicepartner.delivery.store import Arrival, CampaignKey, DeliveryStore, of_reference
 from airflow_provider_voicepartner.gateways.model import DeliveryReport, OptOut
 from airflow_provider_voicepartner.gateways.status import DeliveryStatus
-from airflow_provider_voicepartner.store.engine import open_store
 from tests.support.deliveries import events
 from tests.support.receiver import RunningReceiver
 

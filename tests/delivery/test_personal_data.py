@@ -10,6 +10,9 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_voicepartner.db import schema
+from airflow_provider_voicepartner.db.engine import open_store
+from airflow_provider_voicepartner.db.transactions import Store
 from airflow_provider_voicepartner.delivery.arrivals import Arrival, DeadLetter, of_reference
 from airflow_provider_voicepartner.delivery.opt_outs import KnownOptOut
 from airflow_provider_voicepartner.delivery.personal_data import People
@@ -18,9 +21,6 @@ from airflow_provider_voicepartner.delivery.tokens import CallbackTokens
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.model import DeliveryReport, OptOut, Reply
 from airflow_provider_voicepartner.gateways.status import DeliveryStatus
-from airflow_provider_voicepartner.store import schema
-from airflow_provider_voicepartner.store.engine import open_store
-from airflow_provider_voicepartner.store.transactions import Store
 from tests.support.receiver import SECRET, RunningReceiver, rows
 
 ANNA, BERT = "+33612345678", "+33698765432"
@@ -241,8 +241,8 @@ def test_a_dead_letter_that_newer_ones_push_out_is_on_no_disk(tmp_path: Path, mo
 def test_a_reader_that_stays_is_not_waited_for_for_ever_and_named(
     tmp_path: Path, monkeypatch: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("airflow_provider_voicepartner.store.transactions.EMPTY_LOG_TIMEOUT", 0.2)
-    monkeypatch.setattr("airflow_provider_voicepartner.store.databases.STORE_LOCK_TIMEOUT", 0.1)
+    monkeypatch.setattr("airflow_provider_voicepartner.db.transactions.EMPTY_LOG_TIMEOUT", 0.2)
+    monkeypatch.setattr("airflow_provider_voicepartner.db.databases.STORE_LOCK_TIMEOUT", 0.1)
     store = open_store(f"sqlite:///{tmp_path / 'received.db'}")
     delivery_of(store).write([letter(b"one")])
     with store.read() as connection:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import pytest
 from sqlalchemy import text
 
-from airflow_provider_voicepartner.store.engine import connect_store, open_store
+from airflow_provider_voicepartner.db.engine import connect_store, open_store
 from tests.delivery.test_receiver_kill import Load, assert_stored
 from tests.support.receiver import ReceiverProcess, rows
 

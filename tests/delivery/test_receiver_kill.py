@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_voicepartner.store.engine import open_store
+from airflow_provider_voicepartner.db.engine import open_store
 from tests.support.postgres import PostgresServer
 from tests.support.receiver import Calls, ReceiverProcess, rows
 

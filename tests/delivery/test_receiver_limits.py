@@ -16,12 +16,12 @@ from typing import Any
 import pytest
 
 from airflow_provider_voicepartner.constants import RECEIVER_LOG_INTERVAL
+from airflow_provider_voicepartner.db.engine import open_store
+from airflow_provider_voicepartner.db.errors import StoreUnavailableError
+from airflow_provider_voicepartner.db.transactions import Store
 from airflow_provider_voicepartner.delivery import receiver as module
 from airflow_provider_voicepartner.delivery.receiver_log import CountedLog, OncePerMinute
 from airflow_provider_voicepartner.delivery.store import DeliveryStore
-from airflow_provider_voicepartner.store.engine import open_store
-from airflow_provider_voicepartner.store.errors import StoreUnavailableError
-from airflow_provider_voicepartner.store.transactions import Store
 from tests.support.receiver import SECRET, RunningReceiver, running_receiver
 
 REPORT = {"status": "delivered", "campaignId": "1", "phoneNumber": "+33600000001", "duration": 1}

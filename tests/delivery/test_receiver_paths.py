@@ -16,9 +16,9 @@ import pytest
 import uvicorn
 from fastapi import FastAPI
 
+from airflow_provider_voicepartner.db.engine import open_store
 from airflow_provider_voicepartner.delivery.receiver import create_app
 from airflow_provider_voicepartner.delivery.tokens import CallbackTokens
-from airflow_provider_voicepartner.store.engine import open_store
 from tests.support.receiver import SECRET, Calls, rows
 
 TOKEN = Calls(0).batch_path("voicepartner").rpartition("/")[2]

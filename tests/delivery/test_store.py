@@ -17,6 +17,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import event, text
 
+from airflow_provider_voicepartner.db import schema
+from airflow_provider_voicepartner.db.engine import open_store
+from airflow_provider_voicepartner.db.schema import mapped_list
+from airflow_provider_voicepartner.db.transactions import Store
 from airflow_provider_voicepartner.delivery import store as delivery_store
 from airflow_provider_voicepartner.delivery.store import (
     FROM_NOW,
@@ -39,10 +43,6 @@ from airflow_provider_voicepartner.gateways.model import (
 )
 from airflow_provider_voicepartner.gateways.status import DeliveryStatus
 from airflow_provider_voicepartner.sending.rate_limit import Pacer
-from airflow_provider_voicepartner.store import schema
-from airflow_provider_voicepartner.store.engine import open_store
-from airflow_provider_voicepartner.store.schema import mapped_list
-from airflow_provider_voicepartner.store.transactions import Store
 from tests.support.deliveries import counts, events
 
 A, B, C = (of_reference("octopush", name) for name in "abc")

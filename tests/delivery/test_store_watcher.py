@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_voicepartner.db.engine import open_store
+from airflow_provider_voicepartner.db.errors import StoreUnavailableError
 from airflow_provider_voicepartner.delivery.store import (
     Arrival,
     CampaignKey,
@@ -20,8 +22,6 @@ from airflow_provider_voicepartner.delivery.store import (
 from airflow_provider_voicepartner.delivery.store_watcher import StorePoller, shared_poller
 from airflow_provider_voicepartner.gateways.model import DeliveryReport
 from airflow_provider_voicepartner.gateways.status import DeliveryStatus
-from airflow_provider_voicepartner.store.engine import open_store
-from airflow_provider_voicepartner.store.errors import StoreUnavailableError
 
 DELIVERED = DeliveryStatus.DELIVERED
 SOON = 0.02

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from airflow_provider_voicepartner.db.engine import open_store
+from airflow_provider_voicepartner.db.transactions import Store
 from airflow_provider_voicepartner.delivery.store import (
     FROM_NOW,
     Arrival,
@@ -22,8 +24,6 @@ from airflow_provider_voicepartner.delivery.store import (
 )
 from airflow_provider_voicepartner.gateways.model import DeliveryReport, Reply
 from airflow_provider_voicepartner.gateways.status import DeliveryStatus
-from airflow_provider_voicepartner.store.engine import open_store
-from airflow_provider_voicepartner.store.transactions import Store
 from tests.support.deliveries import events as stored_events
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -34,7 +34,7 @@ STATUSES = (DeliveryStatus.PENDING, DeliveryStatus.DELIVERED, DeliveryStatus.FAI
 WRITE = """
 import sys
 from airflow_provider_voicepartner.delivery.store import DeliveryStore
-from airflow_provider_voicepartner.store.engine import open_store
+from airflow_provider_voicepartner.db.engine import open_store
 from tests.delivery.test_store_writers import COMMITS, commit
 delivery = DeliveryStore(open_store(sys.argv[1]))
 print("ready", flush=True)

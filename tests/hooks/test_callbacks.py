@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_voicepartner import settings
+from airflow_provider_voicepartner.db.schema import batch_people
 from airflow_provider_voicepartner.delivery.recipient_marks import LONG_MARK, split
 from airflow_provider_voicepartner.delivery.tokens import BatchToken, ConnectionToken
 from airflow_provider_voicepartner.exceptions import ConfigurationError
@@ -27,7 +28,6 @@ from airflow_provider_voicepartner.hooks.octopush import OctopushHook
 from airflow_provider_voicepartner.hooks.registry import info_of
 from airflow_provider_voicepartner.hooks.smspartner import SmsPartnerHook
 from airflow_provider_voicepartner.hooks.voicepartner import VoicePartnerHook
-from airflow_provider_voicepartner.store.schema import batch_people
 
 SECRET, OLD = "planted-callback-secret-4714", "planted-older-secret-4715"
 NOW = datetime(2031, 5, 6, 12, tzinfo=UTC)

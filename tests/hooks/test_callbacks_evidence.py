@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_voicepartner.constants import CALLED_BACK_WITHIN
+from airflow_provider_voicepartner.db.errors import StoreUnavailableError
 from airflow_provider_voicepartner.delivery.arrivals import Arrival, of_gateway_id, of_reference
 from airflow_provider_voicepartner.exceptions import DeliveryUnconfirmedError
 from airflow_provider_voicepartner.gateways import smspartner, voicepartner
@@ -28,7 +29,6 @@ from airflow_provider_voicepartner.hooks.smspartner import SmsPartnerHook
 from airflow_provider_voicepartner.hooks.voicepartner import VoicePartnerHook
 from airflow_provider_voicepartner.sending.records import Evidence, Proof
 from airflow_provider_voicepartner.settings import open_delivery_store
-from airflow_provider_voicepartner.store.errors import StoreUnavailableError
 
 REFERENCE = "k3v9x0q2w7ha"
 A, B, C = NUMBERS = ("+33600000001", "+33600000002", "+33600000003")

@@ -19,6 +19,7 @@ from airflow_provider_voicepartner.constants import (
     MOST_UNANSWERED_POLLS,
     POLLS_AT_ONCE,
 )
+from airflow_provider_voicepartner.db.errors import StoreUnavailableError
 from airflow_provider_voicepartner.delivery.arrivals import Arrival, cancelled, of_gateway_id, of_reference
 from airflow_provider_voicepartner.delivery.completion import Progress
 from airflow_provider_voicepartner.delivery.store import FROM_NOW
@@ -41,7 +42,6 @@ from airflow_provider_voicepartner.hooks.polling import Answer, Question
 from airflow_provider_voicepartner.hooks.smspartner import SmsPartnerHook
 from airflow_provider_voicepartner.operators.sms import SendSmsOperator
 from airflow_provider_voicepartner.sending.report import CampaignReport, SentBatch
-from airflow_provider_voicepartner.store.errors import StoreUnavailableError
 from tests.support.gateways import outcome, requests
 from tests.support.receiver import rows
 from tests.support.tasks import FakeStore, context

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from airflow_provider_voicepartner.__main__ import main
+from airflow_provider_voicepartner.db.engine import open_store
+from airflow_provider_voicepartner.db.errors import StoreUnavailableError
+from airflow_provider_voicepartner.db.transactions import Store
 from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.hooks import delivery
 from airflow_provider_voicepartner.hooks.delivery import DeliveryHook
-from airflow_provider_voicepartner.store.engine import open_store
-from airflow_provider_voicepartner.store.errors import StoreUnavailableError
-from airflow_provider_voicepartner.store.transactions import Store
 from tests.support.triggerer import LONG_AGO, NUMBER, TEXT, AssetEvent, Database, Gateways, task_context
 
 airflow3 = pytest.mark.airflow3

@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 
 from airflow_provider_voicepartner.constants import CONFIRM_AHEAD, DEFAULT_PENALTY, NETWORK_MARGIN
+from airflow_provider_voicepartner.db.engine import open_store
+from airflow_provider_voicepartner.db.errors import StoreUnavailableError
 from airflow_provider_voicepartner.exceptions import (
     CampaignInterruptedError,
     ConfigurationError,
@@ -37,8 +39,6 @@ from airflow_provider_voicepartner.settings import (
     store_url,
     store_wait,
 )
-from airflow_provider_voicepartner.store.engine import open_store
-from airflow_provider_voicepartner.store.errors import StoreUnavailableError
 from tests.support.gateways import fault, requests
 from tests.support.ledgers import registered
 from tests.support.servers import FakeTime
@@ -380,7 +380,7 @@ class TestWatch:
                 "-c",
                 "import sys\n"
                 "from airflow_provider_voicepartner.sending.rate_limit import Pacer, limit_name\n"
-                "from airflow_provider_voicepartner.store.engine import open_store\n"
+                "from airflow_provider_voicepartner.db.engine import open_store\n"
                 "name = limit_name('smspartner', 'send', '\\0' + sys.argv[2])\n"
                 "print(Pacer(open_store(sys.argv[1])).reserve(name, ()).wait)\n",
                 url,

@@ -10,6 +10,7 @@ import pytest
 
 from airflow_provider_voicepartner.compat import PokeReturnValue, TaskDeferred
 from airflow_provider_voicepartner.constants import BATCHES_IN_A_REPORT
+from airflow_provider_voicepartner.db.errors import StoreUnavailableError
 from airflow_provider_voicepartner.exceptions import ConfigurationError, RetryableNotSentError
 from airflow_provider_voicepartner.hooks.delivery import DeliveryHook
 from airflow_provider_voicepartner.operators.campaign import CancelCampaignOperator
@@ -17,7 +18,6 @@ from airflow_provider_voicepartner.operators.sms import SendSmsOperator
 from airflow_provider_voicepartner.sending.report import CampaignReport, read_report
 from airflow_provider_voicepartner.sensors.campaign import CampaignCompletionSensor
 from airflow_provider_voicepartner.settings import open_delivery_store
-from airflow_provider_voicepartner.store.errors import StoreUnavailableError
 from airflow_provider_voicepartner.triggers import campaign as triggers
 from airflow_provider_voicepartner.triggers.campaign import CampaignCompletionTrigger
 from tests.operators.conftest import SET
@@ -297,7 +297,7 @@ def test_another_store_is_not_asked(
 ) -> None:
     report = send(run)
     monkeypatch.setenv(SET, f"sqlite:///{tmp_path / 'other.db'}")
-    from airflow_provider_voicepartner.store.engine import open_store
+    from airflow_provider_voicepartner.db.engine import open_store
 
     open_store(f"sqlite:///{tmp_path / 'other.db'}", upgrade=True).close()
     with pytest.raises(ConfigurationError, match="another store"):

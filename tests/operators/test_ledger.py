@@ -20,6 +20,8 @@ from airflow_provider_voicepartner.compat import (
     AirflowTaskTimeout,
     TaskDeferred,
 )
+from airflow_provider_voicepartner.db.errors import StoreUnavailableError
+from airflow_provider_voicepartner.db.patience import Patience
 from airflow_provider_voicepartner.exceptions import (
     CampaignInterruptedError,
     ConfigurationError,
@@ -31,8 +33,6 @@ from airflow_provider_voicepartner.hooks.rate_limiter import StoreTurnstile
 from airflow_provider_voicepartner.operators import ledger
 from airflow_provider_voicepartner.operators.sms import SendSmsOperator
 from airflow_provider_voicepartner.sending.store_memory import StoreMemory
-from airflow_provider_voicepartner.store.errors import StoreUnavailableError
-from airflow_provider_voicepartner.store.patience import Patience
 from tests.operators.conftest import SET
 from tests.support.gateways import fault, requests, sent
 from tests.support.ledgers import phases
@@ -461,7 +461,7 @@ def test_a_store_that_cannot_be_opened_is_waited_for_as_long_as_the_setting_says
     monkeypatch.setenv("AIRFLOW__VOICEPARTNER__STORE_WAIT", str(setting))
     waited: list[float] = []
     monkeypatch.setattr(
-        "airflow_provider_voicepartner.store.patience.Patience", partial(Patience, clock=lambda: sum(waited))
+        "airflow_provider_voicepartner.db.patience.Patience", partial(Patience, clock=lambda: sum(waited))
     )
     monkeypatch.setattr(
         "airflow_provider_voicepartner.operators.base.time",

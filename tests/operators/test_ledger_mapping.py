@@ -16,6 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import text
 
+from airflow_provider_voicepartner.db.engine import open_store
+from airflow_provider_voicepartner.db.errors import StoreUnavailableError
+from airflow_provider_voicepartner.db.transactions import Store
 from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.gateways.model import Recipient
 from airflow_provider_voicepartner.gateways.wire import Credentials
@@ -23,9 +26,6 @@ from airflow_provider_voicepartner.operators.ledger import asking_others, expans
 from airflow_provider_voicepartner.sending.ledger import Ledger
 from airflow_provider_voicepartner.sending.mapped import ALONE, MappedList
 from airflow_provider_voicepartner.sending.records import BatchRecord, Phase
-from airflow_provider_voicepartner.store.engine import open_store
-from airflow_provider_voicepartner.store.errors import StoreUnavailableError
-from airflow_provider_voicepartner.store.transactions import Store
 from tests.support.ledgers import registered
 from tests.support.tasks import CALM, FakeStore
 

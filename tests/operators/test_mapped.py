@@ -15,6 +15,8 @@ from sqlalchemy.orm import Session
 from sqlalchemy.pool import StaticPool
 
 from airflow_provider_voicepartner import settings
+from airflow_provider_voicepartner.db.engine import open_store
+from airflow_provider_voicepartner.db.transactions import Store
 from airflow_provider_voicepartner.exceptions import (
     ConfigurationError,
     RetryableNotSentError,
@@ -23,8 +25,6 @@ from airflow_provider_voicepartner.exceptions import (
 from airflow_provider_voicepartner.operators import ledger
 from airflow_provider_voicepartner.operators.sms import SendSmsOperator
 from airflow_provider_voicepartner.sending.mapped import MappedList
-from airflow_provider_voicepartner.store.engine import open_store
-from airflow_provider_voicepartner.store.transactions import Store
 from tests.support.gateways import fault, requests, sent
 from tests.support.tasks import FakeStore, Logs, context
 

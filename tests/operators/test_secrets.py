@@ -13,12 +13,12 @@ import pytest
 from sqlalchemy import text
 
 from airflow_provider_voicepartner.compat import TaskDeferred
+from airflow_provider_voicepartner.db.engine import open_store
 from airflow_provider_voicepartner.operators.base import SendingOperator
 from airflow_provider_voicepartner.operators.campaign import CancelCampaignOperator
 from airflow_provider_voicepartner.operators.sms import SendSmsOperator
 from airflow_provider_voicepartner.operators.voice import TtsCallOperator, VoicemailDropOperator
 from airflow_provider_voicepartner.sensors.campaign import CampaignCompletionSensor
-from airflow_provider_voicepartner.store.engine import open_store
 from tests.conftest import KEYS, LOGIN
 from tests.operators.conftest import HookClock
 from tests.support.gateways import fault, sent

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_voicepartner.db.errors import StoreUnavailableError
 from airflow_provider_voicepartner.delivery.store import Arrival, of_reference
 from airflow_provider_voicepartner.exceptions import (
     BudgetExceededError,
@@ -20,7 +21,6 @@ from airflow_provider_voicepartner.gateways.status import DeliveryStatus
 from airflow_provider_voicepartner.operators.base import SendingOperator
 from airflow_provider_voicepartner.operators.voice import TtsCallOperator, VoicemailDropOperator
 from airflow_provider_voicepartner.settings import open_delivery_store
-from airflow_provider_voicepartner.store.errors import StoreUnavailableError
 from tests.conftest import KEYS, LOGIN
 from tests.operators.conftest import HookClock
 from tests.support.gateways import fault, last_body, requests, sent

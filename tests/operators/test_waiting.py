@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_voicepartner.compat import TaskDeferred
+from airflow_provider_voicepartner.db.errors import StoreUnavailableError
 from airflow_provider_voicepartner.delivery.store import Arrival, DeliveryStore, of_reference
 from airflow_provider_voicepartner.exceptions import (
     CampaignInterruptedError,
@@ -24,7 +25,6 @@ from airflow_provider_voicepartner.gateways.status import DeliveryStatus
 from airflow_provider_voicepartner.operators.sms import SendSmsOperator
 from airflow_provider_voicepartner.operators.voice import TtsCallOperator
 from airflow_provider_voicepartner.settings import open_delivery_store
-from airflow_provider_voicepartner.store.errors import StoreUnavailableError
 from tests.support.gateways import outcome, requests, sent
 from tests.support.tasks import FakeStore, assert_plain, context
 

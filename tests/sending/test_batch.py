@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_voicepartner.db.engine import open_store
 from airflow_provider_voicepartner.exceptions import (
     CampaignInterruptedError,
     ConfigurationError,
@@ -23,7 +24,6 @@ from airflow_provider_voicepartner.sending.batch import Carrier, Flight, Landing
 from airflow_provider_voicepartner.sending.records import BatchRecord, Evidence, Phase
 from airflow_provider_voicepartner.sending.store_memory import StoreMemory, TaskInstanceKey
 from airflow_provider_voicepartner.sending.transport import Turn
-from airflow_provider_voicepartner.store.engine import open_store
 from tests.support.campaigns import SIZE, attempt, campaign, first_of, people, record_of
 from tests.support.ledgers import phases
 from tests.support.messenger import NOW, FakeMessenger, changes

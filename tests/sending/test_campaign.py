@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_voicepartner.db.engine import open_store
 from airflow_provider_voicepartner.exceptions import (
     ConfigurationError,
     OutcomePendingError,
@@ -27,7 +28,6 @@ from airflow_provider_voicepartner.sending.campaign_spec import Campaign
 from airflow_provider_voicepartner.sending.records import Phase
 from airflow_provider_voicepartner.sending.store_memory import StoreMemory, TaskInstanceKey
 from airflow_provider_voicepartner.sending.task_state import attempt_key
-from airflow_provider_voicepartner.store.engine import open_store
 from tests.support.campaigns import (
     KEY,
     SIZE,

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_voicepartner.db.engine import open_store
 from airflow_provider_voicepartner.exceptions import (
     ConfigurationError,
     OutcomePendingError,
@@ -19,7 +20,6 @@ from airflow_provider_voicepartner.exceptions import (
 )
 from airflow_provider_voicepartner.sending.records import Phase
 from airflow_provider_voicepartner.sending.store_memory import StoreMemory, TaskInstanceKey
-from airflow_provider_voicepartner.store.engine import open_store
 from tests.support.campaigns import (
     SIZE,
     attempt,

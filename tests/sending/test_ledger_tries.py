@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_voicepartner.db.engine import open_store
 from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.sending.ledger import Try
 from airflow_provider_voicepartner.sending.records import Phase
-from airflow_provider_voicepartner.store.engine import open_store
 from tests.support.two_memories import CLAIM, REFUSED, SENT, Task, found
 
 

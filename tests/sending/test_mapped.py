@@ -10,6 +10,9 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from airflow_provider_voicepartner.db.engine import open_store
+from airflow_provider_voicepartner.db.errors import StoreUnavailableError
+from airflow_provider_voicepartner.db.transactions import Store
 from airflow_provider_voicepartner.exceptions import ConfigurationError, RetryableNotSentError
 from airflow_provider_voicepartner.gateways.model import Recipient
 from airflow_provider_voicepartner.gateways.wire import Credentials
@@ -22,9 +25,6 @@ from airflow_provider_voicepartner.sending.mapped import (
     mark_people,
     task_name,
 )
-from airflow_provider_voicepartner.store.engine import open_store
-from airflow_provider_voicepartner.store.errors import StoreUnavailableError
-from airflow_provider_voicepartner.store.transactions import Store
 
 KEY = account_key("smspartner", Credentials(api_key="k"))
 CLAIM = BatchRecord(phase=Phase.CLAIMED, reference="k3v9x0q2w7ha", size=1)

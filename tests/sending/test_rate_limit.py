@@ -18,6 +18,9 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from airflow_provider_voicepartner.constants import CONFIRM_AHEAD, LONGEST_PENALTY, SETTLED, SLOT_MARGIN
+from airflow_provider_voicepartner.db.engine import open_store
+from airflow_provider_voicepartner.db.errors import StoreUnavailableError
+from airflow_provider_voicepartner.db.transactions import Store
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.info import own_gateways
 from airflow_provider_voicepartner.gateways.limits import Window, Windows, parse_windows
@@ -29,9 +32,6 @@ from airflow_provider_voicepartner.sending.rate_limit import (
     limit_name,
     margin_of,
 )
-from airflow_provider_voicepartner.store.engine import open_store
-from airflow_provider_voicepartner.store.errors import StoreUnavailableError
-from airflow_provider_voicepartner.store.transactions import Store
 
 NAME = "voicepartner:campaign/send:test"
 CAMPAIGN = (Window(5, 60), Window(2000, 3600))

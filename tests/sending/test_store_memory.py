@@ -17,6 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import text
 
+from airflow_provider_voicepartner.db.engine import open_store
+from airflow_provider_voicepartner.db.errors import StoreUnavailableError
+from airflow_provider_voicepartner.db.transactions import Store
 from airflow_provider_voicepartner.exceptions import (
     CampaignInterruptedError,
     ConfigurationError,
@@ -24,9 +27,6 @@ from airflow_provider_voicepartner.exceptions import (
 )
 from airflow_provider_voicepartner.sending.records import Attempt, BatchRecord, Phase, Plan, Recollection
 from airflow_provider_voicepartner.sending.store_memory import StoreMemory, TaskInstanceKey
-from airflow_provider_voicepartner.store.engine import open_store
-from airflow_provider_voicepartner.store.errors import StoreUnavailableError
-from airflow_provider_voicepartner.store.transactions import Store
 from tests.support.tasks import CALM
 
 TASK = TaskInstanceKey("dag", "run", "send")
@@ -288,7 +288,7 @@ from airflow_provider_voicepartner.exceptions import CampaignInterruptedError
 from airflow_provider_voicepartner.sending.records import Attempt, Plan
 from airflow_provider_voicepartner.sending.records import BatchRecord, Phase
 from airflow_provider_voicepartner.sending.store_memory import StoreMemory, TaskInstanceKey
-from airflow_provider_voicepartner.store.engine import open_store
+from airflow_provider_voicepartner.db.engine import open_store
 
 memory = StoreMemory(open_store(sys.argv[1]), TaskInstanceKey("dag", "run", "send"))
 memory.register(Attempt(1, 1))

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_voicepartner.compat import AirflowSkipException, TaskDeferred
+from airflow_provider_voicepartner.db.errors import StoreUnavailableError
 from airflow_provider_voicepartner.delivery.store import Arrival, DeliveryStore, of_gateway_id, of_reference
 from airflow_provider_voicepartner.exceptions import (
     DeliveryFailedError,
@@ -29,7 +30,6 @@ from airflow_provider_voicepartner.operators.sms import SendSmsOperator
 from airflow_provider_voicepartner.operators.voice import TtsCallOperator, VoicemailDropOperator
 from airflow_provider_voicepartner.sensors.campaign import CampaignCompletionSensor
 from airflow_provider_voicepartner.settings import open_delivery_store
-from airflow_provider_voicepartner.store.errors import StoreUnavailableError
 from airflow_provider_voicepartner.triggers.campaign import CampaignCompletionTrigger
 from tests.support.gateways import fault, outcome, requests
 from tests.support.tasks import FakeStore, assert_plain, context

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from airflow_provider_voicepartner.store.engine import open_store
+from airflow_provider_voicepartner.db.engine import open_store
 from tests.support.crash_cells import ON_AIRFLOW_2, Cell
 from tests.support.crash_points import BATCH_SIZE, BATCHES, RECIPIENTS
 from tests.support.crash_sandbox import WAYS, Sandbox, Way

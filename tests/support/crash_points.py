@@ -100,7 +100,7 @@ class Points:
         Accessor.get, Accessor.set = get, set_
 
     def _around_our_store(self) -> None:
-        from airflow_provider_voicepartner.store.transactions import Store
+        from airflow_provider_voicepartner.db.transactions import Store
 
         write = Store.write
 

@@ -21,6 +21,9 @@ from typing import Any
 
 from sqlalchemy import event
 
+from airflow_provider_voicepartner.db.engine import open_store
+from airflow_provider_voicepartner.db.errors import StoreUnavailableError
+from airflow_provider_voicepartner.db.transactions import Store
 from airflow_provider_voicepartner.exceptions import SendOutcomeUnknownError
 from airflow_provider_voicepartner.gateways.model import Receipt, Recipient, SmsMessage
 from airflow_provider_voicepartner.gateways.wire import ApiRequest
@@ -30,9 +33,6 @@ from airflow_provider_voicepartner.sending.ledger import Ledger, Try
 from airflow_provider_voicepartner.sending.records import BatchRecord, Memory, Phase
 from airflow_provider_voicepartner.sending.store_memory import StoreMemory, TaskInstanceKey
 from airflow_provider_voicepartner.sending.task_state import TaskStateMemory
-from airflow_provider_voicepartner.store.engine import open_store
-from airflow_provider_voicepartner.store.errors import StoreUnavailableError
-from airflow_provider_voicepartner.store.transactions import Store
 from tests.support.doubts import doubts_in
 from tests.support.servers import FakeTime
 from tests.support.tasks import FakeStore

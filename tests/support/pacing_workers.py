@@ -65,12 +65,12 @@ class Worker:
         if self.wall_clock_off:
             real = time.time
             time.time = lambda: real() + self.wall_clock_off
+        from airflow_provider_voicepartner.db.engine import open_store
         from airflow_provider_voicepartner.exceptions import RetryableNotSentError
         from airflow_provider_voicepartner.gateways.wire import ApiRequest
         from airflow_provider_voicepartner.hooks.rate_limiter import StoreTurnstile
         from airflow_provider_voicepartner.hooks.voicepartner import VoicePartnerHook
         from airflow_provider_voicepartner.sending.transport import TurnTooFarError
-        from airflow_provider_voicepartner.store.engine import open_store
 
         os.environ["AIRFLOW_CONN_PACED"] = json.dumps(
             {
@@ -210,9 +210,7 @@ class Workers:
 
 def main() -> None:
     """Read workers and fork them, until the input ends."""
-    import airflow_provider_voicepartner.hooks.rate_limiter
-    import airflow_provider_voicepartner.hooks.voicepartner
-    import airflow_provider_voicepartner.store.versions  # noqa: F401
+    import airflow_provider_voicepartner.db.versions  # noqa: F401
 
     __import__("sqlalchemy")
     # What is logged goes to the standard output too, and is not what is read from there.

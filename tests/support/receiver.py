@@ -19,12 +19,12 @@ from urllib.parse import urlencode
 
 from sqlalchemy import select
 
+from airflow_provider_voicepartner.db import schema
+from airflow_provider_voicepartner.db.engine import open_store
+from airflow_provider_voicepartner.db.transactions import Store
 from airflow_provider_voicepartner.delivery.receiver import Receiver, create_app
 from airflow_provider_voicepartner.delivery.receiver_server import PREFIX, listen, make_server
 from airflow_provider_voicepartner.delivery.tokens import CallbackTokens
-from airflow_provider_voicepartner.store import schema
-from airflow_provider_voicepartner.store.engine import open_store
-from airflow_provider_voicepartner.store.transactions import Store
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 SECRET = "planted-callback-secret-4714"
@@ -133,7 +133,7 @@ import sys
 from airflow_provider_voicepartner.delivery.receiver import create_app
 from airflow_provider_voicepartner.delivery.receiver_server import PREFIX, listen, make_server
 from airflow_provider_voicepartner.delivery.tokens import CallbackTokens
-from airflow_provider_voicepartner.store.engine import open_store
+from airflow_provider_voicepartner.db.engine import open_store
 url, secret, port = sys.argv[1:]
 listening = listen("127.0.0.1", int(port))
 app = create_app(lambda: open_store(url), CallbackTokens([secret]), prefix=PREFIX)

@@ -15,11 +15,11 @@ from typing import Any
 
 import pendulum
 
+from airflow_provider_voicepartner.db.transactions import Store
 from airflow_provider_voicepartner.delivery.events import NoticeReader
 from airflow_provider_voicepartner.delivery.store import Arrival, Completion, DeliveryStore, of_reference
 from airflow_provider_voicepartner.gateways.model import DeliveryReport, OptOut, Reply
 from airflow_provider_voicepartner.gateways.status import DeliveryStatus
-from airflow_provider_voicepartner.store.transactions import Store
 from airflow_provider_voicepartner.triggers.event_stream import Feed
 
 NUMBER = "+33698765432"

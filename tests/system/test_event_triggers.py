@@ -20,9 +20,9 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_voicepartner.db.engine import open_store
 from airflow_provider_voicepartner.delivery.store import Arrival, DeliveryStore, of_reference
 from airflow_provider_voicepartner.gateways.model import OptOut, Reply
-from airflow_provider_voicepartner.store.engine import open_store
 from tests.support.deliveries import last_event
 from tests.support.triggerer import NUMBER, TEXT, Gateways
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from airflow_provider_voicepartner.store.engine import open_store
-from airflow_provider_voicepartner.store.transactions import Store
+from airflow_provider_voicepartner.db.engine import open_store
+from airflow_provider_voicepartner.db.transactions import Store
 from tests.support.triggerer import Gateways, Stage
 
 

@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_voicepartner.db.engine import open_store
 from airflow_provider_voicepartner.delivery.store import Arrival, DeliveryStore, of_reference
 from airflow_provider_voicepartner.gateways.model import DeliveryReport
 from airflow_provider_voicepartner.gateways.status import DeliveryStatus
 from airflow_provider_voicepartner.hooks.completion_options import CompletionOptions
-from airflow_provider_voicepartner.store.engine import open_store
 from airflow_provider_voicepartner.triggers import campaign as module
 from airflow_provider_voicepartner.triggers.campaign import CampaignCompletionTrigger
 from tests.support.gateways import outcome

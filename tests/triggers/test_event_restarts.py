@@ -9,11 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from airflow_provider_voicepartner.db.engine import open_store
 from airflow_provider_voicepartner.delivery.arrivals import KINDS
 from airflow_provider_voicepartner.delivery.events import Head, NoticeReader
 from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.hooks.delivery import DeliveryHook
-from airflow_provider_voicepartner.store.engine import open_store
 from airflow_provider_voicepartner.triggers.event_stream import Look
 from airflow_provider_voicepartner.triggers.events import DeliveryEventTrigger
 from tests.support.triggerer import ASSET, LONG_AGO, Gateways, Stage, run, task_context

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_voicepartner.db.engine import open_store
+from airflow_provider_voicepartner.db.errors import StoreUnavailableError, StoreUrlError
+from airflow_provider_voicepartner.db.transactions import Store
 from airflow_provider_voicepartner.delivery.events import NoticeReader
 from airflow_provider_voicepartner.exceptions import ConfigurationError
-from airflow_provider_voicepartner.store.engine import open_store
-from airflow_provider_voicepartner.store.errors import StoreUnavailableError, StoreUrlError
-from airflow_provider_voicepartner.store.transactions import Store
 from airflow_provider_voicepartner.triggers import event_stream
 from airflow_provider_voicepartner.triggers.events import DeliveryEventTrigger
 from tests.support.triggerer import NUMBER, Gateways, Stage, run

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_voicepartner import settings
+from airflow_provider_voicepartner.db.engine import connect_store
+from airflow_provider_voicepartner.db.schema import metadata, rate_limit, rate_slot
 from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.sending.rate_limit import Pacer
-from airflow_provider_voicepartner.store.engine import connect_store
-from airflow_provider_voicepartner.store.schema import metadata, rate_limit, rate_slot
 
 
 @pytest.fixture

@@ -45,7 +45,7 @@ def anchor(
     """
     from sqlalchemy import text
 
-    from airflow_provider_voicepartner.store.schema import rate_limit, rate_slot, sequence
+    from airflow_provider_voicepartner.db.schema import rate_limit, rate_slot, sequence
 
     name = {"name": f"pace:{boot}"}
     find = text(f"SELECT value FROM {sequence.name} WHERE name = :name")

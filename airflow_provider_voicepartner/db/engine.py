@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from airflow_provider_voicepartner.store.databases import (
+from airflow_provider_voicepartner.db.databases import (
     in_memory,
     make_file,
     name_of,
@@ -18,9 +18,9 @@ from airflow_provider_voicepartner.store.databases import (
     sqlite_engine,
     use_wal,
 )
-from airflow_provider_voicepartner.store.errors import StoreDataError, StoreUnavailableError, StoreUrlError
-from airflow_provider_voicepartner.store.transactions import Store
-from airflow_provider_voicepartner.store.versions import bring_up_to_date
+from airflow_provider_voicepartner.db.errors import StoreDataError, StoreUnavailableError, StoreUrlError
+from airflow_provider_voicepartner.db.transactions import Store
+from airflow_provider_voicepartner.db.versions import bring_up_to_date
 
 __all__ = ["Store", "StoreDataError", "StoreUnavailableError", "StoreUrlError", "connect_store", "open_store"]
 

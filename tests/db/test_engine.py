@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import inspect, text
 
-from airflow_provider_voicepartner.store.engine import open_store
-from airflow_provider_voicepartner.store.errors import StoreDataError, StoreUnavailableError, StoreUrlError
-from airflow_provider_voicepartner.store.transactions import Store
+from airflow_provider_voicepartner.db.engine import open_store
+from airflow_provider_voicepartner.db.errors import StoreDataError, StoreUnavailableError, StoreUrlError
+from airflow_provider_voicepartner.db.transactions import Store
 from tests.support.postgres import (
     PostgresServer,
 )
@@ -267,7 +267,7 @@ def test_a_store_opened_before_a_fork_works_in_parent_and_child(store: Store, st
     insert(store, "parent")
     script = f"""
 import os, sys
-from airflow_provider_voicepartner.store.engine import open_store
+from airflow_provider_voicepartner.db.engine import open_store
 from sqlalchemy import text
 store = open_store({store_url!r})
 def insert(name):
@@ -301,7 +301,7 @@ def test_many_processes_may_open_a_new_store_at_the_same_time(
     script = f"""
 import os, sys
 import sqlalchemy
-from airflow_provider_voicepartner.store.engine import open_store
+from airflow_provider_voicepartner.db.engine import open_store
 wait, go = os.pipe()
 children = []
 for child in range(8):
@@ -422,7 +422,7 @@ def test_a_server_that_goes_away_and_comes_back_is_an_error_and_then_none(
 
 def test_naming_an_error_does_not_import_sqlalchemy() -> None:
     script = (
-        "import sys, airflow_provider_voicepartner.sending.rate_limit, airflow_provider_voicepartner.store.engine;"
+        "import sys, airflow_provider_voicepartner.sending.rate_limit, airflow_provider_voicepartner.db.engine;"
         "sys.exit('sqlalchemy' in sys.modules or 'airflow' in sys.modules)"
     )
     assert (

@@ -17,15 +17,15 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_voicepartner.constants import EMPTY_LOG_INTERVAL, EMPTY_LOG_TIMEOUT
-from airflow_provider_voicepartner.store.clock import boot_id, machine_clock
-from airflow_provider_voicepartner.store.databases import WRITE, empty_log, in_memory, secrets_of
-from airflow_provider_voicepartner.store.errors import (
+from airflow_provider_voicepartner.db.clock import boot_id, machine_clock
+from airflow_provider_voicepartner.db.databases import WRITE, empty_log, in_memory, secrets_of
+from airflow_provider_voicepartner.db.errors import (
     StoreDataError,
     StoreUnavailableError,
     reason_of,
     unavailable,
 )
-from airflow_provider_voicepartner.store.pace_clock import anchor
+from airflow_provider_voicepartner.db.rate_limit_clock import anchor
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Engine
@@ -37,7 +37,7 @@ _IDENTITY: Final = "identity"
 
 class Store:
     """
-    An open store, made by :func:`~airflow_provider_voicepartner.store.engine.open_store`.
+    An open store, made by :func:`~airflow_provider_voicepartner.db.engine.open_store`.
 
     May be used by many threads, and by the children of a fork.
 
@@ -136,7 +136,7 @@ class Store:
         """
         from sqlalchemy import text
 
-        from airflow_provider_voicepartner.store.schema import sequence
+        from airflow_provider_voicepartner.db.schema import sequence
 
         find = text(f"SELECT value FROM {sequence.name} WHERE name = '{_IDENTITY}'")
         with self.read() as connection:

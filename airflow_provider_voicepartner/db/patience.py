@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from airflow_provider_voicepartner.constants import FIRST_STORE_PAUSE, LONGEST_STORE_PAUSE, STORE_WAIT
-from airflow_provider_voicepartner.store.errors import StoreUnavailableError, StoreUrlError
+from airflow_provider_voicepartner.db.errors import StoreUnavailableError, StoreUrlError
 
 log = logging.getLogger(__name__)
 

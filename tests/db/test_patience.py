@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from airflow_provider_voicepartner.constants import STORE_WAIT
-from airflow_provider_voicepartner.store.errors import StoreUnavailableError, StoreUrlError
-from airflow_provider_voicepartner.store.patience import Patience
+from airflow_provider_voicepartner.db.errors import StoreUnavailableError, StoreUrlError
+from airflow_provider_voicepartner.db.patience import Patience
 from tests.support.servers import FakeTime
 
 

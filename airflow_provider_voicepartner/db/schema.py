@@ -1,7 +1,7 @@
 """
 The store's tables as this version of the code knows them.
 
-How a database comes to have them is in :mod:`airflow_provider_voicepartner.store.versions`.
+How a database comes to have them is in :mod:`airflow_provider_voicepartner.db.versions`.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from airflow_provider_voicepartner.constants import (
     STORE_POOL_OVERFLOW,
     WAL_RETRY_INTERVAL,
 )
-from airflow_provider_voicepartner.store.errors import (
+from airflow_provider_voicepartner.db.errors import (
     StoreUnavailableError,
     StoreUrlError,
     reason_of,

@@ -12,11 +12,11 @@ import pytest
 from sqlalchemy import text
 
 from airflow_provider_voicepartner.constants import LONGEST_PENALTY
+from airflow_provider_voicepartner.db import clock, rate_limit_clock, transactions
+from airflow_provider_voicepartner.db.engine import open_store
+from airflow_provider_voicepartner.db.transactions import Store
 from airflow_provider_voicepartner.gateways.limits import Window
 from airflow_provider_voicepartner.sending.rate_limit import Pacer
-from airflow_provider_voicepartner.store import clock, pace_clock, transactions
-from airflow_provider_voicepartner.store.engine import open_store
-from airflow_provider_voicepartner.store.transactions import Store
 
 PROJECT = Path(__file__).resolve().parents[2]
 BOOT, NEXT_BOOT = "a" * 32, "b" * 32
@@ -118,7 +118,7 @@ def test_slots_of_a_version_that_counted_by_the_wall_clock_are_kept(machine: Mac
 def test_who_comes_second_takes_what_the_first_wrote(machine: Machine) -> None:
     store = machine.store()
     found = [
-        pace_clock.anchor(store, BOOT, machine_clock=lambda: 10.0, wall_clock=partial(float, wall))
+        rate_limit_clock.anchor(store, BOOT, machine_clock=lambda: 10.0, wall_clock=partial(float, wall))
         for wall in (START, START + 99)
     ]
     assert found == [START - 10, START - 10]
@@ -142,7 +142,7 @@ def test_processes_of_this_machine_agree(tmp_path: Path) -> None:
 import time
 real = time.time
 time.time = lambda: real() - 30
-from airflow_provider_voicepartner.store.engine import open_store
+from airflow_provider_voicepartner.db.engine import open_store
 store = open_store({url!r})
 tell = store.pace_clock()
 with store.read() as connection:

@@ -13,10 +13,8 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, select, text
 from sqlalchemy.exc import IntegrityError
 
-from airflow_provider_voicepartner.sending.records import Attempt, BatchRecord, Phase, Plan, Recollection
-from airflow_provider_voicepartner.sending.store_memory import StoreMemory, TaskInstanceKey
-from airflow_provider_voicepartner.store.engine import connect_store, open_store
-from airflow_provider_voicepartner.store.schema import (
+from airflow_provider_voicepartner.db.engine import connect_store, open_store
+from airflow_provider_voicepartner.db.schema import (
     attempt,
     batch,
     campaign,
@@ -26,14 +24,16 @@ from airflow_provider_voicepartner.store.schema import (
     rate_slot,
     sequence,
 )
-from airflow_provider_voicepartner.store.transactions import Store
-from airflow_provider_voicepartner.store.versions import (
+from airflow_provider_voicepartner.db.transactions import Store
+from airflow_provider_voicepartner.db.versions import (
     REVISIONS,
     VERSION_TABLE,
     alembic_config,
     bring_up_to_date,
 )
-from airflow_provider_voicepartner.store.versions import _migrate as migrate
+from airflow_provider_voicepartner.db.versions import _migrate as migrate
+from airflow_provider_voicepartner.sending.records import Attempt, BatchRecord, Phase, Plan, Recollection
+from airflow_provider_voicepartner.sending.store_memory import StoreMemory, TaskInstanceKey
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

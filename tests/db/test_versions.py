@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import inspect, text
 
-from airflow_provider_voicepartner.store import versions
-from airflow_provider_voicepartner.store.engine import connect_store, open_store
-from airflow_provider_voicepartner.store.errors import StoreUnavailableError, StoreUrlError
-from airflow_provider_voicepartner.store.schema import metadata
-from airflow_provider_voicepartner.store.transactions import Store
-from airflow_provider_voicepartner.store.versions import REVISIONS, StoreVersionError, bring_up_to_date
+from airflow_provider_voicepartner.db import versions
+from airflow_provider_voicepartner.db.engine import connect_store, open_store
+from airflow_provider_voicepartner.db.errors import StoreUnavailableError, StoreUrlError
+from airflow_provider_voicepartner.db.schema import metadata
+from airflow_provider_voicepartner.db.transactions import Store
+from airflow_provider_voicepartner.db.versions import REVISIONS, StoreVersionError, bring_up_to_date
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -133,7 +133,7 @@ def test_many_processes_may_bring_one_database_up_to_date_at_once(old_url: str) 
     script = f"""
 import os, sys
 import sqlalchemy, alembic.command
-from airflow_provider_voicepartner.store.engine import open_store
+from airflow_provider_voicepartner.db.engine import open_store
 wait, go = os.pipe()
 children = []
 for child in range(6):
@@ -159,7 +159,7 @@ sys.exit(any([os.waitpid(pid, 0)[1] for pid in children]))
 def test_opening_imports_alembic_only_to_upgrade(tmp_path: Path) -> None:
     script = f"""
 import sys
-from airflow_provider_voicepartner.store.engine import open_store
+from airflow_provider_voicepartner.db.engine import open_store
 for _ in range(2):
     open_store("sqlite:///{tmp_path}/store.db", upgrade=True).close()
 sys.exit("alembic" in sys.modules)

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from alembic import context
 
-from airflow_provider_voicepartner.store.schema import metadata
-from airflow_provider_voicepartner.store.versions import VERSION_TABLE
+from airflow_provider_voicepartner.db.schema import metadata
+from airflow_provider_voicepartner.db.versions import VERSION_TABLE
 
 context.configure(
     connection=context.config.attributes["connection"],

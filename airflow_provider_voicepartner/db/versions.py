@@ -11,13 +11,13 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from airflow_provider_voicepartner.store.errors import StoreUrlError
+from airflow_provider_voicepartner.db.errors import StoreUrlError
 
 if TYPE_CHECKING:
     from alembic.config import Config
     from sqlalchemy.engine import Connection
 
-    from airflow_provider_voicepartner.store.transactions import Store
+    from airflow_provider_voicepartner.db.transactions import Store
 
 REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005")
 """All that ever were, the oldest first. The last one is what the module ``schema`` says."""
@@ -98,7 +98,7 @@ def _unwritten_revision(connection: Connection) -> str | None:
     """Return ``none`` where tables of ours are, None where not one is."""
     from sqlalchemy import inspect
 
-    from airflow_provider_voicepartner.store.schema import metadata
+    from airflow_provider_voicepartner.db.schema import metadata
 
     inspector = inspect(connection)
     return UNVERSIONED if any(inspector.has_table(name) for name in metadata.tables) else None
@@ -130,7 +130,7 @@ def _create(connection: Connection) -> None:
     """Make all tables as they are now, as the migrations would one after the other, but without Alembic."""
     from sqlalchemy import text
 
-    from airflow_provider_voicepartner.store.schema import metadata, sequence
+    from airflow_provider_voicepartner.db.schema import metadata, sequence
 
     metadata.create_all(connection, checkfirst=True)
     connection.execute(
