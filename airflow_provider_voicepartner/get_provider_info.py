@@ -35,7 +35,7 @@ def get_provider_info() -> dict[str, Any]:
                 "options": {
                     "store_url": {
                         "description": "Database of the ledger (what was sent, for retries and cleared tasks), "
-                        "of the turns at the gateways' rate limits, and of delivery reports; all machines must "
+                        "of the slots at the gateways' rate limits, and of delivery reports; all machines must "
                         "share it: sqlite:////absolute/path for one machine, "
                         "postgresql://user:password@host/database for several. When empty, a SQLite file "
                         "voicepartner.db under AIRFLOW_HOME.\n",

@@ -40,7 +40,7 @@ from airflow_provider_voicepartner.hooks.connected import ConnectedHook
 from airflow_provider_voicepartner.hooks.mixins import check_is_no_path
 from airflow_provider_voicepartner.sending.fingerprint import new_reference
 from airflow_provider_voicepartner.sending.records import Proof
-from airflow_provider_voicepartner.sending.transport import Turn
+from airflow_provider_voicepartner.sending.transport import Slot
 
 _CLOCKS_DIFFER: Final = timedelta(hours=1)
 """Taken off the time for which a gateway recognises a repeat: its clock is not ours."""
@@ -94,7 +94,7 @@ class GatewayHook(ConnectedHook):
         message: Message,
         recipients: Sequence[Recipient],
         *,
-        turn: Turn | None = None,
+        slot: Slot | None = None,
     ) -> Receipt:
         """
         Send a request of :meth:`build_batch` and read the answer; errors as there.
@@ -102,12 +102,12 @@ class GatewayHook(ConnectedHook):
         :param request: as built.
         :param message: the same as for building.
         :param recipients: the same as for building.
-        :param turn: at the rate limit, of the request's endpoint; None waits for one.
+        :param slot: at the rate limit, of the request's endpoint; None waits for one.
         """
         return self.call(
             request,
             lambda response: self.gateway.parse_batch(response, message, recipients),
-            turn=turn,
+            slot=slot,
         )
 
     def money_left(self) -> Decimal | None:

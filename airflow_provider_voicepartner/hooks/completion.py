@@ -42,7 +42,7 @@ from airflow_provider_voicepartner.hooks.polling import (
     ask_at_once,
     is_enough_for_a_write,
 )
-from airflow_provider_voicepartner.hooks.rate_limiter import pace_questions
+from airflow_provider_voicepartner.hooks.rate_limiter import limit_polling
 from airflow_provider_voicepartner.hooks.registry import can_report, hook_class, hook_for, reports_by_batch
 from airflow_provider_voicepartner.hooks.storage import write_delivery_reports
 from airflow_provider_voicepartner.sending.report import CampaignReport, SentBatch
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from airflow_provider_voicepartner.db.transactions import Store
     from airflow_provider_voicepartner.gateways.model import DeliveryReport
     from airflow_provider_voicepartner.hooks.base import GatewayHook
-    from airflow_provider_voicepartner.hooks.rate_limiter import StoreTurnstile
+    from airflow_provider_voicepartner.hooks.rate_limiter import StoreRateLimiter
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +85,7 @@ class CampaignWatch:
         self._owns_hook = hook is None
         if hook is not None:
             self.hook = hook
-        self._turnstile: StoreTurnstile | None = None
+        self._rate_limiter: StoreRateLimiter | None = None
         self._asked_at: dict[int, float] = {}
         self._over_since: dict[int, float] = {}
         self._kept: dict[int, int] = {}
@@ -237,8 +237,8 @@ class CampaignWatch:
         :raises StoreUnavailableError: the store cannot be used.
         """
         questions = self.questions(self.known()) if self.asks else []
-        if questions and self._turnstile is None and self._owns_hook:
-            self._turnstile = pace_questions(self.hook, self._opened, longest_wait=WORKER_POLL_SLOT_WAIT)
+        if questions and self._rate_limiter is None and self._owns_hook:
+            self._rate_limiter = limit_polling(self.hook, self._opened, longest_wait=WORKER_POLL_SLOT_WAIT)
             # The next look asks again.
             self.hook.sender.retry = replace(self.hook.sender.retry, attempts=1)
         rounds, answers, refused = Rounds(questions), list[Answer](), None

@@ -40,7 +40,7 @@ from airflow_provider_voicepartner.hooks.http import (
     new_session,
 )
 from airflow_provider_voicepartner.hooks.http_log import hide_from_http_logs
-from airflow_provider_voicepartner.sending.transport import Turn
+from airflow_provider_voicepartner.sending.transport import Slot
 
 Answer = TypeVar("Answer")
 
@@ -181,34 +181,34 @@ class ConnectedHook(BaseHook):
         """
         _ = self.sender
 
-    def run(self, request: ApiRequest, *, turn: Turn | None = None) -> ApiResponse:
+    def run(self, request: ApiRequest, *, slot: Slot | None = None) -> ApiResponse:
         """
         Authenticate and send a request of the gateway, also one that has no method here yet.
 
         It is repeated only if ``request.safe_to_repeat``, or when it provably was not taken (no connection, HTTP 429).
 
         :param request: without the key.
-        :param turn: at the rate limit, of the request's endpoint; None waits for one.
+        :param slot: at the rate limit, of the request's endpoint; None waits for one.
         :returns: the answer, unread, whatever its status.
         :raises ConfigurationError: nothing was sent, and would not be: the key, the login or the request is unusable.
         :raises RetryableNotSentError: nothing was sent.
         :raises SendOutcomeUnknownError: it left, and no answer came.
         """
         sender = self.sender
-        return sender.send(checked(self.gateway.authenticate, request, self.credentials), turn=turn)
+        return sender.send(checked(self.gateway.authenticate, request, self.credentials), slot=slot)
 
     def call(
-        self, request: ApiRequest, parse: Callable[[ApiResponse], Answer], *, turn: Turn | None = None
+        self, request: ApiRequest, parse: Callable[[ApiResponse], Answer], *, slot: Slot | None = None
     ) -> Answer:
         """
         Run a request and read its answer.
 
         :param request: without the key.
         :param parse: one of the gateway's ``parse_*`` functions.
-        :param turn: at the rate limit, of the request's endpoint; None waits for one.
+        :param slot: at the rate limit, of the request's endpoint; None waits for one.
         :raises VoicePartnerProviderError: what the answer proves, see ``exceptions``.
         """
-        response = self.run(request, turn=turn)
+        response = self.run(request, slot=slot)
         failure: VoicePartnerProviderError
         try:
             return parse(response)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from airflow_provider_voicepartner.gateways.wire import ApiRequest
     from airflow_provider_voicepartner.hooks.base import GatewayHook
     from airflow_provider_voicepartner.sending.records import Proof
-    from airflow_provider_voicepartner.sending.transport import Turn
+    from airflow_provider_voicepartner.sending.transport import Slot
 
 
 log = logging.getLogger(__name__)
@@ -101,13 +101,13 @@ class DryRun:
         message: Message,
         recipients: Sequence[Recipient],
         *,
-        turn: Turn | None = None,
+        slot: Slot | None = None,
     ) -> Receipt:
         """Let the gateway simulate, or make up the receipt of a send that did not happen."""
         if not self._hook.simulates:
             return Receipt(gateway_id=None, accepted=len(recipients))
         try:
-            receipt = self._hook.deliver(request, message, recipients, turn=turn)
+            receipt = self._hook.deliver(request, message, recipients, slot=slot)
             # An id that names nothing; some gateways give the same one to every simulation. Where figures are made up,
             # a count of SMS says nothing about how the gateway counts.
             segments = receipt.segments if self._hook.simulation_tells_price else None

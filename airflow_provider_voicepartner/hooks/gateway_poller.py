@@ -22,7 +22,7 @@ from airflow_provider_voicepartner.delivery.group_commit import GroupWriter
 from airflow_provider_voicepartner.exceptions import RetryableNotSentError, SendOutcomeUnknownError
 from airflow_provider_voicepartner.hooks.completion import CampaignWatch
 from airflow_provider_voicepartner.hooks.polling import Answer, Question, Rounds, is_enough_for_a_write
-from airflow_provider_voicepartner.hooks.rate_limiter import StoreTurnstile, pace_questions
+from airflow_provider_voicepartner.hooks.rate_limiter import StoreRateLimiter, limit_polling
 from airflow_provider_voicepartner.settings import WAITING, open_configured_store
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class GatewayAsker:
         # A failed request is asked again with the next round: nobody is to wait for it in a thread that others need.
         hook.sender.retry = replace(hook.sender.retry, attempts=1)
         self._writer = GroupWriter(partial(open_configured_store, WAITING))
-        self._turnstile: StoreTurnstile | None = None
+        self._rate_limiter: StoreRateLimiter | None = None
         self._preparing = asyncio.Lock()
         self._group = _Group()
 
@@ -86,7 +86,7 @@ class GatewayAsker:
         :param known: of the campaign.
         :param patience: seconds that a question about few people may wait for others.
         :raises RejectedError: the gateway refuses to tell.
-        :raises StoreUnavailableError: turns cannot be taken.
+        :raises StoreUnavailableError: slots cannot be taken.
         :raises NotKeptError: what was told could not be kept.
         """
         await self._prepare()
@@ -125,18 +125,18 @@ class GatewayAsker:
 
     def _close(self) -> None:
         self._writer.close()
-        if self._turnstile is not None:
-            self._turnstile.close()
+        if self._rate_limiter is not None:
+            self._rate_limiter.close()
         self.hook.close()
 
     async def _prepare(self) -> None:
-        if self._turnstile is None:
+        if self._rate_limiter is None:
             async with self._preparing:
-                if self._turnstile is None:
-                    self._turnstile = await _in_a_thread(self._pace)
+                if self._rate_limiter is None:
+                    self._rate_limiter = await _in_a_thread(self._pace)
 
-    def _pace(self) -> StoreTurnstile:
-        return pace_questions(self.hook, open_configured_store(WAITING), longest_wait=POLL_SLOT_WAIT)
+    def _pace(self) -> StoreRateLimiter:
+        return limit_polling(self.hook, open_configured_store(WAITING), longest_wait=POLL_SLOT_WAIT)
 
     async def _answer(self, watch: CampaignWatch, question: Question, patience: float) -> Answer | None:
         if question.people and self.hook.most_people_a_poll:

@@ -40,7 +40,7 @@ from airflow_provider_voicepartner.gateways.wire import ApiRequest, ApiResponse
 from airflow_provider_voicepartner.hooks import connections
 from airflow_provider_voicepartner.hooks.environment import read_environment
 from airflow_provider_voicepartner.hooks.last_look import Departure, Gate, LastLook, TooLateError, departing
-from airflow_provider_voicepartner.sending.transport import Turn
+from airflow_provider_voicepartner.sending.transport import Slot
 
 USER_AGENT = f"airflow-provider-voicepartner/{__version__}"
 _CONTENT_TYPES = {"json": "application/json", "form": "application/x-www-form-urlencoded"}
@@ -184,7 +184,7 @@ class HttpSender:
     :param now: the present, aware; injected by tests.
     :param random: jitter; injected by tests.
     :param watch: is shown every answer with its request, for what it says of rate limits; must not raise.
-    :param turn: the rate limit, which lets requests pass one by one; None keeps no limit.
+    :param gate: the rate limit, which lets requests pass one by one; None keeps no limit.
     :param may_leave: asked before each request, and before its body; raises ``CampaignInterruptedError`` to keep it.
     :param body: how bodies are written; values of a form are text, or lists of text.
     :param names_a_send: says whether an answer names a message, so that a refusal with such an answer is none.
@@ -201,7 +201,7 @@ class HttpSender:
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     random: Random | None = None
     watch: Callable[[ApiRequest, ApiResponse], None] | None = None
-    turn: Gate | None = None
+    gate: Gate | None = None
     may_leave: Callable[[], None] | None = None
     names_a_send: Callable[[ApiResponse], bool] | None = None
     body: Literal["json", "form"] = "json"
@@ -211,14 +211,14 @@ class HttpSender:
         """Proxies, certificates and the like, read once: the environment of a task does not change."""
         return read_environment(self.session, self.base_url)
 
-    def send(self, request: ApiRequest, *, turn: Turn | None = None) -> ApiResponse:
+    def send(self, request: ApiRequest, *, slot: Slot | None = None) -> ApiResponse:
         """
         Send one request and return the answer, whatever its status, but for what the errors below say.
 
         :param request: with its key.
-        :param turn: that the caller took at the rate limit; it is confirmed right before the request leaves, and given
+        :param slot: that the caller took at the rate limit; it is confirmed right before the request leaves, and given
             back if it does not. None takes one, as each repeat does.
-        :raises RetryableNotSentError: no connection; still 429 after the repeats; a read that keeps failing; or a turn
+        :raises RetryableNotSentError: no connection; still 429 after the repeats; a read that keeps failing; or a slot
             that is too far away.
         :raises CampaignInterruptedError: ``may_leave`` kept it here; nothing was sent, or its first try was refused.
         :raises SendOutcomeUnknownError: it left, it is not safe to repeat, and no answer came.
@@ -228,7 +228,7 @@ class HttpSender:
         attempt = 1
         while True:
             try:
-                return self._attempt(request, turn)
+                return self._attempt(request, slot)
             except _RepeatError as error:
                 failed = error
             # Outside the except block: a chained requests exception would carry the URL, and the key with it.
@@ -236,14 +236,14 @@ class HttpSender:
                 raise failed.failure
             jitter = (self.random or Random()).uniform(0.75, 1.25)
             self.sleep(self.retry.wait_after(attempt, failed.wait, jitter))
-            attempt, turn = attempt + 1, None
+            attempt, slot = attempt + 1, None
 
-    def _attempt(self, request: ApiRequest, turn: Turn | None) -> ApiResponse:
+    def _attempt(self, request: ApiRequest, slot: Slot | None) -> ApiResponse:
         departure = Departure(
             request.endpoint,
             has_body=request.body is not None,
-            gate=self.turn,
-            turn=turn,
+            gate=self.gate,
+            slot=slot,
             may_leave=self.may_leave,
             sleep=lambda seconds: self.sleep(seconds),
         )
@@ -284,8 +284,8 @@ class HttpSender:
         return response
 
     def _exchange_in_time(self, request: ApiRequest, departure: Departure) -> ApiResponse:
-        """Exchange a request when its turn has come, and begin anew each time when it comes too late for that."""
-        _ = self._environment  # what is wrong there must not cost a turn
+        """Exchange a request when its slot has come, and begin anew each time when it comes too late for that."""
+        _ = self._environment  # what is wrong there must not cost a slot
         for _ in range(MOST_LATE_SLOTS):
             departure.prepare()
             response, failure = self._exchange(request, departure)
@@ -295,14 +295,14 @@ class HttpSender:
                 # Outside the except block of requests, whose exceptions carry the URL, and the key with it.
                 raise failure
         raise RetryableNotSentError(
-            f"{self.gateway} {request.endpoint}: each of {MOST_LATE_SLOTS} turns at the rate limit was over before the "
+            f"{self.gateway} {request.endpoint}: each of {MOST_LATE_SLOTS} slots at the rate limit was over before the "
             "request could leave: this machine is too busy, or often frozen; nothing was sent"
         )
 
     def _exchange(
         self, request: ApiRequest, departure: Departure
     ) -> tuple[ApiResponse | None, Exception | None]:
-        """Return an answer, or a failure, or neither: the request came too late for its turn, and did not leave."""
+        """Return an answer, or a failure, or neither: the request came too late for its slot, and did not leave."""
         prepared = self._prepare(request, departure)
         if prepared is None:
             return None, ConfigurationError(

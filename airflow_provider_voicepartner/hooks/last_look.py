@@ -7,33 +7,33 @@ from contextvars import ContextVar
 from typing import Protocol
 
 from airflow_provider_voicepartner.constants import LONGEST_HOLD
-from airflow_provider_voicepartner.sending.transport import Turn
+from airflow_provider_voicepartner.sending.transport import Slot
 
 
 class Gate(Protocol):
     """The rate limit, as who sends sees it."""
 
-    def pass_through(self, endpoint: str, turn: Turn | None) -> Turn:
+    def pass_through(self, endpoint: str, slot: Slot | None) -> Slot:
         """
         Wait until a request may leave.
 
-        :param turn: the request's; None takes one. Where its moment is gone, it becomes a later one.
+        :param slot: the request's; None takes one. Where its moment is gone, it becomes a later one.
         :returns: one whose moment is now.
-        :raises RetryableNotSentError: that takes too long, or the store cannot be reached; the turn was given back. So
+        :raises RetryableNotSentError: that takes too long, or the store cannot be reached; the slot was released. So
             it is when the wait was cut by another error.
         """
 
-    def is_open(self, turn: Turn) -> bool:
-        """Say, without asking anybody, whether this is a turn's moment."""
+    def is_open(self, slot: Slot) -> bool:
+        """Say, without asking anybody, whether this is a slot's moment."""
 
-    def renew(self, turn: Turn) -> Turn:
-        """Change a turn whose moment is gone for a later one; errors as above."""
+    def renew(self, slot: Slot) -> Slot:
+        """Change a slot whose moment is gone for a later one; errors as above."""
 
-    def left_of(self, turn: Turn) -> float:
-        """Return the seconds until a turn's moment."""
+    def left_of(self, slot: Slot) -> float:
+        """Return the seconds until a slot's moment."""
 
-    def give_back(self, turn: Turn) -> None:
-        """Release the turn of a request that did not leave; never raises."""
+    def release(self, slot: Slot) -> None:
+        """Release the slot of a request that did not leave; never raises."""
 
 
 class PooledConnection(Protocol):
@@ -45,7 +45,7 @@ class PooledConnection(Protocol):
 
 
 class TooLateError(Exception):
-    """A request was kept at the last moment: its turn was gone, or its connection. Nothing of its body left."""
+    """A request was kept at the last moment: its slot was gone, or its connection. Nothing of its body left."""
 
 
 class Departure:
@@ -55,7 +55,7 @@ class Departure:
     :param endpoint: the request's.
     :param has_body: without one, the request leaves as soon as its connection stands.
     :param gate: the rate limit; None keeps none.
-    :param turn: that the caller took; None takes one.
+    :param slot: that the caller took; None takes one.
     :param may_leave: raises to keep the request here.
     :param sleep: waits; may raise to end the wait.
     """
@@ -66,7 +66,7 @@ class Departure:
         *,
         has_body: bool,
         gate: Gate | None = None,
-        turn: Turn | None = None,
+        slot: Slot | None = None,
         may_leave: Callable[[], None] | None = None,
         sleep: Callable[[float], None],
     ) -> None:
@@ -74,16 +74,16 @@ class Departure:
         self._endpoint = endpoint
         self._has_body = has_body
         self._gate = gate
-        self._turn = turn
+        self._slot = slot
         self._may_leave = may_leave
         self._sleep = sleep
         self._connection: PooledConnection | None = None
 
     def prepare(self) -> None:
-        """Wait for the request's turn; before a connection is taken, since one must not wait for long."""
+        """Wait for the request's slot; before a connection is taken, since one must not wait for long."""
         self._connection = None
         if self._gate is not None:
-            self._turn = self._gate.pass_through(self._endpoint, self._turn)
+            self._slot = self._gate.pass_through(self._endpoint, self._slot)
         if self._may_leave is not None:
             self._may_leave()
 
@@ -91,15 +91,15 @@ class Departure:
         """
         Look at the clock once the connection stands, before anything is written to it.
 
-        To connect takes a while, to a server far away longer than a turn lasts. So a turn that is gone is changed for
+        To connect takes a while, to a server far away longer than a slot lasts. So a slot that is gone is changed for
         another right here, if that is soon.
 
         :raises TooLateError: it is not, or the connection was closed.
         """
         self._connection = connection
-        if self._gate is not None and self._turn is not None and not self._gate.is_open(self._turn):
-            self._turn = self._gate.renew(self._turn)
-            left = self._gate.left_of(self._turn)
+        if self._gate is not None and self._slot is not None and not self._gate.is_open(self._slot):
+            self._slot = self._gate.renew(self._slot)
+            left = self._gate.left_of(self._slot)
             if left > LONGEST_HOLD:
                 raise TooLateError
             if left > 0:
@@ -111,7 +111,7 @@ class Departure:
         """
         Look at the clock a last time, and let the body leave.
 
-        :raises TooLateError: its turn or its connection is gone: the process was frozen in between.
+        :raises TooLateError: its slot or its connection is gone: the process was frozen in between.
         """
         if self._may_leave is not None:
             self._may_leave()
@@ -119,12 +119,12 @@ class Departure:
         self.has_left = True
 
     def give_up(self) -> None:
-        """Give back the turn of a request that did not leave and will not."""
-        if self._gate is not None and self._turn is not None and not self.has_left:
-            self._gate.give_back(self._turn)
+        """Release the slot of a request that did not leave and will not."""
+        if self._gate is not None and self._slot is not None and not self.has_left:
+            self._gate.release(self._slot)
 
     def _check(self) -> None:
-        if self._gate is not None and self._turn is not None and not self._gate.is_open(self._turn):
+        if self._gate is not None and self._slot is not None and not self._gate.is_open(self._slot):
             raise TooLateError
         if self._connection is not None and not self._connection.is_usable:
             raise TooLateError

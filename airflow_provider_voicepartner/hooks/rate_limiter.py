@@ -20,8 +20,13 @@ from airflow_provider_voicepartner.db.patience import Patience
 from airflow_provider_voicepartner.exceptions import RetryableNotSentError
 from airflow_provider_voicepartner.gateways.limits import Windows
 from airflow_provider_voicepartner.hooks.http import asked_wait
-from airflow_provider_voicepartner.sending.rate_limit import Pacer, Reservation, TooLongError, limit_name
-from airflow_provider_voicepartner.sending.transport import Turn, TurnTooFarError
+from airflow_provider_voicepartner.sending.rate_limit import (
+    Reservation,
+    SlidingWindowLog,
+    TooLongError,
+    limit_name,
+)
+from airflow_provider_voicepartner.sending.transport import RateLimitWaitTooLongError, Slot
 from airflow_provider_voicepartner.settings import store_wait
 
 if TYPE_CHECKING:
@@ -34,23 +39,23 @@ log = logging.getLogger(__name__)
 PURPOSE = "knowing what was sent, and keeping to the gateways' rate limits across processes"
 
 
-def pace_questions(hook: GatewayHook, store: Store, *, longest_wait: float) -> StoreTurnstile:
+def limit_polling(hook: GatewayHook, store: Store, *, longest_wait: float) -> StoreRateLimiter:
     """
     Let a hook that only asks keep to the rate limits, too, and share with everybody what it is told of them.
 
-    :param store: where turns are kept.
-    :param longest_wait: seconds that a question may wait for its turn; one that would take longer is refused.
+    :param store: where slots are kept.
+    :param longest_wait: seconds that a question may wait for its slot; one that would take longer is refused.
     """
     # Who asks comes again anyway, and holds up others while it waits.
-    turnstile = StoreTurnstile(store, hook, patience=0.0)
-    hook.sender.watch = turnstile.watch
-    hook.sender.turn = turnstile.waiting(hook.sender.sleep, longest_wait)
-    return turnstile
+    rate_limiter = StoreRateLimiter(store, hook, patience=0.0)
+    hook.sender.watch = rate_limiter.watch
+    hook.sender.gate = rate_limiter.waiting(hook.sender.sleep, longest_wait)
+    return rate_limiter
 
 
-class StoreTurnstile:
+class StoreRateLimiter:
     """
-    Takes turns in the store's reservation log, and tells the log what the gateway's answers say.
+    Takes slots in the store's reservation log, and tells the log what the gateway's answers say.
 
     :param store: an open store.
     :param hook: whose account and endpoints are limited.
@@ -60,7 +65,7 @@ class StoreTurnstile:
     def __init__(self, store: Store, hook: GatewayHook, *, patience: float | None = None) -> None:
         self._store = store
         sender = hook.sender
-        self._pacer = Pacer(
+        self._window_log = SlidingWindowLog(
             store,
             margin=NETWORK_MARGIN,
             # The sender's sleep is exchanged for one that can be stopped.
@@ -73,47 +78,47 @@ class StoreTurnstile:
         self._windows: Callable[[str], Windows] = hook.rate_limits
         self._account = f"{hook.credentials.login or ''}\0{hook.credentials.api_key}"
         self._now: Callable[[], datetime] = hook.sender.now
-        self._open: dict[str, tuple[float, Turn]] = {}
+        self._open: dict[str, tuple[float, Slot]] = {}
 
     def close(self) -> None:
         """Close the store's connections."""
         self._store.close()
 
-    def take_turn(self, endpoint: str, longest_wait: float | None) -> Turn:
+    def acquire(self, endpoint: str, longest_wait: float | None) -> Slot:
         """
-        Take the next turn.
+        Take the next slot.
 
-        :raises TurnTooFarError: no turn was taken.
+        :raises RateLimitWaitTooLongError: no slot was taken.
         :raises RetryableNotSentError: the store cannot be reached, and was waited for.
         """
-        looked, turn = self._open.get(endpoint, (-PENALTY_LOOK_INTERVAL, None))
+        looked, slot = self._open.get(endpoint, (-PENALTY_LOOK_INTERVAL, None))
         started = time.monotonic()
-        if turn is not None and started - looked < PENALTY_LOOK_INTERVAL:
-            return turn
+        if slot is not None and started - looked < PENALTY_LOOK_INTERVAL:
+            return slot
         with self._as_not_sent(endpoint):
-            reservation = self._pacer.reserve(
+            reservation = self._window_log.reserve(
                 self._name(endpoint), self._windows(endpoint), max_delay=longest_wait
             )
-        turn = self._turn(endpoint, reservation)
+        slot = self._slot(endpoint, reservation)
         if reservation.slot is None and not reservation.wait:
-            self._open[endpoint] = (started, turn)
+            self._open[endpoint] = (started, slot)
         elif reservation.wait >= 1:
-            log.info("The rate limit of %s gives us a turn in %.0f s", endpoint, reservation.wait)
-        return turn
+            log.info("The rate limit of %s gives us a slot in %.0f s", endpoint, reservation.wait)
+        return slot
 
-    def confirm(self, turn: Turn) -> Turn:
+    def confirm(self, slot: Slot) -> Slot:
         """
-        Ask whether a turn is still good, right before the request leaves; a turn with a wait means: not yet.
+        Ask whether a slot is still good, right before the request leaves; a slot with a wait means: not yet.
 
         :raises RetryableNotSentError: the store cannot be reached, and was waited for.
         """
-        endpoint, reservation = _ticket(turn)
+        endpoint, reservation = _ticket(slot)
         with self._as_not_sent(endpoint):
-            return self._turn(endpoint, self._pacer.confirm(reservation, self._windows(endpoint)))
+            return self._slot(endpoint, self._window_log.confirm(reservation, self._windows(endpoint)))
 
-    def give_back(self, turn: Turn) -> None:
-        """Release a turn whose request never left."""
-        self._pacer.give_back(_ticket(turn)[1])
+    def release(self, slot: Slot) -> None:
+        """Release a slot whose request never left."""
+        self._window_log.release(_ticket(slot)[1])
 
     def waiting(
         self,
@@ -121,46 +126,48 @@ class StoreTurnstile:
         longest_wait: float | None,
         *,
         brief: Collection[str] = (),
-    ) -> StoreGate:
+    ) -> RateLimitGate:
         """
-        Return what lets requests pass, in their turn: those that the batch loop took one for, and all others.
+        Return what lets requests pass, each in its slot: those that the batch loop took one for, and all others.
 
         :param sleep: waits; may raise to end the wait.
         :param longest_wait: seconds; None waits for as long as it takes.
         :param brief: endpoints for whose answer nobody is to wait longer than a few seconds.
         """
-        return StoreGate(self, sleep, longest_wait, frozenset(brief))
+        return RateLimitGate(self, sleep, longest_wait, frozenset(brief))
 
-    def come_to_it(self, turn: Turn, longest_wait: float | None, sleep: Callable[[float], None]) -> Turn:
+    def wait_for_slot(self, slot: Slot, longest_wait: float | None, sleep: Callable[[float], None]) -> Slot:
         """
-        Wait for a turn's moment, and for that of a later one where it is gone.
+        Wait for a slot's moment, and for that of a later one where it is gone.
 
-        :raises TurnTooFarError: that is further away than ``longest_wait``; the turn was given back.
+        :raises RateLimitWaitTooLongError: that is further away than ``longest_wait``; the slot was released.
         :raises RetryableNotSentError: the store cannot be reached, and was waited for.
         """
-        endpoint, reservation = _ticket(turn)
+        endpoint, reservation = _ticket(slot)
         with self._as_not_sent(endpoint):
-            come = self._pacer.come_to_it(
+            come = self._window_log.wait_for_slot(
                 reservation, self._windows(endpoint), max_delay=longest_wait, sleep=sleep
             )
-        return turn if come is reservation else Turn(0.0, (endpoint, come))
+        return slot if come is reservation else Slot(0.0, (endpoint, come))
 
-    def is_open(self, turn: Turn) -> bool:
-        """Say whether this is a turn's moment, without asking the store."""
-        return self._pacer.is_open(_ticket(turn)[1])
+    def is_open(self, slot: Slot) -> bool:
+        """Say whether this is a slot's moment, without asking the store."""
+        return self._window_log.is_open(_ticket(slot)[1])
 
-    def left_of(self, turn: Turn) -> float:
-        """Return the seconds until a turn's moment."""
-        return self._pacer.left_of(_ticket(turn)[1])
+    def left_of(self, slot: Slot) -> float:
+        """Return the seconds until a slot's moment."""
+        return self._window_log.left_of(_ticket(slot)[1])
 
-    def _turn(self, endpoint: str, reservation: Reservation) -> Turn:
-        """Make a turn that is due a little before its moment: there is a claim to write then, and to ask again."""
-        left = self._pacer.left_of(reservation)
-        return Turn(left - self._pacer.ahead if left > self._pacer.ahead else 0.0, (endpoint, reservation))
+    def _slot(self, endpoint: str, reservation: Reservation) -> Slot:
+        """Make a slot that is due a little before its moment: there is a claim to write then, and to ask again."""
+        left = self._window_log.left_of(reservation)
+        return Slot(
+            left - self._window_log.ahead if left > self._window_log.ahead else 0.0, (endpoint, reservation)
+        )
 
     @contextmanager
     def _as_not_sent(self, endpoint: str) -> Iterator[None]:
-        """Say of the pacer's errors what they mean for a request."""
+        """Say of the sliding-window log's errors what they mean for a request."""
         far: float | None = None
         gone = ""
         try:
@@ -171,7 +178,7 @@ class StoreTurnstile:
         except StoreUnavailableError as error:
             gone = str(error)
         if far is not None:
-            raise TurnTooFarError(far)
+            raise RateLimitWaitTooLongError(far)
         undone = "nothing was sent" if _sends(endpoint) else "not asked yet"
         raise RetryableNotSentError(f"{self.gateway} {endpoint}: the rate limit: {gone}; {undone}")
 
@@ -180,11 +187,11 @@ class StoreTurnstile:
         try:
             name, wait = self._name(request.endpoint), asked_wait(response.headers, self._now())
             if response.status == 429:
-                self._pacer.penalise(name, DEFAULT_PENALTY if wait is None else wait)
+                self._window_log.block_for(name, DEFAULT_PENALTY if wait is None else wait)
                 self._open.pop(request.endpoint, None)
             else:
                 remaining = (response.headers.get("x-ratelimit-remaining") or "").strip()
-                self._pacer.observe(name, int(remaining) if remaining.isdecimal() else None, wait)
+                self._window_log.observe(name, int(remaining) if remaining.isdecimal() else None, wait)
                 if remaining:
                     self._open.pop(request.endpoint, None)
         except Exception as error:
@@ -199,15 +206,15 @@ def _sends(endpoint: str) -> bool:
     return endpoint.endswith("send")
 
 
-def _ticket(turn: Turn) -> tuple[str, Reservation]:
-    return cast(tuple[str, Reservation], turn.ticket)
+def _ticket(slot: Slot) -> tuple[str, Reservation]:
+    return cast(tuple[str, Reservation], slot.ticket)
 
 
-class StoreGate:
+class RateLimitGate:
     """
-    Lets a hook's requests pass, each in its turn; made by :meth:`StoreTurnstile.waiting`.
+    Lets a hook's requests pass, each in its slot; made by :meth:`StoreRateLimiter.waiting`.
 
-    :param turnstile: where turns are taken.
+    :param rate_limiter: where slots are taken.
     :param sleep: waits; may raise to end the wait.
     :param longest_wait: seconds; None waits for as long as it takes.
     :param brief: endpoints for whose answer nobody is to wait longer than a few seconds.
@@ -215,53 +222,53 @@ class StoreGate:
 
     def __init__(
         self,
-        turnstile: StoreTurnstile,
+        rate_limiter: StoreRateLimiter,
         sleep: Callable[[float], None],
         longest_wait: float | None,
         brief: Collection[str],
     ) -> None:
-        self._turnstile = turnstile
+        self._rate_limiter = rate_limiter
         self._sleep = sleep
         self._longest_wait = longest_wait
         self._brief = brief
 
-    def pass_through(self, endpoint: str, turn: Turn | None) -> Turn:
+    def pass_through(self, endpoint: str, slot: Slot | None) -> Slot:
         """
         Wait until a request may leave.
 
-        :param turn: the request's; None takes one. Where its moment is gone, it becomes a later one.
-        :raises RetryableNotSentError: that takes too long, or the store cannot be reached; the turn was given back.
+        :param slot: the request's; None takes one. Where its moment is gone, it becomes a later one.
+        :raises RetryableNotSentError: that takes too long, or the store cannot be reached; the slot was released.
         """
         longest = BALANCE_WAIT if endpoint in self._brief else self._longest_wait
         try:
-            turn = turn or self._turnstile.take_turn(endpoint, longest)
-            return self._turnstile.come_to_it(turn, longest, self._sleep)
-        except TurnTooFarError as error:
+            slot = slot or self._rate_limiter.acquire(endpoint, longest)
+            return self._rate_limiter.wait_for_slot(slot, longest, self._sleep)
+        except RateLimitWaitTooLongError as error:
             far = error
         waits = f"not asked yet; next slot in {max(1.0, far.wait):.0f} s"
         if _sends(endpoint):
             waits = f"the rate limit: {far}; nothing was sent"
-        raise RetryableNotSentError(f"{self._turnstile.gateway} {endpoint}: {waits}", retry_after=far.wait)
+        raise RetryableNotSentError(f"{self._rate_limiter.gateway} {endpoint}: {waits}", retry_after=far.wait)
 
-    def is_open(self, turn: Turn) -> bool:
-        """Say whether this is a turn's moment, without asking the store."""
-        return self._turnstile.is_open(turn)
+    def is_open(self, slot: Slot) -> bool:
+        """Say whether this is a slot's moment, without asking the store."""
+        return self._rate_limiter.is_open(slot)
 
-    def renew(self, turn: Turn) -> Turn:
+    def renew(self, slot: Slot) -> Slot:
         """
-        Change a turn whose moment is gone for a later one.
+        Change a slot whose moment is gone for a later one.
 
         :raises RetryableNotSentError: the store cannot be reached.
         """
-        return self._turnstile.confirm(turn)
+        return self._rate_limiter.confirm(slot)
 
-    def left_of(self, turn: Turn) -> float:
-        """Return the seconds until a turn's moment."""
-        return self._turnstile.left_of(turn)
+    def left_of(self, slot: Slot) -> float:
+        """Return the seconds until a slot's moment."""
+        return self._rate_limiter.left_of(slot)
 
-    def give_back(self, turn: Turn) -> None:
-        """Release the turn of a request that did not leave."""
+    def release(self, slot: Slot) -> None:
+        """Release the slot of a request that did not leave."""
         try:
-            self._turnstile.give_back(turn)
+            self._rate_limiter.release(slot)
         except StoreUnavailableError as error:
-            log.warning("A turn could not be given back: %s", error)
+            log.warning("A slot could not be released: %s", error)

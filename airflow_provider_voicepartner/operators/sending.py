@@ -17,7 +17,7 @@ from airflow_provider_voicepartner.gateways.gsm import count_segments
 from airflow_provider_voicepartner.gateways.model import Recipient, SmsMessage, Voicemail
 from airflow_provider_voicepartner.gateways.placeholders import TextTemplate, read_template
 from airflow_provider_voicepartner.hooks.dry_run import DryRun
-from airflow_provider_voicepartner.hooks.rate_limiter import StoreTurnstile
+from airflow_provider_voicepartner.hooks.rate_limiter import StoreRateLimiter
 from airflow_provider_voicepartner.hooks.storage import (
     check_no_path,
     check_rejects_path,
@@ -256,7 +256,7 @@ def campaign_of(
 
     :param arguments: of the operator.
 
-    :param longest_wait: seconds to wait for a turn before the campaign is handed back; None always waits.
+    :param longest_wait: seconds to wait for a slot before the campaign is handed back; None always waits.
     :param account: see :func:`~airflow_provider_voicepartner.sending.fingerprint.account_key`.
     :param shortest_lead: of the gateway.
     :raises ConfigurationError: naming the argument and the fix.
@@ -317,8 +317,8 @@ def send_campaign(
     :param stop: raised when the task is killed, and by a campaign that fails: no request leaves after that.
     :param dry_run: go the whole way and send nothing; the ledger is then a forgetful one.
     """
-    turnstile = StoreTurnstile(store, hook)
-    hook.sender.watch = turnstile.watch
+    rate_limiter = StoreRateLimiter(store, hook)
+    hook.sender.watch = rate_limiter.watch
 
     def may_leave() -> None:
         stop.check()
@@ -327,13 +327,13 @@ def send_campaign(
     hook.sender.may_leave = may_leave
     sleep = hook.sender.sleep
     hook.sender.sleep = stop.sleeper(sleep)
-    hook.sender.turn = turnstile.waiting(
+    hook.sender.gate = rate_limiter.waiting(
         hook.sender.sleep, campaign.longest_wait, brief={hook.gateway.build_balance().endpoint}
     )
     sender = CampaignSender(
         messenger=DryRun(hook) if dry_run else hook,
         ledger=Ledger((), Try(1)) if dry_run else ledger,
-        turnstile=turnstile,
+        rate_limiter=rate_limiter,
         now=hook.sender.now,
         sleep=sleep,
         stop=stop,

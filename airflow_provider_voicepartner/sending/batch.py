@@ -28,7 +28,7 @@ from airflow_provider_voicepartner.gateways.errors import ErrorKind
 from airflow_provider_voicepartner.gateways.model import Message, Recipient
 from airflow_provider_voicepartner.gateways.wire import ApiRequest
 from airflow_provider_voicepartner.sending.records import BatchRecord, Evidence, Phase
-from airflow_provider_voicepartner.sending.transport import Messenger, Turn
+from airflow_provider_voicepartner.sending.transport import Messenger, Slot
 
 Result = TypeVar("Result")
 
@@ -148,8 +148,8 @@ class Flight:
     :param index: of the batch, from 0.
     :param request: as built.
     :param claim: what the ledger is to know of it while it is under way.
-    :param turn: at the rate limit.
-    :param due: when the turn comes, by the campaign's clock.
+    :param slot: at the rate limit.
+    :param due: when the slot comes, by the campaign's clock.
     :param send_at: that the request was built with; None for at once.
     :param doubted: the record of an earlier flight that left it in doubt; None if there is none.
     """
@@ -158,7 +158,7 @@ class Flight:
     recipients: Sequence[Recipient]
     request: ApiRequest
     claim: BatchRecord
-    turn: Turn
+    slot: Slot
     due: float
     send_at: datetime | None = None
     doubted: BatchRecord | None = None
@@ -236,7 +236,7 @@ class Carrier:
     def _fly(self, flight: Flight) -> Landing:
         try:
             receipt = self.messenger.deliver(
-                flight.request, self.message, flight.recipients, turn=flight.turn
+                flight.request, self.message, flight.recipients, slot=flight.slot
             )
         except (NotSentError, ConfigurationError, CampaignInterruptedError) as error:
             # Interrupted: in a wait before the request left, or between two tries of which the first was refused.

@@ -21,7 +21,7 @@ class CampaignSender(SendingTools):
     """
     Sends one campaign, once.
 
-    One thread reads batches, asks for budget and turn, and writes the ledger; others only send. The record of a batch
+    One thread reads batches, asks for budget and slot, and writes the ledger; others only send. The record of a batch
     that has landed and the claim of the next travel in one write, and nothing is claimed that is not about to leave.
     A batch in doubt keeps no other one here: the rest is sent, then the doubts are settled, and what is still in doubt
     fails the campaign at its end.

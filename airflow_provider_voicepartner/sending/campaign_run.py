@@ -24,7 +24,7 @@ from airflow_provider_voicepartner.sending.read_ahead import ReadAhead
 from airflow_provider_voicepartner.sending.reconcile import Doubt, DoubtSettler, Verdict, unsettled
 from airflow_provider_voicepartner.sending.records import BatchRecord, Phase
 from airflow_provider_voicepartner.sending.schedule import Schedule
-from airflow_provider_voicepartner.sending.transport import TurnTooFarError
+from airflow_provider_voicepartner.sending.transport import RateLimitWaitTooLongError
 
 log = logging.getLogger(__name__)
 
@@ -133,7 +133,7 @@ class CampaignRun:
         return self.stopped_at + INTERRUPTED_GRACE - now
 
     def _next_flights(self) -> Iterator[Flight]:
-        """Yield what may leave now: as many as there are free lanes, each with its turn."""
+        """Yield what may leave now: as many as there are free lanes, each with its slot."""
         free = self.campaign.max_in_flight - len(self.under_way)
         self.leaving = 0
         while free > 0 and self._may_go_on():
@@ -147,7 +147,7 @@ class CampaignRun:
             yield flight
 
     def _is_in_time(self, flight: Flight) -> bool:
-        """Look at the planned time once more: it may have passed while a flight waited for its turn."""
+        """Look at the planned time once more: it may have passed while a flight waited for its slot."""
         if flight.send_at is None or not self.schedule.is_late:
             return True
         try:
@@ -174,17 +174,17 @@ class CampaignRun:
         return not self.finished and not alone
 
     def _give_back(self) -> None:
-        """Release the turn of a flight that will not leave."""
+        """Release the slot of a flight that will not leave."""
         if self.ready is not None:
             flight, self.ready = self.ready, None
             self._release(flight)
 
     def _release(self, flight: Flight) -> None:
         try:
-            self.sender.turnstile.give_back(flight.turn)
+            self.sender.rate_limiter.release(flight.slot)
         except Exception as error:
-            # A turn that nobody uses delays others and harms nobody; what stopped us matters more.
-            log.warning("A turn could not be given back: %s", type(error).__name__)
+            # A slot that nobody uses delays others and harms nobody; what stopped us matters more.
+            log.warning("A slot could not be released: %s", type(error).__name__)
 
     def _prepare(self) -> Flight | None:
         """Make the next batch ready that has to be sent; None when there is none, or something is in the way."""
@@ -194,11 +194,11 @@ class CampaignRun:
                 if not self._is_to_be_sent(index, known, recipients):
                     continue
                 if self.leaving and self.pricing.must_ask(recipients):
-                    # To ask a gateway takes seconds, and those that have their turn must not wait for that.
+                    # To ask a gateway takes seconds, and those that have their slot must not wait for that.
                     self.put_back = index, recipients
                     return None
                 return self._make_ready(index, recipients, known)
-        except TurnTooFarError as far:
+        except RateLimitWaitTooLongError as far:
             self.failure = RetryableNotSentError(
                 f"the gateway's rate limit: the next batch may leave in {far.wait:.0f} s",
                 retry_after=far.wait,
@@ -305,20 +305,20 @@ class CampaignRun:
             self.campaign.message, recipients, reference=claim.reference, send_at=send_at
         )
         self.pricing.approve(index, recipients, send_at, is_resent=doubted is not None)
-        turn = self.sender.turnstile.take_turn(request.endpoint, self.campaign.longest_wait)
+        slot = self.sender.rate_limiter.acquire(request.endpoint, self.campaign.longest_wait)
         return Flight(
             index=index,
             recipients=recipients,
             request=request,
             claim=claim,
-            turn=turn,
-            due=self.sender.clock() + turn.wait,
+            slot=slot,
+            due=self.sender.clock() + slot.wait,
             send_at=send_at,
             doubted=doubted,
         )
 
     def _wait(self) -> None:
-        """Wait until something lands, or the next batch's turn comes."""
+        """Wait until something lands, or the next batch's slot comes."""
         timeout = STOP_LOOK_INTERVAL
         if self.ready is not None:
             timeout = min(timeout, max(0.0, self.ready.due - self.sender.clock()))

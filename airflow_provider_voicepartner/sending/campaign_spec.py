@@ -16,8 +16,8 @@ from airflow_provider_voicepartner.sending.ledger import Ledger, OnUnknown
 from airflow_provider_voicepartner.sending.transport import (
     Messenger,
     NoLimit,
+    RateLimiter,
     StopSign,
-    Turnstile,
 )
 
 OnLate = Literal["fail", "send_now"]
@@ -82,7 +82,7 @@ class SendingTools:
 
     :param messenger: the hook; must bear several threads.
     :param ledger: registered before the campaign was planned; opened by :meth:`send`.
-    :param turnstile: the gateway's rate limit.
+    :param rate_limiter: the gateway's rate limit.
     :param now: the present, aware; injected by tests.
     :param reference: makes the id of a batch; injected by tests.
     :param sleep: waits; injected by tests.
@@ -94,7 +94,7 @@ class SendingTools:
     messenger: Messenger
     ledger: Ledger
     now: Callable[[], datetime]
-    turnstile: Turnstile = field(default_factory=NoLimit)
+    rate_limiter: RateLimiter = field(default_factory=NoLimit)
     reference: Callable[[], str] = new_reference
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.monotonic

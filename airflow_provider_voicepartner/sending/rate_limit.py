@@ -130,7 +130,7 @@ def estimate(windows: Sequence[Window], requests: int, *, margin: float = SLOT_M
     Return how many seconds pass, at best, between the first and the last of so many requests.
 
     :param requests: 0 or more.
-    :param margin: as the pacer has it.
+    :param margin: as the sliding-window log has it.
     """
     slots: list[float] = []
     now = 0.0
@@ -154,7 +154,7 @@ class _Moment:
     after: float
 
 
-class Pacer:
+class SlidingWindowLog:
     """
     Hands out the moments at which requests may leave, to all workers that use the same store.
 
@@ -248,7 +248,7 @@ class Pacer:
         """Return the seconds from now until a reservation's moment; 0 where it has come."""
         return max(0.0, reservation.opens - self._store.local_clock())
 
-    def come_to_it(
+    def wait_for_slot(
         self,
         reservation: Reservation,
         windows: Sequence[Window],
@@ -262,7 +262,7 @@ class Pacer:
         :param max_delay: seconds; limits each wait that is asked for.
         :param sleep: waits. What it raises gives the reservation back.
         :returns: one that is open.
-        :raises TooLongError: the reservation was given back.
+        :raises TooLongError: the reservation was released.
         """
         try:
             while not self.is_open(reservation):
@@ -275,11 +275,11 @@ class Pacer:
                     sleep(left - self.ahead)
                 reservation = self.confirm(reservation, windows)
         except BaseException:
-            self._give_back_quietly(reservation)
+            self._release_quietly(reservation)
             raise
         return reservation
 
-    def give_back(self, reservation: Reservation) -> None:
+    def release(self, reservation: Reservation) -> None:
         """
         Release the reservation of a request that never left.
 
@@ -290,14 +290,14 @@ class Pacer:
             with self._store.write() as connection:
                 connection.execute(self._sql.remove, {"slot": reservation.slot})
 
-    def _give_back_quietly(self, reservation: Reservation) -> None:
+    def _release_quietly(self, reservation: Reservation) -> None:
         try:
-            self.give_back(reservation)
+            self.release(reservation)
         except StoreUnavailableError as error:
             # A slot that nobody uses delays others and harms nobody; what stopped us matters more.
-            log.warning("A turn could not be given back: %s", error)
+            log.warning("A slot could not be released: %s", error)
 
-    def penalise(self, name: str, seconds: float) -> float:
+    def block_for(self, name: str, seconds: float) -> float:
         """
         Make all workers wait, after the gateway refused a request for its rate.
 
@@ -330,7 +330,7 @@ class Pacer:
         :param reset_in: seconds until there are more; None where it was not told.
         """
         if remaining is not None and remaining <= 0 and reset_in is not None and reset_in > 0:
-            self.penalise(name, reset_in)
+            self.block_for(name, reset_in)
 
     def _unlimited(self, name: str, *, settled_within: float) -> Reservation:
         """Reserve without a limit: only a penalty makes such a request wait, and nothing is written."""
@@ -379,7 +379,7 @@ class Pacer:
         )
 
     def _lock(self, connection: Connection, name: str) -> float:
-        """Make others wait for their turn at this limit, and return when its penalty ends."""
+        """Make others wait for their slot at this limit, and return when its penalty ends."""
         blocked = connection.execute(self._sql.lock, {"limit": name}).scalar()
         if blocked is None:
             connection.execute(self._sql.create, {"limit": name})

@@ -40,13 +40,13 @@ class Messenger(Protocol):
         message: Message,
         recipients: Sequence[Recipient],
         *,
-        turn: Turn | None = None,
+        slot: Slot | None = None,
     ) -> Receipt:
         """
         Send a built batch and read the answer. It arrives at most once.
 
-        :param turn: at the rate limit, of the request's endpoint. It is confirmed right before the request leaves, and
-            a later one is taken where its moment is gone; if the request does not leave, it is given back. None waits
+        :param slot: at the rate limit, of the request's endpoint. It is confirmed right before the request leaves, and
+            a later one is taken where its moment is gone; if the request does not leave, it is released. None waits
             for one.
         """
 
@@ -94,54 +94,54 @@ class Messenger(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class Slot:
     """
-    A request's turn.
+    A request's slot.
 
     :param wait: seconds, when this was asked, until the request is to be handed over; 0 means now.
-    :param ticket: what the turnstile knows it by.
+    :param ticket: what the rate limiter knows it by.
     """
 
     wait: float
     ticket: object = None
 
 
-class Turnstile(Protocol):
+class RateLimiter(Protocol):
     """The gateway's rate limit, shared by every process that sends: it lets requests pass one by one."""
 
-    def take_turn(self, endpoint: str, longest_wait: float | None) -> Turn:
+    def acquire(self, endpoint: str, longest_wait: float | None) -> Slot:
         """
-        Take the next turn.
+        Take the next slot.
 
         :param endpoint: of the request.
         :param longest_wait: seconds; None waits for as long as it takes.
-        :raises TurnTooFarError: when it is further away than that; no turn was taken.
+        :raises RateLimitWaitTooLongError: when it is further away than that; no slot was taken.
         """
 
-    def give_back(self, turn: Turn) -> None:
-        """Release a turn whose request never left."""
+    def release(self, slot: Slot) -> None:
+        """Release a slot whose request never left."""
 
 
-class TurnTooFarError(Exception):
+class RateLimitWaitTooLongError(Exception):
     """
-    The next turn is further away than one is ready to wait.
+    The next slot is further away than one is ready to wait.
 
     :param wait: seconds until then.
     """
 
     def __init__(self, wait: float) -> None:
-        super().__init__(f"the next turn is {wait:.0f} s away")
+        super().__init__(f"the next slot is {wait:.0f} s away")
         self.wait = wait
 
 
 class NoLimit:
-    """A turnstile that is always open."""
+    """A rate limiter that is always open."""
 
-    def take_turn(self, endpoint: str, longest_wait: float | None) -> Turn:
+    def acquire(self, endpoint: str, longest_wait: float | None) -> Slot:
         """Let pass at once."""
-        return Turn(0.0)
+        return Slot(0.0)
 
-    def give_back(self, turn: Turn) -> None:
+    def release(self, slot: Slot) -> None:
         """Forget it."""
 
 

@@ -10,7 +10,7 @@ from airflow_provider_voicepartner import settings
 from airflow_provider_voicepartner.db.engine import connect_store
 from airflow_provider_voicepartner.db.schema import metadata, rate_limit, rate_slot
 from airflow_provider_voicepartner.exceptions import ConfigurationError
-from airflow_provider_voicepartner.sending.rate_limit import Pacer
+from airflow_provider_voicepartner.sending.rate_limit import SlidingWindowLog
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def test_the_default_file_is_upgraded_by_itself(old_url: str, monkeypatch: pytes
     monkeypatch.setattr(settings, "default_store_url", lambda: old_url)
     store = settings.open_sending_store()
     assert store.name == old_url, "limits are kept within this process only"
-    assert Pacer(store).reserve("limit", ()).wait == 0
+    assert SlidingWindowLog(store).reserve("limit", ()).wait == 0
 
 
 def test_a_configured_database_is_left_to_its_owner(old_url: str) -> None:

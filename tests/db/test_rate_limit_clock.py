@@ -16,7 +16,7 @@ from airflow_provider_voicepartner.db import clock, rate_limit_clock, transactio
 from airflow_provider_voicepartner.db.engine import open_store
 from airflow_provider_voicepartner.db.transactions import Store
 from airflow_provider_voicepartner.gateways.limits import Window
-from airflow_provider_voicepartner.sending.rate_limit import Pacer
+from airflow_provider_voicepartner.sending.rate_limit import SlidingWindowLog
 
 PROJECT = Path(__file__).resolve().parents[2]
 BOOT, NEXT_BOOT = "a" * 32, "b" * 32
@@ -67,12 +67,12 @@ def test_a_file_has_the_time_of_the_machine_whatever_a_wall_clock_says(machine: 
 
 @pytest.mark.parametrize("wrong", [-3600, -30, -0.3, 0.3, 30, 3600])
 def test_a_clock_that_is_wrong_in_one_process_moves_nobodys_turns(machine: Machine, wrong: float) -> None:
-    right, other = Pacer(machine.store()), Pacer(machine.store())
+    right, other = SlidingWindowLog(machine.store()), SlidingWindowLog(machine.store())
     windows = (Window(2, 10),)
     waits = []
-    for pacer, wall in ((right, START), (other, START + wrong)) * 3:
+    for window_log, wall in ((right, START), (other, START + wrong)) * 3:
         machine.wall = wall
-        waits.append(round(pacer.reserve(NAME, windows).wait, 3))
+        waits.append(round(window_log.reserve(NAME, windows).wait, 3))
     assert waits == [0, 0, 10.1, 10.1, 20.2, 20.2]
 
 
@@ -89,17 +89,17 @@ def test_after_a_restart_nothing_is_forgotten_and_nothing_blocks_for_long(
     machine: Machine, later: float, wait: float
 ) -> None:
     windows = (Window(2, 10),)
-    before = Pacer(machine.store())
+    before = SlidingWindowLog(machine.store())
     assert [before.reserve(NAME, windows).wait for _ in range(2)] == [0, 0]
     machine.restart(wall=START + later)
-    after = Pacer(machine.store())
+    after = SlidingWindowLog(machine.store())
     assert after.reserve(NAME, windows).wait == pytest.approx(wait, abs=1e-3)
 
 
 def test_a_penalty_from_before_a_restart_ends_within_an_hour(machine: Machine) -> None:
-    Pacer(machine.store()).penalise(NAME, 3000)
+    SlidingWindowLog(machine.store()).block_for(NAME, 3000)
     machine.restart(wall=START - 365 * 86_400)
-    assert 0 < Pacer(machine.store()).reserve(NAME, (Window(2, 10),)).wait <= LONGEST_PENALTY
+    assert 0 < SlidingWindowLog(machine.store()).reserve(NAME, (Window(2, 10),)).wait <= LONGEST_PENALTY
 
 
 def test_slots_of_a_version_that_counted_by_the_wall_clock_are_kept(machine: Machine) -> None:
@@ -112,7 +112,7 @@ def test_slots_of_a_version_that_counted_by_the_wall_clock_are_kept(machine: Mac
                 {"name": NAME, "at": at},
             )
     assert pace_of(store) == START + 4
-    assert Pacer(store).reserve(NAME, (Window(2, 10),)).wait == pytest.approx(5.1)
+    assert SlidingWindowLog(store).reserve(NAME, (Window(2, 10),)).wait == pytest.approx(5.1)
 
 
 def test_who_comes_second_takes_what_the_first_wrote(machine: Machine) -> None:

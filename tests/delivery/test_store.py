@@ -42,7 +42,7 @@ from airflow_provider_voicepartner.gateways.model import (
     Reply,
 )
 from airflow_provider_voicepartner.gateways.status import DeliveryStatus
-from airflow_provider_voicepartner.sending.rate_limit import Pacer
+from airflow_provider_voicepartner.sending.rate_limit import SlidingWindowLog
 from tests.support.deliveries import counts, events
 
 A, B, C = (of_reference("octopush", name) for name in "abc")
@@ -404,9 +404,9 @@ class TestPurge:
             connection.execute(schema.batch.insert(), {**place, "rank": 1, "phase": "sent", "record": "{}"})
 
     def test_never_touches_reservations_that_limits_look_at(self, store: Store) -> None:
-        pacer = Pacer(store)
-        pacer.reserve("limit", [Window(1, 86_400.0)])
-        pacer.penalise("limit", 600)
+        window_log = SlidingWindowLog(store)
+        window_log.reserve("limit", [Window(1, 86_400.0)])
+        window_log.block_for("limit", 600)
         clock = store.pace_clock()
         with store.write() as connection:
             now = clock(connection)

@@ -186,7 +186,7 @@ class TestBorrowedHook:
         sandbox.advance(DAY)
         hook = SmsPartnerHook()
         sender = hook.sender
-        before = {name: getattr(sender, name) for name in ("retry", "watch", "turn", "sleep", "now")}
+        before = {name: getattr(sender, name) for name in ("retry", "watch", "gate", "sleep", "now")}
         watch = CampaignWatch(report, CompletionOptions.read(), hook=hook)
         assert watch.hook is hook
         assert watch.look().is_complete
@@ -200,13 +200,13 @@ class TestBorrowedHook:
     def test_one_of_its_own_asks_once_within_the_rate_limit_and_is_closed(self, sandbox: Any) -> None:
         report = send()
         watch = CampaignWatch(report, CompletionOptions.read())
-        before = watch.hook.sender.turn
+        before = watch.hook.sender.gate
         watch.look()
         assert watch.hook.sender.retry.attempts == 1
-        assert watch.hook.sender.turn is not before
-        turn = watch.hook.sender.turn
+        assert watch.hook.sender.gate is not before
+        gate = watch.hook.sender.gate
         watch.look()
-        assert watch.hook.sender.turn is turn  # made once
+        assert watch.hook.sender.gate is gate  # made once
         closed: list[bool] = []
         watch.hook.sender.session.close = lambda: closed.append(True)  # type: ignore[method-assign]
         watch.close()

@@ -11,7 +11,7 @@ import pytest
 from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.gateways.wire import ApiRequest
 from airflow_provider_voicepartner.hooks.http import HttpSender, new_session
-from airflow_provider_voicepartner.sending.transport import Turn
+from airflow_provider_voicepartner.sending.transport import Slot
 from tests.support.servers import FakeTime, answer, counting_server
 
 SEND = ApiRequest(endpoint="send", method="POST", path="send", safe_to_repeat=False, body={})
@@ -36,22 +36,22 @@ def sender_for(url: str = "https://gateway.invalid/v1") -> HttpSender:
     )  # fmt: skip
 
 
-class NoTurns:
-    """A rate limit that nobody is to ask: no turn may be lost on a request that cannot leave."""
+class NoSlots:
+    """A rate limit that nobody is to ask: no slot may be lost on a request that cannot leave."""
 
     def __init__(self) -> None:
-        self.given_back: list[Turn] = []
+        self.given_back: list[Slot] = []
 
-    def give_back(self, turn: Turn) -> None:
-        self.given_back.append(turn)
+    def release(self, slot: Slot) -> None:
+        self.given_back.append(slot)
 
 
 def refused(sender: HttpSender) -> str:
-    sender.turn = gate = NoTurns()  # type: ignore[assignment]
-    turn = Turn(0.0)
+    sender.gate = gate = NoSlots()  # type: ignore[assignment]
+    slot = Slot(0.0)
     with pytest.raises(ConfigurationError) as caught:
-        sender.send(SEND, turn=turn)
-    assert gate.given_back == [turn]
+        sender.send(SEND, slot=slot)
+    assert gate.given_back == [slot]
     assert sender.sleep.__self__.slept == []  # type: ignore[attr-defined]
     assert caught.value.__cause__ is None
     assert caught.value.__context__ is None
@@ -127,7 +127,7 @@ def test_what_is_wrong_is_said_each_time_and_mended_without_a_new_sender(
     refused(sender)
     with counting_server(answer(407, "")) as proxy:
         monkeypatch.setenv("https_proxy", proxy.url)
-        sender.turn, sender.retry = None, replace(sender.retry, attempts=1)
+        sender.gate, sender.retry = None, replace(sender.retry, attempts=1)
         with pytest.raises(Exception, match="no connection to the gateway"):
             sender.send(SEND)
         assert len(proxy.received) == 1

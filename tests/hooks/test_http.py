@@ -28,7 +28,7 @@ from airflow_provider_voicepartner.hooks.http import (
     provably_not_sent,
 )
 from airflow_provider_voicepartner.hooks.http_log import hide_from_http_logs
-from airflow_provider_voicepartner.sending.transport import Turn
+from airflow_provider_voicepartner.sending.transport import Slot
 from tests.support.gate import FakeGate
 from tests.support.servers import (
     CountingServer,
@@ -199,25 +199,25 @@ def test_429_for_ever_gives_up_as_provably_not_sent() -> None:
 
 
 def test_every_request_on_the_wire_has_a_turn_and_only_the_first_one_the_callers() -> None:
-    turn, time = Turn(0.0, "taken before"), FakeTime()
+    slot, time = Slot(0.0, "taken before"), FakeTime()
     gate = FakeGate(time)
     with counting_server(answer(429, "", Retry_After="1"), answer(429, "", Retry_After="1"), GOOD) as server:
         sender = sender_for(server.url, time)
-        sender.turn = gate
-        assert sender.send(SEND, turn=turn).status == 200
+        sender.gate = gate
+        assert sender.send(SEND, slot=slot).status == 200
         assert len(server.received) == 3
-    assert gate.passed == [turn, None, None]
+    assert gate.passed == [slot, None, None]
     assert gate.given_back == []
 
 
 def test_without_a_turn_nothing_leaves() -> None:
     class TooFar(FakeGate):
-        def pass_through(self, endpoint: str, turn: Turn | None) -> Turn:
+        def pass_through(self, endpoint: str, slot: Slot | None) -> Slot:
             raise RetryableNotSentError("too far", retry_after=90)
 
     with counting_server(GOOD) as server:
         sender = sender_for(server.url, FakeTime())
-        sender.turn = TooFar(FakeTime())
+        sender.gate = TooFar(FakeTime())
         with pytest.raises(RetryableNotSentError, match="too far"):
             sender.send(SEND)
         assert server.connections == 0
@@ -235,7 +235,7 @@ def test_a_429_that_names_a_message_is_in_doubt_and_not_repeated(names: bool) ->
     refused, time = answer(429, '{"message_id": 123}', Retry_After="1"), FakeTime()
     with counting_server(refused, GOOD) as server:
         sender = sender_for(server.url, time)
-        sender.names_a_send, sender.turn = names_a_send, (gate := FakeGate(time))
+        sender.names_a_send, sender.gate = names_a_send, (gate := FakeGate(time))
         watched: list[int] = []
         sender.watch = lambda request, response: watched.append(response.status)
         if names:

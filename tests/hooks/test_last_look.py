@@ -1,4 +1,4 @@
-"""A request leaves in its turn's moment or not at all, whatever takes long on the way out."""
+"""A request leaves in its slot's moment or not at all, whatever takes long on the way out."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from airflow_provider_voicepartner.exceptions import (
 )
 from airflow_provider_voicepartner.gateways.wire import ApiRequest
 from airflow_provider_voicepartner.hooks.http import HttpSender, new_session
-from airflow_provider_voicepartner.sending.transport import Turn
+from airflow_provider_voicepartner.sending.transport import Slot
 from tests.support.gate import LASTS, FakeGate
 from tests.support.servers import FakeTime, answer, counting_server
 
@@ -40,7 +40,7 @@ class Way:
         self.freezes: list[float] = []
         self.sender = HttpSender(
             gateway="smspartner", base_url=url, connect_timeout=2.0, read_timeout=5.0, session=new_session(),
-            sleep=self.time.sleep, now=self.time.now, random=Random(1), turn=self.gate,
+            sleep=self.time.sleep, now=self.time.now, random=Random(1), gate=self.gate,
         )  # fmt: skip
         looks = itertools.count()
         create = connection.create_connection
@@ -99,7 +99,7 @@ def test_a_turn_that_is_later_is_waited_for_without_it(way: Callable[[str], Way]
         out.slow_connects, out.gate.waits = [0.6], [0.0, LONGEST_HOLD + 1]
         assert out.sender.send(SEND).status == 200
         assert (server.connections, len(server.received)) == (2, 1)
-    assert [turn and turn.ticket for turn in out.gate.passed][1] is not None  # the same turn goes on
+    assert [slot and slot.ticket for slot in out.gate.passed][1] is not None  # the same slot goes on
     assert out.time.slept == []
 
 
@@ -123,7 +123,7 @@ def test_a_machine_that_always_freezes_ends_as_not_sent(way: Callable[[str], Way
     with counting_server(GOOD) as server:
         out = way(server.url)
         out.freezes = [1.0] * 1000
-        with pytest.raises(RetryableNotSentError, match=r"each of 20 turns .* was over"):
+        with pytest.raises(RetryableNotSentError, match=r"each of 20 slots .* was over"):
             out.sender.send(SEND)
         assert server.received == []
     assert len(out.gate.given_back) == 1
@@ -152,12 +152,12 @@ def test_a_turn_of_a_request_that_is_kept_is_given_back(where: str, way: Callabl
 
 
 def test_so_is_that_of_one_that_has_no_way_to_be_written(way: Callable[[str], Way]) -> None:
-    out, turn = way("http://127.0.0.1:9"), Turn(0.0, 0.0)
+    out, slot = way("http://127.0.0.1:9"), Slot(0.0, 0.0)
     broken = ApiRequest(
         endpoint="send", method="POST", path="send", safe_to_repeat=False, body={"to": object()}
     )
     with pytest.raises(ConfigurationError, match="cannot be put on the wire"):
-        out.sender.send(broken, turn=turn)
+        out.sender.send(broken, slot=slot)
     assert len(out.gate.given_back) == 1
 
 

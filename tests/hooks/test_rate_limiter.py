@@ -24,7 +24,7 @@ from airflow_provider_voicepartner.exceptions import (
 )
 from airflow_provider_voicepartner.gateways.model import Recipient, Voicemail
 from airflow_provider_voicepartner.gateways.wire import ApiRequest, ApiResponse
-from airflow_provider_voicepartner.hooks.rate_limiter import StoreTurnstile
+from airflow_provider_voicepartner.hooks.rate_limiter import StoreRateLimiter
 from airflow_provider_voicepartner.hooks.registry import hook_class
 from airflow_provider_voicepartner.hooks.smspartner import SmsPartnerHook
 from airflow_provider_voicepartner.hooks.voicepartner import VoicePartnerHook
@@ -32,7 +32,7 @@ from airflow_provider_voicepartner.operators.sms import SendSmsOperator
 from airflow_provider_voicepartner.operators.voice import TtsCallOperator
 from airflow_provider_voicepartner.sending.campaign import CampaignSender
 from airflow_provider_voicepartner.sending.campaign_spec import Campaign
-from airflow_provider_voicepartner.sending.transport import TurnTooFarError
+from airflow_provider_voicepartner.sending.transport import RateLimitWaitTooLongError
 from airflow_provider_voicepartner.settings import (
     default_store_url,
     open_sending_store,
@@ -48,7 +48,7 @@ SET = "AIRFLOW__VOICEPARTNER__STORE_URL"
 START = 1_900_000_000.0
 ANNA = "+33612345678"
 MINUTE = 60 + NETWORK_MARGIN - CONFIRM_AHEAD
-"""When the turn after a full minute is due: a little before its moment, since it is confirmed in between."""
+"""When the slot after a full minute is due: a little before its moment, since it is confirmed in between."""
 
 
 def hook_of(set_connection: Callable[..., str], gateway: str = "smspartner", **extra: Any) -> Any:
@@ -57,16 +57,16 @@ def hook_of(set_connection: Callable[..., str], gateway: str = "smspartner", **e
 
 
 class Shop:
-    """Turnstiles that share one store, as several workers do, under one clock."""
+    """Rate limiters that share one store, as several workers do, under one clock."""
 
     def __init__(self, url: str) -> None:
         self.time = FakeTime(START)
         self.url = url
-        self.opened: list[StoreTurnstile] = []
+        self.opened: list[StoreRateLimiter] = []
 
-    def turnstile(self, hook: Any, **settings: Any) -> StoreTurnstile:
+    def rate_limiter(self, hook: Any, **settings: Any) -> StoreRateLimiter:
         hook.sender.now = self.time.now
-        opened = StoreTurnstile(open_store(self.url, clock=lambda: self.time.moment), hook, **settings)
+        opened = StoreRateLimiter(open_store(self.url, clock=lambda: self.time.moment), hook, **settings)
         self.opened.append(opened)
         return opened
 
@@ -75,8 +75,8 @@ class Shop:
 def shop(tmp_path: Path) -> Iterator[Shop]:
     made = Shop(f"sqlite:///{tmp_path / 'store.db'}")
     yield made
-    for turnstile in made.opened:
-        turnstile.close()
+    for rate_limiter in made.opened:
+        rate_limiter.close()
 
 
 def asked(endpoint: str = "send") -> ApiRequest:
@@ -187,23 +187,23 @@ class TestStore:
 
 class TestTurns:
     def test_come_at_the_documented_pace(self, shop: Shop, set_connection: Any) -> None:
-        turnstile = shop.turnstile(hook_of(set_connection, "voicepartner"))
-        waits = [turnstile.take_turn("campaign/send", None).wait for _ in range(7)]
+        rate_limiter = shop.rate_limiter(hook_of(set_connection, "voicepartner"))
+        waits = [rate_limiter.acquire("campaign/send", None).wait for _ in range(7)]
         assert waits == pytest.approx([0, 0, 0, 0, 0, MINUTE, MINUTE])
 
     def test_come_at_the_pace_that_the_connection_says(self, shop: Shop, set_connection: Any) -> None:
         limits = {"campaign/send": "2/10, 3/100"}
-        turnstile = shop.turnstile(hook_of(set_connection, "voicepartner", rate_limits=limits))
-        waits = [turnstile.take_turn("campaign/send", None).wait for _ in range(4)]
+        rate_limiter = shop.rate_limiter(hook_of(set_connection, "voicepartner", rate_limits=limits))
+        waits = [rate_limiter.acquire("campaign/send", None).wait for _ in range(4)]
         assert waits == pytest.approx(
             [0, 0, 10.4 - CONFIRM_AHEAD, 100 + NETWORK_MARGIN - CONFIRM_AHEAD]
         )  # a short window gets less
-        assert turnstile.take_turn("tts/send", None).wait == 0  # another endpoint
+        assert rate_limiter.acquire("tts/send", None).wait == 0  # another endpoint
 
     def test_have_no_end_where_the_connection_lifts_the_limit(self, shop: Shop, set_connection: Any) -> None:
         limits = {"campaign/send": "none"}
-        turnstile = shop.turnstile(hook_of(set_connection, "voicepartner", rate_limits=limits))
-        assert {turnstile.take_turn("campaign/send", None).wait for _ in range(50)} == {0}
+        rate_limiter = shop.rate_limiter(hook_of(set_connection, "voicepartner", rate_limits=limits))
+        assert {rate_limiter.acquire("campaign/send", None).wait for _ in range(50)} == {0}
 
     @pytest.mark.parametrize(
         "text", ["5", "5/0", "0/60", "5/60; 9/9", "five a minute", "5/60, 6/60", "", 5, None]
@@ -222,74 +222,74 @@ class TestTurns:
 
     def test_are_shared_by_all_who_use_the_store(self, shop: Shop, set_connection: Any) -> None:
         hook = hook_of(set_connection, "voicepartner")
-        first, second = shop.turnstile(hook), shop.turnstile(VoicePartnerHook())
-        waits = [turnstile.take_turn("campaign/send", None).wait for turnstile in (first, second) * 3]
+        first, second = shop.rate_limiter(hook), shop.rate_limiter(VoicePartnerHook())
+        waits = [rate_limiter.acquire("campaign/send", None).wait for rate_limiter in (first, second) * 3]
         assert waits == pytest.approx([0, 0, 0, 0, 0, MINUTE])
 
     def test_are_not_shared_with_another_account(self, shop: Shop, set_connection: Any) -> None:
         limits = {"campaign/send": "1/60"}
-        ours = shop.turnstile(hook_of(set_connection, "voicepartner", rate_limits=limits))
+        ours = shop.rate_limiter(hook_of(set_connection, "voicepartner", rate_limits=limits))
         set_connection(
             "voicepartner", "other", password="another-key", extra=json.dumps({"rate_limits": limits})
         )
-        theirs = shop.turnstile(VoicePartnerHook("other"))
-        assert ours.take_turn("campaign/send", None).wait == 0
-        assert theirs.take_turn("campaign/send", None).wait == 0
-        assert ours.take_turn("campaign/send", None).wait > 60
+        theirs = shop.rate_limiter(VoicePartnerHook("other"))
+        assert ours.acquire("campaign/send", None).wait == 0
+        assert theirs.acquire("campaign/send", None).wait == 0
+        assert ours.acquire("campaign/send", None).wait > 60
 
     def test_that_are_too_far_are_not_taken(self, shop: Shop, set_connection: Any) -> None:
         limits = {"campaign/send": "1/60"}
-        turnstile = shop.turnstile(hook_of(set_connection, "voicepartner", rate_limits=limits))
-        turnstile.take_turn("campaign/send", 30)
+        rate_limiter = shop.rate_limiter(hook_of(set_connection, "voicepartner", rate_limits=limits))
+        rate_limiter.acquire("campaign/send", 30)
         for _ in range(3):
-            with pytest.raises(TurnTooFarError) as caught:
-                turnstile.take_turn("campaign/send", 30)
+            with pytest.raises(RateLimitWaitTooLongError) as caught:
+                rate_limiter.acquire("campaign/send", 30)
             assert caught.value.wait == 60 + NETWORK_MARGIN
 
     def test_that_are_given_back_are_free_again(self, shop: Shop, set_connection: Any) -> None:
         limits = {"campaign/send": "1/60"}
-        turnstile = shop.turnstile(hook_of(set_connection, "voicepartner", rate_limits=limits))
-        turnstile.give_back(turnstile.take_turn("campaign/send", None))
-        assert turnstile.take_turn("campaign/send", None).wait == 0
+        rate_limiter = shop.rate_limiter(hook_of(set_connection, "voicepartner", rate_limits=limits))
+        rate_limiter.release(rate_limiter.acquire("campaign/send", None))
+        assert rate_limiter.acquire("campaign/send", None).wait == 0
 
     def test_that_a_gate_gives_back_are_free_again_too(self, shop: Shop, set_connection: Any) -> None:
         limits = {"campaign/send": "1/60"}
-        turnstile = shop.turnstile(hook_of(set_connection, "voicepartner", rate_limits=limits))
-        gate = turnstile.waiting(shop.time.sleep, None)
-        gate.give_back(gate.pass_through("campaign/send", None))
-        assert turnstile.take_turn("campaign/send", None).wait == 0
+        rate_limiter = shop.rate_limiter(hook_of(set_connection, "voicepartner", rate_limits=limits))
+        gate = rate_limiter.waiting(shop.time.sleep, None)
+        gate.release(gate.pass_through("campaign/send", None))
+        assert rate_limiter.acquire("campaign/send", None).wait == 0
 
     @pytest.mark.parametrize(("limit", "is_told"), [("1/60", True), ("10/1", False)])
     def test_a_turn_that_is_far_away_is_told_in_the_log(
         self, shop: Shop, set_connection: Any, limit: str, is_told: bool, caplog: pytest.LogCaptureFixture
     ) -> None:
         caplog.set_level("INFO")
-        turnstile = shop.turnstile(
+        rate_limiter = shop.rate_limiter(
             hook_of(set_connection, "voicepartner", rate_limits={"campaign/send": limit})
         )
         for _ in range(2):
-            turnstile.take_turn("campaign/send", None)
-        assert ("The rate limit of campaign/send gives us a turn in 60 s" in caplog.text) == is_told
+            rate_limiter.acquire("campaign/send", None)
+        assert ("The rate limit of campaign/send gives us a slot in 60 s" in caplog.text) == is_told
 
     def test_are_confirmed_when_their_time_has_come(self, shop: Shop, set_connection: Any) -> None:
         limits = {"campaign/send": "1/60"}
-        turnstile = shop.turnstile(hook_of(set_connection, "voicepartner", rate_limits=limits))
-        turnstile.take_turn("campaign/send", None)
-        turn = turnstile.take_turn("campaign/send", None)
-        shop.time.sleep(turn.wait)
-        assert turnstile.confirm(turn).wait == 0
+        rate_limiter = shop.rate_limiter(hook_of(set_connection, "voicepartner", rate_limits=limits))
+        rate_limiter.acquire("campaign/send", None)
+        slot = rate_limiter.acquire("campaign/send", None)
+        shop.time.sleep(slot.wait)
+        assert rate_limiter.confirm(slot).wait == 0
 
     def test_wait_again_when_a_refusal_came_in_between(self, shop: Shop, set_connection: Any) -> None:
         limits = {"campaign/send": "1/60"}
-        turnstile = shop.turnstile(hook_of(set_connection, "voicepartner", rate_limits=limits))
-        turnstile.take_turn("campaign/send", None)
-        turn = turnstile.take_turn("campaign/send", None)
-        shop.time.sleep(turn.wait)
-        turnstile.watch(asked("campaign/send"), answer(429, retry_after="40"))
-        again = turnstile.confirm(turn)
+        rate_limiter = shop.rate_limiter(hook_of(set_connection, "voicepartner", rate_limits=limits))
+        rate_limiter.acquire("campaign/send", None)
+        slot = rate_limiter.acquire("campaign/send", None)
+        shop.time.sleep(slot.wait)
+        rate_limiter.watch(asked("campaign/send"), answer(429, retry_after="40"))
+        again = rate_limiter.confirm(slot)
         assert again.wait == pytest.approx(40 - CONFIRM_AHEAD)
         shop.time.sleep(40)
-        assert turnstile.confirm(again).wait == 0
+        assert rate_limiter.confirm(again).wait == 0
 
 
 class TestWatch:
@@ -313,12 +313,12 @@ class TestWatch:
         self, response: ApiResponse, wait: float, shop: Shop, set_connection: Any
     ) -> None:
         hook = hook_of(set_connection)
-        first, second = shop.turnstile(hook), shop.turnstile(SmsPartnerHook())
+        first, second = shop.rate_limiter(hook), shop.rate_limiter(SmsPartnerHook())
         first.watch(asked(), response)
         due = pytest.approx(wait - CONFIRM_AHEAD if wait else 0)
-        assert first.take_turn("send", None).wait == due
-        assert second.take_turn("send", None).wait == due
-        assert second.take_turn("bulk-send", None).wait == 0
+        assert first.acquire("send", None).wait == due
+        assert second.acquire("send", None).wait == due
+        assert second.acquire("bulk-send", None).wait == 0
 
     def test_our_own_refusal_is_seen_at_once_and_that_of_others_soon(
         self, shop: Shop, set_connection: Any, monkeypatch: pytest.MonkeyPatch
@@ -327,17 +327,17 @@ class TestWatch:
         monkeypatch.setattr(
             "airflow_provider_voicepartner.hooks.rate_limiter.time.monotonic", lambda: clock.moment
         )
-        first, second = shop.turnstile(hook_of(set_connection)), shop.turnstile(SmsPartnerHook())
-        assert (first.take_turn("send", None).wait, second.take_turn("send", None).wait) == (0, 0)
+        first, second = shop.rate_limiter(hook_of(set_connection)), shop.rate_limiter(SmsPartnerHook())
+        assert (first.acquire("send", None).wait, second.acquire("send", None).wait) == (0, 0)
         first.watch(asked(), answer(429, retry_after="25"))
-        assert first.take_turn("send", None).wait == pytest.approx(25 - CONFIRM_AHEAD)
+        assert first.acquire("send", None).wait == pytest.approx(25 - CONFIRM_AHEAD)
         clock.sleep(0.25)
-        assert second.take_turn("send", None).wait == pytest.approx(25 - CONFIRM_AHEAD)
+        assert second.acquire("send", None).wait == pytest.approx(25 - CONFIRM_AHEAD)
 
     def test_a_long_penalty_is_no_longer_than_an_hour(self, shop: Shop, set_connection: Any) -> None:
-        turnstile = shop.turnstile(hook_of(set_connection))
-        turnstile.watch(asked(), answer(429, retry_after="999999"))
-        assert turnstile.take_turn("send", None).wait == pytest.approx(3600 - CONFIRM_AHEAD)
+        rate_limiter = shop.rate_limiter(hook_of(set_connection))
+        rate_limiter.watch(asked(), answer(429, retry_after="999999"))
+        assert rate_limiter.acquire("send", None).wait == pytest.approx(3600 - CONFIRM_AHEAD)
 
     @pytest.mark.parametrize(
         "headers",
@@ -352,9 +352,9 @@ class TestWatch:
     def test_headers_that_cannot_be_read_change_nothing(
         self, headers: dict[str, str], shop: Shop, set_connection: Any
     ) -> None:
-        turnstile = shop.turnstile(hook_of(set_connection))
-        turnstile.watch(asked(), answer(200, **headers))
-        assert turnstile.take_turn("send", None).wait == 0
+        rate_limiter = shop.rate_limiter(hook_of(set_connection))
+        rate_limiter.watch(asked(), answer(200, **headers))
+        assert rate_limiter.acquire("send", None).wait == 0
 
     def test_a_store_that_broke_never_costs_the_answer(
         self,
@@ -363,26 +363,26 @@ class TestWatch:
         caplog: pytest.LogCaptureFixture,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        turnstile = shop.turnstile(hook_of(set_connection))
-        monkeypatch.setattr(turnstile._pacer, "penalise", lambda *_: 1 / 0)
-        turnstile.watch(asked(), answer(429, retry_after="25"))
+        rate_limiter = shop.rate_limiter(hook_of(set_connection))
+        monkeypatch.setattr(rate_limiter._window_log, "block_for", lambda *_: 1 / 0)
+        rate_limiter.watch(asked(), answer(429, retry_after="25"))
         assert "The rate limit could not be noted: ZeroDivisionError" in caplog.text
 
     def test_another_process_learns_it_too(self, tmp_path: Path, set_connection: Any) -> None:
         url = f"sqlite:///{tmp_path / 'store.db'}"
         hook = hook_of(set_connection)
-        turnstile = StoreTurnstile(open_store(url), hook)
-        turnstile.watch(asked(), answer(429, retry_after="500"))
-        turnstile.close()
+        rate_limiter = StoreRateLimiter(open_store(url), hook)
+        rate_limiter.watch(asked(), answer(429, retry_after="500"))
+        rate_limiter.close()
         told = subprocess.run(
             [
                 sys.executable,
                 "-c",
                 "import sys\n"
-                "from airflow_provider_voicepartner.sending.rate_limit import Pacer, limit_name\n"
+                "from airflow_provider_voicepartner.sending.rate_limit import SlidingWindowLog, limit_name\n"
                 "from airflow_provider_voicepartner.db.engine import open_store\n"
                 "name = limit_name('smspartner', 'send', '\\0' + sys.argv[2])\n"
-                "print(Pacer(open_store(sys.argv[1])).reserve(name, ()).wait)\n",
+                "print(SlidingWindowLog(open_store(sys.argv[1])).reserve(name, ()).wait)\n",
                 url,
                 hook.credentials.api_key,
             ],
@@ -408,19 +408,19 @@ def test_a_campaign_at_the_documented_kind_of_limit_is_never_refused(
         extra = {"rate_limits": {"campaign/send": "2/1"}, "email_for_notification": "a@example.org"}
         set_connection("voicepartner", host=host, extra=json.dumps(extra))
         hook = VoicePartnerHook()
-        turnstile = StoreTurnstile(open_store(f"sqlite:///{tmp_path / 'store.db'}"), hook)
+        rate_limiter = StoreRateLimiter(open_store(f"sqlite:///{tmp_path / 'store.db'}"), hook)
         statuses: list[int] = []
 
         def watch(request: ApiRequest, response: ApiResponse) -> None:
             statuses.append(response.status)
-            turnstile.watch(request, response)
+            rate_limiter.watch(request, response)
 
         hook.sender.watch = watch
-        hook.sender.turn = turnstile.waiting(time.sleep, None)
+        hook.sender.gate = rate_limiter.waiting(time.sleep, None)
         sender = CampaignSender(
             messenger=hook,
             ledger=registered(FakeStore()),
-            turnstile=turnstile,
+            rate_limiter=rate_limiter,
             now=hook.sender.now,
         )
         campaign = Campaign(
@@ -437,19 +437,19 @@ def test_a_campaign_at_the_documented_kind_of_limit_is_never_refused(
         # Five requests at two a second: a limit that nobody kept would be over at once.
         assert time.monotonic() - started >= 2
         assert set(sandbox.world.tallies["voicepartner"].numbers.values()) == {1}
-        turnstile.close()
+        rate_limiter.close()
         hook.close()
 
 
 class TestGate:
-    """What a hook's requests pass: with the turn that the batch loop took for them, or with none."""
+    """What a hook's requests pass: with the slot that the batch loop took for them, or with none."""
 
     def test_keeps_the_limit_whoever_took_the_turn(self, shop: Shop, set_connection: Any) -> None:
-        turnstile = shop.turnstile(hook_of(set_connection, rate_limits={"send": "2/10"}))
-        gate, left = turnstile.waiting(shop.time.sleep, None), []
+        rate_limiter = shop.rate_limiter(hook_of(set_connection, rate_limits={"send": "2/10"}))
+        gate, left = rate_limiter.waiting(shop.time.sleep, None), []
         for _ in range(3):
-            for turn in (turnstile.take_turn("send", None), None):
-                assert gate.is_open(gate.pass_through("send", turn))
+            for slot in (rate_limiter.acquire("send", None), None):
+                assert gate.is_open(gate.pass_through("send", slot))
                 left.append(shop.time.moment)
         assert [round(at - START, 6) for at in left] == [0, 0, 10.4, 10.4, 20.8, 20.8]
 
@@ -457,31 +457,31 @@ class TestGate:
     def test_lets_pass_who_comes_a_little_late_without_another_look(
         self, late: float, shop: Shop, set_connection: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        turnstile = shop.turnstile(hook_of(set_connection, rate_limits={"send": "1/10"}))
-        turn = turnstile.take_turn("send", None)
+        rate_limiter = shop.rate_limiter(hook_of(set_connection, rate_limits={"send": "1/10"}))
+        slot = rate_limiter.acquire("send", None)
         shop.time.sleep(late)
-        monkeypatch.setattr(turnstile, "_pacer", Watched(turnstile._pacer))
-        assert turnstile.waiting(shop.time.sleep, None).pass_through("send", turn) is turn
+        monkeypatch.setattr(rate_limiter, "_window_log", Watched(rate_limiter._window_log))
+        assert rate_limiter.waiting(shop.time.sleep, None).pass_through("send", slot) is slot
 
     @pytest.mark.parametrize("late", [0.101, 0.4, 3.0, 25.0, 3600.0])
     def test_changes_a_turn_whose_moment_is_gone_for_a_later_one(
         self, late: float, shop: Shop, set_connection: Any
     ) -> None:
         """A claim that took so long to write: the others of that time were told to leave before and after it."""
-        turnstile = shop.turnstile(hook_of(set_connection, rate_limits={"send": "2/10"}))
-        turns = [turnstile.take_turn("send", None) for _ in range(4)]
-        gate = turnstile.waiting(shop.time.sleep, None)
-        shop.time.sleep(turns[2].wait + CONFIRM_AHEAD + late)
-        assert not any(gate.is_open(turn) for turn in turns)
+        rate_limiter = shop.rate_limiter(hook_of(set_connection, rate_limits={"send": "2/10"}))
+        slots = [rate_limiter.acquire("send", None) for _ in range(4)]
+        gate = rate_limiter.waiting(shop.time.sleep, None)
+        shop.time.sleep(slots[2].wait + CONFIRM_AHEAD + late)
+        assert not any(gate.is_open(slot) for slot in slots)
         left = []
-        for turn in turns:
-            gate.pass_through("send", turn)
+        for slot in slots:
+            gate.pass_through("send", slot)
             left.append(shop.time.moment)
         assert all(third - first >= 10 for first, third in zip(left, left[2:], strict=False))
 
     def test_that_is_too_long_is_a_request_that_did_not_leave(self, shop: Shop, set_connection: Any) -> None:
-        turnstile = shop.turnstile(hook_of(set_connection, rate_limits={"send": "1/100"}))
-        gate = turnstile.waiting(shop.time.sleep, 30.0)
+        rate_limiter = shop.rate_limiter(hook_of(set_connection, rate_limits={"send": "1/100"}))
+        gate = rate_limiter.waiting(shop.time.sleep, 30.0)
         gate.pass_through("send", None)
         with pytest.raises(RetryableNotSentError, match="smspartner send: the rate limit") as caught:
             gate.pass_through("send", None)
@@ -491,52 +491,52 @@ class TestGate:
     def test_a_turn_that_was_lost_and_is_now_too_far_is_given_back(
         self, shop: Shop, set_connection: Any
     ) -> None:
-        turnstile = shop.turnstile(hook_of(set_connection, rate_limits={"send": "1/100"}))
-        turn = turnstile.take_turn("send", None)
+        rate_limiter = shop.rate_limiter(hook_of(set_connection, rate_limits={"send": "1/100"}))
+        slot = rate_limiter.acquire("send", None)
         shop.time.sleep(5)
-        others = turnstile.waiting(shop.time.sleep, None)
-        turnstile.watch(asked(), answer(429, retry_after="400"))
+        others = rate_limiter.waiting(shop.time.sleep, None)
+        rate_limiter.watch(asked(), answer(429, retry_after="400"))
         with pytest.raises(RetryableNotSentError) as caught:
-            turnstile.waiting(shop.time.sleep, 30.0).pass_through("send", turn)
+            rate_limiter.waiting(shop.time.sleep, 30.0).pass_through("send", slot)
         assert caught.value.retry_after == pytest.approx(400)
         others.pass_through("send", None)
-        assert shop.time.moment == pytest.approx(START + 405)  # and not behind the one that was given back
+        assert shop.time.moment == pytest.approx(START + 405)  # and not behind the one that was released
 
     def test_a_wait_that_is_stopped_gives_its_turn_back(self, shop: Shop, set_connection: Any) -> None:
-        turnstile = shop.turnstile(hook_of(set_connection, rate_limits={"send": "1/100"}))
+        rate_limiter = shop.rate_limiter(hook_of(set_connection, rate_limits={"send": "1/100"}))
 
         def stopped(seconds: float) -> None:
             raise CampaignInterruptedError("stopped")
 
-        turnstile.take_turn("send", None)
+        rate_limiter.acquire("send", None)
         with pytest.raises(CampaignInterruptedError):
-            turnstile.waiting(stopped, None).pass_through("send", None)
-        # The turn of the one that was stopped is the next one's: 100 s away and not 200.
-        assert turnstile.take_turn("send", None).wait < 102
+            rate_limiter.waiting(stopped, None).pass_through("send", None)
+        # The slot of the one that was stopped is the next one's: 100 s away and not 200.
+        assert rate_limiter.acquire("send", None).wait < 102
 
     def test_a_penalty_that_comes_while_one_waits_is_waited_for(
         self, shop: Shop, set_connection: Any
     ) -> None:
-        turnstile = shop.turnstile(hook_of(set_connection, rate_limits={"send": "1/10"}))
-        turnstile.take_turn("send", None)
+        rate_limiter = shop.rate_limiter(hook_of(set_connection, rate_limits={"send": "1/10"}))
+        rate_limiter.acquire("send", None)
 
         def sleep(seconds: float) -> None:
             shop.time.sleep(seconds)
             if len(shop.time.slept) == 1:
-                turnstile.watch(asked(), answer(429, retry_after="40"))
+                rate_limiter.watch(asked(), answer(429, retry_after="40"))
 
-        turnstile.waiting(sleep, None).pass_through("send", None)
+        rate_limiter.waiting(sleep, None).pass_through("send", None)
         assert shop.time.moment == pytest.approx(START + 10.4 - CONFIRM_AHEAD + 40)
 
     def test_where_no_limit_is_known_only_a_penalty_is_waited_for(
         self, shop: Shop, set_connection: Any
     ) -> None:
-        turnstile = shop.turnstile(hook_of(set_connection))
-        gate = turnstile.waiting(shop.time.sleep, None)
-        turn = gate.pass_through("send", None)
+        rate_limiter = shop.rate_limiter(hook_of(set_connection))
+        gate = rate_limiter.waiting(shop.time.sleep, None)
+        slot = gate.pass_through("send", None)
         shop.time.sleep(3600)
-        assert gate.is_open(turn)  # there is no moment that it could miss
-        turnstile.watch(asked(), answer(429, retry_after="40"))
+        assert gate.is_open(slot)  # there is no moment that it could miss
+        rate_limiter.watch(asked(), answer(429, retry_after="40"))
         shop.time.slept.clear()
         gate.pass_through("send", None)
         assert sum(shop.time.slept) == pytest.approx(40)
@@ -544,17 +544,17 @@ class TestGate:
 
 
 class Watched:
-    """A pacer that must not be asked for anything that needs the store."""
+    """A sliding-window log that must not be asked for anything that needs the store."""
 
-    def __init__(self, pacer: Any) -> None:
-        self._pacer = pacer
-        self.ahead = pacer.ahead
+    def __init__(self, window_log: Any) -> None:
+        self._window_log = window_log
+        self.ahead = window_log.ahead
 
     def is_open(self, reservation: Any) -> bool:
-        return bool(self._pacer.is_open(reservation))
+        return bool(self._window_log.is_open(reservation))
 
-    def come_to_it(self, reservation: Any, *args: Any, **kwargs: Any) -> Any:
-        assert self._pacer.is_open(reservation)
+    def wait_for_slot(self, reservation: Any, *args: Any, **kwargs: Any) -> Any:
+        assert self._window_log.is_open(reservation)
         return reservation
 
 
@@ -564,29 +564,31 @@ class TestPatience:
     @pytest.fixture
     def broken(
         self, shop: Shop, set_connection: Any, monkeypatch: pytest.MonkeyPatch
-    ) -> Callable[..., tuple[StoreTurnstile, FakeTime]]:
-        def make(seconds: float, **settings: Any) -> tuple[StoreTurnstile, FakeTime]:
+    ) -> Callable[..., tuple[StoreRateLimiter, FakeTime]]:
+        def make(seconds: float, **settings: Any) -> tuple[StoreRateLimiter, FakeTime]:
             hook, waited = hook_of(set_connection, rate_limits={"send": "1/10", "me": "1/10"}), FakeTime(0.0)
             hook.sender.sleep = waited.sleep
             monkeypatch.setattr(time, "monotonic", lambda: waited.moment)
-            turnstile = shop.turnstile(hook, **settings)
-            write = turnstile._store.write
+            rate_limiter = shop.rate_limiter(hook, **settings)
+            write = rate_limiter._store.write
 
             def fail_for_a_while() -> Any:
                 if waited.moment < seconds:
                     raise StoreUnavailableError("the store sqlite:///x cannot be used: gone")
                 return write()
 
-            turnstile._pacer._patience = replace(turnstile._pacer._patience, clock=lambda: waited.moment)
-            monkeypatch.setattr(turnstile._store, "write", fail_for_a_while)
-            return turnstile, waited
+            rate_limiter._window_log._patience = replace(
+                rate_limiter._window_log._patience, clock=lambda: waited.moment
+            )
+            monkeypatch.setattr(rate_limiter._store, "write", fail_for_a_while)
+            return rate_limiter, waited
 
         return make
 
     @pytest.mark.parametrize("seconds", [0.05, 10, 59])
     def test_is_waited_for(self, seconds: float, broken: Any) -> None:
-        turnstile, waited = broken(seconds)
-        assert turnstile.take_turn("send", None).wait == 0
+        rate_limiter, waited = broken(seconds)
+        assert rate_limiter.acquire("send", None).wait == 0
         assert seconds <= waited.moment <= seconds + 2
 
     @pytest.mark.parametrize(("setting", "most"), [(None, 60), ("5", 5), ("0", 0), ("0.5", 0.5)])
@@ -595,43 +597,43 @@ class TestPatience:
     ) -> None:
         if setting is not None:
             monkeypatch.setenv("AIRFLOW__VOICEPARTNER__STORE_WAIT", setting)
-        turnstile, waited = broken(1e9)
+        rate_limiter, waited = broken(1e9)
         with pytest.raises(RetryableNotSentError, match=r"rate limit: the store .* gone; nothing was sent"):
-            turnstile.take_turn("send", None)
+            rate_limiter.acquire("send", None)
         assert waited.moment == pytest.approx(most)
 
     def test_holds_for_a_confirmation_too(self, shop: Shop, broken: Any) -> None:
-        turnstile, waited = broken(0)
-        turn = turnstile.take_turn("send", None)
+        rate_limiter, waited = broken(0)
+        slot = rate_limiter.acquire("send", None)
         shop.time.sleep(5)
         waited.moment = -10
-        turnstile.waiting(shop.time.sleep, None).pass_through("send", turn)
+        rate_limiter.waiting(shop.time.sleep, None).pass_through("send", slot)
         assert 0 <= waited.moment <= 2
         waited.moment = -100
         with pytest.raises(RetryableNotSentError):
-            turnstile.confirm(turn)
+            rate_limiter.confirm(slot)
 
     def test_ends_when_the_task_is_stopped(self, shop: Shop, set_connection: Any, broken: Any) -> None:
-        turnstile, _ = broken(1e9)
+        rate_limiter, _ = broken(1e9)
 
         def stopped(seconds: float) -> None:
             raise CampaignInterruptedError("stopped")
 
-        turnstile._pacer._patience = replace(turnstile._pacer._patience, sleep=stopped)
+        rate_limiter._window_log._patience = replace(rate_limiter._window_log._patience, sleep=stopped)
         with pytest.raises(CampaignInterruptedError):
-            turnstile.take_turn("send", None)
+            rate_limiter.acquire("send", None)
 
     def test_is_said_of_a_question_as_what_it_is(self, broken: Any) -> None:
-        turnstile, _ = broken(1e9)
+        rate_limiter, _ = broken(1e9)
         with pytest.raises(
             RetryableNotSentError, match=r"me: the rate limit: the store .* gone; not asked yet$"
         ):
-            turnstile.take_turn("me", None)
+            rate_limiter.acquire("me", None)
 
     def test_is_not_had_by_who_only_asks(self, broken: Any) -> None:
-        turnstile, waited = broken(10, patience=0.0)
+        rate_limiter, waited = broken(10, patience=0.0)
         with pytest.raises(RetryableNotSentError):
-            turnstile.take_turn("send", None)
+            rate_limiter.acquire("send", None)
         assert waited.slept == []
 
     @pytest.mark.parametrize("text", ["soon", "-1", "nan", "inf", "86401"])
@@ -666,15 +668,15 @@ class TestReads:
     [
         ("bulk-status", "smspartner bulk-status: not asked yet; next slot in 600 s"),
         ("me", "smspartner me: not asked yet; next slot in 600 s"),
-        ("send", "smspartner send: the rate limit: the next turn is 600 s away; nothing was sent"),
-        ("bulk-send", "smspartner bulk-send: the rate limit: the next turn is 600 s away; nothing was sent"),
+        ("send", "smspartner send: the rate limit: the next slot is 600 s away; nothing was sent"),
+        ("bulk-send", "smspartner bulk-send: the rate limit: the next slot is 600 s away; nothing was sent"),
     ],
 )
 def test_what_must_wait_says_of_a_read_when_it_is_asked(
     endpoint: str, said: str, shop: Shop, set_connection: Any
 ) -> None:
     set_connection("smspartner", extra={"rate_limits": {endpoint: "1/600"}})
-    gate = shop.turnstile(hook_class("smspartner")()).waiting(shop.time.sleep, 5)
+    gate = shop.rate_limiter(hook_class("smspartner")()).waiting(shop.time.sleep, 5)
     gate.pass_through(endpoint, None)
     with pytest.raises(RetryableNotSentError) as caught:
         gate.pass_through(endpoint, None)

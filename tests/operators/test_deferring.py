@@ -39,9 +39,9 @@ def sms(**arguments: Any) -> SendSmsOperator:
 
 @pytest.fixture(autouse=True)
 def _no_penalties(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a 429 make nobody else wait: the store of turns is the ledger's, too, and a test cannot wait for it."""
+    """Let a 429 make nobody else wait: the store of slots is the ledger's, too, and a test cannot wait for it."""
     monkeypatch.setattr(
-        "airflow_provider_voicepartner.hooks.rate_limiter.StoreTurnstile.watch", lambda *_: None
+        "airflow_provider_voicepartner.hooks.rate_limiter.StoreRateLimiter.watch", lambda *_: None
     )
 
 

@@ -29,7 +29,7 @@ from airflow_provider_voicepartner.exceptions import (
     RetryableNotSentError,
     SendOutcomeUnknownError,
 )
-from airflow_provider_voicepartner.hooks.rate_limiter import StoreTurnstile
+from airflow_provider_voicepartner.hooks.rate_limiter import StoreRateLimiter
 from airflow_provider_voicepartner.operators import ledger
 from airflow_provider_voicepartner.operators.sms import SendSmsOperator
 from airflow_provider_voicepartner.sending.store_memory import StoreMemory
@@ -86,18 +86,18 @@ def test_a_retry_sends_what_is_left(sandbox: Any, task: TaskRun) -> None:
     sandbox.world.faults.clear()
     with pytest.MonkeyPatch.context() as patch:
         # In the store everybody waits because of the 429.
-        patch.setattr("airflow_provider_voicepartner.hooks.rate_limiter.StoreTurnstile.take_turn", _no_limit)
-        patch.setattr("airflow_provider_voicepartner.hooks.rate_limiter.StoreGate.pass_through", _pass)
+        patch.setattr("airflow_provider_voicepartner.hooks.rate_limiter.StoreRateLimiter.acquire", _no_limit)
+        patch.setattr("airflow_provider_voicepartner.hooks.rate_limiter.RateLimitGate.pass_through", _pass)
         sms(max_in_flight=1).execute(task.attempt(2))
     assert sent(sandbox, "smspartner") == ALL
 
 
-def _no_limit(turnstile: Any, endpoint: str, longest_wait: float | None) -> Any:
-    return turnstile._turn(endpoint, turnstile._pacer.reserve("no limit", ()))
+def _no_limit(rate_limiter: Any, endpoint: str, longest_wait: float | None) -> Any:
+    return rate_limiter._slot(endpoint, rate_limiter._window_log.reserve("no limit", ()))
 
 
-def _pass(gate: Any, endpoint: str, turn: Any) -> Any:
-    return turn
+def _pass(gate: Any, endpoint: str, slot: Any) -> Any:
+    return slot
 
 
 MISTAKES: dict[str, dict[str, Any]] = {
@@ -439,7 +439,7 @@ def test_a_part_after_a_wait_waits_for_the_store_no_longer_than_the_time_that_is
     clock = SimpleNamespace(time=lambda: began.timestamp() + 80 + away.waited)
     monkeypatch.setattr("airflow_provider_voicepartner.operators.time_limit.time", clock)
     # What was learnt from the 429 is tried elsewhere; here it would only make this part wait, too.
-    monkeypatch.setattr(StoreTurnstile, "watch", lambda *_: None)
+    monkeypatch.setattr(StoreRateLimiter, "watch", lambda *_: None)
     fault(sandbox, "429", retry_after=45, method="POST", path="/send")
     given = run.attempt()
     given["ti"].start_date = began

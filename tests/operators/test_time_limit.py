@@ -12,10 +12,10 @@ import pytest
 
 from airflow_provider_voicepartner.compat import AirflowTaskTimeout, TaskDeferred
 from airflow_provider_voicepartner.hooks.http import HttpSender
-from airflow_provider_voicepartner.hooks.rate_limiter import StoreTurnstile
+from airflow_provider_voicepartner.hooks.rate_limiter import StoreRateLimiter
 from airflow_provider_voicepartner.operators.sms import SendSmsOperator
 from airflow_provider_voicepartner.operators.time_limit import TimeLimit
-from airflow_provider_voicepartner.sending.transport import Turn
+from airflow_provider_voicepartner.sending.transport import Slot
 from tests.support.batches import cut_batches
 from tests.support.gateways import fault, requests, sent
 from tests.support.ledgers import phases
@@ -41,7 +41,7 @@ def sms(**arguments: Any) -> SendSmsOperator:
 def _one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
     cut_batches(1, monkeypatch)
     # What was learnt from a 429 is tried elsewhere; here it would only make the next part wait, too.
-    monkeypatch.setattr(StoreTurnstile, "watch", lambda *_: None)
+    monkeypatch.setattr(StoreRateLimiter, "watch", lambda *_: None)
     # Nor does the campaign ask what it costs first: each request is a batch.
     monkeypatch.setattr("airflow_provider_voicepartner.sending.pricing.Pricing._is_worth_it", False)
 
@@ -200,13 +200,13 @@ def test_a_turn_is_waited_for_below_30_s_and_without_end_where_nothing_is_deferr
 ) -> None:
     asked: list[float | None] = []
 
-    take_turn = StoreTurnstile.take_turn
+    acquire = StoreRateLimiter.acquire
 
-    def note(turnstile: StoreTurnstile, endpoint: str, longest_wait: float | None) -> Turn:
+    def note(rate_limiter: StoreRateLimiter, endpoint: str, longest_wait: float | None) -> Slot:
         asked.append(longest_wait)
-        return take_turn(turnstile, endpoint, longest_wait)
+        return acquire(rate_limiter, endpoint, longest_wait)
 
-    monkeypatch.setattr(StoreTurnstile, "take_turn", note)
+    monkeypatch.setattr(StoreRateLimiter, "acquire", note)
     sms(deferrable=deferrable).execute(context(FakeStore()))
     assert len(asked) >= 2
     for longest in asked:

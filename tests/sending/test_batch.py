@@ -23,7 +23,7 @@ from airflow_provider_voicepartner.gateways.wire import ApiRequest
 from airflow_provider_voicepartner.sending.batch import Carrier, Flight, Landing, look_at_claim
 from airflow_provider_voicepartner.sending.records import BatchRecord, Evidence, Phase
 from airflow_provider_voicepartner.sending.store_memory import StoreMemory, TaskInstanceKey
-from airflow_provider_voicepartner.sending.transport import Turn
+from airflow_provider_voicepartner.sending.transport import Slot
 from tests.support.campaigns import SIZE, attempt, campaign, first_of, people, record_of
 from tests.support.ledgers import phases
 from tests.support.messenger import NOW, FakeMessenger, changes
@@ -71,7 +71,7 @@ def flight_of(claim: BatchRecord, doubted: BatchRecord | None = None) -> Flight:
         recipients=people(SIZE),
         request=request,
         claim=claim,
-        turn=Turn(0.0, "ticket"),
+        slot=Slot(0.0, "ticket"),
         due=0.0,
         doubted=doubted,
     )
@@ -101,7 +101,7 @@ def landing_of(messenger: FakeMessenger, flight: Flight) -> Landing:
 def test_an_answer_is_a_record_of_it(doubted: BatchRecord | None) -> None:
     messenger = FakeMessenger()
     landing = landing_of(messenger, flight_of(CLAIM, doubted))
-    assert messenger.turns == [Turn(0.0, "ticket")]
+    assert messenger.slots == [Slot(0.0, "ticket")]
     assert landing.record is not None
     assert (landing.record.phase, landing.record.accepted, landing.record.at) == (
         Phase.SENT,
@@ -322,7 +322,7 @@ def test_a_batch_whose_claim_is_stale_does_not_leave(
 
     gateway = Gateway()
     request = gateway.build_batch(MESSAGE, people(SIZE), reference=claim.reference)
-    flight = Flight(index=0, recipients=people(SIZE), request=request, claim=claim, turn=Turn(0.0), due=0.0)
+    flight = Flight(index=0, recipients=people(SIZE), request=request, claim=claim, slot=Slot(0.0), due=0.0)
     landing = Carrier(messenger=gateway, message=MESSAGE, now=lambda: now + stood_still).fly(flight)
     assert (landing.error is None) == leaves
     assert gateway.messaged.total() == (SIZE if leaves else 0)

@@ -29,7 +29,7 @@ from tests.support.ledgers import known, phases
 from tests.support.messenger import (
     CountingStore,
     FakeMessenger,
-    FakeTurnstile,
+    FakeRateLimiter,
 )
 from tests.support.servers import FakeTime
 from tests.support.tasks import FakeStore
@@ -203,10 +203,10 @@ def test_what_has_landed_is_recorded_before_the_gateway_is_asked_for_anything(te
     asked: list[dict[int, str]] = []
 
     class Asked(FakeMessenger):
-        def deliver(self, request: Any, message: Any, recipients: Any, *, turn: Any = None) -> Any:
+        def deliver(self, request: Any, message: Any, recipients: Any, *, slot: Any = None) -> Any:
             if request.body["simulate"]:
                 asked.append(phases(store))
-            return super().deliver(request, message, recipients, turn=turn)
+            return super().deliver(request, message, recipients, slot=slot)
 
         def money_left(self) -> Decimal | None:
             asked.append(phases(store))
@@ -221,19 +221,19 @@ def test_what_has_landed_is_recorded_before_the_gateway_is_asked_for_anything(te
 
 def test_nobody_with_a_turn_waits_while_the_price_of_another_batch_is_asked_for() -> None:
     time = FakeTime()
-    turnstile, left = FakeTurnstile(time, gap=0), []
+    rate_limiter, left = FakeRateLimiter(time, gap=0), []
 
     class Slow(FakeMessenger):
-        def deliver(self, request: Any, message: Any, recipients: Any, *, turn: Any = None) -> Any:
+        def deliver(self, request: Any, message: Any, recipients: Any, *, slot: Any = None) -> Any:
             if request.body["simulate"]:
                 time.sleep(5)
-            return super().deliver(request, message, recipients, turn=turn)
+            return super().deliver(request, message, recipients, slot=slot)
 
     messenger = Slow(tells_price=True)
     messenger.check = lambda first: left.append(time.moment)
     wanted = campaign(3, max_cost=Decimal(100), max_in_flight=3)
-    paced(turnstile, messenger, FakeStore(), replace(wanted, message=SmsMessage(text="Bonjour {name}")))
-    assert left == turnstile.taken
+    paced(rate_limiter, messenger, FakeStore(), replace(wanted, message=SmsMessage(text="Bonjour {name}")))
+    assert left == rate_limiter.taken
     assert messenger.simulated == 3
 
 
@@ -244,8 +244,8 @@ WEIGHTS = (2, 6, 2)
 class Weighing(FakeMessenger):
     """Charges by the segment, like every gateway of SMS."""
 
-    def deliver(self, request: Any, message: Any, recipients: Any, *, turn: Any = None) -> Any:
-        receipt = super().deliver(request, message, recipients, turn=turn)
+    def deliver(self, request: Any, message: Any, recipients: Any, *, slot: Any = None) -> Any:
+        receipt = super().deliver(request, message, recipients, slot=slot)
         assert self.price is not None
         batch = (int(recipients[0].phone_number[4:]) - int(first_of(0)[4:])) // SIZE
         return replace(receipt, cost=self.price * WEIGHTS[batch])
@@ -290,8 +290,8 @@ def test_no_batch_passes_the_limit_whose_price_the_gateway_tells() -> None:
     """People of another country cost ten times as much, and only the gateway knows."""
 
     class Abroad(FakeMessenger):
-        def deliver(self, request: Any, message: Any, recipients: Any, *, turn: Any = None) -> Any:
-            receipt = super().deliver(request, message, recipients, turn=turn)
+        def deliver(self, request: Any, message: Any, recipients: Any, *, slot: Any = None) -> Any:
+            receipt = super().deliver(request, message, recipients, slot=slot)
             abroad = sum(person.phone_number.startswith("+32") for person in recipients)
             return replace(receipt, cost=Decimal(len(recipients) + 9 * abroad))
 

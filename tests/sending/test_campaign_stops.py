@@ -29,7 +29,7 @@ from tests.support.messenger import (
     CountingStore,
     CrashError,
     FakeMessenger,
-    FakeTurnstile,
+    FakeRateLimiter,
 )
 from tests.support.servers import FakeTime
 from tests.support.tasks import FakeStore
@@ -126,7 +126,7 @@ def test_a_batch_that_is_stopped_before_it_left_is_not_in_doubt() -> None:
 
 def test_a_stop_sign_ends_a_wait_for_the_rate_limit_and_gives_the_turn_back() -> None:
     time, stop, store = FakeTime(), StopSign(), FakeStore()
-    turnstile = FakeTurnstile(time, gap=3600)
+    rate_limiter = FakeRateLimiter(time, gap=3600)
 
     def sleep(seconds: float) -> None:
         time.sleep(seconds)
@@ -135,12 +135,12 @@ def test_a_stop_sign_ends_a_wait_for_the_rate_limit_and_gives_the_turn_back() ->
 
     with pytest.raises(CampaignInterruptedError):
         attempt(
-            FakeMessenger(), store, campaign(), turnstile=turnstile, sleep=sleep, clock=lambda: time.moment,
+            FakeMessenger(), store, campaign(), rate_limiter=rate_limiter, sleep=sleep, clock=lambda: time.moment,
             stop=stop,
         )  # fmt: skip
     assert len(time.slept) == 3
     assert max(time.slept) <= 0.5  # so soon is a stop seen
-    assert turnstile.given_back == turnstile.taken[1:]
+    assert rate_limiter.given_back == rate_limiter.taken[1:]
     assert phases(store) == {0: "sent"}
 
 
@@ -153,20 +153,20 @@ def test_an_interrupt_in_the_middle_lets_land_what_is_under_way(error: type[Base
         entered.set()
         assert answers.wait(10)
 
-    messenger, turnstile = FakeMessenger(check=check), FakeTurnstile(FakeTime())
+    messenger, rate_limiter = FakeMessenger(check=check), FakeRateLimiter(FakeTime())
 
     def clock() -> float:
         if phases(store) == {0: "claimed"}:
             assert entered.wait(10)
             answers.set()
             raise error
-        return turnstile.time.moment
+        return rate_limiter.time.moment
 
     with pytest.raises(error):
-        attempt(messenger, store, campaign(9, max_in_flight=3), turnstile=turnstile, clock=clock)
+        attempt(messenger, store, campaign(9, max_in_flight=3), rate_limiter=rate_limiter, clock=clock)
     assert phases(store) == {0: "sent"}
     assert len(messenger.messaged) == SIZE
-    assert turnstile.given_back == turnstile.taken[1:]
+    assert rate_limiter.given_back == rate_limiter.taken[1:]
     attempt(messenger, store, campaign(9, max_in_flight=3), try_number=2)
     assert set(messenger.messaged.values()) == {1}
     assert len(messenger.messaged) == 9 * SIZE
@@ -180,16 +180,16 @@ def test_what_is_still_unanswered_after_the_grace_stays_in_doubt(monkeypatch: py
         begun.set()
         assert answers.wait(10)
 
-    messenger, turnstile = FakeMessenger(check=check), FakeTurnstile(FakeTime())
+    messenger, rate_limiter = FakeMessenger(check=check), FakeRateLimiter(FakeTime())
 
     def clock() -> float:
         if phases(store):
             assert begun.wait(10)
             raise KeyboardInterrupt
-        return turnstile.time.moment
+        return rate_limiter.time.moment
 
     with pytest.raises(KeyboardInterrupt):
-        attempt(messenger, store, campaign(2, max_in_flight=2), turnstile=turnstile, clock=clock)
+        attempt(messenger, store, campaign(2, max_in_flight=2), rate_limiter=rate_limiter, clock=clock)
     assert phases(store) == {0: "claimed"}
     answers.set()
 
@@ -222,16 +222,18 @@ def test_a_campaign_that_falls_tells_its_waiting_lanes(monkeypatch: pytest.Monke
     waiting, never = threading.Event(), threading.Event()
     sleep = stop.sleeper(lambda seconds: waiting.set() or (never.wait(0.01) and None))
     messenger = FakeMessenger(check=lambda first: sleep(600))
-    turnstile = FakeTurnstile(FakeTime())
+    rate_limiter = FakeRateLimiter(FakeTime())
 
     def clock() -> float:
         if phases(store):
             assert waiting.wait(10)
             raise KeyboardInterrupt
-        return turnstile.time.moment
+        return rate_limiter.time.moment
 
     with pytest.raises(KeyboardInterrupt):
-        attempt(messenger, store, campaign(2, max_in_flight=2), turnstile=turnstile, clock=clock, stop=stop)
+        attempt(
+            messenger, store, campaign(2, max_in_flight=2), rate_limiter=rate_limiter, clock=clock, stop=stop
+        )
     assert phases(store) == {0: "refused"}
     assert stop.is_up
 

@@ -1,4 +1,4 @@
-"""A campaign and its times: turns at the rate limit, and a planned time that passes on the way."""
+"""A campaign and its times: slots at the rate limit, and a planned time that passes on the way."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from tests.support.ledgers import phases
 from tests.support.messenger import (
     NOW,
     FakeMessenger,
-    FakeTurnstile,
+    FakeRateLimiter,
     changes,
 )
 from tests.support.servers import FakeTime
@@ -43,7 +43,7 @@ from tests.support.tasks import FakeStore
 
 def test_a_batch_that_waits_for_its_turn_is_not_claimed() -> None:
     time, store = FakeTime(), FakeStore()
-    turnstile, messenger = FakeTurnstile(time), FakeMessenger()
+    rate_limiter, messenger = FakeRateLimiter(time), FakeMessenger()
     left: list[float] = []
     messenger.check = lambda first: left.append(time.moment)
 
@@ -51,12 +51,12 @@ def test_a_batch_that_waits_for_its_turn_is_not_claimed() -> None:
         assert "claimed" not in phases(store).values()
         time.sleep(seconds)
 
-    paced(turnstile, messenger, store, campaign(4), sleep=sleep)
-    assert left == turnstile.taken
+    paced(rate_limiter, messenger, store, campaign(4), sleep=sleep)
+    assert left == rate_limiter.taken
     assert [at - left[0] for at in left] == [0, 10, 20, 30]
-    assert not turnstile.confirmed  # who sends does so, right before the request leaves
-    assert [turn.ticket for turn in messenger.turns] == turnstile.taken
-    assert not turnstile.given_back
+    assert not rate_limiter.confirmed  # who sends does so, right before the request leaves
+    assert [slot.ticket for slot in messenger.slots] == rate_limiter.taken
+    assert not rate_limiter.given_back
     assert [record_of(store, n)["at"] for n in range(4)] == [
         datetime.fromtimestamp(at, NOW.tzinfo).isoformat() for at in left
     ]
@@ -64,17 +64,17 @@ def test_a_batch_that_waits_for_its_turn_is_not_claimed() -> None:
 
 def test_a_turn_that_is_too_far_hands_the_campaign_back_with_the_time_to_wait() -> None:
     time, store, messenger = FakeTime(), FakeStore(), FakeMessenger()
-    turnstile = FakeTurnstile(time, gap=600)
+    rate_limiter = FakeRateLimiter(time, gap=600)
     with pytest.raises(
         RetryableNotSentError, match=r"rate limit: the next batch may leave in 600 s"
     ) as caught:
-        paced(turnstile, messenger, store, campaign(3, longest_wait=30))
+        paced(rate_limiter, messenger, store, campaign(3, longest_wait=30))
     assert caught.value.retry_after == 600
     assert phases(store) == {0: "sent"}
     assert not time.slept
     time.sleep(600)
     with pytest.raises(RetryableNotSentError):
-        paced(turnstile, messenger, store, campaign(3, longest_wait=30), try_number=1)
+        paced(rate_limiter, messenger, store, campaign(3, longest_wait=30), try_number=1)
     assert phases(store) == {0: "sent", 1: "sent"}
     assert set(messenger.messaged.values()) == {1}
 
@@ -83,7 +83,7 @@ def test_a_turn_of_a_batch_that_cannot_leave_is_given_back() -> None:
     time, store, answers = FakeTime(), FakeStore(), threading.Event()
     failure = RejectedError("no credit")
     messenger = FakeMessenger(trouble={first_of(0): [failure]}, check=lambda first: answers.wait(10) and None)
-    turnstile = FakeTurnstile(time)
+    rate_limiter = FakeRateLimiter(time)
 
     def clock() -> float:
         if phases(store):
@@ -91,18 +91,18 @@ def test_a_turn_of_a_batch_that_cannot_leave_is_given_back() -> None:
         return time.moment
 
     with pytest.raises(RejectedError):
-        attempt(messenger, store, campaign(3, max_in_flight=2), turnstile=turnstile, clock=clock)
-    assert turnstile.given_back == turnstile.taken[1:] != []
+        attempt(messenger, store, campaign(3, max_in_flight=2), rate_limiter=rate_limiter, clock=clock)
+    assert rate_limiter.given_back == rate_limiter.taken[1:] != []
 
 
 def test_a_claim_that_cannot_be_written_gives_its_turn_back_and_sends_nothing() -> None:
     store, messenger = FakeStore(), FakeMessenger()
-    turnstile = FakeTurnstile(FakeTime(), gap=0)
-    turnstile.check = lambda taken: setattr(store, "fenced", True)
+    rate_limiter = FakeRateLimiter(FakeTime(), gap=0)
+    rate_limiter.check = lambda taken: setattr(store, "fenced", True)
     with pytest.raises(PermissionError):
-        paced(turnstile, messenger, store, campaign(3, max_in_flight=3))
-    assert turnstile.given_back == turnstile.taken
-    assert len(turnstile.taken) == 3
+        paced(rate_limiter, messenger, store, campaign(3, max_in_flight=3))
+    assert rate_limiter.given_back == rate_limiter.taken
+    assert len(rate_limiter.taken) == 3
     assert not messenger.messaged
 
 
@@ -145,34 +145,34 @@ def test_claims_that_one_memory_did_not_take_are_taken_back_and_not_in_doubt(fai
     store.close()
 
 
-def test_a_turnstile_that_breaks_does_not_hide_why_the_campaign_stopped() -> None:
+def test_a_rate_limiter_that_breaks_does_not_hide_why_the_campaign_stopped() -> None:
     store, answers = FakeStore(), threading.Event()
     messenger = FakeMessenger(
         trouble={first_of(0): [RejectedError("no credit")]},
         check=lambda first: answers.wait(10) and None,
     )
 
-    class Broken(FakeTurnstile):
-        def give_back(self, turn: Any) -> None:
+    class Broken(FakeRateLimiter):
+        def release(self, slot: Any) -> None:
             raise ConnectionError("the store is gone")
 
-    turnstile = Broken(FakeTime())
+    rate_limiter = Broken(FakeTime())
 
     def clock() -> float:
         if phases(store):
             answers.set()
-        return turnstile.time.moment
+        return rate_limiter.time.moment
 
     with pytest.raises(RejectedError):
-        attempt(messenger, store, campaign(3, max_in_flight=2), turnstile=turnstile, clock=clock)
+        attempt(messenger, store, campaign(3, max_in_flight=2), rate_limiter=rate_limiter, clock=clock)
 
 
 def test_a_store_that_fails_in_the_middle_stops_the_campaign_with_its_records() -> None:
-    class Broken(FakeTurnstile):
-        def take_turn(self, endpoint: str, longest_wait: float | None) -> Any:
+    class Broken(FakeRateLimiter):
+        def acquire(self, endpoint: str, longest_wait: float | None) -> Any:
             if self.taken:
                 raise ConnectionError("gone")
-            return super().take_turn(endpoint, longest_wait)
+            return super().acquire(endpoint, longest_wait)
 
     store, messenger = FakeStore(), FakeMessenger()
     with pytest.raises(ConnectionError):
@@ -181,7 +181,7 @@ def test_a_store_that_fails_in_the_middle_stops_the_campaign_with_its_records() 
 
 
 def test_nobody_with_a_turn_waits_while_an_older_doubt_is_settled() -> None:
-    """Looking up takes seconds; a request that left so late would run into the turns of others."""
+    """Looking up takes seconds; a request that left so late would run into the slots of others."""
     time, store = FakeTime(), FakeStore()
     messenger = FakeMessenger(finds=True, trouble={first_of(0): [RetryableNotSentError("429")]})
     messenger.lost[first_of(1)] = SendOutcomeUnknownError("lost")
@@ -192,10 +192,10 @@ def test_nobody_with_a_turn_waits_while_an_older_doubt_is_settled() -> None:
     assert phases(store) == {0: "refused", 1: "claimed"}
     left: list[float] = []
     messenger.check = lambda first: left.append(time.moment)
-    turnstile = FakeTurnstile(time, gap=0)
+    rate_limiter = FakeRateLimiter(time, gap=0)
     with pytest.raises(OutcomePendingError, match="batch 2 "):
-        paced(turnstile, messenger, store, campaign(3, max_in_flight=2), try_number=2)
-    assert left == turnstile.taken
+        paced(rate_limiter, messenger, store, campaign(3, max_in_flight=2), try_number=2)
+    assert left == rate_limiter.taken
     assert len(left) == 2
     assert sum(time.slept) >= 7  # the look-ups came after them
 
@@ -219,16 +219,16 @@ class StrictMessenger(FakeMessenger):
 
 def test_a_time_that_passes_on_the_way_strands_nobody_without_a_word() -> None:
     time, store = FakeTime(), FakeStore()
-    messenger, turnstile = StrictMessenger(time, recognises=True), FakeTurnstile(time, gap=40)
+    messenger, rate_limiter = StrictMessenger(time, recognises=True), FakeRateLimiter(time, gap=40)
     planned = campaign(5, send_at=time.now() + timedelta(seconds=100))
     with pytest.raises(ConfigurationError, match=r"has passed, and 2 of 5 batches.*on_late='send_now'"):
-        paced(turnstile, messenger, store, planned)
-    assert messenger.messaged.total() == 3 * SIZE  # the fourth was built in time, and its turn came too late
+        paced(rate_limiter, messenger, store, planned)
+    assert messenger.messaged.total() == 3 * SIZE  # the fourth was built in time, and its slot came too late
     with pytest.raises(ConfigurationError, match=r"2 of 5 batches had not left.*Leave send_at as it is"):
-        paced(turnstile, messenger, store, planned, try_number=2)
+        paced(rate_limiter, messenger, store, planned, try_number=2)
     with pytest.raises(ConfigurationError, match="has changed since"):
-        paced(turnstile, messenger, store, campaign(5), try_number=3)
-    records = paced(turnstile, messenger, store, replace(planned, on_late="send_now"), try_number=4)
+        paced(rate_limiter, messenger, store, campaign(5), try_number=3)
+    records = paced(rate_limiter, messenger, store, replace(planned, on_late="send_now"), try_number=4)
     assert [record.phase for record in records] == [Phase.SENT] * 5
     assert messenger.messaged.total() == 5 * SIZE
     assert set(messenger.messaged.values()) == {1}
@@ -237,9 +237,9 @@ def test_a_time_that_passes_on_the_way_strands_nobody_without_a_word() -> None:
 
 def test_what_is_late_may_leave_at_once_without_a_second_attempt(caplog: pytest.LogCaptureFixture) -> None:
     time = FakeTime()
-    messenger, turnstile = StrictMessenger(time), FakeTurnstile(time, gap=40)
+    messenger, rate_limiter = StrictMessenger(time), FakeRateLimiter(time, gap=40)
     planned = campaign(6, send_at=time.now() + timedelta(seconds=100), on_late="send_now")
-    paced(turnstile, messenger, FakeStore(), planned)
+    paced(rate_limiter, messenger, FakeStore(), planned)
     assert messenger.messaged.total() == 6 * SIZE
     assert messenger.planned == [planned.send_at] * 4 + [None] * 3  # the fourth was built twice
     assert caplog.text.count("send_at has passed; what is left is sent at once") == 1
@@ -254,14 +254,14 @@ def test_a_time_that_passes_while_a_batch_waits_for_its_turn_is_noticed_before_i
     messenger.build_batch = lambda *args, **more: (  # type: ignore[method-assign]
         built.append((more["reference"], more["send_at"])) or build(*args, **more)
     )
-    turnstile = FakeTurnstile(time, gap=240.0)
+    rate_limiter = FakeRateLimiter(time, gap=240.0)
     wanted = campaign(4, send_at=planned, on_late=on_late)
     if on_late == "fail":
         with pytest.raises(ConfigurationError, match="has passed, and 2 of 4 batches had not left"):
-            paced(turnstile, messenger, FakeStore(), wanted)
-        assert len(turnstile.given_back) == 1
+            paced(rate_limiter, messenger, FakeStore(), wanted)
+        assert len(rate_limiter.given_back) == 1
     else:
-        paced(turnstile, messenger, FakeStore(), wanted)
+        paced(rate_limiter, messenger, FakeStore(), wanted)
     sent_for = [dict(built)[reference] for reference in messenger.taken]
     assert sent_for == [planned, planned] + ([None, None] if on_late == "send_now" else [])
 
@@ -273,9 +273,9 @@ def test_a_time_that_had_passed_before_anything_was_sent_may_be_changed() -> Non
     with pytest.raises(
         ConfigurationError, match=r"^send_at: .* is in the past, and nothing was sent; give a later"
     ):
-        paced(FakeTurnstile(time), messenger, store, planned)
+        paced(FakeRateLimiter(time), messenger, store, planned)
     later = campaign(2, send_at=time.now() + timedelta(hours=1))
-    paced(FakeTurnstile(time), messenger, store, later, try_number=2)
+    paced(FakeRateLimiter(time), messenger, store, later, try_number=2)
     assert messenger.messaged.total() == 2 * SIZE
 
 
@@ -287,14 +287,14 @@ def test_a_doubt_of_which_the_time_has_passed_is_settled_by_a_repeat_only_if_it_
     messenger = StrictMessenger(time, trouble={first_of(0): [SendOutcomeUnknownError("lost")] * 2})
     planned = campaign(1, send_at=time.now() + timedelta(seconds=100), on_late=on_late)
     with pytest.raises(SendOutcomeUnknownError):
-        paced(FakeTurnstile(time), messenger, store, planned)
+        paced(FakeRateLimiter(time), messenger, store, planned)
     time.sleep(200)
     messenger.recognises, messenger.trouble = True, {}
     if settled:
-        paced(FakeTurnstile(time), messenger, store, planned, try_number=2)
+        paced(FakeRateLimiter(time), messenger, store, planned, try_number=2)
     else:
         with pytest.raises(SendOutcomeUnknownError):
-            paced(FakeTurnstile(time), messenger, store, planned, try_number=2)
+            paced(FakeRateLimiter(time), messenger, store, planned, try_number=2)
     assert messenger.messaged.total() == (SIZE if settled else 0)
 
 
@@ -309,10 +309,10 @@ def test_a_time_that_passes_in_the_very_attempt_that_settles_the_doubt(taken: bo
     else:
         messenger.trouble = {first_of(1): [lost]}
     # Both leave in time, and the answer of the first comes when the time has passed.
-    turns = iter([0.0, 61.0])
-    messenger.check = lambda first: time.sleep(next(turns, 0.0))
+    slots = iter([0.0, 61.0])
+    messenger.check = lambda first: time.sleep(next(slots, 0.0))
     planned = campaign(2, send_at=time.now() + timedelta(seconds=60), on_late="send_now")
-    records = paced(FakeTurnstile(time, gap=0), messenger, store, planned)
+    records = paced(FakeRateLimiter(time, gap=0), messenger, store, planned)
     assert [record.phase for record in records] == [Phase.SENT] * 2
     assert records[1].evidence is not None
     assert str(records[1].evidence.value).startswith("repeat_")

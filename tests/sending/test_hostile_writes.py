@@ -34,7 +34,7 @@ def writes_of(memories: str) -> dict[str, int]:
 
 
 def faults(memories: str) -> Iterator[Fault]:
-    """Yield every write in every way; one that is late arrives after each later write in turn, and after the end."""
+    """Yield every write in every way; one that is late arrives after each later write in slot, and after the end."""
     counts = writes_of(memories)
     for memory in MEMORIES[memories]:
         for position in range(counts[memory]):

@@ -162,8 +162,8 @@ class TestGiveBack:
 
 
 def test_of_two_instances_that_meet_one_is_refused(store: Store) -> None:
-    for turn in range(5):
-        lists = [a_list(store, index, "AB", cleared=index, task=task_name(str(turn))) for index in range(4)]
+    for slot in range(5):
+        lists = [a_list(store, index, "AB", cleared=index, task=task_name(str(slot))) for index in range(4)]
         together, refused = threading.Barrier(len(lists)), []
 
         def take(mine: MappedList, together: Any = together, refused: list[Any] = refused) -> None:

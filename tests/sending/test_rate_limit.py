@@ -25,8 +25,8 @@ from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.info import own_gateways
 from airflow_provider_voicepartner.gateways.limits import Window, Windows, parse_windows
 from airflow_provider_voicepartner.sending.rate_limit import (
-    Pacer,
     Reservation,
+    SlidingWindowLog,
     TooLongError,
     estimate,
     limit_name,
@@ -56,10 +56,10 @@ class Clock:
 
 
 def take(
-    pacer: Pacer, name: str, windows: Sequence[Window], *, sleep: Callable[[float], object]
+    window_log: SlidingWindowLog, name: str, windows: Sequence[Window], *, sleep: Callable[[float], object]
 ) -> Reservation:
-    """Reserve and come to it, as a turnstile does."""
-    return pacer.come_to_it(pacer.reserve(name, windows), windows, sleep=sleep)
+    """Reserve and come to it, as a rate limiter does."""
+    return window_log.wait_for_slot(window_log.reserve(name, windows), windows, sleep=sleep)
 
 
 @pytest.fixture
@@ -76,12 +76,12 @@ def store(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Itera
 
 
 @pytest.fixture
-def pacer(store: Store) -> Pacer:
-    return Pacer(store)
+def window_log(store: Store) -> SlidingWindowLog:
+    return SlidingWindowLog(store)
 
 
-def waits(pacer: Pacer, windows: Sequence[Window], count: int) -> list[float]:
-    return [round(pacer.reserve(NAME, windows).wait, 3) for _ in range(count)]
+def waits(window_log: SlidingWindowLog, windows: Sequence[Window], count: int) -> list[float]:
+    return [round(window_log.reserve(NAME, windows).wait, 3) for _ in range(count)]
 
 
 def count_slots(store: Store) -> int:
@@ -186,83 +186,83 @@ def test_a_limits_name_tells_the_account_apart_and_does_not_tell_the_key() -> No
 
 
 def test_requests_go_at_once_until_the_limit_and_then_when_the_window_has_passed(
-    pacer: Pacer, clock: Clock
+    window_log: SlidingWindowLog, clock: Clock
 ) -> None:
-    assert waits(pacer, [Window(3, 10)], 7) == [0, 0, 0, 10.1, 10.1, 10.1, 20.2]
+    assert waits(window_log, [Window(3, 10)], 7) == [0, 0, 0, 10.1, 10.1, 10.1, 20.2]
     clock.now += 25
-    assert waits(pacer, [Window(3, 10)], 3) == [0, 0, 5.3]
+    assert waits(window_log, [Window(3, 10)], 3) == [0, 0, 5.3]
 
 
-def test_several_windows_hold_at_once(pacer: Pacer) -> None:
-    assert waits(pacer, [Window(2, 3), Window(5, 30)], 8) == [0, 0, 3.1, 3.1, 6.2, 30.1, 30.1, 33.2]
+def test_several_windows_hold_at_once(window_log: SlidingWindowLog) -> None:
+    assert waits(window_log, [Window(2, 3), Window(5, 30)], 8) == [0, 0, 3.1, 3.1, 6.2, 30.1, 30.1, 33.2]
 
 
-def test_limits_of_different_names_do_not_touch_each_other(pacer: Pacer) -> None:
-    assert waits(pacer, [Window(1, 60)], 2) == [0, 60.1]
-    assert pacer.reserve("octopush:other", [Window(1, 60)]).wait == 0
+def test_limits_of_different_names_do_not_touch_each_other(window_log: SlidingWindowLog) -> None:
+    assert waits(window_log, [Window(1, 60)], 2) == [0, 60.1]
+    assert window_log.reserve("octopush:other", [Window(1, 60)]).wait == 0
 
 
 def test_a_wait_that_is_too_long_is_told_and_reserves_nothing(
-    pacer: Pacer, clock: Clock, store: Store
+    window_log: SlidingWindowLog, clock: Clock, store: Store
 ) -> None:
-    pacer.reserve(NAME, [Window(1, 60)])
+    window_log.reserve(NAME, [Window(1, 60)])
     with pytest.raises(TooLongError, match=r"60\.1 s") as caught:
-        pacer.reserve(NAME, [Window(1, 60)], max_delay=30)
+        window_log.reserve(NAME, [Window(1, 60)], max_delay=30)
     assert (caught.value.at, caught.value.wait) == pytest.approx((START + 60.1, 60.1))
     assert count_slots(store) == 1
-    assert pacer.reserve(NAME, [Window(1, 60)], max_delay=61).at == pytest.approx(START + 60.1)
+    assert window_log.reserve(NAME, [Window(1, 60)], max_delay=61).at == pytest.approx(START + 60.1)
 
 
-def test_a_reservation_outlives_its_worker_as_json(pacer: Pacer, clock: Clock) -> None:
+def test_a_reservation_outlives_its_worker_as_json(window_log: SlidingWindowLog, clock: Clock) -> None:
     """A deferred task keeps its place: others that ask meanwhile come behind it."""
-    pacer.reserve(NAME, [Window(1, 60)])
-    kept = json.loads(json.dumps(dataclasses.asdict(pacer.reserve(NAME, [Window(1, 60)]))))
-    assert pacer.reserve(NAME, [Window(1, 60)]).wait == pytest.approx(120.2)
+    window_log.reserve(NAME, [Window(1, 60)])
+    kept = json.loads(json.dumps(dataclasses.asdict(window_log.reserve(NAME, [Window(1, 60)]))))
+    assert window_log.reserve(NAME, [Window(1, 60)]).wait == pytest.approx(120.2)
     clock.now += 55
-    early = pacer.confirm(Reservation(**kept), [Window(1, 60)])
+    early = window_log.confirm(Reservation(**kept), [Window(1, 60)])
     assert early.wait == pytest.approx(5.1)
     clock.sleep(early.wait)
-    assert pacer.confirm(early, [Window(1, 60)]).wait == 0
+    assert window_log.confirm(early, [Window(1, 60)]).wait == 0
 
 
-def test_what_never_left_can_be_given_back(pacer: Pacer, store: Store) -> None:
-    kept, unused = (pacer.reserve(NAME, [Window(1, 60)]) for _ in range(2))
-    pacer.give_back(unused)
-    again = pacer.reserve(NAME, [Window(1, 60)])
+def test_what_never_left_can_be_given_back(window_log: SlidingWindowLog, store: Store) -> None:
+    kept, unused = (window_log.reserve(NAME, [Window(1, 60)]) for _ in range(2))
+    window_log.release(unused)
+    again = window_log.reserve(NAME, [Window(1, 60)])
     assert again.at == unused.at
-    pacer.give_back(unused)  # twice, and the number is not given anew: the other worker's stays
+    window_log.release(unused)  # twice, and the number is not given anew: the other worker's stays
     assert count_slots(store) == 2
     assert again.slot not in (kept.slot, unused.slot)
 
 
-def test_take_sleeps_until_it_may_leave(pacer: Pacer, clock: Clock) -> None:
+def test_take_sleeps_until_it_may_leave(window_log: SlidingWindowLog, clock: Clock) -> None:
     left = []
     for _ in range(3):
-        take(pacer, NAME, [Window(1, 10)], sleep=clock.sleep)
+        take(window_log, NAME, [Window(1, 10)], sleep=clock.sleep)
         left.append(round(clock.now - START, 3))
     assert left == [0, 10.1, 20.2]
 
 
-def test_an_interrupted_wait_gives_its_place_back(pacer: Pacer, store: Store) -> None:
+def test_an_interrupted_wait_gives_its_place_back(window_log: SlidingWindowLog, store: Store) -> None:
     def interrupted(_: float) -> None:
         raise KeyboardInterrupt
 
-    pacer.reserve(NAME, [Window(1, 10)])
+    window_log.reserve(NAME, [Window(1, 10)])
     with pytest.raises(KeyboardInterrupt):
-        take(pacer, NAME, [Window(1, 10)], sleep=interrupted)
+        take(window_log, NAME, [Window(1, 10)], sleep=interrupted)
     assert count_slots(store) == 1
 
 
 # Coming late
 
 
-def test_a_worker_that_wakes_a_little_late_may_go(pacer: Pacer, clock: Clock) -> None:
-    pacer.reserve(NAME, [Window(1, 10)])
-    second = pacer.reserve(NAME, [Window(1, 10)])
+def test_a_worker_that_wakes_a_little_late_may_go(window_log: SlidingWindowLog, clock: Clock) -> None:
+    window_log.reserve(NAME, [Window(1, 10)])
+    second = window_log.reserve(NAME, [Window(1, 10)])
     clock.now = second.at + SLOT_MARGIN / 4 - 0.001
-    settled = pacer.confirm(second, [Window(1, 10)])
+    settled = window_log.confirm(second, [Window(1, 10)])
     assert (settled.at, settled.wait) == (second.at, 0)
-    assert pacer.is_open(settled)
+    assert window_log.is_open(settled)
 
 
 @pytest.mark.parametrize(
@@ -276,12 +276,12 @@ def test_a_quarter_of_the_margin_is_how_late_a_request_may_leave(
     windows: str, margin: float, latest: float
 ) -> None:
     clock = Clock()
-    pacer = Pacer(open_store("sqlite://", clock=clock), margin=margin)
-    reserved = pacer.reserve(NAME, parse_windows(windows))
+    window_log = SlidingWindowLog(open_store("sqlite://", clock=clock), margin=margin)
+    reserved = window_log.reserve(NAME, parse_windows(windows))
     assert reserved.closes - reserved.opens == pytest.approx(latest, abs=1e-6)
-    assert pacer.is_open(reserved)
+    assert window_log.is_open(reserved)
     clock.now += latest + 0.001
-    assert not pacer.is_open(reserved)
+    assert not window_log.is_open(reserved)
 
 
 @pytest.mark.parametrize(
@@ -294,62 +294,72 @@ def test_short_windows_get_less_of_a_margin(seconds: float, margin: float, added
     assert margin > 0.5 or seconds < 5 or seconds / (seconds + added) >= 0.95
 
 
-def test_a_worker_that_wakes_late_goes_first_and_the_others_make_room(pacer: Pacer, clock: Clock) -> None:
+def test_a_worker_that_wakes_late_goes_first_and_the_others_make_room(
+    window_log: SlidingWindowLog, clock: Clock
+) -> None:
     window = [Window(1, 10)]
-    _, second, third, fourth = (pacer.reserve(NAME, window) for _ in range(4))
+    _, second, third, fourth = (window_log.reserve(NAME, window) for _ in range(4))
     clock.now = second.at + 4
-    late = pacer.confirm(second, window)
+    late = window_log.confirm(second, window)
     assert (late.wait, late.at) == (0, clock.now)
-    moved = [pacer.confirm(reservation, window).at - late.at for reservation in (third, fourth)]
+    moved = [window_log.confirm(reservation, window).at - late.at for reservation in (third, fourth)]
     assert moved == pytest.approx([10.1, 20.2])
 
 
-def test_nobody_makes_room_who_may_leave_without_another_look(pacer: Pacer, clock: Clock) -> None:
+def test_nobody_makes_room_who_may_leave_without_another_look(
+    window_log: SlidingWindowLog, clock: Clock
+) -> None:
     """Who asked shortly before its moment sleeps until it, and would not learn that it moved."""
     window = [Window(1, 10)]
-    _, late, settled, other = (pacer.reserve(NAME, window) for _ in range(4))
+    _, late, settled, other = (window_log.reserve(NAME, window) for _ in range(4))
     clock.now = settled.at - SETTLED
-    settled = pacer.confirm(settled, window)
+    settled = window_log.confirm(settled, window)
     assert settled.is_settled
     assert settled.wait == pytest.approx(SETTLED)
-    moved = pacer.confirm(late, window)
+    moved = window_log.confirm(late, window)
     assert moved.at == pytest.approx(settled.at + 10.1)
-    assert pacer.confirm(settled, window).at == settled.at
-    assert pacer.confirm(other, window).at == pytest.approx(settled.at + 20.2)
+    assert window_log.confirm(settled, window).at == settled.at
+    assert window_log.confirm(other, window).at == pytest.approx(settled.at + 20.2)
 
 
-def test_who_has_to_wait_longer_looks_again(pacer: Pacer, clock: Clock) -> None:
+def test_who_has_to_wait_longer_looks_again(window_log: SlidingWindowLog, clock: Clock) -> None:
     window = [Window(1, 10)]
-    first, second = (pacer.reserve(NAME, window) for _ in range(2))
+    first, second = (window_log.reserve(NAME, window) for _ in range(2))
     assert first.is_settled
     assert not second.is_settled
     clock.now = second.at - SETTLED - 0.001
-    assert not pacer.confirm(second, window).is_settled
+    assert not window_log.confirm(second, window).is_settled
 
 
-def test_a_worker_that_slept_through_the_next_ones_turn_goes_behind_them(pacer: Pacer, clock: Clock) -> None:
+def test_a_worker_that_slept_through_the_next_ones_turn_goes_behind_them(
+    window_log: SlidingWindowLog, clock: Clock
+) -> None:
     window = [Window(2, 10)]
-    _, _, late, second, third = (pacer.reserve(NAME, window) for _ in range(5))
+    _, _, late, second, third = (window_log.reserve(NAME, window) for _ in range(5))
     clock.now = third.at
-    assert pacer.confirm(third, window).wait == 0
-    assert pacer.confirm(second, window).wait == 0  # its turn was before, and there is room beside the third
-    assert pacer.confirm(late, window).wait == pytest.approx(10.1)
+    assert window_log.confirm(third, window).wait == 0
+    assert (
+        window_log.confirm(second, window).wait == 0
+    )  # its slot was before, and there is room beside the third
+    assert window_log.confirm(late, window).wait == pytest.approx(10.1)
 
 
-def test_many_that_froze_together_delay_the_others_once(pacer: Pacer, clock: Clock) -> None:
+def test_many_that_froze_together_delay_the_others_once(window_log: SlidingWindowLog, clock: Clock) -> None:
     window = [Window(4, 10)]
-    reservations = [pacer.reserve(NAME, window) for _ in range(12)]
+    reservations = [window_log.reserve(NAME, window) for _ in range(12)]
     clock.now = reservations[4].at + 1
-    assert [pacer.confirm(reservation, window).wait for reservation in reservations[4:8]] == [0] * 4
-    behind = [pacer.confirm(reservation, window).wait for reservation in reservations[8:]]
+    assert [window_log.confirm(reservation, window).wait for reservation in reservations[4:8]] == [0] * 4
+    behind = [window_log.confirm(reservation, window).wait for reservation in reservations[8:]]
     assert behind == pytest.approx([10.1] * 4)
 
 
-def test_a_place_that_was_cleared_away_meanwhile_is_asked_for_anew(pacer: Pacer, clock: Clock) -> None:
-    pacer.reserve(NAME, [Window(1, 10)])
-    second = pacer.reserve(NAME, [Window(1, 10)])
-    pacer.give_back(second)
-    anew = pacer.confirm(second, [Window(1, 10)])
+def test_a_place_that_was_cleared_away_meanwhile_is_asked_for_anew(
+    window_log: SlidingWindowLog, clock: Clock
+) -> None:
+    window_log.reserve(NAME, [Window(1, 10)])
+    second = window_log.reserve(NAME, [Window(1, 10)])
+    window_log.release(second)
+    anew = window_log.confirm(second, [Window(1, 10)])
     assert anew.at == second.at
     assert anew.slot != second.slot
 
@@ -386,8 +396,8 @@ class SlowStore:
 
 def test_a_turn_that_was_gone_when_its_write_was_done_is_not_used(clock: Clock) -> None:
     store = SlowStore(clock, commits=[0.4, 0.0])
-    reserved = Pacer(store).reserve(NAME, [Window(1, 10)])  # type: ignore[arg-type]
-    assert not Pacer(store).is_open(reserved)  # type: ignore[arg-type]
+    reserved = SlidingWindowLog(store).reserve(NAME, [Window(1, 10)])  # type: ignore[arg-type]
+    assert not SlidingWindowLog(store).is_open(reserved)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("commit", [0.0, 0.01, 0.4, 1.5])
@@ -397,12 +407,12 @@ def test_however_long_a_store_takes_requests_leave_in_their_moment(
 ) -> None:
     windows = [Window(2, 10), Window(5, 60)]
     store = SlowStore(clock, commits=[commit])
-    pacers = [Pacer(store) for _ in range(3)]  # type: ignore[arg-type]
+    window_logs = [SlidingWindowLog(store) for _ in range(3)]  # type: ignore[arg-type]
     left: list[float] = []
-    for pacer in itertools.islice(itertools.cycle(pacers), 12):
+    for window_log in itertools.islice(itertools.cycle(window_logs), 12):
         store.waits = [lock, lock / 2, lock / 3, lock]
-        reserved = take(pacer, NAME, windows, sleep=clock.sleep)
-        assert pacer.is_open(reserved)
+        reserved = take(window_log, NAME, windows, sleep=clock.sleep)
+        assert window_log.is_open(reserved)
         left.append(clock.now)
     for window in windows:
         assert shortest(left, window.requests + 1) >= window.seconds + SLOT_MARGIN / 2
@@ -412,21 +422,21 @@ def test_however_long_a_store_takes_requests_leave_in_their_moment(
 
 def test_a_store_that_is_known_to_be_slow_is_asked_sooner_and_gives_later_places(clock: Clock) -> None:
     store = SlowStore(clock, commits=[0.4])
-    pacer = Pacer(store)  # type: ignore[arg-type]
-    assert pacer.ahead == CONFIRM_AHEAD
-    take(pacer, NAME, [Window(1, 10)], sleep=clock.sleep)
-    assert pacer.ahead == pytest.approx(0.5)
+    window_log = SlidingWindowLog(store)  # type: ignore[arg-type]
+    assert window_log.ahead == CONFIRM_AHEAD
+    take(window_log, NAME, [Window(1, 10)], sleep=clock.sleep)
+    assert window_log.ahead == pytest.approx(0.5)
     store.writes = 0
-    take(pacer, NAME, [Window(1, 10)], sleep=clock.sleep)
+    take(window_log, NAME, [Window(1, 10)], sleep=clock.sleep)
     assert store.writes == 2
     clock.now += 60
     before = clock.now
-    assert pacer.reserve(NAME, [Window(1, 10)]).at == pytest.approx(before + 0.5)
+    assert window_log.reserve(NAME, [Window(1, 10)]).at == pytest.approx(before + 0.5)
     store.commits = [0.0]
     for _ in range(8):  # it is quick again
         clock.now += 60
-        pacer.reserve(NAME, [Window(1, 10)])
-    assert pacer.ahead == CONFIRM_AHEAD
+        window_log.reserve(NAME, [Window(1, 10)])
+    assert window_log.ahead == CONFIRM_AHEAD
 
 
 def test_a_worker_that_froze_while_it_looked_at_the_clocks_is_not_too_early() -> None:
@@ -434,8 +444,8 @@ def test_a_worker_that_froze_while_it_looked_at_the_clocks_is_not_too_early() ->
     local, frozen = Clock(), Clock()
     store = open_store("sqlite://", clock=frozen)
     store.local_clock = local
-    pacer = Pacer(store)
-    pacer.reserve(NAME, [Window(1, 10)])
+    window_log = SlidingWindowLog(store)
+    window_log.reserve(NAME, [Window(1, 10)])
 
     def freeze(_: Any) -> float:
         local.now += 15
@@ -446,50 +456,54 @@ def test_a_worker_that_froze_while_it_looked_at_the_clocks_is_not_too_early() ->
         return now
 
     store._pace = freeze
-    reserved = pacer.reserve(NAME, [Window(1, 1)])
+    reserved = window_log.reserve(NAME, [Window(1, 1)])
     # Its moment, by the store's clock, came 15 s before all this ended, so it is gone.
     assert reserved.opens > reserved.closes
-    assert not pacer.is_open(reserved)
+    assert not window_log.is_open(reserved)
 
 
 # Penalties
 
 
-def test_after_a_refusal_everybody_waits_and_keeps_the_order(pacer: Pacer, clock: Clock) -> None:
+def test_after_a_refusal_everybody_waits_and_keeps_the_order(
+    window_log: SlidingWindowLog, clock: Clock
+) -> None:
     window = [Window(2, 10)]
-    reservations = [pacer.reserve(NAME, window) for _ in range(5)]
-    assert pacer.penalise(NAME, 60) == START + 60
-    waits = [pacer.confirm(reservation, window).wait for reservation in reservations[2:]]
+    reservations = [window_log.reserve(NAME, window) for _ in range(5)]
+    assert window_log.block_for(NAME, 60) == START + 60
+    waits = [window_log.confirm(reservation, window).wait for reservation in reservations[2:]]
     assert waits == pytest.approx([60, 60, 70.1])
-    assert pacer.reserve(NAME, window).wait == pytest.approx(70.1)
-    assert pacer.penalise(NAME, 5) == START + 60, "a shorter penalty does not shorten a longer one"
+    assert window_log.reserve(NAME, window).wait == pytest.approx(70.1)
+    assert window_log.block_for(NAME, 5) == START + 60, "a shorter penalty does not shorten a longer one"
 
 
-def test_a_penalty_holds_back_who_was_just_about_to_go(pacer: Pacer, clock: Clock) -> None:
+def test_a_penalty_holds_back_who_was_just_about_to_go(window_log: SlidingWindowLog, clock: Clock) -> None:
     window = [Window(2, 10)]
-    reservations = [pacer.reserve(NAME, window) for _ in range(5)]
+    reservations = [window_log.reserve(NAME, window) for _ in range(5)]
     clock.now = reservations[2].at
-    pacer.penalise(NAME, 60)
-    waits = [pacer.confirm(reservation, window).wait for reservation in reservations[2:]]
+    window_log.block_for(NAME, 60)
+    waits = [window_log.confirm(reservation, window).wait for reservation in reservations[2:]]
     assert waits == pytest.approx([60, 60, 70.1])
 
 
-def test_a_penalty_of_a_quiet_or_unlimited_endpoint_counts_too(pacer: Pacer, clock: Clock) -> None:
-    pacer.penalise(NAME, 7)
-    assert pacer.reserve(NAME, [Window(5, 60)]).wait == 7
-    unlimited = pacer.reserve(NAME, [])
+def test_a_penalty_of_a_quiet_or_unlimited_endpoint_counts_too(
+    window_log: SlidingWindowLog, clock: Clock
+) -> None:
+    window_log.block_for(NAME, 7)
+    assert window_log.reserve(NAME, [Window(5, 60)]).wait == 7
+    unlimited = window_log.reserve(NAME, [])
     assert (unlimited.wait, unlimited.slot) == (7, None)
     with pytest.raises(TooLongError):
-        pacer.reserve(NAME, [], max_delay=6)
+        window_log.reserve(NAME, [], max_delay=6)
     clock.now += 5
-    assert pacer.confirm(unlimited, []).wait == 2
+    assert window_log.confirm(unlimited, []).wait == 2
     clock.now += 5
-    assert pacer.confirm(unlimited, []).wait == 0
-    pacer.give_back(unlimited)
+    assert window_log.confirm(unlimited, []).wait == 0
+    window_log.release(unlimited)
 
 
-def test_an_unlimited_endpoint_leaves_nothing_in_the_log(pacer: Pacer, store: Store) -> None:
-    assert waits(pacer, [], 20) == [0] * 20
+def test_an_unlimited_endpoint_leaves_nothing_in_the_log(window_log: SlidingWindowLog, store: Store) -> None:
+    assert waits(window_log, [], 20) == [0] * 20
     assert count_slots(store) == 0
 
 
@@ -503,22 +517,22 @@ def test_an_unlimited_endpoint_leaves_nothing_in_the_log(pacer: Pacer, store: St
 def test_rate_limit_headers_teach_all_workers(
     clock: Clock, remaining: int | None, reset_in: float | None, wait: float
 ) -> None:
-    pacer = Pacer(open_store("sqlite://", clock=clock))
-    pacer.observe(NAME, remaining, reset_in)
-    assert pacer.reserve(NAME, [Window(5, 60)]).wait == wait
+    window_log = SlidingWindowLog(open_store("sqlite://", clock=clock))
+    window_log.observe(NAME, remaining, reset_in)
+    assert window_log.reserve(NAME, [Window(5, 60)]).wait == wait
 
 
 @pytest.mark.parametrize("seconds", [-1, float("nan"), float("inf")])
 def test_a_penalty_of_nonsense_is_refused(seconds: float) -> None:
     with pytest.raises(InvalidArgumentError, match=r"^seconds: must be 0 or more$"):
-        Pacer(open_store("sqlite://")).penalise(NAME, seconds)
+        SlidingWindowLog(open_store("sqlite://")).block_for(NAME, seconds)
 
 
 # Properties
 
 STEPS = st.lists(
     st.tuples(
-        st.sampled_from(["reserve", "reserve", "reserve", "confirm", "confirm", "go", "go", "give_back", "penalise"]),
+        st.sampled_from(["reserve", "reserve", "reserve", "confirm", "confirm", "go", "go", "give_back", "block_for"]),
         st.integers(0, 9),
         st.sampled_from([0.0, 0.0, 0.01, 0.04, 0.06, 0.3, 1.0, 5.0]),
     ),
@@ -535,14 +549,14 @@ SMALL = st.lists(
 def test_whatever_workers_do_no_window_is_ever_passed(
     windows: list[Window], steps: list[tuple[str, int, float]]
 ) -> None:
-    """Workers wake early or late, give back, are refused: what leaves keeps all windows and most of the margin."""
+    """Workers wake early or late, release, are refused: what leaves keeps all windows and most of the margin."""
     clock = Clock()
-    pacer = Pacer(open_store("sqlite://", clock=clock))
+    window_log = SlidingWindowLog(open_store("sqlite://", clock=clock))
     waiting: list[Reservation] = []
     left: list[float] = []
 
     def settle(reservation: Reservation) -> None:
-        if pacer.is_open(reservation):
+        if window_log.is_open(reservation):
             left.append(clock.now)
         else:
             waiting.append(reservation)
@@ -550,24 +564,24 @@ def test_whatever_workers_do_no_window_is_ever_passed(
     for step, which, passed in steps:
         clock.now += passed
         if step == "reserve":
-            settle(pacer.reserve(NAME, windows))
-        elif step == "penalise":
-            pacer.penalise(NAME, passed * 2)
+            settle(window_log.reserve(NAME, windows))
+        elif step == "block_for":
+            window_log.block_for(NAME, passed * 2)
         elif waiting:
             reservation = waiting.pop(which % len(waiting))
             if step == "give_back":
-                pacer.give_back(reservation)
+                window_log.release(reservation)
             elif step == "go" and reservation.is_settled:
                 # It sleeps, and leaves without another look, as late as it may.
                 clock.now = max(clock.now, reservation.opens + passed % 0.024)
                 settle(reservation)
             else:
-                settle(pacer.confirm(reservation, windows))
+                settle(window_log.confirm(reservation, windows))
     waiting.sort(key=lambda reservation: reservation.at)
     while waiting:
         reservation = waiting.pop(0)
         clock.now = max(clock.now, reservation.at)
-        settle(pacer.confirm(reservation, windows))
+        settle(window_log.confirm(reservation, windows))
     for window in windows:
         assert shortest(left, window.requests + 1) >= window.seconds + SLOT_MARGIN * 3 / 4 - 1e-6
 
@@ -578,11 +592,11 @@ def test_places_are_given_in_order_as_early_as_the_windows_allow(
     windows: list[Window], gaps: list[float]
 ) -> None:
     clock = Clock()
-    pacer = Pacer(open_store("sqlite://", clock=clock))
+    window_log = SlidingWindowLog(open_store("sqlite://", clock=clock))
     given_out: list[float] = []
     for gap in gaps:
         clock.now += gap
-        at = pacer.reserve(NAME, windows).at
+        at = window_log.reserve(NAME, windows).at
         assert at >= max(given_out, default=0)
         blamed = [
             given_out[-window.requests] + window.seconds + SLOT_MARGIN
@@ -596,8 +610,8 @@ def test_places_are_given_in_order_as_early_as_the_windows_allow(
 @settings(max_examples=60, deadline=None)
 @given(SMALL, st.integers(0, 60))
 def test_the_estimate_is_what_the_pacer_then_does(windows: list[Window], requests: int) -> None:
-    pacer = Pacer(open_store("sqlite://", clock=Clock()))
-    waits = [pacer.reserve(NAME, windows).wait for _ in range(requests)]
+    window_log = SlidingWindowLog(open_store("sqlite://", clock=Clock()))
+    waits = [window_log.reserve(NAME, windows).wait for _ in range(requests)]
     assert estimate(windows, requests) == pytest.approx(waits[-1] if waits else 0, abs=1e-4)
 
 
@@ -609,7 +623,7 @@ def test_a_campaign_of_a_million_voicemails_takes_hours() -> None:
 # Many at once, and for long
 
 
-def test_threads_share_one_pacer(pacer: Pacer, store: Store) -> None:
+def test_threads_share_one_window_log(window_log: SlidingWindowLog, store: Store) -> None:
     window = [Window(3, 10)]
     given_out: list[Reservation] = []
     errors: list[BaseException] = []
@@ -617,7 +631,7 @@ def test_threads_share_one_pacer(pacer: Pacer, store: Store) -> None:
     def reserve() -> None:
         try:
             for _ in range(6):
-                given_out.append(pacer.reserve(NAME, window))
+                given_out.append(window_log.reserve(NAME, window))
         except BaseException as error:
             errors.append(error)
 
@@ -637,19 +651,19 @@ def test_workers_with_their_own_connections_agree(
     if "memory" in request.node.name:
         pytest.skip("memory belongs to one store")
     url = store._engine.url.render_as_string(hide_password=False)
-    others = [Pacer(open_store(url, clock=clock)) for _ in range(3)]
-    turns = itertools.islice(itertools.cycle(others), 9)
-    told = [round(pacer.reserve(NAME, [Window(2, 10)]).wait, 1) for pacer in turns]
+    others = [SlidingWindowLog(open_store(url, clock=clock)) for _ in range(3)]
+    slots = itertools.islice(itertools.cycle(others), 9)
+    told = [round(window_log.reserve(NAME, [Window(2, 10)]).wait, 1) for window_log in slots]
     assert told == [0, 0, 10.1, 10.1, 20.2, 20.2, 30.3, 30.3, 40.4]
 
 
 def test_the_log_stays_short_and_the_windows_are_kept_while_it_is_pruned(clock: Clock) -> None:
     store = open_store("sqlite://", clock=clock)
-    pacer = Pacer(store)
-    pacer.reserve("a name that nobody uses again", [Window(1, 1)])
+    window_log = SlidingWindowLog(store)
+    window_log.reserve("a name that nobody uses again", [Window(1, 1)])
     left, longest, windows = [], 0, [Window(2, 10), Window(100, 900)]
     for number in range(4000):
-        reservation = take(pacer, NAME, windows, sleep=clock.sleep)
+        reservation = take(window_log, NAME, windows, sleep=clock.sleep)
         left.append(reservation.at)
         if number % 100 == 0:
             longest = max(longest, count_slots(store))
@@ -658,7 +672,7 @@ def test_the_log_stays_short_and_the_windows_are_kept_while_it_is_pruned(clock: 
     assert shortest(left, 101) >= 900
     clock.now += 7 * 86_400
     for _ in range(256):
-        pacer.reserve("another", [Window(1000, 1)])
+        window_log.reserve("another", [Window(1000, 1)])
     assert count_slots(store) <= 256
 
 
@@ -666,10 +680,10 @@ def test_a_failure_to_prune_does_not_lose_the_reservation(
     clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = open_store("sqlite://", clock=clock)
-    pacer = Pacer(store)
+    window_log = SlidingWindowLog(store)
 
     for _ in range(127):
-        pacer.reserve(NAME, [Window(1000, 60)])
+        window_log.reserve(NAME, [Window(1000, 60)])
     write, transactions = store.write, itertools.count()
 
     def fail_the_second_time() -> AbstractContextManager[Any]:
@@ -678,17 +692,17 @@ def test_a_failure_to_prune_does_not_lose_the_reservation(
         return write()
 
     monkeypatch.setattr(store, "write", fail_the_second_time)
-    assert pacer.reserve(NAME, [Window(1000, 60)]).slot == 128
+    assert window_log.reserve(NAME, [Window(1000, 60)]).slot == 128
     assert next(transactions) == 2
 
 
 @pytest.mark.parametrize("margin", [-1, float("nan"), "0.1", 1e9])
 def test_a_margin_of_nonsense_is_refused(margin: Any) -> None:
     with pytest.raises(InvalidArgumentError, match=r"^margin: must be from 0 to \d+ seconds$"):
-        Pacer(open_store("sqlite://"), margin=margin)
+        SlidingWindowLog(open_store("sqlite://"), margin=margin)
 
 
 @pytest.mark.parametrize("name", ["", "x" * 121])
 def test_a_name_that_the_log_cannot_hold_is_refused(name: str) -> None:
     with pytest.raises(InvalidArgumentError):
-        Pacer(open_store("sqlite://")).reserve(name, CAMPAIGN)
+        SlidingWindowLog(open_store("sqlite://")).reserve(name, CAMPAIGN)

@@ -1,8 +1,8 @@
 """
-The proof of pacing: real processes, real stores, and a server that counts what really reaches it, and when.
+The proof of the rate limiter: real processes, real stores, and a server that counts what really reaches it, and when.
 
-Every request goes through the hook's own sender and the turnstile. What lies between a turn and its request takes long,
-is frozen, or has a wrong clock: the server sees the limit kept, whatever it is.
+Every request goes through the hook's own sender and the rate limiter. What lies between a slot and its request takes
+long, is frozen, or has a wrong clock: the server sees the limit kept, whatever it is.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ TROUBLES: Mapping[str, tuple[Mapping[str, float], ...]] = {
     "a disk of 0.4 s a commit": ({"commit": 0.4},),
     "all at once": ({"commit": 0.4, "write": 1.5, "wall_clock_off": 30.0}, {"freeze": 3.0, "commit": 0.4}),
 }  # fmt: skip
-"""What each worker of a cell is troubled by; the troubles are dealt out in turn."""
+"""What each worker of a cell is troubled by; the troubles are dealt out in slot."""
 
 
 @dataclass(frozen=True)

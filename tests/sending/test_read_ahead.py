@@ -1,4 +1,4 @@
-"""What is read ahead comes in order, and what goes wrong comes in its turn."""
+"""What is read ahead comes in order, and what goes wrong comes in its slot."""
 
 from __future__ import annotations
 

@@ -62,8 +62,8 @@ class Gateway(FakeMessenger):
             raise answer
         return answer
 
-    def deliver(self, request: Any, message: Any, recipients: Any, *, turn: Any = None) -> Any:
-        assert turn is None
+    def deliver(self, request: Any, message: Any, recipients: Any, *, slot: Any = None) -> Any:
+        assert slot is None
         self.steps.append("repeat")
         return super().deliver(request, message, recipients)
 

@@ -232,15 +232,15 @@ def test_a_zombie_does_not_undo_what_the_attempt_after_it_wrote(store: Store) ->
 
 def test_of_two_attempts_that_race_the_later_one_knows_every_claim_of_the_other(store: Store) -> None:
     """Either a claim is there when the later attempt reads, or it fails."""
-    for turn in range(4):
-        task = replace(TASK, map_index=turn)
+    for slot in range(4):
+        task = replace(TASK, map_index=slot)
         first = memory_of(store, task=task)
         first.write({}, PLAN)
         counted: set[int] = set()
         enough = threading.Event()
 
         def claim_all(
-            first: StoreMemory = first, counted: set[int] = counted, enough: Any = enough, turn: int = turn
+            first: StoreMemory = first, counted: set[int] = counted, enough: Any = enough, slot: int = slot
         ) -> None:
             for position in itertools.count():
                 try:
@@ -248,7 +248,7 @@ def test_of_two_attempts_that_race_the_later_one_knows_every_claim_of_the_other(
                 except CampaignInterruptedError:
                     return
                 counted.add(position)
-                if len(counted) > turn:
+                if len(counted) > slot:
                     enough.set()
                 time.sleep(
                     0.001

@@ -153,7 +153,7 @@ def test_whatever_is_late_what_was_acknowledged_is_read_and_no_entry_has_two_con
 
 @pytest.mark.parametrize("late", range(1, 3 * SUMMARY_EVERY))
 def test_an_entry_that_arrives_whenever_takes_nothing_away(late: int) -> None:
-    """Each write of a campaign in turn fails, and arrives after each of those that come after it, or after a kill."""
+    """Each write of a campaign in slot fails, and arrives after each of those that come after it, or after a kill."""
     for arrives in (0, 1, 2, 5, SUMMARY_EVERY, None):
         model = Model()
         model.attempt("ok")

@@ -15,7 +15,7 @@ from airflow_provider_voicepartner.sending.transport import StopSign
 def test_a_wait_is_as_long_as_it_was_asked_and_looks_up_twice_a_second(
     seconds: float, slept: list[float]
 ) -> None:
-    """One that ends early would let a request leave before its turn."""
+    """One that ends early would let a request leave before its slot."""
     naps: list[float] = []
 
     def nap(seconds: float) -> None:

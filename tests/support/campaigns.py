@@ -13,7 +13,7 @@ from airflow_provider_voicepartner.sending.records import BatchRecord, Memory
 from airflow_provider_voicepartner.sending.transport import StopSign
 from tests.support.fingerprints import fingerprint
 from tests.support.ledgers import known, registered
-from tests.support.messenger import NOW, FakeMessenger, FakeTurnstile
+from tests.support.messenger import NOW, FakeMessenger, FakeRateLimiter
 
 KEY, TEXT = "planted-key-4711", "Le texte planté de Zoé"
 CREDENTIALS = Credentials(api_key=KEY)
@@ -74,13 +74,19 @@ def attempt(
 
 
 def paced(
-    turnstile: FakeTurnstile, messenger: FakeMessenger, state: Any, wanted: Campaign, **settings: Any
+    rate_limiter: FakeRateLimiter, messenger: FakeMessenger, state: Any, wanted: Campaign, **settings: Any
 ) -> list[BatchRecord]:
     """Make one attempt under a rate limit, by a clock that moves only when somebody sleeps."""
-    time = turnstile.time
+    time = rate_limiter.time
     settings = {"sleep": time.sleep} | settings
     return attempt(
-        messenger, state, wanted, turnstile=turnstile, clock=lambda: time.moment, now=time.now, **settings
+        messenger,
+        state,
+        wanted,
+        rate_limiter=rate_limiter,
+        clock=lambda: time.moment,
+        now=time.now,
+        **settings,
     )
 
 

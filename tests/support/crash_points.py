@@ -169,7 +169,7 @@ def _no_point(name: str) -> None:
 
 
 def _writes_the_ledger() -> bool:
-    """Say whether what is being written to our store is of the ledger: not its tables, and no turn of a rate limit."""
+    """Say whether what is being written to our store is of the ledger: not its tables, and no slot of a rate limit."""
     frame = sys._getframe(2)
     while frame is not None and frame.f_globals.get("__name__") != _LEDGER:
         frame = frame.f_back

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from airflow_provider_voicepartner.sending.transport import Turn
+from airflow_provider_voicepartner.sending.transport import Slot
 from tests.support.servers import FakeTime
 
 LASTS = 0.1
@@ -15,40 +15,40 @@ class FakeGate:
     """
     Turns that last for a tenth of a second, of a clock that moves when it is told to.
 
-    :param waits: seconds until each new turn's moment, in order; then 0.
+    :param waits: seconds until each new slot's moment, in order; then 0.
     """
 
     time: FakeTime
     waits: list[float] = field(default_factory=list)
-    passed: list[Turn | None] = field(default_factory=list)
+    passed: list[Slot | None] = field(default_factory=list)
     renewed: int = 0
-    given_back: list[Turn] = field(default_factory=list)
+    given_back: list[Slot] = field(default_factory=list)
 
-    def pass_through(self, endpoint: str, turn: Turn | None) -> Turn:
-        """Wait for a new turn's moment."""
-        self.passed.append(turn)
+    def pass_through(self, endpoint: str, slot: Slot | None) -> Slot:
+        """Wait for a new slot's moment."""
+        self.passed.append(slot)
         new = self._new()
         self.time.moment += self.left_of(new)
         return new
 
-    def _new(self) -> Turn:
-        return Turn(0.0, self.time.moment + (self.waits.pop(0) if self.waits else 0.0))
+    def _new(self) -> Slot:
+        return Slot(0.0, self.time.moment + (self.waits.pop(0) if self.waits else 0.0))
 
-    def is_open(self, turn: Turn) -> bool:
+    def is_open(self, slot: Slot) -> bool:
         """Look at the clock."""
-        assert isinstance(turn.ticket, float)
-        return turn.ticket <= self.time.moment <= turn.ticket + LASTS
+        assert isinstance(slot.ticket, float)
+        return slot.ticket <= self.time.moment <= slot.ticket + LASTS
 
-    def renew(self, turn: Turn) -> Turn:
-        """Give a new turn, without a wait."""
+    def renew(self, slot: Slot) -> Slot:
+        """Give a new slot, without a wait."""
         self.renewed += 1
         return self._new()
 
-    def left_of(self, turn: Turn) -> float:
+    def left_of(self, slot: Slot) -> float:
         """Return what is left until its moment."""
-        assert isinstance(turn.ticket, float)
-        return max(0.0, turn.ticket - self.time.moment)
+        assert isinstance(slot.ticket, float)
+        return max(0.0, slot.ticket - self.time.moment)
 
-    def give_back(self, turn: Turn) -> None:
+    def release(self, slot: Slot) -> None:
         """Note it."""
-        self.given_back.append(turn)
+        self.given_back.append(slot)

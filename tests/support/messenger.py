@@ -15,7 +15,7 @@ from airflow_provider_voicepartner.gateways.errors import ErrorKind
 from airflow_provider_voicepartner.gateways.model import Message, Receipt, Recipient
 from airflow_provider_voicepartner.gateways.wire import ApiRequest
 from airflow_provider_voicepartner.sending.records import Evidence, Proof
-from airflow_provider_voicepartner.sending.transport import Turn, TurnTooFarError
+from airflow_provider_voicepartner.sending.transport import RateLimitWaitTooLongError, Slot
 from tests.support.ledgers import is_summary
 from tests.support.servers import FakeTime
 from tests.support.tasks import FakeStore
@@ -131,7 +131,7 @@ class FakeMessenger:
     messaged: Counter[str] = field(default_factory=Counter)
     taken: list[str] = field(default_factory=list)
     built: list[str] = field(default_factory=list)
-    turns: list[Turn] = field(default_factory=list)
+    slots: list[Slot] = field(default_factory=list)
     simulated: int = 0
     under_way: int = 0
     most_under_way: int = 0
@@ -169,7 +169,7 @@ class FakeMessenger:
         message: Message,
         recipients: Sequence[Recipient],
         *,
-        turn: Turn | None = None,
+        slot: Slot | None = None,
     ) -> Receipt:
         """Take a batch and count everybody in it."""
         assert request.body is not None
@@ -177,8 +177,8 @@ class FakeMessenger:
             self._fail_as_told(recipients)
             self.simulated += 1
         else:
-            if turn is not None:
-                self.turns.append(turn)
+            if slot is not None:
+                self.slots.append(slot)
             self._deliver(str(request.body["reference"]), recipients)
         return Receipt(
             gateway_id=f"8{int(str(request.body['reference']), 36)}",
@@ -253,11 +253,11 @@ class FakeMessenger:
 
 
 @dataclass
-class FakeTurnstile:
+class FakeRateLimiter:
     """
-    One turn every so many seconds of a clock that moves only when somebody sleeps.
+    One slot every so many seconds of a clock that moves only when somebody sleeps.
 
-    :param gap: seconds between two turns.
+    :param gap: seconds between two slots.
     """
 
     time: FakeTime
@@ -267,22 +267,22 @@ class FakeTurnstile:
     confirmed: list[float] = field(default_factory=list)
     given_back: list[float] = field(default_factory=list)
 
-    def take_turn(self, endpoint: str, longest_wait: float | None) -> Turn:
-        """Take the next turn."""
+    def acquire(self, endpoint: str, longest_wait: float | None) -> Slot:
+        """Take the next slot."""
         assert endpoint == "send"
         self.check(len(self.taken))
         at = max(self.time.moment, self.taken[-1] + self.gap if self.taken else 0.0)
         wait = at - self.time.moment
         if longest_wait is not None and wait > longest_wait:
-            raise TurnTooFarError(wait)
+            raise RateLimitWaitTooLongError(wait)
         self.taken.append(at)
-        return Turn(wait, at)
+        return Slot(wait, at)
 
-    def confirm(self, turn: Turn) -> Turn:
+    def confirm(self, slot: Slot) -> Slot:
         """Say go, and note that somebody asked."""
         self.confirmed.append(self.time.moment)
-        return Turn(0.0, turn.ticket)
+        return Slot(0.0, slot.ticket)
 
-    def give_back(self, turn: Turn) -> None:
+    def release(self, slot: Slot) -> None:
         """Note it."""
-        self.given_back.append(turn.ticket)
+        self.given_back.append(slot.ticket)

@@ -1,5 +1,5 @@
 """
-Workers that send as a task does: a turn, a claim that takes a while to write, the request; each in its own process.
+Workers that send as a task does: a slot, a claim that takes a while to write, the request; each in its own process.
 
 Run as a program, this reads lists of workers, one a line, and forks them: what all of them import is imported once.
 """
@@ -37,7 +37,7 @@ class Worker:
     :param port: of the server.
     :param limits: of the endpoint, as a connection has them.
     :param seconds: for how long to send.
-    :param write: seconds that each claim takes, between the turn and the request.
+    :param write: seconds that each claim takes, between the slot and the request.
     :param claims_at: port of a server that each claim is written to; 0 for none.
     :param freeze: seconds that every third request is frozen for (by SIGSTOP), right before its body; 0 never.
     :param commit: seconds that the store's disk takes for each commit.
@@ -68,9 +68,9 @@ class Worker:
         from airflow_provider_voicepartner.db.engine import open_store
         from airflow_provider_voicepartner.exceptions import RetryableNotSentError
         from airflow_provider_voicepartner.gateways.wire import ApiRequest
-        from airflow_provider_voicepartner.hooks.rate_limiter import StoreTurnstile
+        from airflow_provider_voicepartner.hooks.rate_limiter import StoreRateLimiter
         from airflow_provider_voicepartner.hooks.voicepartner import VoicePartnerHook
-        from airflow_provider_voicepartner.sending.transport import TurnTooFarError
+        from airflow_provider_voicepartner.sending.transport import RateLimitWaitTooLongError
 
         os.environ["AIRFLOW_CONN_PACED"] = json.dumps(
             {
@@ -83,7 +83,7 @@ class Worker:
         store = open_store(self.store_url)
         if self.commit:
             slow_down(store, self.commit)
-        turnstile = StoreTurnstile(store, hook)
+        rate_limiter = StoreRateLimiter(store, hook)
         sender = hook.sender
         sender.may_leave = Freezer(self.freeze)
         request = ApiRequest(
@@ -92,13 +92,13 @@ class Worker:
         end = wait_for_start() + self.seconds
         try:
             while (left := end - time.monotonic()) > 0:
-                turn = turnstile.take_turn(ENDPOINT, left)
-                time.sleep(turn.wait)
+                slot = rate_limiter.acquire(ENDPOINT, left)
+                time.sleep(slot.wait)
                 self._claim()
-                sender.turn = turnstile.waiting(time.sleep, max(0.0, end - time.monotonic()))
-                sender.send(request, turn=turn)
+                sender.gate = rate_limiter.waiting(time.sleep, max(0.0, end - time.monotonic()))
+                sender.send(request, slot=slot)
                 time.sleep(ANSWER_SECONDS)
-        except (TurnTooFarError, RetryableNotSentError):
+        except (RateLimitWaitTooLongError, RetryableNotSentError):
             pass
 
     def _claim(self) -> None:
