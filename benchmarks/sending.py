@@ -93,7 +93,7 @@ def measure(path: Path, url: str, what: str, *, at_once: bool) -> dict[str, Any]
     from airflow_provider_voicepartner.operators.sms import SendSmsOperator
     from airflow_provider_voicepartner.sending.ledger import Ledger, Try
     from airflow_provider_voicepartner.sending.task_state import TaskStateMemory
-    from airflow_provider_voicepartner.sending.transport import StopSign
+    from airflow_provider_voicepartner.sending.transport import CancellationToken
 
     operator = SendSmsOperator(
         task_id="send", to=str(path), message=PERSONAL_TEXT if what == "personal" else TEXT
@@ -120,7 +120,7 @@ def measure(path: Path, url: str, what: str, *, at_once: bool) -> dict[str, Any]
     started, cpu = time.monotonic(), time.process_time()
     report = send_campaign(
         campaign, plan, hook, context,
-        ledger=ledger, store=open_store("sqlite://"), stop=StopSign(), dry_run=False,
+        ledger=ledger, store=open_store("sqlite://"), stop=CancellationToken(), dry_run=False,
     )  # fmt: skip
     sending, cpu = time.monotonic() - started, time.process_time() - cpu
     second_half = bare_loop(url, bodies[half:], endpoint)

@@ -39,7 +39,13 @@ from airflow_provider_voicepartner.gateways.errors import ErrorKind
 from airflow_provider_voicepartner.gateways.wire import ApiRequest, ApiResponse
 from airflow_provider_voicepartner.hooks import connections
 from airflow_provider_voicepartner.hooks.environment import read_environment
-from airflow_provider_voicepartner.hooks.last_look import Departure, Gate, LastLook, TooLateError, departing
+from airflow_provider_voicepartner.hooks.last_look import (
+    CancellableBody,
+    Departure,
+    Gate,
+    TooLateError,
+    departing,
+)
 from airflow_provider_voicepartner.sending.transport import Slot
 
 USER_AGENT = f"airflow-provider-voicepartner/{__version__}"
@@ -345,7 +351,7 @@ class HttpSender:
             )
             if request.body is not None:
                 prepared.prepare_body(body := self._written(request.body), None)
-                prepared.body = LastLook(body, departure)  # type: ignore[assignment]  # requests takes files
+                prepared.body = CancellableBody(body, departure)  # type: ignore[assignment]  # requests takes files
             return prepared
         except (requests.RequestException, HTTPError, ValueError, TypeError):
             return None

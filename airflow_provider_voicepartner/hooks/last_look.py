@@ -134,7 +134,7 @@ departing: ContextVar[Departure | None] = ContextVar("departing", default=None)
 """The request that this thread is sending, for the connection that it leaves through."""
 
 
-class LastLook:
+class CancellableBody:
     """
     A request's body, which asks before its first byte leaves.
 

@@ -12,7 +12,7 @@ from airflow_provider_voicepartner.constants import (
     POLLS_AT_ONCE,
     REPORTS_A_WRITE,
 )
-from airflow_provider_voicepartner.sending.batch import Lanes, Task
+from airflow_provider_voicepartner.sending.batch import Job, WorkerPool
 from airflow_provider_voicepartner.sending.report import SentBatch
 
 if TYPE_CHECKING:
@@ -125,13 +125,13 @@ def ask_at_once(
         except Exception as error:
             return [error]
         return [] if found is None else [found]
-    threads = Lanes()
-    tasks = [Task(lambda question=question: answer(question)) for question in questions]  # type: ignore[misc]
+    threads = WorkerPool()
+    jobs = [Job(lambda question=question: answer(question)) for question in questions]  # type: ignore[misc]
     try:
-        for task in tasks:
-            threads.start(task)
-        threads.wait_for_all(tasks, LONGEST_POLL_ROUND)
+        for job in jobs:
+            threads.start(job)
+        threads.wait_for_all(jobs, LONGEST_POLL_ROUND)
     finally:
         threads.close()
-    results = [task.error or task.result for task in tasks if task.is_done]
+    results = [job.error or job.result for job in jobs if job.is_done]
     return [result for result in results if result is not None]

@@ -22,7 +22,7 @@ from airflow_provider_voicepartner.hooks.mixins import (
 from airflow_provider_voicepartner.operators.private_fields import PrivateFields
 from airflow_provider_voicepartner.operators.sending_arguments import SendingArguments
 from airflow_provider_voicepartner.operators.time_limit import TimeLimit
-from airflow_provider_voicepartner.sending.transport import StopSign
+from airflow_provider_voicepartner.sending.transport import CancellationToken
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -152,7 +152,7 @@ class SendingOperator(PrivateFields, Picklable, BaseOperator):
         self.region = region
         self.wait_for_completion = wait_for_completion
         self.completion = completion
-        self._stop: StopSign | None = None
+        self._stop: CancellationToken | None = None
         self._is_resumed = False
 
     def _text_folders(self) -> list[str]:
@@ -196,7 +196,7 @@ class SendingOperator(PrivateFields, Picklable, BaseOperator):
         :returns: the report, see :class:`~airflow_provider_voicepartner.sending.report.CampaignReport`.
         """
         # One for each attempt: Airflow copies operators, and a sign that is up stays up.
-        self._stop = StopSign()
+        self._stop = CancellationToken()
         report = self._send(context)
         if self._waits and not report.dry_run:
             return self._wait(report, context)
@@ -223,7 +223,7 @@ class SendingOperator(PrivateFields, Picklable, BaseOperator):
 
         # Airflow gives a part that goes on after a wait all of the time anew; ours runs on, also while a store is away.
         time_limit = TimeLimit.of(self.execution_timeout if self._is_resumed else None, context)
-        sleep = StopSign(lambda: self._is_stopped or time_limit.is_over).sleeper(time.sleep)
+        sleep = CancellationToken(lambda: self._is_stopped or time_limit.is_over).sleeper(time.sleep)
         try:
             # First of all: an attempt that fails before it has planned is then known to have sent nothing. One that
             # cannot register leaves the next one blind, before Airflow 3.3.
@@ -296,7 +296,7 @@ class SendingOperator(PrivateFields, Picklable, BaseOperator):
             limit = self.execution_timeout.total_seconds() if self.execution_timeout else None
             warn_of_a_long_campaign(plan, hook, message, limit, campaign.send_at)
             # A campaign that fails raises its sign for good, so it is not the attempt's own.
-            stop = StopSign(lambda: self._is_stopped or time_limit.is_over)
+            stop = CancellationToken(lambda: self._is_stopped or time_limit.is_over)
             report = send_campaign(
                 campaign, plan, hook, context, ledger=ledger, store=store, stop=stop, dry_run=dry_run
             )
@@ -305,7 +305,7 @@ class SendingOperator(PrivateFields, Picklable, BaseOperator):
 
     @property
     def _is_stopped(self) -> bool:
-        return self._stop is not None and self._stop.is_up
+        return self._stop is not None and self._stop.is_cancelled
 
     def _wait(self, report: CampaignReport, context: Context) -> dict[str, Any]:
         """Wait until the campaign is complete; first the ids of what was sent are kept where a person can find them."""
@@ -321,7 +321,7 @@ class SendingOperator(PrivateFields, Picklable, BaseOperator):
 
                 trigger = CampaignCompletionTrigger.of_watch(watch, poke_interval=interval)
                 return self.defer(trigger=trigger, method_name="execute_complete")
-            return with_delivery(report, wait_here(watch, interval, self._stop or StopSign()))
+            return with_delivery(report, wait_here(watch, interval, self._stop or CancellationToken()))
         finally:
             watch.close()
 
@@ -358,7 +358,7 @@ class SendingOperator(PrivateFields, Picklable, BaseOperator):
     def on_kill(self) -> None:
         """Claim nothing more; what is under way is recorded if it is answered in time."""
         if self._stop is not None:
-            self._stop.raise_()
+            self._stop.cancel()
 
     def resume(self, context: Context, event: dict[str, Any] | None = None) -> dict[str, Any]:
         """

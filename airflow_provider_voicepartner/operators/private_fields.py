@@ -14,7 +14,7 @@ from airflow_provider_voicepartner.hooks.mixins import (
     refusing_nothing,
     rendered,
 )
-from airflow_provider_voicepartner.operators.redacted import seal, unseal
+from airflow_provider_voicepartner.operators.redacted import redact, reveal
 
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.compat import Context
@@ -54,7 +54,7 @@ class PrivateFields(StrictTemplates):
         for name in sorted(private):
             # Not by Airflow's loop: for a field that cannot be rendered it logs the whole value.
             value = self._render_private(name, context, jinja_env, seen_oids)
-            setattr(self, name, seal(value, shown=_path_in(value) if name == "to" else None))
+            setattr(self, name, redact(value, shown=_path_in(value) if name == "to" else None))
 
     def _render_private(self, name: str, context: Context, jinja_env: Any, seen_oids: set[int]) -> Any:
         value = getattr(self, name)
@@ -88,7 +88,7 @@ class PrivateFields(StrictTemplates):
 
     def given(self, name: str) -> Any:
         """Return a rendered argument as the user gave it."""
-        return unseal(getattr(self, name))
+        return reveal(getattr(self, name))
 
 
 def _path_in(to: Any) -> str | None:

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sized
 from typing import Any
 
 
-class Sealed:
+class Redacted:
     """
     A value that shows only what it is, never what it holds.
 
     Airflow stores the rendered template fields of every task instance and shows them in its UI. It takes ``str()`` of
-    values that are not plain data, so a sealed value appears there as ``3 items (hidden)``.
+    values that are not plain data, so a redacted value appears there as ``3 items (hidden)``.
 
     :param value: what to hide.
     :param shown: what may be seen in its place; None describes its kind and size.
@@ -44,16 +44,16 @@ class Sealed:
 
     def __eq__(self, other: object) -> bool:
         """Compare by the hidden values."""
-        return bool(self._value == unseal(other))
+        return bool(self._value == reveal(other))
 
     __hash__ = None  # type: ignore[assignment]
 
 
-def seal(value: Any, shown: str | None = None) -> Any:
-    """Hide a value, see ``Sealed``; None stays None, and a sealed one is not sealed twice."""
-    return value if value is None or isinstance(value, Sealed) else Sealed(value, shown)
+def redact(value: Any, shown: str | None = None) -> Any:
+    """Hide a value, see ``Redacted``; None stays None, and a redacted one is not wrapped twice."""
+    return value if value is None or isinstance(value, Redacted) else Redacted(value, shown)
 
 
-def unseal(value: Any) -> Any:
+def reveal(value: Any) -> Any:
     """Return the hidden value; anything else as it is (an operator that is run without Airflow renders nothing)."""
-    return value._value if isinstance(value, Sealed) else value
+    return value._value if isinstance(value, Redacted) else value

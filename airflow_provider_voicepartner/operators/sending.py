@@ -53,7 +53,7 @@ from airflow_provider_voicepartner.sending.planning import CampaignPlan, Weigh, 
 from airflow_provider_voicepartner.sending.rate_limit import estimate
 from airflow_provider_voicepartner.sending.records import BatchRecord, Phase
 from airflow_provider_voicepartner.sending.report import CampaignReport, DryRunEnd
-from airflow_provider_voicepartner.sending.transport import StopSign
+from airflow_provider_voicepartner.sending.transport import CancellationToken
 
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.compat import Context
@@ -300,7 +300,7 @@ def send_campaign(
     *,
     ledger: Ledger,
     store: Store,
-    stop: StopSign,
+    stop: CancellationToken,
     dry_run: bool,
 ) -> CampaignReport:
     """

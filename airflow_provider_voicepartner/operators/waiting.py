@@ -21,7 +21,7 @@ from airflow_provider_voicepartner.sending.report import CampaignReport, read_re
 
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.hooks.base import GatewayHook
-    from airflow_provider_voicepartner.sending.transport import StopSign
+    from airflow_provider_voicepartner.sending.transport import CancellationToken
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +73,7 @@ def with_delivery(report: CampaignReport, delivery: dict[str, Any]) -> dict[str,
     return {**report.to_json(), "delivery": delivery}
 
 
-def wait_here(watch: CampaignWatch, interval: float, stop: StopSign) -> dict[str, Any]:
+def wait_here(watch: CampaignWatch, interval: float, stop: CancellationToken) -> dict[str, Any]:
     """
     Look again and again until the campaign is complete, and return the counts.
 

@@ -37,13 +37,13 @@ log = logging.getLogger(__name__)
 _flying = threading.local()
 
 
-class Task(Generic[Result]):
+class Job(Generic[Result]):
     """
-    Something that a lane does.
+    Something that a worker thread does.
 
     Its result is kept here and not in a queue: a signal handler that raises in the main thread can then lose none.
 
-    :param do: runs in a thread of the lanes.
+    :param do: runs in a thread of the pool.
     """
 
     __slots__ = ("_once", "do", "error", "is_done", "result")
@@ -70,61 +70,61 @@ class Task(Generic[Result]):
         return self._once.acquire(blocking=False)
 
 
-class Lanes:
+class WorkerPool:
     """
-    Threads that run tasks. They are left without waiting for one that hangs, and do not keep the process alive.
+    Threads that run jobs. They are left without waiting for one that hangs, and do not keep the process alive.
 
-    Threads are started as they are needed, and there are never more than tasks under way at once. Each task is begun at
+    Threads are started as they are needed, and there are never more than jobs under way at once. Each job is begun at
     once, in a thread of its own: it was claimed in the ledger, and what is claimed and has not left is in doubt if the
     worker dies.
     """
 
     def __init__(self) -> None:
-        self._tasks: SimpleQueue[Task[Any] | None] = SimpleQueue()
-        self._bell: SimpleQueue[None] = SimpleQueue()
+        self._jobs: SimpleQueue[Job[Any] | None] = SimpleQueue()
+        self._done_signal: SimpleQueue[None] = SimpleQueue()
         self._threads = 0
         self._busy = 0
 
-    def start(self, task: Task[Result]) -> None:
-        """Let a lane run a task now."""
+    def start(self, job: Job[Result]) -> None:
+        """Run a job in a worker thread now."""
         self._busy += 1
         if self._threads < self._busy:
             self._threads += 1
-            Thread(target=self._run, name=f"voicepartner-lane-{self._threads}", daemon=True).start()
-        self._tasks.put(task)
+            Thread(target=self._run, name=f"voicepartner-worker-{self._threads}", daemon=True).start()
+        self._jobs.put(job)
 
     def free(self) -> None:
-        """Take note that a task is done, whose lane may run another one."""
+        """Take note that a job is done, whose thread may run another one."""
         self._busy -= 1
 
     def wait(self, seconds: float) -> None:
-        """Wait until some task is done that was not waited for yet, or the time is over."""
-        if self._is_rung(seconds):
-            while self._is_rung(0):
+        """Wait until some job is done that was not waited for yet, or the time is over."""
+        if self._is_signalled(seconds):
+            while self._is_signalled(0):
                 pass
 
-    def wait_for_all(self, tasks: list[Task[Result]], seconds: float) -> None:
-        """Wait until all of these tasks are done, or the time is over."""
+    def wait_for_all(self, jobs: list[Job[Result]], seconds: float) -> None:
+        """Wait until all of these jobs are done, or the time is over."""
         deadline = time.monotonic() + seconds
-        while not all(task.is_done for task in tasks) and (left := deadline - time.monotonic()) > 0:
+        while not all(job.is_done for job in jobs) and (left := deadline - time.monotonic()) > 0:
             self.wait(left)
 
     def close(self) -> None:
-        """Let free threads end; one that hangs ends when its task does."""
+        """Let free threads end; one that hangs ends when its job does."""
         for _ in range(self._threads):
-            self._tasks.put(None)
+            self._jobs.put(None)
 
-    def _is_rung(self, seconds: float) -> bool:
+    def _is_signalled(self, seconds: float) -> bool:
         try:
-            self._bell.get(block=seconds > 0, timeout=seconds)
+            self._done_signal.get(block=seconds > 0, timeout=seconds)
         except Empty:
             return False
         return True
 
     def _run(self) -> None:
-        while (task := self._tasks.get()) is not None:
-            task.run()
-            self._bell.put(None)
+        while (job := self._jobs.get()) is not None:
+            job.run()
+            self._done_signal.put(None)
 
 
 def look_at_claim() -> None:

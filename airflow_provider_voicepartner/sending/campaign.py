@@ -9,7 +9,7 @@ from datetime import timedelta
 from airflow_provider_voicepartner.exceptions import (
     ConfigurationError,
 )
-from airflow_provider_voicepartner.sending.batch import Lanes
+from airflow_provider_voicepartner.sending.batch import WorkerPool
 from airflow_provider_voicepartner.sending.campaign_run import CampaignRun
 from airflow_provider_voicepartner.sending.campaign_spec import Campaign, SendingTools
 from airflow_provider_voicepartner.sending.progress import Standing
@@ -48,13 +48,13 @@ class CampaignSender(SendingTools):
             send_again=campaign.send_again,
             account=campaign.account,
         )
-        with closing(Lanes()) as lanes:
-            run = CampaignRun(sender=self, campaign=campaign, lanes=lanes)
+        with closing(WorkerPool()) as pool:
+            run = CampaignRun(sender=self, campaign=campaign, pool=pool)
             try:
                 return run.to_the_end()
             except BaseException as error:
                 # A time-out, a kill, a bug: nothing more leaves; let land what is on the wire, then go on falling.
-                self.stop.raise_()
+                self.stop.cancel()
                 run.land_all()
                 standing = Standing.of(
                     self.ledger,

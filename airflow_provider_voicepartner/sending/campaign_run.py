@@ -15,7 +15,7 @@ from airflow_provider_voicepartner.exceptions import (
     RetryableNotSentError,
 )
 from airflow_provider_voicepartner.gateways.model import Recipient
-from airflow_provider_voicepartner.sending.batch import Carrier, Flight, Landing, Lanes, Task
+from airflow_provider_voicepartner.sending.batch import Carrier, Flight, Job, Landing, WorkerPool
 from airflow_provider_voicepartner.sending.budget import Budget, Weights, unit_of
 from airflow_provider_voicepartner.sending.campaign_spec import Campaign, SendingTools
 from airflow_provider_voicepartner.sending.pricing import Pricing
@@ -35,10 +35,10 @@ class CampaignRun:
 
     sender: SendingTools
     campaign: Campaign
-    lanes: Lanes
+    pool: WorkerPool
     records: dict[int, BatchRecord] = field(default_factory=dict)
     claimed: dict[int, Flight] = field(default_factory=dict)
-    under_way: dict[int, tuple[Flight, Task[Landing]]] = field(default_factory=dict)
+    under_way: dict[int, tuple[Flight, Job[Landing]]] = field(default_factory=dict)
     landed: dict[int, BatchRecord] = field(default_factory=dict)
     doubts: list[Doubt] = field(default_factory=list)
     undecided: dict[int, Verdict] = field(default_factory=dict)
@@ -79,10 +79,10 @@ class CampaignRun:
             leaving = list(self._next_flights())
             self._claim(leaving)
             for flight in leaving:
-                task = Task(partial(self.carrier.fly, flight))
-                self.under_way[flight.index] = flight, task
+                job = Job(partial(self.carrier.fly, flight))
+                self.under_way[flight.index] = flight, job
                 del self.claimed[flight.index]
-                self.lanes.start(task)
+                self.pool.start(job)
             if not (self.under_way or self.ready) or self._has_waited_enough():
                 break
             self._wait()
@@ -124,7 +124,7 @@ class CampaignRun:
 
     def _has_waited_enough(self) -> bool:
         """Say whether what is under way had its time, after somebody asked to stop."""
-        return self.sender.stop.is_up and self._grace() <= 0
+        return self.sender.stop.is_cancelled and self._grace() <= 0
 
     def _grace(self) -> float:
         """Return the seconds that are left for what is under way, from the moment when this was first asked."""
@@ -133,7 +133,7 @@ class CampaignRun:
         return self.stopped_at + INTERRUPTED_GRACE - now
 
     def _next_flights(self) -> Iterator[Flight]:
-        """Yield what may leave now: as many as there are free lanes, each with its slot."""
+        """Yield what may leave now: as many as there are free worker threads, each with its slot."""
         free = self.campaign.max_in_flight - len(self.under_way)
         self.leaving = 0
         while free > 0 and self._may_go_on():
@@ -166,7 +166,7 @@ class CampaignRun:
         return True
 
     def _may_go_on(self) -> bool:
-        if self.failure is not None or self.sender.stop.is_up:
+        if self.failure is not None or self.sender.stop.is_cancelled:
             self._give_back()
             return False
         # With the price unknown, the first batch goes alone.
@@ -325,22 +325,25 @@ class CampaignRun:
         if not self.under_way:
             self.sender.sleep(timeout)
             return
-        while not (self._has_landed or self.failure or self.sender.stop.is_up) and self.batches.read_one():
+        while (
+            not (self._has_landed or self.failure or self.sender.stop.is_cancelled)
+            and self.batches.read_one()
+        ):
             pass
-        self.lanes.wait(0.0 if self._has_landed else timeout)
+        self.pool.wait(0.0 if self._has_landed else timeout)
         self._land()
 
     @property
     def _has_landed(self) -> bool:
-        return any(task.is_done for _, task in self.under_way.values())
+        return any(job.is_done for _, job in self.under_way.values())
 
     def _land(self) -> None:
-        for index, (flight, task) in list(self.under_way.items()):
-            if not task.is_done:
+        for index, (flight, job) in list(self.under_way.items()):
+            if not job.is_done:
                 continue
             del self.under_way[index]
-            self.lanes.free()
-            self._take_landing(task.result or Landing(flight=flight, error=task.error))
+            self.pool.free()
+            self._take_landing(job.result or Landing(flight=flight, error=job.error))
 
     def _take_landing(self, landing: Landing) -> None:
         """Take over how a flight ended; one that ended without a word leaves its claim, and so a doubt."""
@@ -370,7 +373,7 @@ class CampaignRun:
 
     def _claim(self, flights: Sequence[Flight]) -> None:
         """Record that flights are about to leave, or still are, and with it what has landed."""
-        waiting = [flight for flight, task in self.under_way.values() if not task.is_done]
+        waiting = [flight for flight, job in self.under_way.values() if not job.is_done]
         now = self.sender.now()
         for flight in (old := [flight for flight in waiting if flight.is_old(now)]):
             flight.claim_now(now)
@@ -400,7 +403,7 @@ class CampaignRun:
     def land_all(self) -> None:
         """Wait for everything under way, for a limited time, and record what is known; claim nothing more."""
         self._take_back_what_was_not_begun()
-        self.lanes.wait_for_all([task for _, task in self.under_way.values()], self._grace())
+        self.pool.wait_for_all([job for _, job in self.under_way.values()], self._grace())
         self._land()
         try:
             self._give_back()
@@ -410,7 +413,7 @@ class CampaignRun:
 
     def _take_back_what_was_not_begun(self) -> None:
         """Record that batches did not leave whose claim was written and whose thread has not begun: a signal came."""
-        waiting = {index: flight for index, (flight, task) in self.under_way.items() if task.cancel()}
+        waiting = {index: flight for index, (flight, job) in self.under_way.items() if job.cancel()}
         for index, flight in (self.claimed | waiting).items():
             self.under_way.pop(index, None)
             self._release(flight)

@@ -14,10 +14,10 @@ from airflow_provider_voicepartner.gateways.model import Message, Recipient
 from airflow_provider_voicepartner.sending.fingerprint import new_reference
 from airflow_provider_voicepartner.sending.ledger import Ledger, OnUnknown
 from airflow_provider_voicepartner.sending.transport import (
+    CancellationToken,
     Messenger,
     NoLimit,
     RateLimiter,
-    StopSign,
 )
 
 OnLate = Literal["fail", "send_now"]
@@ -98,5 +98,5 @@ class SendingTools:
     reference: Callable[[], str] = new_reference
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.monotonic
-    stop: StopSign = field(default_factory=StopSign)
+    stop: CancellationToken = field(default_factory=CancellationToken)
     is_dry_run: bool = False

@@ -149,28 +149,28 @@ def _never() -> bool:
     return False
 
 
-class StopSign:
+class CancellationToken:
     """
     Asks a campaign to stop: nothing more is claimed, nothing more leaves, what is under way is recorded.
 
     A plain flag and not an event: it is set in a signal handler, which may have interrupted whoever waits for it. Once
-    up it stays up.
+    cancelled it stays so.
 
-    :param is_over: another reason to stop, asked each time: a sign that stands above this one, a time that is over.
+    :param is_over: another reason to stop, asked each time: a token above this one, a time that is over.
     """
 
     def __init__(self, is_over: Callable[[], bool] = _never) -> None:
-        self._is_raised = False
+        self._is_cancelled = False
         self._is_over = is_over
 
     @property
-    def is_up(self) -> bool:
+    def is_cancelled(self) -> bool:
         """True once somebody asked to stop."""
-        return self._is_raised or self._is_over()
+        return self._is_cancelled or self._is_over()
 
-    def raise_(self) -> None:
+    def cancel(self) -> None:
         """Ask to stop."""
-        self._is_raised = True
+        self._is_cancelled = True
 
     def check(self) -> None:
         """
@@ -178,7 +178,7 @@ class StopSign:
 
         :raises CampaignInterruptedError: somebody did.
         """
-        if self.is_up:
+        if self.is_cancelled:
             raise CampaignInterruptedError("stopped as asked; what was sent is recorded, and a retry goes on")
 
     def sleeper(self, sleep: Callable[[float], None]) -> Callable[[float], None]:

@@ -394,9 +394,9 @@ class TestWatch:
         assert 400 < float(told.stdout) <= 500
 
 
-@pytest.mark.parametrize("lanes", [1, 4])
+@pytest.mark.parametrize("workers", [1, 4])
 def test_a_campaign_at_the_documented_kind_of_limit_is_never_refused(
-    lanes: int, tmp_path: Path, set_connection: Any
+    workers: int, tmp_path: Path, set_connection: Any
 ) -> None:
     """End to end: a gateway that counts for itself, on a clock as fast as ours, and a campaign of several batches."""
     from airflow_provider_voicepartner.sandbox import running_sandbox
@@ -428,7 +428,7 @@ def test_a_campaign_at_the_documented_kind_of_limit_is_never_refused(
             batches=[(Recipient(f"+3361234567{n}"),) for n in range(5)],
             recipients=5,
             fingerprint="f",
-            max_in_flight=lanes,
+            max_in_flight=workers,
         )
         started = time.monotonic()
         records = sender.send(campaign)

@@ -18,7 +18,7 @@ from airflow_provider_voicepartner.exceptions import (
     SendOutcomeUnknownError,
 )
 from airflow_provider_voicepartner.operators.sms import SendSmsOperator
-from airflow_provider_voicepartner.sending.batch import Lanes
+from airflow_provider_voicepartner.sending.batch import WorkerPool
 from tests.operators.conftest import SET, HookClock
 from tests.support.gateways import fault, requests, sent
 from tests.support.tasks import FakeStore, Logs, TaskRun, assert_plain
@@ -105,14 +105,14 @@ def test_an_early_end_says_where_things_stand_and_leaves_the_report(
 
 
 def test_a_kill_leaves_the_report_too(sandbox: Any, task: TaskRun, monkeypatch: pytest.MonkeyPatch) -> None:
-    operator, waits = sms(), Lanes.wait
+    operator, waits = sms(), WorkerPool.wait
 
-    def wait(lanes: Lanes, seconds: float) -> None:
-        waits(lanes, seconds)
+    def wait(workers: WorkerPool, seconds: float) -> None:
+        waits(workers, seconds)
         if len(sent(sandbox, "smspartner")) == 2:
             operator.on_kill()
 
-    monkeypatch.setattr(Lanes, "wait", wait)
+    monkeypatch.setattr(WorkerPool, "wait", wait)
     with pytest.raises(CampaignInterruptedError, match=RETRY):
         operator.execute(task.attempt())
     counts = task.pushed["campaign"]["counts"]
@@ -125,14 +125,14 @@ def test_a_kill_leaves_the_report_too(sandbox: Any, task: TaskRun, monkeypatch: 
 def test_a_foreign_error_keeps_its_words_and_the_log_says_where_things_stand(
     sandbox: Any, task: TaskRun, monkeypatch: pytest.MonkeyPatch, logs: Logs, error: type[BaseException]
 ) -> None:
-    waits = Lanes.wait
+    waits = WorkerPool.wait
 
-    def wait(lanes: Lanes, seconds: float) -> None:
-        waits(lanes, seconds)
+    def wait(workers: WorkerPool, seconds: float) -> None:
+        waits(workers, seconds)
         if sent(sandbox, "smspartner"):
             raise error("its own words")
 
-    monkeypatch.setattr(Lanes, "wait", wait)
+    monkeypatch.setattr(WorkerPool, "wait", wait)
     with pytest.raises(error, match=r"^its own words$"):
         sms().execute(task.attempt())
     assert (

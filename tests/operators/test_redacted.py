@@ -1,4 +1,4 @@
-"""A sealed value shows what it is, and never what it holds, wherever Airflow may print it."""
+"""A redacted value shows what it is, and never what it holds, wherever Airflow may print it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_voicepartner.operators.redacted import Sealed, seal, unseal
+from airflow_provider_voicepartner.operators.redacted import Redacted, redact, reveal
 
 NUMBER = "+33699887766"
 
@@ -22,39 +22,39 @@ NUMBER = "+33699887766"
     ],
 )  # fmt: skip
 def test_it_shows_kind_and_size_only(value: Any, shown: str) -> None:
-    sealed = seal(value)
-    assert str(sealed) == repr(sealed) == f"{sealed}" == shown
-    assert f"{[sealed]} { ({'to': sealed}) }".count("99887766") == 0
-    assert unseal(sealed) is value
+    hidden = redact(value)
+    assert str(hidden) == repr(hidden) == f"{hidden}" == shown
+    assert f"{[hidden]} { ({'to': hidden}) }".count("99887766") == 0
+    assert reveal(hidden) is value
 
 
 def test_airflow_stores_the_description_and_not_the_value() -> None:
     from airflow.serialization.helpers import serialize_template_field
 
     for value in (NUMBER, [NUMBER], {"a": [NUMBER]}):
-        stored = json.dumps(serialize_template_field(seal(value), "to"))
+        stored = json.dumps(serialize_template_field(redact(value), "to"))
         assert "hidden" in stored
         assert "99887766" not in stored
 
 
 def test_nothing_is_sealed_twice_and_none_stays_none() -> None:
-    sealed = seal(NUMBER)
-    assert seal(sealed) is sealed
-    assert seal(None) is None
-    assert unseal(None) is None
-    assert unseal(NUMBER) == NUMBER
+    hidden = redact(NUMBER)
+    assert redact(hidden) is hidden
+    assert redact(None) is None
+    assert reveal(None) is None
+    assert reveal(NUMBER) == NUMBER
 
 
 def test_it_has_the_truth_of_what_it_holds_and_compares_by_it() -> None:
-    assert not Sealed([])
-    assert Sealed([NUMBER])
-    assert Sealed(NUMBER) == NUMBER == Sealed(NUMBER)
-    assert Sealed(NUMBER) != Sealed("another")
+    assert not Redacted([])
+    assert Redacted([NUMBER])
+    assert Redacted(NUMBER) == NUMBER == Redacted(NUMBER)
+    assert Redacted(NUMBER) != Redacted("another")
     with pytest.raises(TypeError, match="unhashable"):
-        hash(Sealed(NUMBER))
+        hash(Redacted(NUMBER))
 
 
 def test_a_copy_of_a_task_keeps_it_closed() -> None:
-    duplicate = copy.deepcopy(Sealed([NUMBER]))
-    assert unseal(duplicate) == [NUMBER]
+    duplicate = copy.deepcopy(Redacted([NUMBER]))
+    assert reveal(duplicate) == [NUMBER]
     assert NUMBER not in repr(duplicate)

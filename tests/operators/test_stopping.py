@@ -17,7 +17,7 @@ from airflow_provider_voicepartner.operators.base import SendingOperator
 from airflow_provider_voicepartner.operators.campaign import CancelCampaignOperator
 from airflow_provider_voicepartner.operators.sms import SendSmsOperator
 from airflow_provider_voicepartner.operators.voice import TtsCallOperator, VoicemailDropOperator
-from airflow_provider_voicepartner.sending.batch import Lanes
+from airflow_provider_voicepartner.sending.batch import WorkerPool
 from airflow_provider_voicepartner.sensors.campaign import CampaignCompletionSensor
 from tests.support.batches import cut_batches
 from tests.support.gateways import fault, requests, sent
@@ -49,10 +49,10 @@ def sms(**arguments: Any) -> SendSmsOperator:
     )  # fmt: skip
 
 
-def wait_for_lanes() -> None:
+def wait_for_workers() -> None:
     """Wait until no thread of a campaign is left that could still send."""
     for thread in threading.enumerate():
-        if thread.name.startswith("voicepartner-lane"):
+        if thread.name.startswith("voicepartner-worker"):
             thread.join(10)
             assert not thread.is_alive()
 
@@ -61,25 +61,25 @@ def wait_for_lanes() -> None:
 def test_a_request_that_waits_when_the_time_is_over_does_not_leave_and_is_not_in_doubt(
     sandbox: Any, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
 ) -> None:
-    """A time-out is raised in the main thread, wherever that is, while a lane sits out a 429."""
+    """A time-out is raised in the main thread, wherever that is, while a worker thread sits out a 429."""
     fault(sandbox, "429", retry_after=LONG, method="POST", path="/send")
-    store, waits = FakeStore(), Lanes.wait
+    store, waits = FakeStore(), WorkerPool.wait
     arrived = requests(sandbox)
 
-    def wait(lanes: Lanes, seconds: float) -> None:
-        waits(lanes, seconds)
+    def wait(workers: WorkerPool, seconds: float) -> None:
+        waits(workers, seconds)
         if "sent" in phases(store).values():
-            monkeypatch.setattr(Lanes, "wait", waits)
+            monkeypatch.setattr(WorkerPool, "wait", waits)
             raise error
 
-    monkeypatch.setattr(Lanes, "wait", wait)
+    monkeypatch.setattr(WorkerPool, "wait", wait)
     began = time.monotonic()
     with pytest.raises(error):
         sms(to=[ANNA, BEN, "+33612345680"]).execute(context(store))
     assert time.monotonic() - began < LONG / 2
     counted = requests(sandbox)
     assert arrived < counted
-    wait_for_lanes()
+    wait_for_workers()
     assert requests(sandbox) == counted
     assert set(phases(store).values()) <= {"sent", "refused"}
     assert "refused" in phases(store).values()
@@ -102,7 +102,7 @@ def test_an_attempt_that_airflow_gave_up_sends_nothing_after_it_has_learnt_of_it
         sms().execute(context(store))
     assert time.monotonic() - began < LONG / 2
     counted = requests(sandbox)
-    wait_for_lanes()
+    wait_for_workers()
     assert requests(sandbox) == counted
     assert len(sent(sandbox, "smspartner")) == 1
 
@@ -187,15 +187,15 @@ def test_after_a_kill_another_execute_in_the_same_process_sends(
     sandbox: Any, monkeypatch: pytest.MonkeyPatch, copied: str
 ) -> None:
     """Airflow copies operators, and an executor may run many tasks in one process."""
-    store, operator, waits = FakeStore(), sms(max_in_flight=1), Lanes.wait
+    store, operator, waits = FakeStore(), sms(max_in_flight=1), WorkerPool.wait
     twin = copy.copy(operator)
 
-    def wait(lanes: Lanes, seconds: float) -> None:
-        waits(lanes, seconds)
+    def wait(workers: WorkerPool, seconds: float) -> None:
+        waits(workers, seconds)
         operator.on_kill()
 
     with monkeypatch.context() as killed:
-        killed.setattr(Lanes, "wait", wait)
+        killed.setattr(WorkerPool, "wait", wait)
         with pytest.raises(CampaignInterruptedError):
             operator.execute(context(store))
     assert len(sent(sandbox, "smspartner")) == 1

@@ -10,49 +10,49 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_voicepartner.sending.batch import Lanes, Task
+from airflow_provider_voicepartner.sending.batch import Job, WorkerPool
 
 
 def test_tasks_run_at_the_same_time_and_keep_their_results() -> None:
-    lanes, together = Lanes(), threading.Barrier(3, timeout=10)
+    pool, together = WorkerPool(), threading.Barrier(3, timeout=10)
 
     def work(name: int) -> int:
         together.wait()
         return name
 
-    tasks: list[Task[Any]] = [Task(lambda name=name: work(name)) for name in range(3)]
-    for task in tasks:
-        lanes.start(task)
-    lanes.wait_for_all(tasks, 10)
-    assert [task.result for task in tasks] == [0, 1, 2]
-    lanes.close()
+    jobs: list[Job[Any]] = [Job(lambda name=name: work(name)) for name in range(3)]
+    for job in jobs:
+        pool.start(job)
+    pool.wait_for_all(jobs, 10)
+    assert [job.result for job in jobs] == [0, 1, 2]
+    pool.close()
 
 
 def test_an_error_is_kept_whatever_it_is() -> None:
     def fail() -> None:
         raise SystemExit(3)
 
-    lanes, task = Lanes(), Task(fail)
-    lanes.start(task)
-    lanes.wait_for_all([task], 10)
-    assert isinstance(task.error, SystemExit)
-    lanes.close()
+    pool, job = WorkerPool(), Job(fail)
+    pool.start(job)
+    pool.wait_for_all([job], 10)
+    assert isinstance(job.error, SystemExit)
+    pool.close()
 
 
 def test_a_free_lane_is_used_again_and_no_more_are_made_than_are_busy() -> None:
-    lanes = Lanes()
+    pool = WorkerPool()
     threads: set[int] = set()
     for _ in range(20):
-        task = Task(lambda: threads.add(threading.get_ident()))
-        lanes.start(task)
-        lanes.wait_for_all([task], 10)
-        lanes.free()
+        job = Job(lambda: threads.add(threading.get_ident()))
+        pool.start(job)
+        pool.wait_for_all([job], 10)
+        pool.free()
     assert len(threads) == 1
-    lanes.close()
+    pool.close()
 
 
 def test_no_more_threads_are_started_than_tasks_are_under_way_at_once() -> None:
-    lanes, threads = Lanes(), set[int]()
+    pool, threads = WorkerPool(), set[int]()
     for _ in range(20):
         together = threading.Barrier(4, timeout=10)
 
@@ -60,117 +60,119 @@ def test_no_more_threads_are_started_than_tasks_are_under_way_at_once() -> None:
             together.wait()
             threads.add(threading.get_ident())
 
-        tasks: list[Task[Any]] = [Task(work) for _ in range(4)]
-        for task in tasks:
-            lanes.start(task)
-        lanes.wait_for_all(tasks, 10)
-        assert all(task.is_done for task in tasks)
-        for _ in tasks:
-            lanes.free()
+        jobs: list[Job[Any]] = [Job(work) for _ in range(4)]
+        for job in jobs:
+            pool.start(job)
+        pool.wait_for_all(jobs, 10)
+        assert all(job.is_done for job in jobs)
+        for _ in jobs:
+            pool.free()
     assert len(threads) <= 4
-    lanes.close()
+    pool.close()
 
 
 def test_waiting_for_tasks_leaves_the_processor_to_others() -> None:
-    lanes, end = Lanes(), threading.Event()
-    task = Task(end.wait)
-    lanes.start(task)
+    pool, end = WorkerPool(), threading.Event()
+    job = Job(end.wait)
+    pool.start(job)
     before = time.thread_time()
-    lanes.wait_for_all([task], 0.5)
-    assert not task.is_done
+    pool.wait_for_all([job], 0.5)
+    assert not job.is_done
     assert time.thread_time() - before < 0.1
     end.set()
-    lanes.wait_for_all([task], 10)
-    assert task.is_done
-    lanes.close()
+    pool.wait_for_all([job], 10)
+    assert job.is_done
+    pool.close()
 
 
 @pytest.mark.parametrize("slow", range(1, 5))
 def test_a_task_begins_at_once_and_stands_behind_no_other(slow: int) -> None:
     """It was claimed: what waits for a thread meanwhile is in doubt if the worker dies."""
-    lanes, go, begun = Lanes(), threading.Event(), threading.Event()
-    hanging = [Task(lambda: go.wait(10)) for _ in range(slow)]
-    for task in hanging:
-        lanes.start(task)
-    lanes.start(Task(begun.set))
+    pool, go, begun = WorkerPool(), threading.Event(), threading.Event()
+    hanging = [Job(lambda: go.wait(10)) for _ in range(slow)]
+    for job in hanging:
+        pool.start(job)
+    pool.start(Job(begun.set))
     assert begun.wait(10)
-    assert not any(task.is_done for task in hanging)
+    assert not any(job.is_done for job in hanging)
     go.set()
-    lanes.wait_for_all(hanging, 10)
-    lanes.close()
+    pool.wait_for_all(hanging, 10)
+    pool.close()
 
 
 def test_a_task_begins_at_once_also_where_earlier_ones_were_taken_note_of_late() -> None:
     """Three are done and one still hangs; of three new ones, each has a thread of its own."""
-    lanes, go = Lanes(), threading.Event()
-    hanging, done = Task(lambda: go.wait(10)), [Task(lambda: None) for _ in range(3)]
-    for task in (hanging, *done):
-        lanes.start(task)
-    lanes.wait_for_all(done, 10)
+    pool, go = WorkerPool(), threading.Event()
+    hanging, done = Job(lambda: go.wait(10)), [Job(lambda: None) for _ in range(3)]
+    for job in (hanging, *done):
+        pool.start(job)
+    pool.wait_for_all(done, 10)
     for _ in done:
-        lanes.free()
+        pool.free()
     together = threading.Barrier(3, timeout=10)
-    again = [Task(together.wait) for _ in range(3)]
-    for task in again:
-        lanes.start(task)
-    lanes.wait_for_all(again, 10)
-    assert [task.error for task in again] == [None] * 3
+    again = [Job(together.wait) for _ in range(3)]
+    for job in again:
+        pool.start(job)
+    pool.wait_for_all(again, 10)
+    assert [job.error for job in again] == [None] * 3
     assert not hanging.is_done
     go.set()
-    lanes.wait_for_all([hanging], 10)
-    lanes.close()
+    pool.wait_for_all([hanging], 10)
+    pool.close()
 
 
 def test_whenever_tasks_are_started_all_are_done() -> None:
-    lanes, pauses = Lanes(), Random(7)
-    under_way: list[Task[Any]] = []
+    pool, pauses = WorkerPool(), Random(7)
+    under_way: list[Job[Any]] = []
     done = 0
     while done < 1_000:
         while len(under_way) < 4:
             pause = pauses.choice([0.0, 0.0, 0.0001, 0.001, 0.008])
-            task: Task[Any] = Task(partial(time.sleep, pause) if pause else lambda: None)
-            under_way.append(task)
-            lanes.start(task)
+            job: Job[Any] = Job(partial(time.sleep, pause) if pause else lambda: None)
+            under_way.append(job)
+            pool.start(job)
             if pauses.random() < 0.3:
                 break
-        lanes.wait(10)
-        over = [task for task in under_way if task.is_done]
-        assert over, "waited for ten seconds for tasks that take eight milliseconds at most"
-        for task in over:
-            under_way.remove(task)
-            lanes.free()
+        pool.wait(10)
+        over = [job for job in under_way if job.is_done]
+        assert over, "waited for ten seconds for jobs that take eight milliseconds at most"
+        for job in over:
+            under_way.remove(job)
+            pool.free()
         done += len(over)
-    lanes.close()
+    pool.close()
 
 
 def test_waiting_ends_when_something_is_done_or_the_time_is_over() -> None:
-    lanes, go = Lanes(), threading.Event()
-    task = Task(lambda: go.wait(10))
-    lanes.start(task)
+    pool, go = WorkerPool(), threading.Event()
+    job = Job(lambda: go.wait(10))
+    pool.start(job)
     started = time.monotonic()
-    lanes.wait(0.05)
+    pool.wait(0.05)
     assert time.monotonic() - started >= 0.04
-    assert not task.is_done
+    assert not job.is_done
     go.set()
-    lanes.wait(10)
-    assert task.result is True
+    pool.wait(10)
+    assert job.result is True
     assert time.monotonic() - started < 5
-    lanes.close()
+    pool.close()
 
 
 def test_one_that_hangs_is_left_behind() -> None:
     before = set(threading.enumerate())
-    lanes, go = Lanes(), threading.Event()
-    task = Task(lambda: go.wait(10))
-    lanes.start(task)
-    lanes.wait_for_all([task], 0.01)
-    lanes.close()
-    assert not task.is_done
-    [lane] = [thread for thread in threading.enumerate() if thread not in before and "lane" in thread.name]
-    assert lane.daemon
+    pool, go = WorkerPool(), threading.Event()
+    job = Job(lambda: go.wait(10))
+    pool.start(job)
+    pool.wait_for_all([job], 0.01)
+    pool.close()
+    assert not job.is_done
+    [worker] = [
+        thread for thread in threading.enumerate() if thread not in before and "worker" in thread.name
+    ]
+    assert worker.daemon
     go.set()
-    lane.join(10)
-    assert not lane.is_alive()
+    worker.join(10)
+    assert not worker.is_alive()
 
 
 @pytest.mark.parametrize("seconds", [0.0, -1.0])
@@ -178,7 +180,7 @@ def test_no_time_is_no_wait(seconds: float) -> None:
     ended: list[str] = []
 
     def wait() -> None:
-        Lanes().wait(seconds)
+        WorkerPool().wait(seconds)
         ended.append("without an error")
 
     waiting = threading.Thread(target=wait, daemon=True)

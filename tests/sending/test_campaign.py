@@ -93,21 +93,21 @@ def test_a_retry_that_has_nothing_to_send_writes_nothing_but_that_it_began() -> 
     assert store.writes == [attempt_key(2)]
 
 
-@pytest.mark.parametrize("lanes", [1, 2, 4])
-def test_no_more_batches_are_claimed_than_may_be_under_way(lanes: int) -> None:
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_no_more_batches_are_claimed_than_may_be_under_way(workers: int) -> None:
     store, messenger = CountingStore(), FakeMessenger()
-    attempt(messenger, store, campaign(20, max_in_flight=lanes))
-    assert store.most_claimed <= lanes
-    assert messenger.most_under_way <= lanes
+    attempt(messenger, store, campaign(20, max_in_flight=workers))
+    assert store.most_claimed <= workers
+    assert messenger.most_under_way <= workers
     assert set(messenger.messaged.values()) == {1}
 
 
-@pytest.mark.parametrize("lanes", [1, 3])
-def test_a_long_campaign_needs_no_more_threads_than_batches_may_be_under_way(lanes: int) -> None:
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_long_campaign_needs_no_more_threads_than_batches_may_be_under_way(workers: int) -> None:
     threads = set[str]()
     messenger = FakeMessenger(check=lambda first: threads.add(threading.current_thread().name))
-    attempt(messenger, FakeStore(), campaign(30, max_in_flight=lanes))
-    assert 1 <= len(threads) <= lanes
+    attempt(messenger, FakeStore(), campaign(30, max_in_flight=workers))
+    assert 1 <= len(threads) <= workers
 
 
 def test_as_many_batches_as_allowed_are_really_under_way_at_once_and_never_more() -> None:

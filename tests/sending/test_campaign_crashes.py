@@ -20,7 +20,7 @@ from airflow_provider_voicepartner.exceptions import (
     SendOutcomeUnknownError,
 )
 from airflow_provider_voicepartner.sending.records import BatchRecord, Evidence, Phase
-from airflow_provider_voicepartner.sending.transport import StopSign
+from airflow_provider_voicepartner.sending.transport import CancellationToken
 from tests.support.campaigns import (
     SIZE,
     attempt,
@@ -204,11 +204,11 @@ SEEN = (
     batches=st.integers(1, 6),
     history=st.lists(st.tuples(FATES, st.integers(0, 20)), max_size=6),
     decision=st.sampled_from(["fail", "assume_sent", "resend", "resend_unlisted"]),
-    lanes=st.sampled_from([1, 3]),
+    workers=st.sampled_from([1, 3]),
     evidence=st.sampled_from(["none", "finds", "recognises"]),
 )
 def test_whatever_happens_nobody_is_messaged_twice_and_nobody_is_lost_unnoticed(
-    batches: int, history: list[tuple[str, int]], decision: Any, lanes: int, evidence: str
+    batches: int, history: list[tuple[str, int]], decision: Any, workers: int, evidence: str
 ) -> None:
     """Attempts die at any point or fail in any way; then one attempt goes through undisturbed, and tells all."""
     store = FakeStore()
@@ -227,13 +227,13 @@ def test_whatever_happens_nobody_is_messaged_twice_and_nobody_is_lost_unnoticed(
         messenger.lost = (
             {first_of(where % batches): SendOutcomeUnknownError("lost")} if fate == "answer lost" else {}
         )
-        stop = StopSign()
+        stop = CancellationToken()
         messenger.check = stopping(stop, where % batches) if fate == "stop" else lambda first: None
         try:
             attempt(
                 messenger,
                 CrashingStore(store, crashes),
-                campaign(batches, max_in_flight=lanes),
+                campaign(batches, max_in_flight=workers),
                 try_number=tries,
                 stop=stop,
             )
@@ -255,7 +255,7 @@ def test_whatever_happens_nobody_is_messaged_twice_and_nobody_is_lost_unnoticed(
             records = attempt(
                 messenger,
                 store,
-                campaign(batches, on_unknown=decision, max_in_flight=lanes),
+                campaign(batches, on_unknown=decision, max_in_flight=workers),
                 try_number=tries,
                 now=lambda hours=hours: NOW + timedelta(hours=hours),
             )

@@ -17,7 +17,7 @@ from airflow_provider_voicepartner.exceptions import (
 from airflow_provider_voicepartner.gateways.errors import ErrorKind
 from airflow_provider_voicepartner.gateways.model import RefusedRecipient
 from airflow_provider_voicepartner.sending.records import Evidence, Phase
-from airflow_provider_voicepartner.sending.transport import StopSign
+from airflow_provider_voicepartner.sending.transport import CancellationToken
 from tests.support.campaigns import (
     SIZE,
     attempt,
@@ -84,29 +84,29 @@ class SameIds(FakeMessenger):
         return receipt
 
 
-@pytest.mark.parametrize("lanes", [1, 3])
+@pytest.mark.parametrize("workers", [1, 3])
 def test_batches_that_are_answered_with_the_same_id_are_in_doubt_all_of_them(
-    lanes: int, caplog: pytest.LogCaptureFixture
+    workers: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     store, messenger = FakeStore(), SameIds()
     messenger.same = (0, 2, 3)
     with pytest.raises(SendOutcomeUnknownError) as caught:
-        attempt(messenger, store, campaign(5, max_in_flight=lanes))
+        attempt(messenger, store, campaign(5, max_in_flight=workers))
     assert doubts_in(str(caught.value)) == {0, 2, 3}
     assert phases(store) == {0: "disputed", 1: "sent", 2: "disputed", 3: "disputed", 4: "sent"}
     assert "were answered with the same id" in caplog.text
     assert messenger.messaged.total() == 5 * SIZE
 
 
-@pytest.mark.parametrize("lanes", [1, 3])
+@pytest.mark.parametrize("workers", [1, 3])
 def test_a_campaign_that_was_told_to_stop_when_everything_had_left_ends_with_what_is_in_doubt(
-    lanes: int,
+    workers: int,
 ) -> None:
     """Nothing is left to be sent, so what a human has to know is the doubt and not the stop."""
-    stop = StopSign()
+    stop = CancellationToken()
     with pytest.raises(SendOutcomeUnknownError) as caught:
-        attempt(SameIds(check=stopping(stop, 2)), FakeStore(), campaign(3, max_in_flight=lanes), stop=stop)
-    assert stop.is_up
+        attempt(SameIds(check=stopping(stop, 2)), FakeStore(), campaign(3, max_in_flight=workers), stop=stop)
+    assert stop.is_cancelled
     assert doubts_in(str(caught.value)) == {0, 2}
 
 

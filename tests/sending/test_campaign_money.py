@@ -47,11 +47,11 @@ def test_a_budget_is_kept_with_the_price_that_a_simulation_tells() -> None:
     assert len(messenger.messaged) == 3 * SIZE
 
 
-@pytest.mark.parametrize("lanes", [1, 4])
+@pytest.mark.parametrize("workers", [1, 4])
 @pytest.mark.parametrize("told", [Decimal("0.1"), None], ids=["receipts tell", "receipts do not tell"])
-def test_the_limit_counts_what_is_spent_and_what_is_under_way(told: Decimal | None, lanes: int) -> None:
+def test_the_limit_counts_what_is_spent_and_what_is_under_way(told: Decimal | None, workers: int) -> None:
     messenger, store = FakeMessenger(price=told), FakeStore()
-    limited = campaign(9, max_cost=Decimal("0.9"), unit_price=Decimal("0.1"), max_in_flight=lanes)
+    limited = campaign(9, max_cost=Decimal("0.9"), unit_price=Decimal("0.1"), max_in_flight=workers)
     with pytest.raises(BudgetExceededError, match=r"0\.8 spent or under way, and 0\.2 for the next 2"):
         attempt(messenger, store, limited)
     assert len(messenger.messaged) == 4 * SIZE

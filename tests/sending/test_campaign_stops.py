@@ -14,9 +14,9 @@ from airflow_provider_voicepartner.exceptions import (
     SendOutcomeUnknownError,
 )
 from airflow_provider_voicepartner.sending import campaign_run
-from airflow_provider_voicepartner.sending.batch import Lanes, Task
+from airflow_provider_voicepartner.sending.batch import Job, WorkerPool
 from airflow_provider_voicepartner.sending.records import Phase
-from airflow_provider_voicepartner.sending.transport import StopSign
+from airflow_provider_voicepartner.sending.transport import CancellationToken
 from tests.support.campaigns import (
     SIZE,
     attempt,
@@ -37,37 +37,37 @@ from tests.support.tasks import FakeStore
 # Somebody says stop
 
 
-@pytest.mark.parametrize("lanes", [1, 3])
-def test_a_stop_sign_lets_land_what_is_under_way_and_claims_nothing_more(lanes: int) -> None:
-    store, stop = CountingStore(), StopSign()
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_stop_sign_lets_land_what_is_under_way_and_claims_nothing_more(workers: int) -> None:
+    store, stop = CountingStore(), CancellationToken()
     messenger = FakeMessenger(check=stopping(stop, 2))
     with pytest.raises(
         CampaignInterruptedError,
         match=r"stopped as asked\. Of 9 batches .*: sent [3-5] \(\d+ recipients\), in doubt none",
     ):
-        attempt(messenger, store, campaign(9, max_in_flight=lanes), stop=stop)
+        attempt(messenger, store, campaign(9, max_in_flight=workers), stop=stop)
     left = phases(store)
     assert set(left.values()) == {"sent"}
-    assert len(left) <= 2 + lanes
+    assert len(left) <= 2 + workers
     assert len(messenger.messaged) == SIZE * len(left)
     messenger.check = lambda first: None
-    attempt(messenger, store, campaign(9, max_in_flight=lanes), try_number=2)
+    attempt(messenger, store, campaign(9, max_in_flight=workers), try_number=2)
     assert set(messenger.messaged.values()) == {1}
     assert len(messenger.messaged) == 9 * SIZE
 
 
-@pytest.mark.parametrize("lanes", [1, 3])
-def test_a_stop_sign_while_the_last_batch_is_under_way_changes_nothing(lanes: int) -> None:
-    store, stop = FakeStore(), StopSign()
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_stop_sign_while_the_last_batch_is_under_way_changes_nothing(workers: int) -> None:
+    store, stop = FakeStore(), CancellationToken()
     records = attempt(
-        FakeMessenger(check=stopping(stop, 2)), store, campaign(3, max_in_flight=lanes), stop=stop
+        FakeMessenger(check=stopping(stop, 2)), store, campaign(3, max_in_flight=workers), stop=stop
     )
-    assert stop.is_up
+    assert stop.is_cancelled
     assert [record.phase for record in records] == [Phase.SENT] * 3
 
 
 def test_a_stop_sign_while_the_last_batch_is_under_way_settles_no_doubt() -> None:
-    stop, messenger = StopSign(), FakeMessenger(recognises=True)
+    stop, messenger = CancellationToken(), FakeMessenger(recognises=True)
     messenger.lost[first_of(0)] = SendOutcomeUnknownError("lost")
     messenger.check = stopping(stop, 2)
     with pytest.raises(
@@ -80,10 +80,10 @@ def test_a_stop_sign_while_the_last_batch_is_under_way_settles_no_doubt() -> Non
 def test_a_stop_sign_gives_what_is_under_way_its_time_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     """Airflow kills a task a minute after it asked it to stop."""
     monkeypatch.setattr("airflow_provider_voicepartner.sending.campaign_run.INTERRUPTED_GRACE", 0.01)
-    store, stop, answers = FakeStore(), StopSign(), threading.Event()
+    store, stop, answers = FakeStore(), CancellationToken(), threading.Event()
 
     def check(first: str) -> None:
-        stop.raise_()
+        stop.cancel()
         assert answers.wait(10)
 
     with pytest.raises(
@@ -96,7 +96,7 @@ def test_a_stop_sign_gives_what_is_under_way_its_time_and_no_more(monkeypatch: p
 
 
 def test_a_stop_sign_ends_the_settling_of_a_doubt_and_leaves_it_in_doubt() -> None:
-    store, stop = FakeStore(), StopSign()
+    store, stop = FakeStore(), CancellationToken()
     with pytest.raises(SendOutcomeUnknownError):
         attempt(FakeMessenger(failures=[SendOutcomeUnknownError("lost")]), store, campaign(2))
     messenger = FakeMessenger(finds=True, recognises=True)
@@ -104,7 +104,7 @@ def test_a_stop_sign_ends_the_settling_of_a_doubt_and_leaves_it_in_doubt() -> No
 
     def sleep(seconds: float) -> None:
         slept.append(seconds)
-        stop.raise_()
+        stop.cancel()
 
     with pytest.raises(CampaignInterruptedError):
         attempt(messenger, store, campaign(2), try_number=2, stop=stop, sleep=sleep)
@@ -125,13 +125,13 @@ def test_a_batch_that_is_stopped_before_it_left_is_not_in_doubt() -> None:
 
 
 def test_a_stop_sign_ends_a_wait_for_the_rate_limit_and_gives_the_turn_back() -> None:
-    time, stop, store = FakeTime(), StopSign(), FakeStore()
+    time, stop, store = FakeTime(), CancellationToken(), FakeStore()
     rate_limiter = FakeRateLimiter(time, gap=3600)
 
     def sleep(seconds: float) -> None:
         time.sleep(seconds)
         if len(time.slept) == 3:
-            stop.raise_()
+            stop.cancel()
 
     with pytest.raises(CampaignInterruptedError):
         attempt(
@@ -198,17 +198,17 @@ def test_what_was_told_to_stop_gets_its_time_once(monkeypatch: pytest.MonkeyPatc
     """Not once more when the campaign falls: Airflow kills a task a minute after it asked it to stop."""
     monkeypatch.setattr("airflow_provider_voicepartner.sending.campaign_run.INTERRUPTED_GRACE", 0.01)
     given: list[float] = []
-    wait_for_all = Lanes.wait_for_all
+    wait_for_all = WorkerPool.wait_for_all
 
-    def noting(lanes: Lanes, tasks: Any, seconds: float) -> None:
+    def noting(workers: WorkerPool, tasks: Any, seconds: float) -> None:
         given.append(seconds)
-        wait_for_all(lanes, tasks, seconds)
+        wait_for_all(workers, tasks, seconds)
 
-    monkeypatch.setattr(Lanes, "wait_for_all", noting)
-    stop, answers = StopSign(), threading.Event()
+    monkeypatch.setattr(WorkerPool, "wait_for_all", noting)
+    stop, answers = CancellationToken(), threading.Event()
 
     def check(first: str) -> None:
-        stop.raise_()
+        stop.cancel()
         assert answers.wait(10)
 
     with pytest.raises(CampaignInterruptedError):
@@ -218,7 +218,7 @@ def test_what_was_told_to_stop_gets_its_time_once(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_campaign_that_falls_tells_its_waiting_lanes(monkeypatch: pytest.MonkeyPatch) -> None:
-    store, stop = FakeStore(), StopSign()
+    store, stop = FakeStore(), CancellationToken()
     waiting, never = threading.Event(), threading.Event()
     sleep = stop.sleeper(lambda seconds: waiting.set() or (never.wait(0.01) and None))
     messenger = FakeMessenger(check=lambda first: sleep(600))
@@ -235,7 +235,7 @@ def test_a_campaign_that_falls_tells_its_waiting_lanes(monkeypatch: pytest.Monke
             messenger, store, campaign(2, max_in_flight=2), rate_limiter=rate_limiter, clock=clock, stop=stop
         )
     assert phases(store) == {0: "refused"}
-    assert stop.is_up
+    assert stop.is_cancelled
 
 
 @pytest.mark.parametrize("begun", [0, 1, 2], ids=["none", "one", "two"])
@@ -244,12 +244,12 @@ def test_a_signal_between_claims_and_their_threads_leaves_no_doubt_about_those_t
     begun: int, started: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Three are claimed in one write; SIGTERM comes while they are handed to their threads."""
-    start, calls = Lanes.start, []
+    start, calls = WorkerPool.start, []
 
-    def interrupted(lanes: Lanes, task: Any) -> None:
+    def interrupted(workers: WorkerPool, task: Any) -> None:
         calls.append(task)
         if len(calls) <= begun:
-            start(lanes, task)
+            start(workers, task)
             while not task._once.locked():
                 time.sleep(0.001)
         elif len(calls) == begun + 1:
@@ -257,16 +257,16 @@ def test_a_signal_between_claims_and_their_threads_leaves_no_doubt_about_those_t
                 task.cancel = lambda: True
             raise KeyboardInterrupt
 
-    class SlottedTask(campaign_run.Task):  # type: ignore[type-arg]
+    class SlottedTask(campaign_run.Job):  # type: ignore[type-arg]
         """One whose method a test may replace."""
 
-    monkeypatch.setattr(campaign_run, "Task", SlottedTask)
-    monkeypatch.setattr(Lanes, "start", interrupted)
+    monkeypatch.setattr(campaign_run, "Job", SlottedTask)
+    monkeypatch.setattr(WorkerPool, "start", interrupted)
     store, messenger = FakeStore(), FakeMessenger()
     with pytest.raises(KeyboardInterrupt):
         attempt(messenger, store, campaign(3, max_in_flight=3, unit_price=Decimal("0.045")))
     assert phases(store) == {index: "sent" if index < begun else "refused" for index in range(3)}
-    monkeypatch.setattr(Lanes, "start", start)
+    monkeypatch.setattr(WorkerPool, "start", start)
     attempt(messenger, store, campaign(3, max_in_flight=3), try_number=2)
     assert set(messenger.messaged.values()) == {1}
     assert len(messenger.messaged) == 3 * SIZE
@@ -274,7 +274,7 @@ def test_a_signal_between_claims_and_their_threads_leaves_no_doubt_about_those_t
 
 def test_a_task_that_was_cancelled_before_it_began_never_begins() -> None:
     done: list[int] = []
-    late, early = Task(lambda: done.append(1)), Task(lambda: done.append(2))
+    late, early = Job(lambda: done.append(1)), Job(lambda: done.append(2))
     assert late.cancel()
     late.run()
     early.run()

@@ -119,8 +119,10 @@ class FullStore(FakeStore):
 
 
 @pytest.mark.parametrize("fails", ["the state", "the commit of the store"])
-@pytest.mark.parametrize("lanes", [1, 3])
-def test_claims_that_one_memory_did_not_take_are_taken_back_and_not_in_doubt(fails: str, lanes: int) -> None:
+@pytest.mark.parametrize("workers", [1, 3])
+def test_claims_that_one_memory_did_not_take_are_taken_back_and_not_in_doubt(
+    fails: str, workers: int
+) -> None:
     """Neither batch has left then; what the other memory, or this one after all, has taken says so."""
     store, messenger = open_store("sqlite://"), FakeMessenger()
     state, lost = (FullStore() if fails == "the state" else FakeStore()), [ConnectionError("gone")]
@@ -135,7 +137,7 @@ def test_claims_that_one_memory_did_not_take_are_taken_back_and_not_in_doubt(fai
         return StoreMemory(store, TaskInstanceKey("dag", "run", "send"), patiently=patiently)
 
     with pytest.raises(ConnectionError):
-        attempt(messenger, state, campaign(7, max_in_flight=lanes), memories=[memory()])
+        attempt(messenger, state, campaign(7, max_in_flight=workers), memories=[memory()])
     assert "refused" in phases(state).values()
     assert "claimed" not in phases(state).values()
     assert len(messenger.messaged) == SIZE * list(phases(state).values()).count("sent")

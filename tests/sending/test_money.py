@@ -73,14 +73,14 @@ def attempts(
     limit: Decimal,
     unit_price: Decimal | None,
     choices: list[OnUnknown],
-    lanes: int = 1,
+    workers: int = 1,
     crashes: Crashes | None = None,
 ) -> bool:
     """Attempt a campaign again and again, as a user does who chooses what to do with doubts; say whether it ended."""
     store = FakeStore()
     for number, on_unknown in enumerate(choices, start=1):
         wanted = campaign(
-            BATCHES, max_cost=limit, unit_price=unit_price, on_unknown=on_unknown, max_in_flight=lanes
+            BATCHES, max_cost=limit, unit_price=unit_price, on_unknown=on_unknown, max_in_flight=workers
         )
         where = store if crashes is None else CrashingStore(store, crashes)
         try:
@@ -100,19 +100,19 @@ def most(limit: Decimal, tells: str, unit_price: Decimal | None) -> Decimal:
     return limit if unit_price is not None or tells == "told" else max(limit, BATCH)
 
 
-@pytest.mark.parametrize("lanes", [1, 3])
+@pytest.mark.parametrize("workers", [1, 3])
 @pytest.mark.parametrize("unit_price", [PRICE, None], ids=["unit_price", "no unit_price"])
 @pytest.mark.parametrize("tells", TELLS)
 @pytest.mark.parametrize("place", range(BATCHES), ids=["first", "middle", "last"])
 @pytest.mark.parametrize("chosen", ["at once", "by a retry"])
 def test_a_doubt_at_any_place_never_passes_the_limit(
-    chosen: str, place: int, tells: str, unit_price: Decimal | None, lanes: int
+    chosen: str, place: int, tells: str, unit_price: Decimal | None, workers: int
 ) -> None:
     for limit in LIMITS:
         messenger = ChargingMessenger(tells=TELLS[tells], price=None)
         messenger.lost[first_of(place)] = SendOutcomeUnknownError("lost")
         choices: list[OnUnknown] = ["resend"] * 4 if chosen == "at once" else ["fail", "resend", "resend"]
-        ended = attempts(messenger, limit, unit_price, choices, lanes)
+        ended = attempts(messenger, limit, unit_price, choices, workers)
         assert messenger.charged <= most(limit, tells, unit_price), limit
         # Nothing stops a campaign that can be paid for: four sendings of three batches.
         if unit_price is not None or (tells == "told" and place):
@@ -156,16 +156,16 @@ def test_a_kill_at_any_instant_never_passes_the_limit(
             assert messenger.charged <= most(limit, tells, unit_price), (limit, deadly)
 
 
-@pytest.mark.parametrize("lanes", [1, 3])
+@pytest.mark.parametrize("workers", [1, 3])
 @pytest.mark.parametrize("tells", TELLS)
 @pytest.mark.parametrize("place", range(BATCHES), ids=["first", "middle", "last"])
 def test_whoever_gives_the_dearest_price_is_never_charged_more_than_the_limit(
-    place: int, tells: str, lanes: int
+    place: int, tells: str, workers: int
 ) -> None:
     """Of several countries one is dear; answers about the others must not make anybody hope."""
     for limit in LIMITS:
         messenger = ChargingMessenger(tells=TELLS[tells], price=None, dear=(first_of(place),))
-        attempts(messenger, limit, PRICE * 3, ["resend"] * 3, lanes)
+        attempts(messenger, limit, PRICE * 3, ["resend"] * 3, workers)
         assert messenger.charged <= limit
 
 

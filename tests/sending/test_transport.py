@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_voicepartner.exceptions import CampaignInterruptedError
-from airflow_provider_voicepartner.sending.transport import StopSign
+from airflow_provider_voicepartner.sending.transport import CancellationToken
 
 
 @pytest.mark.parametrize(
@@ -22,41 +22,41 @@ def test_a_wait_is_as_long_as_it_was_asked_and_looks_up_twice_a_second(
         naps.append(seconds)
         assert len(naps) < 10, "it does not end"
 
-    StopSign().sleeper(nap)(seconds)
+    CancellationToken().sleeper(nap)(seconds)
     assert naps == slept
 
 
 @pytest.mark.parametrize("naps", [0, 1, 3])
 def test_a_wait_ends_at_the_next_look_once_somebody_asked_to_stop(naps: int) -> None:
-    stop, slept = StopSign(), list[float]()
+    stop, slept = CancellationToken(), list[float]()
 
     def sleep(seconds: float) -> None:
         slept.append(seconds)
         if len(slept) == naps:
-            stop.raise_()
+            stop.cancel()
 
     if not naps:
-        stop.raise_()
+        stop.cancel()
     with pytest.raises(CampaignInterruptedError, match="stopped as asked; what was sent is recorded"):
         stop.sleeper(sleep)(60.0)
     assert len(slept) == naps
 
 
 def test_a_stop_that_comes_with_the_end_of_a_wait_counts() -> None:
-    stop = StopSign()
+    stop = CancellationToken()
     with pytest.raises(CampaignInterruptedError):
-        stop.sleeper(lambda seconds: stop.raise_())(0.5)
+        stop.sleeper(lambda seconds: stop.cancel())(0.5)
 
 
 def test_a_sign_is_up_when_it_was_raised_or_something_above_it_is_over() -> None:
-    above, is_over = StopSign(), False
-    sign = StopSign(lambda: above.is_up or is_over)
-    assert not sign.is_up
+    above, is_over = CancellationToken(), False
+    sign = CancellationToken(lambda: above.is_cancelled or is_over)
+    assert not sign.is_cancelled
     sign.check()
     is_over = True
-    assert sign.is_up
+    assert sign.is_cancelled
     is_over = False
-    assert not sign.is_up
-    above.raise_()
-    assert sign.is_up
-    assert not StopSign().is_up
+    assert not sign.is_cancelled
+    above.cancel()
+    assert sign.is_cancelled
+    assert not CancellationToken().is_cancelled

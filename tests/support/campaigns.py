@@ -10,7 +10,7 @@ from airflow_provider_voicepartner.gateways.wire import Credentials
 from airflow_provider_voicepartner.sending.campaign import CampaignSender
 from airflow_provider_voicepartner.sending.campaign_spec import Campaign
 from airflow_provider_voicepartner.sending.records import BatchRecord, Memory
-from airflow_provider_voicepartner.sending.transport import StopSign
+from airflow_provider_voicepartner.sending.transport import CancellationToken
 from tests.support.fingerprints import fingerprint
 from tests.support.ledgers import known, registered
 from tests.support.messenger import NOW, FakeMessenger, FakeRateLimiter
@@ -95,11 +95,11 @@ def record_of(state: Any, index: int) -> dict[str, Any]:
     return known(state)[index].to_json()
 
 
-def stopping(stop: StopSign, batch: int) -> Callable[[str], None]:
-    """Return a check that raises a stop sign while a batch is delivered."""
+def stopping(stop: CancellationToken, batch: int) -> Callable[[str], None]:
+    """Return a check that cancels while a batch is delivered."""
 
     def check(first: str) -> None:
         if first == first_of(batch):
-            stop.raise_()
+            stop.cancel()
 
     return check
