@@ -44,7 +44,7 @@ from airflow_provider_voicepartner.sending.arguments import (
     read_send_at,
     read_text,
 )
-from airflow_provider_voicepartner.sending.batch import look_at_claim
+from airflow_provider_voicepartner.sending.batch import check_claim
 from airflow_provider_voicepartner.sending.campaign import CampaignSender
 from airflow_provider_voicepartner.sending.campaign_spec import Campaign, OnLate
 from airflow_provider_voicepartner.sending.fingerprint import CampaignFingerprint
@@ -322,7 +322,7 @@ def send_campaign(
 
     def may_leave() -> None:
         stop.check()
-        look_at_claim()
+        check_claim()
 
     hook.sender.may_leave = may_leave
     sleep = hook.sender.sleep
@@ -331,7 +331,7 @@ def send_campaign(
         hook.sender.sleep, campaign.longest_wait, brief={hook.gateway.build_balance().endpoint}
     )
     sender = CampaignSender(
-        messenger=DryRun(hook) if dry_run else hook,
+        transport=DryRun(hook) if dry_run else hook,
         ledger=Ledger((), Try(1)) if dry_run else ledger,
         rate_limiter=rate_limiter,
         now=hook.sender.now,

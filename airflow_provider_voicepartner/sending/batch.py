@@ -28,13 +28,13 @@ from airflow_provider_voicepartner.gateways.errors import ErrorKind
 from airflow_provider_voicepartner.gateways.model import Message, Recipient
 from airflow_provider_voicepartner.gateways.wire import ApiRequest
 from airflow_provider_voicepartner.sending.records import BatchRecord, Evidence, Phase
-from airflow_provider_voicepartner.sending.transport import Messenger, Slot
+from airflow_provider_voicepartner.sending.transport import BatchTransport, Slot
 
 Result = TypeVar("Result")
 
 log = logging.getLogger(__name__)
 
-_flying = threading.local()
+_sending = threading.local()
 
 
 class Job(Generic[Result]):
@@ -127,21 +127,21 @@ class WorkerPool:
             self._done_signal.put(None)
 
 
-def look_at_claim() -> None:
+def check_claim() -> None:
     """
     Keep a batch here whose claim is stale; asked right before its body leaves, in the thread that sends it.
 
     :raises CampaignInterruptedError: the worker stood still for too long.
     """
-    flight: Flight | None = getattr(_flying, "flight", None)
-    if flight is not None and flight.is_old(_flying.now(), CLAIM_IS_STALE):
+    attempt: BatchAttempt | None = getattr(_sending, "attempt", None)
+    if attempt is not None and attempt.is_old(_sending.now(), CLAIM_IS_STALE):
         raise CampaignInterruptedError(
             "the worker stood still after it had claimed a batch, which was not sent"
         )
 
 
 @dataclass(slots=True, kw_only=True)
-class Flight:
+class BatchAttempt:
     """
     A batch that is ready to leave, or under way.
 
@@ -151,7 +151,7 @@ class Flight:
     :param slot: at the rate limit.
     :param due: when the slot comes, by the campaign's clock.
     :param send_at: that the request was built with; None for at once.
-    :param doubted: the record of an earlier flight that left it in doubt; None if there is none.
+    :param unresolved: the record of an earlier attempt that left it in doubt; None if there is none.
     """
 
     index: int
@@ -161,11 +161,11 @@ class Flight:
     slot: Slot
     due: float
     send_at: datetime | None = None
-    doubted: BatchRecord | None = None
+    unresolved: BatchRecord | None = None
 
     @classmethod
     def claim_for(
-        cls, doubted: BatchRecord | None, size: int, new_reference: Callable[[], str]
+        cls, unresolved: BatchRecord | None, size: int, new_reference: Callable[[], str]
     ) -> BatchRecord:
         """
         Return the claim of a batch that is to leave.
@@ -174,9 +174,9 @@ class Flight:
         the moment of the first claim, from which the gateway counts how long it does. A disputed one gets another: the
         gateway knows its reference already, and would refuse it again and again.
         """
-        resent = 0 if doubted is None else doubted.resent + 1
-        if doubted is not None and doubted.reference and doubted.phase is Phase.CLAIMED:
-            return replace(doubted.as_claimed, resent=resent)
+        resent = 0 if unresolved is None else unresolved.resent + 1
+        if unresolved is not None and unresolved.reference and unresolved.phase is Phase.CLAIMED:
+            return replace(unresolved.as_claimed, resent=resent)
         return BatchRecord(phase=Phase.CLAIMED, reference=new_reference(), size=size, resent=resent)
 
     def is_old(self, moment: datetime, age: timedelta = CLAIM_LASTS) -> bool:
@@ -191,86 +191,88 @@ class Flight:
 
     @property
     def not_taken(self) -> BatchRecord:
-        """What to record when this flight provably reached nobody; what was in doubt before it still is."""
-        return self.doubted or replace(self.claim, phase=Phase.REFUSED)
+        """What to record when this attempt provably reached nobody; what was in doubt before it still is."""
+        return self.unresolved or replace(self.claim, phase=Phase.REFUSED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Landing:
+class AttemptResult:
     """
-    How a flight ended.
+    How an attempt ended.
 
     :param record: what to record; None leaves the claim, in doubt.
-    :param error: what to raise once everything has landed.
-    :param doubt: why nobody knows whether the batch was taken, for people; None where that is known.
+    :param error: what to raise once every attempt has ended.
+    :param unknown_because: why nobody knows whether the batch was taken, for people; None where that is known.
     """
 
-    flight: Flight
+    attempt: BatchAttempt
     record: BatchRecord | None = None
     error: BaseException | None = None
-    doubt: str | None = None
+    unknown_because: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Carrier:
+class BatchSender:
     """
-    Sends flights, each in a thread of its own.
+    Sends attempts, each in a thread of its own.
 
-    :param messenger: the hook.
+    :param transport: the hook.
     :param message: what the campaign says.
     :param now: the present, aware; injected by tests.
     """
 
-    messenger: Messenger
+    transport: BatchTransport
     message: Message
     now: Callable[[], datetime]
 
-    def fly(self, flight: Flight) -> Landing:
+    def send(self, attempt: BatchAttempt) -> AttemptResult:
         """Send one batch; raises nothing that says what to record."""
-        _flying.flight, _flying.now = flight, self.now
+        _sending.attempt, _sending.now = attempt, self.now
         try:
-            return self._fly(flight)
+            return self._send(attempt)
         finally:
-            _flying.flight = None
+            _sending.attempt = None
 
-    def _fly(self, flight: Flight) -> Landing:
+    def _send(self, attempt: BatchAttempt) -> AttemptResult:
         try:
-            receipt = self.messenger.deliver(
-                flight.request, self.message, flight.recipients, slot=flight.slot
+            receipt = self.transport.deliver(
+                attempt.request, self.message, attempt.recipients, slot=attempt.slot
             )
         except (NotSentError, ConfigurationError, CampaignInterruptedError) as error:
             # Interrupted: in a wait before the request left, or between two tries of which the first was refused.
             if getattr(error, "kind", None) is ErrorKind.DUPLICATE:
-                return self._taken_before(flight, error)
-            return Landing(flight=flight, record=flight.not_taken, error=error)
+                return self._taken_before(attempt, error)
+            return AttemptResult(attempt=attempt, record=attempt.not_taken, error=error)
         except SendOutcomeUnknownError as error:
-            return Landing(flight=flight, doubt=str(error))
-        evidence = Evidence.SENT_AGAIN if flight.doubted else None
+            return AttemptResult(attempt=attempt, unknown_because=str(error))
+        evidence = Evidence.SENT_AGAIN if attempt.unresolved else None
         at = self.now().isoformat()
-        return Landing(
-            flight=flight, record=BatchRecord.of_receipt(receipt, flight.claim, at=at, evidence=evidence)
+        return AttemptResult(
+            attempt=attempt, record=BatchRecord.of_receipt(receipt, attempt.claim, at=at, evidence=evidence)
         )
 
-    def _taken_before(self, flight: Flight, error: Exception) -> Landing:
+    def _taken_before(self, attempt: BatchAttempt, error: Exception) -> AttemptResult:
         """
         Judge a refusal that says "taken before".
 
         Said of an id that has flown before, it proves that the batch was sent then. Said of one that was made for this
-        very flight, it proves nothing: somebody else's id, or a misreading.
+        very attempt, it proves nothing: somebody else's id, or a misreading.
         """
-        doubted = flight.doubted
-        if doubted is not None and doubted.reference and doubted.phase is Phase.CLAIMED:
+        unresolved = attempt.unresolved
+        if unresolved is not None and unresolved.reference and unresolved.phase is Phase.CLAIMED:
             proven = replace(
-                flight.claim,
+                attempt.claim,
                 phase=Phase.SENT,
-                accepted=flight.claim.size,
-                tag=self.messenger.tag_of(self.message, flight.claim.reference),
+                accepted=attempt.claim.size,
+                tag=self.transport.tag_of(self.message, attempt.claim.reference),
                 at=self.now().isoformat(),
                 again_at=None,
                 evidence=Evidence.REPEAT_REFUSED,
             )
-            return Landing(flight=flight, record=proven)
+            return AttemptResult(attempt=attempt, record=proven)
         why = f"the gateway refused it as a repeat, and its id was made for it a moment ago: {error}"
-        log.error("Batch %d (reference %s): %s", flight.index + 1, flight.claim.reference, why)
+        log.error("Batch %d (reference %s): %s", attempt.index + 1, attempt.claim.reference, why)
         # A repeat would be answered likewise, and would prove no more; the record keeps others from believing it.
-        return Landing(flight=flight, record=replace(flight.claim, phase=Phase.DISPUTED), doubt=why)
+        return AttemptResult(
+            attempt=attempt, record=replace(attempt.claim, phase=Phase.DISPUTED), unknown_because=why
+        )

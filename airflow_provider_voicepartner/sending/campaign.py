@@ -22,9 +22,9 @@ class CampaignSender(SendingTools):
     Sends one campaign, once.
 
     One thread reads batches, asks for budget and slot, and writes the ledger; others only send. The record of a batch
-    that has landed and the claim of the next travel in one write, and nothing is claimed that is not about to leave.
-    A batch in doubt keeps no other one here: the rest is sent, then the doubts are settled, and what is still in doubt
-    fails the campaign at its end.
+    that has ended and the claim of the next travel in one write, and nothing is claimed that is not about to leave.
+    A batch in doubt keeps no other one here: the rest is sent, then unknown outcomes are reconciled, and what
+    is still in doubt fails the campaign at its end.
     """
 
     def send(self, campaign: Campaign) -> list[BatchRecord]:
@@ -53,9 +53,9 @@ class CampaignSender(SendingTools):
             try:
                 return run.to_the_end()
             except BaseException as error:
-                # A time-out, a kill, a bug: nothing more leaves; let land what is on the wire, then go on falling.
+                # A time-out, a kill, a bug: nothing more leaves; drain what is in flight, then re-raise.
                 self.stop.cancel()
-                run.land_all()
+                run.drain()
                 standing = Standing.of(
                     self.ledger,
                     campaign.recipients,
@@ -68,7 +68,7 @@ class CampaignSender(SendingTools):
 
     def _check_choice(self, campaign: Campaign) -> None:
         """Refuse a choice that this gateway has no way to follow."""
-        can = self.messenger.can_disprove(campaign.message) or self.messenger.repeats_safely(timedelta(0))
+        can = self.transport.can_disprove(campaign.message) or self.transport.repeats_safely(timedelta(0))
         if campaign.on_unknown == "resend_unlisted" and not can:
             raise ConfigurationError(
                 "on_unknown: 'resend_unlisted' needs a gateway that can be asked what it took, and this one cannot: an "

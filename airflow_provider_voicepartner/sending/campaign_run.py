@@ -1,4 +1,4 @@
-"""One attempt at a campaign: for each batch claim, send, record; then the doubts, when everything else has left."""
+"""One attempt at a campaign: for each batch claim, send, record; then reconcile unknown outcomes."""
 
 from __future__ import annotations
 
@@ -15,13 +15,24 @@ from airflow_provider_voicepartner.exceptions import (
     RetryableNotSentError,
 )
 from airflow_provider_voicepartner.gateways.model import Recipient
-from airflow_provider_voicepartner.sending.batch import Carrier, Flight, Job, Landing, WorkerPool
+from airflow_provider_voicepartner.sending.batch import (
+    AttemptResult,
+    BatchAttempt,
+    BatchSender,
+    Job,
+    WorkerPool,
+)
 from airflow_provider_voicepartner.sending.budget import Budget, Weights, unit_of
 from airflow_provider_voicepartner.sending.campaign_spec import Campaign, SendingTools
 from airflow_provider_voicepartner.sending.pricing import Pricing
 from airflow_provider_voicepartner.sending.progress import ProgressLog
 from airflow_provider_voicepartner.sending.read_ahead import ReadAhead
-from airflow_provider_voicepartner.sending.reconcile import Doubt, DoubtSettler, Verdict, unsettled
+from airflow_provider_voicepartner.sending.reconcile import (
+    OutcomeReconciler,
+    UnknownOutcome,
+    Verdict,
+    unresolved,
+)
 from airflow_provider_voicepartner.sending.records import BatchRecord, Phase
 from airflow_provider_voicepartner.sending.schedule import Schedule
 from airflow_provider_voicepartner.sending.transport import RateLimitWaitTooLongError
@@ -37,15 +48,15 @@ class CampaignRun:
     campaign: Campaign
     pool: WorkerPool
     records: dict[int, BatchRecord] = field(default_factory=dict)
-    claimed: dict[int, Flight] = field(default_factory=dict)
-    under_way: dict[int, tuple[Flight, Job[Landing]]] = field(default_factory=dict)
-    landed: dict[int, BatchRecord] = field(default_factory=dict)
-    doubts: list[Doubt] = field(default_factory=list)
+    claimed: dict[int, BatchAttempt] = field(default_factory=dict)
+    under_way: dict[int, tuple[BatchAttempt, Job[AttemptResult]]] = field(default_factory=dict)
+    unwritten: dict[int, BatchRecord] = field(default_factory=dict)
+    unknown_outcomes: list[UnknownOutcome] = field(default_factory=list)
     undecided: dict[int, Verdict] = field(default_factory=dict)
     again: list[tuple[int, Sequence[Recipient]]] = field(default_factory=list)
     resent: set[int] = field(default_factory=set)
     gateway_ids: dict[str, int] = field(default_factory=dict)
-    ready: Flight | None = None
+    ready: BatchAttempt | None = None
     leaving: int = 0
     put_back: tuple[int, Sequence[Recipient]] | None = None
     failure: BaseException | None = None
@@ -58,8 +69,8 @@ class CampaignRun:
         self.budget = Budget(campaign.max_cost, campaign.unit_price, weights, unit=unit_of(campaign.message))
         self.pricing = Pricing(sender, campaign, self.budget, weights, before_asking=partial(self._write, {}))
         self.schedule = Schedule(campaign, sender.ledger, sender.now)
-        self.settler = DoubtSettler(
-            messenger=sender.messenger,
+        self.reconciler = OutcomeReconciler(
+            transport=sender.transport,
             message=campaign.message,
             send_at=self.schedule.for_repeats,
             on_unknown=campaign.on_unknown,
@@ -69,19 +80,19 @@ class CampaignRun:
             now=sender.now,
             sleep=sender.stop.sleeper(sender.sleep),
         )
-        self.carrier = Carrier(messenger=sender.messenger, message=campaign.message, now=sender.now)
+        self.batch_sender = BatchSender(transport=sender.transport, message=campaign.message, now=sender.now)
         self.progress = ProgressLog(len(campaign.batches))
         self.finished = False
 
     def to_the_end(self) -> list[BatchRecord]:
         """Send batch by batch until nothing is left, then raise the first failure there was, or what is in doubt."""
         while True:
-            leaving = list(self._next_flights())
+            leaving = list(self._next_attempts())
             self._claim(leaving)
-            for flight in leaving:
-                job = Job(partial(self.carrier.fly, flight))
-                self.under_way[flight.index] = flight, job
-                del self.claimed[flight.index]
+            for attempt in leaving:
+                job = Job(partial(self.batch_sender.send, attempt))
+                self.under_way[attempt.index] = attempt, job
+                del self.claimed[attempt.index]
                 self.pool.start(job)
             if not (self.under_way or self.ready) or self._has_waited_enough():
                 break
@@ -94,7 +105,7 @@ class CampaignRun:
         self._tell_what_is_final()
         if self.undecided:
             blind = self.sender.ledger.why_blind() if self.sender.ledger.is_blind else None
-            raise unsettled(
+            raise unresolved(
                 [self.undecided[index] for index in sorted(self.undecided)], blind, self.campaign.on_unknown
             )
         records = [self.records[index] for index in sorted(self.records)]
@@ -132,35 +143,35 @@ class CampaignRun:
         self.stopped_at = self.stopped_at or now
         return self.stopped_at + INTERRUPTED_GRACE - now
 
-    def _next_flights(self) -> Iterator[Flight]:
+    def _next_attempts(self) -> Iterator[BatchAttempt]:
         """Yield what may leave now: as many as there are free worker threads, each with its slot."""
         free = self.campaign.max_in_flight - len(self.under_way)
         self.leaving = 0
         while free > 0 and self._may_go_on():
-            flight = self.ready = self.ready or self._prepare()
-            if flight is None or flight.due > self.sender.clock() or not self._is_in_time(flight):
+            attempt = self.ready = self.ready or self._prepare()
+            if attempt is None or attempt.due > self.sender.clock() or not self._is_in_time(attempt):
                 return
             self.ready = None
             free -= 1
             self.leaving += 1
-            flight.claim_now(self.sender.now())
-            yield flight
+            attempt.claim_now(self.sender.now())
+            yield attempt
 
-    def _is_in_time(self, flight: Flight) -> bool:
-        """Look at the planned time once more: it may have passed while a flight waited for its slot."""
-        if flight.send_at is None or not self.schedule.is_late:
+    def _is_in_time(self, attempt: BatchAttempt) -> bool:
+        """Look at the planned time once more: it may have passed while an attempt waited for its slot."""
+        if attempt.send_at is None or not self.schedule.is_late:
             return True
         try:
-            flight.send_at = self.schedule.for_next()
-            flight.request = self.sender.messenger.build_batch(
+            attempt.send_at = self.schedule.for_next()
+            attempt.request = self.sender.transport.build_batch(
                 self.campaign.message,
-                flight.recipients,
-                reference=flight.claim.reference,
-                send_at=flight.send_at,
+                attempt.recipients,
+                reference=attempt.claim.reference,
+                send_at=attempt.send_at,
             )
         except Exception as error:
             self.failure = error
-            self.budget.free(flight.index)
+            self.budget.free(attempt.index)
             self._give_back()
             return False
         return True
@@ -174,19 +185,19 @@ class CampaignRun:
         return not self.finished and not alone
 
     def _give_back(self) -> None:
-        """Release the slot of a flight that will not leave."""
+        """Release the slot of an attempt that will not leave."""
         if self.ready is not None:
-            flight, self.ready = self.ready, None
-            self._release(flight)
+            attempt, self.ready = self.ready, None
+            self._release(attempt)
 
-    def _release(self, flight: Flight) -> None:
+    def _release(self, attempt: BatchAttempt) -> None:
         try:
-            self.sender.rate_limiter.release(flight.slot)
+            self.sender.rate_limiter.release(attempt.slot)
         except Exception as error:
             # A slot that nobody uses delays others and harms nobody; what stopped us matters more.
             log.warning("A slot could not be released: %s", type(error).__name__)
 
-    def _prepare(self) -> Flight | None:
+    def _prepare(self) -> BatchAttempt | None:
         """Make the next batch ready that has to be sent; None when there is none, or something is in the way."""
         try:
             for index, recipients in self._rest():
@@ -208,11 +219,11 @@ class CampaignRun:
         return None
 
     def _rest(self) -> Iterator[tuple[int, Sequence[Recipient]]]:
-        """Yield what has not been looked at yet; then, when all has landed, what is to be sent again."""
+        """Yield what has not been looked at yet; then, when all attempts have ended, what is to be sent again."""
         while True:
             batch, self.put_back = self.put_back or next(self.batches, None), None
             if batch is None and not (self.under_way or self.leaving):
-                self._settle_doubts()
+                self._reconcile()
                 self.finished = not self.again
             if batch is None and self.again:
                 batch = self.again.pop(0)
@@ -225,14 +236,14 @@ class CampaignRun:
         if known is None or known.phase is Phase.REFUSED or index in self.resent:
             return True
         if known.phase.is_in_doubt:
-            self._doubt(index, known, recipients)
+            self._put_aside(index, known, recipients)
             return index in self.resent
         self.progress.known(index, known)
         self._keep(index, known)
         return False
 
-    def _doubt(self, index: int, claim: BatchRecord, recipients: Sequence[Recipient]) -> None:
-        """Put a doubt aside until everything else has left; one that nothing can be asked about is decided at once."""
+    def _put_aside(self, index: int, claim: BatchRecord, recipients: Sequence[Recipient]) -> None:
+        """Put an unknown outcome aside until the rest has left; where nothing can be asked, it is decided at once."""
         if claim.gateway_id is not None:
             self.gateway_ids.setdefault(claim.gateway_id, index)
         why = (
@@ -241,28 +252,32 @@ class CampaignRun:
             else "an earlier attempt may have sent it, and recorded no answer"
         )
         if claim.reference:
-            self.doubts.append(Doubt(index=index, claim=claim, recipients=recipients, why=why))
+            self.unknown_outcomes.append(
+                UnknownOutcome(index=index, claim=claim, recipients=recipients, why=why)
+            )
             return
         # Not its recipients: where an attempt is blind this is every batch, and they would all be kept.
-        [verdict] = self.settler.settle([Doubt(index=index, claim=claim, recipients=(), why=why)])
+        [verdict] = self.reconciler.reconcile(
+            [UnknownOutcome(index=index, claim=claim, recipients=(), why=why)]
+        )
         self._take(verdict)
 
-    def _settle_doubts(self) -> None:
-        doubts, self.doubts = self.doubts, []
-        if not doubts:
+    def _reconcile(self) -> None:
+        unknown_outcomes, self.unknown_outcomes = self.unknown_outcomes, []
+        if not unknown_outcomes:
             return
         self._write({})
-        for verdict in self.settler.settle(doubts):
+        for verdict in self.reconciler.reconcile(unknown_outcomes):
             self._take(verdict)
-            if verdict.is_to_be_sent and verdict.doubt.index not in self.undecided:
-                self.again.append((verdict.doubt.index, verdict.doubt.recipients))
+            if verdict.is_to_be_sent and verdict.outcome.index not in self.undecided:
+                self.again.append((verdict.outcome.index, verdict.outcome.recipients))
         self._write({})
 
     def _take(self, verdict: Verdict) -> None:
-        """Take over what became of a doubt."""
-        index = verdict.doubt.index
+        """Take over what became of an unknown outcome."""
+        index = verdict.outcome.index
         if verdict.record is not None:
-            self.landed[index] = verdict.record
+            self.unwritten[index] = verdict.record
             self.progress.sent(index, verdict.record)
             self._keep(index, verdict.record)
         elif verdict.is_to_be_sent and index not in self.resent:
@@ -286,27 +301,29 @@ class CampaignRun:
             other + 1, index + 1,
         )  # fmt: skip
         for disputed in (other, index):
-            known = self.records.pop(disputed, None) or self.landed.get(disputed)
+            known = self.records.pop(disputed, None) or self.unwritten.get(disputed)
             if known is not None:
-                claim = self.landed[disputed] = replace(known, phase=Phase.DISPUTED)
-                doubt = Doubt(
+                claim = self.unwritten[disputed] = replace(known, phase=Phase.DISPUTED)
+                outcome = UnknownOutcome(
                     index=disputed,
                     claim=claim,
                     recipients=(),
                     why="its id was answered for another batch too",
                 )
-                self.undecided[disputed] = self.settler.open_verdict(doubt)
+                self.undecided[disputed] = self.reconciler.open_verdict(outcome)
 
-    def _make_ready(self, index: int, recipients: Sequence[Recipient], known: BatchRecord | None) -> Flight:
-        doubted = known if known is not None and known.phase.is_in_doubt else None
-        claim = Flight.claim_for(doubted, len(recipients), self.sender.reference)
+    def _make_ready(
+        self, index: int, recipients: Sequence[Recipient], known: BatchRecord | None
+    ) -> BatchAttempt:
+        unresolved = known if known is not None and known.phase.is_in_doubt else None
+        claim = BatchAttempt.claim_for(unresolved, len(recipients), self.sender.reference)
         send_at = self.schedule.for_next()
-        request = self.sender.messenger.build_batch(
+        request = self.sender.transport.build_batch(
             self.campaign.message, recipients, reference=claim.reference, send_at=send_at
         )
-        self.pricing.approve(index, recipients, send_at, is_resent=doubted is not None)
+        self.pricing.approve(index, recipients, send_at, is_resent=unresolved is not None)
         slot = self.sender.rate_limiter.acquire(request.endpoint, self.campaign.longest_wait)
-        return Flight(
+        return BatchAttempt(
             index=index,
             recipients=recipients,
             request=request,
@@ -314,11 +331,11 @@ class CampaignRun:
             slot=slot,
             due=self.sender.clock() + slot.wait,
             send_at=send_at,
-            doubted=doubted,
+            unresolved=unresolved,
         )
 
     def _wait(self) -> None:
-        """Wait until something lands, or the next batch's slot comes."""
+        """Wait until an attempt ends, or the next batch's slot comes."""
         timeout = STOP_LOOK_INTERVAL
         if self.ready is not None:
             timeout = min(timeout, max(0.0, self.ready.due - self.sender.clock()))
@@ -326,81 +343,84 @@ class CampaignRun:
             self.sender.sleep(timeout)
             return
         while (
-            not (self._has_landed or self.failure or self.sender.stop.is_cancelled)
+            not (self._has_result or self.failure or self.sender.stop.is_cancelled)
             and self.batches.read_one()
         ):
             pass
-        self.pool.wait(0.0 if self._has_landed else timeout)
+        self.pool.wait(0.0 if self._has_result else timeout)
         self._land()
 
     @property
-    def _has_landed(self) -> bool:
+    def _has_result(self) -> bool:
         return any(job.is_done for _, job in self.under_way.values())
 
     def _land(self) -> None:
-        for index, (flight, job) in list(self.under_way.items()):
+        for index, (attempt, job) in list(self.under_way.items()):
             if not job.is_done:
                 continue
             del self.under_way[index]
             self.pool.free()
-            self._take_landing(job.result or Landing(flight=flight, error=job.error))
+            self._take_result(job.result or AttemptResult(attempt=attempt, error=job.error))
 
-    def _take_landing(self, landing: Landing) -> None:
-        """Take over how a flight ended; one that ended without a word leaves its claim, and so a doubt."""
-        flight, record = landing.flight, landing.record
-        index = flight.index
+    def _take_result(self, result: AttemptResult) -> None:
+        """Take over how an attempt ended; one that ended without a word leaves its claim, and so an unknown outcome."""
+        attempt, record = result.attempt, result.record
+        index = attempt.index
         if record is not None:
-            self.landed[index] = record
-        if landing.doubt is not None:
+            self.unwritten[index] = record
+        if result.unknown_because is not None:
             self.budget.doubt(index)
             log.warning(
                 "Batch %d (%s) is in doubt: %s. It is looked into when everything else has left",
-                index + 1, flight.claim.reference, landing.doubt,
+                index + 1, attempt.claim.reference, result.unknown_because,
             )  # fmt: skip
-            self.doubts.append(
-                Doubt(
-                    index=index, claim=record or flight.claim, recipients=flight.recipients, why=landing.doubt
+            self.unknown_outcomes.append(
+                UnknownOutcome(
+                    index=index,
+                    claim=record or attempt.claim,
+                    recipients=attempt.recipients,
+                    why=result.unknown_because,
                 )
             )
         elif record is None:
             self.budget.doubt(index)
-        elif landing.error is None:
+        elif result.error is None:
             self.progress.sent(index, record)
             self._keep(index, record)
         else:
             self.budget.free(index)
-        self.failure = self.failure or landing.error
+        self.failure = self.failure or result.error
 
-    def _claim(self, flights: Sequence[Flight]) -> None:
-        """Record that flights are about to leave, or still are, and with it what has landed."""
-        waiting = [flight for flight, job in self.under_way.values() if not job.is_done]
+    def _claim(self, attempts: Sequence[BatchAttempt]) -> None:
+        """Record that attempts are about to leave, or still are, and with it what has ended."""
+        waiting = [attempt for attempt, job in self.under_way.values() if not job.is_done]
         now = self.sender.now()
-        for flight in (old := [flight for flight in waiting if flight.is_old(now)]):
-            flight.claim_now(now)
-        self.claimed = {flight.index: flight for flight in flights}
+        for attempt in (old := [attempt for attempt in waiting if attempt.is_old(now)]):
+            attempt.claim_now(now)
+        self.claimed = {attempt.index: attempt for attempt in attempts}
         try:
-            self._write({flight.index: flight.claim for flight in (*old, *flights)})
+            self._write({attempt.index: attempt.claim for attempt in (*old, *attempts)})
         except BaseException:
-            for flight in flights:
-                self._release(flight)
-            self._withdraw(flights)
+            for attempt in attempts:
+                self._release(attempt)
+            self._withdraw(attempts)
             self.claimed.clear()
             raise
 
-    def _withdraw(self, flights: Sequence[Flight]) -> None:
+    def _withdraw(self, attempts: Sequence[BatchAttempt]) -> None:
         """Take back claims of which some may have been written: these batches did not leave now."""
         try:
-            self._write({flight.index: flight.not_taken for flight in flights})
+            self._write({attempt.index: attempt.not_taken for attempt in attempts})
         except Exception as error:
             log.warning("Claims that never left stay in doubt: %s", type(error).__name__)
 
     def _write(self, claims: Mapping[int, BatchRecord]) -> None:
-        """Write what has landed and what is about to leave, together."""
-        if self.landed or claims:
-            self.sender.ledger.write({**self.landed, **claims})
-            self.landed.clear()
+        """Write what has ended and what is about to leave, together."""
+        if self.unwritten or claims:
+            self.sender.ledger.write({**self.unwritten, **claims})
+            self.unwritten.clear()
 
-    def land_all(self) -> None:
+    def drain(self) -> None:
         """Wait for everything under way, for a limited time, and record what is known; claim nothing more."""
         self._take_back_what_was_not_begun()
         self.pool.wait_for_all([job for _, job in self.under_way.values()], self._grace())
@@ -413,10 +433,10 @@ class CampaignRun:
 
     def _take_back_what_was_not_begun(self) -> None:
         """Record that batches did not leave whose claim was written and whose thread has not begun: a signal came."""
-        waiting = {index: flight for index, (flight, job) in self.under_way.items() if job.cancel()}
-        for index, flight in (self.claimed | waiting).items():
+        waiting = {index: attempt for index, (attempt, job) in self.under_way.items() if job.cancel()}
+        for index, attempt in (self.claimed | waiting).items():
             self.under_way.pop(index, None)
-            self._release(flight)
+            self._release(attempt)
             self.budget.free(index)
-            self.landed[index] = flight.not_taken
+            self.unwritten[index] = attempt.not_taken
         self.claimed.clear()

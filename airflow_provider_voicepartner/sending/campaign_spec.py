@@ -14,8 +14,8 @@ from airflow_provider_voicepartner.gateways.model import Message, Recipient
 from airflow_provider_voicepartner.sending.fingerprint import new_reference
 from airflow_provider_voicepartner.sending.ledger import Ledger, OnUnknown
 from airflow_provider_voicepartner.sending.transport import (
+    BatchTransport,
     CancellationToken,
-    Messenger,
     NoLimit,
     RateLimiter,
 )
@@ -80,7 +80,7 @@ class SendingTools:
     """
     What a campaign is sent with.
 
-    :param messenger: the hook; must bear several threads.
+    :param transport: the hook; must bear several threads.
     :param ledger: registered before the campaign was planned; opened by :meth:`send`.
     :param rate_limiter: the gateway's rate limit.
     :param now: the present, aware; injected by tests.
@@ -88,10 +88,10 @@ class SendingTools:
     :param sleep: waits; injected by tests.
     :param clock: seconds that only go forward; injected by tests.
     :param stop: raised by anybody to stop, and by a campaign that fails; what sends must heed it.
-    :param is_dry_run: the messenger sends nothing, which an error says.
+    :param is_dry_run: the transport sends nothing, which an error says.
     """
 
-    messenger: Messenger
+    transport: BatchTransport
     ledger: Ledger
     now: Callable[[], datetime]
     rate_limiter: RateLimiter = field(default_factory=NoLimit)

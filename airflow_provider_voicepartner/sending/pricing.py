@@ -38,7 +38,7 @@ class Pricing:
     :param campaign: what is sent.
     :param budget: is told the price.
     :param weights: what batches are priced by, the budget's too; None counts recipients.
-    :param before_asking: called before each request, which takes time: what has landed must be recorded first.
+    :param before_asking: called before each request, which takes time: what has ended must be recorded first.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Pricing:
         *,
         before_asking: Callable[[], None],
     ) -> None:
-        self._messenger = sender.messenger
+        self._transport = sender.transport
         self._campaign = campaign
         self._budget = budget
         self._weights = weights
@@ -59,7 +59,7 @@ class Pricing:
         self._before_asking = before_asking
         self._group_prices: dict[str, Decimal] = {}
         self._is_counted = self._is_asked = self._is_compared = False
-        self._is_told = sender.messenger.simulation_tells_price
+        self._is_told = sender.transport.simulation_tells_price
 
     def approve(
         self,
@@ -179,7 +179,7 @@ class Pricing:
             )
         self._before_asking()
         try:
-            money = self._messenger.money_left()
+            money = self._transport.money_left()
         except VoicePartnerProviderError as error:
             log.warning("The balance could not be read, so it is not compared with the price: %s", error)
             return
@@ -214,12 +214,12 @@ class Pricing:
 
     def _simulate(self, recipients: Sequence[Recipient], send_at: datetime | None) -> Receipt | None:
         message = self._campaign.message
-        request = self._messenger.build_batch(
+        request = self._transport.build_batch(
             message, recipients, reference=self._reference(), send_at=send_at, simulate=True
         )
         self._before_asking()
         try:
-            return self._messenger.deliver(request, message, recipients)
+            return self._transport.deliver(request, message, recipients)
         except SendOutcomeUnknownError as error:
             unanswered = error
         if self._budget.is_limited:

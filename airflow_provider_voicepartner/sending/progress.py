@@ -197,12 +197,12 @@ class Standing:
         if ends_retries(error):
             return (
                 "retries does not apply to this: when it is mended, clear the task, which sends what is left, and "
-                f"{self._what_of_doubts}"
+                f"{self._what_of_unknown}"
             )
-        return f"A retry, or clearing the task, sends what is left, and {self._what_of_doubts}"
+        return f"A retry, or clearing the task, sends what is left, and {self._what_of_unknown}"
 
     @property
-    def _what_of_doubts(self) -> str:
+    def _what_of_unknown(self) -> str:
         """Say whom a retry may message twice, since the user wants it so."""
         if not self.in_doubt.batches or self.on_unknown in ("fail", "assume_sent"):
             return "nothing twice"

@@ -29,7 +29,7 @@ from airflow_provider_voicepartner.gateways.errors import ErrorKind
 from airflow_provider_voicepartner.gateways.model import Message, Recipient
 from airflow_provider_voicepartner.sending.ledger import OnUnknown
 from airflow_provider_voicepartner.sending.records import BatchRecord, Evidence, Phase, Proof
-from airflow_provider_voicepartner.sending.transport import Messenger
+from airflow_provider_voicepartner.sending.transport import BatchTransport
 
 log = logging.getLogger(__name__)
 
@@ -38,13 +38,13 @@ _WORDS = {Evidence.LOOK_UP: "knows its reference", Evidence.CALLED_BACK: "called
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Doubt:
+class UnknownOutcome:
     """
     One batch in doubt.
 
     :param index: from 0.
     :param claim: its record in the ledger; without a reference nothing can be proved.
-    :param recipients: who is in it; empty where that is not known any more, and then it cannot be settled now.
+    :param recipients: who is in it; empty where that is not known any more, and then it cannot be reconciled now.
     :param why: how it came to that, for people.
     """
 
@@ -54,7 +54,7 @@ class Doubt:
     why: str
 
     @property
-    def can_be_settled(self) -> bool:
+    def can_be_reconciled(self) -> bool:
         """True where there is something to ask by."""
         return bool(self.claim.reference and self.recipients)
 
@@ -67,17 +67,17 @@ class Doubt:
 @dataclass(slots=True)
 class Verdict:
     """
-    What became of a doubt.
+    What became of an unknown outcome.
 
     :param record: what to record; None where it is still in doubt, or is to be sent again.
     :param is_to_be_sent: the user's choice is to send it again.
     :param ask_in: seconds after which the gateway may know more; None where it will not.
     :param until: when it will not come to know more, aware; None where ``ask_in`` is.
     :param may_be_unlisted: ``on_unknown="resend_unlisted"`` could decide on it.
-    :param failure: what kept the repeat that settles it from being made now.
+    :param failure: what kept the repeat that decides it from being made now.
     """
 
-    doubt: Doubt
+    outcome: UnknownOutcome
     record: BatchRecord | None = None
     is_to_be_sent: bool = False
     ask_in: float | None = None
@@ -89,25 +89,25 @@ class Verdict:
 @dataclass(slots=True)
 class _Case:
     """
-    One doubt while it is being settled.
+    One unknown outcome while it is being reconciled.
 
     :param proof: the best that was found.
     :param is_unlisted: the last look-up answered properly, and listed nothing.
     :param is_unanswered: the last look-up was not answered, which a later one may be.
     """
 
-    doubt: Doubt
+    outcome: UnknownOutcome
     proof: Proof | None = None
     is_unlisted: bool = False
     is_unanswered: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
-class DoubtSettler:
+class OutcomeReconciler:
     """
-    Settles batches in doubt, always in one order: look-ups, a repeat that the gateway recognises, the user's choice.
+    Reconciles batches in doubt, always in one order: look-ups, a repeat that the gateway recognises, the user's choice.
 
-    :param messenger: the hook.
+    :param transport: the hook.
     :param message: what the campaign says.
     :param send_at: returns for when a repeat is to be sent, None for at once.
     :param on_unknown: the user's choice.
@@ -119,7 +119,7 @@ class DoubtSettler:
     :param sleep: waits; injected by tests.
     """
 
-    messenger: Messenger
+    transport: BatchTransport
     message: Message
     send_at: Callable[[], datetime | None]
     on_unknown: OnUnknown
@@ -129,21 +129,21 @@ class DoubtSettler:
     is_overtaken: bool = False
     sleep: Callable[[float], None] = time.sleep
 
-    def settle(self, doubts: Iterable[Doubt]) -> Iterator[Verdict]:
+    def reconcile(self, outcomes: Iterable[UnknownOutcome]) -> Iterator[Verdict]:
         """
-        Settle batches as far as it can be done now.
+        Reconcile batches as far as it can be done now.
 
         One by one: where a repeat sends one of them, that is known before the next is asked about.
 
-        :raises CampaignInterruptedError: the campaign was stopped; what is not settled stays in doubt.
+        :raises CampaignInterruptedError: the campaign was stopped; what is not decided stays in doubt.
         """
-        cases = [_Case(doubt) for doubt in doubts]
-        self._look_up([case for case in cases if self._can_look_up(case.doubt)])
+        cases = [_Case(outcome) for outcome in outcomes]
+        self._look_up([case for case in cases if self._can_look_up(case.outcome)])
         for case in cases:
             yield self._judge(case)
 
-    def _can_look_up(self, doubt: Doubt) -> bool:
-        return doubt.can_be_settled and self.messenger.can_look_up(self.message, doubt.claim.reference)
+    def _can_look_up(self, outcome: UnknownOutcome) -> bool:
+        return outcome.can_be_reconciled and self.transport.can_look_up(self.message, outcome.claim.reference)
 
     def _look_up(self, cases: list[_Case]) -> None:
         """Ask by our references, a few times. An answer that does not know one proves nothing by itself."""
@@ -156,58 +156,58 @@ class DoubtSettler:
 
     def _is_answered(self, case: _Case) -> bool:
         """Look one batch up; say whether asking again in a moment cannot help."""
-        doubt = case.doubt
+        outcome = case.outcome
         try:
-            proof = self.messenger.find_proof(
-                self.message, doubt.claim.reference, doubt.recipients, _moment(doubt.claim.at)
+            proof = self.transport.find_proof(
+                self.message, outcome.claim.reference, outcome.recipients, _moment(outcome.claim.at)
             )
         except CampaignInterruptedError:
             raise
         except VoicePartnerProviderError as error:
-            log.warning("%s could not be looked up: %s", doubt, error)
+            log.warning("%s could not be looked up: %s", outcome, error)
             case.is_unlisted = False
             case.is_unanswered = isinstance(error, RetryableNotSentError)
             return False
         case.is_unlisted, case.is_unanswered = proof is None, False
         if proof is not None and (case.proof is None or proof.accepted >= case.proof.accepted):
             case.proof = proof
-        return case.proof is not None and case.proof.accepted >= doubt.claim.size
+        return case.proof is not None and case.proof.accepted >= outcome.claim.size
 
     def _judge(self, case: _Case) -> Verdict:
-        doubt, proof = case.doubt, case.proof
-        if proof is not None and proof.accepted >= doubt.claim.size:
-            log.info("%s was sent: the gateway %s", doubt, _WORDS[proof.evidence])
-            return Verdict(doubt, self.proven(doubt, proof))
+        outcome, proof = case.outcome, case.proof
+        if proof is not None and proof.accepted >= outcome.claim.size:
+            log.info("%s was sent: the gateway %s", outcome, _WORDS[proof.evidence])
+            return Verdict(outcome, self.proven(outcome, proof))
         try:
-            record = self._repeat(doubt)
+            record = self._repeat(outcome)
         except RetryableNotSentError as error:
-            return Verdict(doubt, failure=error)
+            return Verdict(outcome, failure=error)
         if record is not None:
-            return Verdict(doubt, record)
-        open_ = self.open_verdict(doubt)
-        if open_.ask_in is None and case.is_unanswered and self._age_of(doubt.claim) < LONGEST_SILENCE:
+            return Verdict(outcome, record)
+        open_ = self.open_verdict(outcome)
+        if open_.ask_in is None and case.is_unanswered and self._age_of(outcome.claim) < LONGEST_SILENCE:
             open_.ask_in = MOST_LOOK_UP_INTERVAL
-            open_.until = self.now() - self._age_of(doubt.claim) + LONGEST_SILENCE
+            open_.until = self.now() - self._age_of(outcome.claim) + LONGEST_SILENCE
         if proof is not None and proof.accepted:
             if open_.ask_in is not None and self.on_unknown in ("fail", "resend_unlisted"):
                 return open_
             log.warning(
                 "%s was sent, but the gateway %s for %d of them only; of the others nobody knows, and they are counted "
                 "as in doubt",
-                doubt, _WORDS[proof.evidence], proof.accepted,
+                outcome, _WORDS[proof.evidence], proof.accepted,
             )  # fmt: skip
-            return Verdict(doubt, self.proven(doubt, proof))
+            return Verdict(outcome, self.proven(outcome, proof))
         return self._choose(case, open_)
 
     def _choose(self, case: _Case, open_: Verdict) -> Verdict:
         """Let the user's choice decide, where it decides on such a doubt."""
-        doubt = case.doubt
+        outcome = case.outcome
         if self.on_unknown == "assume_sent":
-            log.warning("%s is in doubt: %s; on_unknown='assume_sent' decides", doubt, doubt.why)
-            return Verdict(doubt, self._assumed(doubt))
+            log.warning("%s is in doubt: %s; on_unknown='assume_sent' decides", outcome, outcome.why)
+            return Verdict(outcome, self._assumed(outcome))
         if self.on_unknown == "resend":
-            log.warning("%s is in doubt: %s; on_unknown='resend' decides", doubt, doubt.why)
-            return Verdict(doubt, is_to_be_sent=True)
+            log.warning("%s is in doubt: %s; on_unknown='resend' decides", outcome, outcome.why)
+            return Verdict(outcome, is_to_be_sent=True)
         if self.on_unknown == "resend_unlisted" and open_.ask_in is None and self._is_disproved(case):
             held = self._held()
             if held > 0:
@@ -219,42 +219,42 @@ class DoubtSettler:
             log.warning(
                 "%s is in doubt: %s; the gateway does not list it, which on_unknown='resend_unlisted' believes: it is "
                 "sent again",
-                doubt, doubt.why,
+                outcome, outcome.why,
             )  # fmt: skip
-            return Verdict(doubt, is_to_be_sent=True)
+            return Verdict(outcome, is_to_be_sent=True)
         return open_
 
     def _is_disproved(self, case: _Case) -> bool:
-        return self._may_be_unlisted(case.doubt) and case.is_unlisted and case.proof is None
+        return self._may_be_unlisted(case.outcome) and case.is_unlisted and case.proof is None
 
-    def _may_be_unlisted(self, doubt: Doubt) -> bool:
+    def _may_be_unlisted(self, outcome: UnknownOutcome) -> bool:
         # Of a claim without a time nobody knows whether the gateway had enough of it.
-        is_old = doubt.claim.at is not None
-        is_asked = self._can_look_up(doubt) and self.messenger.can_disprove(self.message)
+        is_old = outcome.claim.at is not None
+        is_asked = self._can_look_up(outcome) and self.transport.can_disprove(self.message)
         return is_old and is_asked and self.is_same_account and not self.is_overtaken
 
-    def open_verdict(self, doubt: Doubt) -> Verdict:
+    def open_verdict(self, outcome: UnknownOutcome) -> Verdict:
         """Say of a doubt that it is one still, and until when the gateway may come to know it."""
-        ask_in = self.ask_in(doubt.claim)
-        known_within = self.messenger.known_within(self.message)
+        ask_in = self.ask_in(outcome.claim)
+        known_within = self.transport.known_within(self.message)
         until = None
         if ask_in is not None and known_within is not None:
-            until = self.now() - self._age_of(doubt.claim) + known_within
-        return Verdict(doubt, ask_in=ask_in, until=until, may_be_unlisted=self._may_be_unlisted(doubt))
+            until = self.now() - self._age_of(outcome.claim) + known_within
+        return Verdict(outcome, ask_in=ask_in, until=until, may_be_unlisted=self._may_be_unlisted(outcome))
 
     def _held(self) -> float:
         """Return the seconds until a gateway must list what it was to send at a planned time."""
-        known_within = self.messenger.known_within(self.message)
+        known_within = self.transport.known_within(self.message)
         if self.planned is None or known_within is None:
             return 0.0
         return (self.planned + SENDING_ROUNDED_BY + known_within - self.now()).total_seconds()
 
     def ask_in(self, claim: BatchRecord) -> float | None:
         """Return the seconds after which to ask again; None once the gateway would know a batch that it had taken."""
-        known_within = self.messenger.known_within(self.message)
+        known_within = self.transport.known_within(self.message)
         if known_within is None or claim.at is None or not claim.reference:
             return None
-        if not self.messenger.can_look_up(self.message, claim.reference):
+        if not self.transport.can_look_up(self.message, claim.reference):
             return None
         age = self._age_of(claim).total_seconds()
         left = known_within.total_seconds() - age
@@ -265,64 +265,66 @@ class DoubtSettler:
         claimed = _moment(claim.again_at or claim.at)
         return timedelta.max if claimed is None else max(self.now() - claimed, timedelta(0))
 
-    def _repeat(self, doubt: Doubt) -> BatchRecord | None:
+    def _repeat(self, outcome: UnknownOutcome) -> BatchRecord | None:
         """
         Make the same request again, where the gateway refuses a repeat: it is then sent once, now or before.
 
         A refusal that names the repeat proves that it was sent; any other refusal proves nothing.
         """
-        claim, claimed = doubt.claim.as_claimed, _moment(doubt.claim.at)
-        if not doubt.can_be_settled or claimed is None or doubt.claim.phase is Phase.DISPUTED:
+        claim, claimed = outcome.claim.as_claimed, _moment(outcome.claim.at)
+        if not outcome.can_be_reconciled or claimed is None or outcome.claim.phase is Phase.DISPUTED:
             return None
         if self.is_overtaken:
             return None
-        if not self.messenger.repeats_safely(self.now() - claimed):
+        if not self.transport.repeats_safely(self.now() - claimed):
             return None
         try:
-            request = self.messenger.build_batch(
-                self.message, doubt.recipients, reference=claim.reference, send_at=self.send_at()
+            request = self.transport.build_batch(
+                self.message, outcome.recipients, reference=claim.reference, send_at=self.send_at()
             )
-            receipt = self.messenger.deliver(request, self.message, doubt.recipients)
+            receipt = self.transport.deliver(request, self.message, outcome.recipients)
         except RejectedError as error:
             if error.kind is ErrorKind.DUPLICATE:
-                log.info("%s was sent: the gateway refused its repeat as one", doubt)
-                return self.proven(doubt, Proof(Evidence.REPEAT_REFUSED, claim.size))
-            log.warning("%s: the repeat was refused, which proves nothing: %s", doubt, error)
+                log.info("%s was sent: the gateway refused its repeat as one", outcome)
+                return self.proven(outcome, Proof(Evidence.REPEAT_REFUSED, claim.size))
+            log.warning("%s: the repeat was refused, which proves nothing: %s", outcome, error)
             return None
         except RetryableNotSentError:
             raise
         except (ConfigurationError, NotSentError, SendOutcomeUnknownError) as error:
-            log.warning("%s: the repeat settles nothing: %s", doubt, error)
+            log.warning("%s: the repeat decides nothing: %s", outcome, error)
             return None
-        log.info("%s had not been sent; its repeat was accepted as %s", doubt, receipt.gateway_id)
+        log.info("%s had not been sent; its repeat was accepted as %s", outcome, receipt.gateway_id)
         return BatchRecord.of_receipt(receipt, claim, at=self._stamp(), evidence=Evidence.REPEAT_ACCEPTED)
 
-    def proven(self, doubt: Doubt, proof: Proof) -> BatchRecord:
+    def proven(self, outcome: UnknownOutcome, proof: Proof) -> BatchRecord:
         """Record that a batch was sent, by proof and without an answer: its id and cost are not known."""
-        accepted = min(proof.accepted, doubt.claim.size)
+        accepted = min(proof.accepted, outcome.claim.size)
         return replace(
-            doubt.claim.as_claimed,
+            outcome.claim.as_claimed,
             phase=Phase.SENT,
             accepted=accepted,
-            in_doubt=doubt.claim.size - accepted,
-            tag=self._tag(doubt),
+            in_doubt=outcome.claim.size - accepted,
+            tag=self._tag(outcome),
             at=self._stamp(),
             again_at=None,
             evidence=proof.evidence,
         )
 
-    def _assumed(self, doubt: Doubt) -> BatchRecord:
+    def _assumed(self, outcome: UnknownOutcome) -> BatchRecord:
         return replace(
-            doubt.claim.as_claimed,
+            outcome.claim.as_claimed,
             phase=Phase.ASSUMED_SENT,
-            tag=self._tag(doubt),
+            tag=self._tag(outcome),
             at=self._stamp(),
             again_at=None,
             evidence=Evidence.ASSUMED,
         )
 
-    def _tag(self, doubt: Doubt) -> str | None:
-        return self.messenger.tag_of(self.message, doubt.claim.reference) if doubt.claim.reference else None
+    def _tag(self, outcome: UnknownOutcome) -> str | None:
+        return (
+            self.transport.tag_of(self.message, outcome.claim.reference) if outcome.claim.reference else None
+        )
 
     def _stamp(self) -> str:
         return self.now().isoformat()
@@ -332,7 +334,7 @@ def _moment(at: str | None) -> datetime | None:
     return None if at is None else datetime.fromisoformat(at)
 
 
-def unsettled(
+def unresolved(
     verdicts: Sequence[Verdict], why_blind: str | None, on_unknown: OnUnknown = "fail"
 ) -> VoicePartnerProviderError:
     """
@@ -343,15 +345,15 @@ def unsettled(
     :param on_unknown: the user's choice.
     :returns: a retryable one while the gateway may still come to know any of them, else one that is not.
     """
-    named = [str(verdict.doubt) for verdict in verdicts if verdict.doubt.claim.reference]
-    nameless = [verdict.doubt for verdict in verdicts if not verdict.doubt.claim.reference]
+    named = [str(verdict.outcome) for verdict in verdicts if verdict.outcome.claim.reference]
+    nameless = [verdict.outcome for verdict in verdicts if not verdict.outcome.claim.reference]
     if nameless:
-        size = sum(doubt.claim.size for doubt in nameless)
+        size = sum(outcome.claim.size for outcome in nameless)
         named.append(
-            f"{_ranges([doubt.index for doubt in nameless])} ({size} recipients, reference not known)"
+            f"{_ranges([outcome.index for outcome in nameless])} ({size} recipients, reference not known)"
         )
     count = len(verdicts)
-    reasons = dict.fromkeys(verdict.doubt.why for verdict in verdicts if verdict.doubt.claim.reference)
+    reasons = dict.fromkeys(verdict.outcome.why for verdict in verdicts if verdict.outcome.claim.reference)
     whys = "; ".join([*reasons, *([why_blind] if why_blind else [])])
     what = f"{', '.join(named)} {'is' if count == 1 else 'are'} in doubt: {whys}"
     waits = [verdict.ask_in for verdict in verdicts if verdict.ask_in is not None]

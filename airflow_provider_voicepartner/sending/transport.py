@@ -15,7 +15,7 @@ from airflow_provider_voicepartner.gateways.wire import ApiRequest
 from airflow_provider_voicepartner.sending.records import Proof
 
 
-class Messenger(Protocol):
+class BatchTransport(Protocol):
     """A hook, as the loop sees it."""
 
     @property

@@ -418,7 +418,7 @@ def test_a_campaign_at_the_documented_kind_of_limit_is_never_refused(
         hook.sender.watch = watch
         hook.sender.gate = rate_limiter.waiting(time.sleep, None)
         sender = CampaignSender(
-            messenger=hook,
+            transport=hook,
             ledger=registered(FakeStore()),
             rate_limiter=rate_limiter,
             now=hook.sender.now,

@@ -16,7 +16,7 @@ from airflow_provider_voicepartner.gateways.model import Recipient, SmsMessage
 from airflow_provider_voicepartner.hooks import base
 from airflow_provider_voicepartner.hooks.connections import new_session
 from airflow_provider_voicepartner.hooks.octopush import OctopushHook
-from airflow_provider_voicepartner.sending.reconcile import Doubt, DoubtSettler, Verdict
+from airflow_provider_voicepartner.sending.reconcile import OutcomeReconciler, UnknownOutcome, Verdict
 from airflow_provider_voicepartner.sending.records import BatchRecord, Evidence, Phase
 from tests.support.sends import NUMBER
 from tests.support.servers import FakeTime
@@ -110,12 +110,12 @@ def hook(
     return OctopushHook()
 
 
-def settle(hook: OctopushHook, clock: FakeTime) -> Verdict:
+def reconcile(hook: OctopushHook, clock: FakeTime) -> Verdict:
     claim = BatchRecord(phase=Phase.CLAIMED, reference=REFERENCE, size=1, at=clock.now().isoformat())
-    [verdict] = DoubtSettler(
-        messenger=hook, message=MESSAGE, send_at=lambda: None, on_unknown="fail", now=clock.now,
+    [verdict] = OutcomeReconciler(
+        transport=hook, message=MESSAGE, send_at=lambda: None, on_unknown="fail", now=clock.now,
         sleep=clock.sleep,
-    ).settle([Doubt(index=0, claim=claim, recipients=(Recipient(NUMBER),), why="no answer")])  # fmt: skip
+    ).reconcile([UnknownOutcome(index=0, claim=claim, recipients=(Recipient(NUMBER),), why="no answer")])  # fmt: skip
     return verdict
 
 
@@ -137,7 +137,7 @@ def test_it_settles_after_a_silence(
         hook.send_sms(NUMBER, MESSAGE.text, reference=REFERENCE)
     clock.moment += silence
     firewall.forget()
-    verdict = settle(hook, clock)
+    verdict = reconcile(hook, clock)
     assert verdict.record is not None
     assert verdict.record.evidence is evidence
     assert (firewall.connections, firewall.resets) == (2, 0)
@@ -151,6 +151,6 @@ def test_this_firewall_does_reset_what_it_forgot(
     hook.get_balance()
     clock.moment += 20
     firewall.forget()
-    assert settle(hook, clock).record is None
+    assert reconcile(hook, clock).record is None
     assert (firewall.connections, firewall.resets) == (1, 1)
     assert sandbox.world.tallies["octopush"].numbers[NUMBER] == 0

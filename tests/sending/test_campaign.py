@@ -41,21 +41,21 @@ from tests.support.campaigns import (
 )
 from tests.support.gateways import fault
 from tests.support.ledgers import phases, registered
-from tests.support.messenger import (
+from tests.support.tasks import FakeStore
+from tests.support.transport import (
     NOW,
     CountingStore,
-    FakeMessenger,
+    FakeTransport,
 )
-from tests.support.tasks import FakeStore
 
 # What is written when
 
 
 def test_a_batch_is_claimed_before_its_request_leaves_and_recorded_after_the_answer() -> None:
-    store, messenger = FakeStore(), FakeMessenger()
+    store, transport = FakeStore(), FakeTransport()
     seen: list[dict[int, str]] = []
-    messenger.check = lambda first: seen.append(phases(store))
-    records = attempt(messenger, store, campaign(2))
+    transport.check = lambda first: seen.append(phases(store))
+    records = attempt(transport, store, campaign(2))
     assert seen == [{0: "claimed"}, {0: "sent", 1: "claimed"}]
     assert phases(store) == {0: "sent", 1: "sent"}
     assert [(record.phase, record.accepted, record.at) for record in records] == [
@@ -65,19 +65,19 @@ def test_a_batch_is_claimed_before_its_request_leaves_and_recorded_after_the_ans
 
 
 def test_recipients_travel_in_batches_of_at_most_500_each_with_a_reference_of_its_own() -> None:
-    messenger, most = FakeMessenger(), MAX_RECIPIENTS_PER_BATCH
+    transport, most = FakeTransport(), MAX_RECIPIENTS_PER_BATCH
     cut = tuple(people(min(most, 1203 - start), start) for start in range(0, 1203, most))
     everybody = of_batches(cut, max_in_flight=4)
-    records = attempt(messenger, FakeStore(), everybody)
+    records = attempt(transport, FakeStore(), everybody)
     assert [record.size for record in records] == [500, 500, 203]
     assert len({record.reference for record in records}) == 3
-    assert set(messenger.messaged.values()) == {1}
-    assert len(messenger.messaged) == 1203
+    assert set(transport.messaged.values()) == {1}
+    assert len(transport.messaged) == 1203
 
 
 def test_the_record_of_one_batch_and_the_claim_of_the_next_are_one_write() -> None:
     store = CountingStore()
-    attempt(FakeMessenger(), store, campaign(6, unit_price=Decimal("0.045")))
+    attempt(FakeTransport(), store, campaign(6, unit_price=Decimal("0.045")))
     assert store.changed == [
         "claimed 0", "sent 0, claimed 1", "sent 1, claimed 2", "sent 2, claimed 3", "sent 3, claimed 4",
         "sent 4, claimed 5", "sent 5",
@@ -87,40 +87,40 @@ def test_the_record_of_one_batch_and_the_claim_of_the_next_are_one_write() -> No
 
 def test_a_retry_that_has_nothing_to_send_writes_nothing_but_that_it_began() -> None:
     store = CountingStore()
-    attempt(FakeMessenger(), store, campaign(3))
+    attempt(FakeTransport(), store, campaign(3))
     store.writes.clear()
-    attempt(FakeMessenger(), store, campaign(3), try_number=2)
+    attempt(FakeTransport(), store, campaign(3), try_number=2)
     assert store.writes == [attempt_key(2)]
 
 
 @pytest.mark.parametrize("workers", [1, 2, 4])
 def test_no_more_batches_are_claimed_than_may_be_under_way(workers: int) -> None:
-    store, messenger = CountingStore(), FakeMessenger()
-    attempt(messenger, store, campaign(20, max_in_flight=workers))
+    store, transport = CountingStore(), FakeTransport()
+    attempt(transport, store, campaign(20, max_in_flight=workers))
     assert store.most_claimed <= workers
-    assert messenger.most_under_way <= workers
-    assert set(messenger.messaged.values()) == {1}
+    assert transport.most_under_way <= workers
+    assert set(transport.messaged.values()) == {1}
 
 
 @pytest.mark.parametrize("workers", [1, 3])
 def test_a_long_campaign_needs_no_more_threads_than_batches_may_be_under_way(workers: int) -> None:
     threads = set[str]()
-    messenger = FakeMessenger(check=lambda first: threads.add(threading.current_thread().name))
-    attempt(messenger, FakeStore(), campaign(30, max_in_flight=workers))
+    transport = FakeTransport(check=lambda first: threads.add(threading.current_thread().name))
+    attempt(transport, FakeStore(), campaign(30, max_in_flight=workers))
     assert 1 <= len(threads) <= workers
 
 
 def test_as_many_batches_as_allowed_are_really_under_way_at_once_and_never_more() -> None:
-    messenger = FakeMessenger()
+    transport = FakeTransport()
     together = threading.Barrier(4, timeout=10)
-    messenger.check = lambda first: together.wait() and None
-    attempt(messenger, FakeStore(), campaign(12, max_in_flight=4))
-    assert messenger.most_under_way == 4
-    assert len(messenger.messaged) == 12 * SIZE
+    transport.check = lambda first: together.wait() and None
+    attempt(transport, FakeStore(), campaign(12, max_in_flight=4))
+    assert transport.most_under_way == 4
+    assert len(transport.messaged) == 12 * SIZE
 
 
 def test_records_are_in_the_order_of_the_batches_however_they_land() -> None:
-    messenger, gate = FakeMessenger(), threading.Event()
+    transport, gate = FakeTransport(), threading.Event()
 
     def first_comes_last(first: str) -> None:
         if first == first_of(0):
@@ -128,20 +128,20 @@ def test_records_are_in_the_order_of_the_batches_however_they_land() -> None:
         elif first == first_of(3):
             gate.set()
 
-    messenger.check = first_comes_last
+    transport.check = first_comes_last
     store = CountingStore()
-    records = attempt(messenger, store, campaign(4, max_in_flight=2))
+    records = attempt(transport, store, campaign(4, max_in_flight=2))
     assert [record.reference for record in records] == [record_of(store, n)["reference"] for n in range(4)]
-    assert len(messenger.messaged) == 4 * SIZE
+    assert len(transport.messaged) == 4 * SIZE
 
 
 def test_the_state_holds_no_number_no_text_and_no_key() -> None:
     store = FakeStore()
-    messenger = FakeMessenger(finds=True, failures=[None, RejectedError(f"refused {TEXT}")])
-    messenger.lost[first_of(2)] = SendOutcomeUnknownError(f"lost {TEXT}")
+    transport = FakeTransport(finds=True, failures=[None, RejectedError(f"refused {TEXT}")])
+    transport.lost[first_of(2)] = SendOutcomeUnknownError(f"lost {TEXT}")
     for number in (1, 2):
         try:
-            attempt(messenger, store, campaign(4), try_number=number)
+            attempt(transport, store, campaign(4), try_number=number)
         except RejectedError:
             continue
     assert phases(store) == dict.fromkeys(range(4), "sent")
@@ -152,9 +152,9 @@ def test_the_state_holds_no_number_no_text_and_no_key() -> None:
 
 def test_what_an_earlier_attempt_sent_is_told_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    store, messenger = FakeStore(), FakeMessenger()
-    [record] = attempt(messenger, store, campaign(1))
-    attempt(messenger, store, campaign(1), try_number=2)
+    store, transport = FakeStore(), FakeTransport()
+    [record] = attempt(transport, store, campaign(1))
+    attempt(transport, store, campaign(1), try_number=2)
     assert f"Batch 1 ({record.reference}) was sent by an earlier attempt; it is not sent again" in caplog.text
 
 
@@ -162,87 +162,87 @@ def test_what_an_earlier_attempt_sent_is_told_in_the_log(caplog: pytest.LogCaptu
 
 
 def test_an_attempt_that_airflow_gave_up_stops_before_it_sends() -> None:
-    store, messenger = FakeStore(fenced=True), FakeMessenger()
+    store, transport = FakeStore(fenced=True), FakeTransport()
     with pytest.raises(PermissionError):
-        attempt(messenger, store, campaign())
-    assert not messenger.messaged
+        attempt(transport, store, campaign())
+    assert not transport.messaged
 
 
 def test_an_attempt_that_loses_its_right_between_two_batches_stops_there() -> None:
-    store, messenger = FakeStore(), FakeMessenger()
+    store, transport = FakeStore(), FakeTransport()
 
     def fence(first: str) -> None:
         store.fenced = first == first_of(1)
 
-    messenger.check = fence
+    transport.check = fence
     with pytest.raises(PermissionError):
         # The second batch was claimed and is sent, but cannot be recorded; the third is not even claimed.
-        attempt(messenger, store, campaign())
-    assert len(messenger.messaged) == 2 * SIZE
+        attempt(transport, store, campaign())
+    assert len(transport.messaged) == 2 * SIZE
     store.fenced = False
     with pytest.raises(SendOutcomeUnknownError, match="batch 2 "):
-        attempt(messenger, store, campaign(), try_number=2)
+        attempt(transport, store, campaign(), try_number=2)
 
 
 # Input that changed, and state that cannot be read
 
 
 def test_changed_input_is_refused_and_nothing_is_sent() -> None:
-    store, messenger = FakeStore(), FakeMessenger()
-    attempt(messenger, store, campaign(3))
+    store, transport = FakeStore(), FakeTransport()
+    attempt(transport, store, campaign(3))
     with pytest.raises(ConfigurationError, match=r"sent 3 of 3 batches.*Restore the earlier input") as caught:
-        attempt(messenger, store, campaign(3, start=1), try_number=2)
+        attempt(transport, store, campaign(3, start=1), try_number=2)
     assert "+336" not in str(caught.value)
-    assert messenger.messaged.total() == 3 * SIZE
+    assert transport.messaged.total() == 3 * SIZE
 
 
 @pytest.mark.parametrize("choice", ["fail", "assume_sent", "resend"])
 def test_what_to_do_with_a_doubt_is_no_leave_to_send_a_changed_input(choice: Any) -> None:
     """With a template of the present time, every retry would send everything again."""
-    store, messenger = FakeStore(), FakeMessenger()
-    attempt(messenger, store, campaign(3, on_unknown=choice))
+    store, transport = FakeStore(), FakeTransport()
+    attempt(transport, store, campaign(3, on_unknown=choice))
     for number in (2, 3):
         with pytest.raises(ConfigurationError, match="send_again"):
-            attempt(messenger, store, campaign(3, start=10 * number, on_unknown=choice), try_number=number)
-    assert messenger.messaged.total() == 3 * SIZE
+            attempt(transport, store, campaign(3, start=10 * number, on_unknown=choice), try_number=number)
+    assert transport.messaged.total() == 3 * SIZE
 
 
 @pytest.mark.parametrize("start", [0, 10], ids=["unchanged input", "changed input"])
 def test_a_new_send_again_sends_everything_once_more_and_a_retry_goes_on(start: int) -> None:
-    store, messenger = FakeStore(), FakeMessenger()
-    attempt(messenger, store, campaign(3))
-    references = list(messenger.taken)
+    store, transport = FakeStore(), FakeTransport()
+    attempt(transport, store, campaign(3))
+    references = list(transport.taken)
     again = campaign(3, start=start, send_again="the first text was wrong")
-    messenger.trouble = {people(1, start + 2 * SIZE)[0].phone_number: [RetryableNotSentError("429")]}
+    transport.trouble = {people(1, start + 2 * SIZE)[0].phone_number: [RetryableNotSentError("429")]}
     with pytest.raises(RetryableNotSentError):
-        attempt(messenger, store, again, try_number=2)
-    assert messenger.messaged.total() == 5 * SIZE
+        attempt(transport, store, again, try_number=2)
+    assert transport.messaged.total() == 5 * SIZE
     for number in (3, 4):
-        attempt(messenger, store, again, try_number=number)
-    assert messenger.messaged.total() == 6 * SIZE
-    assert len(set(messenger.taken)) == 6
-    assert not set(messenger.taken[3:]) & set(references)
+        attempt(transport, store, again, try_number=number)
+    assert transport.messaged.total() == 6 * SIZE
+    assert len(set(transport.taken)) == 6
+    assert not set(transport.taken[3:]) & set(references)
 
 
 def test_a_new_send_again_sends_what_is_in_doubt_too_under_a_new_reference() -> None:
-    store, messenger = FakeStore(), FakeMessenger(lost={first_of(0): SendOutcomeUnknownError("lost")})
+    store, transport = FakeStore(), FakeTransport(lost={first_of(0): SendOutcomeUnknownError("lost")})
     with pytest.raises(SendOutcomeUnknownError):
-        attempt(messenger, store, campaign(1))
+        attempt(transport, store, campaign(1))
     doubtful = record_of(store, 0)["reference"]
-    [record] = attempt(messenger, store, campaign(1, send_again="all of it"), try_number=2)
+    [record] = attempt(transport, store, campaign(1, send_again="all of it"), try_number=2)
     assert record.phase is Phase.SENT
     assert record.reference != doubtful
-    assert messenger.messaged.total() == 2 * SIZE
+    assert transport.messaged.total() == 2 * SIZE
 
 
 def test_state_that_cannot_be_read_stops_everything() -> None:
-    store, messenger = FakeStore(), FakeMessenger()
-    attempt(messenger, store, campaign())
+    store, transport = FakeStore(), FakeTransport()
+    attempt(transport, store, campaign())
     key = next(key for key, value in store.values.items() if "1" in value.get("batches", {}))
     store.values[key]["batches"]["1"] = {"phase": "whatever"}
     with pytest.raises(ConfigurationError, match="nobody knows what was sent"):
-        attempt(messenger, store, campaign(), try_number=2)
-    assert messenger.messaged.total() == 3 * SIZE
+        attempt(transport, store, campaign(), try_number=2)
+    assert transport.messaged.total() == 3 * SIZE
 
 
 def test_a_source_that_breaks_in_the_middle_lets_land_what_left() -> None:
@@ -254,8 +254,8 @@ def test_a_source_that_breaks_in_the_middle_lets_land_what_left() -> None:
             yield people(SIZE)
             raise ConfigurationError("the file changed while it was sent")
 
-    store, messenger = FakeStore(), FakeMessenger()
-    sender = CampaignSender(messenger=messenger, ledger=registered(store), now=lambda: NOW)
+    store, transport = FakeStore(), FakeTransport()
+    sender = CampaignSender(transport=transport, ledger=registered(store), now=lambda: NOW)
     with pytest.raises(ConfigurationError, match="the file changed"):
         sender.send(
             Campaign(message=SmsMessage(text=TEXT), batches=Breaking(), recipients=6, fingerprint="f")
@@ -264,42 +264,42 @@ def test_a_source_that_breaks_in_the_middle_lets_land_what_left() -> None:
 
 
 def test_without_any_memory_the_first_try_sends_and_the_second_is_in_doubt_of_everything() -> None:
-    messenger = FakeMessenger()
-    assert len(attempt(messenger, None, campaign())) == 3
+    transport = FakeTransport()
+    assert len(attempt(transport, None, campaign())) == 3
     with pytest.raises(
         SendOutcomeUnknownError, match=r"batches 1 to 3 \(6 .*try 1 .* left no trace"
     ) as caught:
-        attempt(messenger, None, campaign(), try_number=2)
+        attempt(transport, None, campaign(), try_number=2)
     assert "a retry would find in doubt whatever was sent" in str(caught.value)
-    assumed = attempt(messenger, None, campaign(on_unknown="assume_sent"), try_number=2)
+    assumed = attempt(transport, None, campaign(on_unknown="assume_sent"), try_number=2)
     assert [(one.phase, one.size, one.gateway_id) for one in assumed] == [
         (Phase.ASSUMED_SENT, SIZE, None)
     ] * 3
-    assert messenger.messaged.total() == 3 * SIZE
-    attempt(messenger, None, campaign(on_unknown="resend", max_in_flight=2), try_number=2)
-    assert messenger.messaged.total() == 6 * SIZE
+    assert transport.messaged.total() == 3 * SIZE
+    attempt(transport, None, campaign(on_unknown="resend", max_in_flight=2), try_number=2)
+    assert transport.messaged.total() == 6 * SIZE
 
 
 def test_before_airflow_3_3_the_store_lets_a_retry_go_on() -> None:
     store, task = open_store("sqlite://"), TaskInstanceKey("dag", "run", "send")
-    messenger = FakeMessenger(trouble={first_of(1): [RetryableNotSentError("429")]})
+    transport = FakeTransport(trouble={first_of(1): [RetryableNotSentError("429")]})
     with pytest.raises(RetryableNotSentError):
-        attempt(messenger, None, campaign(), memories=[StoreMemory(store, task)])
-    records = attempt(messenger, None, campaign(), try_number=2, memories=[StoreMemory(store, task)])
+        attempt(transport, None, campaign(), memories=[StoreMemory(store, task)])
+    records = attempt(transport, None, campaign(), try_number=2, memories=[StoreMemory(store, task)])
     assert [record.phase for record in records] == [Phase.SENT] * 3
-    assert messenger.messaged.total() == 3 * SIZE
-    assert set(messenger.messaged.values()) == {1}
+    assert transport.messaged.total() == 3 * SIZE
+    assert set(transport.messaged.values()) == {1}
     store.close()
 
 
 def test_a_date_that_has_passed_does_not_keep_a_retry_from_telling_what_was_sent() -> None:
-    store, messenger = FakeStore(), FakeMessenger()
+    store, transport = FakeStore(), FakeTransport()
     planned = campaign(send_at=datetime(2031, 5, 6, 12, 5, tzinfo=NOW.tzinfo))
-    attempt(messenger, store, planned)
-    built = len(messenger.built)
-    records = attempt(messenger, store, planned, try_number=2)
+    attempt(transport, store, planned)
+    built = len(transport.built)
+    records = attempt(transport, store, planned, try_number=2)
     assert [record.phase for record in records] == [Phase.SENT] * 3
-    assert len(messenger.built) == built  # no second request is even built, so its date is not judged again
+    assert len(transport.built) == built  # no second request is even built, so its date is not judged again
 
 
 # The same with a real hook, over HTTP

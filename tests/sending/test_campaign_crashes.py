@@ -31,14 +31,14 @@ from tests.support.campaigns import (
 )
 from tests.support.doubts import doubts_in
 from tests.support.ledgers import phases
-from tests.support.messenger import (
+from tests.support.tasks import CALM, FakeStore
+from tests.support.transport import (
     NOW,
     CrashError,
     Crashes,
     CrashingStore,
-    FakeMessenger,
+    FakeTransport,
 )
-from tests.support.tasks import CALM, FakeStore
 
 # Crashes
 
@@ -68,39 +68,39 @@ CRASHES = {
 
 def test_the_table_of_crashes_has_every_step_of_the_loop() -> None:
     rehearsal = Crashes()
-    attempt(FakeMessenger(crashes=rehearsal), CrashingStore(FakeStore(), rehearsal), campaign())
+    attempt(FakeTransport(crashes=rehearsal), CrashingStore(FakeStore(), rehearsal), campaign())
     assert rehearsal.passed == [name.partition(" (")[0] for name in CRASHES]
 
 
-def crash_at(point: str, store: FakeStore) -> FakeMessenger:
+def crash_at(point: str, store: FakeStore) -> FakeTransport:
     """Run a first attempt that dies at a point, and return the gateway that it spoke to."""
     crashes = Crashes(frozenset({list(CRASHES).index(point)}))
-    messenger = FakeMessenger(crashes=crashes)
+    transport = FakeTransport(crashes=crashes)
     with pytest.raises(CrashError):
-        attempt(messenger, CrashingStore(store, crashes), campaign())
-    messenger.crashes = Crashes()
-    return messenger
+        attempt(transport, CrashingStore(store, crashes), campaign())
+    transport.crashes = Crashes()
+    return transport
 
 
 @pytest.mark.parametrize("point", CRASHES)
 def test_after_a_crash_the_next_attempt_is_in_doubt_exactly_when_it_must_be(point: str) -> None:
     messaged, doubtful = CRASHES[point]
     store = FakeStore()
-    messenger = crash_at(point, store)
-    assert len(messenger.messaged) == messaged * SIZE
+    transport = crash_at(point, store)
+    assert len(transport.messaged) == messaged * SIZE
     if doubtful is None:
-        attempt(messenger, store, campaign(), try_number=2)
-        assert len(messenger.messaged) == 3 * SIZE
+        attempt(transport, store, campaign(), try_number=2)
+        assert len(transport.messaged) == 3 * SIZE
     else:
         with pytest.raises(SendOutcomeUnknownError) as caught:
-            attempt(messenger, store, campaign(), try_number=2)
+            attempt(transport, store, campaign(), try_number=2)
         assert doubts_in(str(caught.value)) == {doubtful}
         assert record_of(store, doubtful)["reference"] in str(caught.value)  # by which it can be looked up
         # It kept no other batch here.
         left = 0 if messaged > doubtful else SIZE
-        assert len(messenger.messaged) == 3 * SIZE - left
+        assert len(transport.messaged) == 3 * SIZE - left
         assert "sent 2 (4 recipients), in doubt 1 (2 recipients), left none" in str(caught.value)
-    assert set(messenger.messaged.values()) == {1}
+    assert set(transport.messaged.values()) == {1}
 
 
 IN_DOUBT = [name for name, (_, doubtful) in CRASHES.items() if doubtful is not None]
@@ -109,15 +109,15 @@ IN_DOUBT = [name for name, (_, doubtful) in CRASHES.items() if doubtful is not N
 @pytest.mark.parametrize("point", IN_DOUBT)
 def test_what_is_in_doubt_can_be_assumed_sent_once_and_for_all(point: str) -> None:
     store = FakeStore()
-    messenger = crash_at(point, store)
+    transport = crash_at(point, store)
     for number in (2, 3):
-        records = attempt(messenger, store, campaign(on_unknown="assume_sent"), try_number=number)
+        records = attempt(transport, store, campaign(on_unknown="assume_sent"), try_number=number)
         assumed = [record for record in records if record.phase is Phase.ASSUMED_SENT]
         assert [(record.size, record.gateway_id) for record in assumed] == [(SIZE, None)]
     # Decided is decided: an attempt with the default setting is not in doubt again.
-    attempt(messenger, store, campaign(), try_number=4)
-    assert set(messenger.messaged.values()) == {1}
-    assert len(messenger.messaged) >= 2 * SIZE
+    attempt(transport, store, campaign(), try_number=4)
+    assert set(transport.messaged.values()) == {1}
+    assert len(transport.messaged) >= 2 * SIZE
 
 
 @pytest.mark.parametrize("point", IN_DOUBT)
@@ -125,65 +125,65 @@ def test_what_is_in_doubt_can_be_sent_again_under_its_reference(point: str) -> N
     messaged, doubtful = CRASHES[point]
     assert doubtful is not None
     store = FakeStore()
-    messenger = crash_at(point, store)
+    transport = crash_at(point, store)
     reference = record_of(store, doubtful)["reference"]
     for number in (2, 3):  # and only once: it is recorded as sent now
-        records = attempt(messenger, store, campaign(on_unknown="resend"), try_number=number)
+        records = attempt(transport, store, campaign(on_unknown="resend"), try_number=number)
         assert records[doubtful].reference == reference
         assert records[doubtful].evidence is Evidence.SENT_AGAIN
-        assert len(messenger.messaged) == 3 * SIZE
+        assert len(transport.messaged) == 3 * SIZE
         twice = SIZE if messaged > doubtful else 0
-        assert messenger.messaged.total() == 3 * SIZE + twice
+        assert transport.messaged.total() == 3 * SIZE + twice
 
 
 @pytest.mark.parametrize("point", IN_DOUBT)
 @pytest.mark.parametrize("evidence", ["finds", "recognises"])
 def test_with_evidence_nobody_has_to_choose(point: str, evidence: str) -> None:
     store = FakeStore()
-    messenger = crash_at(point, store)
-    messenger.finds, messenger.recognises = evidence == "finds", evidence == "recognises"
+    transport = crash_at(point, store)
+    transport.finds, transport.recognises = evidence == "finds", evidence == "recognises"
     messaged, doubtful = CRASHES[point]
     assert doubtful is not None
     if evidence == "finds" and messaged == doubtful:
         # It was not sent, and a gateway that does not know a batch proves nothing, however late it is asked.
         with pytest.raises(OutcomePendingError):
-            attempt(messenger, store, campaign(), try_number=2)
+            attempt(transport, store, campaign(), try_number=2)
         with pytest.raises(SendOutcomeUnknownError):
-            attempt(messenger, store, campaign(), try_number=3, now=lambda: NOW + timedelta(hours=1))
-        assert len(messenger.messaged) == 2 * SIZE
-        assert set(messenger.messaged.values()) == {1}
+            attempt(transport, store, campaign(), try_number=3, now=lambda: NOW + timedelta(hours=1))
+        assert len(transport.messaged) == 2 * SIZE
+        assert set(transport.messaged.values()) == {1}
         return
-    records = attempt(messenger, store, campaign(), try_number=2)
+    records = attempt(transport, store, campaign(), try_number=2)
     assert [record.phase for record in records] == [Phase.SENT] * 3
     was_taken = messaged > doubtful
     repeated = Evidence.REPEAT_REFUSED if was_taken else Evidence.REPEAT_ACCEPTED
     why = Evidence.LOOK_UP if evidence == "finds" else repeated
     assert [record.evidence for record in records] == [why if n == doubtful else None for n in range(3)]
-    assert len(messenger.messaged) == 3 * SIZE
-    assert set(messenger.messaged.values()) == {1}
+    assert len(transport.messaged) == 3 * SIZE
+    assert set(transport.messaged.values()) == {1}
 
 
 @pytest.mark.parametrize("where", range(30))
 def test_with_three_lanes_a_crash_anywhere_loses_and_repeats_nobody(where: int) -> None:
     store, crashes = FakeStore(), Crashes(frozenset({where}))
-    messenger = FakeMessenger(crashes=crashes)
+    transport = FakeTransport(crashes=crashes)
     wanted = campaign(6, max_in_flight=3)
     with contextlib.suppress(CrashError):
-        attempt(messenger, CrashingStore(store, crashes), wanted)
+        attempt(transport, CrashingStore(store, crashes), wanted)
     left = phases(store)
     claimed = {index for index, phase in left.items() if phase == "claimed"}
     assert len(claimed) <= 3
     done = {index for index, phase in left.items() if phase == "sent"}
-    assert all(messenger.messaged[first_of(index)] == 1 for index in done)
-    messenger.crashes = Crashes()
+    assert all(transport.messaged[first_of(index)] == 1 for index in done)
+    transport.crashes = Crashes()
     if claimed:
         with pytest.raises(SendOutcomeUnknownError) as caught:
-            attempt(messenger, store, wanted, try_number=2)
+            attempt(transport, store, wanted, try_number=2)
         assert doubts_in(str(caught.value)) == claimed
         assert {index for index, phase in phases(store).items() if phase == "sent"} == set(range(6)) - claimed
-    records = attempt(messenger, store, campaign(6, max_in_flight=3, on_unknown="assume_sent"), try_number=3)
-    assert set(messenger.messaged.values()) == {1}
-    missing = {index for index in range(6) if first_of(index) not in messenger.messaged}
+    records = attempt(transport, store, campaign(6, max_in_flight=3, on_unknown="assume_sent"), try_number=3)
+    assert set(transport.messaged.values()) == {1}
+    missing = {index for index in range(6) if first_of(index) not in transport.messaged}
     assert missing <= {n for n, record in enumerate(records) if record.phase is Phase.ASSUMED_SENT}
     assert missing <= claimed
 
@@ -212,26 +212,26 @@ def test_whatever_happens_nobody_is_messaged_twice_and_nobody_is_lost_unnoticed(
 ) -> None:
     """Attempts die at any point or fail in any way; then one attempt goes through undisturbed, and tells all."""
     store = FakeStore()
-    messenger = FakeMessenger(finds=evidence == "finds", recognises=evidence == "recognises")
-    messenger.disproves = messenger.finds
+    transport = FakeTransport(finds=evidence == "finds", recognises=evidence == "recognises")
+    transport.disproves = transport.finds
     tries = 0
     for fate, where in history:
         tries += 1
-        messenger.crashes = crashes = Crashes(frozenset({where}) if fate == "crash" else frozenset())
+        transport.crashes = crashes = Crashes(frozenset({where}) if fate == "crash" else frozenset())
         failure = {
             "retryable": RetryableNotSentError("429"),
             "rejected": RejectedError("no"),
             "no answer": SendOutcomeUnknownError("silence"),
         }.get(fate)
-        messenger.failures = [None] * (where % 4) + [failure] if failure else []
-        messenger.lost = (
+        transport.failures = [None] * (where % 4) + [failure] if failure else []
+        transport.lost = (
             {first_of(where % batches): SendOutcomeUnknownError("lost")} if fate == "answer lost" else {}
         )
         stop = CancellationToken()
-        messenger.check = stopping(stop, where % batches) if fate == "stop" else lambda first: None
+        transport.check = stopping(stop, where % batches) if fate == "stop" else lambda first: None
         try:
             attempt(
-                messenger,
+                transport,
                 CrashingStore(store, crashes),
                 campaign(batches, max_in_flight=workers),
                 try_number=tries,
@@ -239,21 +239,21 @@ def test_whatever_happens_nobody_is_messaged_twice_and_nobody_is_lost_unnoticed(
             )
         except SEEN:
             continue
-    assert not messenger.messaged or set(messenger.messaged.values()) == {1}
+    assert not transport.messaged or set(transport.messaged.values()) == {1}
 
-    messenger.crashes, messenger.failures, messenger.lost = Crashes(), [], {}
-    messenger.check = lambda first: None
+    transport.crashes, transport.failures, transport.lost = Crashes(), [], {}
+    transport.check = lambda first: None
     records: list[BatchRecord] = []
     if decision == "resend_unlisted" and evidence == "none":
         with pytest.raises(ConfigurationError, match="resend_unlisted"):
-            attempt(messenger, store, campaign(batches, on_unknown=decision), try_number=tries + 1)
+            attempt(transport, store, campaign(batches, on_unknown=decision), try_number=tries + 1)
         return
     # At first the gateway may still come to know what it took; the last round changes nothing.
     for hours in (0, 1, 1):
         tries += 1
         try:
             records = attempt(
-                messenger,
+                transport,
                 store,
                 campaign(batches, on_unknown=decision, max_in_flight=workers),
                 try_number=tries,
@@ -270,16 +270,16 @@ def test_whatever_happens_nobody_is_messaged_twice_and_nobody_is_lost_unnoticed(
         doubtful = {index for index, phase in phases(store).items() if phase == "claimed"}
         assert doubtful
         assert doubts_in(str(failure)) == doubtful
-        assert {n for n in range(batches) if first_of(n) not in messenger.messaged} <= doubtful
-        assert set(messenger.messaged.values()) <= {1}
+        assert {n for n in range(batches) if first_of(n) not in transport.messaged} <= doubtful
+        assert set(transport.messaged.values()) <= {1}
     if decision == "fail" and "claimed" in phases(store).values():
         return
     assert [record.size for record in records] == [SIZE] * batches
     assumed = {n for n, record in enumerate(records) if record.phase is Phase.ASSUMED_SENT}
-    missing = {n for n in range(batches) if first_of(n) not in messenger.messaged}
+    missing = {n for n in range(batches) if first_of(n) not in transport.messaged}
     assert missing <= assumed  # whoever was not messaged is in a batch that the report calls assumed sent
     assert evidence != "recognises" or not assumed
-    most = max(messenger.messaged.values(), default=0)
+    most = max(transport.messaged.values(), default=0)
     assert most <= (2 if decision == "resend" and evidence == "none" else 1)
     if decision.startswith("resend"):
         assert not missing

@@ -29,10 +29,10 @@ from tests.support.campaigns import (
 )
 from tests.support.doubts import doubts_in
 from tests.support.ledgers import phases
-from tests.support.messenger import (
-    FakeMessenger,
-)
 from tests.support.tasks import FakeStore
+from tests.support.transport import (
+    FakeTransport,
+)
 
 # Answers that contradict each other, or themselves
 
@@ -45,34 +45,34 @@ def test_a_first_flight_that_is_refused_as_a_repeat_is_in_doubt_and_loud(
     recognises: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Its id was made a moment ago: somebody else has it, or the refusal was misread. It proves nothing."""
-    store, messenger = FakeStore(), FakeMessenger(trouble={first_of(0): [DUPLICATE]}, recognises=recognises)
+    store, transport = FakeStore(), FakeTransport(trouble={first_of(0): [DUPLICATE]}, recognises=recognises)
     for number in (1, 2):
         with pytest.raises(SendOutcomeUnknownError, match=r"batch 1 .* is in doubt"):
-            attempt(messenger, store, campaign(2), try_number=number)
+            attempt(transport, store, campaign(2), try_number=number)
         assert phases(store) == {0: "disputed", 1: "sent"}
     [loud] = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
     assert "its id was made for it a moment ago" in loud
     assert loud.startswith("Batch 1 (reference ")
-    assert first_of(0) not in messenger.messaged
+    assert first_of(0) not in transport.messaged
     first = record_of(store, 0)["reference"]
-    [record, _] = attempt(messenger, store, campaign(2, on_unknown="resend"), try_number=3)
+    [record, _] = attempt(transport, store, campaign(2, on_unknown="resend"), try_number=3)
     assert record.phase is Phase.SENT
     assert record.reference != first  # which the gateway would refuse for ever
-    assert set(messenger.messaged.values()) == {1}
+    assert set(transport.messaged.values()) == {1}
 
 
 def test_a_repeat_under_an_id_that_has_flown_and_is_refused_as_one_proves_that_it_was_sent() -> None:
-    store, messenger = FakeStore(), FakeMessenger(lost={first_of(0): SendOutcomeUnknownError("lost")})
+    store, transport = FakeStore(), FakeTransport(lost={first_of(0): SendOutcomeUnknownError("lost")})
     with pytest.raises(SendOutcomeUnknownError):
-        attempt(messenger, store, campaign(2))
-    messenger.trouble[first_of(0)] = [DUPLICATE]
-    records = attempt(messenger, store, campaign(2, on_unknown="resend"), try_number=2)
+        attempt(transport, store, campaign(2))
+    transport.trouble[first_of(0)] = [DUPLICATE]
+    records = attempt(transport, store, campaign(2, on_unknown="resend"), try_number=2)
     assert [record.evidence for record in records] == [Evidence.REPEAT_REFUSED, None]
     assert [record.accepted for record in records] == [SIZE] * 2
-    assert set(messenger.messaged.values()) == {1}
+    assert set(transport.messaged.values()) == {1}
 
 
-class SameIds(FakeMessenger):
+class SameIds(FakeTransport):
     """Answers some batches with one id."""
 
     same: tuple[int, ...] = (0, 2)
@@ -88,14 +88,14 @@ class SameIds(FakeMessenger):
 def test_batches_that_are_answered_with_the_same_id_are_in_doubt_all_of_them(
     workers: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    store, messenger = FakeStore(), SameIds()
-    messenger.same = (0, 2, 3)
+    store, transport = FakeStore(), SameIds()
+    transport.same = (0, 2, 3)
     with pytest.raises(SendOutcomeUnknownError) as caught:
-        attempt(messenger, store, campaign(5, max_in_flight=workers))
+        attempt(transport, store, campaign(5, max_in_flight=workers))
     assert doubts_in(str(caught.value)) == {0, 2, 3}
     assert phases(store) == {0: "disputed", 1: "sent", 2: "disputed", 3: "disputed", 4: "sent"}
     assert "were answered with the same id" in caplog.text
-    assert messenger.messaged.total() == 5 * SIZE
+    assert transport.messaged.total() == 5 * SIZE
 
 
 @pytest.mark.parametrize("workers", [1, 3])
@@ -111,12 +111,12 @@ def test_a_campaign_that_was_told_to_stop_when_everything_had_left_ends_with_wha
 
 
 def test_an_id_that_an_earlier_attempt_was_answered_with_disputes_both() -> None:
-    store, messenger = FakeStore(), SameIds(trouble={first_of(2): [RetryableNotSentError("429")]})
+    store, transport = FakeStore(), SameIds(trouble={first_of(2): [RetryableNotSentError("429")]})
     with pytest.raises(RetryableNotSentError):
-        attempt(messenger, store, campaign())
+        attempt(transport, store, campaign())
     assert phases(store)[0] == "sent"
     with pytest.raises(SendOutcomeUnknownError) as caught:
-        attempt(messenger, store, campaign(), try_number=2)
+        attempt(transport, store, campaign(), try_number=2)
     assert doubts_in(str(caught.value)) == {0, 2}
 
 
@@ -125,20 +125,20 @@ def test_an_id_that_an_earlier_attempt_was_answered_with_disputes_both() -> None
     [("fail", Evidence.LOOK_UP), ("assume_sent", Evidence.ASSUMED), ("resend", Evidence.SENT_AGAIN)],
 )
 def test_a_dispute_ends(choice: Any, evidence: Evidence) -> None:
-    store, messenger = FakeStore(), SameIds(finds=choice == "fail")
+    store, transport = FakeStore(), SameIds(finds=choice == "fail")
     with pytest.raises((OutcomePendingError, SendOutcomeUnknownError)):
-        attempt(messenger, store, campaign())
-    messenger.same = ()
+        attempt(transport, store, campaign())
+    transport.same = ()
     for number in (2, 3):
-        records = attempt(messenger, store, campaign(on_unknown=choice), try_number=number)
+        records = attempt(transport, store, campaign(on_unknown=choice), try_number=number)
         assert [record.evidence for record in records] == [evidence, None, evidence]
-    assert messenger.messaged.total() == (5 if choice == "resend" else 3) * SIZE
+    assert transport.messaged.total() == (5 if choice == "resend" else 3) * SIZE
 
 
 # Everybody refused by name
 
 
-class Naming(FakeMessenger):
+class Naming(FakeTransport):
     """Refuses recipients by name; a batch of which it refuses everybody gets no id."""
 
     named: frozenset[str] = frozenset()
@@ -157,34 +157,34 @@ class Naming(FakeMessenger):
 
 
 def test_a_batch_of_which_nobody_is_left_is_a_receipt_for_nobody() -> None:
-    messenger = Naming()
-    messenger.named = frozenset(person.phone_number for person in people(SIZE, SIZE))
-    records = attempt(messenger, FakeStore(), campaign())
+    transport = Naming()
+    transport.named = frozenset(person.phone_number for person in people(SIZE, SIZE))
+    records = attempt(transport, FakeStore(), campaign())
     assert [(record.accepted, record.opted_out, record.gateway_id is None) for record in records] == [
         (2, 0, False), (0, 2, True), (2, 0, False),
     ]  # fmt: skip
 
 
 def test_a_campaign_of_which_everybody_is_refused_fails_and_a_corrected_list_is_sent() -> None:
-    store, messenger = FakeStore(), Naming()
-    messenger.named = frozenset(person.phone_number for person in people(2 * SIZE))
+    store, transport = FakeStore(), Naming()
+    transport.named = frozenset(person.phone_number for person in people(2 * SIZE))
     for number in (1, 2):  # and is not tried again
         with pytest.raises(
             RejectedError, match=r"everybody by name: 4 recipients, of whom 4 opted out"
         ) as caught:
-            attempt(messenger, store, campaign(2), try_number=number)
+            attempt(transport, store, campaign(2), try_number=number)
         assert "sent none, refused by name 2 (4 recipients), in doubt none, left none" in str(caught.value)
-    assert messenger.messaged.total() == 2 * SIZE
-    records = attempt(messenger, store, campaign(2, start=100), try_number=3)
+    assert transport.messaged.total() == 2 * SIZE
+    records = attempt(transport, store, campaign(2, start=100), try_number=3)
     assert [record.accepted for record in records] == [SIZE] * 2
 
 
 def test_an_id_that_was_disputed_before_disputes_a_batch_of_a_later_attempt_too() -> None:
-    store, messenger = FakeStore(), SameIds(trouble={first_of(3): [RetryableNotSentError("429")]})
-    messenger.same = (0, 2, 3)
+    store, transport = FakeStore(), SameIds(trouble={first_of(3): [RetryableNotSentError("429")]})
+    transport.same = (0, 2, 3)
     with pytest.raises(RetryableNotSentError):
-        attempt(messenger, store, campaign(4))
+        attempt(transport, store, campaign(4))
     assert phases(store) == {0: "disputed", 1: "sent", 2: "disputed", 3: "refused"}
     with pytest.raises(SendOutcomeUnknownError) as caught:
-        attempt(messenger, store, campaign(4), try_number=2)
+        attempt(transport, store, campaign(4), try_number=2)
     assert doubts_in(str(caught.value)) == {0, 2, 3}

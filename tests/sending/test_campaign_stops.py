@@ -25,14 +25,14 @@ from tests.support.campaigns import (
     stopping,
 )
 from tests.support.ledgers import phases
-from tests.support.messenger import (
-    CountingStore,
-    CrashError,
-    FakeMessenger,
-    FakeRateLimiter,
-)
 from tests.support.servers import FakeTime
 from tests.support.tasks import FakeStore
+from tests.support.transport import (
+    CountingStore,
+    CrashError,
+    FakeRateLimiter,
+    FakeTransport,
+)
 
 # Somebody says stop
 
@@ -40,41 +40,41 @@ from tests.support.tasks import FakeStore
 @pytest.mark.parametrize("workers", [1, 3])
 def test_a_stop_sign_lets_land_what_is_under_way_and_claims_nothing_more(workers: int) -> None:
     store, stop = CountingStore(), CancellationToken()
-    messenger = FakeMessenger(check=stopping(stop, 2))
+    transport = FakeTransport(check=stopping(stop, 2))
     with pytest.raises(
         CampaignInterruptedError,
         match=r"stopped as asked\. Of 9 batches .*: sent [3-5] \(\d+ recipients\), in doubt none",
     ):
-        attempt(messenger, store, campaign(9, max_in_flight=workers), stop=stop)
+        attempt(transport, store, campaign(9, max_in_flight=workers), stop=stop)
     left = phases(store)
     assert set(left.values()) == {"sent"}
     assert len(left) <= 2 + workers
-    assert len(messenger.messaged) == SIZE * len(left)
-    messenger.check = lambda first: None
-    attempt(messenger, store, campaign(9, max_in_flight=workers), try_number=2)
-    assert set(messenger.messaged.values()) == {1}
-    assert len(messenger.messaged) == 9 * SIZE
+    assert len(transport.messaged) == SIZE * len(left)
+    transport.check = lambda first: None
+    attempt(transport, store, campaign(9, max_in_flight=workers), try_number=2)
+    assert set(transport.messaged.values()) == {1}
+    assert len(transport.messaged) == 9 * SIZE
 
 
 @pytest.mark.parametrize("workers", [1, 3])
 def test_a_stop_sign_while_the_last_batch_is_under_way_changes_nothing(workers: int) -> None:
     store, stop = FakeStore(), CancellationToken()
     records = attempt(
-        FakeMessenger(check=stopping(stop, 2)), store, campaign(3, max_in_flight=workers), stop=stop
+        FakeTransport(check=stopping(stop, 2)), store, campaign(3, max_in_flight=workers), stop=stop
     )
     assert stop.is_cancelled
     assert [record.phase for record in records] == [Phase.SENT] * 3
 
 
 def test_a_stop_sign_while_the_last_batch_is_under_way_settles_no_doubt() -> None:
-    stop, messenger = CancellationToken(), FakeMessenger(recognises=True)
-    messenger.lost[first_of(0)] = SendOutcomeUnknownError("lost")
-    messenger.check = stopping(stop, 2)
+    stop, transport = CancellationToken(), FakeTransport(recognises=True)
+    transport.lost[first_of(0)] = SendOutcomeUnknownError("lost")
+    transport.check = stopping(stop, 2)
     with pytest.raises(
         CampaignInterruptedError, match=r"sent 2 \(4 recipients\), in doubt 1 \(2 recipients\), left none"
     ):
-        attempt(messenger, FakeStore(), campaign(3), stop=stop)
-    assert messenger.messaged.total() == 3 * SIZE
+        attempt(transport, FakeStore(), campaign(3), stop=stop)
+    assert transport.messaged.total() == 3 * SIZE
 
 
 def test_a_stop_sign_gives_what_is_under_way_its_time_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,7 +90,7 @@ def test_a_stop_sign_gives_what_is_under_way_its_time_and_no_more(monkeypatch: p
         CampaignInterruptedError,
         match=r"Of 3 batches \(6 recipients\): sent none, in doubt 1 \(2 recipients\), left 2 \(4 recipients\)",
     ):
-        attempt(FakeMessenger(check=check), store, campaign(3), stop=stop)
+        attempt(FakeTransport(check=check), store, campaign(3), stop=stop)
     assert phases(store) == {0: "claimed"}
     answers.set()
 
@@ -98,8 +98,8 @@ def test_a_stop_sign_gives_what_is_under_way_its_time_and_no_more(monkeypatch: p
 def test_a_stop_sign_ends_the_settling_of_a_doubt_and_leaves_it_in_doubt() -> None:
     store, stop = FakeStore(), CancellationToken()
     with pytest.raises(SendOutcomeUnknownError):
-        attempt(FakeMessenger(failures=[SendOutcomeUnknownError("lost")]), store, campaign(2))
-    messenger = FakeMessenger(finds=True, recognises=True)
+        attempt(FakeTransport(failures=[SendOutcomeUnknownError("lost")]), store, campaign(2))
+    transport = FakeTransport(finds=True, recognises=True)
     slept: list[float] = []
 
     def sleep(seconds: float) -> None:
@@ -107,21 +107,21 @@ def test_a_stop_sign_ends_the_settling_of_a_doubt_and_leaves_it_in_doubt() -> No
         stop.cancel()
 
     with pytest.raises(CampaignInterruptedError):
-        attempt(messenger, store, campaign(2), try_number=2, stop=stop, sleep=sleep)
+        attempt(transport, store, campaign(2), try_number=2, stop=stop, sleep=sleep)
     assert len(slept) == 1
     assert slept[0] <= 0.5
     assert phases(store) == {0: "claimed", 1: "sent"}
-    assert not messenger.messaged
+    assert not transport.messaged
 
 
 def test_a_batch_that_is_stopped_before_it_left_is_not_in_doubt() -> None:
     store = FakeStore()
-    messenger = FakeMessenger(failures=[CampaignInterruptedError("stopped in a wait for the rate limit")])
+    transport = FakeTransport(failures=[CampaignInterruptedError("stopped in a wait for the rate limit")])
     with pytest.raises(CampaignInterruptedError):
-        attempt(messenger, store, campaign(2))
+        attempt(transport, store, campaign(2))
     assert phases(store) == {0: "refused"}
-    attempt(messenger, store, campaign(2), try_number=2)
-    assert set(messenger.messaged.values()) == {1}
+    attempt(transport, store, campaign(2), try_number=2)
+    assert set(transport.messaged.values()) == {1}
 
 
 def test_a_stop_sign_ends_a_wait_for_the_rate_limit_and_gives_the_turn_back() -> None:
@@ -135,7 +135,7 @@ def test_a_stop_sign_ends_a_wait_for_the_rate_limit_and_gives_the_turn_back() ->
 
     with pytest.raises(CampaignInterruptedError):
         attempt(
-            FakeMessenger(), store, campaign(), rate_limiter=rate_limiter, sleep=sleep, clock=lambda: time.moment,
+            FakeTransport(), store, campaign(), rate_limiter=rate_limiter, sleep=sleep, clock=lambda: time.moment,
             stop=stop,
         )  # fmt: skip
     assert len(time.slept) == 3
@@ -153,7 +153,7 @@ def test_an_interrupt_in_the_middle_lets_land_what_is_under_way(error: type[Base
         entered.set()
         assert answers.wait(10)
 
-    messenger, rate_limiter = FakeMessenger(check=check), FakeRateLimiter(FakeTime())
+    transport, rate_limiter = FakeTransport(check=check), FakeRateLimiter(FakeTime())
 
     def clock() -> float:
         if phases(store) == {0: "claimed"}:
@@ -163,13 +163,13 @@ def test_an_interrupt_in_the_middle_lets_land_what_is_under_way(error: type[Base
         return rate_limiter.time.moment
 
     with pytest.raises(error):
-        attempt(messenger, store, campaign(9, max_in_flight=3), rate_limiter=rate_limiter, clock=clock)
+        attempt(transport, store, campaign(9, max_in_flight=3), rate_limiter=rate_limiter, clock=clock)
     assert phases(store) == {0: "sent"}
-    assert len(messenger.messaged) == SIZE
+    assert len(transport.messaged) == SIZE
     assert rate_limiter.given_back == rate_limiter.taken[1:]
-    attempt(messenger, store, campaign(9, max_in_flight=3), try_number=2)
-    assert set(messenger.messaged.values()) == {1}
-    assert len(messenger.messaged) == 9 * SIZE
+    attempt(transport, store, campaign(9, max_in_flight=3), try_number=2)
+    assert set(transport.messaged.values()) == {1}
+    assert len(transport.messaged) == 9 * SIZE
 
 
 def test_what_is_still_unanswered_after_the_grace_stays_in_doubt(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -180,7 +180,7 @@ def test_what_is_still_unanswered_after_the_grace_stays_in_doubt(monkeypatch: py
         begun.set()
         assert answers.wait(10)
 
-    messenger, rate_limiter = FakeMessenger(check=check), FakeRateLimiter(FakeTime())
+    transport, rate_limiter = FakeTransport(check=check), FakeRateLimiter(FakeTime())
 
     def clock() -> float:
         if phases(store):
@@ -189,7 +189,7 @@ def test_what_is_still_unanswered_after_the_grace_stays_in_doubt(monkeypatch: py
         return rate_limiter.time.moment
 
     with pytest.raises(KeyboardInterrupt):
-        attempt(messenger, store, campaign(2, max_in_flight=2), rate_limiter=rate_limiter, clock=clock)
+        attempt(transport, store, campaign(2, max_in_flight=2), rate_limiter=rate_limiter, clock=clock)
     assert phases(store) == {0: "claimed"}
     answers.set()
 
@@ -212,7 +212,7 @@ def test_what_was_told_to_stop_gets_its_time_once(monkeypatch: pytest.MonkeyPatc
         assert answers.wait(10)
 
     with pytest.raises(CampaignInterruptedError):
-        attempt(FakeMessenger(check=check), FakeStore(), campaign(3), stop=stop)
+        attempt(FakeTransport(check=check), FakeStore(), campaign(3), stop=stop)
     assert max(given) <= 0
     answers.set()
 
@@ -221,7 +221,7 @@ def test_a_campaign_that_falls_tells_its_waiting_lanes(monkeypatch: pytest.Monke
     store, stop = FakeStore(), CancellationToken()
     waiting, never = threading.Event(), threading.Event()
     sleep = stop.sleeper(lambda seconds: waiting.set() or (never.wait(0.01) and None))
-    messenger = FakeMessenger(check=lambda first: sleep(600))
+    transport = FakeTransport(check=lambda first: sleep(600))
     rate_limiter = FakeRateLimiter(FakeTime())
 
     def clock() -> float:
@@ -232,7 +232,7 @@ def test_a_campaign_that_falls_tells_its_waiting_lanes(monkeypatch: pytest.Monke
 
     with pytest.raises(KeyboardInterrupt):
         attempt(
-            messenger, store, campaign(2, max_in_flight=2), rate_limiter=rate_limiter, clock=clock, stop=stop
+            transport, store, campaign(2, max_in_flight=2), rate_limiter=rate_limiter, clock=clock, stop=stop
         )
     assert phases(store) == {0: "refused"}
     assert stop.is_cancelled
@@ -262,14 +262,14 @@ def test_a_signal_between_claims_and_their_threads_leaves_no_doubt_about_those_t
 
     monkeypatch.setattr(campaign_run, "Job", SlottedTask)
     monkeypatch.setattr(WorkerPool, "start", interrupted)
-    store, messenger = FakeStore(), FakeMessenger()
+    store, transport = FakeStore(), FakeTransport()
     with pytest.raises(KeyboardInterrupt):
-        attempt(messenger, store, campaign(3, max_in_flight=3, unit_price=Decimal("0.045")))
+        attempt(transport, store, campaign(3, max_in_flight=3, unit_price=Decimal("0.045")))
     assert phases(store) == {index: "sent" if index < begun else "refused" for index in range(3)}
     monkeypatch.setattr(WorkerPool, "start", start)
-    attempt(messenger, store, campaign(3, max_in_flight=3), try_number=2)
-    assert set(messenger.messaged.values()) == {1}
-    assert len(messenger.messaged) == 3 * SIZE
+    attempt(transport, store, campaign(3, max_in_flight=3), try_number=2)
+    assert set(transport.messaged.values()) == {1}
+    assert len(transport.messaged) == 3 * SIZE
 
 
 def test_a_task_that_was_cancelled_before_it_began_never_begins() -> None:

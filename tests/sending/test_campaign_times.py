@@ -29,33 +29,33 @@ from tests.support.campaigns import (
     record_of,
 )
 from tests.support.ledgers import phases
-from tests.support.messenger import (
-    NOW,
-    FakeMessenger,
-    FakeRateLimiter,
-    changes,
-)
 from tests.support.servers import FakeTime
 from tests.support.tasks import FakeStore
+from tests.support.transport import (
+    NOW,
+    FakeRateLimiter,
+    FakeTransport,
+    changes,
+)
 
 # The rate limit
 
 
 def test_a_batch_that_waits_for_its_turn_is_not_claimed() -> None:
     time, store = FakeTime(), FakeStore()
-    rate_limiter, messenger = FakeRateLimiter(time), FakeMessenger()
+    rate_limiter, transport = FakeRateLimiter(time), FakeTransport()
     left: list[float] = []
-    messenger.check = lambda first: left.append(time.moment)
+    transport.check = lambda first: left.append(time.moment)
 
     def sleep(seconds: float) -> None:
         assert "claimed" not in phases(store).values()
         time.sleep(seconds)
 
-    paced(rate_limiter, messenger, store, campaign(4), sleep=sleep)
+    paced(rate_limiter, transport, store, campaign(4), sleep=sleep)
     assert left == rate_limiter.taken
     assert [at - left[0] for at in left] == [0, 10, 20, 30]
     assert not rate_limiter.confirmed  # who sends does so, right before the request leaves
-    assert [slot.ticket for slot in messenger.slots] == rate_limiter.taken
+    assert [slot.ticket for slot in transport.slots] == rate_limiter.taken
     assert not rate_limiter.given_back
     assert [record_of(store, n)["at"] for n in range(4)] == [
         datetime.fromtimestamp(at, NOW.tzinfo).isoformat() for at in left
@@ -63,26 +63,26 @@ def test_a_batch_that_waits_for_its_turn_is_not_claimed() -> None:
 
 
 def test_a_turn_that_is_too_far_hands_the_campaign_back_with_the_time_to_wait() -> None:
-    time, store, messenger = FakeTime(), FakeStore(), FakeMessenger()
+    time, store, transport = FakeTime(), FakeStore(), FakeTransport()
     rate_limiter = FakeRateLimiter(time, gap=600)
     with pytest.raises(
         RetryableNotSentError, match=r"rate limit: the next batch may leave in 600 s"
     ) as caught:
-        paced(rate_limiter, messenger, store, campaign(3, longest_wait=30))
+        paced(rate_limiter, transport, store, campaign(3, longest_wait=30))
     assert caught.value.retry_after == 600
     assert phases(store) == {0: "sent"}
     assert not time.slept
     time.sleep(600)
     with pytest.raises(RetryableNotSentError):
-        paced(rate_limiter, messenger, store, campaign(3, longest_wait=30), try_number=1)
+        paced(rate_limiter, transport, store, campaign(3, longest_wait=30), try_number=1)
     assert phases(store) == {0: "sent", 1: "sent"}
-    assert set(messenger.messaged.values()) == {1}
+    assert set(transport.messaged.values()) == {1}
 
 
 def test_a_turn_of_a_batch_that_cannot_leave_is_given_back() -> None:
     time, store, answers = FakeTime(), FakeStore(), threading.Event()
     failure = RejectedError("no credit")
-    messenger = FakeMessenger(trouble={first_of(0): [failure]}, check=lambda first: answers.wait(10) and None)
+    transport = FakeTransport(trouble={first_of(0): [failure]}, check=lambda first: answers.wait(10) and None)
     rate_limiter = FakeRateLimiter(time)
 
     def clock() -> float:
@@ -91,19 +91,19 @@ def test_a_turn_of_a_batch_that_cannot_leave_is_given_back() -> None:
         return time.moment
 
     with pytest.raises(RejectedError):
-        attempt(messenger, store, campaign(3, max_in_flight=2), rate_limiter=rate_limiter, clock=clock)
+        attempt(transport, store, campaign(3, max_in_flight=2), rate_limiter=rate_limiter, clock=clock)
     assert rate_limiter.given_back == rate_limiter.taken[1:] != []
 
 
 def test_a_claim_that_cannot_be_written_gives_its_turn_back_and_sends_nothing() -> None:
-    store, messenger = FakeStore(), FakeMessenger()
+    store, transport = FakeStore(), FakeTransport()
     rate_limiter = FakeRateLimiter(FakeTime(), gap=0)
     rate_limiter.check = lambda taken: setattr(store, "fenced", True)
     with pytest.raises(PermissionError):
-        paced(rate_limiter, messenger, store, campaign(3, max_in_flight=3))
+        paced(rate_limiter, transport, store, campaign(3, max_in_flight=3))
     assert rate_limiter.given_back == rate_limiter.taken
     assert len(rate_limiter.taken) == 3
-    assert not messenger.messaged
+    assert not transport.messaged
 
 
 class FullStore(FakeStore):
@@ -124,7 +124,7 @@ def test_claims_that_one_memory_did_not_take_are_taken_back_and_not_in_doubt(
     fails: str, workers: int
 ) -> None:
     """Neither batch has left then; what the other memory, or this one after all, has taken says so."""
-    store, messenger = open_store("sqlite://"), FakeMessenger()
+    store, transport = open_store("sqlite://"), FakeTransport()
     state, lost = (FullStore() if fails == "the state" else FakeStore()), [ConnectionError("gone")]
 
     def patiently(transaction: Callable[[], Any]) -> Any:
@@ -137,19 +137,19 @@ def test_claims_that_one_memory_did_not_take_are_taken_back_and_not_in_doubt(
         return StoreMemory(store, TaskInstanceKey("dag", "run", "send"), patiently=patiently)
 
     with pytest.raises(ConnectionError):
-        attempt(messenger, state, campaign(7, max_in_flight=workers), memories=[memory()])
+        attempt(transport, state, campaign(7, max_in_flight=workers), memories=[memory()])
     assert "refused" in phases(state).values()
     assert "claimed" not in phases(state).values()
-    assert len(messenger.messaged) == SIZE * list(phases(state).values()).count("sent")
-    attempt(messenger, state, campaign(7), memories=[memory()], try_number=2)
-    assert set(messenger.messaged.values()) == {1}
-    assert len(messenger.messaged) == 7 * SIZE
+    assert len(transport.messaged) == SIZE * list(phases(state).values()).count("sent")
+    attempt(transport, state, campaign(7), memories=[memory()], try_number=2)
+    assert set(transport.messaged.values()) == {1}
+    assert len(transport.messaged) == 7 * SIZE
     store.close()
 
 
 def test_a_rate_limiter_that_breaks_does_not_hide_why_the_campaign_stopped() -> None:
     store, answers = FakeStore(), threading.Event()
-    messenger = FakeMessenger(
+    transport = FakeTransport(
         trouble={first_of(0): [RejectedError("no credit")]},
         check=lambda first: answers.wait(10) and None,
     )
@@ -166,7 +166,7 @@ def test_a_rate_limiter_that_breaks_does_not_hide_why_the_campaign_stopped() -> 
         return rate_limiter.time.moment
 
     with pytest.raises(RejectedError):
-        attempt(messenger, store, campaign(3, max_in_flight=2), rate_limiter=rate_limiter, clock=clock)
+        attempt(transport, store, campaign(3, max_in_flight=2), rate_limiter=rate_limiter, clock=clock)
 
 
 def test_a_store_that_fails_in_the_middle_stops_the_campaign_with_its_records() -> None:
@@ -176,27 +176,27 @@ def test_a_store_that_fails_in_the_middle_stops_the_campaign_with_its_records() 
                 raise ConnectionError("gone")
             return super().acquire(endpoint, longest_wait)
 
-    store, messenger = FakeStore(), FakeMessenger()
+    store, transport = FakeStore(), FakeTransport()
     with pytest.raises(ConnectionError):
-        paced(Broken(FakeTime()), messenger, store, campaign(3))
+        paced(Broken(FakeTime()), transport, store, campaign(3))
     assert phases(store) == {0: "sent"}
 
 
 def test_nobody_with_a_turn_waits_while_an_older_doubt_is_settled() -> None:
     """Looking up takes seconds; a request that left so late would run into the slots of others."""
     time, store = FakeTime(), FakeStore()
-    messenger = FakeMessenger(finds=True, trouble={first_of(0): [RetryableNotSentError("429")]})
-    messenger.lost[first_of(1)] = SendOutcomeUnknownError("lost")
+    transport = FakeTransport(finds=True, trouble={first_of(0): [RetryableNotSentError("429")]})
+    transport.lost[first_of(1)] = SendOutcomeUnknownError("lost")
     with pytest.raises((RetryableNotSentError, SendOutcomeUnknownError)):
         attempt(
-            FakeMessenger(trouble=messenger.trouble, lost=messenger.lost), store, campaign(3, max_in_flight=2)
+            FakeTransport(trouble=transport.trouble, lost=transport.lost), store, campaign(3, max_in_flight=2)
         )
     assert phases(store) == {0: "refused", 1: "claimed"}
     left: list[float] = []
-    messenger.check = lambda first: left.append(time.moment)
+    transport.check = lambda first: left.append(time.moment)
     rate_limiter = FakeRateLimiter(time, gap=0)
     with pytest.raises(OutcomePendingError, match="batch 2 "):
-        paced(rate_limiter, messenger, store, campaign(3, max_in_flight=2), try_number=2)
+        paced(rate_limiter, transport, store, campaign(3, max_in_flight=2), try_number=2)
     assert left == rate_limiter.taken
     assert len(left) == 2
     assert sum(time.slept) >= 7  # the look-ups came after them
@@ -205,7 +205,7 @@ def test_nobody_with_a_turn_waits_while_an_older_doubt_is_settled() -> None:
 # A planned time that passes on the way
 
 
-class StrictMessenger(FakeMessenger):
+class StrictTransport(FakeTransport):
     """Takes no time that has passed, as every gateway's builder, and notes for when each batch was built."""
 
     def __init__(self, time: FakeTime, **more: Any) -> None:
@@ -221,29 +221,29 @@ class StrictMessenger(FakeMessenger):
 
 def test_a_time_that_passes_on_the_way_strands_nobody_without_a_word() -> None:
     time, store = FakeTime(), FakeStore()
-    messenger, rate_limiter = StrictMessenger(time, recognises=True), FakeRateLimiter(time, gap=40)
+    transport, rate_limiter = StrictTransport(time, recognises=True), FakeRateLimiter(time, gap=40)
     planned = campaign(5, send_at=time.now() + timedelta(seconds=100))
     with pytest.raises(ConfigurationError, match=r"has passed, and 2 of 5 batches.*on_late='send_now'"):
-        paced(rate_limiter, messenger, store, planned)
-    assert messenger.messaged.total() == 3 * SIZE  # the fourth was built in time, and its slot came too late
+        paced(rate_limiter, transport, store, planned)
+    assert transport.messaged.total() == 3 * SIZE  # the fourth was built in time, and its slot came too late
     with pytest.raises(ConfigurationError, match=r"2 of 5 batches had not left.*Leave send_at as it is"):
-        paced(rate_limiter, messenger, store, planned, try_number=2)
+        paced(rate_limiter, transport, store, planned, try_number=2)
     with pytest.raises(ConfigurationError, match="has changed since"):
-        paced(rate_limiter, messenger, store, campaign(5), try_number=3)
-    records = paced(rate_limiter, messenger, store, replace(planned, on_late="send_now"), try_number=4)
+        paced(rate_limiter, transport, store, campaign(5), try_number=3)
+    records = paced(rate_limiter, transport, store, replace(planned, on_late="send_now"), try_number=4)
     assert [record.phase for record in records] == [Phase.SENT] * 5
-    assert messenger.messaged.total() == 5 * SIZE
-    assert set(messenger.messaged.values()) == {1}
-    assert messenger.planned == [planned.send_at] * 4 + [None] * 2
+    assert transport.messaged.total() == 5 * SIZE
+    assert set(transport.messaged.values()) == {1}
+    assert transport.planned == [planned.send_at] * 4 + [None] * 2
 
 
 def test_what_is_late_may_leave_at_once_without_a_second_attempt(caplog: pytest.LogCaptureFixture) -> None:
     time = FakeTime()
-    messenger, rate_limiter = StrictMessenger(time), FakeRateLimiter(time, gap=40)
+    transport, rate_limiter = StrictTransport(time), FakeRateLimiter(time, gap=40)
     planned = campaign(6, send_at=time.now() + timedelta(seconds=100), on_late="send_now")
-    paced(rate_limiter, messenger, FakeStore(), planned)
-    assert messenger.messaged.total() == 6 * SIZE
-    assert messenger.planned == [planned.send_at] * 4 + [None] * 3  # the fourth was built twice
+    paced(rate_limiter, transport, FakeStore(), planned)
+    assert transport.messaged.total() == 6 * SIZE
+    assert transport.planned == [planned.send_at] * 4 + [None] * 3  # the fourth was built twice
     assert caplog.text.count("send_at has passed; what is left is sent at once") == 1
 
 
@@ -251,34 +251,34 @@ def test_what_is_late_may_leave_at_once_without_a_second_attempt(caplog: pytest.
 def test_a_time_that_passes_while_a_batch_waits_for_its_turn_is_noticed_before_it_leaves(
     on_late: Any,
 ) -> None:
-    time, messenger, built = FakeTime(), FakeMessenger(), list[tuple[str, Any]]()
-    build, planned = messenger.build_batch, time.now() + timedelta(minutes=5)
-    messenger.build_batch = lambda *args, **more: (  # type: ignore[method-assign]
+    time, transport, built = FakeTime(), FakeTransport(), list[tuple[str, Any]]()
+    build, planned = transport.build_batch, time.now() + timedelta(minutes=5)
+    transport.build_batch = lambda *args, **more: (  # type: ignore[method-assign]
         built.append((more["reference"], more["send_at"])) or build(*args, **more)
     )
     rate_limiter = FakeRateLimiter(time, gap=240.0)
     wanted = campaign(4, send_at=planned, on_late=on_late)
     if on_late == "fail":
         with pytest.raises(ConfigurationError, match="has passed, and 2 of 4 batches had not left"):
-            paced(rate_limiter, messenger, FakeStore(), wanted)
+            paced(rate_limiter, transport, FakeStore(), wanted)
         assert len(rate_limiter.given_back) == 1
     else:
-        paced(rate_limiter, messenger, FakeStore(), wanted)
-    sent_for = [dict(built)[reference] for reference in messenger.taken]
+        paced(rate_limiter, transport, FakeStore(), wanted)
+    sent_for = [dict(built)[reference] for reference in transport.taken]
     assert sent_for == [planned, planned] + ([None, None] if on_late == "send_now" else [])
 
 
 def test_a_time_that_had_passed_before_anything_was_sent_may_be_changed() -> None:
     time, store = FakeTime(), FakeStore()
     planned = campaign(2, send_at=time.now())
-    messenger = StrictMessenger(time)
+    transport = StrictTransport(time)
     with pytest.raises(
         ConfigurationError, match=r"^send_at: .* is in the past, and nothing was sent; give a later"
     ):
-        paced(FakeRateLimiter(time), messenger, store, planned)
+        paced(FakeRateLimiter(time), transport, store, planned)
     later = campaign(2, send_at=time.now() + timedelta(hours=1))
-    paced(FakeRateLimiter(time), messenger, store, later, try_number=2)
-    assert messenger.messaged.total() == 2 * SIZE
+    paced(FakeRateLimiter(time), transport, store, later, try_number=2)
+    assert transport.messaged.total() == 2 * SIZE
 
 
 @pytest.mark.parametrize(("on_late", "settled"), [("send_now", True), ("fail", False)])
@@ -286,38 +286,38 @@ def test_a_doubt_of_which_the_time_has_passed_is_settled_by_a_repeat_only_if_it_
     on_late: Any, settled: bool
 ) -> None:
     time, store = FakeTime(), FakeStore()
-    messenger = StrictMessenger(time, trouble={first_of(0): [SendOutcomeUnknownError("lost")] * 2})
+    transport = StrictTransport(time, trouble={first_of(0): [SendOutcomeUnknownError("lost")] * 2})
     planned = campaign(1, send_at=time.now() + timedelta(seconds=100), on_late=on_late)
     with pytest.raises(SendOutcomeUnknownError):
-        paced(FakeRateLimiter(time), messenger, store, planned)
+        paced(FakeRateLimiter(time), transport, store, planned)
     time.sleep(200)
-    messenger.recognises, messenger.trouble = True, {}
+    transport.recognises, transport.trouble = True, {}
     if settled:
-        paced(FakeRateLimiter(time), messenger, store, planned, try_number=2)
+        paced(FakeRateLimiter(time), transport, store, planned, try_number=2)
     else:
         with pytest.raises(SendOutcomeUnknownError):
-            paced(FakeRateLimiter(time), messenger, store, planned, try_number=2)
-    assert messenger.messaged.total() == (SIZE if settled else 0)
+            paced(FakeRateLimiter(time), transport, store, planned, try_number=2)
+    assert transport.messaged.total() == (SIZE if settled else 0)
 
 
 @pytest.mark.parametrize("taken", [False, True])
 def test_a_time_that_passes_in_the_very_attempt_that_settles_the_doubt(taken: bool) -> None:
     """Two batches: the first takes 61 s, in which the planned time passes, and the second's answer is lost."""
     time, store = FakeTime(), FakeStore()
-    messenger = StrictMessenger(time, recognises=True)
+    transport = StrictTransport(time, recognises=True)
     lost = SendOutcomeUnknownError("lost")
     if taken:
-        messenger.lost = {first_of(1): lost}
+        transport.lost = {first_of(1): lost}
     else:
-        messenger.trouble = {first_of(1): [lost]}
+        transport.trouble = {first_of(1): [lost]}
     # Both leave in time, and the answer of the first comes when the time has passed.
     slots = iter([0.0, 61.0])
-    messenger.check = lambda first: time.sleep(next(slots, 0.0))
+    transport.check = lambda first: time.sleep(next(slots, 0.0))
     planned = campaign(2, send_at=time.now() + timedelta(seconds=60), on_late="send_now")
-    records = paced(FakeRateLimiter(time, gap=0), messenger, store, planned)
+    records = paced(FakeRateLimiter(time, gap=0), transport, store, planned)
     assert [record.phase for record in records] == [Phase.SENT] * 2
     assert records[1].evidence is not None
     assert str(records[1].evidence.value).startswith("repeat_")
-    assert set(messenger.messaged.values()) == {1}
-    assert messenger.messaged.total() == 2 * SIZE
-    assert messenger.planned[-1] is None
+    assert set(transport.messaged.values()) == {1}
+    assert transport.messaged.total() == 2 * SIZE
+    assert transport.planned[-1] is None

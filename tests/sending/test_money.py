@@ -18,8 +18,8 @@ from airflow_provider_voicepartner.exceptions import (
 from airflow_provider_voicepartner.gateways.model import Receipt
 from airflow_provider_voicepartner.sending.ledger import OnUnknown
 from tests.support.campaigns import SIZE, attempt, campaign, first_of
-from tests.support.messenger import CrashError, Crashes, CrashingStore, FakeMessenger
 from tests.support.tasks import FakeStore
+from tests.support.transport import CrashError, Crashes, CrashingStore, FakeTransport
 
 BATCHES = 3
 PRICE = Decimal("0.1")
@@ -28,7 +28,7 @@ BATCH = PRICE * SIZE
 
 
 @dataclass
-class ChargingMessenger(FakeMessenger):
+class ChargingTransport(FakeTransport):
     """
     A gateway that charges for each batch that it takes, and tells what it likes.
 
@@ -69,7 +69,7 @@ LIMITS = [BATCH * sendings for sendings in range(1, 2 * BATCHES + 2)]
 
 
 def attempts(
-    messenger: ChargingMessenger,
+    transport: ChargingTransport,
     limit: Decimal,
     unit_price: Decimal | None,
     choices: list[OnUnknown],
@@ -84,12 +84,12 @@ def attempts(
         )
         where = store if crashes is None else CrashingStore(store, crashes)
         try:
-            attempt(messenger, where, wanted, try_number=number)
+            attempt(transport, where, wanted, try_number=number)
         except (BudgetExceededError, SendOutcomeUnknownError):
             continue
         except CrashError:
             crashes = None
-            messenger.crashes = Crashes()
+            transport.crashes = Crashes()
             continue
         return True
     return False
@@ -109,15 +109,15 @@ def test_a_doubt_at_any_place_never_passes_the_limit(
     chosen: str, place: int, tells: str, unit_price: Decimal | None, workers: int
 ) -> None:
     for limit in LIMITS:
-        messenger = ChargingMessenger(tells=TELLS[tells], price=None)
-        messenger.lost[first_of(place)] = SendOutcomeUnknownError("lost")
+        transport = ChargingTransport(tells=TELLS[tells], price=None)
+        transport.lost[first_of(place)] = SendOutcomeUnknownError("lost")
         choices: list[OnUnknown] = ["resend"] * 4 if chosen == "at once" else ["fail", "resend", "resend"]
-        ended = attempts(messenger, limit, unit_price, choices, workers)
-        assert messenger.charged <= most(limit, tells, unit_price), limit
+        ended = attempts(transport, limit, unit_price, choices, workers)
+        assert transport.charged <= most(limit, tells, unit_price), limit
         # Nothing stops a campaign that can be paid for: four sendings of three batches.
         if unit_price is not None or (tells == "told" and place):
             assert ended == (limit >= 4 * BATCH), limit
-            assert len(messenger.messaged) == BATCHES * SIZE or not ended
+            assert len(transport.messaged) == BATCHES * SIZE or not ended
 
 
 @pytest.mark.parametrize(
@@ -126,16 +126,16 @@ def test_a_doubt_at_any_place_never_passes_the_limit(
 @pytest.mark.parametrize("place", range(BATCHES), ids=["first", "middle", "last"])
 def test_a_batch_whose_repeat_is_in_doubt_too_counts_each_time(place: int, choices: list[OnUnknown]) -> None:
     for limit in LIMITS:
-        messenger = ChargingMessenger(price=None)
+        transport = ChargingTransport(price=None)
         lost = [SendOutcomeUnknownError("lost"), SendOutcomeUnknownError("lost again")]
 
-        def lose(first: str, messenger: ChargingMessenger = messenger, lost: list[Any] = lost) -> None:
+        def lose(first: str, transport: ChargingTransport = transport, lost: list[Any] = lost) -> None:
             if first == first_of(place) and lost:
-                messenger.lost[first] = lost.pop()
+                transport.lost[first] = lost.pop()
 
-        messenger.check = lose
-        ended = attempts(messenger, limit, PRICE, [*choices, "resend"])
-        assert messenger.charged <= limit
+        transport.check = lose
+        ended = attempts(transport, limit, PRICE, [*choices, "resend"])
+        assert transport.charged <= limit
         # Three batches, and two sendings of which nobody knows.
         assert ended == (limit >= 5 * BATCH)
 
@@ -149,11 +149,11 @@ def test_a_kill_at_any_instant_never_passes_the_limit(
     for limit in (2 * BATCH, 3 * BATCH, 4 * BATCH, 5 * BATCH):
         for deadly in range(24):
             crashes = Crashes(frozenset({deadly}))
-            messenger = ChargingMessenger(tells=TELLS[tells], price=None, crashes=crashes)
+            transport = ChargingTransport(tells=TELLS[tells], price=None, crashes=crashes)
             if place is not None:
-                messenger.lost[first_of(place)] = SendOutcomeUnknownError("lost")
-            attempts(messenger, limit, unit_price, ["resend"] * 4, crashes=crashes)
-            assert messenger.charged <= most(limit, tells, unit_price), (limit, deadly)
+                transport.lost[first_of(place)] = SendOutcomeUnknownError("lost")
+            attempts(transport, limit, unit_price, ["resend"] * 4, crashes=crashes)
+            assert transport.charged <= most(limit, tells, unit_price), (limit, deadly)
 
 
 @pytest.mark.parametrize("workers", [1, 3])
@@ -164,26 +164,26 @@ def test_whoever_gives_the_dearest_price_is_never_charged_more_than_the_limit(
 ) -> None:
     """Of several countries one is dear; answers about the others must not make anybody hope."""
     for limit in LIMITS:
-        messenger = ChargingMessenger(tells=TELLS[tells], price=None, dear=(first_of(place),))
-        attempts(messenger, limit, PRICE * 3, ["resend"] * 3, workers)
-        assert messenger.charged <= limit
+        transport = ChargingTransport(tells=TELLS[tells], price=None, dear=(first_of(place),))
+        attempts(transport, limit, PRICE * 3, ["resend"] * 3, workers)
+        assert transport.charged <= limit
 
 
 @pytest.mark.parametrize("place", range(BATCHES), ids=["first", "middle", "last"])
 @pytest.mark.parametrize("known_by", ["finds", "recognises"])
 def test_what_a_look_up_or_a_recognised_repeat_settles_counts_once(known_by: str, place: int) -> None:
-    messenger = ChargingMessenger(price=None, finds=known_by == "finds", recognises=known_by == "recognises")
-    messenger.lost[first_of(place)] = SendOutcomeUnknownError("lost")
-    assert attempts(messenger, BATCHES * BATCH, PRICE, ["fail"])
-    assert messenger.charged == BATCHES * BATCH
-    assert set(messenger.messaged.values()) == {1}
+    transport = ChargingTransport(price=None, finds=known_by == "finds", recognises=known_by == "recognises")
+    transport.lost[first_of(place)] = SendOutcomeUnknownError("lost")
+    assert attempts(transport, BATCHES * BATCH, PRICE, ["fail"])
+    assert transport.charged == BATCHES * BATCH
+    assert set(transport.messaged.values()) == {1}
 
 
 @pytest.mark.parametrize("told", [Decimal(0), Decimal(-1), None], ids=str)
 def test_a_simulation_that_tells_nothing_does_not_lift_the_limit(told: Decimal | None) -> None:
-    messenger = ChargingMessenger(price=None, tells_price=True, tells=lambda cost: told)
-    assert not attempts(messenger, 2 * BATCH, PRICE, ["fail"] * 2)
-    assert messenger.charged == 2 * BATCH
+    transport = ChargingTransport(price=None, tells_price=True, tells=lambda cost: told)
+    assert not attempts(transport, 2 * BATCH, PRICE, ["fail"] * 2)
+    assert transport.charged == 2 * BATCH
 
 
 @pytest.mark.parametrize("unit_price", [PRICE, None], ids=["unit_price", "no unit_price"])
@@ -193,12 +193,12 @@ def test_an_attempt_that_is_blind_counts_every_batch_as_sent_before(
 ) -> None:
     """Whatever the tries without a trace sent was charged, also of the batches behind the one that is sent again."""
     for limit in LIMITS:
-        messenger = ChargingMessenger(price=None)
-        messenger.failures = [None] * sent + [RetryableNotSentError("stopped")]
+        transport = ChargingTransport(price=None)
+        transport.failures = [None] * sent + [RetryableNotSentError("stopped")]
         wanted = campaign(BATCHES, max_cost=limit, unit_price=unit_price, on_unknown="resend")
         for number in (1, 2):
             with contextlib.suppress(BudgetExceededError, RetryableNotSentError):
-                attempt(messenger, None, wanted, try_number=number)
-        assert messenger.charged <= most(limit, "told", unit_price), limit
+                attempt(transport, None, wanted, try_number=number)
+        assert transport.charged <= most(limit, "told", unit_price), limit
         if unit_price is not None and limit >= 2 * BATCHES * BATCH:
-            assert len(messenger.messaged) == BATCHES * SIZE
+            assert len(transport.messaged) == BATCHES * SIZE

@@ -29,9 +29,14 @@ from airflow_provider_voicepartner.exceptions import (
 from airflow_provider_voicepartner.gateways.errors import ErrorKind
 from airflow_provider_voicepartner.gateways.model import Recipient, SmsMessage
 from airflow_provider_voicepartner.hooks.octopush import OctopushHook
-from airflow_provider_voicepartner.sending.reconcile import Doubt, DoubtSettler, Verdict, unsettled
+from airflow_provider_voicepartner.sending.reconcile import (
+    OutcomeReconciler,
+    UnknownOutcome,
+    Verdict,
+    unresolved,
+)
 from airflow_provider_voicepartner.sending.records import BatchRecord, Evidence, Phase, Proof
-from tests.support.messenger import NOW, FakeMessenger
+from tests.support.transport import NOW, FakeTransport
 
 MESSAGE = SmsMessage(text="Bonjour")
 EVERYBODY = (Recipient("+33612345678"), Recipient("+33612345679"))
@@ -46,7 +51,7 @@ CHOICES = ["fail", "assume_sent", "resend_unlisted", "resend"]
 
 
 @dataclass
-class Gateway(FakeMessenger):
+class Gateway(FakeTransport):
     """Also tells what it was asked, in order, and can fail to answer a look-up."""
 
     steps: list[str] = field(default_factory=list)
@@ -68,20 +73,20 @@ class Gateway(FakeMessenger):
         return super().deliver(request, message, recipients)
 
 
-def settler(messenger: Any, **settings: Any) -> DoubtSettler:
+def reconciler(transport: Any, **settings: Any) -> OutcomeReconciler:
     settings = {"on_unknown": "fail", "now": lambda: NOW, "sleep": lambda seconds: None} | settings
-    return DoubtSettler(messenger=messenger, message=MESSAGE, send_at=lambda: None, **settings)
+    return OutcomeReconciler(transport=transport, message=MESSAGE, send_at=lambda: None, **settings)
 
 
-def doubt(claim: BatchRecord = CLAIM, index: int = 4, **more: Any) -> Doubt:
-    return Doubt(
+def outcome(claim: BatchRecord = CLAIM, index: int = 4, **more: Any) -> UnknownOutcome:
+    return UnknownOutcome(
         **{"index": index, "claim": claim, "recipients": EVERYBODY, "why": "the worker died", **more}
     )
 
 
-def settled(messenger: Any, claim: BatchRecord = CLAIM, **settings: Any) -> Verdict:
+def settled(transport: Any, claim: BatchRecord = CLAIM, **settings: Any) -> Verdict:
     """Settle one doubt."""
-    [verdict] = settler(messenger, **settings).settle([doubt(claim)])
+    [verdict] = reconciler(transport, **settings).reconcile([outcome(claim)])
     return verdict
 
 
@@ -95,18 +100,18 @@ def proven(claim: BatchRecord, evidence: Evidence, **more: Any) -> BatchRecord:
 
 
 def test_a_look_up_that_finds_the_batch_proves_that_it_was_sent() -> None:
-    messenger = Gateway(finds=True, recognises=True, taken=[CLAIM.reference])
-    verdict = settled(messenger)
+    transport = Gateway(finds=True, recognises=True, taken=[CLAIM.reference])
+    verdict = settled(transport)
     assert verdict.record == proven(CLAIM, Evidence.LOOK_UP, tag="tag-k3v9x0q2w7ha")
     assert (verdict.is_to_be_sent, verdict.ask_in, verdict.failure) == (False, None, None)
-    assert messenger.steps == ["look up"]
-    assert messenger.since == [NOW]
+    assert transport.steps == ["look up"]
+    assert transport.since == [NOW]
 
 
 def test_a_batch_that_is_not_known_at_once_is_looked_up_again() -> None:
     slept: list[float] = []
-    messenger = Gateway(finds=True, trouble_asked=[None, None, Proof(Evidence.CALLED_BACK, 2)])
-    record = settled(messenger, sleep=slept.append).record
+    transport = Gateway(finds=True, trouble_asked=[None, None, Proof(Evidence.CALLED_BACK, 2)])
+    record = settled(transport, sleep=slept.append).record
     assert record is not None
     assert (record.phase, record.evidence) == (Phase.SENT, Evidence.CALLED_BACK)
     assert tuple(slept) == LOOK_UP_AFTER == (0.0, 2.0, 5.0)
@@ -115,16 +120,16 @@ def test_a_batch_that_is_not_known_at_once_is_looked_up_again() -> None:
 def test_several_doubts_share_the_waits_and_each_is_asked_until_it_is_answered() -> None:
     slept: list[float] = []
     claims = [replace(CLAIM, reference=f"k{number}") for number in range(3)]
-    messenger = Gateway(finds=True, taken=["k0", "k2"])
-    messenger.trouble_asked = [None]  # the first is not known the first time
+    transport = Gateway(finds=True, taken=["k0", "k2"])
+    transport.trouble_asked = [None]  # the first is not known the first time
     verdicts = list(
-        settler(messenger, sleep=slept.append).settle(
-            doubt(claim, index) for index, claim in enumerate(claims)
+        reconciler(transport, sleep=slept.append).reconcile(
+            outcome(claim, index) for index, claim in enumerate(claims)
         )
     )
-    assert messenger.asked == ["k0", "k1", "k2", "k0", "k1", "k1"]
+    assert transport.asked == ["k0", "k1", "k2", "k0", "k1", "k1"]
     assert tuple(slept) == LOOK_UP_AFTER
-    assert [verdict.doubt.index for verdict in verdicts] == [0, 1, 2]
+    assert [verdict.outcome.index for verdict in verdicts] == [0, 1, 2]
     assert [verdict.record is not None for verdict in verdicts] == [True, False, True]
 
 
@@ -142,17 +147,17 @@ def test_several_doubts_share_the_waits_and_each_is_asked_until_it_is_answered()
 def test_a_look_up_that_fails_is_tried_again_and_then_passed_over(
     error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
-    messenger = Gateway(finds=True, trouble_asked=[error, Proof(Evidence.LOOK_UP, 2)])
-    assert settled(messenger).record is not None
-    messenger = Gateway(finds=True, disproves=True, trouble_asked=[error] * 3)
-    verdict = settled(messenger, OLD, on_unknown="resend_unlisted")
-    assert messenger.steps == ["look up"] * 3
+    transport = Gateway(finds=True, trouble_asked=[error, Proof(Evidence.LOOK_UP, 2)])
+    assert settled(transport).record is not None
+    transport = Gateway(finds=True, disproves=True, trouble_asked=[error] * 3)
+    verdict = settled(transport, OLD, on_unknown="resend_unlisted")
+    assert transport.steps == ["look up"] * 3
     assert "could not be looked up" in caplog.text
     assert verdict.record is None
     assert not verdict.is_to_be_sent  # silence is not an empty list
     # An empty list from before it fell silent says nothing of now.
-    messenger = Gateway(finds=True, disproves=True, trouble_asked=[None, error, error])
-    assert not settled(messenger, OLD, on_unknown="resend_unlisted").is_to_be_sent
+    transport = Gateway(finds=True, disproves=True, trouble_asked=[None, error, error])
+    assert not settled(transport, OLD, on_unknown="resend_unlisted").is_to_be_sent
     # What could not be asked now may be asked later, for a day; what is refused will be refused again.
     assert verdict.ask_in == (MOST_LOOK_UP_INTERVAL if isinstance(error, RetryableNotSentError) else None)
 
@@ -161,16 +166,16 @@ def test_a_look_up_that_fails_is_tried_again_and_then_passed_over(
     ("age", "asks"), [(LONGEST_SILENCE - timedelta(seconds=1), True), (LONGEST_SILENCE, False)]
 )
 def test_a_gateway_that_does_not_answer_is_not_asked_for_ever(age: timedelta, asks: bool) -> None:
-    messenger = Gateway(finds=True, trouble_asked=[RetryableNotSentError("no connection")] * 3)
-    verdict = settled(messenger, replace(CLAIM, at=(NOW - age).isoformat()))
+    transport = Gateway(finds=True, trouble_asked=[RetryableNotSentError("no connection")] * 3)
+    verdict = settled(transport, replace(CLAIM, at=(NOW - age).isoformat()))
     assert (verdict.ask_in is not None) is asks
 
 
 @pytest.mark.parametrize("choice", CHOICES)
 def test_a_look_up_that_is_stopped_decides_nothing(choice: Any) -> None:
-    messenger = Gateway(finds=True, trouble_asked=[CampaignInterruptedError("stopped")])
+    transport = Gateway(finds=True, trouble_asked=[CampaignInterruptedError("stopped")])
     with pytest.raises(CampaignInterruptedError):
-        settled(messenger, on_unknown=choice)
+        settled(transport, on_unknown=choice)
 
 
 # Evidence of a part
@@ -180,8 +185,8 @@ def test_a_look_up_that_is_stopped_decides_nothing(choice: Any) -> None:
 def test_evidence_of_a_part_counts_the_others_as_in_doubt_once_nothing_more_can_come(
     choice: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    messenger = Gateway(finds=True, disproves=True, shows=1, taken=[CLAIM.reference])
-    verdict = settled(messenger, OLD, on_unknown=choice)
+    transport = Gateway(finds=True, disproves=True, shows=1, taken=[CLAIM.reference])
+    verdict = settled(transport, OLD, on_unknown=choice)
     assert verdict.record == proven(OLD, Evidence.LOOK_UP, accepted=1, in_doubt=1, tag="tag-k3v9x0q2w7ha")
     assert not verdict.is_to_be_sent  # or somebody would get it twice
     assert "knows its reference for 1 of them only" in caplog.text
@@ -192,8 +197,8 @@ def test_evidence_of_a_part_counts_the_others_as_in_doubt_once_nothing_more_can_
     [("fail", True), ("resend_unlisted", True), ("assume_sent", False), ("resend", False)],
 )
 def test_evidence_of_a_part_of_a_young_batch_may_become_more(choice: Any, waits: bool) -> None:
-    messenger = Gateway(finds=True, shows=1, taken=[CLAIM.reference])
-    verdict = settled(messenger, on_unknown=choice)
+    transport = Gateway(finds=True, shows=1, taken=[CLAIM.reference])
+    verdict = settled(transport, on_unknown=choice)
     assert (verdict.ask_in is not None) is waits
     assert (verdict.record is None) is waits
 
@@ -207,9 +212,9 @@ def test_the_best_evidence_of_several_look_ups_counts() -> None:
 
 @pytest.mark.parametrize("choice", ["fail", "resend_unlisted"])
 def test_something_that_is_listed_and_does_not_count_proves_neither(choice: Any) -> None:
-    messenger = Gateway(finds=True, disproves=True, shows=0, taken=[CLAIM.reference])
-    verdict = settled(messenger, OLD, on_unknown=choice)
-    assert verdict == Verdict(verdict.doubt, may_be_unlisted=True)
+    transport = Gateway(finds=True, disproves=True, shows=0, taken=[CLAIM.reference])
+    verdict = settled(transport, OLD, on_unknown=choice)
+    assert verdict == Verdict(verdict.outcome, may_be_unlisted=True)
 
 
 @pytest.mark.parametrize("choice", ["fail", "resend_unlisted"])
@@ -218,10 +223,10 @@ def test_what_was_overtaken_by_a_try_without_a_trace_is_not_sent_for_want_of_evi
     choice: Any, recognises: bool
 ) -> None:
     """That try may have sent it under a reference of its own."""
-    messenger = Gateway(finds=True, disproves=True, recognises=recognises)
-    verdict = settled(messenger, OLD, on_unknown=choice, is_overtaken=True)
-    assert verdict == Verdict(verdict.doubt)
-    assert "repeat" not in messenger.steps
+    transport = Gateway(finds=True, disproves=True, recognises=recognises)
+    verdict = settled(transport, OLD, on_unknown=choice, is_overtaken=True)
+    assert verdict == Verdict(verdict.outcome)
+    assert "repeat" not in transport.steps
     # What is shown is proof all the same.
     taken = Gateway(finds=True, taken=[CLAIM.reference])
     assert settled(taken, OLD, on_unknown=choice, is_overtaken=True).record is not None
@@ -237,35 +242,35 @@ def test_more_evidence_than_there_are_recipients_counts_as_all_of_them() -> None
 
 
 def test_the_order_is_look_up_then_repeat_then_choice() -> None:
-    messenger = Gateway(finds=True, recognises=True, failures=[RejectedError("no credit")])
-    record = settled(messenger, on_unknown="assume_sent").record
-    assert messenger.steps == ["look up"] * 3 + ["repeat"]
+    transport = Gateway(finds=True, recognises=True, failures=[RejectedError("no credit")])
+    record = settled(transport, on_unknown="assume_sent").record
+    assert transport.steps == ["look up"] * 3 + ["repeat"]
     assert record is not None
     assert (record.phase, record.evidence) == (Phase.ASSUMED_SENT, Evidence.ASSUMED)
 
 
 def test_a_repeat_that_is_accepted_sends_now_under_the_same_reference() -> None:
-    messenger = Gateway(recognises=True)
-    record = settled(messenger).record
+    transport = Gateway(recognises=True)
+    record = settled(transport).record
     assert record is not None
     assert (record.phase, record.reference, record.accepted) == (Phase.SENT, CLAIM.reference, 2)
     assert record.evidence is Evidence.REPEAT_ACCEPTED
     assert record.gateway_id
-    assert messenger.taken == [CLAIM.reference]
-    assert set(messenger.messaged.values()) == {1}
+    assert transport.taken == [CLAIM.reference]
+    assert set(transport.messaged.values()) == {1}
 
 
 def test_a_repeat_that_is_refused_as_one_proves_that_it_was_sent() -> None:
-    messenger = Gateway(recognises=True, taken=[CLAIM.reference])
-    assert settled(messenger).record == proven(CLAIM, Evidence.REPEAT_REFUSED)
-    assert not messenger.messaged
+    transport = Gateway(recognises=True, taken=[CLAIM.reference])
+    assert settled(transport).record == proven(CLAIM, Evidence.REPEAT_REFUSED)
+    assert not transport.messaged
 
 
 def test_what_a_repeat_has_sent_is_known_before_the_next_doubt_is_settled() -> None:
     """Whoever is stopped in the middle has then something to record."""
-    messenger = Gateway(recognises=True, failures=[None, CampaignInterruptedError("stopped")])
+    transport = Gateway(recognises=True, failures=[None, CampaignInterruptedError("stopped")])
     claims = [replace(CLAIM, reference=f"k{number}") for number in range(2)]
-    verdicts = settler(messenger).settle(map(doubt, claims))
+    verdicts = reconciler(transport).reconcile(map(outcome, claims))
     record = next(verdicts).record
     assert record is not None
     assert record.evidence is Evidence.REPEAT_ACCEPTED
@@ -315,7 +320,7 @@ def test_a_repeat_that_must_wait_leaves_the_doubt_to_a_later_attempt(choice: Any
     """Neither is it settled, nor may the choice decide while there is still evidence to be had."""
     wait = RetryableNotSentError("429", retry_after=40)
     verdict = settled(Gateway(recognises=True, failures=[wait]), on_unknown=choice)
-    assert verdict == Verdict(verdict.doubt, failure=wait)
+    assert verdict == Verdict(verdict.outcome, failure=wait)
 
 
 @pytest.mark.parametrize(
@@ -327,27 +332,27 @@ def test_an_old_batch_is_not_repeated_because_the_gateway_has_forgotten_it(
     age: timedelta, repeats: bool
 ) -> None:
     claim = replace(CLAIM, at=(NOW - age).isoformat())
-    messenger = Gateway(recognises=True)
-    assert (settled(messenger, claim).record is not None) is repeats
-    assert messenger.steps == ["repeat"] * repeats
+    transport = Gateway(recognises=True)
+    assert (settled(transport, claim).record is not None) is repeats
+    assert transport.steps == ["repeat"] * repeats
     assert OctopushHook(conn_id="x").repeats_safely(age) is repeats
 
 
 @pytest.mark.parametrize("claim", [replace(CLAIM, reference=""), replace(CLAIM, at=None)])
 def test_without_a_reference_or_a_time_nothing_is_repeated(claim: BatchRecord) -> None:
-    messenger = Gateway(finds=bool(claim.reference), recognises=True)
-    record = settled(messenger, claim, on_unknown="assume_sent").record
+    transport = Gateway(finds=bool(claim.reference), recognises=True)
+    record = settled(transport, claim, on_unknown="assume_sent").record
     assert record is not None
     assert (record.phase, record.evidence) == (Phase.ASSUMED_SENT, Evidence.ASSUMED)
-    assert "repeat" not in messenger.steps
+    assert "repeat" not in transport.steps
 
 
 def test_a_doubt_whose_recipients_are_not_known_asks_nothing() -> None:
-    messenger = Gateway(finds=True, recognises=True, taken=[CLAIM.reference])
-    [verdict] = settler(messenger).settle([doubt(recipients=())])
+    transport = Gateway(finds=True, recognises=True, taken=[CLAIM.reference])
+    [verdict] = reconciler(transport).reconcile([outcome(recipients=())])
     assert verdict.record is None
     assert verdict.ask_in is not None
-    assert not messenger.steps
+    assert not transport.steps
 
 
 # The user's choice
@@ -355,10 +360,10 @@ def test_a_doubt_whose_recipients_are_not_known_asks_nothing() -> None:
 
 def test_to_resend_leaves_the_sending_to_the_loop(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)
-    messenger = Gateway()
-    verdict = settled(messenger, on_unknown="resend")
-    assert verdict == Verdict(verdict.doubt, is_to_be_sent=True)
-    assert not messenger.steps
+    transport = Gateway()
+    verdict = settled(transport, on_unknown="resend")
+    assert verdict == Verdict(verdict.outcome, is_to_be_sent=True)
+    assert not transport.steps
     assert "on_unknown='resend' decides" in caplog.text
 
 
@@ -395,11 +400,11 @@ UNLISTED = [
 def test_what_a_gateway_does_not_list_is_sent_again_only_where_that_can_be_believed(
     gateway: dict[str, Any], claim: BatchRecord, sends: bool
 ) -> None:
-    messenger = Gateway(**{"finds": True, "disproves": True, **gateway})
-    assert settled(messenger, claim, on_unknown="resend_unlisted").is_to_be_sent is sends
+    transport = Gateway(**{"finds": True, "disproves": True, **gateway})
+    assert settled(transport, claim, on_unknown="resend_unlisted").is_to_be_sent is sends
     for choice in ("fail", "assume_sent"):
-        messenger = Gateway(**{"finds": True, "disproves": True, **gateway})
-        assert not settled(messenger, claim, on_unknown=choice).is_to_be_sent
+        transport = Gateway(**{"finds": True, "disproves": True, **gateway})
+        assert not settled(transport, claim, on_unknown=choice).is_to_be_sent
 
 
 @pytest.mark.parametrize(
@@ -410,9 +415,9 @@ def test_what_a_gateway_does_not_list_is_sent_again_only_where_that_can_be_belie
 def test_what_was_planned_is_not_believed_unlisted_before_it_left_and_had_its_time(
     minutes: float, ask_in: float | None
 ) -> None:
-    messenger = Gateway(finds=True, disproves=True)
+    transport = Gateway(finds=True, disproves=True)
     planned = NOW - timedelta(minutes=minutes)
-    verdict = settled(messenger, OLD, on_unknown="resend_unlisted", planned=planned)
+    verdict = settled(transport, OLD, on_unknown="resend_unlisted", planned=planned)
     assert (verdict.is_to_be_sent, verdict.ask_in) == (ask_in is None, ask_in)
     # A quarter of an hour for the gateway to list it, and five minutes for one that rounds the time up.
     assert verdict.until == (None if ask_in is None else planned + timedelta(minutes=20))
@@ -438,15 +443,15 @@ def test_a_young_batch_is_asked_about_again_when_it_is_worth_it(age: float, ask_
 def test_what_is_disputed_is_proven_by_a_look_up_and_keeps_nothing_of_what_its_answer_said(
     choice: Any,
 ) -> None:
-    messenger = Gateway(finds=True, taken=[CLAIM.reference])
-    record = settled(messenger, DISPUTED, on_unknown=choice).record
+    transport = Gateway(finds=True, taken=[CLAIM.reference])
+    record = settled(transport, DISPUTED, on_unknown=choice).record
     assert record == proven(OLD, Evidence.LOOK_UP, tag="tag-k3v9x0q2w7ha")
 
 
 def test_what_is_disputed_is_not_repeated() -> None:
-    messenger = Gateway(recognises=True)
-    assert settled(messenger, DISPUTED).record is None
-    assert not messenger.steps
+    transport = Gateway(recognises=True)
+    assert settled(transport, DISPUTED).record is None
+    assert not transport.steps
 
 
 def test_what_is_disputed_can_be_assumed_sent_once_and_for_all() -> None:
@@ -459,11 +464,11 @@ def test_what_is_disputed_can_be_assumed_sent_once_and_for_all() -> None:
 
 def verdict_of(reference: str = CLAIM.reference, index: int = 4, **more: Any) -> Verdict:
     why = more.pop("why", "the worker died")
-    return Verdict(doubt(replace(CLAIM, reference=reference), index, why=why), **more)
+    return Verdict(outcome(replace(CLAIM, reference=reference), index, why=why), **more)
 
 
 def test_to_fail_names_the_batch_its_reference_and_the_choices() -> None:
-    error = unsettled([verdict_of()], None)
+    error = unresolved([verdict_of()], None)
     assert isinstance(error, SendOutcomeUnknownError)
     told = str(error)
     assert told.startswith(
@@ -477,7 +482,7 @@ def test_to_fail_names_the_batch_its_reference_and_the_choices() -> None:
 
 
 def test_every_batch_in_doubt_is_named_and_each_reason_once() -> None:
-    error = unsettled(
+    error = unresolved(
         [verdict_of("a", 0), verdict_of("b", 3), verdict_of("c", 7, why="the answer was lost")], None
     )
     assert (
@@ -495,13 +500,13 @@ def test_every_batch_in_doubt_is_named_and_each_reason_once() -> None:
     ],
 )
 def test_batches_without_a_reference_are_named_together(indexes: list[int], named: str) -> None:
-    error = unsettled([verdict_of("", index, why="not told") for index in indexes], "try 1 left no trace")
+    error = unresolved([verdict_of("", index, why="not told") for index in indexes], "try 1 left no trace")
     assert f"on_unknown: {named} in doubt: try 1 left no trace." in str(error)
     assert "not told" not in str(error)
 
 
 def test_batches_with_and_without_a_reference_are_told_apart() -> None:
-    error = unsettled([verdict_of("a", 0), verdict_of("", 1)], "try 1 left no trace")
+    error = unresolved([verdict_of("a", 0), verdict_of("", 1)], "try 1 left no trace")
     assert (
         "batch 1 (2 recipients, reference a), batch 2 (2 recipients, reference not known) are in doubt: the worker "
         "died; try 1 left no trace"
@@ -509,7 +514,7 @@ def test_batches_with_and_without_a_reference_are_told_apart() -> None:
 
 
 def test_while_a_gateway_may_still_come_to_know_one_of_them_a_retry_asks_it_again() -> None:
-    error = unsettled(
+    error = unresolved(
         [verdict_of("a", 0), verdict_of("b", 1, ask_in=200.0), verdict_of("c", 2, ask_in=40.0)], None
     )
     assert isinstance(error, OutcomePendingError)
@@ -540,14 +545,14 @@ def test_a_doubt_that_may_end_by_itself_says_when_and_what_comes_then(choice: An
         Gateway(finds=True, disproves=True, listed_within=timedelta(minutes=15)), claim, on_unknown=choice
     )
     assert verdict.until == NOW + timedelta(minutes=11)
-    error = str(unsettled([verdict], None, choice))
+    error = str(unresolved([verdict], None, choice))
     assert f"until {verdict.until:%Y-%m-%d %H:%M:%S} UTC" in error
     assert then in error
     assert ("nothing is sent twice" in error) == (choice == "fail")
     # A try that left no trace may have sent it, so what is not listed is not sent again.
     overtaken = settled(Gateway(finds=True, disproves=True, listed_within=timedelta(minutes=15)), claim,
                         on_unknown=choice, is_overtaken=True)  # fmt: skip
-    assert "nothing is sent twice" in str(unsettled([overtaken], None, choice))
+    assert "nothing is sent twice" in str(unresolved([overtaken], None, choice))
 
 
 @pytest.mark.parametrize(
@@ -560,14 +565,14 @@ def test_to_send_again_what_is_not_listed_is_offered_where_it_can_be_done(
     verdict = settled(
         Gateway(finds=True, disproves=disproves, shows=0, taken=[CLAIM.reference]), OLD, on_unknown="fail"
     )
-    error = str(unsettled([verdict], None, choice))
+    error = str(unresolved([verdict], None, choice))
     assert ("on_unknown='resend_unlisted' to have sent again" in error) == is_offered
     assert "'assume_sent' is final" in error
 
 
 def test_a_batch_without_a_reference_says_so() -> None:
-    assert str(doubt(replace(CLAIM, reference=""))) == "batch 5 (2 recipients, reference not known)"
+    assert str(outcome(replace(CLAIM, reference=""))) == "batch 5 (2 recipients, reference not known)"
 
 
 def test_nobody_in_a_doubt_is_shown() -> None:
-    assert "+336" not in repr(doubt())
+    assert "+336" not in repr(outcome())

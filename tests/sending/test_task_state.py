@@ -28,8 +28,8 @@ from airflow_provider_voicepartner.sending.records import (
 from airflow_provider_voicepartner.sending.task_state import TaskStateMemory, attempt_key, log_key
 from tests.sending.test_records import JSON
 from tests.support.ledgers import is_summary, recalled
-from tests.support.messenger import CountingStore
 from tests.support.tasks import CALM, FakeStore, assert_plain
+from tests.support.transport import CountingStore
 
 CLAIM = BatchRecord(phase=Phase.CLAIMED, reference="k3v9x0q2w7ha", size=3, attempt=1)
 SENT = replace(CLAIM, phase=Phase.SENT, accepted=3, gateway_id="8123456")

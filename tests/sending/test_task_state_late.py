@@ -20,9 +20,9 @@ from airflow_provider_voicepartner.sending.records import Attempt, BatchRecord, 
 from airflow_provider_voicepartner.sending.task_state import TaskStateMemory, attempt_key, log_key
 from tests.sending.test_task_state import CLAIM, PLAN, SENT, logged, memory_of, plan_of
 from tests.support.ledgers import recalled
-from tests.support.messenger import CountingStore
 from tests.support.servers import FakeTime
 from tests.support.tasks import CALM, FakeStore
+from tests.support.transport import CountingStore
 
 # Writes that are late, lost or doubled
 

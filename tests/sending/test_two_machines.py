@@ -37,7 +37,7 @@ def attempt(store: Store, try_number: int, gateway: Gateway, **settings: Any) ->
     """Run one attempt on the machine of a store."""
     ledger = Ledger([StoreMemory(store, TASK)], Try(try_number), store=str(id(store)))
     ledger.register()
-    sender = CampaignSender(messenger=gateway, ledger=ledger, now=lambda: NOW, sleep=lambda seconds: None)
+    sender = CampaignSender(transport=gateway, ledger=ledger, now=lambda: NOW, sleep=lambda seconds: None)
     sender.send(replace(campaign(), **settings))
 
 

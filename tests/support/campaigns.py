@@ -13,7 +13,7 @@ from airflow_provider_voicepartner.sending.records import BatchRecord, Memory
 from airflow_provider_voicepartner.sending.transport import CancellationToken
 from tests.support.fingerprints import fingerprint
 from tests.support.ledgers import known, registered
-from tests.support.messenger import NOW, FakeMessenger, FakeRateLimiter
+from tests.support.transport import NOW, FakeRateLimiter, FakeTransport
 
 KEY, TEXT = "planted-key-4711", "Le texte planté de Zoé"
 CREDENTIALS = Credentials(api_key=KEY)
@@ -54,7 +54,7 @@ def of_batches(batches: Any, **settings: Any) -> Campaign:
 
 
 def attempt(
-    messenger: Any,
+    transport: Any,
     state: Any,
     campaign: Campaign,
     *,
@@ -70,17 +70,17 @@ def attempt(
     """
     ledger = registered(state, *memories, try_number=try_number)
     settings = {"now": lambda: NOW, "sleep": lambda seconds: None} | settings
-    return CampaignSender(messenger=messenger, ledger=ledger, **settings).send(campaign)
+    return CampaignSender(transport=transport, ledger=ledger, **settings).send(campaign)
 
 
 def paced(
-    rate_limiter: FakeRateLimiter, messenger: FakeMessenger, state: Any, wanted: Campaign, **settings: Any
+    rate_limiter: FakeRateLimiter, transport: FakeTransport, state: Any, wanted: Campaign, **settings: Any
 ) -> list[BatchRecord]:
     """Make one attempt under a rate limit, by a clock that moves only when somebody sleeps."""
     time = rate_limiter.time
     settings = {"sleep": time.sleep} | settings
     return attempt(
-        messenger,
+        transport,
         state,
         wanted,
         rate_limiter=rate_limiter,

@@ -100,7 +100,7 @@ class CountingStore(FakeStore):
 
 
 @dataclass
-class FakeMessenger:
+class FakeTransport:
     """
     A gateway that takes everything, unless it was told to fail.
 
