@@ -54,7 +54,7 @@ def campaign(gateway: str, number: int) -> dict[str, Any]:
 
 def report_about(gateway: str, store: DeliveryStore, numbers: range) -> None:
     """Let the gateway tell the end of campaigns."""
-    from airflow_provider_voicepartner.delivery.store import Arrival, of_reference
+    from airflow_provider_voicepartner.delivery.store import InboundRecord, of_reference
     from airflow_provider_voicepartner.gateways.model import DeliveryReport
     from airflow_provider_voicepartner.gateways.status import DeliveryStatus
 
@@ -65,7 +65,10 @@ def report_about(gateway: str, store: DeliveryStore, numbers: range) -> None:
     for start in range(numbers.start, numbers.stop, _AT_ONCE):
         some = range(start, min(start + _AT_ONCE, numbers.stop))
         store.write(
-            [Arrival(key=of_reference(gateway, reference(n)), event=event, received_at=now) for n in some]
+            [
+                InboundRecord(key=of_reference(gateway, reference(n)), event=event, received_at=now)
+                for n in some
+            ]
         )
 
 

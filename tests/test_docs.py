@@ -253,14 +253,14 @@ class TestReference:
     def test_every_argument_and_payload_key_of_the_event_trigger(self) -> None:
         from airflow_provider_voicepartner.constants import EVENTS_UNDER_WAY
         from airflow_provider_voicepartner.delivery.arrivals import KINDS
-        from airflow_provider_voicepartner.delivery.events import Notice
+        from airflow_provider_voicepartner.delivery.events import EventSummary
         from airflow_provider_voicepartner.hooks.delivery import DeliveryHook
         from airflow_provider_voicepartner.triggers.events import DeliveryEventTrigger
 
         page = read("docs/events.md")
         assert arguments(DeliveryEventTrigger) <= first_cells(page)
         assert set(KINDS) <= set(_CODE.findall(page))
-        told = Notice(
+        told = EventSummary(
             id=1, seq=1, kind="reply", gateway="g", campaign=None, at=None, received_at=0.0
         ).to_json()
         assert all(f'"{key}"' in page for key in told)

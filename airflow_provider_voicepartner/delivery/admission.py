@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Final
 
 from airflow_provider_voicepartner.constants import BATCHES_REMEMBERED, EVENTS_A_URL
 from airflow_provider_voicepartner.delivery.arrivals import (
-    Arrival,
     CampaignKey,
     DeadLetter,
+    InboundRecord,
     Item,
     fit_keys,
     letter_of,
@@ -62,12 +62,12 @@ class Admission:
 
         :returns: the same sequence where nothing is wrong with any of them.
         """
-        from_urls = [item for item in items if isinstance(item, Arrival) and item.people is not None]
+        from_urls = [item for item in items if isinstance(item, InboundRecord) and item.people is not None]
         if not from_urls:
             return items
         self._learn_people(connection, from_urls)
         told = self._count_events(connection, from_urls)
-        judged = [self._judge(item, told) if isinstance(item, Arrival) else item for item in items]
+        judged = [self._judge(item, told) if isinstance(item, InboundRecord) else item for item in items]
         apart = sum(
             isinstance(new, DeadLetter) and new is not old for new, old in zip(judged, items, strict=True)
         )
@@ -80,7 +80,7 @@ class Admission:
         is_changed = any(new is not old for new, old in zip(judged, items, strict=True))
         return judged if is_changed else items
 
-    def _judge(self, arrival: Arrival, told: Counter[CampaignKey]) -> Item:
+    def _judge(self, arrival: InboundRecord, told: Counter[CampaignKey]) -> Item:
         event, people, key = arrival.event, arrival.people, arrival.key
         if people is None or key is None or isinstance(event, CampaignDeliveryReport):
             return arrival
@@ -98,7 +98,7 @@ class Admission:
             return replace(arrival, event=replace(event, pressed_keys=None, opted_out=False))
         return letter_of(arrival, TOO_MANY)
 
-    def _learn_people(self, connection: Connection, arrivals: Iterable[Arrival]) -> None:
+    def _learn_people(self, connection: Connection, arrivals: Iterable[InboundRecord]) -> None:
         wanted = {
             (arrival.event.gateway, arrival.people.reference)
             for arrival in arrivals
@@ -113,7 +113,9 @@ class Admission:
             (gateway, reference): split(bytes(marks), LONG_MARK) for gateway, reference, marks in found
         }
 
-    def _count_events(self, connection: Connection, arrivals: Iterable[Arrival]) -> Counter[CampaignKey]:
+    def _count_events(
+        self, connection: Connection, arrivals: Iterable[InboundRecord]
+    ) -> Counter[CampaignKey]:
         keys = fit_keys(arrival.key for arrival in arrivals if arrival.key and _is_event(arrival))
         if not keys:
             return Counter()
@@ -121,7 +123,7 @@ class Admission:
         return Counter({CampaignKey(gateway, campaign): count for gateway, campaign, count in found})
 
 
-def _is_event(arrival: Arrival) -> bool:
+def _is_event(arrival: InboundRecord) -> bool:
     event = arrival.event
     if isinstance(event, DeliveryReport):
         return bool(event.pressed_keys) or event.opted_out

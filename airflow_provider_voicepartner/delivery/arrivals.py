@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from airflow_provider_voicepartner.constants import LONGEST_KEPT_BODY, REPEAT_WITHIN
-from airflow_provider_voicepartner.delivery.recipient_marks import BatchPeople
+from airflow_provider_voicepartner.delivery.recipient_marks import BatchRecipients
 from airflow_provider_voicepartner.gateways.model import (
     CallbackEvent,
     CampaignDeliveryReport,
@@ -32,7 +32,7 @@ COMPLETION: Final = "completion"
 KINDS: Final = (REPLY, OPT_OUT, PRESSED_KEYS, COMPLETION)
 
 
-HOMELESS: Final = "the report names no campaign"
+UNMATCHED: Final = "the report names no campaign"
 
 
 _GATEWAY_LENGTH: Final = 40
@@ -65,7 +65,7 @@ def of_gateway_id(gateway: str, gateway_id: str) -> CampaignKey:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Arrival:
+class InboundRecord:
     """
     One event as it came in.
 
@@ -80,17 +80,17 @@ class Arrival:
     event: CallbackEvent
     received_at: float
     call: CallbackRequest | None = field(default=None, repr=False)
-    people: BatchPeople | None = field(default=None, repr=False)
+    people: BatchRecipients | None = field(default=None, repr=False)
 
     @property
-    def is_homeless(self) -> bool:
+    def is_unmatched(self) -> bool:
         """True for a report that nobody can ask for, since it names no campaign; it is kept as a dead letter."""
         if isinstance(self.event, CampaignDeliveryReport):
             return self.key is None and not self.event.campaign_ids
         return self.key is None and isinstance(self.event, DeliveryReport)
 
 
-def cancelled(key: CampaignKey, *, received_at: float) -> Arrival:
+def cancelled(key: CampaignKey, *, received_at: float) -> InboundRecord:
     """
     Say that a whole campaign was taken back: a report that is about nobody in particular, without a number.
 
@@ -99,7 +99,7 @@ def cancelled(key: CampaignKey, *, received_at: float) -> Arrival:
     event = DeliveryReport(
         gateway=key.gateway, campaign_id=None, phone_number="", status=DeliveryStatus.CANCELLED
     )
-    return Arrival(key=key, event=event, received_at=received_at)
+    return InboundRecord(key=key, event=event, received_at=received_at)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,7 +139,7 @@ class Completion:
     counts: Mapping[str, int]
 
 
-Item = Arrival | DeadLetter | Completion
+Item = InboundRecord | DeadLetter | Completion
 Row = dict[str, Any]
 
 
@@ -170,7 +170,7 @@ def to_rows(items: Iterable[Item], *, now: float) -> Rows:
     return rows
 
 
-def _add_arrival(rows: Rows, arrival: Arrival) -> None:
+def _add_arrival(rows: Rows, arrival: InboundRecord) -> None:
     event = arrival.event
     if isinstance(event, DeliveryReport):
         _add_delivery_report(rows, arrival, event)
@@ -180,7 +180,7 @@ def _add_arrival(rows: Rows, arrival: Arrival) -> None:
         rows.events.append(_message(arrival, event))
 
 
-def _add_delivery_report(rows: Rows, arrival: Arrival, report: DeliveryReport) -> None:
+def _add_delivery_report(rows: Rows, arrival: InboundRecord, report: DeliveryReport) -> None:
     number = _fit(report.phone_number, _NUMBER_LENGTH)
     keys = _text(report.pressed_keys)
     if keys:
@@ -189,7 +189,7 @@ def _add_delivery_report(rows: Rows, arrival: Arrival, report: DeliveryReport) -
         told = _event(OPT_OUT, arrival, number, text="", at=report.at, told_by="report")
         rows.events.append(_of_message(told) if arrival.key else told)
     if arrival.key is None:
-        rows.dead_letters.append(_dead_letter(letter_of(arrival, HOMELESS)))
+        rows.dead_letters.append(_dead_letter(letter_of(arrival, UNMATCHED)))
         return
     gateway, campaign = _fit_key(arrival.key)
     row: Row = {
@@ -212,14 +212,14 @@ def _add_delivery_report(rows: Rows, arrival: Arrival, report: DeliveryReport) -
     rows.delivery_reports[place] = row if known is None else merge_reports(known, row)
 
 
-def _add_campaign_report(rows: Rows, arrival: Arrival, report: CampaignDeliveryReport) -> None:
+def _add_campaign_report(rows: Rows, arrival: InboundRecord, report: CampaignDeliveryReport) -> None:
     keys = (
         [arrival.key]
         if arrival.key is not None
         else [of_gateway_id(report.gateway, campaign_id) for campaign_id in report.campaign_ids]
     )
     if not keys:
-        rows.dead_letters.append(_dead_letter(letter_of(arrival, HOMELESS)))
+        rows.dead_letters.append(_dead_letter(letter_of(arrival, UNMATCHED)))
     for key in keys:
         place = _fit_key(key)
         row: Row = {
@@ -286,7 +286,7 @@ def _length(keys: str) -> tuple[int, str]:
     return len(keys), keys
 
 
-def _message(arrival: Arrival, event: Reply | OptOut) -> Row:
+def _message(arrival: InboundRecord, event: Reply | OptOut) -> Row:
     number = _fit(event.phone_number, _NUMBER_LENGTH)
     if isinstance(event, OptOut):
         said = _event(OPT_OUT, arrival, number, text=event.text, at=event.at, told_by="person")
@@ -317,7 +317,7 @@ def _completion(completion: Completion, now: float) -> Row:
     )
 
 
-def _event(kind: str, arrival: Arrival, number: str, *, text: str, at: Any, told_by: str) -> Row:
+def _event(kind: str, arrival: InboundRecord, number: str, *, text: str, at: Any, told_by: str) -> Row:
     """
     Make an event's row.
 
@@ -394,7 +394,7 @@ def _dead_letter(letter: DeadLetter) -> Row:
     }
 
 
-def letter_of(arrival: Arrival, why: str) -> DeadLetter:
+def letter_of(arrival: InboundRecord, why: str) -> DeadLetter:
     """
     Make the dead letter of a call that was read and cannot be stored as what it says, or is not acted on.
 

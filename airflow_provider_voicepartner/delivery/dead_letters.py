@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_voicepartner.db.errors import StoreDataError
 from airflow_provider_voicepartner.delivery.admission import KEPT_APART
-from airflow_provider_voicepartner.delivery.arrivals import Arrival, CampaignKey, of_gateway_id
+from airflow_provider_voicepartner.delivery.arrivals import CampaignKey, InboundRecord, of_gateway_id
 from airflow_provider_voicepartner.delivery.statements import Statements
 from airflow_provider_voicepartner.delivery.store import DeliveryStore
 from airflow_provider_voicepartner.gateways.errors import InvalidCallbackError
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from airflow_provider_voicepartner.db.transactions import Store
 
 UNREADABLE: Final = "cannot be read"
-HOMELESS: Final = "names no campaign"
+UNMATCHED: Final = "names no campaign"
 APART: Final = "is kept apart; name it by its id to have it acted on"
 NO_CALL: Final = "is not a call as it came"
 REFUSED: Final = "can be read, and the store refuses what it says"
@@ -110,7 +110,7 @@ class DeadLetters:
             connection.execute(self._sql.delete_letter, {"id": letter.id})
         return Replay(letter=letter)
 
-    def _read(self, letter: Letter) -> tuple[list[Arrival], str]:
+    def _read(self, letter: Letter) -> tuple[list[InboundRecord], str]:
         gateway = self._gateways.get(letter.gateway)
         if gateway is None or not letter.call.method:
             return [], NO_CALL
@@ -123,9 +123,10 @@ class DeadLetters:
         ) as error:  # as in the receiver: a mistake of ours must not keep the others from being read
             return [], f"{UNREADABLE}: {type(error).__name__}"
         arrivals = [
-            Arrival(key=_key(letter, event), event=event, received_at=letter.received_at) for event in events
+            InboundRecord(key=_key(letter, event), event=event, received_at=letter.received_at)
+            for event in events
         ]
-        return arrivals, HOMELESS if any(arrival.is_homeless for arrival in arrivals) else ""
+        return arrivals, UNMATCHED if any(arrival.is_unmatched for arrival in arrivals) else ""
 
 
 def _key(letter: Letter, event: CallbackEvent) -> CampaignKey | None:

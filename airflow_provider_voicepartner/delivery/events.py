@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from airflow_provider_voicepartner.db.transactions import Store
 
 
-class Head(NamedTuple):
+class StorePosition(NamedTuple):
     """
     How far a store has come.
 
@@ -32,7 +32,7 @@ class Head(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Notice:
+class EventSummary:
     """
     Tells that there is an event.
 
@@ -80,7 +80,7 @@ class Wanted:
     def __contains__(self, notice: object) -> bool:
         """Say whether an event is among them."""
         return (
-            isinstance(notice, Notice)
+            isinstance(notice, EventSummary)
             and notice.kind in self.kinds
             and self.gateway in (None, notice.gateway)
             and self.campaign in (None, notice.campaign)
@@ -92,7 +92,7 @@ def iso_time(seconds: float) -> str:
     return pendulum.from_timestamp(seconds).isoformat()
 
 
-class NoticeReader:
+class SummaryReader:
     """
     Reads notices from an open store. May be used by many threads.
 
@@ -114,13 +114,13 @@ class NoticeReader:
         )
         self._until = text(f"SELECT max(id) FROM {event.name} WHERE received_at <= :until")
 
-    def head(self) -> Head:
+    def head(self) -> StorePosition:
         """Return how far the store has come. One query of two rows, cheap enough for every few seconds."""
         with self._store.read() as connection:
             seq, event = connection.execute(self._head).one()
-        return Head(int(seq or 0), int(event or 0))
+        return StorePosition(int(seq or 0), int(event or 0))
 
-    def after(self, since: int, *, limit: int = EVENTS_A_PAGE) -> list[Notice]:
+    def after(self, since: int, *, limit: int = EVENTS_A_PAGE) -> list[EventSummary]:
         """
         Return the notices of the events after a cursor, of all kinds, in the order in which they were kept.
 
@@ -131,7 +131,7 @@ class NoticeReader:
             raise InvalidArgumentError("limit", "must be above zero")
         with self._store.read() as connection:
             rows = connection.execute(self._after, {"since": since, "limit": limit}).mappings()
-            return [Notice(**row) for row in rows]
+            return [EventSummary(**row) for row in rows]
 
     def ids(self, wanted: Collection[Wanted], *, since: int, until: int) -> list[int]:
         """Return which events are wanted of those after one ``id`` and up to another, in order."""

@@ -27,9 +27,9 @@ from airflow_provider_voicepartner.delivery.store import DeliveryStore
 
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.db.transactions import Store
-    from airflow_provider_voicepartner.delivery.store import Arrival, DeadLetter
+    from airflow_provider_voicepartner.delivery.store import DeadLetter, InboundRecord
 
-    Item = Arrival | DeadLetter
+    Item = InboundRecord | DeadLetter
 
 _OF_VALUES: Final = (ValueError, TypeError, ArithmeticError, LookupError, AttributeError, RecursionError)
 _REFUSED: Final = (
@@ -37,7 +37,7 @@ _REFUSED: Final = (
 )
 
 
-class NotKeptError(Exception):
+class NotStoredError(Exception):
     """What was given could not be made durable now; the text says why, without numbers and texts."""
 
 
@@ -106,18 +106,18 @@ class GroupWriter:
         Return once the items are committed; none at all asks whether the store can be written.
 
         :returns: True where the store refused them, and what ``on_refused`` made was committed in their place.
-        :raises NotKeptError: they are not, or nobody knows; giving them again does no harm.
+        :raises NotStoredError: they are not, or nobody knows; giving them again does no harm.
         """
         loop = asyncio.get_running_loop()
         done: asyncio.Future[bool] = loop.create_future()
         with self._changed:
             if self._stopping:
-                raise NotKeptError("the receiver is being stopped")
+                raise NotStoredError("the receiver is being stopped")
             if not items:
                 # It goes first, and is never refused for those that wait: that they are many is no failure.
                 self._waiting.insert(0, _Waiter(items, done, loop))
             elif len(self._waiting) >= MOST_WAITING:
-                raise NotKeptError(f"{MOST_WAITING} requests wait for the store already")
+                raise NotStoredError(f"{MOST_WAITING} requests wait for the store already")
             else:
                 self._waiting.append(_Waiter(items, done, loop))
             if self._thread is None:
@@ -263,4 +263,4 @@ def _settle(results: Sequence[tuple[asyncio.Future[bool], _Outcome]]) -> None:
         if outcome.problem is None:
             done.set_result(outcome.is_replaced)
         else:
-            done.set_exception(NotKeptError(outcome.problem))
+            done.set_exception(NotStoredError(outcome.problem))

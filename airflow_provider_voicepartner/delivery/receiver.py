@@ -28,14 +28,14 @@ from airflow_provider_voicepartner.constants import (
     MOST_DISCARDED,
 )
 from airflow_provider_voicepartner.delivery.arrivals import (
-    Arrival,
     CampaignKey,
     DeadLetter,
+    InboundRecord,
     letter_of,
     of_gateway_id,
     of_reference,
 )
-from airflow_provider_voicepartner.delivery.group_commit import GroupWriter, NotKeptError
+from airflow_provider_voicepartner.delivery.group_commit import GroupWriter, NotStoredError
 from airflow_provider_voicepartner.delivery.openapi import describe
 from airflow_provider_voicepartner.delivery.receiver_log import CountedLog, ReceiverCounts
 from airflow_provider_voicepartner.delivery.tokens import (
@@ -149,11 +149,11 @@ class Receiver:
         )
         return error.status, [(b"connection", b"close")]
 
-    async def _keep(self, gateway: str, items: Sequence[Arrival | DeadLetter]) -> Answer:
+    async def _keep(self, gateway: str, items: Sequence[InboundRecord | DeadLetter]) -> Answer:
         try:
             async with asyncio.timeout(COMMIT_TIMEOUT):
                 is_replaced = await self.writer.keep(items)
-        except (NotKeptError, TimeoutError) as error:
+        except (NotStoredError, TimeoutError) as error:
             self.counts.add("not_kept", gateway)
             self._log.error(
                 "calls were answered with 503, as they could not be stored", str(error) or _NO_ANSWER
@@ -170,7 +170,7 @@ class Receiver:
 
     def read(
         self, gateway: Gateway, token: CallbackToken, call: CallbackRequest
-    ) -> Sequence[Arrival | DeadLetter]:
+    ) -> Sequence[InboundRecord | DeadLetter]:
         """
         Return what a call is to leave in the store: its events, or itself where it cannot be read.
 
@@ -188,7 +188,7 @@ class Receiver:
         else:
             people = token.people if isinstance(token, BatchToken) else None
             arrivals = [
-                Arrival(
+                InboundRecord(
                     key=key_of(gateway.INFO.name, token, event),
                     event=event,
                     received_at=received_at,
@@ -197,7 +197,7 @@ class Receiver:
                 )
                 for event in events
             ]
-            if any(arrival.is_homeless for arrival in arrivals):
+            if any(arrival.is_unmatched for arrival in arrivals):
                 self._count_dead_letter(gateway.INFO.name, "name no campaign")
             return arrivals
         self._count_dead_letter(gateway.INFO.name, "could not be read", why)
@@ -220,7 +220,7 @@ class Receiver:
         try:
             async with asyncio.timeout(COMMIT_TIMEOUT):
                 await self.writer.keep(())
-        except (NotKeptError, TimeoutError) as error:
+        except (NotStoredError, TimeoutError) as error:
             problem = str(error) or _NO_ANSWER
             self._log.error("the store cannot be written", problem)
         self._health = (time.monotonic(), problem)
@@ -245,7 +245,7 @@ def create_app(
     :param prefix: ``/voicepartner`` where nothing else puts the application there.
     :param gateways: by name: who reads what; None for those of this package.
     """
-    receiver = Receiver(GroupWriter(open_store, on_refused=in_place_of), tokens, gateways)
+    receiver = Receiver(GroupWriter(open_store, on_refused=replacement_for), tokens, gateways)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -401,6 +401,6 @@ def dead_letter(
     )
 
 
-def in_place_of(item: Arrival | DeadLetter) -> DeadLetter | None:
+def replacement_for(item: InboundRecord | DeadLetter) -> DeadLetter | None:
     """Make the dead letter of an event that the store refuses, so that a person can look at it."""
     return None if isinstance(item, DeadLetter) else letter_of(item, REFUSED)

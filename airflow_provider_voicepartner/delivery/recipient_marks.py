@@ -49,7 +49,7 @@ def split(marks: bytes, size: int) -> frozenset[bytes]:
 
 
 @dataclass(frozen=True, slots=True)
-class BatchPeople:
+class BatchRecipients:
     """
     The people that a URL of a batch may speak of.
 

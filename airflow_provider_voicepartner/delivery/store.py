@@ -28,10 +28,10 @@ from airflow_provider_voicepartner.constants import (
 )
 from airflow_provider_voicepartner.delivery.admission import Admission
 from airflow_provider_voicepartner.delivery.arrivals import (
-    Arrival,
     CampaignKey,
     Completion,
     DeadLetter,
+    InboundRecord,
     Item,
     Row,
     Rows,
@@ -62,12 +62,12 @@ if TYPE_CHECKING:
 __all__ = [
     "FROM_NOW",
     "PURPOSE",
-    "Arrival",
     "CampaignKey",
     "Changes",
     "Completion",
     "DeadLetter",
     "DeliveryStore",
+    "InboundRecord",
     "KnownCampaign",
     "StoredEvent",
     "of_gateway_id",
@@ -234,7 +234,7 @@ class DeliveryStore:
             told = {name: row[name] for name in ("digest", "text", "at", "received_at")}
             connection.execute(self._sql.complete_event, told)
 
-    def note_people(self, gateway: str, reference: str, marks: bytes, *, ends: float) -> None:
+    def note_recipients(self, gateway: str, reference: str, marks: bytes, *, ends: float) -> None:
         """
         Keep whom a batch is sent to, so that its URL can speak of nobody else.
 

@@ -17,7 +17,7 @@ from airflow_provider_voicepartner.delivery.store import FROM_NOW, Changes, Deli
 log = logging.getLogger(__name__)
 
 
-class Watched:
+class Subscription:
     """
     What is known of one campaign that somebody waits for.
 
@@ -39,7 +39,7 @@ class Watched:
         self.changed = asyncio.Event()
 
 
-class StorePoller:
+class StoreWatcher:
     """
     Asks the store what has changed, at most once an interval, however many campaigns are waited for.
 
@@ -62,9 +62,9 @@ class StorePoller:
         self._now = now
         self._store: DeliveryStore | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="voicepartner-store")
-        self._by_key: dict[CampaignKey, set[Watched]] = {}
-        self._new: set[Watched] = set()
-        self._watched: set[Watched] = set()
+        self._by_key: dict[CampaignKey, set[Subscription]] = {}
+        self._new: set[Subscription] = set()
+        self._watched: set[Subscription] = set()
         self._cursor: int | None = None
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -74,14 +74,14 @@ class StorePoller:
         self.problem = ""
 
     @contextlib.contextmanager
-    def watch(self, keys: Collection[CampaignKey], *, interval: float) -> Iterator[Watched]:
+    def watch(self, keys: Collection[CampaignKey], *, interval: float) -> Iterator[Subscription]:
         """
         Wait for a campaign within a block.
 
         :param keys: under which it is kept.
         :param interval: seconds between two questions, at most; the shortest of all counts.
         """
-        watched = Watched(keys, interval)
+        watched = Subscription(keys, interval)
         self._watched.add(watched)
         self._new.add(watched)
         for key in watched.keys:
@@ -94,11 +94,11 @@ class StorePoller:
         finally:
             self._forget(watched)
 
-    def has_failed_for(self, watched: Watched) -> float:
+    def has_failed_for(self, watched: Subscription) -> float:
         """Return for how many seconds the questions about a campaign have failed, one after another."""
         return 0.0 if watched.failing_since is None else self._clock() - watched.failing_since
 
-    def _forget(self, watched: Watched) -> None:
+    def _forget(self, watched: Subscription) -> None:
         self._watched.discard(watched)
         self._new.discard(watched)
         for key in watched.keys:
@@ -192,17 +192,17 @@ def _is_ours(error: Exception) -> bool:
     return type(error).__module__.startswith("airflow_provider_voicepartner")
 
 
-_pollers: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, StorePoller]] = WeakKeyDictionary()
+_watchers: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, StoreWatcher]] = WeakKeyDictionary()
 
 
-def shared_poller(name: str, open_store: Callable[[], DeliveryStore]) -> StorePoller:
+def shared_watcher(name: str, open_store: Callable[[], DeliveryStore]) -> StoreWatcher:
     """
     Return the poller of the running event loop.
 
     :param name: of the store, so that another store gets another poller.
     :param open_store: opens it.
     """
-    pollers = _pollers.setdefault(asyncio.get_running_loop(), {})
-    if name not in pollers:
-        pollers[name] = StorePoller(open_store)
-    return pollers[name]
+    watchers = _watchers.setdefault(asyncio.get_running_loop(), {})
+    if name not in watchers:
+        watchers[name] = StoreWatcher(open_store)
+    return watchers[name]

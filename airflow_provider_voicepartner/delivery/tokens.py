@@ -31,7 +31,7 @@ from airflow_provider_voicepartner.constants import (
 from airflow_provider_voicepartner.delivery.recipient_marks import (
     LONG_MARK,
     SHORT_MARK,
-    BatchPeople,
+    BatchRecipients,
     mark,
     marks_of,
     split,
@@ -59,7 +59,7 @@ class BatchToken:
     """
 
     reference: str
-    people: BatchPeople | None = field(default=None, compare=False)
+    people: BatchRecipients | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +191,7 @@ class CallbackTokens:
         if kind == _BATCH_WITH_PEOPLE:
             text, _, name = name.partition(":")
             marks = split(base64_decode(text), SHORT_MARK)
-        return BatchToken(name, BatchPeople(name, tuple(self._secrets), marks)), float(expires)
+        return BatchToken(name, BatchRecipients(name, tuple(self._secrets), marks)), float(expires)
 
     def _signer(self, gateway: str) -> Signer:
         signer = self._signers.get(gateway)

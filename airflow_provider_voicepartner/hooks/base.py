@@ -240,8 +240,8 @@ class GatewayHook(ConnectedHook):
             f"{self.gateway.INFO.label} tells delivery results only by calling a URL"
         )
 
-    def poll_people(self, people: Sequence[tuple[str, str]]) -> tuple[DeliveryReport, ...]:
-        """Ask what became of up to ``most_people_a_poll`` people of any batches; only where that is above 0."""
+    def poll_recipients(self, people: Sequence[tuple[str, str]]) -> tuple[DeliveryReport, ...]:
+        """Ask what became of up to ``most_recipients_a_poll`` people of any batches; only where that is above 0."""
         raise DeliveryUnconfirmedError(f"{self.gateway.INFO.label} cannot be asked about people")
 
     def poll_by_tag(self, tag: str) -> tuple[DeliveryReport, ...]:

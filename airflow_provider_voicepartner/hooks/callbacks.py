@@ -77,7 +77,7 @@ class CallbackConfig:
         :param send_at: when the batch is due; None is now.
         :param lifetime: of the URLs, from when the batch is due; 30 days.
         :param people: whom the batch is sent to, in E.164, so that the URLs can speak of nobody else; of more than 16
-            the store has to know: :meth:`note_people`.
+            the store has to know: :meth:`note_recipients`.
         """
         if info.reports != "batch":
             return CallbackUrls()
@@ -85,7 +85,7 @@ class CallbackConfig:
         url = self.url(info.name, self.tokens.for_batch(info.name, reference, expires=ends, people=people))
         return CallbackUrls(delivery=url, replies=url if info.reports_replies else None)
 
-    def note_people(
+    def note_recipients(
         self,
         store: DeliveryStore,
         gateway: str,
@@ -102,7 +102,7 @@ class CallbackConfig:
         :raises StoreUnavailableError: it does not know.
         """
         ends = expiry(now=now, send_at=send_at).timestamp()
-        store.note_people(gateway, reference, self.tokens.stored_marks(people), ends=ends)
+        store.note_recipients(gateway, reference, self.tokens.stored_marks(people), ends=ends)
 
     def for_connection(self, gateway: str, conn_id: str) -> str:
         """
@@ -207,7 +207,7 @@ class BatchUrls:
         if urls.delivery is None or len(people) <= RECIPIENTS_IN_URL:
             return urls
         try:
-            self._config.note_people(
+            self._config.note_recipients(
                 self._store, self._info.name, reference, people=people, now=now, send_at=send_at
             )
         except StoreUnavailableError as error:

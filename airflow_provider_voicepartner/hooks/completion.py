@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_voicepartner.constants import FEW_RECIPIENTS, LAST_POLL_WITHIN, WORKER_POLL_SLOT_WAIT
 from airflow_provider_voicepartner.db.errors import StoreUnavailableError
-from airflow_provider_voicepartner.delivery.arrivals import Arrival, CampaignKey, Completion
+from airflow_provider_voicepartner.delivery.arrivals import CampaignKey, Completion, InboundRecord
 from airflow_provider_voicepartner.delivery.completion import AwaitedBatch, Progress
 from airflow_provider_voicepartner.delivery.store import FROM_NOW, DeliveryStore, KnownCampaign
 from airflow_provider_voicepartner.exceptions import (
@@ -36,8 +36,8 @@ from airflow_provider_voicepartner.hooks.completion_options import (
     check_that_anybody_tells,
 )
 from airflow_provider_voicepartner.hooks.polling import (
-    Answer,
-    Question,
+    PollRequest,
+    PollResult,
     Rounds,
     ask_at_once,
     is_enough_for_a_write,
@@ -61,7 +61,7 @@ NOT_FOUND: Final = "not_found"
 """Detail of a report that is none: the gateway does not know this person under this message."""
 
 
-class CampaignWatch:
+class CompletionCheck:
     """
     Waits for one campaign. Used by one thread at a time.
 
@@ -241,10 +241,10 @@ class CampaignWatch:
             self._rate_limiter = limit_polling(self.hook, self._opened, longest_wait=WORKER_POLL_SLOT_WAIT)
             # The next look asks again.
             self.hook.sender.retry = replace(self.hook.sender.retry, attempts=1)
-        rounds, answers, refused = Rounds(questions), list[Answer](), None
+        rounds, answers, refused = Rounds(questions), list[PollResult](), None
         while refused is None and (asked := rounds.next()):
             found = ask_at_once(self.answer, asked)
-            answered = [one for one in found if isinstance(one, Answer)]
+            answered = [one for one in found if isinstance(one, PollResult)]
             answers += answered
             refused = next((one for one in found if isinstance(one, BaseException)), None)
             rounds.take(len(answered))
@@ -255,20 +255,20 @@ class CampaignWatch:
         if refused is not None:
             raise refused
 
-    def _keep(self, answers: Sequence[Answer]) -> None:
+    def _keep(self, answers: Sequence[PollResult]) -> None:
         """Write what several answers tell in one transaction, and take note of them."""
         if arrivals := [arrival for answer in answers for arrival in self.arrivals(answer)]:
             self.store.write(arrivals)
         for answer in answers:
             self.take(answer)
 
-    def questions(self, known: Mapping[CampaignKey, KnownCampaign]) -> list[Question]:
+    def questions(self, known: Mapping[CampaignKey, KnownCampaign]) -> list[PollRequest]:
         """Return what is to be asked now: about every batch that is not complete, once its time has come."""
         age = self.now() - self.since
         if age < 0:
             return []
         return [
-            Question(
+            PollRequest(
                 place=place,
                 sent=sent,
                 people=self._left.get(place, ()),
@@ -279,8 +279,8 @@ class CampaignWatch:
         ]
 
     def answer(
-        self, question: Question, poll: Callable[[], Sequence[DeliveryReport]] | None = None
-    ) -> Answer | None:
+        self, question: PollRequest, poll: Callable[[], Sequence[DeliveryReport]] | None = None
+    ) -> PollResult | None:
         """
         Ask one question.
 
@@ -290,10 +290,10 @@ class CampaignWatch:
         """
         asked_at = self.now()
         if question.name is None:
-            return Answer(question=question, is_last=True, asked_at=asked_at)
+            return PollResult(question=question, is_last=True, asked_at=asked_at)
         try:
             told = poll() if poll else self._poll(question.sent)
-            return Answer(question=question, told=told, asked_at=asked_at)
+            return PollResult(question=question, told=told, asked_at=asked_at)
         except RetryableNotSentError as error:
             log.warning("Could not ask now, will ask again: %s", error)
             return None
@@ -306,10 +306,10 @@ class CampaignWatch:
                 raise
             if question.tolerates_not_found:
                 log.info("The gateway does not know %s yet", question.name)
-                return Answer(question=question, asked_at=asked_at)
+                return PollResult(question=question, asked_at=asked_at)
             if question.sent.state == "assumed_sent":
                 log.warning("The gateway does not know %s, which was only assumed sent", question.name)
-                return Answer(question=question, is_last=True, asked_at=asked_at)
+                return PollResult(question=question, is_last=True, asked_at=asked_at)
             raise
 
     def _poll(self, sent: SentBatch) -> Sequence[DeliveryReport]:
@@ -317,19 +317,19 @@ class CampaignWatch:
             return self.hook.poll_delivery(sent.gateway_id)
         return self.hook.poll_by_tag(sent.tag or "")
 
-    def arrivals(self, answer: Answer) -> list[Arrival]:
+    def arrivals(self, answer: PollResult) -> list[InboundRecord]:
         """Return what an answer is to leave in the store: nothing, where it tells no more than the last one."""
         keys = self.batches[answer.question.place].keys
         if not keys or self._kept.get(answer.question.place) == _digest(answer.told):
             return []
         now = time.time()
         return [
-            Arrival(key=keys[0], event=report, received_at=now)
+            InboundRecord(key=keys[0], event=report, received_at=now)
             for report in answer.told
             if report.detail != NOT_FOUND
         ]
 
-    def take(self, answer: Answer) -> None:
+    def take(self, answer: PollResult) -> None:
         """Take note of an answer whose reports are in the store now."""
         place, told, now = answer.question.place, answer.told, self.now()
         if answer.asked_at is None or answer.asked_at >= self.unconfirmed_at:

@@ -73,7 +73,7 @@ class ConnectedHook(BaseHook):
     hook_name: ClassVar[str]
     send_endpoints: ClassVar[Mapping[Kind, str]]
     polls_delivery: ClassVar[bool]
-    most_people_a_poll: ClassVar[int]
+    most_recipients_a_poll: ClassVar[int]
     simulates: ClassVar[bool]
     simulation_tells_price: ClassVar[bool]
 
@@ -86,7 +86,7 @@ class ConnectedHook(BaseHook):
         cls.conn_type, cls.hook_name = info.name, info.label
         cls.default_conn_name = f"{info.name}_default"
         cls.send_endpoints = info.sends
-        cls.polls_delivery, cls.most_people_a_poll = info.polls, info.most_polled
+        cls.polls_delivery, cls.most_recipients_a_poll = info.polls, info.most_polled
         cls.simulates, cls.simulation_tells_price = info.simulates, info.simulation_tells_price
         # Airflow before 3.2 looks for these two in the class itself, not in its bases.
         for name in ("get_ui_field_behaviour", "get_connection_form_widgets"):

@@ -22,7 +22,7 @@ from airflow_provider_voicepartner.settings import READING, open_configured_stor
 
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.db.transactions import Store
-    from airflow_provider_voicepartner.delivery.events import Head, Wanted
+    from airflow_provider_voicepartner.delivery.events import StorePosition, Wanted
     from airflow_provider_voicepartner.delivery.store import DeliveryStore, StoredEvent
     from airflow_provider_voicepartner.sending.report import CampaignReport
 
@@ -64,7 +64,7 @@ class DeliveryHook:
         :returns: in the order in which they came in; empty where an earlier run has them all.
         :raises ConfigurationError: naming what the DAG lacks.
         """
-        from airflow_provider_voicepartner.delivery.events import NoticeReader
+        from airflow_provider_voicepartner.delivery.events import SummaryReader
 
         if context is None:
             from airflow_provider_voicepartner.compat import get_current_context
@@ -72,7 +72,7 @@ class DeliveryHook:
             context = get_current_context()
         wanted = _wanted_of(asset)
         shares = _Shares.of(asset, context)
-        reader = NoticeReader(self._store)
+        reader = SummaryReader(self._store)
         stretches = shares.share_of(
             context["run_id"], head=reader.head(), first=_first_told(asset, context, wanted)
         )
@@ -188,7 +188,7 @@ class _Shares:
         name = f"{dag.dag_id}.{task.task_id}"
         return cls(state, f"voicepartner.taken.{hashlib.sha256(name.encode()).hexdigest()[:12]}", name)
 
-    def share_of(self, run_id: str, *, head: Head, first: int | None) -> list[tuple[int, int]]:
+    def share_of(self, run_id: str, *, head: StorePosition, first: int | None) -> list[tuple[int, int]]:
         """
         Return what a run may take, in stretches: after one ``id``, up to another.
 

@@ -20,8 +20,8 @@ from weakref import WeakKeyDictionary
 from airflow_provider_voicepartner.constants import POLL_SLOT_WAIT, POLL_THREADS
 from airflow_provider_voicepartner.delivery.group_commit import GroupWriter
 from airflow_provider_voicepartner.exceptions import RetryableNotSentError, SendOutcomeUnknownError
-from airflow_provider_voicepartner.hooks.completion import CampaignWatch
-from airflow_provider_voicepartner.hooks.polling import Answer, Question, Rounds, is_enough_for_a_write
+from airflow_provider_voicepartner.hooks.completion import CompletionCheck
+from airflow_provider_voicepartner.hooks.polling import PollRequest, PollResult, Rounds, is_enough_for_a_write
 from airflow_provider_voicepartner.hooks.rate_limiter import StoreRateLimiter, limit_polling
 from airflow_provider_voicepartner.settings import WAITING, open_configured_store
 
@@ -52,7 +52,7 @@ class _RefusedTogetherError(Exception):
 class _Group:
     """Questions about a few people each, on their way into one request."""
 
-    questions: list[Question] = field(default_factory=list)
+    questions: list[PollRequest] = field(default_factory=list)
     people: int = 0
     reports: asyncio.Future[Mapping[int, Reports]] = field(
         default_factory=lambda: asyncio.get_running_loop().create_future()
@@ -60,7 +60,7 @@ class _Group:
     timer: asyncio.TimerHandle | None = None
 
 
-class GatewayAsker:
+class GatewayPoller:
     """
     Asks one account. Belongs to one event loop.
 
@@ -77,7 +77,7 @@ class GatewayAsker:
         self._group = _Group()
 
     async def ask(
-        self, watch: CampaignWatch, known: Mapping[CampaignKey, KnownCampaign], *, patience: float
+        self, watch: CompletionCheck, known: Mapping[CampaignKey, KnownCampaign], *, patience: float
     ) -> None:
         """
         Ask about every batch of a campaign that is not complete. What is told is in the store when this returns.
@@ -87,16 +87,16 @@ class GatewayAsker:
         :param patience: seconds that a question about few people may wait for others.
         :raises RejectedError: the gateway refuses to tell.
         :raises StoreUnavailableError: slots cannot be taken.
-        :raises NotKeptError: what was told could not be kept.
+        :raises NotStoredError: what was told could not be kept.
         """
         await self._prepare()
         rounds = Rounds(watch.questions(known), share=self._share)
-        answers, refused = list[Answer](), None
+        answers, refused = list[PollResult](), None
         while refused is None and (asked := rounds.next()):
             found = await asyncio.gather(
                 *(self._answer(watch, question, patience) for question in asked), return_exceptions=True
             )
-            answered = [one for one in found if isinstance(one, Answer)]
+            answered = [one for one in found if isinstance(one, PollResult)]
             answers += answered
             refused = next((one for one in found if isinstance(one, BaseException)), None)
             rounds.take(len(answered))
@@ -107,16 +107,16 @@ class GatewayAsker:
         if refused is not None:
             raise refused
 
-    async def _keep(self, watch: CampaignWatch, answers: Sequence[Answer]) -> None:
+    async def _keep(self, watch: CompletionCheck, answers: Sequence[PollResult]) -> None:
         """Write what several answers tell in one transaction, and take note of them."""
         if arrivals := [arrival for answer in answers for arrival in watch.arrivals(answer)]:
             await self._writer.keep(arrivals)
         for answer in answers:
             watch.take(answer)
 
-    def _share(self, question: Question) -> float:
+    def _share(self, question: PollRequest) -> float:
         """Return which part of a request a question takes."""
-        most = self.hook.most_people_a_poll
+        most = self.hook.most_recipients_a_poll
         return len(question.people) / most if question.people and most else 1.0
 
     async def close(self) -> None:
@@ -138,19 +138,21 @@ class GatewayAsker:
     def _pace(self) -> StoreRateLimiter:
         return limit_polling(self.hook, open_configured_store(WAITING), longest_wait=POLL_SLOT_WAIT)
 
-    async def _answer(self, watch: CampaignWatch, question: Question, patience: float) -> Answer | None:
-        if question.people and self.hook.most_people_a_poll:
+    async def _answer(
+        self, watch: CompletionCheck, question: PollRequest, patience: float
+    ) -> PollResult | None:
+        if question.people and self.hook.most_recipients_a_poll:
             try:
                 return await self._answer_in_a_group(watch, question, patience)
             except _RefusedTogetherError:
                 # One that the gateway minds must not end the wait of all who were asked about with it.
                 question = replace(question, people=())
-        found: Answer | None = await _in_a_thread(watch.answer, question)
+        found: PollResult | None = await _in_a_thread(watch.answer, question)
         return found
 
     async def _answer_in_a_group(
-        self, watch: CampaignWatch, question: Question, patience: float
-    ) -> Answer | None:
+        self, watch: CompletionCheck, question: PollRequest, patience: float
+    ) -> PollResult | None:
         group, place = self._join(question, patience)
         await asyncio.wait([group.reports])
         error = group.reports.exception()
@@ -158,14 +160,14 @@ class GatewayAsker:
             raise _RefusedTogetherError
         return watch.answer(question, lambda: group.reports.result()[place])
 
-    def _join(self, question: Question, patience: float) -> tuple[_Group, int]:
+    def _join(self, question: PollRequest, patience: float) -> tuple[_Group, int]:
         """Put a question into the next request, and let that leave when it is full or has waited for long enough."""
-        if self._group.people + len(question.people) > self.hook.most_people_a_poll:
+        if self._group.people + len(question.people) > self.hook.most_recipients_a_poll:
             self._leave(self._group)
         group = self._group
         group.questions.append(question)
         group.people += len(question.people)
-        if group.people == self.hook.most_people_a_poll:
+        if group.people == self.hook.most_recipients_a_poll:
             self._leave(group)
         elif group.timer is None:
             group.timer = asyncio.get_running_loop().call_later(patience, self._leave, group)
@@ -179,7 +181,7 @@ class GatewayAsker:
         asking = asyncio.get_running_loop().run_in_executor(_pool(), self._poll, group.questions)
         asking.add_done_callback(lambda done: _settle(group.reports, done))
 
-    def _poll(self, questions: Sequence[Question]) -> dict[int, Reports]:
+    def _poll(self, questions: Sequence[PollRequest]) -> dict[int, Reports]:
         """Ask about the people of several questions at once, and sort what is told by question."""
         places = {
             (question.sent.gateway_id, number): place
@@ -187,7 +189,7 @@ class GatewayAsker:
             for number in question.people
         }
         found: dict[int, list[DeliveryReport]] = {place: [] for place in range(len(questions))}
-        for report in self.hook.poll_people([(str(name), number) for name, number in places]):
+        for report in self.hook.poll_recipients([(str(name), number) for name, number in places]):
             place = places.get((report.campaign_id, report.phone_number))
             if place is not None:
                 found[place].append(report)
@@ -207,11 +209,11 @@ def _settle(reports: asyncio.Future[Mapping[int, Reports]], done: asyncio.Future
 
 @dataclass(slots=True)
 class _Shared:
-    asker: GatewayAsker
+    poller: GatewayPoller
     users: int = 0
 
 
-_askers: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Any, _Shared]] = WeakKeyDictionary()
+_pollers: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Any, _Shared]] = WeakKeyDictionary()
 
 
 def _account_of(hook: GatewayHook) -> bytes:
@@ -224,22 +226,22 @@ def _account_of(hook: GatewayHook) -> bytes:
 
 
 @asynccontextmanager
-async def shared_asker(hook: GatewayHook) -> AsyncIterator[GatewayAsker]:
+async def shared_poller(hook: GatewayHook) -> AsyncIterator[GatewayPoller]:
     """
     Share an asker with all who ask the same account at the same time, within a block.
 
     :param hook: is used by all of them if this is the first; its connection has been looked up.
     """
     name = _account_of(hook)
-    askers = _askers.setdefault(asyncio.get_running_loop(), {})
-    shared = askers.get(name)
+    pollers = _pollers.setdefault(asyncio.get_running_loop(), {})
+    shared = pollers.get(name)
     if shared is None:
-        shared = askers[name] = _Shared(GatewayAsker(hook))
+        shared = pollers[name] = _Shared(GatewayPoller(hook))
     shared.users += 1
     try:
-        yield shared.asker
+        yield shared.poller
     finally:
         shared.users -= 1
         if not shared.users:
-            del askers[name]
-            await shared.asker.close()
+            del pollers[name]
+            await shared.poller.close()

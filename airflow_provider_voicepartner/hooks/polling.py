@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class PollRequest:
     """
     One question to a gateway: what became of a batch.
 
@@ -41,7 +41,7 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class PollResult:
     """
     What a gateway told.
 
@@ -51,7 +51,7 @@ class Answer:
     :param asked_at: when it was asked, in Unix seconds; None is now.
     """
 
-    question: Question
+    question: PollRequest
     told: Sequence[DeliveryReport] = ()
     is_last: bool = False
     asked_at: float | None = None
@@ -70,7 +70,10 @@ class Rounds:
     """
 
     def __init__(
-        self, questions: Sequence[Question], *, share: Callable[[Question], float] = lambda question: 1.0
+        self,
+        questions: Sequence[PollRequest],
+        *,
+        share: Callable[[PollRequest], float] = lambda question: 1.0,
     ) -> None:
         self._questions = questions
         self._share = share
@@ -78,7 +81,7 @@ class Rounds:
         self._width = 1
         self._unanswered = 0.0
 
-    def next(self) -> Sequence[Question]:
+    def next(self) -> Sequence[PollRequest]:
         """Return the questions of the next round; none when the look is over."""
         self._begin = self._end
         if self._unanswered >= MOST_UNANSWERED_POLLS:
@@ -105,14 +108,14 @@ class Rounds:
             self._width = max(1, self._width * answered // asked)
 
 
-def is_enough_for_a_write(answers: Sequence[Answer]) -> bool:
+def is_enough_for_a_write(answers: Sequence[PollResult]) -> bool:
     """Say whether answers hold so many reports that they are written before the look is over."""
     return sum(len(answer.told) for answer in answers) >= REPORTS_A_WRITE
 
 
 def ask_at_once(
-    answer: Callable[[Question], Answer | None], questions: Sequence[Question]
-) -> list[Answer | BaseException]:
+    answer: Callable[[PollRequest], PollResult | None], questions: Sequence[PollRequest]
+) -> list[PollResult | BaseException]:
     """
     Ask several questions, each in a thread of its own, and wait for all answers.
 

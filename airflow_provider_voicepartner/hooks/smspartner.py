@@ -221,7 +221,7 @@ class SmsPartnerHook(GatewayHook):
         """Ask what became of every recipient of a batch: :meth:`get_bulk_status`."""
         return self.get_bulk_status(gateway_id)
 
-    def poll_people(self, people: Sequence[tuple[str, str]]) -> tuple[DeliveryReport, ...]:
+    def poll_recipients(self, people: Sequence[tuple[str, str]]) -> tuple[DeliveryReport, ...]:
         """Ask what became of up to 500 recipients of any batches: :meth:`get_statuses`."""
         return self.get_statuses(people)
 

@@ -309,12 +309,12 @@ class SendingOperator(PrivateFields, Picklable, BaseOperator):
 
     def _wait(self, report: CampaignReport, context: Context) -> dict[str, Any]:
         """Wait until the campaign is complete; first the ids of what was sent are kept where a person can find them."""
-        from airflow_provider_voicepartner.hooks.completion import CampaignWatch
+        from airflow_provider_voicepartner.hooks.completion import CompletionCheck
         from airflow_provider_voicepartner.operators.waiting import read_completion, wait_here, with_delivery
 
         options, interval = read_completion(self.completion)
         self._push(report, context)
-        watch = CampaignWatch(report, options)
+        watch = CompletionCheck(report, options)
         try:
             if self.deferrable:
                 from airflow_provider_voicepartner.triggers.campaign import CampaignCompletionTrigger
@@ -341,7 +341,7 @@ class SendingOperator(PrivateFields, Picklable, BaseOperator):
 
         :raises WaitGivenUpError: the trigger could not wait, or it is another event than the trigger's.
         """
-        from airflow_provider_voicepartner.hooks.completion import CampaignWatch
+        from airflow_provider_voicepartner.hooks.completion import CompletionCheck
         from airflow_provider_voicepartner.operators.waiting import (
             pushed_report,
             read_completion,
@@ -349,7 +349,7 @@ class SendingOperator(PrivateFields, Picklable, BaseOperator):
         )
 
         report = pushed_report(context["ti"])
-        watch = CampaignWatch(report, read_completion(self.completion)[0])
+        watch = CompletionCheck(report, read_completion(self.completion)[0])
         try:
             return with_delivery(report, watch.judge_event(event))
         finally:

@@ -26,7 +26,7 @@ from airflow_provider_voicepartner.sending.mapped import (
     MappedList,
     list_name,
     mark_key,
-    mark_people,
+    mark_recipients,
     task_name,
 )
 from airflow_provider_voicepartner.sending.records import Memory
@@ -97,7 +97,7 @@ def _list_of(
         map_index=ti.map_index,
         fingerprint=list_name(task, plan.fingerprint),
         key=mark_key(key),
-        people=mark_people(key, (batch.recipients for batch in plan.batches())),
+        people=mark_recipients(key, (batch.recipients for batch in plan.batches())),
         expansion=expansion_of(context),
         attempt=ledger.attempt,
     )
@@ -216,7 +216,7 @@ def patience(sleep: Callable[[float], None]) -> Callable[[Callable[[], Any]], An
 
 def refuse_unshared_lists(context: Context, ledger: Ledger) -> None:
     """
-    Notice several machines that share no store; a mapped task sends nothing there.
+    EventSummary several machines that share no store; a mapped task sends nothing there.
 
     Its instances learn in the store whom the others have sent to. Two that have a store each would send to somebody
     twice when what they are mapped over is made anew.

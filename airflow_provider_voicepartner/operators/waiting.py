@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from airflow_provider_voicepartner.constants import MOST_STORE_FAILURES, POKE_INTERVAL
 from airflow_provider_voicepartner.db.errors import StoreUnavailableError
 from airflow_provider_voicepartner.exceptions import ConfigurationError
-from airflow_provider_voicepartner.hooks.completion import CampaignWatch
+from airflow_provider_voicepartner.hooks.completion import CompletionCheck
 from airflow_provider_voicepartner.hooks.completion_options import (
     CompletionOptions,
     check_options,
@@ -73,7 +73,7 @@ def with_delivery(report: CampaignReport, delivery: dict[str, Any]) -> dict[str,
     return {**report.to_json(), "delivery": delivery}
 
 
-def wait_here(watch: CampaignWatch, interval: float, stop: CancellationToken) -> dict[str, Any]:
+def wait_here(watch: CompletionCheck, interval: float, stop: CancellationToken) -> dict[str, Any]:
     """
     Look again and again until the campaign is complete, and return the counts.
 

@@ -54,7 +54,7 @@ def mark_key(key: bytes) -> bytes:
     return hashlib.blake2b(digest_size=_MARK, key=key, person=b"mapped key").digest()
 
 
-def mark_people(key: bytes, batches: Iterable[Sequence[Recipient]]) -> bytes:
+def mark_recipients(key: bytes, batches: Iterable[Sequence[Recipient]]) -> bytes:
     """
     Return 8 bytes for each person, which tell that it is the same one and do not tell who.
 
@@ -83,7 +83,7 @@ class MappedList:
     :param task: see :func:`task_name`.
     :param map_index: which instance.
     :param fingerprint: of what it would send.
-    :param people: see :func:`mark_people`.
+    :param people: see :func:`mark_recipients`.
     :param key: with which they were marked, see :func:`mark_key`; marks of different keys cannot be compared.
     :param expansion: the same for lists that were made together, at most 32 characters; :data:`ALONE` where unknown.
     :param attempt: of this instance, from 1, as its ledger counts them.

@@ -27,7 +27,7 @@ from airflow_provider_voicepartner.exceptions import WaitGivenUpError
 from airflow_provider_voicepartner.hooks.mixins import Picklable, StrictTemplates
 
 if TYPE_CHECKING:
-    from airflow_provider_voicepartner.hooks.completion import CampaignWatch
+    from airflow_provider_voicepartner.hooks.completion import CompletionCheck
     from airflow_provider_voicepartner.sending.report import CampaignReport
 
 
@@ -214,7 +214,7 @@ class CampaignCompletionSensor(Picklable, StrictTemplates, BaseSensorOperator):
         self.log.error("Sensor poke failed", exc_info=error)
         return True
 
-    def _last_look(self, watch: CampaignWatch) -> dict[str, Any]:
+    def _last_look(self, watch: CompletionCheck) -> dict[str, Any]:
         """Look once more before the time-out counts, as Airflow's loop does."""
         try:
             progress = watch.look()
@@ -259,8 +259,8 @@ class CampaignCompletionSensor(Picklable, StrictTemplates, BaseSensorOperator):
 
         return read_report(self.campaign)
 
-    def _watch(self, report: CampaignReport) -> CampaignWatch:
-        from airflow_provider_voicepartner.hooks.completion import CampaignWatch
+    def _watch(self, report: CampaignReport) -> CompletionCheck:
+        from airflow_provider_voicepartner.hooks.completion import CompletionCheck
         from airflow_provider_voicepartner.hooks.completion_options import CompletionOptions
 
         options = CompletionOptions.read(
@@ -273,4 +273,4 @@ class CampaignCompletionSensor(Picklable, StrictTemplates, BaseSensorOperator):
             not_found_grace=self.not_found_grace,
             unlisted_grace=self.unlisted_grace,
         )
-        return CampaignWatch(report, options)
+        return CompletionCheck(report, options)

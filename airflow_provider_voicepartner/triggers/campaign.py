@@ -24,11 +24,11 @@ from airflow_provider_voicepartner.exceptions import ConfigurationError, Rejecte
 
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.delivery.completion import Progress
-    from airflow_provider_voicepartner.delivery.store_watcher import StorePoller, Watched
+    from airflow_provider_voicepartner.delivery.store_watcher import StoreWatcher, Subscription
     from airflow_provider_voicepartner.gateways.errors import ErrorKind
     from airflow_provider_voicepartner.hooks.base import GatewayHook
-    from airflow_provider_voicepartner.hooks.completion import CampaignWatch
-    from airflow_provider_voicepartner.hooks.gateway_poller import GatewayAsker
+    from airflow_provider_voicepartner.hooks.completion import CompletionCheck
+    from airflow_provider_voicepartner.hooks.gateway_poller import GatewayPoller
     from airflow_provider_voicepartner.sending.report import CampaignReport
 
 
@@ -64,7 +64,7 @@ class CampaignCompletionTrigger(BaseTrigger):
 
     @classmethod
     def of_watch(
-        cls, watch: CampaignWatch, *, poke_interval: float, deadline: float | None = None
+        cls, watch: CompletionCheck, *, poke_interval: float, deadline: float | None = None
     ) -> CampaignCompletionTrigger:
         """Hand over a wait."""
         return cls(
@@ -97,8 +97,8 @@ class CampaignCompletionTrigger(BaseTrigger):
         yield TriggerEvent(event if self.deadline is None else {**event, "deadline": self.deadline})
 
     async def _wait(self) -> dict[str, Any]:
-        from airflow_provider_voicepartner.delivery.store_watcher import shared_poller
-        from airflow_provider_voicepartner.hooks.completion import CampaignWatch
+        from airflow_provider_voicepartner.delivery.store_watcher import shared_watcher
+        from airflow_provider_voicepartner.hooks.completion import CompletionCheck
         from airflow_provider_voicepartner.hooks.completion_options import CompletionOptions
         from airflow_provider_voicepartner.sending.report import read_report
         from airflow_provider_voicepartner.settings import open_delivery_store, store_url
@@ -109,12 +109,12 @@ class CampaignCompletionTrigger(BaseTrigger):
             return {"status": "error", "message": str(error)}
         if report is None:
             return {"status": "timeout"}
-        watch = CampaignWatch(report, CompletionOptions(**self.options), now=time.time)
-        poller = shared_poller(store_url() or "", open_delivery_store)
-        with poller.watch(watch.keys, interval=self.poke_interval) as watched:
+        watch = CompletionCheck(report, CompletionOptions(**self.options), now=time.time)
+        watcher = shared_watcher(store_url() or "", open_delivery_store)
+        with watcher.watch(watch.keys, interval=self.poke_interval) as watched:
             if watch.asks:
-                return await self._asking_too(watch, watched, poller)
-            return await self._until_final(watch, watched, poller, None)
+                return await self._asking_too(watch, watched, watcher)
+            return await self._until_final(watch, watched, watcher, None)
 
     async def _with_batches(self, report: CampaignReport) -> CampaignReport | None:
         """Read the batches that the report does not list; None where the store was away until the deadline."""
@@ -136,20 +136,20 @@ class CampaignCompletionTrigger(BaseTrigger):
         return report
 
     async def _asking_too(
-        self, watch: CampaignWatch, watched: Watched, poller: StorePoller
+        self, watch: CompletionCheck, watched: Subscription, watcher: StoreWatcher
     ) -> dict[str, Any]:
         """Wait for what the store knows, and let the gateway be asked meanwhile."""
-        from airflow_provider_voicepartner.hooks.gateway_poller import shared_asker
+        from airflow_provider_voicepartner.hooks.gateway_poller import shared_poller
 
-        async with shared_asker(await self._hook(watch)) as asker:
-            watch.hook = asker.hook
-            asking = asyncio.create_task(self._ask_again_and_again(asker, watch, watched))
+        async with shared_poller(await self._hook(watch)) as poller:
+            watch.hook = poller.hook
+            asking = asyncio.create_task(self._ask_again_and_again(poller, watch, watched))
             try:
-                return await self._until_final(watch, watched, poller, asking)
+                return await self._until_final(watch, watched, watcher, asking)
             finally:
                 await _end(asking)
 
-    async def _hook(self, watch: CampaignWatch) -> GatewayHook:
+    async def _hook(self, watch: CompletionCheck) -> GatewayHook:
         """Look the connection up without blocking the loop, and make the hook of it."""
         from airflow_provider_voicepartner.compat import get_async_connection
         from airflow_provider_voicepartner.hooks.registry import hook_class
@@ -161,9 +161,9 @@ class CampaignCompletionTrigger(BaseTrigger):
 
     async def _until_final(
         self,
-        watch: CampaignWatch,
-        watched: Watched,
-        poller: StorePoller,
+        watch: CompletionCheck,
+        watched: Subscription,
+        watcher: StoreWatcher,
         asking: asyncio.Task[dict[str, Any]] | None,
     ) -> dict[str, Any]:
         while True:
@@ -179,8 +179,8 @@ class CampaignCompletionTrigger(BaseTrigger):
                 return asking.result()
             if self._left(watch) <= 0:
                 return {"status": "timeout"}
-            if poller.has_failed_for(watched) >= self.max_failures * self.poke_interval:
-                return {"status": "error", "message": f"the store could not be asked: {poller.problem}"}
+            if watcher.has_failed_for(watched) >= self.max_failures * self.poke_interval:
+                return {"status": "error", "message": f"the store could not be asked: {watcher.problem}"}
             # Once silence counts, the store and the gateway are asked once more before it does. And in naps, since the
             # machine's clock may be set while we wait.
             left = watch.unconfirmed_at - watch.now()
@@ -190,21 +190,21 @@ class CampaignCompletionTrigger(BaseTrigger):
                 async with asyncio.timeout(max(nap, LEAST_TRIGGER_SLEEP)):
                     await watched.changed.wait()
 
-    def _left(self, watch: CampaignWatch) -> float:
+    def _left(self, watch: CompletionCheck) -> float:
         """Return the seconds until the deadline."""
         return inf if self.deadline is None else self.deadline - watch.now()
 
     async def _ask_again_and_again(
-        self, asker: GatewayAsker, watch: CampaignWatch, watched: Watched
+        self, poller: GatewayPoller, watch: CompletionCheck, watched: Subscription
     ) -> dict[str, Any]:
         """Ask the gateway; what it tells goes to the store, from which all are told."""
-        from airflow_provider_voicepartner.delivery.group_commit import NotKeptError
+        from airflow_provider_voicepartner.delivery.group_commit import NotStoredError
 
         try:
             while True:
                 try:
-                    await asker.ask(watch, watched.known, patience=self.poke_interval * BATCHING_SHARE)
-                except (StoreUnavailableError, NotKeptError) as error:
+                    await poller.ask(watch, watched.known, patience=self.poke_interval * BATCHING_SHARE)
+                except (StoreUnavailableError, NotStoredError) as error:
                     self.log.warning("What the gateway tells could not be kept, will ask again: %s", error)
                 watched.changed.set()
                 left = watch.unconfirmed_at - watch.now()

@@ -30,7 +30,7 @@ from airflow_provider_voicepartner.constants import (
     STORE_LOG_INTERVAL,
 )
 from airflow_provider_voicepartner.db.errors import StoreUnavailableError
-from airflow_provider_voicepartner.delivery.events import Head, Notice, NoticeReader, Wanted
+from airflow_provider_voicepartner.delivery.events import EventSummary, StorePosition, SummaryReader, Wanted
 from airflow_provider_voicepartner.exceptions import ConfigurationError, VoicePartnerProviderError
 
 log = logging.getLogger(__name__)
@@ -47,10 +47,10 @@ class Look(NamedTuple):
     """
 
     at: float
-    head: Head | None
+    head: StorePosition | None
 
 
-class Feed:
+class EventReader:
     """
     Reads the store for all who wait in one event loop.
 
@@ -60,7 +60,7 @@ class Feed:
 
     def __init__(
         self,
-        open_reader: Callable[[], NoticeReader],
+        open_reader: Callable[[], SummaryReader],
         *,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
@@ -70,10 +70,10 @@ class Feed:
         self.clock = clock
         self.sleep = sleep
         self._open_reader = open_reader
-        self._reader: NoticeReader | None = None
+        self._reader: SummaryReader | None = None
         self._looking: asyncio.Future[None] | None = None
         self._last = Look(-math.inf, None)
-        self._pages: dict[int, asyncio.Task[list[Notice] | None]] = {}
+        self._pages: dict[int, asyncio.Task[list[EventSummary] | None]] = {}
         self._logged_at = -math.inf
 
     async def look(self, *, since: float, every: float) -> Look:
@@ -95,13 +95,13 @@ class Feed:
         return self._last
 
     async def _look(self) -> None:
-        head = await self.ask(NoticeReader.head)
+        head = await self.ask(SummaryReader.head)
         if head is not None and head != self._last.head:
             self._pages.clear()
         self._last = Look(self.clock(), head)
         self._looking = None
 
-    async def after(self, cursor: int) -> list[Notice] | None:
+    async def after(self, cursor: int) -> list[EventSummary] | None:
         """Return the next notices after a cursor; all who ask for the same share one query. None: not readable."""
         task = self._pages.get(cursor)
         if task is None:
@@ -115,7 +115,7 @@ class Feed:
             self._pages.pop(cursor, None)
         return page
 
-    async def ask(self, question: Callable[[NoticeReader], T]) -> T | None:
+    async def ask(self, question: Callable[[SummaryReader], T]) -> T | None:
         """Ask the store in a thread; None when it cannot be read, which the log tells now and then."""
         try:
             answer = await asyncio.to_thread(self._ask, question)
@@ -127,7 +127,7 @@ class Feed:
             self.failing_since = self.last_error = None
         return answer
 
-    def _ask(self, question: Callable[[NoticeReader], T]) -> T:
+    def _ask(self, question: Callable[[SummaryReader], T]) -> T:
         reader = self._reader or self._open_reader()
         self._reader = None
         try:
@@ -152,22 +152,22 @@ class Feed:
             log.warning("The store cannot be read for events, which wait in it meanwhile: %s", told)
 
 
-_FEEDS: WeakKeyDictionary[asyncio.AbstractEventLoop, Feed] = WeakKeyDictionary()
+_READERS: WeakKeyDictionary[asyncio.AbstractEventLoop, EventReader] = WeakKeyDictionary()
 
 
-def shared_feed() -> Feed:
+def shared_reader() -> EventReader:
     """Return the feed of the event loop that runs, on the configured store; a triggerer has one loop."""
     loop = asyncio.get_running_loop()
-    feed = _FEEDS.get(loop)
+    feed = _READERS.get(loop)
     if feed is None:
-        feed = _FEEDS[loop] = Feed(_open_reader)
+        feed = _READERS[loop] = EventReader(_open_reader)
     return feed
 
 
-def _open_reader() -> NoticeReader:
+def _open_reader() -> SummaryReader:
     from airflow_provider_voicepartner.settings import READING, open_configured_store
 
-    return NoticeReader(open_configured_store(READING))
+    return SummaryReader(open_configured_store(READING))
 
 
 class State(Protocol):
@@ -226,7 +226,7 @@ class EventStream(SharedStreamProducer):
 
     def __init__(
         self,
-        feed: Feed,
+        feed: EventReader,
         states: Sequence[State],
         *,
         key: str,
@@ -247,7 +247,7 @@ class EventStream(SharedStreamProducer):
         self._opened_at = feed.clock()
         self._looked_at = -math.inf
 
-    async def open_stream(self) -> AsyncIterator[tuple[Notice, Notice]]:
+    async def open_stream(self) -> AsyncIterator[tuple[EventSummary, EventSummary]]:
         """Yield every event that is wanted, after the cursor, in order; for ever."""
         cursor: Cursor | None = None
         while True:
@@ -269,7 +269,7 @@ class EventStream(SharedStreamProducer):
 
     async def advance(self, batch: Sequence[AdvanceItem]) -> None:
         """Move the cursor behind what Airflow has kept, and never past an event that it has not."""
-        kept: Notice | None = None
+        kept: EventSummary | None = None
         for item in batch:
             self._room.release()
             self._is_broken = self._is_broken or not item.outcome.is_clean
@@ -278,7 +278,7 @@ class EventStream(SharedStreamProducer):
         if kept is not None:
             await self._save(_behind(kept))
 
-    async def _next_head(self) -> Head:
+    async def _next_head(self) -> StorePosition:
         while True:
             look = await self._feed.look(since=self._looked_at, every=self._poll_interval)
             self._looked_at = look.at
@@ -290,7 +290,7 @@ class EventStream(SharedStreamProducer):
                 if waited > EVENT_STORE_WAIT:
                     raise self._feed.last_error
 
-    async def _begin(self, head: Head) -> Cursor:
+    async def _begin(self, head: StorePosition) -> Cursor:
         try:
             stored = [await state.aget(self._key) for state in self._states]
             known = [Cursor.from_json(value) for value in stored if value is not None]
@@ -312,7 +312,7 @@ class EventStream(SharedStreamProducer):
     async def _find_again(self, cursor: Cursor) -> Cursor:
         """Go on in a store that is behind the cursor: it is another one, or was put back from a copy."""
         # Anew, because another trigger may have had the last look before our last event was committed.
-        head = await self._feed.ask(NoticeReader.head)
+        head = await self._feed.ask(SummaryReader.head)
         if head is None or head.seq >= cursor.seq:
             return cursor
         place = await self._feed.ask(lambda reader: reader.last_received(cursor.received_at))
@@ -338,5 +338,5 @@ class EventStream(SharedStreamProducer):
             await self._feed.sleep(EVENT_WRITE_PAUSE * attempt)
 
 
-def _behind(notice: Notice) -> Cursor:
+def _behind(notice: EventSummary) -> Cursor:
     return Cursor(id=notice.id, seq=notice.seq, received_at=notice.received_at)

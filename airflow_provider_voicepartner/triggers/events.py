@@ -112,11 +112,11 @@ class DeliveryEventTrigger(BaseEventTrigger):
     @classmethod
     def create_shared_stream_producer(cls, kwargs: dict[str, Any]) -> SharedStreamProducer:
         """Return the stream of the trigger with these arguments."""
-        from airflow_provider_voicepartner.triggers.event_stream import EventStream, shared_feed
+        from airflow_provider_voicepartner.triggers.event_stream import EventStream, shared_reader
 
         trigger = cls._alive[_as_text(kwargs)]
         return EventStream(
-            shared_feed(),
+            shared_reader(),
             _states_of(trigger.asset_state_store),
             key=trigger.cursor_key,
             wanted=trigger.wanted,

@@ -18,7 +18,7 @@ from airflow_provider_voicepartner.db.engine import connect_store, open_store
 from airflow_provider_voicepartner.db.errors import StoreUnavailableError
 from airflow_provider_voicepartner.db.schema import metadata, rate_limit, rate_slot
 from airflow_provider_voicepartner.db.versions import REVISIONS
-from airflow_provider_voicepartner.delivery.store import Arrival, DeliveryStore, of_reference
+from airflow_provider_voicepartner.delivery.store import DeliveryStore, InboundRecord, of_reference
 from airflow_provider_voicepartner.gateways.model import DeliveryReport
 from airflow_provider_voicepartner.gateways.status import DeliveryStatus
 
@@ -55,7 +55,7 @@ def fill(url: str) -> DeliveryStore:
         report = DeliveryReport(
             gateway="octopush", campaign_id=None, phone_number=person, status=DeliveryStatus.DELIVERED
         )
-        delivery.write([Arrival(key=KEY, event=report, received_at=at)])
+        delivery.write([InboundRecord(key=KEY, event=report, received_at=at)])
     return delivery
 
 

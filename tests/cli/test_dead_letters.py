@@ -12,7 +12,12 @@ import pytest
 from airflow_provider_voicepartner.__main__ import main
 from airflow_provider_voicepartner.db.engine import open_store
 from airflow_provider_voicepartner.db.transactions import Store
-from airflow_provider_voicepartner.delivery.store import Arrival, DeadLetter, DeliveryStore, of_reference
+from airflow_provider_voicepartner.delivery.store import (
+    DeadLetter,
+    DeliveryStore,
+    InboundRecord,
+    of_reference,
+)
 from airflow_provider_voicepartner.delivery.tokens import CallbackTokens
 from airflow_provider_voicepartner.gateways.model import OptOut, Reply
 from tests.support.receiver import SECRET, rows
@@ -101,7 +106,7 @@ class TestPerson:
             Reply(gateway="smspartner", campaign_id="1", phone_number=ANNA, text="planted words"),
             OptOut(gateway="smspartner", campaign_id="1", phone_number=ANNA, text="STOP"),
         ):
-            DeliveryStore(store).write([Arrival(key=BATCH, event=event, received_at=time.time())])
+            DeliveryStore(store).write([InboundRecord(key=BATCH, event=event, received_at=time.time())])
         return store
 
     @pytest.mark.parametrize("written", [ANNA, "06 12 34 56 78", "0033612345678"])
@@ -135,7 +140,7 @@ class TestPerson:
     ) -> None:
         monkeypatch.setenv("AIRFLOW__VOICEPARTNER__CALLBACK_SECRET", SECRET)
         tokens = CallbackTokens([SECRET])
-        DeliveryStore(known).note_people(
+        DeliveryStore(known).note_recipients(
             "smspartner", "k3v9", tokens.stored_marks([ANNA, "+33612345679"]), ends=2_000_000_000.0
         )
         main(["person", "forget", ANNA])

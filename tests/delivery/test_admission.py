@@ -45,7 +45,7 @@ class Gateways:
         self._token = sender.for_batch("smspartner", "k3v9", expires=ends, people=self.people)
         if noted and size > RECIPIENTS_IN_URL:
             marks = sender.stored_marks(self.people)
-            self.delivery.note_people("smspartner", "k3v9", marks, ends=ends.timestamp())
+            self.delivery.note_recipients("smspartner", "k3v9", marks, ends=ends.timestamp())
 
     def call(self, body: str, *, gateway: Gateway = smspartner) -> None:  # type: ignore[assignment]
         token = self.tokens.read(gateway.INFO.name, self._token, now=datetime.now(UTC))
@@ -242,7 +242,7 @@ class TestReplay:
 def test_marks_go_when_their_url_has_ended(store: Store) -> None:
     delivery = DeliveryStore(store)
     for name, ends in (("old", -1), ("new", 60)):
-        delivery.note_people("smspartner", name, b"8 bytes.", ends=time.time() + ends)
+        delivery.note_recipients("smspartner", name, b"8 bytes.", ends=time.time() + ends)
     assert delivery.purge(older_than=timedelta(days=30))["people of batches"] == 1
     assert [row["reference"] for row in rows(store, "batch_people")] == ["new"]
 
@@ -250,5 +250,5 @@ def test_marks_go_when_their_url_has_ended(store: Store) -> None:
 def test_a_batch_that_is_noted_twice_has_its_last_people(store: Store) -> None:
     delivery = DeliveryStore(store)
     for marks in (b"8 bytes.", b"8 others"):
-        delivery.note_people("smspartner", "k3v9", marks, ends=time.time() + 9)
+        delivery.note_recipients("smspartner", "k3v9", marks, ends=time.time() + 9)
     assert [bytes(row["marks"]) for row in rows(store, "batch_people")] == [b"8 others"]

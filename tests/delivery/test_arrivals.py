@@ -11,10 +11,10 @@ import pendulum
 import pytest
 
 from airflow_provider_voicepartner.delivery.arrivals import (
-    Arrival,
     CampaignKey,
     Completion,
     DeadLetter,
+    InboundRecord,
     Rows,
     fit_keys,
     merge_reports,
@@ -40,12 +40,12 @@ def report(
     received_at: float = 1.0,
     key: CampaignKey | None = KEY,
     **fields: Any,
-) -> Arrival:
+) -> InboundRecord:
     told = {"gateway": "octopush", "campaign_id": None, "phone_number": NUMBER, "status": status, **fields}
-    return Arrival(key=key, event=DeliveryReport(**told), received_at=received_at)
+    return InboundRecord(key=key, event=DeliveryReport(**told), received_at=received_at)
 
 
-def joined(*arrivals: Arrival) -> dict[str, Any]:
+def joined(*arrivals: InboundRecord) -> dict[str, Any]:
     """Return the one row that arrivals become, which is the same in any order."""
     found = [rows_of(*order).delivery_reports for order in itertools.permutations(arrivals)]
     assert all(rows == found[0] for rows in found), "the order makes a difference"
@@ -116,11 +116,11 @@ class TestJoining:
         )
 
     def test_the_totals_that_reach_more_people_count(self) -> None:
-        def totals(delivered: int, received_at: float) -> Arrival:
+        def totals(delivered: int, received_at: float) -> InboundRecord:
             event = CampaignDeliveryReport(
                 gateway="voicepartner", campaign_ids=("a", "b"), delivered=delivered, total=9
             )
-            return Arrival(key=KEY, event=event, received_at=received_at)
+            return InboundRecord(key=KEY, event=event, received_at=received_at)
 
         for order in itertools.permutations([totals(3, 1.0), totals(8, 2.0), totals(8, 3.0)]):
             (row,) = rows_of(*order).campaign_reports.values()
@@ -138,7 +138,7 @@ class TestWithoutACampaign:
 
     def test_totals_go_under_each_id_that_they_name(self) -> None:
         event = CampaignDeliveryReport(gateway="voicepartner", campaign_ids=("a", "b"), delivered=1, total=2)
-        rows = rows_of(Arrival(key=None, event=event, received_at=1.0))
+        rows = rows_of(InboundRecord(key=None, event=event, received_at=1.0))
         assert {place[1] for place in rows.campaign_reports} == {"id:a", "id:b"}
 
 
@@ -146,9 +146,9 @@ class TestEvents:
     def digests(self, *items: Any) -> list[str]:
         return [event["digest"] for event in rows_of(*items).events]
 
-    def reply(self, text: str, *, received_at: float = 1.0, **fields: Any) -> Arrival:
+    def reply(self, text: str, *, received_at: float = 1.0, **fields: Any) -> InboundRecord:
         told: dict[str, Any] = {"gateway": "octopush", "campaign_id": None, "phone_number": NUMBER, **fields}
-        return Arrival(key=KEY, event=Reply(text=text, **told), received_at=received_at)
+        return InboundRecord(key=KEY, event=Reply(text=text, **told), received_at=received_at)
 
     def test_a_repeat_is_the_same_event_and_another_time_or_part_is_not(self) -> None:
         noon = pendulum.datetime(2026, 5, 1, 12)
@@ -174,7 +174,7 @@ class TestEvents:
         """SMS Partner does not say when an answer to a short number was written."""
         assert len(set(self.digests(*[self.reply("OK", received_at=at) for at in seconds]))) == events
         stop = OptOut(gateway="smspartner", campaign_id=None, phone_number=NUMBER, text="STOP")
-        stops = [Arrival(key=None, event=stop, received_at=at) for at in seconds]
+        stops = [InboundRecord(key=None, event=stop, received_at=at) for at in seconds]
         assert len(set(self.digests(*stops))) == events
 
     def test_keys_that_were_pressed_in_calls_without_a_campaign_are_told_apart_by_their_time(self) -> None:
@@ -191,7 +191,7 @@ class TestEvents:
         (event,) = rows_of(report(DeliveryStatus.OPTED_OUT, opted_out=True)).events
         assert (event["kind"], event["phone_number"]) == ("opt_out", NUMBER)
         stop = OptOut(gateway="octopush", campaign_id=None, phone_number=NUMBER, text="STOP")
-        (event,) = rows_of(Arrival(key=None, event=stop, received_at=3.0)).events
+        (event,) = rows_of(InboundRecord(key=None, event=stop, received_at=3.0)).events
         assert (event["kind"], event["campaign"], event["text"]) == ("opt_out", None, "STOP")
 
     def test_a_campaign_completes_once(self) -> None:
@@ -205,7 +205,7 @@ class TestEvents:
 def test_no_text_holds_what_a_database_refuses(text: str) -> None:
     rows = rows_of(
         report(phone_number=text, gateway_status=text, detail=text, pressed_keys=text, campaign_id=text),
-        Arrival(
+        InboundRecord(
             key=CampaignKey(text, text),
             event=Reply(
                 gateway=text, campaign_id=text, phone_number=text, text=text, to=text, parts_reference=text
@@ -228,7 +228,7 @@ def test_no_text_holds_what_a_database_refuses(text: str) -> None:
 
 def test_no_number_is_beyond_64_bits() -> None:
     event = CampaignDeliveryReport(gateway="v", campaign_ids=("a",), delivered=10**18, total=10**19)
-    rows = rows_of(report(duration=10**19), Arrival(key=KEY, event=event, received_at=1.0))
+    rows = rows_of(report(duration=10**19), InboundRecord(key=KEY, event=event, received_at=1.0))
     (row,) = rows.delivery_reports.values()
     (totals,) = rows.campaign_reports.values()
     assert max(row["duration"], totals["delivered"], totals["total"]) < 2**63
@@ -237,7 +237,7 @@ def test_no_number_is_beyond_64_bits() -> None:
 def test_a_stop_is_whole_and_says_nothing_that_was_not_told() -> None:
     for key in (KEY, None):
         event = OptOut(gateway="octopush", campaign_id=None, phone_number=NUMBER, text="STOP")
-        (row,) = rows_of(Arrival(key=key, event=event, received_at=1.0)).events
+        (row,) = rows_of(InboundRecord(key=key, event=event, received_at=1.0)).events
         assert (row["kind"], row["part"], row["parts"], row["parts_reference"]) == ("opt_out", 1, 1, None)
         assert (row["sent_to"], row["at"], row["text"], row["received_at"]) == (None, None, "STOP", 1.0)
     (row,) = rows_of(report(opted_out=True)).events

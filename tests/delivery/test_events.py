@@ -11,7 +11,7 @@ import pytest
 
 from airflow_provider_voicepartner.db.engine import open_store
 from airflow_provider_voicepartner.db.transactions import Store
-from airflow_provider_voicepartner.delivery.events import Head, Notice, NoticeReader, Wanted
+from airflow_provider_voicepartner.delivery.events import EventSummary, StorePosition, SummaryReader, Wanted
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from tests.support.triggerer import LONG_AGO, NUMBER, Gateways
 
@@ -32,25 +32,25 @@ def gateways(store: Store) -> Gateways:
 
 
 @pytest.fixture
-def reader(store: Store) -> NoticeReader:
-    return NoticeReader(store)
+def reader(store: Store) -> SummaryReader:
+    return SummaryReader(store)
 
 
-def test_a_notice_has_no_number_and_no_text(gateways: Gateways, reader: NoticeReader) -> None:
+def test_a_notice_has_no_number_and_no_text(gateways: Gateways, reader: SummaryReader) -> None:
     gateways.tell("reply", reference="k3v9")
     [notice] = reader.after(0)
-    assert notice == Notice(
+    assert notice == EventSummary(
         id=1, seq=1, kind="reply", gateway="octopush", campaign="ref:k3v9", at=LONG_AGO, received_at=LONG_AGO
     )
-    assert not {"phone_number", "text", "sent_to"} & {field.name for field in fields(Notice)}
+    assert not {"phone_number", "text", "sent_to"} & {field.name for field in fields(EventSummary)}
 
 
-def test_the_head_is_the_last_commit_and_the_last_event(gateways: Gateways, reader: NoticeReader) -> None:
-    assert reader.head() == Head(0, 0)
+def test_the_head_is_the_last_commit_and_the_last_event(gateways: Gateways, reader: SummaryReader) -> None:
+    assert reader.head() == StorePosition(0, 0)
     gateways.tell("reply", "opt_out")
-    assert reader.head() == Head(1, 2)
+    assert reader.head() == StorePosition(1, 2)
     gateways.delivery.write([])
-    assert reader.head() == Head(2, 2)
+    assert reader.head() == StorePosition(2, 2)
     gateways.delivery._now = lambda: LONG_AGO * 2
     gateways.delivery.purge(older_than=timedelta(days=1))
     assert reader.head().event == 0
@@ -58,7 +58,7 @@ def test_the_head_is_the_last_commit_and_the_last_event(gateways: Gateways, read
     assert reader.head().event == 3  # never given twice
 
 
-def test_pages_follow_one_another(gateways: Gateways, reader: NoticeReader) -> None:
+def test_pages_follow_one_another(gateways: Gateways, reader: SummaryReader) -> None:
     gateways.tell(*["reply"] * 5)
     assert [notice.id for notice in reader.after(0, limit=3)] == [1, 2, 3]
     assert [notice.id for notice in reader.after(3, limit=3)] == [4, 5]
@@ -67,7 +67,7 @@ def test_pages_follow_one_another(gateways: Gateways, reader: NoticeReader) -> N
         reader.after(0, limit=0)
 
 
-def test_ids_of_what_is_wanted(gateways: Gateways, reader: NoticeReader) -> None:
+def test_ids_of_what_is_wanted(gateways: Gateways, reader: SummaryReader) -> None:
     gateways.tell("reply", "opt_out", "pressed_keys")
     gateways.tell("reply", "opt_out", gateway="smspartner", reference="b2")
     replies = Wanted(kinds=("reply",), gateway=None, campaign=None)
@@ -79,7 +79,7 @@ def test_ids_of_what_is_wanted(gateways: Gateways, reader: NoticeReader) -> None
     assert reader.ids([], since=0, until=9) == []
 
 
-def test_what_was_received_until_a_moment(gateways: Gateways, reader: NoticeReader) -> None:
+def test_what_was_received_until_a_moment(gateways: Gateways, reader: SummaryReader) -> None:
     gateways.tell("reply", "reply", "reply")
     assert reader.last_received(LONG_AGO - 1) == 0
     assert reader.last_received(LONG_AGO + 1) == 2

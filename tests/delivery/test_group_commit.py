@@ -19,7 +19,7 @@ from airflow_provider_voicepartner.db.engine import open_store
 from airflow_provider_voicepartner.db.errors import StoreDataError, StoreUnavailableError
 from airflow_provider_voicepartner.db.schema import dead_letter
 from airflow_provider_voicepartner.delivery import group_commit as module
-from airflow_provider_voicepartner.delivery.group_commit import GroupWriter, NotKeptError
+from airflow_provider_voicepartner.delivery.group_commit import GroupWriter, NotStoredError
 from airflow_provider_voicepartner.delivery.store import DeadLetter, DeliveryStore
 
 
@@ -93,7 +93,7 @@ def test_who_waits_is_told_of_a_failure_and_the_next_one_is_kept(commits: Commit
     async def scenario() -> None:
         commits.fail = StoreUnavailableError("the disk is full")
         commits.go.release(1 + len(module.GROUP_PAUSES))
-        with pytest.raises(NotKeptError, match="the disk is full"):
+        with pytest.raises(NotStoredError, match="the disk is full"):
             await commits.writer.keep([letter()])
         commits.fail = None
         commits.go.release()
@@ -112,7 +112,7 @@ def test_too_many_that_wait_are_refused_at_once(commits: Commits, monkeypatch: p
         await until(lambda: commits.writer._thread and not commits.writer.waiting)
         rest = [asyncio.create_task(commits.writer.keep([letter()])) for _ in range(3)]
         await until(lambda: commits.writer.waiting == 3)
-        with pytest.raises(NotKeptError, match="wait for the store"):
+        with pytest.raises(NotStoredError, match="wait for the store"):
             await commits.writer.keep([letter()])
         commits.go.release(10)
         await asyncio.gather(first, *rest)
@@ -149,7 +149,7 @@ def test_closing_writes_what_waits_and_takes_no_more(commits: Commits) -> None:
         commits.go.release(5)
         await asyncio.to_thread(commits.writer.close)
         await task
-        with pytest.raises(NotKeptError, match="being stopped"):
+        with pytest.raises(NotStoredError, match="being stopped"):
             await commits.writer.keep([letter()])
 
     asyncio.run(scenario())
@@ -206,7 +206,7 @@ def test_a_store_that_could_not_be_written_is_closed_and_opened_anew(
     async def scenario() -> None:
         for _ in range(2):
             mood.extend([StoreUnavailableError("it is away")] * (1 + len(module.GROUP_PAUSES)))
-            with pytest.raises(NotKeptError, match="it is away"):
+            with pytest.raises(NotStoredError, match="it is away"):
                 await writer.keep([letter()])
         for _ in range(3):
             assert not await writer.keep([letter()])
@@ -272,7 +272,7 @@ def test_only_what_is_wrong_with_the_rows_is_given_up(
         assert asyncio.run(writer.keep([letter("report")]))
         assert written == ["instead"]
     else:
-        with pytest.raises(NotKeptError):
+        with pytest.raises(NotStoredError):
             asyncio.run(writer.keep([letter("report")]))
         assert written == []
     writer.close()
@@ -304,7 +304,7 @@ def test_a_store_that_fails_several_times_in_a_row_loses_nothing(
     with store.read() as connection:
         kept = {row.why for row in connection.execute(select(dead_letter.c.why))}
     assert kept >= {str(place) for place, answer in enumerate(answers) if answer is False}
-    assert all(answer is False or isinstance(answer, NotKeptError) for answer in answers)
+    assert all(answer is False or isinstance(answer, NotStoredError) for answer in answers)
     writer.close()
 
 
@@ -322,7 +322,7 @@ def test_the_pauses_between_tries_do_not_outlast_a_gateways_patience(
     monkeypatch.setattr(DeliveryStore, "write", write)
     monkeypatch.setattr(module, "GROUP_RETRY_WITHIN", 0.01)
     writer = GroupWriter(lambda: open_store(f"sqlite:///{tmp_path / 'store.db'}"))
-    with pytest.raises(NotKeptError):
+    with pytest.raises(NotStoredError):
         asyncio.run(writer.keep([letter()]))
     assert len(tries) == 1
     writer.close()

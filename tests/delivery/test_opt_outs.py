@@ -11,7 +11,12 @@ import pendulum
 import pytest
 
 from airflow_provider_voicepartner.db.engine import open_store
-from airflow_provider_voicepartner.delivery.store import Arrival, CampaignKey, DeliveryStore, of_reference
+from airflow_provider_voicepartner.delivery.store import (
+    CampaignKey,
+    DeliveryStore,
+    InboundRecord,
+    of_reference,
+)
 from airflow_provider_voicepartner.gateways.model import DeliveryReport, OptOut
 from airflow_provider_voicepartner.gateways.status import DeliveryStatus
 from tests.support.deliveries import events
@@ -33,15 +38,15 @@ def delivery(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Deliver
 
 def stop(
     text: str = "STOP", *, key: CampaignKey | None = KEY, received_at: float = 1.0, **more: Any
-) -> Arrival:
+) -> InboundRecord:
     told = {"gateway": "smspartner", "campaign_id": None, "phone_number": ANNA, **more}
-    return Arrival(key=key, event=OptOut(text=text, **told), received_at=received_at)
+    return InboundRecord(key=key, event=OptOut(text=text, **told), received_at=received_at)
 
 
-def report(*, key: CampaignKey | None = KEY, received_at: float = 2.0, **more: Any) -> Arrival:
+def report(*, key: CampaignKey | None = KEY, received_at: float = 2.0, **more: Any) -> InboundRecord:
     told = {"gateway": "smspartner", "campaign_id": None, "phone_number": ANNA, **more}
     event = DeliveryReport(status=DeliveryStatus.DELIVERED, opted_out=True, **told)
-    return Arrival(key=key, event=event, received_at=received_at)
+    return InboundRecord(key=key, event=event, received_at=received_at)
 
 
 def texts(delivery: DeliveryStore) -> list[str]:
@@ -51,7 +56,7 @@ def texts(delivery: DeliveryStore) -> list[str]:
 @pytest.mark.parametrize("at_once", [True, False])
 @pytest.mark.parametrize("order", list(itertools.permutations([stop(), report(), stop("Stop svp", at=NOON)])))
 def test_in_any_order_a_report_adds_nothing_to_what_the_person_wrote(
-    delivery: DeliveryStore, order: tuple[Arrival, ...], at_once: bool
+    delivery: DeliveryStore, order: tuple[InboundRecord, ...], at_once: bool
 ) -> None:
     for group in [[*order, *order]] if at_once else [[arrival] for arrival in (*order, *order)]:
         delivery.write(group)

@@ -13,7 +13,7 @@ import pytest
 from airflow_provider_voicepartner.db import schema
 from airflow_provider_voicepartner.db.engine import open_store
 from airflow_provider_voicepartner.db.transactions import Store
-from airflow_provider_voicepartner.delivery.arrivals import Arrival, DeadLetter, of_reference
+from airflow_provider_voicepartner.delivery.arrivals import DeadLetter, InboundRecord, of_reference
 from airflow_provider_voicepartner.delivery.opt_outs import KnownOptOut
 from airflow_provider_voicepartner.delivery.personal_data import People
 from airflow_provider_voicepartner.delivery.store import DeliveryStore
@@ -33,8 +33,8 @@ def delivery_of(store: Store, *keys: str) -> DeliveryStore:
     return DeliveryStore(store, now=lambda: NOW, opt_out_keys=keys)
 
 
-def arrival(event: Any, *, days: float = 0) -> Arrival:
-    return Arrival(key=BATCH, event=event, received_at=NOW - days * DAY)
+def arrival(event: Any, *, days: float = 0) -> InboundRecord:
+    return InboundRecord(key=BATCH, event=event, received_at=NOW - days * DAY)
 
 
 def report(number: str) -> DeliveryReport:
@@ -136,7 +136,7 @@ class TestPerson:
 
     def test_the_marks_of_batches_are_forgotten_too(self, store: Store) -> None:
         tokens = CallbackTokens([SECRET])
-        delivery_of(store).note_people("smspartner", "k3v9", tokens.stored_marks([ANNA, BERT]), ends=NOW)
+        delivery_of(store).note_recipients("smspartner", "k3v9", tokens.stored_marks([ANNA, BERT]), ends=NOW)
         assert People(store).forget(ANNA, without_marks=tokens.forget)["batches"] == 1
         (row,) = rows(store, "batch_people")
         assert bytes(row["marks"]) == tokens.stored_marks([BERT])

@@ -24,11 +24,11 @@ from airflow_provider_voicepartner.db.transactions import Store
 from airflow_provider_voicepartner.delivery import store as delivery_store
 from airflow_provider_voicepartner.delivery.store import (
     FROM_NOW,
-    Arrival,
     CampaignKey,
     Completion,
     DeadLetter,
     DeliveryStore,
+    InboundRecord,
     KnownCampaign,
     of_gateway_id,
     of_reference,
@@ -78,21 +78,21 @@ def report(
     key: CampaignKey = A,
     received_at: float = 1.0,
     **fields: Any,
-) -> Arrival:
+) -> InboundRecord:
     told = {"gateway": key.gateway, "campaign_id": None, "phone_number": number(person), **fields}
-    return Arrival(key=key, event=DeliveryReport(status=status, **told), received_at=received_at)
+    return InboundRecord(key=key, event=DeliveryReport(status=status, **told), received_at=received_at)
 
 
-def totals(delivered: int, total: int, key: CampaignKey = VOICEMAIL) -> Arrival:
+def totals(delivered: int, total: int, key: CampaignKey = VOICEMAIL) -> InboundRecord:
     told = CampaignDeliveryReport(
         gateway=key.gateway, campaign_ids=("77", "78"), delivered=delivered, total=total
     )
-    return Arrival(key=key, event=told, received_at=1.0)
+    return InboundRecord(key=key, event=told, received_at=1.0)
 
 
-def reply(words: str, *, received_at: float = 1.0, **fields: Any) -> Arrival:
+def reply(words: str, *, received_at: float = 1.0, **fields: Any) -> InboundRecord:
     told: dict[str, Any] = {"gateway": "octopush", "campaign_id": None, "phone_number": number(1), **fields}
-    return Arrival(key=A, event=Reply(text=words, **told), received_at=received_at)
+    return InboundRecord(key=A, event=Reply(text=words, **told), received_at=received_at)
 
 
 def stop(at: pendulum.DateTime | None) -> OptOut:
@@ -227,7 +227,7 @@ OTHERS = st.one_of(
     st.builds(totals, st.integers(0, 3), st.integers(3, 4)),
     st.builds(lambda at: Completion(key=A, at=at, counts={}), st.sampled_from([1.0, 2.0])),
     st.builds(
-        lambda key, at: Arrival(key=key, event=stop(at), received_at=1.0),
+        lambda key, at: InboundRecord(key=key, event=stop(at), received_at=1.0),
         st.sampled_from([None, A]),
         st.sampled_from([None, NOON]),
     ),
@@ -329,7 +329,7 @@ class TestChanges:
 class TestEvents:
     def test_come_once_in_their_order(self, delivery: DeliveryStore) -> None:
         delivery.write([reply("oui", at=NOON, to="36034", part=1, parts=2, parts_reference="r")])
-        delivery.write([report(pressed_keys="1"), Arrival(key=None, event=STOP, received_at=2.5)])
+        delivery.write([report(pressed_keys="1"), InboundRecord(key=None, event=STOP, received_at=2.5)])
         delivery.write([reply("oui", at=NOON, to="36034", part=1, parts=2, parts_reference="r")])
         delivery.write([Completion(key=A, at=7.0, counts={"delivered": 1})])
         found = events(delivery)

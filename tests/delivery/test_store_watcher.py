@@ -13,13 +13,13 @@ import pytest
 from airflow_provider_voicepartner.db.engine import open_store
 from airflow_provider_voicepartner.db.errors import StoreUnavailableError
 from airflow_provider_voicepartner.delivery.store import (
-    Arrival,
     CampaignKey,
     Changes,
     DeliveryStore,
+    InboundRecord,
     of_reference,
 )
-from airflow_provider_voicepartner.delivery.store_watcher import StorePoller, shared_poller
+from airflow_provider_voicepartner.delivery.store_watcher import StoreWatcher, shared_watcher
 from airflow_provider_voicepartner.gateways.model import DeliveryReport
 from airflow_provider_voicepartner.gateways.status import DeliveryStatus
 
@@ -31,11 +31,11 @@ def key(number: int) -> CampaignKey:
     return of_reference("voicepartner", f"batch{number}")
 
 
-def report(number: int, person: int = 1) -> Arrival:
+def report(number: int, person: int = 1) -> InboundRecord:
     event = DeliveryReport(
         gateway="voicepartner", campaign_id=None, phone_number=f"+3361234{person:04}", status=DELIVERED
     )
-    return Arrival(key=key(number), event=event, received_at=1.9e9)
+    return InboundRecord(key=key(number), event=event, received_at=1.9e9)
 
 
 class Telling(DeliveryStore):
@@ -71,8 +71,8 @@ def test_what_was_known_before_and_what_comes_later_is_told(store: Telling) -> N
     store.write([report(1)])
 
     async def wait() -> None:
-        poller = StorePoller(lambda: store)
-        with poller.watch([key(1)], interval=SOON) as one, poller.watch([key(2)], interval=SOON) as two:
+        watcher = StoreWatcher(lambda: store)
+        with watcher.watch([key(1)], interval=SOON) as one, watcher.watch([key(2)], interval=SOON) as two:
             await until(lambda: one.known)
             assert one.known[key(1)].counts == {DELIVERED: 1}
             assert not two.known
@@ -91,15 +91,15 @@ def test_what_was_known_before_and_what_comes_later_is_told(store: Telling) -> N
 
 def test_thousands_wait_for_one_question_and_nobody_holds_up_the_loop(store: Telling) -> None:
     async def wait() -> None:
-        poller = StorePoller(lambda: store)
-        blocks = [poller.watch([key(number)], interval=60.0) for number in range(3_000)]
+        watcher = StoreWatcher(lambda: store)
+        blocks = [watcher.watch([key(number)], interval=60.0) for number in range(3_000)]
         watched = [block.__enter__() for block in blocks]
-        await until(lambda: poller.queries)
+        await until(lambda: watcher.queries)
         store.write([report(number) for number in range(3_000)])
-        poller._asked_at = float("-inf")
-        poller._wake.set()
+        watcher._asked_at = float("-inf")
+        watcher._wake.set()
         await until(lambda: all(one.known for one in watched))
-        assert poller.queries == 2
+        assert watcher.queries == 2
         for block in blocks:
             block.__exit__(None, None, None)
 
@@ -110,20 +110,20 @@ def test_thousands_wait_for_one_question_and_nobody_holds_up_the_loop(store: Tel
 
 def test_the_shortest_interval_counts_and_there_is_no_question_without_anybody(store: Telling) -> None:
     async def wait() -> None:
-        poller = StorePoller(lambda: store)
-        with poller.watch([key(1)], interval=60.0):
-            await until(lambda: poller.queries)
+        watcher = StoreWatcher(lambda: store)
+        with watcher.watch([key(1)], interval=60.0):
+            await until(lambda: watcher.queries)
             await asyncio.sleep(5 * SOON)
-            assert poller.queries == 1
-            with poller.watch([key(2)], interval=SOON):
-                await until(lambda: poller.queries >= 4)
-            before = poller.queries
+            assert watcher.queries == 1
+            with watcher.watch([key(2)], interval=SOON):
+                await until(lambda: watcher.queries >= 4)
+            before = watcher.queries
             await asyncio.sleep(5 * SOON)
-            assert poller.queries <= before + 1
-        await until(lambda: poller._task is not None and poller._task.done())
-        asked = poller.queries
-        with poller.watch([key(1)], interval=SOON):
-            await until(lambda: poller.queries > asked)
+            assert watcher.queries <= before + 1
+        await until(lambda: watcher._task is not None and watcher._task.done())
+        asked = watcher.queries
+        with watcher.watch([key(1)], interval=SOON):
+            await until(lambda: watcher.queries > asked)
 
     asyncio.run(wait())
 
@@ -133,13 +133,13 @@ def test_a_store_that_fails_is_asked_again_and_whoever_is_new_is_not_forgotten(s
     store.failures = 3
 
     async def wait() -> None:
-        poller = StorePoller(lambda: store)
-        with poller.watch([key(1)], interval=SOON) as one:
-            await until(lambda: poller.failures)
+        watcher = StoreWatcher(lambda: store)
+        with watcher.watch([key(1)], interval=SOON) as one:
+            await until(lambda: watcher.failures)
             assert one.changed.is_set()
-            assert poller.problem == "gone for a moment"
+            assert watcher.problem == "gone for a moment"
             await until(lambda: one.known)
-            assert poller.failures == 0
+            assert watcher.failures == 0
 
     asyncio.run(wait())
     assert store.also[:4] == [1, 1, 1, 1]
@@ -157,11 +157,11 @@ def test_whoever_comes_while_the_store_is_being_closed_is_told_too(store: Tellin
     store.close = slow_close
 
     async def wait() -> None:
-        poller = StorePoller(lambda: store)
-        with poller.watch([key(2)], interval=SOON) as first:
+        watcher = StoreWatcher(lambda: store)
+        with watcher.watch([key(2)], interval=SOON) as first:
             await until(lambda: first.as_of is not None)
         await until(closing.is_set)
-        with poller.watch([key(1)], interval=SOON) as late:
+        with watcher.watch([key(1)], interval=SOON) as late:
             go_on.set()
             await until(lambda: late.known)
 
@@ -172,17 +172,17 @@ def test_failures_are_counted_by_time_and_for_each_who_waits(store: Telling) -> 
     clock = [0.0]
 
     async def wait() -> None:
-        poller = StorePoller(lambda: store, clock=lambda: clock[0])
-        with poller.watch([key(1)], interval=SOON) as early:
+        watcher = StoreWatcher(lambda: store, clock=lambda: clock[0])
+        with watcher.watch([key(1)], interval=SOON) as early:
             await until(lambda: early.as_of is not None)
             store.failures = 10**6
             clock[0] = 100.0
             await until(lambda: early.failing_since is not None)
             clock[0] = 130.0
-            with poller.watch([key(2)], interval=SOON) as late:
-                assert poller.has_failed_for(late) == 0
+            with watcher.watch([key(2)], interval=SOON) as late:
+                assert watcher.has_failed_for(late) == 0
                 await until(lambda: late.failing_since is not None)
-                assert (poller.has_failed_for(early), poller.has_failed_for(late)) == (30.0, 0.0)
+                assert (watcher.has_failed_for(early), watcher.has_failed_for(late)) == (30.0, 0.0)
                 store.failures, clock[0] = 0, 200.0
                 await until(lambda: late.as_of is not None)
                 assert (early.failing_since, late.failing_since) == (None, None)
@@ -194,12 +194,12 @@ def test_trouble_that_is_over_is_not_held_against_who_comes_later(store: Telling
     store.failures = 2
 
     async def wait() -> None:
-        poller = StorePoller(lambda: store)
-        with poller.watch([key(1)], interval=SOON):
-            await until(lambda: poller.failures == 2)
-        await until(lambda: poller._task is not None and poller._task.done())
-        with poller.watch([key(1)], interval=SOON) as later:
-            assert poller.has_failed_for(later) == 0
+        watcher = StoreWatcher(lambda: store)
+        with watcher.watch([key(1)], interval=SOON):
+            await until(lambda: watcher.failures == 2)
+        await until(lambda: watcher._task is not None and watcher._task.done())
+        with watcher.watch([key(1)], interval=SOON) as later:
+            assert watcher.has_failed_for(later) == 0
             await until(lambda: later.as_of is not None)
 
     asyncio.run(wait())
@@ -217,10 +217,10 @@ def test_what_is_known_was_true_when_the_question_began(store: Telling) -> None:
     store.changes = slow
 
     async def wait() -> None:
-        poller = StorePoller(lambda: store, now=lambda: now[0])
-        with poller.watch([key(1)], interval=60.0) as first:
+        watcher = StoreWatcher(lambda: store, now=lambda: now[0])
+        with watcher.watch([key(1)], interval=60.0) as first:
             await until(asked.is_set)
-            with poller.watch([key(2)], interval=60.0) as second:
+            with watcher.watch([key(2)], interval=60.0) as second:
                 now[0] = 2_000.0
                 go_on.set()
                 await until(lambda: first.as_of is not None)
@@ -241,8 +241,8 @@ def test_another_store_in_its_place_is_asked_from_the_beginning(store: Telling, 
             return here[0].changes(**arguments)
 
     async def wait() -> None:
-        poller = StorePoller(lambda: Swapped(store._store))
-        with poller.watch([key(1)], interval=SOON) as waiting:
+        watcher = StoreWatcher(lambda: Swapped(store._store))
+        with watcher.watch([key(1)], interval=SOON) as waiting:
             await until(lambda: waiting.as_of is not None)
             here[0] = other
             await until(lambda: waiting.known)
@@ -256,18 +256,18 @@ def test_of_an_error_that_is_not_ours_only_the_kind_is_told(store: Telling) -> N
         raise LookupError("postgresql://user:planted-pass@db")
 
     async def wait() -> None:
-        poller = StorePoller(broken)
-        with poller.watch([key(1)], interval=SOON):
-            await until(lambda: poller.failures >= 2)
-            assert poller.problem == "LookupError"
+        watcher = StoreWatcher(broken)
+        with watcher.watch([key(1)], interval=SOON):
+            await until(lambda: watcher.failures >= 2)
+            assert watcher.problem == "LookupError"
 
     asyncio.run(wait())
 
 
 def test_a_loop_has_one_poller_for_a_store(store: Telling) -> None:
-    async def find() -> StorePoller:
-        assert shared_poller("one", lambda: store) is not shared_poller("two", lambda: store)
-        assert shared_poller("one", lambda: store) is shared_poller("one", lambda: store)
-        return shared_poller("one", lambda: store)
+    async def find() -> StoreWatcher:
+        assert shared_watcher("one", lambda: store) is not shared_watcher("two", lambda: store)
+        assert shared_watcher("one", lambda: store) is shared_watcher("one", lambda: store)
+        return shared_watcher("one", lambda: store)
 
     asyncio.run(find())

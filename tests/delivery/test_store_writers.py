@@ -15,9 +15,9 @@ from airflow_provider_voicepartner.db.engine import open_store
 from airflow_provider_voicepartner.db.transactions import Store
 from airflow_provider_voicepartner.delivery.store import (
     FROM_NOW,
-    Arrival,
     CampaignKey,
     DeliveryStore,
+    InboundRecord,
     KnownCampaign,
     StoredEvent,
     of_reference,
@@ -44,12 +44,12 @@ for n in range(COMMITS):
 """
 
 
-def commit(writer: str, n: int) -> list[Arrival]:
+def commit(writer: str, n: int) -> list[InboundRecord]:
     """Return what a writer keeps in its n-th commit: an event, news of its own, and of people that all report about."""
     shared, own = of_reference("octopush", "shared"), of_reference("octopush", f"{writer}-{n % 7}")
     at = float(n * 2 + WRITERS.index(writer))
     items = [
-        Arrival(
+        InboundRecord(
             key=key,
             event=DeliveryReport(
                 gateway="octopush",
@@ -63,7 +63,7 @@ def commit(writer: str, n: int) -> list[Arrival]:
         for key, person in [(shared, n), (shared, 19 - n % 20), (own, n)]
     ]
     words = Reply(gateway="octopush", campaign_id=None, phone_number="+33612345678", text=f"{writer} {n}")
-    return [*items, Arrival(key=None, event=words, received_at=at)]
+    return [*items, InboundRecord(key=None, event=words, received_at=at)]
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

@@ -9,7 +9,7 @@ import pytest
 
 from airflow_provider_voicepartner.constants import CALLED_BACK_WITHIN
 from airflow_provider_voicepartner.db.errors import StoreUnavailableError
-from airflow_provider_voicepartner.delivery.arrivals import Arrival, of_gateway_id, of_reference
+from airflow_provider_voicepartner.delivery.arrivals import InboundRecord, of_gateway_id, of_reference
 from airflow_provider_voicepartner.exceptions import DeliveryUnconfirmedError
 from airflow_provider_voicepartner.gateways import smspartner, voicepartner
 from airflow_provider_voicepartner.gateways.model import (
@@ -47,7 +47,7 @@ def report(
 def call_back(*events: Any, reference: str = REFERENCE, gateway: str = "voicepartner") -> None:
     store = open_delivery_store()
     key = of_reference(gateway, reference)
-    store.write([Arrival(key=key, event=event, received_at=1.9e9) for event in events])
+    store.write([InboundRecord(key=key, event=event, received_at=1.9e9) for event in events])
     store.close()
 
 
@@ -89,7 +89,7 @@ def test_calls_about_another_batch_are_none() -> None:
     call_back(report(A, gateway="smspartner"), gateway="smspartner")
     store = open_delivery_store()
     key = of_gateway_id("voicepartner", REFERENCE)
-    store.write([Arrival(key=key, event=report(A), received_at=1.9e9)])
+    store.write([InboundRecord(key=key, event=report(A), received_at=1.9e9)])
     store.close()
     assert find_calls(voicepartner, REFERENCE, PEOPLE) is None
     assert find_calls(smspartner, REFERENCE, PEOPLE) == Proof(Evidence.CALLED_BACK, 1)

@@ -20,7 +20,12 @@ from airflow_provider_voicepartner.constants import (
     POLLS_AT_ONCE,
 )
 from airflow_provider_voicepartner.db.errors import StoreUnavailableError
-from airflow_provider_voicepartner.delivery.arrivals import Arrival, cancelled, of_gateway_id, of_reference
+from airflow_provider_voicepartner.delivery.arrivals import (
+    InboundRecord,
+    cancelled,
+    of_gateway_id,
+    of_reference,
+)
 from airflow_provider_voicepartner.delivery.completion import Progress
 from airflow_provider_voicepartner.delivery.store import FROM_NOW
 from airflow_provider_voicepartner.exceptions import (
@@ -36,9 +41,9 @@ from airflow_provider_voicepartner.exceptions import (
 from airflow_provider_voicepartner.gateways.errors import ErrorKind
 from airflow_provider_voicepartner.gateways.model import DeliveryReport
 from airflow_provider_voicepartner.gateways.status import DeliveryStatus
-from airflow_provider_voicepartner.hooks.completion import NOT_FOUND, CampaignWatch
+from airflow_provider_voicepartner.hooks.completion import NOT_FOUND, CompletionCheck
 from airflow_provider_voicepartner.hooks.completion_options import CompletionOptions
-from airflow_provider_voicepartner.hooks.polling import Answer, Question
+from airflow_provider_voicepartner.hooks.polling import PollRequest, PollResult
 from airflow_provider_voicepartner.hooks.smspartner import SmsPartnerHook
 from airflow_provider_voicepartner.operators.sms import SendSmsOperator
 from airflow_provider_voicepartner.sending.report import CampaignReport, SentBatch
@@ -76,10 +81,10 @@ class Watches:
 
     def __init__(self) -> None:
         self.now = SENT_AT
-        self._made: list[CampaignWatch] = []
+        self._made: list[CompletionCheck] = []
 
-    def __call__(self, report: CampaignReport, *, hook: Any = None, **options: Any) -> CampaignWatch:
-        watch = CampaignWatch(report, CompletionOptions.read(**options), hook=hook, now=lambda: self.now)
+    def __call__(self, report: CampaignReport, *, hook: Any = None, **options: Any) -> CompletionCheck:
+        watch = CompletionCheck(report, CompletionOptions.read(**options), hook=hook, now=lambda: self.now)
         self._made.append(watch)
         return watch
 
@@ -96,7 +101,7 @@ def watches(sandbox: Any) -> Iterator[Watches]:
     made.close()
 
 
-def polls(watch: CampaignWatch, monkeypatch: pytest.MonkeyPatch, *answers: Any) -> list[str]:
+def polls(watch: CompletionCheck, monkeypatch: pytest.MonkeyPatch, *answers: Any) -> list[str]:
     """
     Let the hook's questions be answered so, one after the other, the last one for ever; return what is asked.
 
@@ -143,7 +148,7 @@ class TestTheLastQuestion:
 
     def test_it_fills_the_report(self, sent: CampaignReport, tmp_path: Path) -> None:
         path = tmp_path / "report.csv"
-        watch = CampaignWatch(sent, CompletionOptions.read(report_path=str(path)))
+        watch = CompletionCheck(sent, CompletionOptions.read(report_path=str(path)))
         result = watch.judge_event(complete(delivered=1, failed=1))
         watch.close()
         assert (result["delivered"], result["failed"]) == (1, 1)
@@ -152,7 +157,7 @@ class TestTheLastQuestion:
 
     def test_without_a_file_nobody_is_asked(self, sent: CampaignReport, sandbox: Any) -> None:
         before = requests(sandbox)
-        watch = CampaignWatch(sent, CompletionOptions.read())
+        watch = CompletionCheck(sent, CompletionOptions.read())
         assert watch.judge_event(complete(delivered=2))["delivered"] == 2
         watch.close()
         assert requests(sandbox) == before
@@ -162,7 +167,7 @@ class TestTheLastQuestion:
     ) -> None:
         before, path = requests(sandbox), tmp_path / "report.csv"
         options = CompletionOptions.read(report_path=str(path), min_delivery_rate=0.9, fail_fast=True)
-        watch = CampaignWatch(sent, options)
+        watch = CompletionCheck(sent, options)
         event = {**complete(failed=1, pending=1), "status": "hopeless"}
         with pytest.raises(DeliveryFailedError):
             watch.judge_event(event)
@@ -187,7 +192,7 @@ class TestBorrowedHook:
         hook = SmsPartnerHook()
         sender = hook.sender
         before = {name: getattr(sender, name) for name in ("retry", "watch", "gate", "sleep", "now")}
-        watch = CampaignWatch(report, CompletionOptions.read(), hook=hook)
+        watch = CompletionCheck(report, CompletionOptions.read(), hook=hook)
         assert watch.hook is hook
         assert watch.look().is_complete
         watch.close()
@@ -199,7 +204,7 @@ class TestBorrowedHook:
 
     def test_one_of_its_own_asks_once_within_the_rate_limit_and_is_closed(self, sandbox: Any) -> None:
         report = send()
-        watch = CampaignWatch(report, CompletionOptions.read())
+        watch = CompletionCheck(report, CompletionOptions.read())
         before = watch.hook.sender.gate
         watch.look()
         assert watch.hook.sender.retry.attempts == 1
@@ -412,8 +417,10 @@ class TestQuestions:
 
     def test_people_who_are_not_known_are_not_written(self, watches: Watches) -> None:
         watch = watches(campaign())
-        question = Question(place=0, sent=watch.report.batches[0])
-        written = watch.arrivals(Answer(question=question, told=[told(ANNA), told(BEN, detail=NOT_FOUND)]))
+        question = PollRequest(place=0, sent=watch.report.batches[0])
+        written = watch.arrivals(
+            PollResult(question=question, told=[told(ANNA), told(BEN, detail=NOT_FOUND)])
+        )
         assert [arrival.event.phone_number for arrival in written] == [ANNA]  # type: ignore[union-attr]
         assert written[0].key == of_reference("smspartner", "b00000000000")
 
@@ -443,13 +450,13 @@ class TestWhoIsLeft:
 
     def test_a_person_who_is_not_found_has_all_be_asked_about_again(self, watches: Watches) -> None:
         watch = watches(campaign())
-        question = Question(place=0, sent=watch.report.batches[0])
-        watch.take(Answer(question=question, told=[told(ANNA), told(BEN, PENDING)]))
-        named = Question(place=0, sent=watch.report.batches[0], people=(BEN,))
+        question = PollRequest(place=0, sent=watch.report.batches[0])
+        watch.take(PollResult(question=question, told=[told(ANNA), told(BEN, PENDING)]))
+        named = PollRequest(place=0, sent=watch.report.batches[0], people=(BEN,))
         assert watch.questions({})[0].people == (BEN,)
-        watch.take(Answer(question=named, told=[told(BEN, PENDING)]))
+        watch.take(PollResult(question=named, told=[told(BEN, PENDING)]))
         assert watch.questions({})[0].people == (BEN,)
-        watch.take(Answer(question=named, told=[told(BEN, PENDING, detail=NOT_FOUND)]))
+        watch.take(PollResult(question=named, told=[told(BEN, PENDING, detail=NOT_FOUND)]))
         assert watch.questions({})[0].people == ()
 
     def test_who_is_never_listed_is_unconfirmed_when_the_grace_is_over(
@@ -487,7 +494,7 @@ class TestSilence:
         watch = watches(campaign())
         if asked_after is not None:
             watches.now = SENT_AT + asked_after
-            watch.take(Answer(question=Question(place=0, sent=watch.report.batches[0])))
+            watch.take(PollResult(question=PollRequest(place=0, sent=watch.report.batches[0])))
         progress = watch.progress({}, SENT_AT + seen_after)
         assert (progress.unconfirmed, progress.pending) == (unconfirmed, 2 - unconfirmed)
 
@@ -496,10 +503,10 @@ class TestSilence:
         end = SENT_AT + 72 * HOUR
         watch = watches(campaign())
         watches.now = end + 60
-        question = Question(place=0, sent=watch.report.batches[0])
-        watch.take(Answer(question=question, asked_at=end - 1))
+        question = PollRequest(place=0, sent=watch.report.batches[0])
+        watch.take(PollResult(question=question, asked_at=end - 1))
         assert watch.progress({}, end + 60).unconfirmed == 0
-        watch.take(Answer(question=question, asked_at=end))
+        watch.take(PollResult(question=question, asked_at=end))
         assert watch.progress({}, end + 59).unconfirmed == 0
         assert watch.progress({}, end + 60).unconfirmed == 2
 
@@ -526,10 +533,10 @@ class TestSilence:
 
 class TestJudgement:
     @pytest.fixture
-    def watch(self, watches: Watches, monkeypatch: pytest.MonkeyPatch) -> Callable[..., CampaignWatch]:
+    def watch(self, watches: Watches, monkeypatch: pytest.MonkeyPatch) -> Callable[..., CompletionCheck]:
         return lambda **options: watches(campaign(), **options)
 
-    def test_an_end_is_noted_for_whoever_waits_for_it(self, watch: Callable[..., CampaignWatch]) -> None:
+    def test_an_end_is_noted_for_whoever_waits_for_it(self, watch: Callable[..., CompletionCheck]) -> None:
         one = watch()
         one.judge_event(complete(delivered=2))
         (row,) = rows(one._opened, "event")
@@ -538,7 +545,7 @@ class TestJudgement:
 
     def test_a_store_that_is_away_changes_no_judgement(
         self,
-        watch: Callable[..., CampaignWatch],
+        watch: Callable[..., CompletionCheck],
         monkeypatch: pytest.MonkeyPatch,
         caplog: pytest.LogCaptureFixture,
     ) -> None:
@@ -564,7 +571,7 @@ class TestJudgement:
     )
     def test_a_complete_campaign_is_good_enough_or_not(
         self, counts: dict[str, int], options: dict[str, Any], error: type[Exception] | None,
-        watch: Callable[..., CampaignWatch],
+        watch: Callable[..., CompletionCheck],
     ) -> None:  # fmt: skip
         one = watch(**options)
         if error is None:
@@ -577,7 +584,7 @@ class TestJudgement:
         ("fail_fast", "failed", "is_hopeless"), [(True, 2, True), (False, 2, False), (True, 1, False)]
     )
     def test_a_rate_that_is_lost_ends_the_wait_where_that_is_wanted(
-        self, fail_fast: bool, failed: int, is_hopeless: bool, watch: Callable[..., CampaignWatch]
+        self, fail_fast: bool, failed: int, is_hopeless: bool, watch: Callable[..., CompletionCheck]
     ) -> None:
         one = watch(min_delivery_rate=0.5, fail_fast=fail_fast)
         progress = Progress.from_json(complete(failed=failed, pending=3 - failed)["progress"])
@@ -589,7 +596,7 @@ class TestJudgement:
             assert one.judge(progress) is None
         assert not watch(fail_fast=True).is_hopeless(progress)
 
-    def test_what_the_trigger_could_not_do_is_told(self, watch: Callable[..., CampaignWatch]) -> None:
+    def test_what_the_trigger_could_not_do_is_told(self, watch: Callable[..., CompletionCheck]) -> None:
         with pytest.raises(RejectedError, match="no such key") as caught:
             watch().judge_event(
                 {"status": "rejected", "message": "no such key", "code": "10", "kind": "configuration"}
@@ -602,7 +609,7 @@ class TestJudgement:
             watch().judge_event({"status": "error", "message": "the store is away"})
 
     @pytest.mark.parametrize("event", [None, "complete", [], {}, {"status": "odd"}, complete(pending=1)])
-    def test_another_event_is_refused(self, event: Any, watch: Callable[..., CampaignWatch]) -> None:
+    def test_another_event_is_refused(self, event: Any, watch: Callable[..., CompletionCheck]) -> None:
         with pytest.raises(WaitGivenUpError, match="unexpected trigger event"):
             watch().judge_event(event)
 
@@ -611,7 +618,7 @@ class TestJudgement:
         watch = watches(campaign(gateway="octopush"), report_path=str(path))
         key = of_gateway_id("octopush", "1")
         watch.store.write(
-            [cancelled(key, received_at=1.0), Arrival(key=key, event=told(ANNA), received_at=1.0)]
+            [cancelled(key, received_at=1.0), InboundRecord(key=key, event=told(ANNA), received_at=1.0)]
         )
         watch.judge_event(complete(cancelled=1, delivered=1))
         assert len(path.read_text(encoding="utf-8").splitlines()) == 2
@@ -619,13 +626,13 @@ class TestJudgement:
     def test_it_reads_its_own_campaign_alone(self, watches: Watches) -> None:
         watch = watches(campaign())
         others = of_reference("smspartner", "another")
-        watch.store.write([Arrival(key=others, event=told(ANNA), received_at=1.0)])
+        watch.store.write([InboundRecord(key=others, event=told(ANNA), received_at=1.0)])
         assert watch.known() == {}
         assert watch.store.changes(since=FROM_NOW).campaigns == {}
 
 
 def test_the_present_is_the_hooks_unless_one_is_given(sandbox: Any) -> None:
-    watch = CampaignWatch(campaign(), CompletionOptions.read())
+    watch = CompletionCheck(campaign(), CompletionOptions.read())
     watch.hook.sender.now = lambda: datetime.fromtimestamp(SENT_AT, UTC)
     assert watch.now() == SENT_AT
-    assert CampaignWatch(campaign(), CompletionOptions.read(), now=lambda: 4.5).now() == 4.5
+    assert CompletionCheck(campaign(), CompletionOptions.read(), now=lambda: 4.5).now() == 4.5

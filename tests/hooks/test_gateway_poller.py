@@ -13,15 +13,15 @@ from unittest.mock import Mock
 import pytest
 
 from airflow_provider_voicepartner.constants import POLL_THREADS, POLLS_AT_ONCE
-from airflow_provider_voicepartner.delivery.group_commit import NotKeptError
+from airflow_provider_voicepartner.delivery.group_commit import NotStoredError
 from airflow_provider_voicepartner.exceptions import ConfigurationError, RejectedError, RetryableNotSentError
 from airflow_provider_voicepartner.gateways.errors import ErrorKind
 from airflow_provider_voicepartner.gateways.model import DeliveryReport
 from airflow_provider_voicepartner.gateways.status import DeliveryStatus
 from airflow_provider_voicepartner.hooks import gateway_poller
-from airflow_provider_voicepartner.hooks.completion import CampaignWatch
+from airflow_provider_voicepartner.hooks.completion import CompletionCheck
 from airflow_provider_voicepartner.hooks.completion_options import CompletionOptions
-from airflow_provider_voicepartner.hooks.gateway_poller import GatewayAsker, shared_asker
+from airflow_provider_voicepartner.hooks.gateway_poller import GatewayPoller, shared_poller
 from airflow_provider_voicepartner.hooks.registry import hook_for
 from airflow_provider_voicepartner.sending.report import CampaignReport, SentBatch
 from airflow_provider_voicepartner.settings import open_delivery_store
@@ -53,11 +53,11 @@ def sent(place: int, *people: int) -> CampaignReport:
     return report_of(batch)
 
 
-def watch_of(asker: GatewayAsker, report: CampaignReport, **options: Any) -> CampaignWatch:
-    return CampaignWatch(report, CompletionOptions(**options), hook=asker.hook, now=time.time)
+def watch_of(poller: GatewayPoller, report: CampaignReport, **options: Any) -> CompletionCheck:
+    return CompletionCheck(report, CompletionOptions(**options), hook=poller.hook, now=time.time)
 
 
-def known(watch: CampaignWatch) -> Any:
+def known(watch: CompletionCheck) -> Any:
     store = open_delivery_store()
     try:
         from airflow_provider_voicepartner.delivery.store import FROM_NOW
@@ -67,14 +67,14 @@ def known(watch: CampaignWatch) -> Any:
         store.close()
 
 
-def counts(watch: CampaignWatch) -> dict[DeliveryStatus, int]:
+def counts(watch: CompletionCheck) -> dict[DeliveryStatus, int]:
     return {status: n for campaign in known(watch).values() for status, n in campaign.counts.items()}
 
 
-def run(work: Callable[[GatewayAsker], Any]) -> Any:
+def run(work: Callable[[GatewayPoller], Any]) -> Any:
     async def main() -> Any:
-        async with shared_asker(hook_for("smspartner_default")) as asker, asyncio.timeout(30):
-            return await work(asker)
+        async with shared_poller(hook_for("smspartner_default")) as poller, asyncio.timeout(30):
+            return await work(poller)
 
     return asyncio.run(main())
 
@@ -84,17 +84,17 @@ def test_few_people_of_many_campaigns_are_asked_about_in_one_request(sandbox: An
         outcome(sandbox, number(person), "delivered", after=10_000)
     reports = [sent(place, place, place + 10, place + 20) for place in range(10)]
 
-    async def work(asker: GatewayAsker) -> None:
-        watches = [watch_of(asker, report) for report in reports]
+    async def work(poller: GatewayPoller) -> None:
+        watches = [watch_of(poller, report) for report in reports]
         for each in (10, 1, 1):
             before = requests(sandbox)
-            await asyncio.gather(*(asker.ask(watch, known(watch), patience=0.3) for watch in watches))
+            await asyncio.gather(*(poller.ask(watch, known(watch), patience=0.3) for watch in watches))
             assert requests(sandbox) - before == each
         sandbox.advance(20_000)
-        await asyncio.gather(*(asker.ask(watch, known(watch), patience=0.3) for watch in watches))
+        await asyncio.gather(*(poller.ask(watch, known(watch), patience=0.3) for watch in watches))
         assert [counts(watch) for watch in watches] == [{DELIVERED: 3}] * 10
         before = requests(sandbox)
-        await asyncio.gather(*(asker.ask(watch, known(watch), patience=0.3) for watch in watches))
+        await asyncio.gather(*(poller.ask(watch, known(watch), patience=0.3) for watch in watches))
         assert requests(sandbox) == before
 
     run(work)
@@ -103,15 +103,15 @@ def test_few_people_of_many_campaigns_are_asked_about_in_one_request(sandbox: An
 def test_a_request_is_full_at_500(sandbox: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
 
-    async def work(asker: GatewayAsker) -> None:
-        monkeypatch.setattr(asker.hook, "poll_people", lambda people: asked.append(len(people)) or ())
+    async def work(poller: GatewayPoller) -> None:
+        monkeypatch.setattr(poller.hook, "poll_recipients", lambda people: asked.append(len(people)) or ())
         watches = []
         for place in range(30):
             batch = SentBatch(reference=f"b{place}", gateway_id=str(place), accepted=40, state="sent")
-            watch = watch_of(asker, report_of(batch))
+            watch = watch_of(poller, report_of(batch))
             watch._left[0] = tuple(number(person) for person in range(40))
             watches.append(watch)
-        await asyncio.gather(*(asker.ask(watch, {}, patience=0.2) for watch in watches))
+        await asyncio.gather(*(poller.ask(watch, {}, patience=0.2) for watch in watches))
 
     run(work)
     assert asked == [480, 480, 240]
@@ -128,15 +128,15 @@ def test_one_that_the_gateway_minds_is_asked_about_alone(
         outcome(sandbox, number(person), "delivered", after=10_000)
     reports = [sent(place, place) for place in range(2)]
 
-    async def work(asker: GatewayAsker) -> None:
-        watches = [watch_of(asker, report) for report in reports]
+    async def work(poller: GatewayPoller) -> None:
+        watches = [watch_of(poller, report) for report in reports]
         for watch in watches:
-            await asker.ask(watch, {}, patience=0.0)
+            await poller.ask(watch, {}, patience=0.0)
             assert watch._left
 
-        monkeypatch.setattr(asker.hook, "poll_people", Mock(side_effect=mind))
+        monkeypatch.setattr(poller.hook, "poll_recipients", Mock(side_effect=mind))
         sandbox.advance(20_000)
-        await asyncio.gather(*(asker.ask(watch, {}, patience=0.1) for watch in watches))
+        await asyncio.gather(*(poller.ask(watch, {}, patience=0.1) for watch in watches))
         assert [counts(watch) for watch in watches] == [{DELIVERED: 1}] * 2
 
     run(work)
@@ -146,14 +146,14 @@ def test_trouble_with_a_request_for_many_passes(sandbox: Any) -> None:
     outcome(sandbox, number(1), "delivered", after=10_000)
     report = sent(1, 1)
 
-    async def work(asker: GatewayAsker) -> None:
-        watch = watch_of(asker, report)
-        await asker.ask(watch, {}, patience=0.0)
+    async def work(poller: GatewayPoller) -> None:
+        watch = watch_of(poller, report)
+        await poller.ask(watch, {}, patience=0.0)
         sandbox.advance(20_000)
         fault(sandbox, "503", path="multi-status")
-        await asker.ask(watch, {}, patience=0.0)
+        await poller.ask(watch, {}, patience=0.0)
         assert counts(watch) == {PENDING: 1}
-        await asker.ask(watch, {}, patience=0.0)
+        await poller.ask(watch, {}, patience=0.0)
         assert counts(watch) == {DELIVERED: 1}
 
     run(work)
@@ -163,15 +163,15 @@ def test_somebody_whom_the_gateway_forgot_is_looked_for_among_all(sandbox: Any) 
     outcome(sandbox, number(1), "delivered", after=10_000)
     report = sent(1, 1)
 
-    async def work(asker: GatewayAsker) -> None:
-        watch = watch_of(asker, report)
-        await asker.ask(watch, {}, patience=0.0)
+    async def work(poller: GatewayPoller) -> None:
+        watch = watch_of(poller, report)
+        await poller.ask(watch, {}, patience=0.0)
         watch._left[0] = (number(7),)
-        await asker.ask(watch, {}, patience=0.0)
+        await poller.ask(watch, {}, patience=0.0)
         assert not watch._left
         assert counts(watch) == {PENDING: 1}
         sandbox.advance(20_000)
-        await asker.ask(watch, {}, patience=0.0)
+        await poller.ask(watch, {}, patience=0.0)
         assert counts(watch) == {DELIVERED: 1}
 
     run(work)
@@ -189,11 +189,11 @@ def test_so_many_are_asked_at_once_and_no_more(sandbox: Any, monkeypatch: pytest
             at_once[0] -= 1
         return ()
 
-    async def work(asker: GatewayAsker) -> None:
-        monkeypatch.setattr(asker.hook, "poll_delivery", slow)
+    async def work(poller: GatewayPoller) -> None:
+        monkeypatch.setattr(poller.hook, "poll_delivery", slow)
         batch = SentBatch(reference="b", gateway_id="1", accepted=1, state="sent")
-        watches = [watch_of(asker, report_of(batch)) for _ in range(50)]
-        await asyncio.gather(*(asker.ask(watch, {}, patience=0.0) for watch in watches))
+        watches = [watch_of(poller, report_of(batch)) for _ in range(50)]
+        await asyncio.gather(*(poller.ask(watch, {}, patience=0.0) for watch in watches))
 
     run(work)
     assert most == [POLL_THREADS]
@@ -211,9 +211,9 @@ def test_questions_keep_to_the_rate_limit(
     reports = [sent(place, place) for place in range(5)]
     before = requests(sandbox)
 
-    async def work(asker: GatewayAsker) -> None:
-        watches = [watch_of(asker, report) for report in reports]
-        await asyncio.gather(*(asker.ask(watch, {}, patience=0.0) for watch in watches))
+    async def work(poller: GatewayPoller) -> None:
+        watches = [watch_of(poller, report) for report in reports]
+        await asyncio.gather(*(poller.ask(watch, {}, patience=0.0) for watch in watches))
 
     run(work)
     assert requests(sandbox) == before + 1
@@ -230,7 +230,7 @@ def test_so_do_the_looks_of_a_worker(
     monkeypatch.setattr("airflow_provider_voicepartner.hooks.completion.WORKER_POLL_SLOT_WAIT", 0.05)
     batches = [sent(place, place).batches[0] for place in range(5)]
     before = requests(sandbox)
-    watch = CampaignWatch(report_of(*batches), CompletionOptions())
+    watch = CompletionCheck(report_of(*batches), CompletionOptions())
     watch.ask()
     watch.close()
     assert requests(sandbox) == before + 1
@@ -243,9 +243,9 @@ def test_a_gateway_that_is_away_is_not_tried_for_every_batch(sandbox: Any) -> No
     ]
     fault(sandbox, "503", times=None, path="bulk-status")
 
-    async def work(asker: GatewayAsker) -> None:
+    async def work(poller: GatewayPoller) -> None:
         before = requests(sandbox)
-        await asker.ask(watch_of(asker, report_of(*batches)), {}, patience=0.0)
+        await poller.ask(watch_of(poller, report_of(*batches)), {}, patience=0.0)
         assert requests(sandbox) == before + 3
 
     run(work)
@@ -255,19 +255,19 @@ def test_what_could_not_be_kept_is_told_again(sandbox: Any, monkeypatch: pytest.
     report = sent(1, 1)
     sandbox.advance(86_400)
 
-    async def work(asker: GatewayAsker) -> None:
-        watch = watch_of(asker, report, unlisted_grace=0.0, unconfirmed_after=0.0)
-        keep = asker._writer.keep
+    async def work(poller: GatewayPoller) -> None:
+        watch = watch_of(poller, report, unlisted_grace=0.0, unconfirmed_after=0.0)
+        keep = poller._writer.keep
 
         async def refuse(items: Any) -> None:
-            raise NotKeptError("away")
+            raise NotStoredError("away")
 
-        monkeypatch.setattr(asker._writer, "keep", refuse)
-        with pytest.raises(NotKeptError):
-            await asker.ask(watch, {}, patience=0.0)
+        monkeypatch.setattr(poller._writer, "keep", refuse)
+        with pytest.raises(NotStoredError):
+            await poller.ask(watch, {}, patience=0.0)
         assert not watch.progress({}, time.time()).is_complete
-        monkeypatch.setattr(asker._writer, "keep", keep)
-        await asker.ask(watch, {}, patience=0.0)
+        monkeypatch.setattr(poller._writer, "keep", keep)
+        await poller.ask(watch, {}, patience=0.0)
         assert counts(watch) == {DELIVERED: 1}
 
     run(work)
@@ -277,16 +277,16 @@ def test_what_is_no_news_is_not_written_again(sandbox: Any, monkeypatch: pytest.
     outcome(sandbox, number(1), "delivered", after=10_000)
     report = sent(1, 1)
 
-    async def work(asker: GatewayAsker) -> None:
-        watch = watch_of(asker, report)
-        await asker.ask(watch, {}, patience=0.0)
-        before = asker._writer.counts.commits
+    async def work(poller: GatewayPoller) -> None:
+        watch = watch_of(poller, report)
+        await poller.ask(watch, {}, patience=0.0)
+        before = poller._writer.counts.commits
         for _ in range(3):
-            await asker.ask(watch, {}, patience=0.0)
-        assert asker._writer.counts.commits == before
+            await poller.ask(watch, {}, patience=0.0)
+        assert poller._writer.counts.commits == before
         sandbox.advance(20_000)
-        await asker.ask(watch, {}, patience=0.0)
-        assert asker._writer.counts.commits == before + 1
+        await poller.ask(watch, {}, patience=0.0)
+        assert poller._writer.counts.commits == before + 1
 
     run(work)
 
@@ -298,8 +298,8 @@ def test_a_look_at_many_batches_asks_several_at_once_in_one_transaction(
     sandbox.advance(86_400)
     lock, at_once, most = threading.Lock(), [0], [0]
 
-    async def work(asker: GatewayAsker) -> None:
-        poll = asker.hook.poll_delivery
+    async def work(poller: GatewayPoller) -> None:
+        poll = poller.hook.poll_delivery
 
         def slow(gateway_id: str) -> Any:
             with lock:
@@ -310,11 +310,11 @@ def test_a_look_at_many_batches_asks_several_at_once_in_one_transaction(
                 at_once[0] -= 1
             return poll(gateway_id)
 
-        monkeypatch.setattr(asker.hook, "poll_delivery", slow)
-        watch = watch_of(asker, report_of(*batches))
-        await asker.ask(watch, {}, patience=0.0)
+        monkeypatch.setattr(poller.hook, "poll_delivery", slow)
+        watch = watch_of(poller, report_of(*batches))
+        await poller.ask(watch, {}, patience=0.0)
         assert watch.progress(known(watch), time.time()).delivered == 12
-        assert asker._writer.counts.commits == 1
+        assert poller._writer.counts.commits == 1
 
     run(work)
     assert most == [POLLS_AT_ONCE]
@@ -325,18 +325,18 @@ def test_what_was_told_before_a_refusal_is_kept(sandbox: Any, monkeypatch: pytes
     sandbox.advance(86_400)
     no = RejectedError("wrong key", kind=ErrorKind.CONFIGURATION)
 
-    async def work(asker: GatewayAsker) -> None:
-        poll = asker.hook.poll_delivery
+    async def work(poller: GatewayPoller) -> None:
+        poll = poller.hook.poll_delivery
 
         def refuse_one(gateway_id: str) -> Any:
             if gateway_id == batches[1].gateway_id:
                 raise no
             return poll(gateway_id)
 
-        monkeypatch.setattr(asker.hook, "poll_delivery", refuse_one)
-        watch = watch_of(asker, report_of(*batches))
+        monkeypatch.setattr(poller.hook, "poll_delivery", refuse_one)
+        watch = watch_of(poller, report_of(*batches))
         with pytest.raises(RejectedError):
-            await asker.ask(watch, {}, patience=0.0)
+            await poller.ask(watch, {}, patience=0.0)
         assert watch.progress(known(watch), time.time()).delivered == 2
 
     run(work)
@@ -346,15 +346,15 @@ def test_an_account_has_one_asker_while_anybody_asks(sandbox: Any, set_connectio
     set_connection("smspartner", "other", host=sandbox.gateway_url("smspartner"))
 
     async def main() -> None:
-        async with shared_asker(hook_for("smspartner_default")) as one:
+        async with shared_poller(hook_for("smspartner_default")) as one:
             async with (
-                shared_asker(hook_for("smspartner_default")) as two,
-                shared_asker(hook_for("other")) as other,
+                shared_poller(hook_for("smspartner_default")) as two,
+                shared_poller(hook_for("other")) as other,
             ):
                 assert one is two
                 assert one is not other
             await one.ask(watch_of(one, sent(1, 1)), {}, patience=0.0)
-        async with shared_asker(hook_for("smspartner_default")) as later:
+        async with shared_poller(hook_for("smspartner_default")) as later:
             assert later is not one
 
     asyncio.run(main())
@@ -364,13 +364,13 @@ def test_a_silent_gateway_is_not_waited_for_in_a_thread(sandbox: Any) -> None:
     """A 429 that asks for a minute ends the question; the next round asks again."""
     fault(sandbox, "429", times=1, path="bulk-status", retry_after=60)
 
-    async def work(asker: GatewayAsker) -> None:
+    async def work(poller: GatewayPoller) -> None:
         batch = SentBatch(reference="b", gateway_id="1", accepted=1, state="sent")
         started = time.monotonic()
-        await asker.ask(watch_of(asker, report_of(batch)), {}, patience=0.0)
+        await poller.ask(watch_of(poller, report_of(batch)), {}, patience=0.0)
         assert time.monotonic() - started < 5
         with pytest.raises(RetryableNotSentError):
-            await asyncio.to_thread(asker.hook.poll_delivery, "1")
+            await asyncio.to_thread(poller.hook.poll_delivery, "1")
 
     run(work)
 
@@ -389,15 +389,15 @@ def test_reports_name_the_person_they_are_about(sandbox: Any, monkeypatch: pytes
             for name, phone in people
         )
 
-    async def work(asker: GatewayAsker) -> None:
-        monkeypatch.setattr(asker.hook, "poll_people", told)
+    async def work(poller: GatewayPoller) -> None:
+        monkeypatch.setattr(poller.hook, "poll_recipients", told)
         watches = []
         for place in (1, 2):
             batch = SentBatch(reference=f"b{place}", gateway_id=str(place), accepted=1, state="sent")
-            watch = watch_of(asker, report_of(batch))
+            watch = watch_of(poller, report_of(batch))
             watch._left[0] = (number(5),)
             watches.append(watch)
-        await asyncio.gather(*(asker.ask(watch, {}, patience=0.1) for watch in watches))
+        await asyncio.gather(*(poller.ask(watch, {}, patience=0.1) for watch in watches))
         assert [counts(watch) for watch in watches] == [{DELIVERED: 1}, {DeliveryStatus.FAILED: 1}]
 
     run(work)

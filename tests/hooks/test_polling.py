@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_voicepartner.hooks.polling import Answer, Question, Rounds, ask_at_once
+from airflow_provider_voicepartner.hooks.polling import PollRequest, PollResult, Rounds, ask_at_once
 from airflow_provider_voicepartner.sending.report import SentBatch
 
 
-def questions(count: int, *, people: int = 0) -> list[Question]:
+def questions(count: int, *, people: int = 0) -> list[PollRequest]:
     sent = SentBatch(reference="b", gateway_id="1", accepted=500, state="sent")
-    return [Question(place=place, sent=sent, people=("+33612345678",) * people) for place in range(count)]
+    return [PollRequest(place=place, sent=sent, people=("+33612345678",) * people) for place in range(count)]
 
 
-def widths(asked: list[Question], *answered: int, people_a_request: int = 0) -> list[int]:
+def widths(asked: list[PollRequest], *answered: int, people_a_request: int = 0) -> list[int]:
     """Ask in rounds, of each of which so many are answered, and of later ones all; return the sizes of the rounds."""
     share = (lambda question: len(question.people) / people_a_request) if people_a_request else None
     rounds = Rounds(asked) if share is None else Rounds(asked, share=share)
@@ -59,14 +59,14 @@ def test_one_that_is_too_large_for_a_request_is_asked_alone() -> None:
 
 
 def test_answers_and_errors_come_in_the_order_of_the_questions() -> None:
-    def answer(question: Question) -> Answer | None:
+    def answer(question: PollRequest) -> PollResult | None:
         if question.place == 1:
             raise ValueError("no")
-        return None if question.place == 2 else Answer(question=question)
+        return None if question.place == 2 else PollResult(question=question)
 
     first, error, last = ask_at_once(answer, questions(4))
-    assert isinstance(first, Answer)
+    assert isinstance(first, PollResult)
     assert isinstance(error, ValueError)
-    assert isinstance(last, Answer)
+    assert isinstance(last, PollResult)
     assert (first.question.place, last.question.place) == (0, 3)
     assert isinstance(ask_at_once(answer, questions(2)[1:])[0], ValueError)

@@ -460,7 +460,7 @@ class TestGate:
         rate_limiter = shop.rate_limiter(hook_of(set_connection, rate_limits={"send": "1/10"}))
         slot = rate_limiter.acquire("send", None)
         shop.time.sleep(late)
-        monkeypatch.setattr(rate_limiter, "_window_log", Watched(rate_limiter._window_log))
+        monkeypatch.setattr(rate_limiter, "_window_log", Subscription(rate_limiter._window_log))
         assert rate_limiter.waiting(shop.time.sleep, None).pass_through("send", slot) is slot
 
     @pytest.mark.parametrize("late", [0.101, 0.4, 3.0, 25.0, 3600.0])
@@ -543,7 +543,7 @@ class TestGate:
         assert len(shop.time.slept) == 2  # until shortly before, and for the rest of it
 
 
-class Watched:
+class Subscription:
     """A sliding-window log that must not be asked for anything that needs the store."""
 
     def __init__(self, window_log: Any) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_voicepartner.db.errors import StoreUnavailableError
-from airflow_provider_voicepartner.delivery.store import Arrival, of_reference
+from airflow_provider_voicepartner.delivery.store import InboundRecord, of_reference
 from airflow_provider_voicepartner.exceptions import (
     BudgetExceededError,
     OutcomePendingError,
@@ -211,7 +211,7 @@ class TestCallsAsEvidence:
                 status=DeliveryStatus.PENDING,
                 gateway_status="pending",
             )
-            delivery.write([Arrival(key=key, event=event, received_at=1.9e9)])
+            delivery.write([InboundRecord(key=key, event=event, received_at=1.9e9)])
         delivery.close()
 
     @pytest.mark.usefixtures("one_look_up")

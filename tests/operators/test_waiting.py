@@ -13,7 +13,7 @@ import pytest
 
 from airflow_provider_voicepartner.compat import TaskDeferred
 from airflow_provider_voicepartner.db.errors import StoreUnavailableError
-from airflow_provider_voicepartner.delivery.store import Arrival, DeliveryStore, of_reference
+from airflow_provider_voicepartner.delivery.store import DeliveryStore, InboundRecord, of_reference
 from airflow_provider_voicepartner.exceptions import (
     CampaignInterruptedError,
     ConfigurationError,
@@ -172,7 +172,7 @@ def test_calls_that_come_back_end_a_wait(sandbox: Any, monkeypatch: pytest.Monke
     )
     reference = ti.xcoms["campaign"]["batches"][0]["reference"]
     key = of_reference("voicepartner", reference)
-    delivery.write([Arrival(key=key, event=event, received_at=time.time())])
+    delivery.write([InboundRecord(key=key, event=event, received_at=time.time())])
     delivery.close()
     assert operator.complete(task(store, ti), event_of(trigger))["delivery"]["delivered"] == 1
 

@@ -22,7 +22,7 @@ from airflow_provider_voicepartner.sending.mapped import (
     ALONE,
     MappedList,
     mark_key,
-    mark_people,
+    mark_recipients,
     task_name,
 )
 
@@ -40,7 +40,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
 
 
 def marks(people: str) -> bytes:
-    return mark_people(KEY, [[Recipient(f"+3361234560{ord(name) - 64}") for name in people]])
+    return mark_recipients(KEY, [[Recipient(f"+3361234560{ord(name) - 64}") for name in people]])
 
 
 def a_list(store: Store, map_index: int, people: str, *, cleared: object = 0, **more: Any) -> MappedList:
@@ -193,12 +193,12 @@ def test_marks_tell_the_same_person_of_the_same_account_and_nothing_more() -> No
     assert marks("AB") == marks("A") + marks("B")
     assert len({marks("A"), marks("B")}) == 2
     anna = [[Recipient("+33612345601", {"name": "Anna"})]]
-    assert mark_people(KEY, anna) == marks("A")
+    assert mark_recipients(KEY, anna) == marks("A")
     # They are compared with those that an earlier version stored, so the same person keeps hers.
     assert marks("AB").hex() == "58c4b1f30e70e2864ae26eed017f8606"
     assert mark_key(KEY).hex() == "a3d7ad9c3c2c5edc"
     other = account_key("smspartner", Credentials(api_key="another"))
-    assert mark_people(other, anna) != marks("A")
+    assert mark_recipients(other, anna) != marks("A")
 
 
 def test_task_names_do_not_run_into_each_other() -> None:

@@ -15,7 +15,12 @@ import pytest
 
 from airflow_provider_voicepartner.compat import AirflowSkipException, TaskDeferred
 from airflow_provider_voicepartner.db.errors import StoreUnavailableError
-from airflow_provider_voicepartner.delivery.store import Arrival, DeliveryStore, of_gateway_id, of_reference
+from airflow_provider_voicepartner.delivery.store import (
+    DeliveryStore,
+    InboundRecord,
+    of_gateway_id,
+    of_reference,
+)
 from airflow_provider_voicepartner.exceptions import (
     DeliveryFailedError,
     DeliveryUnconfirmedError,
@@ -78,12 +83,12 @@ def by_poking(campaign: Any, **arguments: Any) -> Outcome:
 
 def by_trigger(campaign: Any, **arguments: Any) -> Outcome:
     """Let the trigger find out all by itself: the first look is skipped."""
-    from airflow_provider_voicepartner.hooks.completion import CampaignWatch
+    from airflow_provider_voicepartner.hooks.completion import CompletionCheck
 
     sensor = CampaignCompletionSensor(task_id="wait", campaign=campaign, deferrable=True, **arguments)
 
     def run() -> Any:
-        watch: CampaignWatch = sensor._watch(sensor._report())
+        watch: CompletionCheck = sensor._watch(sensor._report())
         trigger = CampaignCompletionTrigger.of_watch(
             watch, poke_interval=arguments.get("poke_interval", 0.05), deadline=time.time() + sensor.timeout
         )
@@ -107,7 +112,7 @@ def keep(report: dict[str, Any], *statuses: DeliveryStatus) -> None:
         DeliveryReport(gateway=gateway, campaign_id=None, phone_number=f"+3361234567{index}", status=status)
         for index, status in enumerate(statuses, start=8)
     ]
-    store.write([Arrival(key=key, event=event, received_at=time.time()) for event in events])
+    store.write([InboundRecord(key=key, event=event, received_at=time.time()) for event in events])
     store.close()
 
 
@@ -153,7 +158,7 @@ def test_one_call_about_all_completes_a_voicemail_drop(wait: Any, sandbox: Any, 
     )
     store = open_delivery_store()
     key = of_reference("voicepartner", batch["reference"])
-    store.write([Arrival(key=key, event=event, received_at=time.time())])
+    store.write([InboundRecord(key=key, event=event, received_at=time.time())])
     store.close()
     status, counts = wait(report)
     assert (status, counts["delivered"], counts["failed"]) == ("done", 1, 1)

@@ -16,11 +16,16 @@ from typing import Any
 import pendulum
 
 from airflow_provider_voicepartner.db.transactions import Store
-from airflow_provider_voicepartner.delivery.events import NoticeReader
-from airflow_provider_voicepartner.delivery.store import Arrival, Completion, DeliveryStore, of_reference
+from airflow_provider_voicepartner.delivery.events import SummaryReader
+from airflow_provider_voicepartner.delivery.store import (
+    Completion,
+    DeliveryStore,
+    InboundRecord,
+    of_reference,
+)
 from airflow_provider_voicepartner.gateways.model import DeliveryReport, OptOut, Reply
 from airflow_provider_voicepartner.gateways.status import DeliveryStatus
-from airflow_provider_voicepartner.triggers.event_stream import Feed
+from airflow_provider_voicepartner.triggers.event_stream import EventReader
 
 NUMBER = "+33698765432"
 TEXT = "planted words of an answer"
@@ -44,7 +49,7 @@ class Gateways:
         """Keep one event of each kind, in one commit."""
         self.delivery.write([self._item(kind, gateway, reference) for kind in kinds])
 
-    def _item(self, kind: str, gateway: str, reference: str) -> Arrival | Completion:
+    def _item(self, kind: str, gateway: str, reference: str) -> InboundRecord | Completion:
         number = next(self._seconds)
         key = of_reference(gateway, reference)
         if kind == "completion":
@@ -64,7 +69,7 @@ class Gateways:
         else:
             told["phone_number"] = f"+336{number:08d}"  # the same keys of the same person are one event
             event = DeliveryReport(status=DeliveryStatus.DELIVERED, pressed_keys="4711", **told)
-        return Arrival(key=key, event=event, received_at=self._at + number)
+        return InboundRecord(key=key, event=event, received_at=self._at + number)
 
 
 class Clock:
@@ -99,7 +104,7 @@ class Clock:
                 future.set_result(None)
 
 
-class WatchedFeed(Feed):
+class WatchedReader(EventReader):
     """A feed that tells whether it is reading, and how often it did."""
 
     asking = 0
@@ -194,15 +199,15 @@ class Triggerer:
         clock: Clock,
         monkeypatch: Any,
         *,
-        open_reader: Callable[[], NoticeReader] | None = None,
+        open_reader: Callable[[], SummaryReader] | None = None,
     ) -> None:
         from airflow.triggers.shared_stream import SharedStreamManager
 
-        self.feed = WatchedFeed(
-            open_reader or (lambda: NoticeReader(store)), clock=clock.now, sleep=clock.sleep
+        self.feed = WatchedReader(
+            open_reader or (lambda: SummaryReader(store)), clock=clock.now, sleep=clock.sleep
         )
         monkeypatch.setattr(
-            "airflow_provider_voicepartner.triggers.event_stream.shared_feed", lambda: self.feed
+            "airflow_provider_voicepartner.triggers.event_stream.shared_reader", lambda: self.feed
         )
         self.clock = clock
         self.errors: list[BaseException] = []

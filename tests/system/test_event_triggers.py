@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_voicepartner.db.engine import open_store
-from airflow_provider_voicepartner.delivery.store import Arrival, DeliveryStore, of_reference
+from airflow_provider_voicepartner.delivery.store import DeliveryStore, InboundRecord, of_reference
 from airflow_provider_voicepartner.gateways.model import OptOut, Reply
 from tests.support.deliveries import last_event
 from tests.support.triggerer import NUMBER, TEXT, Gateways
@@ -197,7 +197,10 @@ def delivery() -> DeliveryStore:
 
 def answer(delivery: DeliveryStore, *events: Reply | OptOut) -> None:
     delivery.write(
-        [Arrival(key=of_reference(event.gateway, "b1"), event=event, received_at=1.0) for event in events]
+        [
+            InboundRecord(key=of_reference(event.gateway, "b1"), event=event, received_at=1.0)
+            for event in events
+        ]
     )
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_voicepartner.db.engine import open_store
-from airflow_provider_voicepartner.delivery.store import Arrival, DeliveryStore, of_reference
+from airflow_provider_voicepartner.delivery.store import DeliveryStore, InboundRecord, of_reference
 from airflow_provider_voicepartner.gateways.model import DeliveryReport
 from airflow_provider_voicepartner.gateways.status import DeliveryStatus
 from airflow_provider_voicepartner.hooks.completion_options import CompletionOptions
@@ -43,7 +43,7 @@ def tell(store: DeliveryStore, gateway: str, *places: int, times: int = 1) -> No
     )
     for _ in range(times):
         keys = [of_reference(gateway, f"b{place:011d}") for place in places]
-        store.write([Arrival(key=key, event=event, received_at=time.time()) for key in keys])
+        store.write([InboundRecord(key=key, event=event, received_at=time.time()) for key in keys])
 
 
 def test_sixty_who_wait_share_a_few_connections(

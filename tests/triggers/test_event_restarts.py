@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_voicepartner.db.engine import open_store
 from airflow_provider_voicepartner.delivery.arrivals import KINDS
-from airflow_provider_voicepartner.delivery.events import Head, NoticeReader
+from airflow_provider_voicepartner.delivery.events import StorePosition, SummaryReader
 from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.hooks.delivery import DeliveryHook
 from airflow_provider_voicepartner.triggers.event_stream import Look
@@ -135,7 +135,7 @@ def test_whatever_happens_each_event_is_told_and_read_once_and_in_order(
             await life.triggerer.work(25)
             assert life.triggerer.errors == []
             await life.triggerer.stop()
-            every = [notice.id for notice in NoticeReader(store).after(0)]
+            every = [notice.id for notice in SummaryReader(store).after(0)]
             told = stage.database.ids("answers")
             assert sorted(set(told)) == every
             assert list(dict.fromkeys(told)) == every  # told first in order
@@ -173,13 +173,13 @@ def test_the_cursor_stops_before_an_event_that_airflow_did_not_keep(stage: Stage
     from airflow.triggers.shared_stream import AdvanceItem, AdvanceOutcome
 
     async def test() -> None:
-        from airflow_provider_voicepartner.triggers.event_stream import EventStream, Feed, Wanted
+        from airflow_provider_voicepartner.triggers.event_stream import EventReader, EventStream, Wanted
 
         gateways.tell("reply", "reply", "reply", "reply")
-        first, second, third, fourth = NoticeReader(stage.store).after(0)
+        first, second, third, fourth = SummaryReader(stage.store).after(0)
         state = stage.start().states[ASSET]["answers"]
         stream = EventStream(
-            Feed(lambda: NoticeReader(stage.store)), [state], key="k",
+            EventReader(lambda: SummaryReader(stage.store)), [state], key="k",
             wanted=Wanted(kinds=KINDS, gateway=None, campaign=None), poll_interval=1, from_oldest=True,
         )  # fmt: skip
         kept, lost = AdvanceOutcome(acked=1, failed=0), AdvanceOutcome(acked=0, failed=1)
@@ -267,7 +267,7 @@ def test_a_look_from_before_the_last_event_is_no_other_store(
 
         async def stale(**how: Any) -> Look:
             # As another trigger had it, that looked before our last event was committed.
-            return (await look(**how))._replace(head=Head(0, 0))
+            return (await look(**how))._replace(head=StorePosition(0, 0))
 
         triggerer.feed.look = stale  # type: ignore[method-assign]
         await triggerer.work()

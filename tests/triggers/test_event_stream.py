@@ -13,7 +13,7 @@ import pytest
 from airflow_provider_voicepartner.db.engine import open_store
 from airflow_provider_voicepartner.db.errors import StoreUnavailableError, StoreUrlError
 from airflow_provider_voicepartner.db.transactions import Store
-from airflow_provider_voicepartner.delivery.events import NoticeReader
+from airflow_provider_voicepartner.delivery.events import SummaryReader
 from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.triggers import event_stream
 from airflow_provider_voicepartner.triggers.events import DeliveryEventTrigger
@@ -28,7 +28,7 @@ class Away:
     def __init__(self, store: Store, error: Exception) -> None:
         self.is_away = False
         self.error = error
-        self._reader = NoticeReader(store)
+        self._reader = SummaryReader(store)
 
     def open(self) -> Any:
         return self
@@ -78,9 +78,9 @@ def test_a_store_that_is_away_is_waited_for_and_told_once_a_minute(
         await triggerer.stop()
 
     with pytest.MonkeyPatch.context() as patch:
-        original = NoticeReader.head
+        original = SummaryReader.head
         patch.setattr(
-            NoticeReader,
+            SummaryReader,
             "head",
             lambda reader: reader.head() if isinstance(reader, Away) else original(reader),
         )
@@ -98,7 +98,7 @@ def test_after_ten_minutes_the_trigger_fails_with_what_is_wrong(stage: Stage) ->
     async def test() -> None:
         error = StoreUrlError("run airflow voicepartner db upgrade")
 
-        def refuse() -> NoticeReader:
+        def refuse() -> SummaryReader:
             raise error
 
         triggerer = stage.start(open_reader=refuse)
@@ -149,7 +149,7 @@ def test_a_store_that_goes_away_between_two_questions_is_asked_again(
         await triggerer.work(1)
         gateways.tell("reply")
         with monkeypatch.context() as patch:
-            patch.setattr(NoticeReader, "after", lambda reader, since: 1 / 0)
+            patch.setattr(SummaryReader, "after", lambda reader, since: 1 / 0)
             await triggerer.work(1)
         assert stage.database.ids("answers") == []
         await triggerer.work()  # nothing else came in meanwhile

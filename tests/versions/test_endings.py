@@ -185,7 +185,7 @@ def test_an_error_that_a_retry_may_mend_is_the_same_in_both(
     def broken(*_: Any, **__: Any) -> Any:
         raise OSError("disk")
 
-    monkeypatch.setattr("airflow_provider_voicepartner.hooks.completion.CampaignWatch.judge", broken)
+    monkeypatch.setattr("airflow_provider_voicepartner.hooks.completion.CompletionCheck.judge", broken)
     for flags, end in zip(FLAGS, (OSError, SKIP, OSError), strict=True):
         with pytest.raises(end):
             in_a_worker(sensor(report, **flags))
