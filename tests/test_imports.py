@@ -17,7 +17,7 @@ DOORS = {
     "sensors.campaign": "DAG files import it",
     "triggers.campaign": "DAG files import it through the sensor",
     "triggers.events": "DAG files import it",
-    "triggers.feed": "DAG files import it through the events",
+    "triggers.event_stream": "DAG files import it through the events",
     "notifications.base": "DAG files import it",
     "notifications.message": "DAG files import it",
     "notifications.sms": "DAG files import it",
@@ -25,8 +25,7 @@ DOORS = {
     "hooks.delivery": "DAG files import it, for tasks that read answers",
     "hooks.mixins": "DAG files import it through the operators",
     "hooks.registry": "operators import it; only a connection tells which hook is needed",
-    "hooks.batch_urls": "an alert needs no store, and SQLAlchemy takes long to import",
-    "hooks.evidence": "an alert needs no store, and SQLAlchemy takes long to import",
+    "hooks.callbacks": "an alert needs no store, and SQLAlchemy takes long to import",
     "hooks.storage": "most campaigns read no file, and Airflow's object storage takes long to import",
     "settings": "DAG files import it; only some of its functions need the reports' tables",
     "plugins.receiver": "every Airflow process imports it",
@@ -36,7 +35,7 @@ DOORS = {
 """Modules that may import ours inside functions, and why."""
 
 LATE = {
-    "store.schema": "SQLAlchemy takes long to import, and is needed when a store is opened",
+    "db.schema": "SQLAlchemy takes long to import, and is needed when a store is opened",
     "exceptions": "lists are read and planned without Airflow, whose exceptions are the bases of ours",
 }
 """Modules that anybody may import inside functions, and why."""
