@@ -112,7 +112,8 @@ class DeliveryEventTrigger(BaseEventTrigger):
     @classmethod
     def create_shared_stream_producer(cls, kwargs: dict[str, Any]) -> SharedStreamProducer:
         """Return the stream of the trigger with these arguments."""
-        from airflow_provider_voicepartner.triggers.event_stream import EventStream, shared_reader
+        from airflow_provider_voicepartner.triggers.event_reader import shared_reader
+        from airflow_provider_voicepartner.triggers.event_stream import EventStream
 
         trigger = cls._alive[_as_text(kwargs)]
         return EventStream(

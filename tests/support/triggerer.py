@@ -25,7 +25,7 @@ from airflow_provider_voicepartner.delivery.store import (
 )
 from airflow_provider_voicepartner.gateways.model import DeliveryReport, OptOut, Reply
 from airflow_provider_voicepartner.gateways.status import DeliveryStatus
-from airflow_provider_voicepartner.triggers.event_stream import EventReader
+from airflow_provider_voicepartner.triggers.event_reader import EventReader
 
 NUMBER = "+33698765432"
 TEXT = "planted words of an answer"
@@ -207,7 +207,7 @@ class Triggerer:
             open_reader or (lambda: SummaryReader(store)), clock=clock.now, sleep=clock.sleep
         )
         monkeypatch.setattr(
-            "airflow_provider_voicepartner.triggers.event_stream.shared_reader", lambda: self.feed
+            "airflow_provider_voicepartner.triggers.event_reader.shared_reader", lambda: self.feed
         )
         self.clock = clock
         self.errors: list[BaseException] = []

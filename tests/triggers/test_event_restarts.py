@@ -14,7 +14,7 @@ from airflow_provider_voicepartner.delivery.arrivals import KINDS
 from airflow_provider_voicepartner.delivery.events import StorePosition, SummaryReader
 from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.hooks.delivery import DeliveryHook
-from airflow_provider_voicepartner.triggers.event_stream import Look
+from airflow_provider_voicepartner.triggers.event_reader import Look
 from airflow_provider_voicepartner.triggers.events import DeliveryEventTrigger
 from tests.support.triggerer import ASSET, LONG_AGO, Gateways, Stage, run, task_context
 
@@ -173,7 +173,8 @@ def test_the_cursor_stops_before_an_event_that_airflow_did_not_keep(stage: Stage
     from airflow.triggers.shared_stream import AdvanceItem, AdvanceOutcome
 
     async def test() -> None:
-        from airflow_provider_voicepartner.triggers.event_stream import EventReader, EventStream, Wanted
+        from airflow_provider_voicepartner.triggers.event_reader import EventReader
+        from airflow_provider_voicepartner.triggers.event_stream import EventStream, Wanted
 
         gateways.tell("reply", "reply", "reply", "reply")
         first, second, third, fourth = SummaryReader(stage.store).after(0)

@@ -15,7 +15,7 @@ from airflow_provider_voicepartner.db.errors import StoreUnavailableError, Store
 from airflow_provider_voicepartner.db.transactions import Store
 from airflow_provider_voicepartner.delivery.events import SummaryReader
 from airflow_provider_voicepartner.exceptions import ConfigurationError
-from airflow_provider_voicepartner.triggers import event_stream
+from airflow_provider_voicepartner.triggers import event_reader
 from airflow_provider_voicepartner.triggers.events import DeliveryEventTrigger
 from tests.support.triggerer import NUMBER, Gateways, Stage, run
 
@@ -186,7 +186,7 @@ def test_of_what_is_caught_up_with_only_a_few_pages_are_kept(stage: Stage, gatew
         triggerer = stage.start({("one",): wanted, ("two",): paced})
         await triggerer.work(3)
         assert stage.database.ids("one") == stage.database.ids("two") == [9_001]
-        assert len(triggerer.feed._pages) <= event_stream.MOST_EVENT_PAGES
+        assert len(triggerer.feed._pages) <= event_reader.MOST_EVENT_PAGES
         await triggerer.stop()
 
     run(test)
