@@ -17,7 +17,7 @@ DOORS = {
     "sensors.campaign": "DAG files import it",
     "triggers.campaign": "DAG files import it through the sensor",
     "triggers.events": "DAG files import it",
-    "triggers.event_stream": "DAG files import it through the events",
+    "triggers.event_reader": "the events read it when they begin; the store is opened there",
     "notifications.base": "DAG files import it",
     "notifications.message": "DAG files import it",
     "notifications.sms": "DAG files import it",
