@@ -13,6 +13,7 @@ import requests
 
 from airflow_provider_voicepartner.compat import BaseHook, Connection, mask_secret
 from airflow_provider_voicepartner.exceptions import (
+    SendOutcomeUnknownError,
     VoicePartnerProviderError,
     from_gateway,
 )
@@ -215,6 +216,13 @@ class ConnectedHook(BaseHook):
         except GatewayError as error:
             wait = asked_wait(response.headers, self.sender.now())
             failure = from_gateway(error, retry_after=wait, where=self._where_to_look(error))
+        except Exception as error:
+            # Every kind: one that got away from here would be an ordinary failure, and Airflow would send again. Its
+            # text may quote the answer.
+            failure = SendOutcomeUnknownError(
+                f"{self.gateway.INFO.name} {request.endpoint}: the answer cannot be read ({type(error).__name__}). The "
+                "gateway may have taken it: check there before you send again"
+            )
         raise failure
 
     def _where_to_look(self, error: GatewayError) -> str:

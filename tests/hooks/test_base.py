@@ -41,6 +41,7 @@ from airflow_provider_voicepartner.sandbox.faults import Fault
 from tests.conftest import KEYS, LOGIN
 from tests.support.sends import IDS, NUMBER, SENDS, TEXT, Send
 from tests.support.servers import FakeTime, answer, close_after_reading, counting_server
+from tests.support.tasks import chain
 
 REFERENCE = "k3v9x0q2w7ha"
 
@@ -235,6 +236,24 @@ def test_an_error_of_a_kind_that_nobody_foresaw_is_in_doubt(
     with pytest.raises(SendOutcomeUnknownError):
         send.by_method(hook, NUMBER)
     assert times_sent(sandbox, send.conn_type) == 1
+
+
+@each_send
+@pytest.mark.parametrize("kind", [KeyError, ValueError, TypeError, RecursionError])
+def test_an_answer_that_a_gateway_fails_to_read_is_in_doubt_and_not_shown(
+    send: Send, kind: type[Exception], sandbox: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(*_: Any) -> Receipt:
+        raise kind(f"{NUMBER} {TEXT}")
+
+    hook = hook_of(send.conn_type)
+    monkeypatch.setattr(hook.gateway, "parse_batch", read)
+    with pytest.raises(SendOutcomeUnknownError, match=f"cannot be read .{kind.__name__}") as caught:
+        send.by_method(hook, NUMBER)
+    assert times_sent(sandbox, send.conn_type) == 1
+    shown = chain(caught.value)
+    assert NUMBER not in shown
+    assert TEXT not in shown
 
 
 # Bad arguments: nothing leaves.
