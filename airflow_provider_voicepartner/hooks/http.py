@@ -261,10 +261,10 @@ class HttpSender:
         if self.watch is not None:
             self.watch(request, response)
         if response.status == 429:
-            if not request.safe_to_repeat and self.names_a_send is not None and self.names_a_send(response):
+            if not request.safe_to_repeat and (found := self._named_in(response)):
                 raise SendOutcomeUnknownError(
-                    f"{self.gateway} {request.endpoint}: refused by the gateway's rate limit (HTTP 429), and yet the "
-                    "answer names a message. The gateway may have taken it: check there before you send again"
+                    f"{self.gateway} {request.endpoint}: refused by the gateway's rate limit (HTTP 429), and yet "
+                    f"{found}. The gateway may have taken it: check there before you send again"
                 )
             wait = asked_wait(response.headers, self.now())
             if wait is None:
@@ -288,6 +288,15 @@ class HttpSender:
                 None,
             )
         return response
+
+    def _named_in(self, response: ApiResponse) -> str | None:
+        """Say what in a refusal speaks for a message that was taken; an answer that cannot be read may name one."""
+        if self.names_a_send is None:
+            return None
+        try:
+            return "the answer names a message" if self.names_a_send(response) else None
+        except Exception as error:  # of a gateway outside this package; its text may show the answer
+            return f"its answer could not be read ({type(error).__name__})"
 
     def _exchange_in_time(self, request: ApiRequest, departure: Departure) -> ApiResponse:
         """Exchange a request when its slot has come, and begin anew each time when it comes too late for that."""

@@ -249,6 +249,25 @@ def test_a_429_that_names_a_message_is_in_doubt_and_not_repeated(names: bool) ->
     assert gate.given_back == []
 
 
+@pytest.mark.parametrize(
+    "error", [KeyError(SECRET), ValueError(SECRET), TypeError(SECRET), RecursionError(SECRET)]
+)
+def test_a_429_that_a_gateway_fails_to_judge_is_in_doubt_and_not_shown(error: Exception) -> None:
+    def names_a_send(response: ApiResponse) -> bool:
+        raise error
+
+    with counting_server(answer(429, '{"message_id": 123}', Retry_After="1"), GOOD) as server:
+        sender = sender_for(server.url, FakeTime())
+        sender.names_a_send = names_a_send
+        with pytest.raises(
+            SendOutcomeUnknownError, match=f"could not be read .{type(error).__name__}"
+        ) as caught:
+            sender.send(SEND)
+        assert len(server.received) == 1
+    assert SECRET not in str(caught.value)
+    assert caught.value.__context__ is None
+
+
 def test_a_429_to_a_read_is_repeated_whatever_it_names() -> None:
     with counting_server(answer(429, '{"message_id": 123}', Retry_After="1"), GOOD) as server:
         sender = sender_for(server.url, FakeTime())
