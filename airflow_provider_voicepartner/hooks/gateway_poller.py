@@ -77,14 +77,14 @@ class GatewayPoller:
         self._group = _Group()
 
     async def ask(
-        self, watch: CompletionCheck, known: Mapping[CampaignKey, KnownCampaign], *, patience: float
+        self, watch: CompletionCheck, known: Mapping[CampaignKey, KnownCampaign], *, batching_delay: float
     ) -> None:
         """
         Ask about every batch of a campaign that is not complete. What is told is in the store when this returns.
 
         :param watch: made with this asker's hook.
         :param known: of the campaign.
-        :param patience: seconds that a question about few people may wait for others.
+        :param batching_delay: seconds that a question about few people may wait for others.
         :raises RejectedError: the gateway refuses to tell.
         :raises StoreUnavailableError: slots cannot be taken.
         :raises NotStoredError: what was told could not be kept.
@@ -94,7 +94,7 @@ class GatewayPoller:
         answers, refused = list[PollResult](), None
         while refused is None and (asked := rounds.next()):
             found = await asyncio.gather(
-                *(self._answer(watch, question, patience) for question in asked), return_exceptions=True
+                *(self._answer(watch, question, batching_delay) for question in asked), return_exceptions=True
             )
             answered = [one for one in found if isinstance(one, PollResult)]
             answers += answered
@@ -139,11 +139,11 @@ class GatewayPoller:
         return limit_polling(self.hook, open_configured_store(WAITING), longest_wait=POLL_SLOT_WAIT)
 
     async def _answer(
-        self, watch: CompletionCheck, question: PollRequest, patience: float
+        self, watch: CompletionCheck, question: PollRequest, batching_delay: float
     ) -> PollResult | None:
         if question.people and self.hook.most_recipients_a_poll:
             try:
-                return await self._answer_in_a_group(watch, question, patience)
+                return await self._answer_in_a_group(watch, question, batching_delay)
             except _RefusedTogetherError:
                 # One that the gateway minds must not end the wait of all who were asked about with it.
                 question = replace(question, people=())
@@ -151,16 +151,16 @@ class GatewayPoller:
         return found
 
     async def _answer_in_a_group(
-        self, watch: CompletionCheck, question: PollRequest, patience: float
+        self, watch: CompletionCheck, question: PollRequest, batching_delay: float
     ) -> PollResult | None:
-        group, place = self._join(question, patience)
+        group, place = self._join(question, batching_delay)
         await asyncio.wait([group.reports])
         error = group.reports.exception()
         if error is not None and not isinstance(error, RetryableNotSentError | SendOutcomeUnknownError):
             raise _RefusedTogetherError
         return watch.answer(question, lambda: group.reports.result()[place])
 
-    def _join(self, question: PollRequest, patience: float) -> tuple[_Group, int]:
+    def _join(self, question: PollRequest, batching_delay: float) -> tuple[_Group, int]:
         """Put a question into the next request, and let that leave when it is full or has waited for long enough."""
         if self._group.people + len(question.people) > self.hook.most_recipients_a_poll:
             self._leave(self._group)
@@ -170,7 +170,7 @@ class GatewayPoller:
         if group.people == self.hook.most_recipients_a_poll:
             self._leave(group)
         elif group.timer is None:
-            group.timer = asyncio.get_running_loop().call_later(patience, self._leave, group)
+            group.timer = asyncio.get_running_loop().call_later(batching_delay, self._leave, group)
         return group, len(group.questions) - 1
 
     def _leave(self, group: _Group) -> None:

@@ -49,7 +49,7 @@ from airflow_provider_voicepartner.sending.campaign import CampaignSender
 from airflow_provider_voicepartner.sending.campaign_spec import Campaign, OnLate
 from airflow_provider_voicepartner.sending.fingerprint import CampaignFingerprint
 from airflow_provider_voicepartner.sending.ledger import Ledger, OnUnknown, Try
-from airflow_provider_voicepartner.sending.planning import CampaignPlan, Weigh, plan_campaign
+from airflow_provider_voicepartner.sending.planning import CampaignPlan, CountSegments, plan_campaign
 from airflow_provider_voicepartner.sending.rate_limit import estimate
 from airflow_provider_voicepartner.sending.records import BatchRecord, Phase
 from airflow_provider_voicepartner.sending.report import CampaignReport, DryRunEnd
@@ -112,7 +112,7 @@ def plan_of(arguments: SendingArguments, hook: GatewayHook, message: Message) ->
                 fields=names,
                 check=_check_of(hook, message) if names else None,
                 doubtful=None if compiled is None else compiled.doubtful,
-                weigh=_weigher(hook, message, compiled),
+                count_segments=_segment_counter(hook, message, compiled),
                 rejects=stack.enter_context(writing(path, "rejects_path")) if path else None,
                 fingerprint=CampaignFingerprint(
                     hook.conn_type, hook.credentials, message, read_send_at(arguments.send_at)
@@ -205,7 +205,9 @@ def _compiled(hook: GatewayHook, message: Message) -> CompiledMessage:
     )
 
 
-def _weigher(hook: GatewayHook, message: Message, compiled: CompiledMessage | None) -> Weigh | None:
+def _segment_counter(
+    hook: GatewayHook, message: Message, compiled: CompiledMessage | None
+) -> CountSegments | None:
     """Return what counts the SMS segments of people's own texts; None for calls, which count as one."""
     if not isinstance(message, SmsMessage):
         return None
@@ -283,7 +285,7 @@ def campaign_of(
         max_cost=max_cost,
         unit_price=unit_price,
         size_of=plan.size_of,
-        weigh=plan.segments_of,
+        segments_per_batch=plan.segments_of,
         on_unknown=read_choice("on_unknown", arguments.on_unknown, literals(OnUnknown)),
         send_again=read_send_again(arguments.send_again),
         max_in_flight=read_count("max_in_flight", arguments.max_in_flight),

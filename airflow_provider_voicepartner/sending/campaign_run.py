@@ -65,7 +65,7 @@ class CampaignRun:
     def __post_init__(self) -> None:
         self.batches = ReadAhead(enumerate(self.campaign.batches), self.campaign.max_in_flight)
         sender, campaign = self.sender, self.campaign
-        weights = None if campaign.weigh is None else Weights(campaign.weigh)
+        weights = None if campaign.segments_per_batch is None else Weights(campaign.segments_per_batch)
         self.budget = Budget(campaign.max_cost, campaign.unit_price, weights, unit=unit_of(campaign.message))
         self.pricing = Pricing(sender, campaign, self.budget, weights, before_asking=partial(self._write, {}))
         self.schedule = Schedule(campaign, sender.ledger, sender.now)

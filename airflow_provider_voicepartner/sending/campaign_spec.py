@@ -48,8 +48,8 @@ class Campaign:
     :param max_cost: stop before this price is passed; None has no limit.
     :param unit_price: price of one SMS segment or one call, for gateways that cannot tell before sending.
     :param size_of: returns a batch's recipients, from its index; None where that is known only of those that are read.
-    :param weigh: returns a batch's SMS segments, which it is priced by, from its index: in each way to count them, the
-        likeliest first. None prices each recipient as one.
+    :param segments_per_batch: returns a batch's SMS segments, which it is priced by, from its index: in each way to
+        count them, the likeliest first. None prices each recipient as one.
     :param on_unknown: what to do with a batch that is in doubt.
     :param send_again: any text; everything is sent again, once, if it is none that the ledger knows.
     :param max_in_flight: batches under way at once.
@@ -67,7 +67,7 @@ class Campaign:
     max_cost: Decimal | None = None
     unit_price: Decimal | None = None
     size_of: Callable[[int], int] | None = None
-    weigh: Callable[[int], Sequence[int]] | None = None
+    segments_per_batch: Callable[[int], Sequence[int]] | None = None
     on_unknown: OnUnknown = "fail"
     send_again: str | None = None
     max_in_flight: int = MAX_IN_FLIGHT

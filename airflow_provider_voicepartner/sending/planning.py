@@ -44,7 +44,7 @@ from airflow_provider_voicepartner.sending.fingerprint import (
 
 _MARK: Final = 8
 
-Weigh = Callable[[Columns], Sequence[int]]
+CountSegments = Callable[[Columns], Sequence[int]]
 """
 Counts the SMS segments of recipients' own texts together, in each way to count them, the likeliest first; without
 columns, those of the text that all get.
@@ -215,7 +215,7 @@ def plan_campaign(
     fields: frozenset[str] | None = None,
     check: RecipientCheck | None = None,
     doubtful: Doubtful | None = None,
-    weigh: Weigh | None = None,
+    count_segments: CountSegments | None = None,
     rejects: IO[str] | None = None,
     fingerprint: CampaignFingerprint | None = None,
     keep: int = KEPT_NUMBERS,
@@ -232,7 +232,7 @@ def plan_campaign(
         and so is a source in which no row has it. None keeps all and needs none.
     :param check: a further check of each row, duplicates included.
     :param doubtful: which rows that has to look at; None for all.
-    :param weigh: asked once where there are no fields; needs ``fields``. None counts each recipient as one.
+    :param count_segments: asked once where there are no fields; needs ``fields``. None counts each recipient as one.
     :param rejects: file to write all bad rows to, whole; opened for text with ``newline=""``.
     :param fingerprint: of account, message and time; it is copied, and the recipients added.
     :param keep: how many numbers without fields the plan may hold; of more, the source is read again.
@@ -260,7 +260,7 @@ def plan_campaign(
         fingerprint=fingerprint.copy() if fingerprint else None,
         rejects=RejectsWriter(rejects) if rejects else None,
         keep=0 if has_fields else keep,
-        weigh=weigh if has_fields else None,
+        count_segments=count_segments if has_fields else None,
     )
     for chunk in source.chunks(kept):
         planner.take(chunk)
@@ -279,7 +279,7 @@ def plan_campaign(
         has_fields=has_fields,
         fingerprint=planner.fingerprint.hexdigest() if planner.fingerprint else "",
         batch_size=batch_size,
-        readings=_readings(planner, weigh),
+        readings=_readings(planner, count_segments),
         _source=source,
         _reader=ChunkReader(line=line, region=region, fields=kept),
         _fields=kept,
@@ -303,10 +303,10 @@ def _check_fields(source: Source, needed: frozenset[str]) -> None:
         )
 
 
-def _readings(planner: _Planner, weigh: Weigh | None) -> tuple[int, ...]:
+def _readings(planner: _Planner, count_segments: CountSegments | None) -> tuple[int, ...]:
     if planner.weights:
         return tuple(map(sum, planner.weights))
-    each = weigh({}) if weigh is not None and not planner.weighs_each else (1,)
+    each = count_segments({}) if count_segments is not None and not planner.counts_each else (1,)
     return tuple(planner.recipients * reading for reading in each)
 
 
@@ -321,7 +321,7 @@ class _Planner:
         fingerprint: CampaignFingerprint | None,
         rejects: RejectsWriter | None,
         keep: int,
-        weigh: Weigh | None,
+        count_segments: CountSegments | None,
     ) -> None:
         self.rows = self.recipients = self.duplicates = self.invalid = 0
         self.rejected: list[RejectedRow] = []
@@ -333,8 +333,8 @@ class _Planner:
         self._rejects = rejects
         self._keep = keep
         self.kept: array[int] | None = array("Q") if keep else None
-        self._weigh = weigh
-        self.weighs_each = weigh is not None
+        self._count_segments = count_segments
+        self.counts_each = count_segments is not None
         self.weights: tuple[array[int], ...] = ()
         self._seen = {UNREAD}
         self._waiting = _Waiting()
@@ -386,8 +386,8 @@ class _Planner:
         if self.fingerprint:
             self.fingerprint.feed(packed)
         self.marks += _mark(packed)
-        if self._weigh is not None:
-            sums = self._weigh(columns)
+        if self._count_segments is not None:
+            sums = self._count_segments(columns)
             self.weights = self.weights or tuple(array("Q") for _ in sums)
             for weights, counted in zip(self.weights, sums, strict=True):
                 weights.append(counted)

@@ -203,7 +203,7 @@ class CampaignCompletionTrigger(BaseTrigger):
         try:
             while True:
                 try:
-                    await poller.ask(watch, watched.known, patience=self.poke_interval * BATCHING_SHARE)
+                    await poller.ask(watch, watched.known, batching_delay=self.poke_interval * BATCHING_SHARE)
                 except (StoreUnavailableError, NotStoredError) as error:
                     self.log.warning("What the gateway tells could not be kept, will ask again: %s", error)
                 watched.changed.set()

@@ -88,13 +88,13 @@ def test_few_people_of_many_campaigns_are_asked_about_in_one_request(sandbox: An
         watches = [watch_of(poller, report) for report in reports]
         for each in (10, 1, 1):
             before = requests(sandbox)
-            await asyncio.gather(*(poller.ask(watch, known(watch), patience=0.3) for watch in watches))
+            await asyncio.gather(*(poller.ask(watch, known(watch), batching_delay=0.3) for watch in watches))
             assert requests(sandbox) - before == each
         sandbox.advance(20_000)
-        await asyncio.gather(*(poller.ask(watch, known(watch), patience=0.3) for watch in watches))
+        await asyncio.gather(*(poller.ask(watch, known(watch), batching_delay=0.3) for watch in watches))
         assert [counts(watch) for watch in watches] == [{DELIVERED: 3}] * 10
         before = requests(sandbox)
-        await asyncio.gather(*(poller.ask(watch, known(watch), patience=0.3) for watch in watches))
+        await asyncio.gather(*(poller.ask(watch, known(watch), batching_delay=0.3) for watch in watches))
         assert requests(sandbox) == before
 
     run(work)
@@ -111,7 +111,7 @@ def test_a_request_is_full_at_500(sandbox: Any, monkeypatch: pytest.MonkeyPatch)
             watch = watch_of(poller, report_of(batch))
             watch._left[0] = tuple(number(person) for person in range(40))
             watches.append(watch)
-        await asyncio.gather(*(poller.ask(watch, {}, patience=0.2) for watch in watches))
+        await asyncio.gather(*(poller.ask(watch, {}, batching_delay=0.2) for watch in watches))
 
     run(work)
     assert asked == [480, 480, 240]
@@ -131,12 +131,12 @@ def test_one_that_the_gateway_minds_is_asked_about_alone(
     async def work(poller: GatewayPoller) -> None:
         watches = [watch_of(poller, report) for report in reports]
         for watch in watches:
-            await poller.ask(watch, {}, patience=0.0)
+            await poller.ask(watch, {}, batching_delay=0.0)
             assert watch._left
 
         monkeypatch.setattr(poller.hook, "poll_recipients", Mock(side_effect=mind))
         sandbox.advance(20_000)
-        await asyncio.gather(*(poller.ask(watch, {}, patience=0.1) for watch in watches))
+        await asyncio.gather(*(poller.ask(watch, {}, batching_delay=0.1) for watch in watches))
         assert [counts(watch) for watch in watches] == [{DELIVERED: 1}] * 2
 
     run(work)
@@ -148,12 +148,12 @@ def test_trouble_with_a_request_for_many_passes(sandbox: Any) -> None:
 
     async def work(poller: GatewayPoller) -> None:
         watch = watch_of(poller, report)
-        await poller.ask(watch, {}, patience=0.0)
+        await poller.ask(watch, {}, batching_delay=0.0)
         sandbox.advance(20_000)
         fault(sandbox, "503", path="multi-status")
-        await poller.ask(watch, {}, patience=0.0)
+        await poller.ask(watch, {}, batching_delay=0.0)
         assert counts(watch) == {PENDING: 1}
-        await poller.ask(watch, {}, patience=0.0)
+        await poller.ask(watch, {}, batching_delay=0.0)
         assert counts(watch) == {DELIVERED: 1}
 
     run(work)
@@ -165,13 +165,13 @@ def test_somebody_whom_the_gateway_forgot_is_looked_for_among_all(sandbox: Any) 
 
     async def work(poller: GatewayPoller) -> None:
         watch = watch_of(poller, report)
-        await poller.ask(watch, {}, patience=0.0)
+        await poller.ask(watch, {}, batching_delay=0.0)
         watch._left[0] = (number(7),)
-        await poller.ask(watch, {}, patience=0.0)
+        await poller.ask(watch, {}, batching_delay=0.0)
         assert not watch._left
         assert counts(watch) == {PENDING: 1}
         sandbox.advance(20_000)
-        await poller.ask(watch, {}, patience=0.0)
+        await poller.ask(watch, {}, batching_delay=0.0)
         assert counts(watch) == {DELIVERED: 1}
 
     run(work)
@@ -193,7 +193,7 @@ def test_so_many_are_asked_at_once_and_no_more(sandbox: Any, monkeypatch: pytest
         monkeypatch.setattr(poller.hook, "poll_delivery", slow)
         batch = SentBatch(reference="b", gateway_id="1", accepted=1, state="sent")
         watches = [watch_of(poller, report_of(batch)) for _ in range(50)]
-        await asyncio.gather(*(poller.ask(watch, {}, patience=0.0) for watch in watches))
+        await asyncio.gather(*(poller.ask(watch, {}, batching_delay=0.0) for watch in watches))
 
     run(work)
     assert most == [POLL_THREADS]
@@ -213,7 +213,7 @@ def test_questions_keep_to_the_rate_limit(
 
     async def work(poller: GatewayPoller) -> None:
         watches = [watch_of(poller, report) for report in reports]
-        await asyncio.gather(*(poller.ask(watch, {}, patience=0.0) for watch in watches))
+        await asyncio.gather(*(poller.ask(watch, {}, batching_delay=0.0) for watch in watches))
 
     run(work)
     assert requests(sandbox) == before + 1
@@ -245,7 +245,7 @@ def test_a_gateway_that_is_away_is_not_tried_for_every_batch(sandbox: Any) -> No
 
     async def work(poller: GatewayPoller) -> None:
         before = requests(sandbox)
-        await poller.ask(watch_of(poller, report_of(*batches)), {}, patience=0.0)
+        await poller.ask(watch_of(poller, report_of(*batches)), {}, batching_delay=0.0)
         assert requests(sandbox) == before + 3
 
     run(work)
@@ -264,10 +264,10 @@ def test_what_could_not_be_kept_is_told_again(sandbox: Any, monkeypatch: pytest.
 
         monkeypatch.setattr(poller._writer, "keep", refuse)
         with pytest.raises(NotStoredError):
-            await poller.ask(watch, {}, patience=0.0)
+            await poller.ask(watch, {}, batching_delay=0.0)
         assert not watch.progress({}, time.time()).is_complete
         monkeypatch.setattr(poller._writer, "keep", keep)
-        await poller.ask(watch, {}, patience=0.0)
+        await poller.ask(watch, {}, batching_delay=0.0)
         assert counts(watch) == {DELIVERED: 1}
 
     run(work)
@@ -279,13 +279,13 @@ def test_what_is_no_news_is_not_written_again(sandbox: Any, monkeypatch: pytest.
 
     async def work(poller: GatewayPoller) -> None:
         watch = watch_of(poller, report)
-        await poller.ask(watch, {}, patience=0.0)
+        await poller.ask(watch, {}, batching_delay=0.0)
         before = poller._writer.counts.commits
         for _ in range(3):
-            await poller.ask(watch, {}, patience=0.0)
+            await poller.ask(watch, {}, batching_delay=0.0)
         assert poller._writer.counts.commits == before
         sandbox.advance(20_000)
-        await poller.ask(watch, {}, patience=0.0)
+        await poller.ask(watch, {}, batching_delay=0.0)
         assert poller._writer.counts.commits == before + 1
 
     run(work)
@@ -312,7 +312,7 @@ def test_a_look_at_many_batches_asks_several_at_once_in_one_transaction(
 
         monkeypatch.setattr(poller.hook, "poll_delivery", slow)
         watch = watch_of(poller, report_of(*batches))
-        await poller.ask(watch, {}, patience=0.0)
+        await poller.ask(watch, {}, batching_delay=0.0)
         assert watch.progress(known(watch), time.time()).delivered == 12
         assert poller._writer.counts.commits == 1
 
@@ -336,7 +336,7 @@ def test_what_was_told_before_a_refusal_is_kept(sandbox: Any, monkeypatch: pytes
         monkeypatch.setattr(poller.hook, "poll_delivery", refuse_one)
         watch = watch_of(poller, report_of(*batches))
         with pytest.raises(RejectedError):
-            await poller.ask(watch, {}, patience=0.0)
+            await poller.ask(watch, {}, batching_delay=0.0)
         assert watch.progress(known(watch), time.time()).delivered == 2
 
     run(work)
@@ -353,7 +353,7 @@ def test_an_account_has_one_asker_while_anybody_asks(sandbox: Any, set_connectio
             ):
                 assert one is two
                 assert one is not other
-            await one.ask(watch_of(one, sent(1, 1)), {}, patience=0.0)
+            await one.ask(watch_of(one, sent(1, 1)), {}, batching_delay=0.0)
         async with shared_poller(hook_for("smspartner_default")) as later:
             assert later is not one
 
@@ -367,7 +367,7 @@ def test_a_silent_gateway_is_not_waited_for_in_a_thread(sandbox: Any) -> None:
     async def work(poller: GatewayPoller) -> None:
         batch = SentBatch(reference="b", gateway_id="1", accepted=1, state="sent")
         started = time.monotonic()
-        await poller.ask(watch_of(poller, report_of(batch)), {}, patience=0.0)
+        await poller.ask(watch_of(poller, report_of(batch)), {}, batching_delay=0.0)
         assert time.monotonic() - started < 5
         with pytest.raises(RetryableNotSentError):
             await asyncio.to_thread(poller.hook.poll_delivery, "1")
@@ -397,7 +397,7 @@ def test_reports_name_the_person_they_are_about(sandbox: Any, monkeypatch: pytes
             watch = watch_of(poller, report_of(batch))
             watch._left[0] = (number(5),)
             watches.append(watch)
-        await asyncio.gather(*(poller.ask(watch, {}, patience=0.1) for watch in watches))
+        await asyncio.gather(*(poller.ask(watch, {}, batching_delay=0.1) for watch in watches))
         assert [counts(watch) for watch in watches] == [{DELIVERED: 1}, {DeliveryStatus.FAILED: 1}]
 
     run(work)

@@ -254,7 +254,9 @@ class Weighing(FakeTransport):
 @pytest.mark.parametrize("tells", [True, False])
 def test_batches_are_priced_by_their_segments(tells: bool) -> None:
     transport, store = Weighing(price=Decimal(1), tells_price=tells), FakeStore()
-    limited = campaign(3, max_cost=Decimal(7), unit_price=Decimal(1), weigh=lambda index: (WEIGHTS[index],))
+    limited = campaign(
+        3, max_cost=Decimal(7), unit_price=Decimal(1), segments_per_batch=lambda index: (WEIGHTS[index],)
+    )
     with pytest.raises(BudgetExceededError, match="2 spent or under way, and 6 for the next 6 SMS segments"):
         attempt(transport, store, limited)
     assert spent(store) == 2
