@@ -244,8 +244,8 @@ class TestReceiver:
 
         delivery = "airflow_provider_voicepartner.delivery"
         monkeypatch.setattr(f"{delivery}.receiver.create_app", lambda *_, **__: done.append("made"))
-        monkeypatch.setattr(f"{delivery}.serving.dedicate_process", lambda: done.append("dedicated"))
-        monkeypatch.setattr(f"{delivery}.serving.make_server", lambda *_: Server())
+        monkeypatch.setattr(f"{delivery}.receiver_server.dedicate_process", lambda: done.append("dedicated"))
+        monkeypatch.setattr(f"{delivery}.receiver_server.make_server", lambda *_: Server())
         configure(monkeypatch, store_url=f"sqlite:///{tmp_path / 'store.db'}")
         main(["receiver", "--port", "0"])
         assert done == ["made", "dedicated", "run"]
