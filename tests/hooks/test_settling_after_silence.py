@@ -106,7 +106,9 @@ def hook(
     """Return a hook that reaches the sandbox through the firewall."""
     path = urlsplit(sandbox.gateway_url("octopush")).path
     set_connection("octopush", host=f"http://127.0.0.1:{firewall.port}{path}")
-    monkeypatch.setattr(connected, "new_session", lambda *given: new_session("tests", clock=lambda: clock.moment))
+    monkeypatch.setattr(
+        connected, "new_session", lambda *given: new_session("tests", clock=lambda: clock.moment)
+    )
     return OctopushHook()
 
 
