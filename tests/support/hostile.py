@@ -420,7 +420,7 @@ class HostileCampaign:
         self.run_id = f"run-{next(_RUNS)}"
         self.time = FakeTime()
         self.crashes = Crashes()
-        self.transport = Gateway(self.crashes)
+        self.gateway = Gateway(self.crashes)
         self.transport = Transport(self.fault, self.kill_after, self.time, self.crashes)
         self.values = FakeStore()
         state = HostileState(self.values, self.transport)
@@ -439,7 +439,7 @@ class HostileCampaign:
         try:
             ledger = ledger_for(self.remembers_by, self.run_id, self.attempts)
             self.records = CampaignSender(
-                transport=self.transport,
+                transport=self.gateway,
                 ledger=ledger,
                 now=lambda: NOW,
                 sleep=self.time.sleep,
@@ -452,7 +452,7 @@ class HostileCampaign:
             ended = "in doubt"
         except Exception as error:
             ended = type(error).__name__
-        self.story.append(f"{ended} after {sum(self.transport.messaged.values()) // SIZE} batches")
+        self.story.append(f"{ended} after {sum(self.gateway.messaged.values()) // SIZE} batches")
         return ended
 
     def run(self) -> None:
@@ -469,12 +469,12 @@ class HostileCampaign:
         self.nobody_missing()
         self.transport.deliver()
         self._clear()
-        before = dict(self.transport.messaged)
+        before = dict(self.gateway.messaged)
         while (ended := self.attempt("fail")) != "success":
             # The fault, or the kill, may come as late as here; there is nothing to be in doubt.
             assert ended != "in doubt", self
             assert self.attempts < MOST_ATTEMPTS, self
-        assert self.transport.messaged == before, self
+        assert self.gateway.messaged == before, self
 
     def _clear(self) -> None:
         if self.discards:
@@ -482,13 +482,13 @@ class HostileCampaign:
 
     def nobody_twice(self) -> None:
         """Assert that nobody was messaged twice."""
-        assert max(self.transport.messaged.values(), default=0) <= 1, self
+        assert max(self.gateway.messaged.values(), default=0) <= 1, self
 
     def nobody_missing(self) -> None:
         """Assert that everybody was messaged, or is in doubt by the name of their batch and by count."""
         unnamed = 0
         for index in range(BATCHES):
-            if not self.transport.messaged[f"+336{index * SIZE:08}"]:
+            if not self.gateway.messaged[f"+336{index * SIZE:08}"]:
                 assert self.records[index].phase is Phase.ASSUMED_SENT, self
                 unnamed += index not in self.doubted
         # What is left in doubt after the user's word is counted, and no attempt fails for it.
@@ -496,7 +496,7 @@ class HostileCampaign:
 
     def __str__(self) -> str:
         """Tell what happened, for a failed assertion."""
-        twice = [number for number, times in self.transport.messaged.items() if times > 1]
+        twice = [number for number, times in self.gateway.messaged.items() if times > 1]
         return (
             f"{self.memories}, {self.fault}, killed after {self.kill_after}: {self.story}, twice {len(twice)}"
         )
