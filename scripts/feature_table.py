@@ -7,6 +7,7 @@ Writes the rows of README's feature table that come from what is known of each g
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from pathlib import Path
 
 from airflow_provider_voicepartner.gateways.info import GatewayInfo, Kind, own_gateways
@@ -32,13 +33,28 @@ def derived_rows() -> dict[str, list[str]]:
         ],
         "Cost in the answer to a send": ["yes" if info.currency else "no" for info in gateways],
         "Duplicate protection of its own": [_repeats(info) for info in gateways],
+        "A batch in doubt is resolved by": [_evidence(info) for info in gateways],
     }
 
 
 def _repeats(info: GatewayInfo) -> str:
     if info.refuses_repeats_for is None:
         return "no"
-    return f"yes, {info.refuses_repeats_for.total_seconds() / 3600:g} hours"
+    return f"yes, {_hours(info.refuses_repeats_for)}"
+
+
+def _hours(duration: timedelta) -> str:
+    return f"{duration.total_seconds() / 3600:g} hours"
+
+
+def _evidence(info: GatewayInfo) -> str:
+    """Say what shows whether a batch was sent, in the order in which it is looked for."""
+    found = ["a look-up by tag"] if info.listed_by_tag else []
+    if info.reports == "batch":
+        found.append("a callback")
+    if info.repeats_safely_for is not None:
+        found.append(f"the same request again, {_hours(info.repeats_safely_for)}")
+    return ", or ".join(found) or "nothing: `on_unknown` decides"
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ import textwrap
 import tomllib
 from collections.abc import Iterator
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, get_args
 
@@ -27,6 +28,13 @@ EVERY_PAGE = pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(PR
 _QUOTED = re.compile(r"^<!-- quoted: (\S+) (\S+) -->\n```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _PYTHON = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _MARKED = re.compile(r"^ *# \[START (\w+)\]\n(.*?)^ *# \[END \1\]$", re.DOTALL | re.MULTILINE)
+_FOLDERS = "|".join(
+    [
+        "store",
+        *(path.parent.name for path in (PROJECT / "airflow_provider_voicepartner").glob("*/__init__.py")),
+    ]
+)
+"""Of the package; with the old name of one, which pages must not use any more."""
 _FENCED = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _CODE = re.compile(r"`([^`\n]+)`")
@@ -158,6 +166,13 @@ class TestLinks:
         ):
             module, _, attribute = name.rpartition(".")
             assert hasattr(import_module(module), attribute) or import_module(name), name
+
+    @EVERY_PAGE
+    def test_modules_that_are_named_without_the_package_exist(self, page: Path) -> None:
+        text = page.read_text(encoding="utf-8")
+        for folder, name in set(re.findall(rf"`({_FOLDERS})\.(\w+)(?:\.\w+)*`", text)):
+            path = f"airflow_provider_voicepartner.{folder}"
+            assert hasattr(import_module(path), name) or find_spec(f"{path}.{name}"), f"{folder}.{name}"
 
     @EVERY_PAGE
     def test_make_targets_exist(self, page: Path) -> None:

@@ -48,7 +48,7 @@ class Store:
     """
 
     local_clock: Callable[[], float]
-    """Seconds of this process's machine that only go forward, to measure with what a turn's moment is away."""
+    """Seconds of this process's machine that only go forward, to measure with how far away the moment of a slot is."""
 
     def __init__(
         self, engine: Engine, *, name: str, purpose: str, clock: Callable[[], float] | None = None
@@ -105,7 +105,7 @@ class Store:
 
     def pace_clock(self) -> Callable[[Connection], float]:
         """
-        Return what tells the time in which turns are counted, within a transaction; see ``store.pace_clock``.
+        Return what tells the time in which slots are counted, within a transaction; see ``db.rate_limit_clock``.
 
         Not to be asked for within one: what the first process after the machine's start finds out is written down.
 

@@ -18,6 +18,8 @@ Kind = Literal["sms", "tts", "voicemail"]
 Reporting = Literal["batch", "account", "never"]
 CredentialPlace = Literal["body", "query", "path", "header", "basic"]
 NO_LIMIT: Final = "none"
+_CLOCKS_DIFFER: Final = timedelta(hours=1)
+"""Taken off the time for which a gateway recognises a repeat: its clock is not ours."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +123,11 @@ class GatewayInfo:
     def kinds(self) -> frozenset[Kind]:
         """What it can send."""
         return frozenset(self.sends)
+
+    @property
+    def repeats_safely_for(self) -> timedelta | None:
+        """For how long a repeat is sure to be refused: less than is documented, since clocks differ. None for never."""
+        return None if self.refuses_repeats_for is None else self.refuses_repeats_for - _CLOCKS_DIFFER
 
     def limits_of(self, endpoint: str) -> Windows:
         """Return the documented limits of an endpoint; none where nothing is documented."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
-from typing import Any, Final
+from typing import Any
 
 import pendulum
 
@@ -41,9 +41,6 @@ from airflow_provider_voicepartner.hooks.mixins import check_is_no_path
 from airflow_provider_voicepartner.sending.fingerprint import new_reference
 from airflow_provider_voicepartner.sending.records import Proof
 from airflow_provider_voicepartner.sending.transport import Slot
-
-_CLOCKS_DIFFER: Final = timedelta(hours=1)
-"""Taken off the time for which a gateway recognises a repeat: its clock is not ours."""
 
 
 class GatewayHook(ConnectedHook):
@@ -152,8 +149,8 @@ class GatewayHook(ConnectedHook):
 
     def repeats_safely(self, age: timedelta) -> bool:
         """Say whether the gateway recognises a request that it took so long ago, and refuses to take it twice."""
-        known = self.gateway.INFO.refuses_repeats_for
-        return known is not None and timedelta(0) <= age < known - _CLOCKS_DIFFER
+        known = self.gateway.INFO.repeats_safely_for
+        return known is not None and timedelta(0) <= age < known
 
     def build_batch(
         self,

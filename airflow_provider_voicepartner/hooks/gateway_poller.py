@@ -82,7 +82,7 @@ class GatewayPoller:
         """
         Ask about every batch of a campaign that is not complete. What is told is in the store when this returns.
 
-        :param watch: made with this asker's hook.
+        :param watch: made with this poller's hook.
         :param known: of the campaign.
         :param batching_delay: seconds that a question about few people may wait for others.
         :raises RejectedError: the gateway refuses to tell.
@@ -228,7 +228,7 @@ def _account_of(hook: GatewayHook) -> bytes:
 @asynccontextmanager
 async def shared_poller(hook: GatewayHook) -> AsyncIterator[GatewayPoller]:
     """
-    Share an asker with all who ask the same account at the same time, within a block.
+    Share a poller with all who ask the same account at the same time, within a block.
 
     :param hook: is used by all of them if this is the first; its connection has been looked up.
     """

@@ -83,7 +83,7 @@ class SmsPartnerHook(GatewayHook):
         Look a batch up by what was called back, and by its tag where that does not show all of it.
 
         An entry counts for its number if it is a status and no error, of a number of the batch, and not from before its
-        claim: ``sending.evidence`` says how far clocks may differ.
+        claim: ``sending.records`` says how far clocks may differ.
         """
         called: Proof | None = None
         unanswered: DeliveryUnconfirmedError | None = None

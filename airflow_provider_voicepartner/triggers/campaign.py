@@ -181,13 +181,13 @@ class CampaignCompletionTrigger(BaseTrigger):
                 return {"status": "timeout"}
             if watcher.has_failed_for(watched) >= self.max_failures * self.poke_interval:
                 return {"status": "error", "message": f"the store could not be asked: {watcher.problem}"}
-            # Once silence counts, the store and the gateway are asked once more before it does. And in naps, since the
-            # machine's clock may be set while we wait.
+            # Once silence counts, the store and the gateway are asked once more before it does. The waits are short,
+            # since the machine's clock may be set meanwhile.
             left = watch.unconfirmed_at - watch.now()
-            nap = min(left if left > 0 else self.poke_interval, TRIGGER_SLEEP, self._left(watch))
+            pause = min(left if left > 0 else self.poke_interval, TRIGGER_SLEEP, self._left(watch))
             with contextlib.suppress(TimeoutError):
                 # Not wait_for, which makes a task: thousands wait here.
-                async with asyncio.timeout(max(nap, LEAST_TRIGGER_SLEEP)):
+                async with asyncio.timeout(max(pause, LEAST_TRIGGER_SLEEP)):
                     await watched.changed.wait()
 
     def _left(self, watch: CompletionCheck) -> float:

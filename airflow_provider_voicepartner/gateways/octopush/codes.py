@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from airflow_provider_voicepartner.gateways.errors import Codes, ErrorKind
-from airflow_provider_voicepartner.gateways.octopush.identity import NAME
+from airflow_provider_voicepartner.gateways.octopush import INFO
 from airflow_provider_voicepartner.gateways.status import DeliveryStatus, StatusWords
 
 DUPLICATE_CODE: Final = "120"
@@ -81,7 +81,7 @@ PARAMETERS: Final = Codes.of({**_COMMON, 101: _PREVIOUS_API[101]})
 EDIT_PARAMETERS: Final = Codes.of({**_COMMON, 101: _PREVIOUS_API[101]})
 
 STATUS_WORDS: Final = StatusWords(
-    NAME,
+    INFO.name,
     {
         "DELIVERED": DeliveryStatus.DELIVERED,
         "READ": DeliveryStatus.DELIVERED,

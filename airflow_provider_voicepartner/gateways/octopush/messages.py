@@ -34,7 +34,7 @@ from airflow_provider_voicepartner.gateways.model import (
     have_fields,
     phone_numbers_of,
 )
-from airflow_provider_voicepartner.gateways.octopush.identity import LABEL
+from airflow_provider_voicepartner.gateways.octopush import INFO
 from airflow_provider_voicepartner.gateways.octopush.languages import read_language, speaks_other_letters
 from airflow_provider_voicepartner.gateways.octopush.length import (
     fixed_length,
@@ -91,7 +91,7 @@ def check_message(message: Message, recipients_have_fields: bool) -> None:
     if message.purpose not in PURPOSES:
         raise InvalidArgumentError("purpose", f"is none of {', '.join(PURPOSES)}")
     is_marketing = isinstance(message, SmsMessage) and message.purpose == "marketing"
-    check_sender(message.sender, gateway=LABEL, is_marketing=is_marketing)
+    check_sender(message.sender, gateway=INFO.label, is_marketing=is_marketing)
     _settings(message)
 
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from airflow_provider_voicepartner.gateways.errors import Codes, ErrorKind, GatewayError
+from airflow_provider_voicepartner.gateways.octopush import INFO
 from airflow_provider_voicepartner.gateways.octopush.duplicates import names_duplicate
-from airflow_provider_voicepartner.gateways.octopush.identity import NAME
 from airflow_provider_voicepartner.gateways.reading import (
     as_text,
     decode,
@@ -37,12 +37,12 @@ def decode_answer(endpoint: str, response: ApiResponse, *, safe_to_repeat: bool)
     :raises GatewayError: for anything else; 402 is about credit even without a body that says so.
     """
     try:
-        return decode(NAME, endpoint, response, safe_to_repeat=safe_to_repeat)
+        return decode(INFO.name, endpoint, response, safe_to_repeat=safe_to_repeat)
     except GatewayError as error:
         if response.status != 402:
             raise
         summary = error.summary
-    raise GatewayError(NAME, endpoint, ErrorKind.CREDIT, summary, status=response.status)
+    raise GatewayError(INFO.name, endpoint, ErrorKind.CREDIT, summary, status=response.status)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,18 +106,22 @@ def build_refusal(
         kind = ErrorKind.DUPLICATE
     elif _is_refused(response.status) and may_be_duplicate and code in _SUCCESS_CODES:
         problem = "the answer contradicts itself: its status is a refusal, and its code is that of a success"
-        return GatewayError(NAME, endpoint, ErrorKind.UNKNOWN, problem, code=code, status=response.status)
+        return GatewayError(
+            INFO.name, endpoint, ErrorKind.UNKNOWN, problem, code=code, status=response.status
+        )
     elif ticket is not None:
         problem = "the answer contradicts itself: it names a ticket, and a failure too"
-        return GatewayError(NAME, endpoint, ErrorKind.UNKNOWN, problem, code=code, status=response.status)
+        return GatewayError(
+            INFO.name, endpoint, ErrorKind.UNKNOWN, problem, code=code, status=response.status
+        )
     else:
         kind = _judge(response.status, code, codes, safe_to_repeat=safe_to_repeat)
     words = "; ".join(dict.fromkeys(reason.words for reason in reasons if reason.words))
     meaning = codes.meaning(code) or codes.meaning(str(response.status))
     if not words and (code is None or meaning is None):
-        return GatewayError(NAME, endpoint, kind, meaning or problem, code=code, status=response.status)
+        return GatewayError(INFO.name, endpoint, kind, meaning or problem, code=code, status=response.status)
     meanings = Codes({}, {code: meaning} if code and meaning else {})
-    return refusal(NAME, endpoint, response, meanings, code=code, message=words, default=kind)
+    return refusal(INFO.name, endpoint, response, meanings, code=code, message=words, default=kind)
 
 
 def _is_refused(status: int) -> bool:

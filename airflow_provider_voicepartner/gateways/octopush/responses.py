@@ -26,8 +26,7 @@ from airflow_provider_voicepartner.gateways.model import (
     RefusedRecipient,
     SmsMessage,
 )
-from airflow_provider_voicepartner.gateways.octopush import codes
-from airflow_provider_voicepartner.gateways.octopush.identity import NAME
+from airflow_provider_voicepartner.gateways.octopush import INFO, codes
 from airflow_provider_voicepartner.gateways.octopush.refusals import build_refusal, decode_answer
 from airflow_provider_voicepartner.gateways.reading import (
     as_count,
@@ -119,7 +118,7 @@ def _parse_batch(response: ApiResponse, message: Message, recipients: Sequence[R
         remaining_credit=as_decimal(data.get("residual_credit")),
         raw=data,
     )
-    warn_of_counts(NAME, endpoint, receipt)
+    warn_of_counts(INFO.name, endpoint, receipt)
     return receipt
 
 

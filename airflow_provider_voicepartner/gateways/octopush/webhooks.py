@@ -14,8 +14,8 @@ from airflow_provider_voicepartner.gateways.bodies import loads
 from airflow_provider_voicepartner.gateways.dates import read_date
 from airflow_provider_voicepartner.gateways.errors import InvalidCallbackError
 from airflow_provider_voicepartner.gateways.model import CallbackEvent, DeliveryReport, OptOut, Reply
+from airflow_provider_voicepartner.gateways.octopush import INFO
 from airflow_provider_voicepartner.gateways.octopush.codes import STATUS_WORDS
-from airflow_provider_voicepartner.gateways.octopush.identity import NAME
 from airflow_provider_voicepartner.gateways.reading import (
     as_count,
     as_decimal,
@@ -95,7 +95,7 @@ def _read_delivery(raw: Mapping[str, Any], fields: Mapping[str, Any], number: st
         raise InvalidCallbackError("the delivery report has no status")
     status = STATUS_WORDS.read(word)
     return DeliveryReport(
-        gateway=NAME,
+        gateway=INFO.name,
         campaign_id=as_text(fields.get("message_id")),
         phone_number=number,
         status=status,
@@ -111,7 +111,7 @@ def _read_delivery(raw: Mapping[str, Any], fields: Mapping[str, Any], number: st
 
 def _read_reply(raw: Mapping[str, Any], fields: Mapping[str, Any], number: str) -> Reply:
     return Reply(
-        gateway=NAME,
+        gateway=INFO.name,
         campaign_id=as_text(fields.get("message_id")),
         phone_number=number,
         text=_read_text(fields),
@@ -124,7 +124,7 @@ def _read_reply(raw: Mapping[str, Any], fields: Mapping[str, Any], number: str) 
 
 def _read_stop(raw: Mapping[str, Any], fields: Mapping[str, Any], number: str) -> OptOut:
     return OptOut(
-        gateway=NAME,
+        gateway=INFO.name,
         campaign_id=as_text(fields.get("message_id")),
         phone_number=number,
         text=_read_text(fields),

@@ -32,8 +32,8 @@ from airflow_provider_voicepartner.gateways.model import (
 )
 from airflow_provider_voicepartner.gateways.options import read_options
 from airflow_provider_voicepartner.gateways.placeholders import TextTemplate, read_template
+from airflow_provider_voicepartner.gateways.smspartner import INFO
 from airflow_provider_voicepartner.gateways.smspartner.checks import SAY_SOMETHING, check_range, check_text
-from airflow_provider_voicepartner.gateways.smspartner.identity import KINDS, LABEL
 from airflow_provider_voicepartner.gateways.smspartner.length import (
     MAX_SEGMENTS,
     segments,
@@ -76,7 +76,7 @@ def check_message(message: Message, recipients_have_fields: bool) -> None:
     sms = _as_sms(message)
     options = _options_of(sms)
     low_cost = options.gamme is Gamme.LOW_COST
-    check_sender(sms.sender, gateway=LABEL, takes_blanks=True, is_marketing=sms.purpose == "marketing")
+    check_sender(sms.sender, gateway=INFO.label, takes_blanks=True, is_marketing=sms.purpose == "marketing")
     _check_together(sms, options)
     check_range(low_cost=low_cost, is_stop_sms=options.is_stop_sms is True, argument="options['is_stop_sms']")
     check_said(sms.text, argument="message", fix=SAY_SOMETHING)
@@ -164,7 +164,7 @@ def _as_sms(message: Message) -> SmsMessage:
     if not isinstance(message, SmsMessage):
         raise InvalidArgumentError(
             "message",
-            f"{LABEL} sends SMS only, not {message.kind}; use a connection of another gateway for it",
+            f"{INFO.label} sends SMS only, not {message.kind}; use a connection of another gateway for it",
         )
     return message
 
@@ -365,8 +365,8 @@ def build_cancel(gateway_id: str, kind: Kind) -> ApiRequest:
     :param kind: ``sms``.
     :raises InvalidArgumentError: for another kind, or what is no id.
     """
-    if kind not in KINDS:
-        raise InvalidArgumentError("kind", f"{LABEL} sends SMS only, not {kind}; check the connection")
+    if kind not in INFO.kinds:
+        raise InvalidArgumentError("kind", f"{INFO.label} sends SMS only, not {kind}; check the connection")
     return build_message_cancel(message_id=gateway_id)
 
 

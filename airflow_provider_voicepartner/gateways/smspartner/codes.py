@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from airflow_provider_voicepartner.gateways.errors import Codes, ErrorKind
-from airflow_provider_voicepartner.gateways.smspartner.identity import NAME
+from airflow_provider_voicepartner.gateways.smspartner import INFO
 from airflow_provider_voicepartner.gateways.status import DeliveryStatus, StatusWords
 
 _CONFIGURATION = ErrorKind.CONFIGURATION
@@ -136,7 +136,7 @@ NOT_FOUND_CODE = "4"
 NOT_FOUND_WORDS = "numéro introuvable"
 
 STATUS_WORDS = StatusWords(
-    NAME,
+    INFO.name,
     {
         # Documented by the vendor; answers capitalise them, callbacks do not.
         "delivered": DeliveryStatus.DELIVERED,

@@ -32,9 +32,9 @@ from airflow_provider_voicepartner.gateways.reading import (
     refusal,
     transport_kind,
 )
+from airflow_provider_voicepartner.gateways.smspartner import INFO
 from airflow_provider_voicepartner.gateways.smspartner.checks import is_id
 from airflow_provider_voicepartner.gateways.smspartner.codes import ABOUT_A_NUMBER, ABOUT_THE_ONLY_NUMBER
-from airflow_provider_voicepartner.gateways.smspartner.identity import NAME
 from airflow_provider_voicepartner.gateways.wire import ApiResponse
 
 _SHORT_CODE = re.compile(r"[0-9]{1,4}")
@@ -79,13 +79,15 @@ def accepted_answer(
     :param also_good: a code whose "no" means that the wanted state was there before.
     :raises GatewayError: for everything else; in doubt where a send is refused and named as taken at once.
     """
-    data = decode(NAME, endpoint, response, safe_to_repeat=safe_to_repeat)
+    data = decode(INFO.name, endpoint, response, safe_to_repeat=safe_to_repeat)
     success = data.get("success")
     if not safe_to_repeat:
         problem = _doubtful(data, response)
         if problem is not None:
             code = read_code(data, response)
-            raise GatewayError(NAME, endpoint, ErrorKind.UNKNOWN, problem, code=code, status=response.status)
+            raise GatewayError(
+                INFO.name, endpoint, ErrorKind.UNKNOWN, problem, code=code, status=response.status
+            )
     if success is True:
         return data
     if not says_no(success):
@@ -175,7 +177,7 @@ def unclear(
     said = presentable_words(as_text(data.get("message")), response)
     meaning = codes.meaning(code)
     parts = [problem, *([meaning] if meaning else []), *([f"the gateway said {said!r}"] if said else [])]
-    return GatewayError(NAME, endpoint, kind, "; ".join(parts), code=code, status=response.status)
+    return GatewayError(INFO.name, endpoint, kind, "; ".join(parts), code=code, status=response.status)
 
 
 def read_code(data: Mapping[str, Any], response: ApiResponse) -> str | None:
@@ -259,7 +261,7 @@ def everybody_refused(
     :returns: one for each recipient, in the order of the answer; none where the refusal is about anything else too.
     """
     try:
-        data = decode(NAME, "send", response, safe_to_repeat=False)
+        data = decode(INFO.name, "send", response, safe_to_repeat=False)
     except GatewayError:
         return ()
     code = read_code(data, response)
@@ -317,7 +319,7 @@ def _refused(
         default = _shared_kind(each, codes)
         codes = Codes({**codes.kinds, code: default}, codes.meanings)
     return refusal(
-        NAME,
+        INFO.name,
         endpoint,
         response,
         codes,

@@ -23,6 +23,7 @@ from airflow_provider_voicepartner.gateways.checks import (
 )
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.options import read_options
+from airflow_provider_voicepartner.gateways.smspartner import INFO
 from airflow_provider_voicepartner.gateways.smspartner.checks import (
     check_id,
     check_range,
@@ -30,7 +31,6 @@ from airflow_provider_voicepartner.gateways.smspartner.checks import (
     check_text,
     schedule_fields,
 )
-from airflow_provider_voicepartner.gateways.smspartner.identity import LABEL
 from airflow_provider_voicepartner.gateways.smspartner.length import wire_text, wire_texts
 from airflow_provider_voicepartner.gateways.smspartner.options import Gamme, SmsOptions
 from airflow_provider_voicepartner.gateways.wire import ApiRequest, Credentials
@@ -75,7 +75,7 @@ class SendSettings:
 
     def __post_init__(self) -> None:
         """Refuse what the gateway would refuse."""
-        check_sender(self.sender, gateway=LABEL, takes_blanks=True)
+        check_sender(self.sender, gateway=INFO.label, takes_blanks=True)
         check_range(low_cost=self.is_low_cost, is_stop_sms=self.is_stop_sms)
         check_callback_url(self.url_dlr, argument="url_dlr")
         check_callback_url(self.url_response, argument="url_response")

@@ -22,6 +22,7 @@ from airflow_provider_voicepartner.gateways.reading import (
     as_text,
     pick,
 )
+from airflow_provider_voicepartner.gateways.smspartner import INFO
 from airflow_provider_voicepartner.gateways.smspartner import codes as tables
 from airflow_provider_voicepartner.gateways.smspartner.counts import (
     Tally,
@@ -29,7 +30,6 @@ from airflow_provider_voicepartner.gateways.smspartner.counts import (
     tally_bulk,
     tally_send,
 )
-from airflow_provider_voicepartner.gateways.smspartner.identity import CURRENCY, NAME
 from airflow_provider_voicepartner.gateways.smspartner.refusals import (
     accepted_answer,
     everybody_refused,
@@ -204,13 +204,13 @@ def _receipt(
         gateway_id=gateway_id,
         accepted=tally.accepted,
         cost=as_price(data.get("cost")),
-        currency=as_text(data.get("currency")) or CURRENCY,
+        currency=as_text(data.get("currency")) or INFO.currency or "",
         segments=read_sms_count(data),
         refused=_refused(tally.refused),
         in_doubt=tally.in_doubt,
         raw=data,
     )
-    warn_of_counts(NAME, endpoint, receipt)
+    warn_of_counts(INFO.name, endpoint, receipt)
     return receipt
 
 
@@ -271,7 +271,7 @@ def parse_me(response: ApiResponse) -> Account:
         "to_send": credits.get("toSend"),
     }
     details = {name: count for name, value in counters.items() if (count := as_int(value)) is not None}
-    currency = as_text(credits.get("currency")) or CURRENCY
+    currency = as_text(credits.get("currency")) or INFO.currency or ""
     return Account(
         balance=Balance(amount=amount, unit=currency, details=details, raw=data),
         username=as_text(user.get("username")),

@@ -20,8 +20,8 @@ from airflow_provider_voicepartner.gateways.reading import (
     decode,
     pick,
 )
+from airflow_provider_voicepartner.gateways.smspartner import INFO
 from airflow_provider_voicepartner.gateways.smspartner import codes as tables
-from airflow_provider_voicepartner.gateways.smspartner.identity import NAME
 from airflow_provider_voicepartner.gateways.smspartner.refusals import (
     accepted_answer,
     is_good_code,
@@ -148,7 +148,7 @@ def parse_tag_look_up(response: ApiResponse, *, tag: str) -> StatusPage:
 
 
 def _says_not_known(response: ApiResponse) -> bool:
-    data = decode(NAME, "bulk-status-by-tag", response, safe_to_repeat=True)
+    data = decode(INFO.name, "bulk-status-by-tag", response, safe_to_repeat=True)
     return (
         says_no(data.get("success"))
         and read_code(data, response) == tables.NOT_FOUND_CODE
@@ -201,7 +201,7 @@ def _report(
     word = as_text(pick(entry, "statut", "status")) or ""
     detail = _no_status(entry, word, response)
     return DeliveryReport(
-        gateway=NAME,
+        gateway=INFO.name,
         campaign_id=read_id(pick(entry, "messageId", "message_id", "msgId")) or campaign_id,
         phone_number=read_wire_number(number),
         status=DeliveryStatus.PENDING if detail else tables.STATUS_WORDS.read(word),

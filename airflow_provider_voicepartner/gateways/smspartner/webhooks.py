@@ -24,8 +24,8 @@ from airflow_provider_voicepartner.gateways.reading import (
     read_callback,
     read_callback_number,
 )
+from airflow_provider_voicepartner.gateways.smspartner import INFO
 from airflow_provider_voicepartner.gateways.smspartner.codes import STATUS_WORDS
-from airflow_provider_voicepartner.gateways.smspartner.identity import NAME
 from airflow_provider_voicepartner.gateways.smspartner.refusals import read_id
 from airflow_provider_voicepartner.gateways.smspartner.tags import reference_of
 from airflow_provider_voicepartner.gateways.wire import CallbackRequest
@@ -74,7 +74,7 @@ def _campaign_id(fields: Mapping[str, Any]) -> str | None:
 def _delivery_report(fields: Mapping[str, Any]) -> DeliveryReport:
     word = as_text(pick(fields, "status", "statut")) or ""
     return DeliveryReport(
-        gateway=NAME,
+        gateway=INFO.name,
         campaign_id=_campaign_id(fields),
         phone_number=_number(fields),
         status=STATUS_WORDS.read(word),
@@ -92,9 +92,11 @@ def _reply(fields: Mapping[str, Any], *, is_stop: bool) -> Reply | OptOut:
     campaign_id, at = _campaign_id(fields), read_date(fields.get("date"))
     if is_stop or _ONLY_STOP.fullmatch(text):
         return OptOut(
-            gateway=NAME, campaign_id=campaign_id, phone_number=number, text=text, at=at, raw=fields
+            gateway=INFO.name, campaign_id=campaign_id, phone_number=number, text=text, at=at, raw=fields
         )
-    return Reply(gateway=NAME, campaign_id=campaign_id, phone_number=number, text=text, at=at, raw=fields)
+    return Reply(
+        gateway=INFO.name, campaign_id=campaign_id, phone_number=number, text=text, at=at, raw=fields
+    )
 
 
 def _long_number_reply(fields: Mapping[str, Any]) -> Reply | OptOut:
@@ -102,7 +104,7 @@ def _long_number_reply(fields: Mapping[str, Any]) -> Reply | OptOut:
     number, text = read_callback_number(_with_plus(fields.get("msisdn"))), as_text(fields.get("text")) or ""
     at = read_date(fields.get("message-timestamp"))
     if _ONLY_STOP.fullmatch(text):
-        return OptOut(gateway=NAME, campaign_id=None, phone_number=number, text=text, at=at, raw=fields)
+        return OptOut(gateway=INFO.name, campaign_id=None, phone_number=number, text=text, at=at, raw=fields)
     to = as_text(fields.get("to"))
     part, parts = as_int(fields.get("concat-part")), as_int(fields.get("concat-total"))
     if (
@@ -113,7 +115,7 @@ def _long_number_reply(fields: Mapping[str, Any]) -> Reply | OptOut:
     ):
         part, parts = 1, 1
     return Reply(
-        gateway=NAME,
+        gateway=INFO.name,
         campaign_id=None,
         phone_number=number,
         text=text,

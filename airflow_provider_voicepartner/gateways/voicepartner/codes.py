@@ -13,7 +13,7 @@ from typing import Final
 
 from airflow_provider_voicepartner.gateways.errors import Codes, ErrorKind
 from airflow_provider_voicepartner.gateways.status import DeliveryStatus, StatusWords
-from airflow_provider_voicepartner.gateways.voicepartner.identity import NAME
+from airflow_provider_voicepartner.gateways.voicepartner import INFO
 
 _KEY = "the API key is wrong or may not do this; check the connection's password"
 
@@ -73,7 +73,7 @@ AUDIO_RENAME: Final = Codes.of(
 ME: Final = Codes.of({**_COMMON, 400: (ErrorKind.REJECTED, "the request is malformed")})
 
 STATUS_WORDS: Final = StatusWords(
-    NAME,
+    INFO.name,
     {
         "pending": DeliveryStatus.PENDING,
         "delivered": DeliveryStatus.DELIVERED,

@@ -25,7 +25,7 @@ from airflow_provider_voicepartner.gateways.reading import (
     refusal,
     transport_kind,
 )
-from airflow_provider_voicepartner.gateways.voicepartner.identity import NAME
+from airflow_provider_voicepartner.gateways.voicepartner import INFO
 from airflow_provider_voicepartner.gateways.wire import ApiResponse
 
 _LIKE_A_STATUS = re.compile(r"[1-5][0-9]{2}")
@@ -61,7 +61,7 @@ def accepted_answer(
     :param recipients: of a send; one that stands alone is named in the error.
     :raises GatewayError: for everything else.
     """
-    data = decode(NAME, endpoint, response, safe_to_repeat=safe_to_repeat)
+    data = decode(INFO.name, endpoint, response, safe_to_repeat=safe_to_repeat)
     success = as_verdict(data.get("success"))
     code, words = _find_reason(data, codes, response)
     well = 200 <= response.status < 300
@@ -71,11 +71,11 @@ def accepted_answer(
         raise _contradiction(endpoint, response, success, code)
     if sends and success is False and _SUCCESS_CODE.fullmatch(code or "") and response.status != 429:
         problem = "the answer contradicts itself: its flag says no, and its code is that of a success"
-        raise GatewayError(NAME, endpoint, ErrorKind.UNKNOWN, problem, code=code, status=response.status)
+        raise GatewayError(INFO.name, endpoint, ErrorKind.UNKNOWN, problem, code=code, status=response.status)
     default = transport_kind(response.status, safe_to_repeat=safe_to_repeat)
     if success is None and words is None and code in _SUCCESS_CODES:
         problem = "the success flag that is promised is missing"
-        raise GatewayError(NAME, endpoint, default, problem, status=response.status)
+        raise GatewayError(INFO.name, endpoint, default, problem, status=response.status)
     if well and success is False:
         default = ErrorKind.REJECTED
     in_doubt = response.status >= 500 or (well and success is None)
@@ -83,7 +83,7 @@ def accepted_answer(
         # A number that merely looks like an HTTP status proves nothing against the status of the answer itself.
         codes = _NO_CODES
     raise refusal(
-        NAME,
+        INFO.name,
         endpoint,
         response,
         codes,
@@ -105,7 +105,7 @@ def _contradiction(
     problem = "the answer contradicts itself: it names a campaign or a success, and a failure too"
     if success is None:
         problem = "the answer names a campaign, but the success flag that is promised is missing"
-    return GatewayError(NAME, endpoint, ErrorKind.UNKNOWN, problem, code=code, status=response.status)
+    return GatewayError(INFO.name, endpoint, ErrorKind.UNKNOWN, problem, code=code, status=response.status)
 
 
 def _refused_recipient(

@@ -31,8 +31,7 @@ from airflow_provider_voicepartner.gateways.reading import (
     as_text,
     transport_kind,
 )
-from airflow_provider_voicepartner.gateways.voicepartner import codes
-from airflow_provider_voicepartner.gateways.voicepartner.identity import NAME
+from airflow_provider_voicepartner.gateways.voicepartner import INFO, codes
 from airflow_provider_voicepartner.gateways.voicepartner.refusals import (
     CAMPAIGN_KEYS,
     accepted_answer,
@@ -104,7 +103,7 @@ def _parse_batch(response: ApiResponse, message: Message, recipients: Sequence[R
     gateway_id = campaign_id(data)
     if gateway_id is None:
         summary = "the answer says success but names no campaign, so nobody can tell whether it was taken"
-        raise GatewayError(NAME, endpoint, ErrorKind.UNKNOWN, summary, status=response.status)
+        raise GatewayError(INFO.name, endpoint, ErrorKind.UNKNOWN, summary, status=response.status)
     count = as_count(data.get("nbSms"))
     accepted = len(recipients) if count is None else min(count, len(recipients))
     cost = as_price(data.get("cost"))
@@ -118,7 +117,7 @@ def _parse_batch(response: ApiResponse, message: Message, recipients: Sequence[R
         duration=as_decimal(data.get("duration")),
         raw=data,
     )
-    warn_of_counts(NAME, endpoint, receipt)
+    warn_of_counts(INFO.name, endpoint, receipt)
     return receipt
 
 
@@ -238,4 +237,4 @@ def _seconds(value: Any) -> int | None:
 
 def _unreadable(endpoint: str, response: ApiResponse, problem: str, *, safe_to_repeat: bool) -> GatewayError:
     kind = transport_kind(response.status, safe_to_repeat=safe_to_repeat)
-    return GatewayError(NAME, endpoint, kind, problem, status=response.status)
+    return GatewayError(INFO.name, endpoint, kind, problem, status=response.status)

@@ -21,8 +21,8 @@ from airflow_provider_voicepartner.gateways.reading import (
     read_callback,
     read_callback_number,
 )
+from airflow_provider_voicepartner.gateways.voicepartner import INFO
 from airflow_provider_voicepartner.gateways.voicepartner.codes import STATUS_WORDS
-from airflow_provider_voicepartner.gateways.voicepartner.identity import NAME
 from airflow_provider_voicepartner.gateways.wire import CallbackRequest
 
 
@@ -52,7 +52,7 @@ def _read_campaign(fields: Mapping[str, Any]) -> CampaignDeliveryReport:
     if not campaign_ids:
         raise InvalidCallbackError("the callback names no campaign")
     return CampaignDeliveryReport(
-        gateway=NAME, campaign_ids=campaign_ids, delivered=delivered, total=total, raw=fields
+        gateway=INFO.name, campaign_ids=campaign_ids, delivered=delivered, total=total, raw=fields
     )
 
 
@@ -69,7 +69,7 @@ def _read_number(fields: Mapping[str, Any]) -> DeliveryReport:
         )
     )
     return DeliveryReport(
-        gateway=NAME,
+        gateway=INFO.name,
         campaign_id=as_text(pick(fields, "campaignId", "campaign_id")),
         phone_number=number,
         status=STATUS_WORDS.read(status),
