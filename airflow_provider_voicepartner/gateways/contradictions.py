@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Collection
-from typing import Any
+from collections.abc import Callable, Collection, Sequence
+from decimal import Decimal
+from typing import Any, Final
 
 from airflow_provider_voicepartner.gateways.bodies import loads
 from airflow_provider_voicepartner.gateways.errors import ErrorKind, GatewayError
-from airflow_provider_voicepartner.gateways.model import Receipt
+from airflow_provider_voicepartner.gateways.model import (
+    Receipt,
+    Recipient,
+    RefusedRecipient,
+    phone_numbers_of,
+)
 from airflow_provider_voicepartner.gateways.reading import as_text
 from airflow_provider_voicepartner.gateways.wire import ApiResponse
 
 log = logging.getLogger(__name__)
+
+_LONGEST_ID: Final = 255
 
 
 def read_opaque_id(value: Any) -> str | None:
@@ -61,6 +69,47 @@ def contradicted(error: GatewayError, *, is_named: bool) -> GatewayError:
     return GatewayError(
         error.gateway, error.endpoint, ErrorKind.UNKNOWN, problem, code=error.code, status=error.status
     )
+
+
+def flaw_of_receipt(receipt: Any, recipients: Sequence[Recipient]) -> str | None:
+    """
+    Say why a receipt cannot be that of a batch: the gateway may come from another distribution.
+
+    :param receipt: as the gateway's ``parse_batch`` returned it.
+    :param recipients: of the batch.
+    :returns: what is wrong, without a number or an id; None where it may be believed.
+    """
+    if not isinstance(receipt, Receipt):
+        return f"the gateway read it into a {type(receipt).__name__}, which is no receipt"
+    counts = (receipt.accepted, receipt.in_doubt)
+    if any(type(count) is not int or count < 0 for count in counts):
+        return "the receipt has a count that is no whole number from 0"
+    if sum(counts) + len(receipt.refused) > len(recipients):
+        return "the receipt accounts for more recipients than were sent to"
+    if any(
+        not isinstance(refused, RefusedRecipient) or type(refused.opted_out) is not bool
+        for refused in receipt.refused
+    ):
+        return "the receipt refuses what is no recipient"
+    named = [refused.phone_number for refused in receipt.refused if refused.phone_number]
+    if named and not set(named) <= set(phone_numbers_of(recipients)):
+        return "the receipt is about somebody who was not sent to"
+    if receipt.gateway_id is None:
+        return "the receipt has no id, and says that somebody was taken" if any(counts) else None
+    if not isinstance(receipt.gateway_id, str) or not 0 < len(receipt.gateway_id.strip()) <= _LONGEST_ID:
+        return f"the receipt's id is no text of 1 to {_LONGEST_ID} characters"
+    return _flaw_of_price(receipt)
+
+
+def _flaw_of_price(receipt: Receipt) -> str | None:
+    cost, segments = receipt.cost, receipt.segments
+    if cost is not None and not (isinstance(cost, Decimal) and cost.is_finite() and cost > 0):
+        return "the receipt's cost is no Decimal above 0"
+    if segments is not None and (type(segments) is not int or segments < 0):
+        return "the receipt's segments are no whole number from 0"
+    if receipt.currency is not None and not isinstance(receipt.currency, str):
+        return "the receipt's currency is no text"
+    return None
 
 
 def warn_of_counts(gateway: str, endpoint: str, receipt: Receipt) -> None:

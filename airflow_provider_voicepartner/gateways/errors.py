@@ -98,7 +98,8 @@ class GatewayError(_CopiedByFields):
         super().__init__(f"{gateway} {endpoint}: {summary}" + (f" ({', '.join(marks)})" if marks else ""))
         self.gateway = gateway
         self.endpoint = endpoint
-        self.kind = kind
+        # One that is none of ours would pass for a refusal.
+        self.kind = ErrorKind(kind)
         self.summary = summary
         self.code = code
         self.status = status

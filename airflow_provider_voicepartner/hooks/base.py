@@ -13,12 +13,15 @@ import pendulum
 
 from airflow_provider_voicepartner.constants import CALLED_BACK_WITHIN
 from airflow_provider_voicepartner.exceptions import (
+    ConfigurationError,
     DeliveryUnconfirmedError,
     VoicePartnerProviderError,
     nobody_taken,
 )
 from airflow_provider_voicepartner.gateways.checks import check_count
+from airflow_provider_voicepartner.gateways.contradictions import flaw_of_receipt
 from airflow_provider_voicepartner.gateways.dates import check_lead
+from airflow_provider_voicepartner.gateways.errors import ErrorKind, GatewayError
 from airflow_provider_voicepartner.gateways.model import (
     Balance,
     CallbackUrls,
@@ -29,7 +32,7 @@ from airflow_provider_voicepartner.gateways.model import (
     Receipt,
     Recipient,
 )
-from airflow_provider_voicepartner.gateways.wire import ApiRequest
+from airflow_provider_voicepartner.gateways.wire import ApiRequest, ApiResponse
 from airflow_provider_voicepartner.hooks.callbacks import (
     BatchUrls,
     callback_config,
@@ -101,11 +104,15 @@ class GatewayHook(ConnectedHook):
         :param recipients: the same as for building.
         :param slot: at the rate limit, of the request's endpoint; None waits for one.
         """
-        return self.call(
-            request,
-            lambda response: self.gateway.parse_batch(response, message, recipients),
-            slot=slot,
-        )
+
+        def read(response: ApiResponse) -> Receipt:
+            receipt = self.gateway.parse_batch(response, message, recipients)
+            if flaw := flaw_of_receipt(receipt, recipients):
+                name, status = self.gateway.INFO.name, response.status
+                raise GatewayError(name, request.endpoint, ErrorKind.UNKNOWN, flaw, status=status)
+            return receipt
+
+        return self.call(request, read, slot=slot)
 
     def money_left(self) -> Decimal | None:
         """Return the account's balance in money; None where the gateway counts something else."""
@@ -183,6 +190,15 @@ class GatewayHook(ConnectedHook):
             callbacks=callbacks,
             simulate=simulate,
         )
+        if request.safe_to_repeat or request.endpoint not in info.endpoints:
+            wrong = (
+                "safe_to_repeat, so it could be sent twice"
+                if request.safe_to_repeat
+                else "at no known endpoint"
+            )
+            raise ConfigurationError(
+                f"{info.name}: build_batch made a request that is {wrong}; nothing was sent"
+            )
         # Whoever knows such a URL may report through it, so an answer that quotes it is not shown as it is.
         urls = {url for url in (callbacks.delivery, callbacks.replies) if url}
         return replace(request, private=(*request.private, *urls)) if urls else request

@@ -7,7 +7,9 @@ import pickle
 import socket
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pendulum
@@ -25,10 +27,11 @@ from airflow_provider_voicepartner.exceptions import (
     SendOutcomeUnknownError,
     VoicePartnerProviderError,
 )
-from airflow_provider_voicepartner.gateways.errors import ErrorKind, RecipientProblem
+from airflow_provider_voicepartner.gateways.errors import ErrorKind, GatewayError, RecipientProblem
 from airflow_provider_voicepartner.gateways.model import (
     Receipt,
     Recipient,
+    RefusedRecipient,
     SmsMessage,
     Voicemail,
     VoiceMessage,
@@ -254,6 +257,81 @@ def test_an_answer_that_a_gateway_fails_to_read_is_in_doubt_and_not_shown(
     shown = chain(caught.value)
     assert NUMBER not in shown
     assert TEXT not in shown
+
+
+LIES: dict[str, tuple[Any, str]] = {
+    "nothing": (None, "NoneType"),
+    "the answer itself": ({"id": "1"}, "dict"),
+    "a negative count": (Receipt(gateway_id="1", accepted=-1), "count"),
+    "a count that is a text": (Receipt(gateway_id="1", accepted="1"), "count"),  # type: ignore[arg-type]
+    "a count that is a flag": (Receipt(gateway_id="1", accepted=True), "count"),
+    "a negative doubt": (Receipt(gateway_id="1", accepted=1, in_doubt=-1), "count"),
+    "too many": (Receipt(gateway_id="1", accepted=2), "more recipients"),
+    "too many with those refused": (
+        Receipt(gateway_id="1", accepted=1, refused=(RefusedRecipient(phone_number=NUMBER),)),
+        "more recipients",
+    ),
+    "somebody else": (
+        Receipt(gateway_id="1", accepted=0, refused=(RefusedRecipient(phone_number="+33611111111"),)),
+        "was not sent to",
+    ),
+    "a refusal of another shape": (
+        Receipt(gateway_id="1", accepted=0, refused=(NUMBER,)),  # type: ignore[arg-type]
+        "no recipient",
+    ),
+    "a success without an id": (Receipt(gateway_id=None, accepted=1), "no id"),
+    "a doubt without an id": (Receipt(gateway_id=None, accepted=0, in_doubt=1), "no id"),
+    "an id that is a number": (Receipt(gateway_id=1, accepted=1), "id is no text"),  # type: ignore[arg-type]
+    "a blank id": (Receipt(gateway_id=" ", accepted=1), "id is no text"),
+    "an id without an end": (Receipt(gateway_id="1" * 256, accepted=1), "id is no text"),
+    "a cost that is a float": (Receipt(gateway_id="1", accepted=1, cost=0.05), "cost"),  # type: ignore[arg-type]
+    "a negative cost": (Receipt(gateway_id="1", accepted=1, cost=Decimal(-1)), "cost"),
+    "a cost that is none": (Receipt(gateway_id="1", accepted=1, cost=Decimal("NaN")), "cost"),
+    "negative segments": (Receipt(gateway_id="1", accepted=1, segments=-1), "segments"),
+    "a currency of bytes": (Receipt(gateway_id="1", accepted=1, currency=b"EUR"), "currency"),  # type: ignore[arg-type]
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_a_receipt_that_cannot_be_true_leaves_a_doubt(
+    lie: str, sandbox: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A gateway of another distribution may be wrong: what the ledger could not read back would end the campaign."""
+    receipt, why = LIES[lie]
+    send = SENDS[0]
+    hook = hook_of(send.conn_type)
+    monkeypatch.setattr(hook.gateway, "parse_batch", lambda *_: receipt)
+    with pytest.raises(SendOutcomeUnknownError, match=why) as caught:
+        hook.send_batch(send.message, [Recipient(NUMBER)], reference=REFERENCE)
+    assert times_sent(sandbox, send.conn_type) == 1
+    assert NUMBER not in chain(caught.value)
+
+
+def test_an_error_of_no_known_kind_is_no_refusal(sandbox: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(*_: Any) -> Receipt:
+        raise GatewayError("acme", "send", "perhaps", "who knows")  # type: ignore[arg-type]
+
+    hook = hook_of(SENDS[0].conn_type)
+    monkeypatch.setattr(hook.gateway, "parse_batch", read)
+    with pytest.raises(SendOutcomeUnknownError):
+        hook.send_batch(SENDS[0].message, [Recipient(NUMBER)], reference=REFERENCE)
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [({"safe_to_repeat": True}, "safe_to_repeat"), ({"endpoint": "elsewhere"}, "no known endpoint")],
+)
+def test_a_send_that_would_be_repeated_or_not_limited_never_leaves(
+    change: dict[str, Any], why: str, sandbox: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hook = hook_of(SENDS[0].conn_type)
+    build = hook.gateway.build_batch
+    monkeypatch.setattr(
+        hook.gateway, "build_batch", lambda *args, **kwargs: replace(build(*args, **kwargs), **change)
+    )
+    with pytest.raises(ConfigurationError, match=why):
+        hook.send_batch(SENDS[0].message, [Recipient(NUMBER)], reference=REFERENCE)
+    assert times_sent(sandbox, SENDS[0].conn_type) == 0
 
 
 # Bad arguments: nothing leaves.
