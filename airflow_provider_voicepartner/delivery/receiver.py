@@ -36,7 +36,6 @@ from airflow_provider_voicepartner.delivery.arrivals import (
     of_reference,
 )
 from airflow_provider_voicepartner.delivery.group_commit import GroupWriter, NotStoredError
-from airflow_provider_voicepartner.delivery.openapi import describe
 from airflow_provider_voicepartner.delivery.receiver_log import CountedLog, ReceiverCounts
 from airflow_provider_voicepartner.delivery.tokens import (
     BatchToken,
@@ -258,7 +257,7 @@ def create_app(
         redirect_slashes=False,  # the redirect would repeat the token
         docs_url=None,
         redoc_url=None,
-        openapi_url=f"{prefix}/openapi.json",
+        openapi_url=None,  # gateways are told their URLs, and nobody else calls them
     )
     app.state.receiver = receiver
     app.router.routes += [
@@ -269,10 +268,6 @@ def create_app(
     ]
     app.add_exception_handler(404, _not_found)
     app.add_middleware(_HidePaths, prefix=prefix, gateways=frozenset(receiver.gateways))
-    page = describe(
-        app.title, prefix, [gateway.INFO for gateway in receiver.gateways.values()], LARGEST_CALLBACK
-    )
-    app.openapi_schema = page  # which FastAPI would make of its routes, and then keeps
     return app
 
 
@@ -294,7 +289,7 @@ class _HidePaths:
 
     def __init__(self, app: ASGIApp, prefix: str, gateways: Collection[str]) -> None:
         self._app, self._prefix, self._gateways = app, prefix, gateways
-        self._shown = tuple(f"{prefix}/{name}" for name in ("health", "metrics", "openapi.json"))
+        self._shown = tuple(f"{prefix}/{name}" for name in ("health", "metrics"))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):

@@ -74,7 +74,6 @@ class GatewayInfo:
         be asked about.
     :param reports: calls a URL that comes with each ``batch``, one that is set for the whole ``account``, or ``never``.
     :param reports_replies: True where it takes a URL for replies and STOP with each batch.
-    :param callback_fields: the fields of its calls, with what they mean, for the receiver's OpenAPI page.
     :param empty_report: the fields of a call about a batch of nobody, which is harmless; ``callbacks check`` makes it.
         ``{reference}`` stands for the batch. Empty where the vendor reports no whole batches to a URL of the batch.
     :param listed_by_tag: True where a batch can be looked up by an id of ours, which proves that it was sent.
@@ -105,7 +104,6 @@ class GatewayInfo:
     most_polled: int = 0
     reports: Reporting = "never"
     reports_replies: bool = False
-    callback_fields: Mapping[str, str] = field(default_factory=dict)
     empty_report: Mapping[str, str] = field(default_factory=dict)
     listed_by_tag: bool = False
     refuses_repeats_for: timedelta | None = None
@@ -116,7 +114,7 @@ class GatewayInfo:
 
     def __post_init__(self) -> None:
         """Keep anybody from changing a table that all others read."""
-        for name in ("sends", "endpoints", "fields", "options", "callback_fields", "empty_report"):
+        for name in ("sends", "endpoints", "fields", "options", "empty_report"):
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
 
     @property

@@ -40,6 +40,17 @@ values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(NAMES), inner, max_size=4),
     max_leaves=8,
 )
+
+
+def multipart(fields: dict[str, str]) -> bytes:
+    """Write fields as ``multipart/form-data`` with the boundary ``x``."""
+    parts = [
+        f'--x\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{text}\r\n'
+        for name, text in fields.items()
+    ]
+    return "".join([*parts, "--x--\r\n"]).encode("utf-8", "replace")
+
+
 reports = st.dictionaries(st.sampled_from(NAMES) | st.text(max_size=20), values, max_size=12)
 bodies = (
     reports.map(lambda report: json.dumps(report).encode())
@@ -47,10 +58,18 @@ bodies = (
     | st.dictionaries(st.sampled_from(NAMES), words, max_size=12).map(
         lambda form: urlencode(form, errors="replace").encode()
     )
+    | st.dictionaries(st.sampled_from(NAMES), words, max_size=12).map(multipart)
     | st.binary(max_size=300)
 )
 content_types = st.sampled_from(
-    ["application/json", "application/x-www-form-urlencoded", "text/html", "", "é/ü;="]
+    [
+        "application/json",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data; boundary=x",
+        "text/html",
+        "",
+        "é/ü;=",
+    ]
 )
 
 

@@ -78,9 +78,7 @@ def test_a_repeat_is_believed_for_less_than_is_documented(
     assert info(refuses_repeats_for=documented).repeats_safely_for == believed
 
 
-@pytest.mark.parametrize(
-    "table", ["sends", "endpoints", "fields", "options", "callback_fields", "empty_report"]
-)
+@pytest.mark.parametrize("table", ["sends", "endpoints", "fields", "options", "empty_report"])
 def test_no_table_can_be_changed(table: str) -> None:
     mine = {"send": "5/60"}
     made = info(**{table: mine})

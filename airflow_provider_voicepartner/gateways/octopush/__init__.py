@@ -69,15 +69,6 @@ INFO: Final = GatewayInfo(
         "tts": "airflow_provider_voicepartner.gateways.octopush.options.VoiceOptions",
     },
     reports="account",
-    callback_fields={
-        "status": "the gateway's word for what happened",
-        "number": "whom the call is about",
-        "message_id": "the campaign's ticket",
-        "delivery_date": "makes it a delivery report",
-        "reception_date": "makes it a reply",
-        "stop_date": "makes it an opt-out",
-        "text": "what was answered",
-    },
     refuses_repeats_for=timedelta(hours=24),
     # Its simulation makes its figures up, so it tells no price.
     simulates=True,

@@ -69,14 +69,6 @@ INFO: Final = GatewayInfo(
         "voicemail": "airflow_provider_voicepartner.gateways.voicepartner.options.VoicemailOptions",
     },
     reports="batch",
-    callback_fields={
-        "status": "the gateway's word for what happened",
-        "phoneNumber": "who was called",
-        "additionnal_status": "whether somebody picked up",
-        "campaign_token": "the voicemail campaign, in the query",
-        "delivered_quantity": "how many voicemails were left, in the query",
-        "total_quantity": "of how many, in the query",
-    },
     empty_report={
         "campaign_token": "{reference}",
         "campaign_id": "{reference}",

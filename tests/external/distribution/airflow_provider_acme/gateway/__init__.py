@@ -48,11 +48,6 @@ INFO = GatewayInfo(
     longest_lead=timedelta(days=30),
     polls=True,
     reports="batch",
-    callback_fields={
-        "id": "the message's id",
-        "to": "whom the report is about",
-        "state": "what became of it",
-    },
 )
 
 _MODULES = ("requests", "responses", "webhooks", "codes", "options")
