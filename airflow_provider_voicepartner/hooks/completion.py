@@ -13,9 +13,15 @@ from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
 from math import inf
+from random import randrange
 from typing import TYPE_CHECKING, Any, Final
 
-from airflow_provider_voicepartner.constants import FEW_RECIPIENTS, LAST_POLL_WITHIN, WORKER_POLL_SLOT_WAIT
+from airflow_provider_voicepartner.constants import (
+    FEW_RECIPIENTS,
+    LAST_POLL_WITHIN,
+    MOST_UNANSWERED_POLLS,
+    WORKER_POLL_SLOT_WAIT,
+)
 from airflow_provider_voicepartner.db.errors import StoreUnavailableError
 from airflow_provider_voicepartner.delivery.arrivals import CampaignKey, Completion, InboundRecord
 from airflow_provider_voicepartner.delivery.completion import AwaitedBatch, Progress
@@ -69,6 +75,7 @@ class CompletionCheck:
     :param options: of whoever waits.
     :param hook: one that others use too, where there is one (triggers).
     :param now: Unix seconds, injected by tests; None is the hook's clock.
+    :param start: picks which of so many questions is the first of all, from 0; injected by tests.
     """
 
     def __init__(
@@ -78,10 +85,14 @@ class CompletionCheck:
         *,
         hook: GatewayHook | None = None,
         now: Callable[[], float] | None = None,
+        start: Callable[[int], int] = randrange,
     ) -> None:
         self.report = report
         self.options = options
         self._now = now
+        self._start = start
+        self.last_asked: int | None = None
+        """The place of the last batch that was asked about."""
         self._owns_hook = hook is None
         if hook is not None:
             self.hook = hook
@@ -243,6 +254,7 @@ class CompletionCheck:
             self.hook.sender.retry = replace(self.hook.sender.retry, attempts=1)
         rounds, answers, refused = Rounds(questions), list[PollResult](), None
         while refused is None and (asked := rounds.next()):
+            self.last_asked = asked[-1].place
             found = ask_at_once(self.answer, asked)
             answered = [one for one in found if isinstance(one, PollResult)]
             answers += answered
@@ -263,11 +275,17 @@ class CompletionCheck:
             self.take(answer)
 
     def questions(self, known: Mapping[CampaignKey, KnownCampaign]) -> list[PollRequest]:
-        """Return what is to be asked now: about every batch that is not complete, once its time has come."""
+        """
+        Return what is to be asked now: about every batch that is not complete, once its time has come.
+
+        A look may be over before all of them were asked, for want of answers or of slots at the rate limit. So each
+        look begins behind the last one that was asked, and the first look, which may be the only one of its process,
+        anywhere: else the same batches would be left out each time.
+        """
         age = self.now() - self.since
         if age < 0:
             return []
-        return [
+        open_questions = [
             PollRequest(
                 place=place,
                 sent=sent,
@@ -277,6 +295,12 @@ class CompletionCheck:
             for place, (sent, batch) in enumerate(zip(self.sent, self.batches, strict=True))
             if place not in self._over_since and not batch.is_complete(known)
         ]
+        if self.last_asked is not None:
+            last = self.last_asked
+            first = next((at for at, question in enumerate(open_questions) if question.place > last), 0)
+        else:
+            first = self._start(len(open_questions)) if len(open_questions) > MOST_UNANSWERED_POLLS else 0
+        return open_questions[first:] + open_questions[:first]
 
     def answer(
         self, question: PollRequest, poll: Callable[[], Sequence[DeliveryReport]] | None = None

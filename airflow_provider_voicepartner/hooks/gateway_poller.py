@@ -93,6 +93,7 @@ class GatewayPoller:
         rounds = Rounds(watch.questions(known), share=self._share)
         answers, refused = list[PollResult](), None
         while refused is None and (asked := rounds.next()):
+            watch.last_asked = asked[-1].place
             found = await asyncio.gather(
                 *(self._answer(watch, question, batching_delay) for question in asked), return_exceptions=True
             )

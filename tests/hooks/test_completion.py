@@ -81,10 +81,13 @@ class Watches:
 
     def __init__(self) -> None:
         self.now = SENT_AT
+        self.start: Callable[[int], int] = lambda batches: 0
         self._made: list[CompletionCheck] = []
 
     def __call__(self, report: CampaignReport, *, hook: Any = None, **options: Any) -> CompletionCheck:
-        watch = CompletionCheck(report, CompletionOptions.read(**options), hook=hook, now=lambda: self.now)
+        watch = CompletionCheck(
+            report, CompletionOptions.read(**options), hook=hook, now=lambda: self.now, start=self.start
+        )
         self._made.append(watch)
         return watch
 
@@ -336,6 +339,45 @@ class TestQuestions:
         asked.clear()
         watch.ask()
         assert len(asked) == MOST_UNANSWERED_POLLS
+
+    @pytest.mark.parametrize("error", [RetryableNotSentError("500"), SendOutcomeUnknownError("no JSON")])
+    @pytest.mark.parametrize("has_its_own_process", [False, True])
+    def test_batches_that_are_never_answered_keep_no_other_from_being_asked_about(
+        self, has_its_own_process: bool, error: Exception, watches: Watches, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Whether one process looks again and again, or each look has a new one."""
+        batches = campaign(*(batch(place) for place in range(12)))
+        answers: dict[str, Any] = {str(place + 1): [told(ANNA), told(BEN)] for place in range(12)}
+        answers |= {str(broken): error for broken in (1, 2, 3, 7, 8, 9)}
+        watch = watches(batches)
+        for look in range(8):
+            if has_its_own_process:
+                watches.start = lambda count, look=look: look % count  # type: ignore[misc]
+                watch = watches(batches)
+            polls(watch, monkeypatch, answers)
+            delivered = watch.look().delivered
+        assert delivered == 12
+
+    def test_a_rate_limit_that_lets_few_questions_through_lets_all_batches_have_their_turn(
+        self, watches: Watches, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Each has somebody whose phone is off for days, so none of them is ever complete."""
+        watch = watches(campaign(*(batch(place) for place in range(40))))
+        far, asked, left = RetryableNotSentError("next slot in 60 s"), set(), 0
+
+        def poll(name: str) -> Sequence[DeliveryReport]:
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise far
+            asked.add(name)
+            return [told(ANNA), told(BEN, PENDING)]
+
+        monkeypatch.setattr(watch.hook, "poll_delivery", poll)
+        for _ in range(8):
+            left = 10
+            progress = watch.look()
+        assert progress.delivered == len(asked) == 40
 
     @pytest.mark.parametrize("error", [RetryableNotSentError("busy"), SendOutcomeUnknownError("odd")])
     def test_trouble_is_said_and_passes(

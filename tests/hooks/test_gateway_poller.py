@@ -14,7 +14,12 @@ import pytest
 
 from airflow_provider_voicepartner.constants import POLL_THREADS, POLLS_AT_ONCE
 from airflow_provider_voicepartner.delivery.group_commit import NotStoredError
-from airflow_provider_voicepartner.exceptions import ConfigurationError, RejectedError, RetryableNotSentError
+from airflow_provider_voicepartner.exceptions import (
+    ConfigurationError,
+    RejectedError,
+    RetryableNotSentError,
+    SendOutcomeUnknownError,
+)
 from airflow_provider_voicepartner.gateways.errors import ErrorKind
 from airflow_provider_voicepartner.gateways.model import DeliveryReport
 from airflow_provider_voicepartner.gateways.status import DeliveryStatus
@@ -54,7 +59,9 @@ def sent(place: int, *people: int) -> CampaignReport:
 
 
 def watch_of(poller: GatewayPoller, report: CampaignReport, **options: Any) -> CompletionCheck:
-    return CompletionCheck(report, CompletionOptions(**options), hook=poller.hook, now=time.time)
+    return CompletionCheck(
+        report, CompletionOptions(**options), hook=poller.hook, now=time.time, start=lambda batches: 0
+    )
 
 
 def known(watch: CompletionCheck) -> Any:
@@ -338,6 +345,30 @@ def test_what_was_told_before_a_refusal_is_kept(sandbox: Any, monkeypatch: pytes
         with pytest.raises(RejectedError):
             await poller.ask(watch, {}, batching_delay=0.0)
         assert watch.progress(known(watch), time.time()).delivered == 2
+
+    run(work)
+
+
+def test_batches_that_are_never_answered_keep_no_other_from_being_asked_about(
+    sandbox: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batches = [sent(place, place).batches[0] for place in range(8)]
+    broken = {batch.gateway_id for batch in batches[:3]}
+    sandbox.advance(86_400)
+
+    async def work(poller: GatewayPoller) -> None:
+        poll = poller.hook.poll_delivery
+
+        def some(gateway_id: str) -> Any:
+            if gateway_id in broken:
+                raise SendOutcomeUnknownError("no JSON")
+            return poll(gateway_id)
+
+        monkeypatch.setattr(poller.hook, "poll_delivery", some)
+        watch = watch_of(poller, report_of(*batches))
+        for _ in range(3):
+            await poller.ask(watch, known(watch), batching_delay=0.0)
+        assert watch.progress(known(watch), time.time()).delivered == 5
 
     run(work)
 
