@@ -12,9 +12,9 @@ import re
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, wraps
 from operator import add
-from typing import Final, TypeVar, get_args
+from typing import Any, Final, TypeVar, cast, get_args
 
 from airflow_provider_voicepartner.gateways.checks import says_nothing
 from airflow_provider_voicepartner.gateways.model import Message
@@ -23,7 +23,7 @@ from airflow_provider_voicepartner.gateways.placeholders import TextTemplate
 Columns = Mapping[str, Sequence[str]]
 """Personal fields of many recipients: the name of a field -> its value for each recipient, in order."""
 
-Compiled = TypeVar("Compiled")
+Makes = TypeVar("Makes", bound=Callable[..., Any])
 
 _WORD_FOR_NOTHING: Final = "None"
 _MESSAGES: Final = 16
@@ -232,22 +232,23 @@ def _hashable(value: object) -> Hashable:
     return type(value), value
 
 
-def once_a_message(make: Callable[[Message], Compiled]) -> Callable[[Message], Compiled]:
+def once_a_message(make: Makes) -> Makes:
     """
     Keep what is made of a message, so that all batches and all recipients of a campaign share it.
 
-    :param make: what it raises is not kept.
+    :param make: takes a message, and perhaps more that can be a key, all by position. What it raises is not kept.
     """
 
     @lru_cache(maxsize=_MESSAGES)
-    def kept(key: _Key) -> Compiled:
-        return make(key.message)
+    def cached(key: _Key, *more: Hashable) -> Any:
+        return make(key.message, *more)
 
-    def get(message: Message) -> Compiled:
+    @wraps(make)
+    def get(message: Message, *more: Hashable) -> Any:
         try:
             key = _Key(message)
         except TypeError:  # A setting that cannot be a key, and that may be changed.
-            return make(message)
-        return kept(key)
+            return make(message, *more)
+        return cached(key, *more)
 
-    return get
+    return cast(Makes, get)

@@ -6,11 +6,13 @@ import logging
 import re
 from collections.abc import Callable, Collection, Sequence
 from decimal import Decimal
+from functools import wraps
 from typing import Any, Final
 
 from airflow_provider_voicepartner.gateways.bodies import loads
 from airflow_provider_voicepartner.gateways.errors import ErrorKind, GatewayError
 from airflow_provider_voicepartner.gateways.model import (
+    Message,
     Receipt,
     Recipient,
     RefusedRecipient,
@@ -110,6 +112,30 @@ def _flaw_of_price(receipt: Receipt) -> str | None:
     if receipt.currency is not None and not isinstance(receipt.currency, str):
         return "the receipt's currency is no text"
     return None
+
+
+ParsesBatch = Callable[[ApiResponse, Message, Sequence[Recipient]], Receipt]
+
+
+def in_doubt_if_named(names_a_send: Callable[[ApiResponse], bool]) -> Callable[[ParsesBatch], ParsesBatch]:
+    """
+    Make a gateway's ``parse_batch`` leave a batch in doubt whose answer refuses it, and names it as taken.
+
+    :param names_a_send: the gateway's own, which says whether an answer names a message that was taken.
+    """
+
+    def decorate(parse: ParsesBatch) -> ParsesBatch:
+        @wraps(parse)
+        def parse_batch(response: ApiResponse, message: Message, recipients: Sequence[Recipient]) -> Receipt:
+            try:
+                return parse(response, message, recipients)
+            except GatewayError as error:
+                failure = error
+            raise contradicted(failure, is_named=names_a_send(response))
+
+        return parse_batch
+
+    return decorate
 
 
 def warn_of_counts(gateway: str, endpoint: str, receipt: Receipt) -> None:

@@ -79,11 +79,7 @@ def check_message(message: Message, recipients_have_fields: bool) -> None:
     if not recipients_have_fields:
         template.check_known((), whose="'to'")
     personal = personalise(template, argument=argument)
-    if len(personal.text) > LONGEST_TEXT:
-        raise InvalidArgumentError(
-            argument,
-            f"has {len(personal.text)} characters; Octopush takes 1 to {LONGEST_TEXT}, so shorten it",
-        )
+    _check_length(personal.text, argument)
     if not template.names:
         _check_own_text(message, template.plain)
     elif isinstance(message, VoiceMessage):
@@ -103,10 +99,10 @@ def check_recipient(message: Message, recipient: Recipient) -> None:
     :raises InvalidArgumentError: its problem is read after the number.
     """
     template = _template(message)
-    _contact(message, recipient, template, personalise(template, argument=_text_argument(message)))
+    contact_of(message, recipient, template, personalise(template, argument=_text_argument(message)))
 
 
-def _contact(
+def contact_of(
     message: Message, recipient: Recipient, template: TextTemplate, personal: PersonalText
 ) -> dict[str, str]:
     """Return a recipient as the service takes it, with the fields that the text uses; raises as check_recipient."""
@@ -123,12 +119,16 @@ def _check_own_text(message: Message, text: str) -> None:
     argument = _text_argument(message)
     check_said(text, argument=argument, fix=_SAY_SOMETHING)
     check_no_service_name(text, argument=argument)
+    _check_length(text, argument)
+    if isinstance(message, VoiceMessage):
+        _check_speakable(text, message.language)
+
+
+def _check_length(text: str, argument: str) -> None:
     if len(text) > LONGEST_TEXT:
         raise InvalidArgumentError(
             argument, f"has {len(text)} characters; Octopush takes 1 to {LONGEST_TEXT}, so shorten it"
         )
-    if isinstance(message, VoiceMessage):
-        _check_speakable(text, message.language)
 
 
 def _check_speakable(text: str, language: str | None) -> None:
@@ -251,7 +251,7 @@ def build_batch(
     :raises InvalidArgumentError: naming the argument and the fix.
     """
     check_numbers(phone_numbers_of(recipients))
-    prepared = _prepare_personal(message) if have_fields(recipients) else _prepare_plain(message)
+    prepared = prepare(message, have_fields(recipients))
     contacts = _contacts(message, recipients, prepared)
     body: dict[str, Any] = {
         "text": prepared.personal.text,
@@ -279,7 +279,7 @@ def build_batch(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Prepared:
+class PreparedMessage:
     """What all batches of a message share, checked."""
 
     template: TextTemplate
@@ -287,30 +287,23 @@ class _Prepared:
     settings: Mapping[str, Any]
     compiled: CompiledMessage | None
 
-    @classmethod
-    def of(cls, message: Message, *, recipients_have_fields: bool) -> _Prepared:
-        """Check a message and take it apart."""
-        check_message(message, recipients_have_fields)
-        template = _template(message)
-        return cls(
-            template=template,
-            personal=personalise(template, argument=_text_argument(message)),
-            settings=_settings(message),
-            compiled=compile_message(message),
-        )
-
 
 @once_a_message
-def _prepare_personal(message: Message) -> _Prepared:
-    return _Prepared.of(message, recipients_have_fields=True)
+def prepare(message: Message, recipients_have_fields: bool) -> PreparedMessage:
+    """Check a message and take it apart; raises as :func:`check_message`."""
+    check_message(message, recipients_have_fields)
+    template = _template(message)
+    return PreparedMessage(
+        template=template,
+        personal=personalise(template, argument=_text_argument(message)),
+        settings=_settings(message),
+        compiled=compile_message(message),
+    )
 
 
-@once_a_message
-def _prepare_plain(message: Message) -> _Prepared:
-    return _Prepared.of(message, recipients_have_fields=False)
-
-
-def _contacts(message: Message, recipients: Sequence[Recipient], prepared: _Prepared) -> list[dict[str, str]]:
+def _contacts(
+    message: Message, recipients: Sequence[Recipient], prepared: PreparedMessage
+) -> list[dict[str, str]]:
     """Return recipients as the service takes them; those that it may refuse are looked at one by one."""
     numbers, personal = phone_numbers_of(recipients), prepared.personal
     if prepared.compiled is None:
@@ -334,7 +327,7 @@ def _contact_at(
     """Return one recipient as the service takes it; an error names the recipient's position, from 1."""
     problem: InvalidArgumentError
     try:
-        return _contact(message, recipient, template, personal)
+        return contact_of(message, recipient, template, personal)
     except InvalidArgumentError as error:
         problem = error
     raise InvalidArgumentError("to", f"recipient {position} {problem.problem}")

@@ -10,13 +10,13 @@ from typing import Any, Final
 import pendulum
 
 from airflow_provider_voicepartner.gateways.contradictions import (
-    contradicted,
+    in_doubt_if_named,
     names_id,
     read_opaque_id,
     warn_of_counts,
 )
 from airflow_provider_voicepartner.gateways.dates import read_date
-from airflow_provider_voicepartner.gateways.errors import Codes, GatewayError
+from airflow_provider_voicepartner.gateways.errors import Codes
 from airflow_provider_voicepartner.gateways.model import (
     Balance,
     Cancellation,
@@ -60,6 +60,12 @@ class WalletPack:
     expires_at: pendulum.DateTime | None
 
 
+def names_a_send(response: ApiResponse) -> bool:
+    """Say whether the answer to a send names a ticket, whatever its status and whatever else it says."""
+    return names_id(response, (*_TICKET_KEYS, "ticket"))
+
+
+@in_doubt_if_named(names_a_send)
 def parse_batch(response: ApiResponse, message: Message, recipients: Sequence[Recipient]) -> Receipt:
     """
     Read the answer to ``sms-campaign/send`` or ``voice-campaign/send``: HTTP 201 (200 is taken too) with a ticket.
@@ -73,19 +79,6 @@ def parse_batch(response: ApiResponse, message: Message, recipients: Sequence[Re
         before, which proves that the batch was taken; its ticket is not told then. A 2xx without a ticket is in
         doubt.
     """
-    try:
-        return _parse_batch(response, message, recipients)
-    except GatewayError as error:
-        failure = error
-    raise contradicted(failure, is_named=names_a_send(response))
-
-
-def names_a_send(response: ApiResponse) -> bool:
-    """Say whether the answer to a send names a ticket, whatever its status and whatever else it says."""
-    return names_id(response, (*_TICKET_KEYS, "ticket"))
-
-
-def _parse_batch(response: ApiResponse, message: Message, recipients: Sequence[Recipient]) -> Receipt:
     sms = isinstance(message, SmsMessage)
     endpoint = "sms-campaign/send" if sms else "voice-campaign/send"
     data = decode_answer(endpoint, response, safe_to_repeat=False)

@@ -14,8 +14,8 @@ from airflow_provider_voicepartner.gateways.checks import (
     check_sender,
 )
 from airflow_provider_voicepartner.gateways.compiled_message import CompiledMessage, once_a_message
-from airflow_provider_voicepartner.gateways.contradictions import contradicted
-from airflow_provider_voicepartner.gateways.errors import GatewayError, InvalidArgumentError
+from airflow_provider_voicepartner.gateways.contradictions import in_doubt_if_named
+from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.model import (
     NO_CALLBACKS,
     Balance,
@@ -207,7 +207,7 @@ def build_batch(
     """
     sms = _as_sms(message)
     check_count(len(recipients))
-    prepared = _prepare_personal(sms) if have_fields(recipients) else _prepare_plain(sms)
+    prepared = _prepare(sms, have_fields(recipients))
     numbers = phone_numbers_of(recipients)
     check_callback_url(callbacks.delivery, argument="callbacks.delivery")
     check_callback_url(callbacks.replies, argument="callbacks.replies")
@@ -240,27 +240,6 @@ class _Prepared:
     template: TextTemplate
     compiled: CompiledMessage | None
 
-    @classmethod
-    def of(cls, message: Message, *, recipients_have_fields: bool) -> _Prepared:
-        """Check a message and take it apart."""
-        sms = _as_sms(message)
-        check_message(sms, recipients_have_fields)
-        options = _options_of(sms)
-        return cls(
-            options=options,
-            settings=SendSettings(
-                sender=sms.sender,
-                gamme=options.gamme,
-                is_unicode=options.is_unicode,
-                is_stop_sms=_stop_mention(sms, options),
-                sandbox=options.sandbox,
-                url_dlr=options.url_dlr,
-                url_response=options.url_response,
-            ),
-            template=read_template(sms.text),
-            compiled=compile_message(sms),
-        )
-
     def settings_with(self, callbacks: CallbackUrls, *, simulate: bool) -> SendSettings:
         """Return the settings of one batch."""
         if not simulate and callbacks.delivery is None and callbacks.replies is None:
@@ -274,13 +253,25 @@ class _Prepared:
 
 
 @once_a_message
-def _prepare_personal(message: Message) -> _Prepared:
-    return _Prepared.of(message, recipients_have_fields=True)
-
-
-@once_a_message
-def _prepare_plain(message: Message) -> _Prepared:
-    return _Prepared.of(message, recipients_have_fields=False)
+def _prepare(message: Message, recipients_have_fields: bool) -> _Prepared:
+    """Check a message and take it apart; raises as :func:`check_message`."""
+    sms = _as_sms(message)
+    check_message(sms, recipients_have_fields)
+    options = _options_of(sms)
+    return _Prepared(
+        options=options,
+        settings=SendSettings(
+            sender=sms.sender,
+            gamme=options.gamme,
+            is_unicode=options.is_unicode,
+            is_stop_sms=_stop_mention(sms, options),
+            sandbox=options.sandbox,
+            url_dlr=options.url_dlr,
+            url_response=options.url_response,
+        ),
+        template=read_template(sms.text),
+        compiled=compile_message(sms),
+    )
 
 
 def _texts(compiled: CompiledMessage, recipients: Sequence[Recipient]) -> tuple[list[str], list[str]]:
@@ -315,6 +306,7 @@ def _check_virtual_batch(recipients: Sequence[Recipient], send_at: datetime | No
         )
 
 
+@in_doubt_if_named(names_a_send)
 def parse_batch(response: ApiResponse, message: Message, recipients: Sequence[Recipient]) -> Receipt:
     """
     Read the answer to a batch.
@@ -324,14 +316,7 @@ def parse_batch(response: ApiResponse, message: Message, recipients: Sequence[Re
     :raises GatewayError: for anything but a success with an id, or the refusal of each recipient by name; its kind says
         whether the batch may have been taken.
     """
-    try:
-        return _parse_batch(response, message, phone_numbers_of(recipients))
-    except GatewayError as error:
-        failure = error
-    raise contradicted(failure, is_named=names_a_send(response))
-
-
-def _parse_batch(response: ApiResponse, message: Message, numbers: Sequence[str]) -> Receipt:
+    numbers = phone_numbers_of(recipients)
     if not isinstance(message, SmsMessage):
         return parse_send(response, phone_numbers=numbers)
     if message.options.get("virtual_number") is not None and len(numbers) == 1:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pendulum
 
-from airflow_provider_voicepartner.gateways.contradictions import contradicted, names_id, warn_of_counts
+from airflow_provider_voicepartner.gateways.contradictions import in_doubt_if_named, names_id, warn_of_counts
 from airflow_provider_voicepartner.gateways.dates import read_date
 from airflow_provider_voicepartner.gateways.errors import ErrorKind, GatewayError
 from airflow_provider_voicepartner.gateways.model import (
@@ -71,6 +71,12 @@ class RenamedAudio:
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
+def names_a_send(response: ApiResponse) -> bool:
+    """Say whether the answer to a send names a campaign, whatever its status and whatever else it says."""
+    return names_id(response, CAMPAIGN_KEYS)
+
+
+@in_doubt_if_named(names_a_send)
 def parse_batch(response: ApiResponse, message: Message, recipients: Sequence[Recipient]) -> Receipt:
     """
     Read the answer to ``tts/send`` or ``campaign/send``.
@@ -81,19 +87,6 @@ def parse_batch(response: ApiResponse, message: Message, recipients: Sequence[Re
     :raises GatewayError: for anything but a success with a campaign id. An answer that contradicts itself, or that
         leaves out the success flag, is in doubt: nobody can tell whether the calls will be made.
     """
-    try:
-        return _parse_batch(response, message, recipients)
-    except GatewayError as error:
-        failure = error
-    raise contradicted(failure, is_named=names_a_send(response))
-
-
-def names_a_send(response: ApiResponse) -> bool:
-    """Say whether the answer to a send names a campaign, whatever its status and whatever else it says."""
-    return names_id(response, CAMPAIGN_KEYS)
-
-
-def _parse_batch(response: ApiResponse, message: Message, recipients: Sequence[Recipient]) -> Receipt:
     voicemail = isinstance(message, Voicemail)
     endpoint = "campaign/send" if voicemail else "tts/send"
     meanings = codes.CAMPAIGN_SEND if voicemail else codes.TTS_SEND
