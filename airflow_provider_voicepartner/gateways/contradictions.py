@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from functools import wraps
 from typing import Any, Final
@@ -97,7 +98,8 @@ def flaw_of_receipt(receipt: Any, recipients: Sequence[Recipient]) -> str | None
     if named and not set(named) <= set(phone_numbers_of(recipients)):
         return "the receipt is about somebody who was not sent to"
     if receipt.gateway_id is None:
-        return "the receipt has no id, and says that somebody was taken" if any(counts) else None
+        is_nobody_taken = len(receipt.refused) == len(recipients)
+        return None if is_nobody_taken else "the receipt has no id, and does not refuse everybody"
     if not isinstance(receipt.gateway_id, str) or not 0 < len(receipt.gateway_id.strip()) <= _LONGEST_ID:
         return f"the receipt's id is no text of 1 to {_LONGEST_ID} characters"
     return _flaw_of_price(receipt)
@@ -136,6 +138,24 @@ def in_doubt_if_named(names_a_send: Callable[[ApiResponse], bool]) -> Callable[[
         return parse_batch
 
     return decorate
+
+
+def account_for_all(gateway: str, endpoint: str, receipt: Receipt, size: int) -> Receipt:
+    """
+    Count as in doubt whoever of a batch a receipt leaves out, so that nobody is lost in silence.
+
+    :param receipt: without a flaw, see :func:`flaw_of_receipt`.
+    :param size: recipients in the batch.
+    """
+    missing = size - receipt.accepted - len(receipt.refused) - receipt.in_doubt
+    if not missing:
+        return receipt
+    log.error(
+        "%s %s: the gateway module's receipt leaves out %d of %d recipients (%d accepted, %d refused, %d in doubt); "
+        "they count as in doubt",
+        gateway, endpoint, missing, size, receipt.accepted, len(receipt.refused), receipt.in_doubt,
+    )  # fmt: skip
+    return replace(receipt, in_doubt=receipt.in_doubt + missing)
 
 
 def warn_of_counts(gateway: str, endpoint: str, receipt: Receipt) -> None:

@@ -19,7 +19,7 @@ from airflow_provider_voicepartner.exceptions import (
     nobody_taken,
 )
 from airflow_provider_voicepartner.gateways.checks import check_count
-from airflow_provider_voicepartner.gateways.contradictions import flaw_of_receipt
+from airflow_provider_voicepartner.gateways.contradictions import account_for_all, flaw_of_receipt
 from airflow_provider_voicepartner.gateways.dates import check_lead
 from airflow_provider_voicepartner.gateways.errors import ErrorKind, GatewayError
 from airflow_provider_voicepartner.gateways.model import (
@@ -110,7 +110,7 @@ class GatewayHook(ConnectedHook):
             if flaw := flaw_of_receipt(receipt, recipients):
                 name, status = self.gateway.INFO.name, response.status
                 raise GatewayError(name, request.endpoint, ErrorKind.UNKNOWN, flaw, status=status)
-            return receipt
+            return account_for_all(self.gateway.INFO.name, request.endpoint, receipt, len(recipients))
 
         return self.call(request, read, slot=slot)
 

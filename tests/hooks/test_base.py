@@ -280,6 +280,7 @@ LIES: dict[str, tuple[Any, str]] = {
         "no recipient",
     ),
     "a success without an id": (Receipt(gateway_id=None, accepted=1), "no id"),
+    "nobody without an id, and nobody refused": (Receipt(gateway_id=None, accepted=0), "no id"),
     "a doubt without an id": (Receipt(gateway_id=None, accepted=0, in_doubt=1), "no id"),
     "an id that is a number": (Receipt(gateway_id=1, accepted=1), "id is no text"),  # type: ignore[arg-type]
     "a blank id": (Receipt(gateway_id=" ", accepted=1), "id is no text"),
@@ -290,6 +291,41 @@ LIES: dict[str, tuple[Any, str]] = {
     "negative segments": (Receipt(gateway_id="1", accepted=1, segments=-1), "segments"),
     "a currency of bytes": (Receipt(gateway_id="1", accepted=1, currency=b"EUR"), "currency"),  # type: ignore[arg-type]
 }
+
+
+@each_send
+@pytest.mark.parametrize(
+    ("accepted", "refused", "said", "in_doubt"),
+    [
+        (1, 0, 0, 1),
+        (0, 1, 0, 1),
+        (0, 0, 0, 2),
+        (0, 0, 1, 2),
+        (1, 0, 1, 1),
+        (1, 1, 0, 0),
+        (2, 0, 0, 0),
+        (0, 2, 0, 0),
+    ],
+)
+def test_whoever_a_receipt_leaves_out_is_in_doubt(
+    send: Send,
+    accepted: int,
+    refused: int,
+    said: int,
+    in_doubt: int,
+    sandbox: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    people = [Recipient(NUMBER), Recipient("+33699887767")]
+    dropped = tuple(RefusedRecipient(phone_number=person.phone_number) for person in people[:refused])
+    given = Receipt(gateway_id="m-1", accepted=accepted, refused=dropped, in_doubt=said)
+    hook = hook_of(send.conn_type)
+    monkeypatch.setattr(hook.gateway, "parse_batch", lambda *_: given)
+    receipt = hook.send_batch(send.message, people, reference=REFERENCE)
+    assert (receipt.accepted, receipt.refused, receipt.in_doubt) == (accepted, dropped, in_doubt)
+    assert ("they count as in doubt" in caplog.text) is (said != in_doubt)
+    assert NUMBER not in caplog.text
 
 
 @pytest.mark.parametrize("lie", LIES)
