@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_voicepartner.gateways.octopush.duplicates import names_duplicate
+from airflow_provider_voicepartner.gateways.octopush.refusals import names_duplicate
 
 REPEATS: list[Any] = [
     # The number of the vendor's previous API.

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_voicepartner.gateways.model import SmsMessage, VoiceMessage
 from airflow_provider_voicepartner.gateways.octopush import segments_of
-from airflow_provider_voicepartner.gateways.octopush.length import readings
+from airflow_provider_voicepartner.gateways.octopush.messages import readings
 
 TWELVE = "{}[]~^|€&$@¨"
 

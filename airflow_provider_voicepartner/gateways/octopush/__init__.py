@@ -15,31 +15,29 @@ from airflow_provider_voicepartner.gateways.loading import attribute
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.gateways.octopush.codes import knows_status
     from airflow_provider_voicepartner.gateways.octopush.messages import (
-        build_batch,
         check_message,
         check_recipient,
         compile_message,
         segments_of,
     )
     from airflow_provider_voicepartner.gateways.octopush.options import SmsOptions, VoiceOptions
-    from airflow_provider_voicepartner.gateways.octopush.parameters import (
-        CampaignParameters,
-        build_edit_parameters,
-        build_parameters,
-        parse_edit_parameters,
-        parse_parameters,
-    )
     from airflow_provider_voicepartner.gateways.octopush.requests import (
         authenticate,
         build_balance,
+        build_batch,
         build_cancel,
+        build_edit_parameters,
+        build_parameters,
     )
     from airflow_provider_voicepartner.gateways.octopush.responses import (
+        CampaignParameters,
         WalletPack,
         names_a_send,
         parse_balance,
         parse_batch,
         parse_cancel,
+        parse_edit_parameters,
+        parse_parameters,
     )
     from airflow_provider_voicepartner.gateways.octopush.webhooks import parse_callback
 
@@ -76,7 +74,7 @@ INFO: Final = GatewayInfo(
 )
 """All that is known of the vendor."""
 
-_MODULES: Final = ("requests", "messages", "responses", "webhooks", "codes", "options", "parameters")
+_MODULES: Final = ("requests", "messages", "responses", "webhooks", "codes", "options")
 
 __all__ = [
     "INFO",

@@ -1,66 +1,85 @@
-"""What Octopush can be asked to say: SMS and spoken calls, and the refusal of what it would not take."""
+"""
+What Octopush can be asked to say, checked and counted before it is sent: SMS and spoken calls.
+
+Its page on special characters says: a GSM-7 character counts 1, twelve count 2, many accented letters are replaced by
+themselves (``auto_optimize_text``), and one character beyond that turns the whole text into unicode, 70 to an SMS and
+63 to each part of more. That line ends and tabs count 2 is inferred. Not clear is how much a part of a long GSM-7 text
+holds (137 on an old page, 153 inferred from the longest text), and whether other characters than accented letters,
+such as curly quotes, are replaced.
+
+Personal texts are filled in by the service: seven fields with fixed names, given with each recipient.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from functools import lru_cache
+from itertools import product
+from math import ceil
 from typing import Any, Final
-from unicodedata import category
+from unicodedata import category, decomposition
 
 from airflow_provider_voicepartner.gateways.checks import (
     check_encodable,
-    check_numbers,
     check_own_text,
     check_said,
     check_sender,
 )
 from airflow_provider_voicepartner.gateways.compiled_message import (
+    STANDS_ALONE,
+    CharacterSet,
     CompiledMessage,
     TextRule,
     once_a_message,
 )
-from airflow_provider_voicepartner.gateways.dates import require_future_second
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
+from airflow_provider_voicepartner.gateways.gsm import BASIC, EXTENSION, to_gsm7
 from airflow_provider_voicepartner.gateways.model import (
-    NO_CALLBACKS,
-    CallbackUrls,
     Message,
     Recipient,
     SmsMessage,
     Voicemail,
     VoiceMessage,
-    columns_of,
-    have_fields,
-    phone_numbers_of,
 )
 from airflow_provider_voicepartner.gateways.octopush import INFO
-from airflow_provider_voicepartner.gateways.octopush.languages import read_language, speaks_other_letters
-from airflow_provider_voicepartner.gateways.octopush.length import (
-    fixed_length,
-    is_unicode,
-    needs_mention,
-    plain_characters,
-    readings,
-    readings_of_length,
-)
-from airflow_provider_voicepartner.gateways.octopush.options import SmsOptions, VoiceOptions
-from airflow_provider_voicepartner.gateways.octopush.personal import (
-    LONGEST_FIELD,
-    LONGEST_TEXT,
-    PersonalText,
-    check_joins_as_is,
-    check_no_service_name,
-    fields_of,
-    personalise,
+from airflow_provider_voicepartner.gateways.octopush.options import (
+    SmsOptions,
+    settings_of,
+    speaks_other_letters,
 )
 from airflow_provider_voicepartner.gateways.options import read_options
-from airflow_provider_voicepartner.gateways.placeholders import TextTemplate, read_template
-from airflow_provider_voicepartner.gateways.wire import ApiRequest
+from airflow_provider_voicepartner.gateways.placeholders import (
+    TextTemplate,
+    composed,
+    read_template,
+    shown_name,
+    there_are,
+)
+
+LONGEST_TEXT: Final = 1224
+LONGEST_FIELD: Final = 50
+FREE_NAMES: Final = tuple(f"param{number}" for number in range(1, 6))
+SERVICE_NAMES: Final = frozenset({"first_name", "last_name", *FREE_NAMES})
+_SERVICE_PLACEHOLDER: Final = re.compile(rf"\{{({'|'.join(sorted(SERVICE_NAMES))})\}}")
+
+STOP_MENTION_LENGTH: Final = 14
+"""What is appended to a marketing SMS without its mention, on an old page (documented)."""
+
+_SINGLE, _PARTS = 160, (153, 137)
+_UNICODE_SINGLE, _UNICODE_PART = 70, 63
+_STOP_MENTIONS: Final = ("STOP au XXXXX", "STOP au 30101")
+
+# The last two are GSM-7's own escaped characters, which the page does not list.
+_DOUBLE: Final = frozenset("{}[]~^|€&$@¨\n\r\t\\\f")
+_KNOWN: Final = BASIC | EXTENSION | _DOUBLE
+_PLAIN_ONLY: Final = re.compile(f"[{re.escape(''.join(sorted(BASIC - _DOUBLE)))}]*")
+_KNOWN_ONLY: Final = re.compile(f"[{re.escape(''.join(sorted(_KNOWN)))}]*")
+_DOUBLED: Final = re.compile(f"[{re.escape(''.join(sorted(_DOUBLE)))}]")
+_UNKNOWN: Final = re.compile(f"[^{re.escape(''.join(sorted(_KNOWN)))}]+")
 
 PURPOSES: Final = {"alert": "alert", "marketing": "wholesale"}
-
-_SHORTEST_SECRET = 3
 _SAY_SOMETHING = f"Octopush takes 1 to {LONGEST_TEXT} characters"
 
 
@@ -88,7 +107,7 @@ def check_message(message: Message, recipients_have_fields: bool) -> None:
         raise InvalidArgumentError("purpose", f"is none of {', '.join(PURPOSES)}")
     is_marketing = isinstance(message, SmsMessage) and message.purpose == "marketing"
     check_sender(message.sender, gateway=INFO.label, is_marketing=is_marketing)
-    _settings(message)
+    settings_of(message)
 
 
 def check_recipient(message: Message, recipient: Recipient) -> None:
@@ -213,71 +232,6 @@ def _text_argument(message: Message) -> str:
     return "message" if isinstance(message, SmsMessage) else "text"
 
 
-def _settings(message: Message) -> dict[str, Any]:
-    """Return the vendor's settings of a message under its own names; what the user left out is left out."""
-    if isinstance(message, SmsMessage):
-        return read_options(SmsOptions, message.options).model_dump(exclude_none=True)
-    if isinstance(message, Voicemail):
-        return {}
-    options = read_options(VoiceOptions, message.options)
-    language = read_language(message.language, options.voice_gender, allow_any=options.allow_any_language)
-    return {
-        **options.model_dump(exclude_none=True, exclude={"allow_any_language"}),
-        "voice_language": language,
-    }
-
-
-def build_batch(
-    message: Message,
-    recipients: Sequence[Recipient],
-    *,
-    reference: str,
-    now: datetime,
-    send_at: datetime | None = None,
-    callbacks: CallbackUrls = NO_CALLBACKS,
-    simulate: bool = False,
-) -> ApiRequest:
-    """
-    Build ``sms-campaign/send`` or ``voice-campaign/send``.
-
-    :param recipients: 1 to 500; only the fields that the text uses are sent with them.
-    :param reference: goes out as ``request_id``: for 24 hours the service refuses a second request with the same
-        id, which proves that the first was taken. Whether a refused request uses up its id is not documented, so a
-        batch that was refused and is sent again, corrected, needs a new reference.
-    :param send_at: goes out as ISO 8601 in Europe/Paris with its offset, moved up to the next full second.
-    :param callbacks: not sent: callback URLs are set for the whole account, see ``build_edit_parameters``.
-    :param simulate: ask for the checks only: nothing is sent, and the answer's figures are made up. Such a request
-        gets an id of its own, since it is not documented whether a simulated request uses up its id.
-    :raises InvalidArgumentError: naming the argument and the fix.
-    """
-    check_numbers(phone_numbers_of(recipients))
-    prepared = prepare(message, have_fields(recipients))
-    contacts = _contacts(message, recipients, prepared)
-    body: dict[str, Any] = {
-        "text": prepared.personal.text,
-        "recipients": contacts,
-        "purpose": PURPOSES[message.purpose],
-        "request_id": f"{reference}-simulated" if simulate else reference,
-        **prepared.settings,
-    }
-    if message.sender is not None:
-        body["sender"] = message.sender
-    if send_at is not None:
-        body["send_at"] = require_future_second(send_at, now).isoformat(timespec="seconds")
-    if simulate:
-        body["simulation_mode"] = True
-    said = None if isinstance(message, Voicemail) else message.text
-    endpoint = "sms-campaign/send" if isinstance(message, SmsMessage) else "voice-campaign/send"
-    return ApiRequest(
-        endpoint=endpoint,
-        method="POST",
-        path=endpoint,
-        safe_to_repeat=False,
-        body=body,
-        private=_private_texts(said or "", prepared.personal.text, contacts),
-    )
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreparedMessage:
     """What all batches of a message share, checked."""
@@ -296,49 +250,199 @@ def prepare(message: Message, recipients_have_fields: bool) -> PreparedMessage:
     return PreparedMessage(
         template=template,
         personal=personalise(template, argument=_text_argument(message)),
-        settings=_settings(message),
+        settings=settings_of(message),
         compiled=compile_message(message),
     )
 
 
-def _contacts(
-    message: Message, recipients: Sequence[Recipient], prepared: PreparedMessage
-) -> list[dict[str, str]]:
-    """Return recipients as the service takes them; those that it may refuse are looked at one by one."""
-    numbers, personal = phone_numbers_of(recipients), prepared.personal
-    if prepared.compiled is None:
-        return [{"phone_number": number} for number in numbers]
-    try:
-        columns = columns_of(recipients, personal.names)
-        doubtful: Iterable[int] = prepared.compiled.doubtful(columns)
-    except KeyError:  # It is said who lacks what.
-        columns, doubtful = {}, range(len(recipients))
-    names = ("phone_number", *(personal.names[name] for name in columns))
-    rows = zip(numbers, *columns.values(), strict=True)
-    contacts = [dict(zip(names, row, strict=True)) for row in rows]
-    for at in doubtful:
-        contacts[at] = _contact_at(at + 1, message, recipients[at], prepared.template, personal)
-    return contacts
+@dataclass(frozen=True, slots=True)
+class PersonalText:
+    """
+    A text in the service's own placeholders.
+
+    :param text: with the service's names in it.
+    :param names: the user's field name -> the service's name, for the fields that the text uses.
+    """
+
+    text: str
+    names: Mapping[str, str]
 
 
-def _contact_at(
-    position: int, message: Message, recipient: Recipient, template: TextTemplate, personal: PersonalText
-) -> dict[str, str]:
-    """Return one recipient as the service takes it; an error names the recipient's position, from 1."""
-    problem: InvalidArgumentError
-    try:
-        return contact_of(message, recipient, template, personal)
-    except InvalidArgumentError as error:
-        problem = error
-    raise InvalidArgumentError("to", f"recipient {position} {problem.problem}")
+@lru_cache(maxsize=32)
+def personalise(template: TextTemplate, *, argument: str) -> PersonalText:
+    """
+    Put a text into the service's placeholders: a name that it does not know takes a free ``param1`` to ``param5``.
+
+    :param template: the text as the user wrote it; the same one is looked at only once.
+    :param argument: what the user calls the text, for the error.
+    :raises InvalidArgumentError: for more fields than the service has.
+    """
+    used = template.names
+    names = {name: name for name in used if name in SERVICE_NAMES}
+    others = [name for name in used if name not in SERVICE_NAMES]
+    free = [name for name in FREE_NAMES if name not in names]
+    if len(others) > len(free):
+        raise InvalidArgumentError(
+            argument,
+            f"uses {len(others)} fields besides first_name and last_name, and Octopush has room for {len(free)}; use "
+            "fewer placeholders, or map one task over the texts",
+        )
+    names |= dict(zip(others, free, strict=False))
+    return PersonalText(template.renamed(names), names)
 
 
-def _private_texts(text: str, sent: str, contacts: Sequence[dict[str, str]]) -> tuple[str, ...]:
-    """Return what must not show up in an error: the text in both spellings, and personal fields long enough to tell."""
-    values = {
-        value
-        for contact in contacts
-        for name, value in contact.items()
-        if name != "phone_number" and len(value) >= _SHORTEST_SECRET
-    }
-    return tuple(dict.fromkeys([text, sent, *sorted(values)]))
+def check_no_service_name(text: str, *, argument: str) -> None:
+    """
+    Refuse braces that are meant as they are, and that the service would replace by nothing.
+
+    :param text: what is to be read, with nothing left to fill in.
+    :raises InvalidArgumentError: when it holds ``{first_name}`` or another name of the service in braces.
+    """
+    found = _SERVICE_PLACEHOLDER.search(text)
+    if found:
+        raise InvalidArgumentError(
+            argument,
+            f"holds {found.group()} in braces that are to be sent, and Octopush replaces it by a recipient's field; "
+            "write it in other words",
+        )
+
+
+def check_joins_as_is(template: TextTemplate, recipient: Recipient, own: str) -> None:
+    """
+    Refuse a field that is one character with the text next to it: an accent in the one, and its letter in the other.
+
+    The service puts them side by side as they are, which would make the SMS unicode, and cost more than was counted.
+
+    :param own: the person's text as it was counted, in NFC.
+    :raises InvalidArgumentError: the problem is read after the recipient.
+    """
+    if own.isascii() or len(own) == template.length_with(recipient.fields):
+        return
+    raise InvalidArgumentError(
+        "to",
+        "has a field that begins or ends within a character, such as an accent without its letter; write the whole "
+        "character into the field or into the text",
+    )
+
+
+def fields_of(recipient: Recipient, personal: PersonalText) -> dict[str, str]:
+    """
+    Return one recipient's fields under the service's names, only those that the text uses.
+
+    :raises InvalidArgumentError: for a field that is missing or longer than 50 characters; the problem is read after
+        the recipient.
+    """
+    fields = {}
+    for name, service_name in personal.names.items():
+        value = recipient.fields.get(name)
+        if value is None:
+            raise InvalidArgumentError(
+                "to",
+                f"has no field {shown_name(name)}, which the text needs ({there_are(recipient.fields)}); add it, or "
+                "take it out of the text",
+            )
+        value = composed(value)
+        check_encodable(value, argument="to", what=f"has a field {shown_name(name)} that ")
+        if len(value) > LONGEST_FIELD:
+            raise InvalidArgumentError(
+                "to",
+                f"has a field {shown_name(name)} with {len(value)} characters; Octopush takes {LONGEST_FIELD}, so "
+                "shorten it",
+            )
+        fields[service_name] = value
+    return fields
+
+
+def _without_accent(character: str) -> str:
+    """Return the letter under its accents; the character itself where there is none that GSM-7 has."""
+    parts = decomposition(character).split()
+    if len(parts) != 2 or "<" in parts[0]:
+        return character
+    letter = _without_accent(chr(int(parts[0], 16)))
+    return letter if letter in BASIC else character
+
+
+_ACCENTED: Final = {
+    code: _without_accent(chr(code))
+    for code in (*range(0xC0, 0x250), *range(0x1E00, 0x1F00))
+    if chr(code) not in BASIC
+}
+
+
+def readings(text: str, *, optimizes: bool, needs_stop: bool) -> tuple[int, ...]:
+    """
+    Count the SMS that a text takes, in four ways; each SMS is charged.
+
+    :param text: in NFC, with nothing left to fill in.
+    :param optimizes: the vendor replaces letters, its default.
+    :param needs_stop: a marketing SMS, which gets the opt-out mention where it has none.
+    :returns: the likeliest first: everything that can be is replaced, and a part holds 153.
+    """
+    extra = STOP_MENTION_LENGTH if needs_stop and needs_mention(text) else 0
+    if _PLAIN_ONLY.fullmatch(text):
+        return readings_of_length(len(text) + extra)
+    spellings = (_all_replaced(text), text.translate(_ACCENTED)) if optimizes else (text, text)
+    return tuple(_count(spelling, extra, part) for spelling, part in product(spellings, _PARTS))
+
+
+@lru_cache(maxsize=2)
+def plain_characters(*, optimizes: bool) -> CharacterSet:
+    """
+    Return the characters that count one in every reading wherever they stand, and that every voice speaks.
+
+    :param optimizes: the vendor replaces letters with accents.
+    """
+    accented = [
+        chr(code)
+        for code, letter in _ACCENTED.items()
+        if optimizes and letter in BASIC and letter not in _DOUBLE and _all_replaced(chr(code)) == letter
+    ]
+    return CharacterSet((*(BASIC - _DOUBLE), *accented)) & STANDS_ALONE
+
+
+def fixed_length(text: str, *, optimizes: bool) -> int | None:
+    """Return what a part of a text counts in every reading; None where readings differ, or it is unicode."""
+    if not plain_characters(optimizes=optimizes).holds_all_of("".join(c for c in text if c not in _KNOWN)):
+        return None
+    return len(text) + len(_DOUBLED.findall(text))
+
+
+def readings_of_length(length: int) -> tuple[int, ...]:
+    """Count the SMS that a text of so many characters takes, all of which count the same in every reading."""
+    counts = [_linked(length, part) for part in _PARTS]
+    return (*counts, *counts)
+
+
+def needs_mention(text: str) -> bool:
+    """Tell whether a marketing SMS gets the opt-out mention appended."""
+    return not any(said in text for said in _STOP_MENTIONS)
+
+
+def is_unicode(text: str) -> bool:
+    """Tell whether a text holds what the vendor calls unicode even after everything that can be was replaced."""
+    return not _KNOWN_ONLY.fullmatch(_all_replaced(text))
+
+
+def _all_replaced(text: str) -> str:
+    """Write a text in known characters; it comes back as it is when one cannot be written otherwise."""
+    lost = False
+
+    def known(found: re.Match[str]) -> str:
+        nonlocal lost
+        written = to_gsm7(found.group())
+        lost = lost or bool(written.lost)
+        return written.text
+
+    replaced = _UNKNOWN.sub(known, text)
+    return text if lost else replaced
+
+
+def _count(text: str, extra: int, part: int) -> int:
+    if _KNOWN_ONLY.fullmatch(text):
+        return _linked(len(text) + len(_DOUBLED.findall(text)) + extra, part)
+    units = len(text.encode("utf-16-le", "surrogatepass")) // 2 + extra
+    return 1 if units <= _UNICODE_SINGLE else ceil(units / _UNICODE_PART)
+
+
+def _linked(units: int, part: int) -> int:
+    return 1 if units <= _SINGLE else ceil(units / part)

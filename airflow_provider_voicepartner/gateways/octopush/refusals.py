@@ -1,19 +1,26 @@
 """
-Why Octopush said no, found in whatever shape its answer has.
+Why Octopush said no, found in whatever shape its answer has, and whether it said no to a repeat.
 
 The HTTP status is read first. Then come ``code`` and ``message`` at the top, and a nested list of ``{code,
 message}`` whose name is not published, so it is looked for under any name.
+
+The code and the words for a ``request_id`` that was used before, which proves that the batch was taken, are not
+published either. Such a refusal is recognised by the number that the vendor's previous API used, or by words that say
+it of the request id itself: in a field of its name, or in one clause that names it. What is said of another field
+proves nothing, however near it stands: to take such a refusal for a repeat would count recipients as messaged who were
+not.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from airflow_provider_voicepartner.gateways.errors import Codes, ErrorKind, GatewayError
 from airflow_provider_voicepartner.gateways.octopush import INFO
-from airflow_provider_voicepartner.gateways.octopush.duplicates import names_duplicate
+from airflow_provider_voicepartner.gateways.octopush.codes import DUPLICATE_CODE
 from airflow_provider_voicepartner.gateways.reading import (
     as_text,
     decode,
@@ -23,11 +30,60 @@ from airflow_provider_voicepartner.gateways.reading import (
 )
 from airflow_provider_voicepartner.gateways.wire import ApiResponse
 
-_DEEPEST = 4
+_DEEPEST_REASON = 4
 _MOST_REASONS = 50
 _SUCCESS_CODES: Final = frozenset({"200", "201"})
 # Statuses whose meaning no code in the body may change.
 _DECIDED_BY_STATUS: Final = frozenset({401, 402, 403, 408, 429})
+
+_DEEPEST_FIELD: Final = 6
+_MOST_FIELDS: Final = 50
+
+_REQUEST_ID: Final = re.compile(r"request ?id", re.IGNORECASE)
+_TAKEN_BEFORE: Final = re.compile(
+    r"\balready(?: \w+){0,3} (?:used?|taken|exists?|known|seen|received|accepted|processed|handled|registered|sent"
+    r"|submitted|reserved)\b"
+    r"|\b(?:used|taken|exists|known|seen|received|accepted|processed|sent) already\b"
+    r"|(?<!have )\b(?:was|been|previously|recently) used\b|\bused (?:before|twice|recently|previously)\b"
+    r"|\bused (?:with)?in (?:the )?last\b"
+    r"|\bdéjà(?: \w+){0,2} (?:utilis|pris|exist|trait|envoy|reçu|enregistr|connu)|\bexiste déjà\b"
+    r"|\bduplicate|\bdoublon\b",
+    re.IGNORECASE,
+)
+# Where one of these stands in the same clause, it says that it was not, or that it might have been, or somebody else's.
+_PROVES_NOTHING: Final = re.compile(
+    r"(?:\b(?:not|never|no|pas|jamais|non)|n['’]t)(?: \w+){0,2} (?:already|duplicate|used|taken|known|déjà)\b"
+    r"|\b(?:if|unless|whether|when|must|should|may|might|could|perhaps|possibly|or|si|doit|peut|ou)\b"
+    r"|\bduplicate (?:field|key|parameter|property|attribute)|\banother (?:account|user|customer|client)\b",
+    re.IGNORECASE,
+)
+# The other fields of a send, and what else may be "already used".
+_OTHER_FIELD: Final = re.compile(
+    r"\b(?:sender|recipients?|contacts?|phone|numbers?|text|purpose|send at|voice gender|voice language|language|type"
+    r"|with replies|list name|simulation mode|login|api key|credit)\b",
+    re.IGNORECASE,
+)
+_CLAUSE: Final = re.compile(r"[.;,!?|\n]+|\b(?:and|but|while|et|mais)\b", re.IGNORECASE)
+
+_WORDS: Final = frozenset(
+    {"message", "messages", "msg", "detail", "details", "description", "reason", "title", "error", "errors"}
+)
+"""Names of what is said, which are no names of fields."""
+_PLACES: Final = frozenset(
+    {
+        "field",
+        "property",
+        "propertypath",
+        "property path",
+        "path",
+        "name",
+        "param",
+        "parameter",
+        "attribute",
+        "pointer",
+    }
+)
+"""Under such a name, an entry says which field it is about."""
 
 
 def decode_answer(endpoint: str, response: ApiResponse, *, safe_to_repeat: bool) -> dict[str, Any]:
@@ -55,14 +111,14 @@ class Reason:
 
 def find_reasons(data: Mapping[str, Any]) -> tuple[Reason, ...]:
     """Return all reasons that an answer gives: the nested ones first, since they are the telling ones."""
-    nested = [reason for name, value in data.items() for reason in _walk(value, name, 1)]
+    nested = [reason for name, value in data.items() for reason in _find_nested(value, name, 1)]
     code, words = as_text(data.get("code")), as_text(data.get("message"))
     top = [Reason(code, words or "")] if code or words else []
     return (*nested[:_MOST_REASONS], *top)
 
 
-def _walk(value: Any, name: str, depth: int) -> Iterator[Reason]:
-    if depth > _DEEPEST:
+def _find_nested(value: Any, name: str, depth: int) -> Iterator[Reason]:
+    if depth > _DEEPEST_REASON:
         return
     if isinstance(value, dict):
         code, message = as_text(value.get("code")), as_text(value.get("message"))
@@ -72,13 +128,13 @@ def _walk(value: Any, name: str, depth: int) -> Iterator[Reason]:
         if code or message or leaves:
             yield Reason(code, "; ".join(part for part in (message, *leaves[:_MOST_REASONS]) if part))
         for key, inner in value.items():
-            yield from _walk(inner, key, depth + 1)
+            yield from _find_nested(inner, key, depth + 1)
     elif isinstance(value, list):
         for item in value[:_MOST_REASONS]:
             if isinstance(item, str):
                 yield Reason(None, f"{name} {item}")
             else:
-                yield from _walk(item, name, depth + 1)
+                yield from _find_nested(item, name, depth + 1)
 
 
 def build_refusal(
@@ -152,3 +208,62 @@ def _choose_code(reasons: tuple[Reason, ...], codes: Codes, response: ApiRespons
     documented = [code for code in found if code in codes.kinds and code != repeated]
     own = [code for code in found if code != repeated]
     return next(iter(documented or own or found), None)
+
+
+def names_duplicate(data: Mapping[str, Any]) -> bool:
+    """
+    Say whether a refusal says that our request id was used before.
+
+    :param data: the whole answer.
+    """
+    return any(_find_repeats(data, None, 0))
+
+
+def _find_repeats(value: Any, field: str | None, depth: int) -> Iterator[bool]:
+    """
+    Judge each text and code of an answer.
+
+    :param field: the field that it is said of: empty when that is one of ours but not known which.
+    """
+    if depth > _DEEPEST_FIELD:
+        return
+    if isinstance(value, dict):
+        named = (as_text(value[key]) for key in value if _plain(key).casefold() in _PLACES)
+        place = next(filter(None, named), None)
+        field = field if place is None else _plain(place)
+        if as_text(value.get("code")) == DUPLICATE_CODE:
+            said = " ".join(text for key in _WORDS if (text := as_text(value.get(key))))
+            yield _may_be_it(field) and _may_be_it(_plain(said))
+        for key, inner in value.items():
+            name = _plain(key)
+            is_words = name.casefold() in _WORDS | _PLACES | {"code"} or name.isdigit()
+            yield from _find_repeats(inner, field if is_words else name, depth + 1)
+    elif isinstance(value, list):
+        for inner in value[:_MOST_FIELDS]:
+            yield from _find_repeats(inner, field, depth + 1)
+    elif isinstance(value, str):
+        yield any(_says_it(clause, field) for clause in _CLAUSE.split(_plain(value)))
+
+
+def _plain(text: str) -> str:
+    """Write names as words: ``request_id``, ``REQUEST-ID`` and ``requestId`` are all about the request id."""
+    return " ".join(re.sub(r"[_\-\s]+", " ", text).split())
+
+
+def _may_be_it(field: str | None) -> bool:
+    """Say whether a field, or a text, does not speak of another field than the request id."""
+    return not field or _REQUEST_ID.search(field) is not None or _OTHER_FIELD.search(field) is None
+
+
+def _says_it(clause: str, field: str | None) -> bool:
+    """Say whether a clause says of the request id, and of nothing else, that it was used before."""
+    is_named = field is not None and _REQUEST_ID.search(field) is not None and not _OTHER_FIELD.search(field)
+    if not is_named and _REQUEST_ID.search(clause) is None:
+        return False
+    about_another = field is not None and not is_named and _OTHER_FIELD.search(field) is not None
+    return (
+        not about_another
+        and _TAKEN_BEFORE.search(clause) is not None
+        and _PROVES_NOTHING.search(clause) is None
+        and _OTHER_FIELD.search(clause) is None
+    )

@@ -1,9 +1,9 @@
-"""What Octopush answers to sends, cancels and the balance, read tolerantly and judged strictly."""
+"""What Octopush answers to sends, cancels, the balance and the account's settings: read tolerantly, judged strictly."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final
 
@@ -28,15 +28,23 @@ from airflow_provider_voicepartner.gateways.model import (
 )
 from airflow_provider_voicepartner.gateways.octopush import INFO, codes
 from airflow_provider_voicepartner.gateways.octopush.refusals import build_refusal, decode_answer
+from airflow_provider_voicepartner.gateways.octopush.requests import (
+    EDIT_PARAMETERS,
+    PARAMETER_GROUPS,
+    READ_PARAMETERS,
+)
 from airflow_provider_voicepartner.gateways.reading import (
+    as_bool,
     as_count,
     as_currency,
     as_decimal,
     as_int,
+    as_object,
     as_objects,
     as_price,
     as_text,
     as_verdict,
+    pick,
 )
 from airflow_provider_voicepartner.gateways.wire import ApiResponse
 
@@ -182,3 +190,121 @@ def parse_cancel(response: ApiResponse, gateway_id: str) -> Cancellation:
         safe_to_repeat=False,
         problem="the answer is not the empty one that confirms a cancel",
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CampaignParameters:
+    """
+    An account's defaults; None where the answer does not tell.
+
+    :param alert_type: product whose low balance raises an alert, such as ``sms_premium``.
+    :param alert_bound: units below which it does.
+    :param alert_emails_to: who is told by mail.
+    :param alert_phone_number_to: who is told by SMS, in E.164.
+    :param sender_for_sms_premium: default sender of SMS.
+    :param sender_for_voice_sms: default sender of calls, described as 3 to 11 digits.
+    :param phone_number_for_test_sms: where test messages go.
+    :param callback_url_for_deliveries: for delivery reports of every channel; None also where an older answer
+        names two different URLs.
+    :param callback_url_for_sms_deliveries: for delivery reports of SMS.
+    :param callback_url_for_voice_deliveries: for delivery reports of calls.
+    :param callback_url_for_inbounds: for replies.
+    :param callback_url_for_blacklisted_numbers: for opt-outs.
+    :param callback_url_for_visits: for opened links.
+    :param email_for_inbounds: who gets replies by mail.
+    :param api_version: of the callbacks.
+    :param use_metadata_node_for_inbound: True when replies come nested.
+    """
+
+    alert_type: str | None = None
+    alert_bound: int | None = None
+    alert_emails_to: tuple[str, ...] = ()
+    alert_phone_number_to: str | None = field(default=None, repr=False)
+    sender_for_sms_premium: str | None = None
+    sender_for_voice_sms: str | None = None
+    phone_number_for_test_sms: str | None = field(default=None, repr=False)
+    callback_url_for_deliveries: str | None = field(default=None, repr=False)
+    callback_url_for_sms_deliveries: str | None = field(default=None, repr=False)
+    callback_url_for_voice_deliveries: str | None = field(default=None, repr=False)
+    callback_url_for_inbounds: str | None = field(default=None, repr=False)
+    callback_url_for_blacklisted_numbers: str | None = field(default=None, repr=False)
+    callback_url_for_visits: str | None = field(default=None, repr=False)
+    email_for_inbounds: str | None = field(default=None, repr=False)
+    api_version: str | None = None
+    use_metadata_node_for_inbound: bool | None = None
+    raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+def parse_parameters(response: ApiResponse) -> CampaignParameters:
+    """
+    Read the account's defaults; older names of a setting are taken for the present ones.
+
+    :raises GatewayError: for anything but an answer with at least one of the three groups of settings.
+    """
+    data = decode_answer(READ_PARAMETERS, response, safe_to_repeat=True)
+    if not 200 <= response.status < 300 or not any(
+        isinstance(data.get(group), dict) for group in PARAMETER_GROUPS
+    ):
+        raise build_refusal(
+            READ_PARAMETERS,
+            response,
+            codes.PARAMETERS,
+            data,
+            safe_to_repeat=True,
+            problem="the answer holds none of the groups of settings",
+        )
+    alerts, senders, callbacks = (as_object(data.get(group)) for group in PARAMETER_GROUPS)
+    unified = as_text(callbacks.get("callback_url_for_deliveries"))
+    sms = unified or as_text(callbacks.get("callback_url_for_sms_deliveries"))
+    voice = unified or as_text(
+        pick(callbacks, "callback_url_for_voice_sms_deliveries", "callback_url_for_vocal_sms_deliveries")
+    )
+    return CampaignParameters(
+        alert_type=as_text(alerts.get("alert_type")),
+        alert_bound=as_int(alerts.get("alert_bound")),
+        alert_emails_to=_read_emails(pick(alerts, "alert_email_to", "alert_emails_to")),
+        alert_phone_number_to=as_text(alerts.get("alert_phone_number_to")),
+        sender_for_sms_premium=as_text(senders.get("sender_for_sms_premium")),
+        sender_for_voice_sms=as_text(pick(senders, "sender_for_voice_sms", "sender_for_vocal_sms")),
+        phone_number_for_test_sms=as_text(senders.get("phone_number_for_test_sms")),
+        callback_url_for_deliveries=sms if sms == voice else None,
+        callback_url_for_sms_deliveries=sms,
+        callback_url_for_voice_deliveries=voice,
+        callback_url_for_inbounds=as_text(callbacks.get("callback_url_for_inbounds")),
+        callback_url_for_blacklisted_numbers=as_text(callbacks.get("callback_url_for_blacklisted_numbers")),
+        callback_url_for_visits=as_text(callbacks.get("callback_url_for_visits")),
+        email_for_inbounds=as_text(callbacks.get("email_for_inbounds")),
+        api_version=as_text(callbacks.get("api_version")),
+        use_metadata_node_for_inbound=as_bool(callbacks.get("use_metadata_node_for_inbound")),
+        raw=data,
+    )
+
+
+def _read_emails(value: Any) -> tuple[str, ...]:
+    """Read one address, or the list that one page of the vendor documents."""
+    items = value if isinstance(value, list) else [value]
+    return tuple(address for item in items if (address := as_text(item)) is not None)
+
+
+def parse_edit_parameters(response: ApiResponse) -> Mapping[str, Any]:
+    """
+    Read the answer to a change: any 2xx that is empty or JSON, since the vendor documents no body.
+
+    :returns: the answer's fields, empty when there is no body.
+    :raises GatewayError: for anything else, such as a page of HTML.
+    """
+    successful = 200 <= response.status < 300
+    if successful and not response.body.strip():
+        return {}
+    data = decode_answer(EDIT_PARAMETERS, response, safe_to_repeat=True)
+    refused = as_text(data.get("code")) not in (None, "0", str(response.status))
+    if not successful or refused:
+        raise build_refusal(
+            EDIT_PARAMETERS,
+            response,
+            codes.EDIT_PARAMETERS,
+            data,
+            safe_to_repeat=True,
+            problem="refused without a reason",
+        )
+    return data
