@@ -1,7 +1,7 @@
 """
 For the tests of a gateway: the cases that every gateway has to pass, run by pytest.
 
-Needs pytest and hypothesis, which this provider does not install.
+Needs pytest and hypothesis, which the extra ``testing`` installs.
 """
 
 from __future__ import annotations

@@ -43,6 +43,8 @@ def forget_providers() -> None:
         with contextlib.suppress(ImportError):
             manager = getattr(importlib.import_module(module), name)
             manager._instance, manager._initialized = None, False
+            # Airflow 2 keeps the one instance in the metaclass.
+            getattr(type(manager), "_instances", {}).pop(manager, None)
     for module in ENTRY_POINTS:
         with contextlib.suppress(ImportError):
             importlib.import_module(module)._get_grouped_entry_points.cache_clear()
