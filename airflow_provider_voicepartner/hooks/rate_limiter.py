@@ -179,8 +179,9 @@ class StoreRateLimiter:
             gone = str(error)
         if far is not None:
             raise RateLimitWaitTooLongError(far)
-        undone = "nothing was sent" if _sends(endpoint) else "not asked yet"
-        raise RetryableNotSentError(f"{self.gateway} {endpoint}: the rate limit: {gone}; {undone}")
+        raise RetryableNotSentError(
+            f"{self.gateway} {endpoint}: the rate limit: {gone}; the request was not sent"
+        )
 
     def watch(self, request: ApiRequest, response: ApiResponse) -> None:
         """Teach every worker what an answer says of the limit. Never raises: the answer itself matters more."""
@@ -199,11 +200,6 @@ class StoreRateLimiter:
 
     def _name(self, endpoint: str) -> str:
         return limit_name(self.gateway, endpoint, self._account)
-
-
-def _sends(endpoint: str) -> bool:
-    """Say whether an endpoint sends messages: only of those does anybody ask whether something was sent."""
-    return endpoint.endswith("send")
 
 
 def _ticket(slot: Slot) -> tuple[str, Reservation]:
@@ -245,10 +241,10 @@ class RateLimitGate:
             return self._rate_limiter.wait_for_slot(slot, longest, self._sleep)
         except RateLimitWaitTooLongError as error:
             far = error
-        waits = f"not asked yet; next slot in {max(1.0, far.wait):.0f} s"
-        if _sends(endpoint):
-            waits = f"the rate limit: {far}; nothing was sent"
-        raise RetryableNotSentError(f"{self._rate_limiter.gateway} {endpoint}: {waits}", retry_after=far.wait)
+        raise RetryableNotSentError(
+            f"{self._rate_limiter.gateway} {endpoint}: the rate limit: {far}; the request was not sent",
+            retry_after=far.wait,
+        )
 
     def is_open(self, slot: Slot) -> bool:
         """Say whether this is a slot's moment, without asking the store."""

@@ -598,7 +598,7 @@ class TestPatience:
         if setting is not None:
             monkeypatch.setenv("AIRFLOW__VOICEPARTNER__STORE_WAIT", setting)
         rate_limiter, waited = broken(1e9)
-        with pytest.raises(RetryableNotSentError, match=r"rate limit: the store .* gone; nothing was sent"):
+        with pytest.raises(RetryableNotSentError, match=r"rate limit: the store .* gone; the request was not sent"):
             rate_limiter.acquire("send", None)
         assert waited.moment == pytest.approx(most)
 
@@ -623,12 +623,12 @@ class TestPatience:
         with pytest.raises(CampaignInterruptedError):
             rate_limiter.acquire("send", None)
 
-    def test_is_said_of_a_question_as_what_it_is(self, broken: Any) -> None:
+    @pytest.mark.parametrize("endpoint", ["send", "me"])
+    def test_ends_with_an_error_that_is_true_of_sends_and_reads(self, broken: Any, endpoint: str) -> None:
         rate_limiter, _ = broken(1e9)
-        with pytest.raises(
-            RetryableNotSentError, match=r"me: the rate limit: the store .* gone; not asked yet$"
-        ):
-            rate_limiter.acquire("me", None)
+        expected = rf"{endpoint}: the rate limit: the store .* gone; the request was not sent$"
+        with pytest.raises(RetryableNotSentError, match=expected):
+            rate_limiter.acquire(endpoint, None)
 
     def test_is_not_had_by_who_only_asks(self, broken: Any) -> None:
         rate_limiter, waited = broken(10, patience=0.0)
@@ -663,22 +663,16 @@ class TestReads:
         assert sum("/me" in request.path for request in sandbox.world.requests) == 5
 
 
-@pytest.mark.parametrize(
-    ("endpoint", "said"),
-    [
-        ("bulk-status", "smspartner bulk-status: not asked yet; next slot in 600 s"),
-        ("me", "smspartner me: not asked yet; next slot in 600 s"),
-        ("send", "smspartner send: the rate limit: the next slot is 600 s away; nothing was sent"),
-        ("bulk-send", "smspartner bulk-send: the rate limit: the next slot is 600 s away; nothing was sent"),
-    ],
-)
-def test_what_must_wait_says_of_a_read_when_it_is_asked(
-    endpoint: str, said: str, shop: Shop, set_connection: Any
+@pytest.mark.parametrize("endpoint", ["bulk-status", "me", "send", "bulk-send"])
+def test_a_wait_that_is_too_long_ends_with_an_error_that_is_true_of_sends_and_reads(
+    endpoint: str, shop: Shop, set_connection: Any
 ) -> None:
     set_connection("smspartner", extra={"rate_limits": {endpoint: "1/600"}})
     gate = shop.rate_limiter(hook_class("smspartner")()).waiting(shop.time.sleep, 5)
     gate.pass_through(endpoint, None)
     with pytest.raises(RetryableNotSentError) as caught:
         gate.pass_through(endpoint, None)
-    assert str(caught.value) == said
+    assert str(caught.value) == (
+        f"smspartner {endpoint}: the rate limit: the next slot is 600 s away; the request was not sent"
+    )
     assert caught.value.retry_after == pytest.approx(600, abs=1)
