@@ -73,8 +73,8 @@ class Ledger:
     :param is_complete: one of the memories certainly knows every claim that was ever made (Airflow 3.3's task state,
         which neither a retry nor a clearing empties); else the tries that left no trace may have sent anything.
     :param store: the identity of the store among the memories; None where there is none.
-    :param ask_others: called with the number of batches before anything is written: whoever else must agree, such as
-        the other instances of a mapped task. Raises to keep everything here.
+    :param ask_others: called before anything is written, for an instance of a mapped task: raises where another
+        instance may have sent to somebody on its list. None for any other task.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Ledger:
         *,
         is_complete: bool = False,
         store: str | None = None,
-        ask_others: Callable[[], None] = lambda: None,
+        ask_others: Callable[[], None] | None = None,
     ) -> None:
         self._memories = tuple(memories)
         self._this = this
@@ -214,7 +214,8 @@ class Ledger:
         """
         mark = _mark_of(send_again)
         begins = self._begins_anew(fingerprint, batches, mark)
-        self.ask_others()
+        if self.ask_others is not None:
+            self.ask_others()
         # Only now, when nobody refuses any more: it cannot be taken back.
         if begins:
             before = self._plan
@@ -262,9 +263,19 @@ class Ledger:
             raise ConfigurationError(
                 f"what this task would send has changed since an earlier attempt sent {gone} of {self._plan.batches} "
                 "batches (recipients, text or time differ; a template of the present time does that). Nothing was "
-                "sent now. Restore the earlier input to go on; or give send_again a text that it did not have before, "
-                "to send everything of the new input"
+                f"sent now. Restore the earlier input to go on; or {self._way_to_the_new_input}"
             )
+
+    @property
+    def _way_to_the_new_input(self) -> str:
+        give = "give send_again a text that it did not have before, to send everything of the new input"
+        if self.ask_others is None:
+            return give
+        # With send_again, too, a list is refused if another instance had one of its recipients.
+        return (
+            "start a new run to send everything. If only the text or the time differs, and the same recipients are to "
+            f"be messaged again, {give}"
+        )
 
     def _announce(self) -> None:
         """Say what a changed ``send_again`` makes of what went out; refuse a text that changes by itself."""

@@ -598,7 +598,9 @@ class TestPatience:
         if setting is not None:
             monkeypatch.setenv("AIRFLOW__VOICEPARTNER__STORE_WAIT", setting)
         rate_limiter, waited = broken(1e9)
-        with pytest.raises(RetryableNotSentError, match=r"rate limit: the store .* gone; the request was not sent"):
+        with pytest.raises(
+            RetryableNotSentError, match=r"rate limit: the store .* gone; the request was not sent"
+        ):
             rate_limiter.acquire("send", None)
         assert waited.moment == pytest.approx(most)
 

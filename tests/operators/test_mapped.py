@@ -84,7 +84,7 @@ def test_another_order_after_a_failure_sends_to_nobody_again(mapped: MakeMapped,
     task.run(0, ANNA)
     task.fail(sandbox, 1, BEN)
     task.clear()
-    with pytest.raises(ConfigurationError, match="has changed since an earlier attempt"):
+    with pytest.raises(ConfigurationError, match=r"has changed since an earlier.*or start a new run"):
         task.run(0, BEN, try_number=2)
     with pytest.raises(ConfigurationError, match=f"map_index 1 were in the list of map_index 0 {MOVED}"):
         task.run(1, ANNA, try_number=2)
@@ -105,6 +105,22 @@ def test_one_more_at_the_front_sends_to_nobody_again(mapped: MakeMapped, sandbox
         task.run(2, [BEN])
     assert requests(sandbox) == before, "it asked the gateway for a price or a balance first"
     assert sent(sandbox, "smspartner") == {ANNA: 1, BEN: 1}
+
+
+def test_the_advice_for_changed_input_is_one_that_an_instance_may_follow(
+    mapped: MakeMapped, sandbox: Any
+) -> None:
+    """Where a list moved, ``send_again`` is refused like the list itself; a new text for the same list is sent."""
+    task = mapped()
+    task.run(0, ANNA)
+    task.run(1, BEN)
+    task.clear()
+    with pytest.raises(ConfigurationError, match=r"or start a new run.*If only the text .* send_again"):
+        task.run(0, BEN, try_number=2)
+    with pytest.raises(ConfigurationError, match=MOVED):
+        task.run(0, BEN, try_number=2, send_again="once more")
+    task.run(0, ANNA, try_number=2, message="Bonsoir", send_again="once more")
+    assert sent(sandbox, "smspartner") == {ANNA: 2, BEN: 1}
 
 
 def test_groups_that_are_cut_otherwise_send_to_nobody_again(mapped: MakeMapped, sandbox: Any) -> None:
