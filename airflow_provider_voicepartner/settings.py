@@ -17,7 +17,7 @@ from airflow_provider_voicepartner import compat
 from airflow_provider_voicepartner.constants import LONGEST_STORE_WAIT, SHORTEST_SECRET, STORE_WAIT
 from airflow_provider_voicepartner.db import engine
 from airflow_provider_voicepartner.db.errors import StoreUnavailableError, StoreUrlError
-from airflow_provider_voicepartner.db.patience import Patience
+from airflow_provider_voicepartner.db.transactions import StoreRetry
 from airflow_provider_voicepartner.exceptions import ConfigurationError, RetryableNotSentError
 from airflow_provider_voicepartner.gateways.callback_urls import URL_RULE, is_callback_url
 
@@ -186,21 +186,21 @@ def connect_store(purpose: str) -> Store:
     return engine.connect_store(store_url() or default_store_url(), purpose=purpose)
 
 
-def open_sending_store(patience: Patience | None = None) -> Store:
+def open_sending_store(retry: StoreRetry | None = None) -> Store:
     """
     Open the store for a campaign.
 
     Without a configured one, a folder that cannot be written to is no reason not to send: the limits are then kept
     within this process alone, no later attempt knows what this one sent, and the log says so.
 
-    :param patience: with a configured store that cannot be reached; None has none.
+    :param retry: with a configured store that cannot be reached; None has none.
     :raises ConfigurationError: the configured address cannot be used.
     :raises RetryableNotSentError: the configured store cannot be reached now.
     """
     is_configured = store_url() is not None
     warn_of_machines_without_a_shared_store()
     problem: StoreUnavailableError
-    waiting = Patience(seconds=0) if patience is None or not is_configured else patience
+    waiting = StoreRetry(seconds=0) if retry is None or not is_configured else retry
     try:
         return waiting.run(lambda: open_store(SENDING))
     except StoreUnavailableError as error:

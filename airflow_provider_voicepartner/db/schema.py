@@ -53,7 +53,7 @@ rate_slot: Final = Table(
     # A number is never given twice, so that whoever releases a reservation twice cannot release another worker's.
     sqlite_autoincrement=True,
 )
-"""One row a reserved request: when it may leave, in seconds of ``Store.pace_clock``."""
+"""One row a reserved request: when it may leave, in seconds of ``Store.slot_clock``."""
 
 sequence: Final = Table(
     "voicepartner_sequence",
@@ -67,7 +67,7 @@ made one after the other, and become visible in the order of their numbers: a re
 nothing below it.
 
 ``identity``: what tells this database from others. ``pace:`` and the name of a start of the machine: see the module
-``pace_clock``.
+``clock``.
 """
 
 delivery_report: Final = Table(

@@ -1,5 +1,5 @@
 """
-The store as everybody uses it: transactions, its clock and its identity, alike on SQLite and PostgreSQL.
+The store as everybody uses it: transactions and their retries, its clock and its identity, on SQLite and PostgreSQL.
 
 SQLAlchemy (1.4 or 2) is imported when the store is opened, not by this module.
 """
@@ -13,19 +13,26 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from airflow_provider_voicepartner.constants import EMPTY_LOG_INTERVAL, EMPTY_LOG_TIMEOUT
-from airflow_provider_voicepartner.db.clock import boot_id, machine_clock
+from airflow_provider_voicepartner.constants import (
+    EMPTY_LOG_INTERVAL,
+    EMPTY_LOG_TIMEOUT,
+    FIRST_STORE_PAUSE,
+    LONGEST_STORE_PAUSE,
+    STORE_WAIT,
+)
+from airflow_provider_voicepartner.db.clock import boot_id, machine_clock, slot_clock_offset
 from airflow_provider_voicepartner.db.databases import WRITE, empty_log, in_memory, secrets_of
 from airflow_provider_voicepartner.db.errors import (
     StoreDataError,
     StoreUnavailableError,
+    StoreUrlError,
     reason_of,
     unavailable,
 )
-from airflow_provider_voicepartner.db.rate_limit_clock import anchor
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Engine
@@ -33,6 +40,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _IDENTITY: Final = "identity"
+
+Result = TypeVar("Result")
 
 
 class Store:
@@ -61,7 +70,7 @@ class Store:
         # SQLite has no clock of its own: it is one machine's, and so is its clock.
         self._clock = clock or (None if self.is_postgres else time.time)
         self.local_clock = clock or machine_clock
-        self._pace: Callable[[Connection], float] | None = None
+        self._slot_clock: Callable[[Connection], float] | None = None
         self._secrets = secrets_of(engine.url)
         # In memory there is one connection, which holds one transaction at a time.
         self._turn: contextlib.AbstractContextManager[Any] = (
@@ -103,19 +112,19 @@ class Store:
         """False for a store in memory."""
         return not in_memory(self._engine.url)
 
-    def pace_clock(self) -> Callable[[Connection], float]:
+    def slot_clock(self) -> Callable[[Connection], float]:
         """
-        Return what tells the time in which slots are counted, within a transaction; see ``db.rate_limit_clock``.
+        Return what tells the time in which slots are counted, within a transaction; see ``db.clock``.
 
         Not to be asked for within one: what the first process after the machine's start finds out is written down.
 
         :raises StoreUnavailableError: when the database fails.
         """
-        if self._pace is None:
-            self._pace = self._pace_clock()
-        return self._pace
+        if self._slot_clock is None:
+            self._slot_clock = self._new_slot_clock()
+        return self._slot_clock
 
-    def _pace_clock(self) -> Callable[[Connection], float]:
+    def _new_slot_clock(self) -> Callable[[Connection], float]:
         local, given = self.local_clock, self._clock
         if self.is_postgres or given is local:
             return self.now
@@ -124,7 +133,7 @@ class Store:
         boot = boot_id()
         if boot is None:
             return self.now
-        offset = anchor(self, boot, machine_clock=local, wall_clock=given or time.time)
+        offset = slot_clock_offset(self, boot, machine_clock=local, wall_clock=given or time.time)
         return lambda connection: local() + offset
 
     @cached_property
@@ -216,3 +225,48 @@ class Store:
             reason = reason_of(error, self._secrets)
         # Outside the except block: a chained driver's error would carry what it was given.
         raise unavailable(self.name, self._purpose, reason, kind)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreRetry:
+    """
+    Repeats what the store refuses, until it is there again or the time is over.
+
+    :param seconds: from the first failure on; 0 repeats nothing.
+    :param sleep: waits; what it raises ends the wait.
+    :param clock: seconds that only go forward; injected by tests.
+    """
+
+    seconds: float = STORE_WAIT
+    sleep: Callable[[float], object] = time.sleep
+    clock: Callable[[], float] = time.monotonic
+
+    def run(self, call: Callable[[], Result]) -> Result:
+        """
+        Run something that uses the store.
+
+        :param call: may run more than once, the last time perhaps after it was done already: a commit whose answer
+            was lost. So give it only what does no harm twice.
+        :returns: what it returned.
+        :raises StoreUnavailableError: the store was not there in all that time.
+        :raises StoreUrlError: at once: no wait would help.
+        """
+        end: float | None = None
+        pause = FIRST_STORE_PAUSE
+        while True:
+            try:
+                return call()
+            except StoreUrlError:
+                raise
+            except StoreUnavailableError as error:
+                now = self.clock()
+                if end is None:
+                    end = now + self.seconds
+                    if self.seconds > 0:
+                        log.warning("%s. It is waited for, for %.0f s at most", error, self.seconds)
+                left = end - now
+                if left <= 0:
+                    raise
+            # The last look is when the time is over, not a pause before.
+            self.sleep(min(pause, left))
+            pause = min(2 * pause, LONGEST_STORE_PAUSE)

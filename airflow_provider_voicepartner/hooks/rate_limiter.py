@@ -16,7 +16,7 @@ from airflow_provider_voicepartner.constants import (
     PENALTY_LOOK_INTERVAL,
 )
 from airflow_provider_voicepartner.db.errors import StoreUnavailableError
-from airflow_provider_voicepartner.db.patience import Patience
+from airflow_provider_voicepartner.db.transactions import StoreRetry
 from airflow_provider_voicepartner.exceptions import RetryableNotSentError
 from airflow_provider_voicepartner.gateways.limits import Windows
 from airflow_provider_voicepartner.hooks.http import asked_wait
@@ -69,7 +69,7 @@ class StoreRateLimiter:
             store,
             margin=NETWORK_MARGIN,
             # The sender's sleep is exchanged for one that can be stopped.
-            patience=Patience(
+            retry=StoreRetry(
                 seconds=store_wait() if patience is None else patience,
                 sleep=lambda seconds: sender.sleep(seconds),
             ),

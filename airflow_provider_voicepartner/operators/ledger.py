@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 from airflow_provider_voicepartner.compat import Context, conf
 from airflow_provider_voicepartner.constants import BATCHES_IN_A_REPORT
 from airflow_provider_voicepartner.db.errors import StoreUnavailableError, StoreUrlError
-from airflow_provider_voicepartner.db.patience import Patience
-from airflow_provider_voicepartner.db.transactions import Store
+from airflow_provider_voicepartner.db.transactions import Store, StoreRetry
 from airflow_provider_voicepartner.exceptions import ConfigurationError, RetryableNotSentError
 from airflow_provider_voicepartner.sending.fingerprint import account_key
 from airflow_provider_voicepartner.sending.ledger import Ledger, Try
@@ -190,7 +189,7 @@ def patience(sleep: Callable[[float], None]) -> Callable[[Callable[[], Any]], An
     :param sleep: waits; what it raises ends the wait.
     :returns: it raises ``RetryableNotSentError`` when the time is over, and ``ConfigurationError`` where none helps.
     """
-    waiting = Patience(seconds=store_wait(), sleep=sleep)
+    waiting = StoreRetry(seconds=store_wait(), sleep=sleep)
 
     def run(transaction: Callable[[], Any]) -> Any:
         nonlocal waiting

@@ -34,7 +34,7 @@ from airflow_provider_voicepartner.constants import (
     SLOTS_A_PRUNE,
 )
 from airflow_provider_voicepartner.db.errors import StoreUnavailableError
-from airflow_provider_voicepartner.db.patience import Patience
+from airflow_provider_voicepartner.db.transactions import StoreRetry
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.limits import LONGEST, Window
 from airflow_provider_voicepartner.sending.rate_limit_sql import Statements
@@ -164,17 +164,15 @@ class SlidingWindowLog:
     :param margin: seconds added to every window, see :func:`margin_of`. It covers what lies between a slot's moment and
         the request's arrival: a quarter is how late a request may leave, and the rest is for the network, where one
         request travels faster than another.
-    :param patience: with a store that cannot be reached, for reservations; None has none.
+    :param retry: with a store that cannot be reached, for reservations; None has none.
     """
 
-    def __init__(
-        self, store: Store, *, margin: float = SLOT_MARGIN, patience: Patience | None = None
-    ) -> None:
+    def __init__(self, store: Store, *, margin: float = SLOT_MARGIN, retry: StoreRetry | None = None) -> None:
         if not (isinstance(margin, int | float) and 0 <= margin <= LONGEST):
             raise InvalidArgumentError("margin", f"must be from 0 to {LONGEST:.0f} seconds")
         self._store = store
         self._margin = float(margin)
-        self._patience = patience or Patience(seconds=0)
+        self._retry = retry or StoreRetry(seconds=0)
         self._sql = Statements()
         self._commit_seconds = 0.0
 
@@ -190,7 +188,7 @@ class SlidingWindowLog:
         :raises StoreUnavailableError: nothing was reserved.
         """
         _check_name(name)
-        reservation = self._patience.run(lambda: self._reserve(name, windows, max_delay))
+        reservation = self._retry.run(lambda: self._reserve(name, windows, max_delay))
         if reservation.slot is not None and reservation.slot % SLOTS_A_PRUNE == 0:
             self._prune(name, windows)
         return reservation
@@ -198,7 +196,7 @@ class SlidingWindowLog:
     def _reserve(self, name: str, windows: Sequence[Window], max_delay: float | None) -> Reservation:
         if not windows:
             return _in_time(self._unlimited(name, settled_within=0.0), max_delay)
-        clock = self._store.pace_clock()
+        clock = self._store.slot_clock()
         with self._store.write() as connection:
             blocked = self._lock(connection, name)
             moment = self._moment(connection, clock)
@@ -216,12 +214,12 @@ class SlidingWindowLog:
         :param windows: those of :meth:`reserve`.
         :returns: settled, it may leave between ``opens`` and ``closes``. Otherwise wait again, and confirm that one.
         """
-        return self._patience.run(lambda: self._confirm(reservation, windows))
+        return self._retry.run(lambda: self._confirm(reservation, windows))
 
     def _confirm(self, reservation: Reservation, windows: Sequence[Window]) -> Reservation:
         if reservation.slot is None:
             return self._unlimited(reservation.name, settled_within=SETTLED)
-        name, clock, has_moved = reservation.name, self._store.pace_clock(), False
+        name, clock, has_moved = reservation.name, self._store.slot_clock(), False
         with self._store.write() as connection:
             blocked = self._lock(connection, name)
             moment = self._moment(connection, clock)
@@ -310,7 +308,7 @@ class SlidingWindowLog:
         _check_name(name)
         if not math.isfinite(seconds) or seconds < 0:
             raise InvalidArgumentError("seconds", "must be 0 or more")
-        clock = self._store.pace_clock()
+        clock = self._store.slot_clock()
         with self._store.write() as connection:
             blocked = self._lock(connection, name)
             now = clock(connection)
@@ -334,7 +332,7 @@ class SlidingWindowLog:
 
     def _unlimited(self, name: str, *, settled_within: float) -> Reservation:
         """Reserve without a limit: only a penalty makes such a request wait, and nothing is written."""
-        clock = self._store.pace_clock()
+        clock = self._store.slot_clock()
         with self._store.read() as connection:
             blocked = connection.execute(self._sql.blocked, {"limit": name}).scalar() or 0.0
             moment = self._moment(connection, clock)
@@ -443,7 +441,7 @@ class SlidingWindowLog:
         """Drop slots that no window can see any more; now and then, so that the log stays short at little cost."""
         longest = max(window.seconds for window in windows) + self._margin
         try:
-            clock = self._store.pace_clock()
+            clock = self._store.slot_clock()
             with self._store.write() as connection:
                 now = clock(connection)
                 before = now - max(2 * longest, LONGEST_PENALTY)

@@ -407,7 +407,7 @@ class TestPurge:
         window_log = SlidingWindowLog(store)
         window_log.reserve("limit", [Window(1, 86_400.0)])
         window_log.block_for("limit", 600)
-        clock = store.pace_clock()
+        clock = store.slot_clock()
         with store.write() as connection:
             now = clock(connection)
             connection.execute(

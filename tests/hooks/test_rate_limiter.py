@@ -577,8 +577,8 @@ class TestPatience:
                     raise StoreUnavailableError("the store sqlite:///x cannot be used: gone")
                 return write()
 
-            rate_limiter._window_log._patience = replace(
-                rate_limiter._window_log._patience, clock=lambda: waited.moment
+            rate_limiter._window_log._retry = replace(
+                rate_limiter._window_log._retry, clock=lambda: waited.moment
             )
             monkeypatch.setattr(rate_limiter._store, "write", fail_for_a_while)
             return rate_limiter, waited
@@ -621,7 +621,7 @@ class TestPatience:
         def stopped(seconds: float) -> None:
             raise CampaignInterruptedError("stopped")
 
-        rate_limiter._window_log._patience = replace(rate_limiter._window_log._patience, sleep=stopped)
+        rate_limiter._window_log._retry = replace(rate_limiter._window_log._retry, sleep=stopped)
         with pytest.raises(CampaignInterruptedError):
             rate_limiter.acquire("send", None)
 

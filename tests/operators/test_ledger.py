@@ -21,7 +21,7 @@ from airflow_provider_voicepartner.compat import (
     TaskDeferred,
 )
 from airflow_provider_voicepartner.db.errors import StoreUnavailableError
-from airflow_provider_voicepartner.db.patience import Patience
+from airflow_provider_voicepartner.db.transactions import StoreRetry
 from airflow_provider_voicepartner.exceptions import (
     CampaignInterruptedError,
     ConfigurationError,
@@ -382,7 +382,7 @@ class Away:
         self.back_after = math.inf
         self._sandbox, self._write = sandbox, StoreMemory._write
         monkeypatch.setattr(StoreMemory, "_write", lambda *given: self.write(*given))
-        monkeypatch.setattr(ledger, "Patience", partial(Patience, clock=lambda: self.waited))
+        monkeypatch.setattr(ledger, "StoreRetry", partial(StoreRetry, clock=lambda: self.waited))
         monkeypatch.setattr(
             "airflow_provider_voicepartner.operators.base.time",
             SimpleNamespace(time=time.time, sleep=self.sleep),
@@ -461,7 +461,8 @@ def test_a_store_that_cannot_be_opened_is_waited_for_as_long_as_the_setting_says
     monkeypatch.setenv("AIRFLOW__VOICEPARTNER__STORE_WAIT", str(setting))
     waited: list[float] = []
     monkeypatch.setattr(
-        "airflow_provider_voicepartner.db.patience.Patience", partial(Patience, clock=lambda: sum(waited))
+        "airflow_provider_voicepartner.db.transactions.StoreRetry",
+        partial(StoreRetry, clock=lambda: sum(waited)),
     )
     monkeypatch.setattr(
         "airflow_provider_voicepartner.operators.base.time",

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import text
 
 from airflow_provider_voicepartner.constants import LONGEST_PENALTY
-from airflow_provider_voicepartner.db import clock, rate_limit_clock, transactions
+from airflow_provider_voicepartner.db import clock, transactions
 from airflow_provider_voicepartner.db.engine import open_store
 from airflow_provider_voicepartner.db.transactions import Store
 from airflow_provider_voicepartner.gateways.limits import Window
@@ -24,8 +24,8 @@ NAME = "voicepartner:campaign/send:test"
 START = 1_900_000_000.0
 
 
-def pace_of(store: Store) -> float:
-    tell = store.pace_clock()
+def slot_time(store: Store) -> float:
+    tell = store.slot_clock()
     with store.read() as connection:
         return tell(connection)
 
@@ -55,12 +55,12 @@ def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Machine:
 
 def test_a_file_has_the_time_of_the_machine_whatever_a_wall_clock_says(machine: Machine) -> None:
     first = machine.store()
-    assert pace_of(first) == START
+    assert slot_time(first) == START
     machine.wall += 30  # set, or wrong in the process that comes next
     second = machine.store()
-    assert pace_of(first) == pace_of(second) == START
+    assert slot_time(first) == slot_time(second) == START
     machine.up += 7
-    assert pace_of(first) == pace_of(second) == START + 7
+    assert slot_time(first) == slot_time(second) == START + 7
     with first.read() as connection:
         assert first.now(connection) == START + 30, "reports are stamped with the wall clock"
 
@@ -111,29 +111,29 @@ def test_slots_of_a_version_that_counted_by_the_wall_clock_are_kept(machine: Mac
                 text("INSERT INTO voicepartner_rate_slot (name, at) VALUES (:name, :at)"),
                 {"name": NAME, "at": at},
             )
-    assert pace_of(store) == START + 4
+    assert slot_time(store) == START + 4
     assert SlidingWindowLog(store).reserve(NAME, (Window(2, 10),)).wait == pytest.approx(5.1)
 
 
 def test_who_comes_second_takes_what_the_first_wrote(machine: Machine) -> None:
     store = machine.store()
     found = [
-        rate_limit_clock.anchor(store, BOOT, machine_clock=lambda: 10.0, wall_clock=partial(float, wall))
+        clock.slot_clock_offset(store, BOOT, machine_clock=lambda: 10.0, wall_clock=partial(float, wall))
         for wall in (START, START + 99)
     ]
     assert found == [START - 10, START - 10]
 
 
 def test_memory_and_a_system_that_does_not_name_its_starts(machine: Machine) -> None:
-    assert pace_of(open_store("sqlite://")) == machine.up
+    assert slot_time(open_store("sqlite://")) == machine.up
     machine.boot = None  # type: ignore[assignment]
-    assert pace_of(machine.store()) == machine.wall
+    assert slot_time(machine.store()) == machine.wall
 
 
 def test_postgres_and_a_given_clock_are_taken_as_they_are(machine: Machine, postgres_url: str) -> None:
     machine.wall = 0.0
-    assert pace_of(open_store(postgres_url)) > 1_700_000_000
-    assert pace_of(open_store(machine.url, clock=lambda: 12.5)) == 12.5
+    assert slot_time(open_store(postgres_url)) > 1_700_000_000
+    assert slot_time(open_store(machine.url, clock=lambda: 12.5)) == 12.5
 
 
 def test_processes_of_this_machine_agree(tmp_path: Path) -> None:
@@ -144,12 +144,12 @@ real = time.time
 time.time = lambda: real() - 30
 from airflow_provider_voicepartner.db.engine import open_store
 store = open_store({url!r})
-tell = store.pace_clock()
+tell = store.slot_clock()
 with store.read() as connection:
     print(tell(connection))
 """
     here = open_store(url)
-    before = pace_of(here)
+    before = slot_time(here)
     there = float(
         subprocess.run(
             [sys.executable, "-c", script],
@@ -160,7 +160,7 @@ with store.read() as connection:
             timeout=60,
         ).stdout
     )
-    assert before <= there <= pace_of(here)
+    assert before <= there <= slot_time(here)
 
 
 def test_the_machines_clock_goes_on_and_its_start_has_a_name(tmp_path: Path) -> None:

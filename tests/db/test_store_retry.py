@@ -8,7 +8,7 @@ import pytest
 
 from airflow_provider_voicepartner.constants import STORE_WAIT
 from airflow_provider_voicepartner.db.errors import StoreUnavailableError, StoreUrlError
-from airflow_provider_voicepartner.db.patience import Patience
+from airflow_provider_voicepartner.db.transactions import StoreRetry
 from tests.support.servers import FakeTime
 
 
@@ -33,19 +33,19 @@ def gone_until(time: FakeTime, moment: float) -> Callable[[], str]:
 )
 def test_a_store_that_comes_back_is_waited_for(gone: float, seconds: float, waited: list[float]) -> None:
     time = FakeTime(0.0)
-    patience = Patience(seconds=seconds, sleep=time.sleep, clock=lambda: time.moment)
-    assert patience.run(gone_until(time, gone)) == "done"
+    retry = StoreRetry(seconds=seconds, sleep=time.sleep, clock=lambda: time.moment)
+    assert retry.run(gone_until(time, gone)) == "done"
     assert time.slept == pytest.approx(waited)
 
 
 @pytest.mark.parametrize("seconds", [0, 0.05, 5, 60])
 def test_one_that_stays_away_is_not_waited_for_longer(seconds: float) -> None:
     time = FakeTime(0.0)
-    patience = Patience(seconds=seconds, sleep=time.sleep, clock=lambda: time.moment)
+    retry = StoreRetry(seconds=seconds, sleep=time.sleep, clock=lambda: time.moment)
     for _ in range(2):  # each time anew
         time.moment = 0.0
         with pytest.raises(StoreUnavailableError, match="gone"):
-            patience.run(gone_until(time, 1e9))
+            retry.run(gone_until(time, 1e9))
         assert time.moment == pytest.approx(seconds)
 
 
@@ -56,7 +56,7 @@ def test_what_no_wait_mends_is_raised_at_once(error: BaseException) -> None:
 
     time = FakeTime(0.0)
     with pytest.raises(type(error)):
-        Patience(sleep=time.sleep).run(call)
+        StoreRetry(sleep=time.sleep).run(call)
     assert time.slept == []
 
 
@@ -65,11 +65,11 @@ def test_a_wait_that_is_stopped_ends() -> None:
         raise InterruptedError
 
     with pytest.raises(InterruptedError):
-        Patience(sleep=stopped).run(gone_until(FakeTime(0.0), 1e9))
+        StoreRetry(sleep=stopped).run(gone_until(FakeTime(0.0), 1e9))
 
 
 def test_a_minute_is_waited_by_default() -> None:
-    assert Patience().seconds == STORE_WAIT == 60
+    assert StoreRetry().seconds == STORE_WAIT == 60
 
 
 def test_what_takes_long_by_itself_counts() -> None:
@@ -82,6 +82,6 @@ def test_what_takes_long_by_itself_counts() -> None:
         raise StoreUnavailableError("gone")
 
     with pytest.raises(StoreUnavailableError):
-        Patience(sleep=time.sleep, clock=lambda: time.moment).run(call)
+        StoreRetry(sleep=time.sleep, clock=lambda: time.moment).run(call)
     assert len(asked) <= 8
     assert time.moment <= 60 + 10 + 10
