@@ -12,7 +12,7 @@ from airflow_provider_voicepartner.gateways.smspartner import (
     text_length,
     wire_text,
 )
-from airflow_provider_voicepartner.gateways.smspartner.length import longest_text
+from airflow_provider_voicepartner.gateways.smspartner.messages import longest_text
 
 
 @pytest.mark.parametrize(

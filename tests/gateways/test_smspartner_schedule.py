@@ -10,7 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
-from airflow_provider_voicepartner.gateways.smspartner.checks import schedule_fields
+from airflow_provider_voicepartner.gateways.smspartner.options import schedule_fields
 
 LONG_AGO = pendulum.datetime(2030, 1, 1)
 PARIS = pendulum.timezone("Europe/Paris")

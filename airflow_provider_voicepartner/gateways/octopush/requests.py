@@ -9,13 +9,7 @@ from datetime import datetime
 from typing import Any, Final, Literal, get_args
 
 from airflow_provider_voicepartner.gateways.callback_urls import URL_RULE, is_callback_url
-from airflow_provider_voicepartner.gateways.checks import (
-    E164,
-    EMAIL,
-    SENDER,
-    check_numbers,
-    check_secret,
-)
+from airflow_provider_voicepartner.gateways.checks import E164, EMAIL, SENDER, check_numbers, check_secret
 from airflow_provider_voicepartner.gateways.dates import require_future_second
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.model import (

@@ -13,34 +13,33 @@ from airflow_provider_voicepartner.gateways.info import SENDER_FIELD, FormField,
 from airflow_provider_voicepartner.gateways.loading import attribute
 
 if TYPE_CHECKING:
-    from airflow_provider_voicepartner.gateways.smspartner.batch import (
-        batch_tag,
-        build_balance,
-        build_batch,
-        build_cancel,
+    from airflow_provider_voicepartner.gateways.smspartner.codes import knows_status
+    from airflow_provider_voicepartner.gateways.smspartner.messages import (
         check_message,
         check_recipient,
         compile_message,
-        parse_balance,
-        parse_batch,
-        parse_cancel,
-        segments_of,
-    )
-    from airflow_provider_voicepartner.gateways.smspartner.codes import knows_status
-    from airflow_provider_voicepartner.gateways.smspartner.length import (
         replaced_text,
         segments,
+        segments_of,
         text_length,
         wire_text,
     )
-    from airflow_provider_voicepartner.gateways.smspartner.options import Gamme, SmsOptions
+    from airflow_provider_voicepartner.gateways.smspartner.options import (
+        Gamme,
+        SendSettings,
+        SmsOptions,
+        reference_of,
+    )
     from airflow_provider_voicepartner.gateways.smspartner.refusals import names_a_send
     from airflow_provider_voicepartner.gateways.smspartner.requests import (
-        SendSettings,
         authenticate,
+        batch_tag,
+        build_balance,
+        build_batch,
         build_bulk_send,
         build_bulk_status,
         build_bulk_status_by_tag,
+        build_cancel,
         build_me,
         build_message_cancel,
         build_message_status,
@@ -57,27 +56,29 @@ if TYPE_CHECKING:
         StopEntry,
         StopList,
         StopRemoval,
+        parse_balance,
+        parse_batch,
         parse_bulk_send,
+        parse_bulk_status,
+        parse_bulk_status_by_tag,
+        parse_cancel,
         parse_me,
         parse_message_cancel,
+        parse_message_status,
+        parse_multi_status,
         parse_send,
         parse_stop_add,
         parse_stop_delete,
         parse_stop_list,
+        parse_tag_look_up,
         parse_vn_send,
     )
-    from airflow_provider_voicepartner.gateways.smspartner.statuses import (
+    from airflow_provider_voicepartner.gateways.smspartner.webhooks import (
         NOT_FOUND,
         StatusPage,
-        parse_bulk_status,
-        parse_bulk_status_by_tag,
-        parse_message_status,
-        parse_multi_status,
-        parse_tag_look_up,
+        parse_callback,
         shows_taken,
     )
-    from airflow_provider_voicepartner.gateways.smspartner.tags import reference_of
-    from airflow_provider_voicepartner.gateways.smspartner.webhooks import parse_callback
 
 INFO: Final = GatewayInfo(
     name="smspartner",
@@ -127,18 +128,7 @@ INFO: Final = GatewayInfo(
 )
 """All that is known of the vendor."""
 
-_MODULES: Final = (
-    "requests",
-    "batch",
-    "responses",
-    "statuses",
-    "webhooks",
-    "codes",
-    "options",
-    "length",
-    "refusals",
-    "tags",
-)
+_MODULES: Final = ("requests", "messages", "responses", "webhooks", "codes", "options", "refusals")
 
 __all__ = [
     "INFO",

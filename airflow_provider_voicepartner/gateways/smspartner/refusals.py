@@ -1,102 +1,93 @@
 """
-Telling a yes from a no, in every shape the gateway writes one.
+Telling a yes from a no, in every shape the gateway writes one; and who of a batch was taken.
 
 Its docs and its users show these shapes of an error: a code with a message; a code with a list ``errors`` (or
 ``error``) of form fields; a code with a list of numbers, each with a code of its own, as text; an object ``error`` with
 a word such as ``NOCREDITS``. The HTTP status says little (errors come with 200 as well as with 400), so it is used only
 where the body leaves the question open; 429 means "not taken" unless the answer names a message that was.
+
+An answer that says yes never counts for more recipients than it proves. Its numbers are compared with each other: the
+recipients that it lists with a yes or a no, and the count of SMS, of which each recipient takes at least one. Where
+they differ, the smaller count of accepted recipients is believed.
 """
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
+from dataclasses import dataclass
 from typing import Any
 
 from airflow_provider_voicepartner.gateways.bodies import loads
 from airflow_provider_voicepartner.gateways.contradictions import names_id
 from airflow_provider_voicepartner.gateways.errors import Codes, ErrorKind, GatewayError, RecipientProblem
+from airflow_provider_voicepartner.gateways.model import RefusedRecipient
 from airflow_provider_voicepartner.gateways.numbers import read_wire_number
 from airflow_provider_voicepartner.gateways.reading import (
+    as_count,
     as_int,
-    as_object,
-    as_objects,
     as_text,
     as_verdict,
     decode,
-    is_presentable_code,
     pick,
     presentable_words,
     refusal,
     transport_kind,
 )
 from airflow_provider_voicepartner.gateways.smspartner import INFO
-from airflow_provider_voicepartner.gateways.smspartner.checks import is_id
-from airflow_provider_voicepartner.gateways.smspartner.codes import ABOUT_A_NUMBER, ABOUT_THE_ONLY_NUMBER
+from airflow_provider_voicepartner.gateways.smspartner.codes import (
+    ABOUT_A_NUMBER,
+    ABOUT_THE_ONLY_NUMBER,
+    ON_STOP_LIST,
+    SERVER_CODE,
+    Endpoint,
+    bulk_entries,
+    explanation,
+    is_good_code,
+    is_proven,
+    listed_errors,
+    read_code,
+    read_id,
+    says_no,
+)
 from airflow_provider_voicepartner.gateways.wire import ApiResponse
 
-_SHORT_CODE = re.compile(r"[0-9]{1,4}")
-_SERVER_CODE = re.compile(r"5[0-9]{2}")
-_SUCCESS_CODE = re.compile(r"2[0-9]{2}")
 _NUMBER_KEYS = ("phoneNumber", "phone_number", "phone", "number")
 _ID_KEYS = ("message_id", "messageId", "msgId")
-_FIELD = re.compile(r"children\[([A-Za-z_]{1,40})\]")
-_ARGUMENTS = {
-    "phoneNumbers": "to",
-    "phoneNumber": "to",
-    "SMSList": "to",
-    "scheduledDeliveryDate": "send_at",
-    "time": "send_at",
-    "minute": "send_at",
-    "isStopSms": "is_stop_sms",
-    "isUnicode": "is_unicode",
-    "urlDlr": "url_dlr",
-    "urlResponse": "url_response",
-    "from": "virtual_number",
-}
+_QUEUED = "request queued for processing"
 _VAGUE = ("55", None)
-_NO_CREDIT = "11"
 
 
 def accepted_answer(
-    endpoint: str,
+    endpoint: Endpoint,
     response: ApiResponse,
-    codes: Codes,
     *,
-    safe_to_repeat: bool,
     numbers: Sequence[str] = (),
     also_good: str | None = None,
 ) -> dict[str, Any]:
     """
     Decode an answer that says yes: ``success`` is literally true.
 
-    :param endpoint: for the error.
-    :param codes: what this endpoint's codes mean.
-    :param safe_to_repeat: as the request said; decides whether anything can be in doubt.
     :param numbers: the recipients of a send, to name one that the answer does not name.
     :param also_good: a code whose "no" means that the wanted state was there before.
     :raises GatewayError: for everything else; in doubt where a send is refused and named as taken at once.
     """
-    data = decode(INFO.name, endpoint, response, safe_to_repeat=safe_to_repeat)
+    data = decode(INFO.name, endpoint.name, response, safe_to_repeat=endpoint.safe_to_repeat)
     success = data.get("success")
-    if not safe_to_repeat:
+    if not endpoint.safe_to_repeat:
         problem = _doubtful(data, response)
         if problem is not None:
             code = read_code(data, response)
             raise GatewayError(
-                INFO.name, endpoint, ErrorKind.UNKNOWN, problem, code=code, status=response.status
+                INFO.name, endpoint.name, ErrorKind.UNKNOWN, problem, code=code, status=response.status
             )
     if success is True:
         return data
     if not says_no(success):
-        raise unclear(
-            endpoint, response, codes, data, "the answer has no success flag", safe_to_repeat=safe_to_repeat
-        )
+        raise unclear(endpoint, response, data, "the answer has no success flag")
     if also_good is not None and read_code(data, response) == also_good and response.status != 429:
         return data
-    raise _refused(endpoint, response, codes, data, safe_to_repeat=safe_to_repeat, numbers=numbers)
+    raise _refused(endpoint, response, data, numbers)
 
 
 def _doubtful(data: Mapping[str, Any], response: ApiResponse) -> str | None:
@@ -135,27 +126,11 @@ def _names_a_send(data: Mapping[str, Any]) -> bool:
     return any(as_verdict(entry.get("success")) is True for entry in bulk_entries(data) or [])
 
 
-def read_id(value: Any) -> str | None:
-    """Read an id, a number or a text depending on the endpoint; blank, zero and what is no id give None."""
-    text = as_text(value)
-    if isinstance(value, Decimal):
-        text = as_text(as_int(value))
-    return text if text and is_id(text) else None
-
-
-def says_no(flag: Any) -> bool:
-    """Say whether a success flag is a clear no: false, 0 or their texts. A missing or blank one is not clear."""
-    return as_verdict(flag) is False
-
-
 def unclear(
-    endpoint: str,
+    endpoint: Endpoint,
     response: ApiResponse,
-    codes: Codes,
     data: Mapping[str, Any],
     problem: str,
-    *,
-    safe_to_repeat: bool,
 ) -> GatewayError:
     """
     Build the error for an answer that is neither yes nor no, or a yes without what it should come with.
@@ -165,30 +140,19 @@ def unclear(
     :param problem: what is missing in the answer.
     """
     code = read_code(data, response)
-    kind = transport_kind(response.status, safe_to_repeat=safe_to_repeat)
+    kind = transport_kind(response.status, safe_to_repeat=endpoint.safe_to_repeat)
     if response.status == 429:
         pass
-    elif safe_to_repeat:
-        kind = codes.kind(code, kind)
+    elif endpoint.safe_to_repeat:
+        kind = endpoint.codes.kind(code, kind)
     elif data.get("success") is True:
         kind = ErrorKind.UNKNOWN
     elif kind is not ErrorKind.UNKNOWN:
-        kind = codes.kind(code, kind)
+        kind = endpoint.codes.kind(code, kind)
     said = presentable_words(as_text(data.get("message")), response)
-    meaning = codes.meaning(code)
+    meaning = endpoint.codes.meaning(code)
     parts = [problem, *([meaning] if meaning else []), *([f"the gateway said {said!r}"] if said else [])]
-    return GatewayError(INFO.name, endpoint, kind, "; ".join(parts), code=code, status=response.status)
-
-
-def read_code(data: Mapping[str, Any], response: ApiResponse) -> str | None:
-    """Read a code, an int or its text. What looks like neither a number nor a word is no code and is not shown."""
-    code = as_text(data.get("code"))
-    if code is None:
-        word = as_text(as_object(data.get("error")).get("message")) or as_text(data.get("message")) or ""
-        return _NO_CREDIT if word.upper() == "NOCREDITS" else None
-    if _SHORT_CODE.fullmatch(code):
-        return code  # Before any scrubbing: a text such as "1" must not hide a code 11.
-    return code if is_presentable_code(code, response) else None
+    return GatewayError(INFO.name, endpoint.name, kind, "; ".join(parts), code=code, status=response.status)
 
 
 def recipient_problem(
@@ -222,31 +186,11 @@ def listed_problems(
     only = numbers[0] if len(numbers) == 1 else None
     return tuple(
         recipient_problem(entry, response, codes, only)
-        for entry in _errors(data)
+        for entry in listed_errors(data)
         if "elementId" not in entry
         and entry.get("success") is not True
         and pick(entry, "code", *_NUMBER_KEYS) is not None
     )
-
-
-def bulk_entries(data: Mapping[str, Any]) -> list[Mapping[str, Any]] | None:
-    """Return what a bulk send says about each number, or None when it does not speak of numbers at all."""
-    entries = data.get("SMSResponse_List")
-    if isinstance(entries, dict):  # how PHP, which the vendor uses, writes a list with a gap
-        entries = list(entries.values())
-    return None if entries is None else as_objects(entries)
-
-
-def is_good_code(code: str | None) -> bool:
-    """Say whether a code is that of a success: 200 and its like."""
-    return _SUCCESS_CODE.fullmatch(code or "") is not None
-
-
-def is_proven(code: str | None, codes: Codes) -> bool:
-    """Say whether a number that an answer refuses was certainly not taken: its code is no success and no mishap."""
-    if is_good_code(code) or _SERVER_CODE.fullmatch(code or ""):
-        return False
-    return codes.kind(code, ErrorKind.REJECTED) is not ErrorKind.UNKNOWN
 
 
 def everybody_refused(
@@ -265,7 +209,7 @@ def everybody_refused(
     except GatewayError:
         return ()
     code = read_code(data, response)
-    entries = _errors(data)
+    entries = listed_errors(data)
     if not says_no(data.get("success")) or names_a_send(response):
         return ()
     if code not in _VAGUE and code not in ABOUT_A_NUMBER:
@@ -292,26 +236,16 @@ def _lies_in_the_number(entry: Mapping[str, Any], code: str | None) -> bool:
     return code in (ABOUT_A_NUMBER if is_named else ABOUT_THE_ONLY_NUMBER)
 
 
-def _errors(data: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    found: list[Mapping[str, Any]] = []
-    for key in ("errors", "error"):
-        value = data.get(key)
-        found += as_objects([value] if isinstance(value, dict) else value)
-    return found + [entry for entry in bulk_entries(data) or [] if says_no(entry.get("success"))]
-
-
 def _refused(
-    endpoint: str,
+    endpoint: Endpoint,
     response: ApiResponse,
-    codes: Codes,
     data: Mapping[str, Any],
-    *,
-    safe_to_repeat: bool,
     numbers: Sequence[str],
 ) -> GatewayError:
+    codes = endpoint.codes
     recipients = listed_problems(data, response, codes, numbers)
     code = read_code(data, response)
-    default = _default_kind(code, response.status, safe_to_repeat=safe_to_repeat)
+    default = _default_kind(code, response.status, safe_to_repeat=endpoint.safe_to_repeat)
     each = [problem.code for problem in recipients if problem.code is not None]
     if code in _VAGUE and each:
         # "No number is left": the numbers' own codes say why.
@@ -320,11 +254,11 @@ def _refused(
         codes = Codes({**codes.kinds, code: default}, codes.meanings)
     return refusal(
         INFO.name,
-        endpoint,
+        endpoint.name,
         response,
         codes,
         code=code,
-        message=_explanation(data),
+        message=explanation(data),
         default=default,
         recipients=recipients,
     )
@@ -334,7 +268,7 @@ def _default_kind(code: str | None, status: int, *, safe_to_repeat: bool) -> Err
     """Judge a clear no whose code is missing or not documented: a refusal, unless a server's failure speaks."""
     if code is None:
         return transport_kind(status, safe_to_repeat=safe_to_repeat) if status >= 400 else ErrorKind.REJECTED
-    if _SERVER_CODE.fullmatch(code):
+    if SERVER_CODE.fullmatch(code):
         # As the documented 500: a failure on the way, which may have come after the message was queued.
         return transport_kind(500, safe_to_repeat=safe_to_repeat)
     return ErrorKind.REJECTED
@@ -347,19 +281,152 @@ def _shared_kind(each: Sequence[str], codes: Codes) -> ErrorKind:
     return kinds.pop() if len(kinds) == 1 else ErrorKind.REJECTED
 
 
-def _explanation(data: Mapping[str, Any]) -> str | None:
-    """Put the gateway's words together: what it says in general, then about each field, by the argument's name."""
-    said = [as_text(data.get("message")), as_text(data.get("error")), as_text(data.get("errors"))]
-    fields: list[str | None] = []
-    for entry in _errors(data):
-        message = as_text(entry.get("message"))
-        names: list[str] = _FIELD.findall(str(as_text(entry.get("elementId"))))
-        if names:
-            name = names[-1]
-            argument = _ARGUMENTS.get(name, name)
-            shown = name if argument == name else f"{argument} ({name})"
-            fields.append(f"{shown}: {message}" if message else shown)
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """
+    What became of a batch's recipients; the three counts add up to its size.
+
+    :param accepted: taken, as far as the answer proves.
+    :param refused: certainly not taken, one by one; without a number where the answer names none.
+    :param in_doubt: neither.
+    """
+
+    accepted: int
+    refused: tuple[RecipientProblem, ...]
+    in_doubt: int
+
+
+def read_sms_count(data: Mapping[str, Any]) -> int | None:
+    """Read how many SMS an answer counts; below zero, or anything else, is not told."""
+    return as_count(pick(data, "nb_sms", "nbSMS", "nbSms"))
+
+
+def tally_send(
+    data: Mapping[str, Any], response: ApiResponse, codes: Codes, numbers: Sequence[str], *, segments: int = 1
+) -> Tally:
+    """
+    Count for an answer that lists only those whom it refuses; the others were taken.
+
+    :param numbers: the recipients, as sent.
+    :param segments: how many SMS the text takes, by our own counting.
+    """
+    wanted = frozenset(numbers)
+    refused: dict[str, RecipientProblem] = {}
+    nameless: list[RecipientProblem] = []
+    unclear: set[str] = set()
+    strangers = 0
+    for problem in listed_problems(data, response, codes, numbers):
+        number = problem.phone_number
+        if number is None and is_proven(problem.code, codes):
+            nameless.append(problem)
+        elif number not in wanted:
+            strangers += 1  # perhaps one of ours in a spelling that cannot be read
+        elif is_proven(problem.code, codes):
+            refused.setdefault(number, problem)
         else:
-            said.append(message)
-    # Fields first: they are the fix, and a long text is cut.
-    return "; ".join(dict.fromkeys(part.rstrip(". ") for part in fields + said if part)) or None
+            unclear.add(number)
+    dropped = (*refused.values(), *nameless[: len(numbers) - len(refused)])
+    left = len(numbers) - len(dropped)
+    people = max(left - len(unclear - refused.keys()) - strangers, 0)
+    accepted = _most_people(read_sms_count(data), people, segments)
+    return Tally(accepted, dropped, left - accepted)
+
+
+def _most_people(sms: int | None, people: int, segments: int) -> int:
+    """
+    Return how many of some people may have got one text, by the count of SMS.
+
+    A multiple of the people fits whatever our own counting says: the gateway's may differ from it.
+    """
+    if sms is None or (sms > 0 and people > 0 and sms % people == 0):
+        return people
+    return min(people, sms // segments)
+
+
+def tally_bulk(data: Mapping[str, Any], response: ApiResponse, codes: Codes, numbers: Sequence[str]) -> Tally:
+    """
+    Count for an answer that lists those whom it takes, too: a number that it does not mention is in doubt.
+
+    An answer that speaks of no number at all is read as one of a plain send.
+
+    :param numbers: the recipients, as sent and in that order.
+    """
+    entries = bulk_entries(data)
+    if entries is None:
+        return tally_send(data, response, codes, numbers)
+    wanted = frozenset(numbers)
+    listed = data["SMSResponse_List"]
+    in_order = isinstance(listed, list) and len(entries) == len(listed) == len(numbers)
+    taken: list[str | None] = []
+    refused: list[RecipientProblem] = []
+    unclear: set[str | None] = set()
+    if _are_as_documented(entries, numbers):
+        taken, entries = list(numbers), []
+    for position, entry in enumerate(entries):
+        fallback = numbers[position] if in_order else None
+        if _is_taken(entry, read_code(entry, response)):
+            # No words are read: to scrub those of one entry takes as long as a batch has texts.
+            taken.append(number_of(entry, fallback))
+            continue
+        problem = recipient_problem(entry, response, codes, fallback)
+        if says_no(entry.get("success")) and is_proven(problem.code, codes):
+            refused.append(problem)
+        else:
+            unclear.add(problem.phone_number)
+    refused += listed_problems({**data, "SMSResponse_List": None}, response, codes, numbers)
+    # A number of which two things are said is in doubt, like one of which nothing is.
+    unclear |= set(taken) & {problem.phone_number for problem in refused}
+    yes = (wanted & set(taken)) - unclear
+    no = {
+        problem.phone_number: problem
+        for problem in refused
+        if problem.phone_number in wanted - unclear and is_proven(problem.code, codes)
+    }
+    nameless = [problem for problem in refused if problem.phone_number is None]
+    dropped = (*no.values(), *nameless[: len(numbers) - len(yes) - len(no)])
+    left = max(len(numbers) - len(dropped) - len(unclear & wanted), 0)
+    accepted = min(len(yes) + taken.count(None), left)
+    sms = read_sms_count(data)
+    accepted = accepted if sms is None else min(accepted, sms)
+    return Tally(accepted, dropped, len(numbers) - len(dropped) - accepted)
+
+
+def _are_as_documented(entries: Sequence[Mapping[str, Any]], numbers: Sequence[str]) -> bool:
+    """Say whether all are a yes as the vendor documents it, in order: then nothing in them can be read in two ways."""
+    names = ("phoneNumber", "success", "code", "nbSms")
+    columns: list[list[Any]] = [[entry.get(name) for entry in entries] for name in names]
+    listed, success, codes, sms = columns
+    return (
+        listed == list(numbers)
+        and set(map(type, success)) == {bool}
+        and all(success)
+        and set(map(type, codes)) == set(map(type, sms)) == {int}
+        and set(codes) == {200}
+        and min(sms) > 0
+    )
+
+
+def _is_taken(entry: Mapping[str, Any], code: str | None) -> bool:
+    """Say whether an entry says yes, and nothing against it: another code than a success, or no SMS at all."""
+    sms = as_int(pick(entry, "nbSms", "nbSMS", "nb_sms"))
+    return entry.get("success") is True and (code is None or is_good_code(code)) and (sms is None or sms > 0)
+
+
+def refused_recipients(problems: Sequence[RecipientProblem]) -> tuple[RefusedRecipient, ...]:
+    """Return problems of recipients as a receipt lists them."""
+    return tuple(
+        RefusedRecipient(
+            phone_number=problem.phone_number or "",
+            code=problem.code,
+            reason=problem.reason,
+            opted_out=problem.code == ON_STOP_LIST,
+        )
+        for problem in problems
+    )
+
+
+def refuse_queued(endpoint: Endpoint, response: ApiResponse, data: Mapping[str, Any]) -> None:
+    """Refuse the answer that the gateway was seen to give to every call, done or not."""
+    if " ".join((as_text(data.get("message")) or "").split()).casefold() == _QUEUED:
+        problem = "the answer says no more than that the request is queued, which proves nothing"
+        raise unclear(endpoint, response, data, problem)

@@ -10,29 +10,43 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 from airflow_provider_voicepartner.gateways.callback_urls import check_callback_url
-from airflow_provider_voicepartner.gateways.checks import (
-    check_count,
-    check_number,
-    check_numbers,
-    check_sender,
-)
+from airflow_provider_voicepartner.gateways.checks import check_count, check_number, check_numbers
+from airflow_provider_voicepartner.gateways.compiled_message import CompiledMessage
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
+from airflow_provider_voicepartner.gateways.model import (
+    NO_CALLBACKS,
+    CallbackUrls,
+    Kind,
+    Message,
+    Recipient,
+    SmsMessage,
+    columns_of,
+    have_fields,
+    phone_numbers_of,
+)
 from airflow_provider_voicepartner.gateways.options import read_options
 from airflow_provider_voicepartner.gateways.smspartner import INFO
-from airflow_provider_voicepartner.gateways.smspartner.checks import (
-    check_id,
-    check_range,
-    check_tag,
+from airflow_provider_voicepartner.gateways.smspartner.codes import is_id
+from airflow_provider_voicepartner.gateways.smspartner.messages import (
+    as_sms,
     check_text,
-    schedule_fields,
+    options_of,
+    prepare,
+    wire_text,
+    wire_texts,
 )
-from airflow_provider_voicepartner.gateways.smspartner.length import wire_text, wire_texts
-from airflow_provider_voicepartner.gateways.smspartner.options import Gamme, SmsOptions
+from airflow_provider_voicepartner.gateways.smspartner.options import (
+    DEFAULTS,
+    SendSettings,
+    SmsOptions,
+    check_tag,
+    join_tag,
+)
 from airflow_provider_voicepartner.gateways.wire import ApiRequest, Credentials
 
 
@@ -48,72 +62,92 @@ def authenticate(request: ApiRequest, credentials: Credentials) -> ApiRequest:
     return replace(request, body={**request.body, "apiKey": credentials.api_key})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SendSettings:
+def build_batch(
+    message: Message,
+    recipients: Sequence[Recipient],
+    *,
+    reference: str,
+    now: datetime,
+    send_at: datetime | None = None,
+    callbacks: CallbackUrls = NO_CALLBACKS,
+    simulate: bool = False,
+) -> ApiRequest:
     """
-    What the sends of one message have in common.
+    Build the request that sends one batch.
 
-    :param sender: 3 to 11 letters or digits, with blanks between; None sends from an operator's short number. Unused
-        from a virtual number, like the next two.
-    :param gamme: the range; None leaves the gateway's default, Premium.
-    :param is_unicode: any character, 70 to an SMS; the account must be enabled for it.
-    :param is_stop_sms: have the STOP mention appended; Premium only. From a virtual number it is documented on the
-        vendor's older pages only.
-    :param sandbox: nothing is sent or charged.
-    :param url_dlr: gets delivery reports; https, or http on loopback.
-    :param url_response: gets replies and STOPs; likewise.
+    One text for all goes to ``send``. When the text has placeholders, each recipient gets a text of its own through
+    ``bulk-send``, so that none can land on the wrong person. The option ``virtual_number`` goes to ``vn/send``.
+
+    :param message: an SMS.
+    :param recipients: 1 to 500; with ``virtual_number`` exactly one.
+    :param reference: our own id of the batch, 12 lower-case letters or digits; it ends the gateway's tag.
+    :param now: the present, aware.
+    :param send_at: aware and in the future, rounded up to 5 minutes; None sends at once.
+    :param callbacks: where to report; the options ``url_dlr`` and ``url_response`` come first.
+    :param simulate: checked and counted by the gateway, but neither sent nor charged.
     :raises InvalidArgumentError: naming the argument and the fix.
     """
-
-    sender: str | None = None
-    gamme: Gamme | None = None
-    is_unicode: bool = False
-    is_stop_sms: bool = False
-    sandbox: bool = False
-    url_dlr: str | None = field(default=None, repr=False)
-    url_response: str | None = field(default=None, repr=False)
-
-    def __post_init__(self) -> None:
-        """Refuse what the gateway would refuse."""
-        check_sender(self.sender, gateway=INFO.label, takes_blanks=True)
-        check_range(low_cost=self.is_low_cost, is_stop_sms=self.is_stop_sms)
-        check_callback_url(self.url_dlr, argument="url_dlr")
-        check_callback_url(self.url_response, argument="url_response")
-
-    @property
-    def is_low_cost(self) -> bool:
-        """True in the Low Cost range, with its single SMS."""
-        return self.gamme is Gamme.LOW_COST
-
-    def fields(self, tag: str | None, send_at: datetime | None, now: datetime) -> dict[str, Any]:
-        """Return what stands in a body beside numbers and texts."""
-        body: dict[str, Any] = {} if self.sender is None else {"sender": self.sender}
-        if self.gamme is not None:
-            body["gamme"] = int(self.gamme)
-        if self.is_unicode:
-            body["isUnicode"] = 1
-        if send_at is not None:
-            body |= schedule_fields(send_at, now=now)
-        return body | self.extras(tag)
-
-    def extras(self, tag: str | None) -> dict[str, Any]:
-        """Return the part of :meth:`fields` that a send from a virtual number has too."""
-        body: dict[str, Any] = {}
-        if tag is not None:
-            check_tag(tag)
-            body["tag"] = tag
-        if self.is_stop_sms:
-            body["isStopSms"] = 1
-        if self.sandbox:
-            body["sandbox"] = 1
-        if self.url_dlr is not None:
-            body["urlDlr"] = self.url_dlr
-        if self.url_response is not None:
-            body["urlResponse"] = self.url_response
-        return body
+    sms = as_sms(message)
+    check_count(len(recipients))
+    prepared = prepare(sms, have_fields(recipients))
+    numbers = phone_numbers_of(recipients)
+    check_callback_url(callbacks.delivery, argument="callbacks.delivery")
+    check_callback_url(callbacks.replies, argument="callbacks.replies")
+    tag = join_tag(prepared.options.tag, reference)
+    settings = prepared.settings_with(callbacks, simulate=simulate)
+    text = prepared.template.plain
+    if prepared.compiled is not None:
+        texts, doubtful = _texts(prepared.compiled, recipients)
+        text = texts[0]
+    if prepared.options.virtual_number is not None:
+        _check_virtual_batch(recipients, send_at)
+        return build_vn_send(
+            phone_number=numbers[0],
+            virtual_number=prepared.options.virtual_number,
+            text=text,
+            settings=settings,
+            tag=tag,
+        )
+    if prepared.compiled is not None:
+        return build_personal_send(numbers, texts, doubtful, now, settings, tag, send_at)
+    return build_send(phone_numbers=numbers, text=text, now=now, settings=settings, tag=tag, send_at=send_at)
 
 
-DEFAULTS: Final = SendSettings()
+def _texts(compiled: CompiledMessage, recipients: Sequence[Recipient]) -> tuple[list[str], list[str]]:
+    """Return each recipient's own text, and those of them that the gateway may refuse."""
+    try:
+        columns = columns_of(recipients, compiled.template.names)
+    except KeyError:
+        # It says who lacks what.
+        texts = [compiled.template.fill_in(recipient.fields) for recipient in recipients]
+        return texts, texts
+    texts = compiled.texts(columns)
+    return texts, [texts[at] for at in compiled.doubtful(columns)]
+
+
+def _check_virtual_batch(recipients: Sequence[Recipient], send_at: datetime | None) -> None:
+    if len(recipients) != 1:
+        raise InvalidArgumentError(
+            "to",
+            f"holds {len(recipients)} recipients, and the option 'virtual_number' sends to one per request; "
+            "send them one by one, or take the option out",
+        )
+    if send_at is not None:
+        raise InvalidArgumentError(
+            "send_at",
+            "the gateway does not schedule an SMS from a virtual number; send at once, or without the option",
+        )
+
+
+def batch_tag(message: SmsMessage, reference: str) -> str:
+    """
+    Return the tag under which the statuses of a batch can be asked for: the proof that a send in doubt arrived.
+
+    :param message: as it was sent.
+    :param reference: our own id of the batch.
+    :raises InvalidArgumentError: for options or a reference that cannot be.
+    """
+    return join_tag(options_of(message).tag, reference)
 
 
 def build_send(
@@ -370,3 +404,29 @@ def build_stop_delete(*, stop_id: str) -> ApiRequest:
         safe_to_repeat=False,
         params={"id": stop_id},
     )
+
+
+def build_balance() -> ApiRequest:
+    """Build the request that reads the balance; also the cheapest check of a key."""
+    return build_me()
+
+
+def build_cancel(gateway_id: str, kind: Kind) -> ApiRequest:
+    """
+    Build the request that takes back a scheduled batch, at the latest 5 minutes before its time.
+
+    :param gateway_id: from the receipt.
+    :param kind: ``sms``.
+    :raises InvalidArgumentError: for another kind, or what is no id.
+    """
+    if kind not in INFO.kinds:
+        raise InvalidArgumentError("kind", f"{INFO.label} sends SMS only, not {kind}; check the connection")
+    return build_message_cancel(message_id=gateway_id)
+
+
+def check_id(value: str, *, argument: str) -> None:
+    """Check an id that goes into a query."""
+    if not is_id(value):
+        raise InvalidArgumentError(
+            argument, "is not an id of this gateway; give the id from the answer to the send"
+        )

@@ -1,4 +1,4 @@
-"""One parser per endpoint that is neither a status nor a callback: sends, cancel, account, STOP list."""
+"""What SMS Partner answers, one parser for each endpoint: sends, cancel, account, STOP list, statuses."""
 
 from __future__ import annotations
 
@@ -8,11 +8,21 @@ from typing import Any
 
 import pendulum
 
-from airflow_provider_voicepartner.gateways.contradictions import warn_of_counts
+from airflow_provider_voicepartner.gateways.contradictions import in_doubt_if_named, warn_of_counts
 from airflow_provider_voicepartner.gateways.dates import read_date
-from airflow_provider_voicepartner.gateways.errors import Codes, ErrorKind, GatewayError, RecipientProblem
-from airflow_provider_voicepartner.gateways.model import Balance, Cancellation, Receipt, RefusedRecipient
+from airflow_provider_voicepartner.gateways.errors import ErrorKind, GatewayError
+from airflow_provider_voicepartner.gateways.model import (
+    Balance,
+    Cancellation,
+    DeliveryReport,
+    Message,
+    Receipt,
+    Recipient,
+    SmsMessage,
+    phone_numbers_of,
+)
 from airflow_provider_voicepartner.gateways.numbers import read_wire_number
+from airflow_provider_voicepartner.gateways.placeholders import read_template
 from airflow_provider_voicepartner.gateways.reading import (
     as_decimal,
     as_int,
@@ -20,25 +30,31 @@ from airflow_provider_voicepartner.gateways.reading import (
     as_objects,
     as_price,
     as_text,
+    decode,
     pick,
 )
-from airflow_provider_voicepartner.gateways.smspartner import INFO
-from airflow_provider_voicepartner.gateways.smspartner import codes as tables
-from airflow_provider_voicepartner.gateways.smspartner.counts import (
-    Tally,
-    read_sms_count,
-    tally_bulk,
-    tally_send,
-)
+from airflow_provider_voicepartner.gateways.smspartner import INFO, codes
+from airflow_provider_voicepartner.gateways.smspartner.codes import Endpoint, read_code, read_id, says_no
+from airflow_provider_voicepartner.gateways.smspartner.messages import segments
 from airflow_provider_voicepartner.gateways.smspartner.refusals import (
+    Tally,
     accepted_answer,
     everybody_refused,
-    read_id,
+    names_a_send,
+    read_sms_count,
+    refuse_queued,
+    refused_recipients,
+    tally_bulk,
+    tally_send,
     unclear,
 )
+from airflow_provider_voicepartner.gateways.smspartner.webhooks import (
+    STATUS_LISTS,
+    StatusPage,
+    read_status_entry,
+    read_status_list,
+)
 from airflow_provider_voicepartner.gateways.wire import ApiResponse
-
-_QUEUED = "request queued for processing"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +128,28 @@ class StopRemoval:
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
+@in_doubt_if_named(names_a_send)
+def parse_batch(response: ApiResponse, message: Message, recipients: Sequence[Recipient]) -> Receipt:
+    """
+    Read the answer to a batch.
+
+    :param message: as it was given to :func:`build_batch`.
+    :param recipients: likewise, in that order.
+    :raises GatewayError: for anything but a success with an id, or the refusal of each recipient by name; its kind says
+        whether the batch may have been taken.
+    """
+    numbers = phone_numbers_of(recipients)
+    if not isinstance(message, SmsMessage):
+        return parse_send(response, phone_numbers=numbers)
+    if message.options.get("virtual_number") is not None and len(numbers) == 1:
+        return parse_vn_send(response, phone_number=numbers[0])
+    template = read_template(message.text)
+    if template.names:
+        return parse_bulk_send(response, phone_numbers=numbers)
+    count = segments(template.plain, is_unicode=message.options.get("is_unicode") is True)
+    return parse_send(response, phone_numbers=numbers, segments=count)
+
+
 def parse_send(response: ApiResponse, *, phone_numbers: Sequence[str], segments: int = 1) -> Receipt:
     """
     Read the answer to a send.
@@ -123,11 +161,10 @@ def parse_send(response: ApiResponse, *, phone_numbers: Sequence[str], segments:
     :raises GatewayError: for anything else.
     """
     return _parse_send(
-        "send",
+        codes.SEND,
         response,
-        tables.SEND,
         phone_numbers,
-        lambda data: tally_send(data, response, tables.SEND, phone_numbers, segments=segments),
+        lambda data: tally_send(data, response, codes.SEND.codes, phone_numbers, segments=segments),
     )
 
 
@@ -140,11 +177,10 @@ def parse_vn_send(response: ApiResponse, *, phone_number: str) -> Receipt:
     :raises GatewayError: for anything else.
     """
     return _parse_send(
-        "vn/send",
+        codes.VN_SEND,
         response,
-        tables.VN_SEND,
         [phone_number],
-        lambda data: tally_send(data, response, tables.VN_SEND, [phone_number]),
+        lambda data: tally_send(data, response, codes.VN_SEND.codes, [phone_number]),
     )
 
 
@@ -158,47 +194,41 @@ def parse_bulk_send(response: ApiResponse, *, phone_numbers: Sequence[str]) -> R
     :raises GatewayError: for anything else.
     """
     return _parse_send(
-        "bulk-send",
+        codes.BULK_SEND,
         response,
-        tables.BULK_SEND,
         phone_numbers,
-        lambda data: tally_bulk(data, response, tables.BULK_SEND, phone_numbers),
+        lambda data: tally_bulk(data, response, codes.BULK_SEND.codes, phone_numbers),
     )
 
 
 def _parse_send(
-    endpoint: str,
+    endpoint: Endpoint,
     response: ApiResponse,
-    codes: Codes,
     phone_numbers: Sequence[str],
     tally: Callable[[Mapping[str, Any]], Tally],
 ) -> Receipt:
     try:
-        data = accepted_answer(endpoint, response, codes, safe_to_repeat=False, numbers=phone_numbers)
+        data = accepted_answer(endpoint, response, numbers=phone_numbers)
     except GatewayError as error:
         failure = error
     else:
-        return _receipt(endpoint, response, codes, data, tally(data))
+        return _receipt(endpoint, response, data, tally(data))
     if failure.kind is ErrorKind.REJECTED:
-        refused = everybody_refused(response, codes, phone_numbers)
+        refused = everybody_refused(response, endpoint.codes, phone_numbers)
         if refused:
-            return Receipt(gateway_id=None, accepted=0, segments=0, refused=_refused(refused))
+            return Receipt(gateway_id=None, accepted=0, segments=0, refused=refused_recipients(refused))
     raise failure
 
 
-def _receipt(
-    endpoint: str, response: ApiResponse, codes: Codes, data: Mapping[str, Any], tally: Tally
-) -> Receipt:
+def _receipt(endpoint: Endpoint, response: ApiResponse, data: Mapping[str, Any], tally: Tally) -> Receipt:
     gateway_id = read_id(pick(data, "message_id", "messageId"))
     if gateway_id is None:
         # Seen in production: "success", "queued for processing" and no id, for every call and even without a key.
         raise unclear(
             endpoint,
             response,
-            codes,
             data,
             "the answer claims success without a message id, so nothing proves that the SMS was taken",
-            safe_to_repeat=False,
         )
     receipt = Receipt(
         gateway_id=gateway_id,
@@ -206,24 +236,21 @@ def _receipt(
         cost=as_price(data.get("cost")),
         currency=as_text(data.get("currency")) or INFO.currency or "",
         segments=read_sms_count(data),
-        refused=_refused(tally.refused),
+        refused=refused_recipients(tally.refused),
         in_doubt=tally.in_doubt,
         raw=data,
     )
-    warn_of_counts(INFO.name, endpoint, receipt)
+    warn_of_counts(INFO.name, endpoint.name, receipt)
     return receipt
 
 
-def _refused(problems: Sequence[RecipientProblem]) -> tuple[RefusedRecipient, ...]:
-    return tuple(
-        RefusedRecipient(
-            phone_number=problem.phone_number or "",
-            code=problem.code,
-            reason=problem.reason,
-            opted_out=problem.code == tables.ON_STOP_LIST,
-        )
-        for problem in problems
-    )
+def parse_cancel(response: ApiResponse, gateway_id: str) -> Cancellation:
+    """
+    Read the answer to a cancel; "already cancelled" is a success.
+
+    :raises GatewayError: ``TOO_LATE`` or ``NOT_FOUND`` where the gateway says so.
+    """
+    return parse_message_cancel(response, message_id=gateway_id)
 
 
 def parse_message_cancel(response: ApiResponse, *, message_id: str) -> Cancellation:
@@ -234,14 +261,21 @@ def parse_message_cancel(response: ApiResponse, *, message_id: str) -> Cancellat
     :raises GatewayError: ``TOO_LATE`` when it was sent or is about to be, ``NOT_FOUND`` for an id that is not known.
     """
     data = accepted_answer(
-        "message-cancel",
+        codes.MESSAGE_CANCEL,
         response,
-        tables.MESSAGE_CANCEL,
-        safe_to_repeat=True,
-        also_good=tables.ALREADY_CANCELLED,
+        also_good=codes.ALREADY_CANCELLED,
     )
-    _refuse_queued("message-cancel", response, tables.MESSAGE_CANCEL, data, safe_to_repeat=True)
+    refuse_queued(codes.MESSAGE_CANCEL, response, data)
     return Cancellation(gateway_id=message_id, already=data.get("success") is not True, raw=data)
+
+
+def parse_balance(response: ApiResponse) -> Balance:
+    """
+    Read the balance, in money; its details are those of :func:`parse_me`.
+
+    :raises GatewayError: also for a success without a balance.
+    """
+    return parse_me(response).balance
 
 
 def parse_me(response: ApiResponse) -> Account:
@@ -252,18 +286,11 @@ def parse_me(response: ApiResponse) -> Account:
         ``hlr`` checks it buys, and how many SMS wait (``to_send``).
     :raises GatewayError: also for a success without credits.
     """
-    data = accepted_answer("me", response, tables.ME, safe_to_repeat=True)
+    data = accepted_answer(codes.ME, response)
     credits, user = as_object(data.get("credits")), as_object(data.get("user"))
     amount = as_decimal(pick(credits, "balance", "solde"))
     if amount is None:
-        raise unclear(
-            "me",
-            response,
-            tables.ME,
-            data,
-            "the answer claims success without a balance",
-            safe_to_repeat=True,
-        )
+        raise unclear(codes.ME, response, data, "the answer claims success without a balance")
     counters = {
         "premium_sms": credits.get("creditSms"),
         "low_cost_sms": pick(credits, "creditSmsECO", "creditSmsLowCost"),
@@ -287,16 +314,9 @@ def parse_stop_list(response: ApiResponse) -> StopList:
 
     :raises GatewayError: also for a success without a list.
     """
-    data = accepted_answer("stop-sms/list", response, tables.STOP_LIST, safe_to_repeat=True)
+    data = accepted_answer(codes.STOP_LIST, response)
     if not isinstance(data.get("data"), list):
-        raise unclear(
-            "stop-sms/list",
-            response,
-            tables.STOP_LIST,
-            data,
-            "the answer claims success without a list",
-            safe_to_repeat=True,
-        )
+        raise unclear(codes.STOP_LIST, response, data, "the answer claims success without a list")
     entries = tuple(
         StopEntry(
             id=as_text(entry.get("id")) or "",
@@ -317,20 +337,11 @@ def parse_stop_add(response: ApiResponse) -> StopAddition:
 
     :raises GatewayError: also for a success without the entry's id.
     """
-    data = accepted_answer(
-        "stop-sms/add", response, tables.STOP_ADD, safe_to_repeat=True, also_good=tables.ALREADY_LISTED
-    )
+    data = accepted_answer(codes.STOP_ADD, response, also_good=codes.ALREADY_LISTED)
     stop_id = read_id(data.get("stopId"))
     already = data.get("success") is not True
     if stop_id is None and not already:
-        raise unclear(
-            "stop-sms/add",
-            response,
-            tables.STOP_ADD,
-            data,
-            "the answer claims success without the entry's id",
-            safe_to_repeat=True,
-        )
+        raise unclear(codes.STOP_ADD, response, data, "the answer claims success without the entry's id")
     return StopAddition(stop_id=stop_id, already=already, raw=data)
 
 
@@ -340,15 +351,97 @@ def parse_stop_delete(response: ApiResponse) -> StopRemoval:
 
     :raises GatewayError: ``NOT_FOUND`` for an id that is not on the list, perhaps because it was taken off before.
     """
-    data = accepted_answer("stop-sms/delete", response, tables.STOP_DELETE, safe_to_repeat=False)
-    _refuse_queued("stop-sms/delete", response, tables.STOP_DELETE, data, safe_to_repeat=False)
+    data = accepted_answer(codes.STOP_DELETE, response)
+    refuse_queued(codes.STOP_DELETE, response, data)
     return StopRemoval(raw=data)
 
 
-def _refuse_queued(
-    endpoint: str, response: ApiResponse, codes: Codes, data: Mapping[str, Any], *, safe_to_repeat: bool
-) -> None:
-    """Refuse the answer that the gateway was seen to give to every call, done or not."""
-    if " ".join((as_text(data.get("message")) or "").split()).casefold() == _QUEUED:
-        problem = "the answer says no more than that the request is queued, which proves nothing"
-        raise unclear(endpoint, response, codes, data, problem, safe_to_repeat=safe_to_repeat)
+def parse_message_status(response: ApiResponse) -> tuple[DeliveryReport, ...]:
+    """
+    Read what became of one number of one send.
+
+    :returns: one report.
+    :raises GatewayError: ``NOT_FOUND`` for what is not known (yet); also for a success without a number or a status.
+    """
+    data = accepted_answer(codes.MESSAGE_STATUS, response)
+    report = read_status_entry(data, response)
+    if report is None or not report.gateway_status:
+        raise unclear(codes.MESSAGE_STATUS, response, data, "the answer claims success without a status")
+    return (report,)
+
+
+def parse_multi_status(response: ApiResponse) -> tuple[DeliveryReport, ...]:
+    """
+    Read what became of several numbers of different sends.
+
+    An entry for a number that is not known under its message carries an error text where its status belongs. It becomes
+    a report that is pending, with the detail ``not_found``: it is no news about the message.
+
+    :raises GatewayError: also for a success without a list.
+    """
+    return read_status_list(codes.MULTI_STATUS, response)[0]
+
+
+def parse_bulk_status(response: ApiResponse) -> tuple[DeliveryReport, ...]:
+    """
+    Read what became of the numbers of one send. A number that was dropped at the send may never appear.
+
+    :raises GatewayError: ``NOT_FOUND`` for a message that is not known (yet); also for a success without a list.
+    """
+    return read_status_list(codes.BULK_STATUS, response)[0]
+
+
+def parse_bulk_status_by_tag(response: ApiResponse, *, tag: str | None = None) -> StatusPage:
+    """
+    Read one page of what became of the numbers of all sends with one tag.
+
+    Entries name no message, so a number that was sent to twice with one tag cannot be told apart.
+
+    :param tag: as it was asked; the reports' ``reference`` is taken from it.
+    :raises GatewayError: ``NOT_FOUND`` for a tag that is not known (yet); also for a success without a list.
+    """
+    reports, data = read_status_list(codes.BULK_STATUS_BY_TAG, response, tag=tag)
+    return StatusPage(
+        reports=reports,
+        page=as_int(data.get("currentPage")),
+        total=as_int(data.get("total")),
+        listed=len(pick(data, *STATUS_LISTS)),
+    )
+
+
+def parse_tag_look_up(response: ApiResponse, *, tag: str) -> StatusPage:
+    """
+    Read one page for a look-up of a batch in doubt, where it may be believed that nothing is listed.
+
+    So only two answers say that: the documented "not known", with its flag and its code, and an empty list at a status
+    of success. An error page with status 404 says nothing about the tag.
+
+    :param tag: as it was asked.
+    :returns: a page that ``is_blank`` where nothing is listed.
+    :raises GatewayError: for anything else that is no list.
+    """
+    try:
+        page = parse_bulk_status_by_tag(response, tag=tag)
+    except GatewayError:
+        if not _says_not_known(response):
+            raise
+        return StatusPage(reports=())
+    if page.is_blank and not 200 <= response.status < 300:
+        raise unclear(
+            codes.BULK_STATUS_BY_TAG,
+            response,
+            {},
+            "the answer lists nothing, and its status is that of a failure",
+        )
+    return page
+
+
+def _says_not_known(response: ApiResponse) -> bool:
+    data = decode(INFO.name, "bulk-status-by-tag", response, safe_to_repeat=True)
+    return (
+        says_no(data.get("success"))
+        and read_code(data, response) == codes.NOT_FOUND_CODE
+        and response.status != 429
+        and response.status < 500
+        and not pick(data, *STATUS_LISTS)
+    )

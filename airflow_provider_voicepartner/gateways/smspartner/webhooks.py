@@ -1,14 +1,16 @@
 """
-What the gateway sends to our URLs: delivery reports, replies, STOPs. Told apart by their fields, in JSON or as a form.
+What became of messages, and what was answered to them: delivery reports, replies, STOPs, and lists of statuses.
 
-Callbacks carry no signature: whoever knows the URL can forge one. The vendor's page on delivery reports is known from
-quotes and from what other clients read, so every spelling of a key that was seen is accepted.
+Callbacks are told apart by their fields, in JSON or as a form. They carry no signature: whoever knows the URL can forge
+one. The vendor's page on delivery reports is known from quotes and from what other clients read, so every spelling of a
+key that was seen is accepted. An entry of a status list says the same as a delivery report, in other spellings.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from airflow_provider_voicepartner.gateways.dates import read_date
@@ -19,20 +21,59 @@ from airflow_provider_voicepartner.gateways.reading import (
     as_bool,
     as_decimal,
     as_int,
+    as_objects,
     as_text,
+    as_verdict,
     pick,
     read_callback,
     read_callback_number,
 )
 from airflow_provider_voicepartner.gateways.smspartner import INFO
-from airflow_provider_voicepartner.gateways.smspartner.codes import STATUS_WORDS
-from airflow_provider_voicepartner.gateways.smspartner.refusals import read_id
-from airflow_provider_voicepartner.gateways.smspartner.tags import reference_of
-from airflow_provider_voicepartner.gateways.wire import CallbackRequest
+from airflow_provider_voicepartner.gateways.smspartner.codes import (
+    NOT_FOUND_CODE,
+    NOT_FOUND_WORDS,
+    STATUS_WORDS,
+    Endpoint,
+    is_good_code,
+    read_code,
+    read_id,
+    says_no,
+)
+from airflow_provider_voicepartner.gateways.smspartner.options import reference_of
+from airflow_provider_voicepartner.gateways.smspartner.refusals import accepted_answer, unclear
+from airflow_provider_voicepartner.gateways.status import DeliveryStatus
+from airflow_provider_voicepartner.gateways.wire import ApiResponse, CallbackRequest
+
+STATUS_LISTS = ("StatutResponse_List", "StatusResponse_List")
+
+NOT_FOUND = "not_found"
+"""The ``detail`` of a report about a number that the gateway does not know under this message."""
 
 _MAX_PARTS = 255
 _HLR_FIELDS = ("mccMnc", "errorGrpId", "errorName", "errorDesc", "ported")
 _ONLY_STOP = re.compile(r"\W*stop\W*", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusPage:
+    """
+    One page of the statuses of a tag.
+
+    :param page: which one, from 1, where told.
+    :param total: how many statuses all pages hold, where told. The size of a page is not documented: read on until as
+        many were seen, or a page is empty.
+    :param listed: how many entries the page has, those included that cannot be read.
+    """
+
+    reports: tuple[DeliveryReport, ...]
+    page: int | None = None
+    total: int | None = None
+    listed: int = 0
+
+    @property
+    def is_blank(self) -> bool:
+        """True when it lists nothing, and claims no more than that."""
+        return not self.listed and not self.total
 
 
 def parse_callback(callback: CallbackRequest) -> tuple[CallbackEvent, ...]:
@@ -132,3 +173,77 @@ def _with_plus(value: Any) -> str:
     """Put a plus before a number that the gateway writes with its country code but without one."""
     text = as_text(value) or ""
     return f"+{text}" if text.isdigit() and not text.startswith("0") else text
+
+
+def read_status_list(
+    endpoint: Endpoint, response: ApiResponse, *, tag: str | None = None
+) -> tuple[tuple[DeliveryReport, ...], Mapping[str, Any]]:
+    """
+    Read a list of statuses.
+
+    :param tag: that was asked about.
+    :returns: its reports, and the whole answer.
+    :raises GatewayError: for anything else.
+    """
+    data = accepted_answer(endpoint, response)
+    entries = pick(data, *STATUS_LISTS)
+    if not isinstance(entries, list):
+        raise unclear(endpoint, response, data, "the answer claims success without a list")
+    campaign_id = read_id(pick(data, "message_id", "messageId"))
+    read = (
+        read_status_entry(entry, response, campaign_id=campaign_id, tag=tag) for entry in as_objects(entries)
+    )
+    return tuple(report for report in read if report is not None), data
+
+
+def read_status_entry(
+    entry: Mapping[str, Any], response: ApiResponse, *, campaign_id: str | None = None, tag: str | None = None
+) -> DeliveryReport | None:
+    """Read one entry; one without a number is about nobody and gives None."""
+    number = as_text(pick(entry, "number", "phoneNumber", "phone"))
+    if number is None:
+        return None
+    word = as_text(pick(entry, "statut", "status")) or ""
+    detail = _no_status(entry, word, response)
+    return DeliveryReport(
+        gateway=INFO.name,
+        campaign_id=read_id(pick(entry, "messageId", "message_id", "msgId")) or campaign_id,
+        phone_number=read_wire_number(number),
+        status=DeliveryStatus.PENDING if detail else STATUS_WORDS.read(word),
+        gateway_status=word,
+        detail=detail,
+        at=read_date(entry.get("date")),
+        cost=as_decimal(entry.get("cost")),
+        reference=reference_of(tag or as_text(entry.get("tag"))),
+        opted_out=as_bool(pick(entry, "stopSms", "stopSMS")) is True,
+        raw=entry,
+    )
+
+
+def _no_status(entry: Mapping[str, Any], word: str, response: ApiResponse) -> str | None:
+    """Return the detail of an entry that is an error and no status."""
+    if word.casefold() == NOT_FOUND_WORDS:
+        return NOT_FOUND
+    if not says_no(entry.get("success")):
+        return None
+    code = read_code(entry, response)
+    return NOT_FOUND if code == NOT_FOUND_CODE else f"error_{code or 'unknown'}"
+
+
+def shows_taken(report: DeliveryReport) -> bool:
+    """
+    Say whether an entry of a status list shows that its number was taken, whatever became of the message.
+
+    It must have a documented status, and nothing of an error: "Numéro introuvable", a code that is none of a success,
+    a flag that is no yes.
+    """
+    entry = report.raw
+    flag, code = entry.get("success"), as_text(entry.get("code"))
+    return (
+        report.detail is None
+        and STATUS_WORDS.knows(report.gateway_status)
+        and (flag is None or as_verdict(flag) is True)
+        and (entry.get("code") is None or is_good_code(code))
+        and not entry.get("error")
+        and not entry.get("errors")
+    )

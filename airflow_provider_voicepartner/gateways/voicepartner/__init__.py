@@ -14,7 +14,6 @@ from airflow_provider_voicepartner.gateways.loading import attribute
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.gateways.voicepartner.codes import knows_status
     from airflow_provider_voicepartner.gateways.voicepartner.messages import (
-        build_batch,
         check_message,
         check_recipient,
         compile_message,
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
         authenticate,
         build_audios,
         build_balance,
+        build_batch,
         build_cancel,
         build_rename_audio,
     )

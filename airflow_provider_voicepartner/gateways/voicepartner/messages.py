@@ -3,34 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from datetime import datetime
 from typing import Any, Final
 
-from airflow_provider_voicepartner.gateways.callback_urls import check_callback_url
-from airflow_provider_voicepartner.gateways.checks import (
-    check_encodable,
-    check_language,
-    check_numbers,
-    check_said,
-)
+from airflow_provider_voicepartner.gateways.checks import check_encodable, check_language, check_said
 from airflow_provider_voicepartner.gateways.compiled_message import once_a_message
-from airflow_provider_voicepartner.gateways.dates import require_future_slot
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
-from airflow_provider_voicepartner.gateways.model import (
-    NO_CALLBACKS,
-    CallbackUrls,
-    Message,
-    Recipient,
-    Voicemail,
-    VoiceMessage,
-    phone_numbers_of,
-)
+from airflow_provider_voicepartner.gateways.model import Message, Recipient, Voicemail, VoiceMessage
 from airflow_provider_voicepartner.gateways.numbers import InvalidNumberError, LineType, parse_number
 from airflow_provider_voicepartner.gateways.options import read_options
 from airflow_provider_voicepartner.gateways.placeholders import read_template, shown_name
 from airflow_provider_voicepartner.gateways.voicepartner.options import TtsOptions, VoicemailOptions
-from airflow_provider_voicepartner.gateways.wire import ApiRequest
 
 DEFAULT_LANGUAGE: Final = "fr"
 
@@ -163,57 +145,8 @@ def read_language(language: str | None) -> str:
     return check_language(language).split("-")[0].lower()
 
 
-def build_batch(
-    message: Message,
-    recipients: Sequence[Recipient],
-    *,
-    reference: str,
-    now: datetime,
-    send_at: datetime | None = None,
-    callbacks: CallbackUrls = NO_CALLBACKS,
-    simulate: bool = False,
-) -> ApiRequest:
-    """
-    Build ``tts/send`` for a ``VoiceMessage`` and ``campaign/send`` for a ``Voicemail``.
-
-    Neither knows an idempotency key: sending the request twice is two campaigns and two charges.
-
-    :param recipients: 1 to 500; the vendor documents the limit for voicemail drops and enforces it by
-        ``PHONE_NUMBER_SIZE_ERROR``, so it is kept for calls too.
-    :param reference: not sent, since the API has no field for it; put it into the path of ``callbacks.delivery``,
-        so that the report names the batch.
-    :param send_at: goes out in Europe/Paris, moved up to the next full minute, since seconds are always 00 on the
-        wire.
-    :param callbacks: ``delivery`` gets one POST per number for a call, one GET in all for a voicemail drop; an option
-        ``notify_url`` goes before it. There are no replies.
-    :param simulate: refused, since Voice Partner has no simulation.
-    :raises InvalidArgumentError: naming the argument and the fix.
-    """
-    endpoint, fields = _prepare(message)
-    if simulate:
-        raise InvalidArgumentError(
-            "simulate", "Voice Partner has no simulation; point the connection's host at the sandbox instead"
-        )
-    numbers = phone_numbers_of(recipients)
-    check_numbers(numbers)
-    check_callback_url(callbacks.delivery, argument="callbacks.delivery")
-    body: dict[str, Any] = {"phoneNumbers": ",".join(numbers), **fields}
-    if callbacks.delivery is not None:
-        body.setdefault("notifyUrl", callbacks.delivery)
-    if send_at is not None:
-        body["scheduledDate"] = _write_date(send_at, now)
-    return ApiRequest(
-        endpoint=endpoint,
-        method="POST",
-        path=endpoint,
-        safe_to_repeat=False,
-        body=body,
-        private=tuple(text for text in (body.get("text"), body.get("tokenAudio")) if text),
-    )
-
-
 @once_a_message
-def _prepare(message: Message) -> tuple[str, dict[str, Any]]:
+def prepare(message: Message) -> tuple[str, dict[str, Any]]:
     """Check a message, and return what all its batches share."""
     check_message(message, recipients_have_fields=False)
     return _fields(message)
@@ -253,8 +186,3 @@ def _voicemail_fields(message: Voicemail) -> dict[str, Any]:
         # As written, without blanks: which form the vendor compares with the validated one is not documented.
         fields["sender"] = _SEPARATORS.sub("", message.sender)
     return fields
-
-
-def _write_date(send_at: datetime, now: datetime) -> str:
-    moment = require_future_slot(send_at, now, step=1)
-    return f"{moment.year:04}-{moment.month:02}-{moment.day:02} {moment.hour:02}:{moment.minute:02}:00"

@@ -1,15 +1,26 @@
-"""The requests that Voice Partner takes besides sends, and where its key goes."""
+"""The requests that Voice Partner takes, and where its key goes."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Final
+from datetime import datetime
+from typing import Any, Final
 from urllib.parse import quote
 
-from airflow_provider_voicepartner.gateways.checks import check_secret
+from airflow_provider_voicepartner.gateways.callback_urls import check_callback_url
+from airflow_provider_voicepartner.gateways.checks import check_numbers, check_secret
+from airflow_provider_voicepartner.gateways.dates import require_future_slot
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
-from airflow_provider_voicepartner.gateways.model import Kind
-from airflow_provider_voicepartner.gateways.voicepartner.messages import read_audio_token
+from airflow_provider_voicepartner.gateways.model import (
+    NO_CALLBACKS,
+    CallbackUrls,
+    Kind,
+    Message,
+    Recipient,
+    phone_numbers_of,
+)
+from airflow_provider_voicepartner.gateways.voicepartner.messages import prepare, read_audio_token
 from airflow_provider_voicepartner.gateways.wire import ApiRequest, Credentials
 
 FILE_NAME_LENGTHS: Final = range(3, 51)
@@ -37,6 +48,60 @@ def authenticate(request: ApiRequest, credentials: Credentials) -> ApiRequest:
             "path", f"has no place for the key; write {_KEY_PLACE} where the vendor's address holds it"
         )
     return replace(request, body={**(request.body or {}), "apiKey": key})
+
+
+def build_batch(
+    message: Message,
+    recipients: Sequence[Recipient],
+    *,
+    reference: str,
+    now: datetime,
+    send_at: datetime | None = None,
+    callbacks: CallbackUrls = NO_CALLBACKS,
+    simulate: bool = False,
+) -> ApiRequest:
+    """
+    Build ``tts/send`` for a ``VoiceMessage`` and ``campaign/send`` for a ``Voicemail``.
+
+    Neither knows an idempotency key: sending the request twice is two campaigns and two charges.
+
+    :param recipients: 1 to 500; the vendor documents the limit for voicemail drops and enforces it by
+        ``PHONE_NUMBER_SIZE_ERROR``, so it is kept for calls too.
+    :param reference: not sent, since the API has no field for it; put it into the path of ``callbacks.delivery``,
+        so that the report names the batch.
+    :param send_at: goes out in Europe/Paris, moved up to the next full minute, since seconds are always 00 on the
+        wire.
+    :param callbacks: ``delivery`` gets one POST per number for a call, one GET in all for a voicemail drop; an option
+        ``notify_url`` goes before it. There are no replies.
+    :param simulate: refused, since Voice Partner has no simulation.
+    :raises InvalidArgumentError: naming the argument and the fix.
+    """
+    endpoint, fields = prepare(message)
+    if simulate:
+        raise InvalidArgumentError(
+            "simulate", "Voice Partner has no simulation; point the connection's host at the sandbox instead"
+        )
+    numbers = phone_numbers_of(recipients)
+    check_numbers(numbers)
+    check_callback_url(callbacks.delivery, argument="callbacks.delivery")
+    body: dict[str, Any] = {"phoneNumbers": ",".join(numbers), **fields}
+    if callbacks.delivery is not None:
+        body.setdefault("notifyUrl", callbacks.delivery)
+    if send_at is not None:
+        body["scheduledDate"] = _write_date(send_at, now)
+    return ApiRequest(
+        endpoint=endpoint,
+        method="POST",
+        path=endpoint,
+        safe_to_repeat=False,
+        body=body,
+        private=tuple(text for text in (body.get("text"), body.get("tokenAudio")) if text),
+    )
+
+
+def _write_date(send_at: datetime, now: datetime) -> str:
+    moment = require_future_slot(send_at, now, step=1)
+    return f"{moment.year:04}-{moment.month:02}-{moment.day:02} {moment.hour:02}:{moment.minute:02}:00"
 
 
 def build_audios() -> ApiRequest:
