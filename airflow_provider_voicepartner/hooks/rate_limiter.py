@@ -20,12 +20,8 @@ from airflow_provider_voicepartner.db.transactions import StoreRetry
 from airflow_provider_voicepartner.exceptions import RetryableNotSentError
 from airflow_provider_voicepartner.gateways.limits import Windows
 from airflow_provider_voicepartner.hooks.http import asked_wait
-from airflow_provider_voicepartner.sending.rate_limit import (
-    Reservation,
-    SlidingWindowLog,
-    TooLongError,
-    limit_name,
-)
+from airflow_provider_voicepartner.sending.rate_limit import SlidingWindowLog
+from airflow_provider_voicepartner.sending.reservations import Reservation, TooLongError, limit_name
 from airflow_provider_voicepartner.sending.transport import RateLimitWaitTooLongError, Slot
 from airflow_provider_voicepartner.settings import store_wait
 

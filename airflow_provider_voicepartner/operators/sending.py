@@ -50,9 +50,9 @@ from airflow_provider_voicepartner.sending.campaign_spec import Campaign, OnLate
 from airflow_provider_voicepartner.sending.fingerprint import CampaignFingerprint
 from airflow_provider_voicepartner.sending.ledger import Ledger, OnUnknown, Try
 from airflow_provider_voicepartner.sending.planning import CampaignPlan, CountSegments, plan_campaign
-from airflow_provider_voicepartner.sending.rate_limit import estimate
 from airflow_provider_voicepartner.sending.records import BatchRecord, Phase
 from airflow_provider_voicepartner.sending.report import CampaignReport, DryRunEnd
+from airflow_provider_voicepartner.sending.reservations import estimate
 from airflow_provider_voicepartner.sending.transport import CancellationToken
 
 if TYPE_CHECKING:

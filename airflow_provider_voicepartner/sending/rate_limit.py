@@ -12,8 +12,6 @@ asks under the lock shortly before its moment need not ask again, however long t
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import logging
 import math
 import time
@@ -24,11 +22,8 @@ from typing import TYPE_CHECKING, cast
 from airflow_provider_voicepartner.constants import (
     COMMIT_ALLOWANCE,
     CONFIRM_AHEAD,
-    LATE_SHARE,
-    LEAST_MARGIN,
     LONGEST_LIMIT_NAME,
     LONGEST_PENALTY,
-    MARGIN_SHARE,
     SETTLED,
     SLOT_MARGIN,
     SLOTS_A_PRUNE,
@@ -37,107 +32,22 @@ from airflow_provider_voicepartner.db.errors import StoreUnavailableError
 from airflow_provider_voicepartner.db.transactions import StoreRetry
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.limits import LONGEST, Window
-from airflow_provider_voicepartner.sending.rate_limit_sql import Statements
+from airflow_provider_voicepartner.sending.reservations import (
+    Reservation,
+    TooLongError,
+    latest_departure,
+    margin_of,
+    next_free,
+)
 
 if TYPE_CHECKING:
+    from sqlalchemy import BindParameter
     from sqlalchemy.engine import Connection
 
     from airflow_provider_voicepartner.db.transactions import Store
 
 
 log = logging.getLogger(__name__)
-
-
-def margin_of(window: Window, margin: float) -> float:
-    """
-    Return the seconds that are added to a window.
-
-    A short window gets less than others, so that at least 0.95 of its limit can be used.
-
-    :param margin: at most so many.
-    """
-    return min(margin, max(LEAST_MARGIN, MARGIN_SHARE * window.seconds))
-
-
-def latest_departure(windows: Sequence[Window], margin: float) -> float:
-    """Return how many seconds after its moment a request may leave; the rest of the margin is the network's."""
-    return LATE_SHARE * min((margin_of(window, margin) for window in windows), default=math.inf)
-
-
-def next_free(slots: Sequence[float], windows: Sequence[Window], earliest: float, margin: float) -> float:
-    """Return the first moment, from ``earliest`` on, at which one more request fits behind the given slots."""
-    count = len(slots)
-    for window in windows:
-        if count >= window.requests:
-            free = slots[count - window.requests] + window.seconds + margin_of(window, margin)
-            earliest = max(earliest, free)
-    return earliest
-
-
-class TooLongError(Exception):
-    """
-    The wait would be longer than the caller can wait. Nothing was reserved.
-
-    :param at: when the request could have left, in the store's seconds.
-    :param wait: seconds until then.
-    """
-
-    def __init__(self, at: float, wait: float, max_delay: float) -> None:
-        super().__init__(
-            f"the gateway's rate limit asks for a wait of {wait:.1f} s, and only {max_delay:.1f} s are left for it"
-        )
-        self.at = at
-        self.wait = wait
-
-
-@dataclass(frozen=True, slots=True)
-class Reservation:
-    """
-    One request's place in the log. Plain values, so that it survives a deferral as JSON (``dataclasses.asdict``).
-
-    :param name: of the limit.
-    :param slot: its number in the log; None where there was no limit to reserve in.
-    :param at: when the request may leave, in the store's seconds.
-    :param wait: seconds until then, when this was asked; 0 means now.
-    :param opens: the same moment by this machine's clock, or later; means nothing in another process.
-    :param closes: when it is too late, by this machine's clock, or earlier.
-    :param is_settled: nobody moves it any more: between ``opens`` and ``closes`` it need not be confirmed.
-    """
-
-    name: str
-    slot: int | None
-    at: float
-    wait: float
-    opens: float = -math.inf
-    closes: float = -math.inf
-    is_settled: bool = False
-
-
-def limit_name(gateway: str, endpoint: str, account_key: str) -> str:
-    """
-    Name what is limited: an endpoint, for one account.
-
-    :param account_key: the account's API key; a keyed hash of it stands in the name, from which nobody gets it back.
-    """
-    if not account_key:
-        raise InvalidArgumentError("account_key", "is empty")
-    account = hmac.new(account_key.encode(), b"airflow-provider-voicepartner: account", hashlib.sha256)
-    return f"{gateway}:{endpoint}:{account.hexdigest()[:24]}"
-
-
-def estimate(windows: Sequence[Window], requests: int, *, margin: float = SLOT_MARGIN) -> float:
-    """
-    Return how many seconds pass, at best, between the first and the last of so many requests.
-
-    :param requests: 0 or more.
-    :param margin: as the sliding-window log has it.
-    """
-    slots: list[float] = []
-    now = 0.0
-    for _ in range(requests):
-        now = next_free(slots, windows, now, margin)
-        slots.append(now)
-    return now
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +83,7 @@ class SlidingWindowLog:
         self._store = store
         self._margin = float(margin)
         self._retry = retry or StoreRetry(seconds=0)
-        self._sql = Statements()
+        self._sql = _Statements()
         self._commit_seconds = 0.0
 
     def reserve(self, name: str, windows: Sequence[Window], *, max_delay: float | None = None) -> Reservation:
@@ -462,3 +372,43 @@ def _in_time(reservation: Reservation, max_delay: float | None) -> Reservation:
 def _check_name(name: str) -> None:
     if not 0 < len(name) <= LONGEST_LIMIT_NAME:
         raise InvalidArgumentError("name", f"must have 1 to {LONGEST_LIMIT_NAME} characters")
+
+
+class _Statements:
+    """What the log asks of the database, built once; SQLAlchemy is imported here, when a limit is really used."""
+
+    def __init__(self) -> None:
+        from sqlalchemy import and_, bindparam, delete, func, insert, or_, select, text, update
+
+        from airflow_provider_voicepartner.db.schema import rate_limit, rate_slot
+
+        # A parameter may not be called like a column that the statement sets.
+        name: BindParameter[str] = bindparam("limit")
+        limit, slot = rate_limit.c, rate_slot.c
+        mine, one = slot.name == name, slot.id == bindparam("slot")
+        later = and_(mine, slot.at > bindparam("now"))
+        newest = select(slot.at).where(mine).order_by(slot.at.desc())
+
+        self.blocked = select(limit.blocked_until).where(limit.name == name)
+        # FOR UPDATE is for PostgreSQL; on SQLite a write transaction is alone in the database.
+        self.lock = self.blocked.with_for_update()
+        self.create = text(
+            f"INSERT INTO {rate_limit.name} (name, blocked_until) VALUES (:limit, 0) ON CONFLICT (name) DO NOTHING"
+        )
+        self.block = update(rate_limit).where(limit.name == name).values(blocked_until=bindparam("until"))
+        self.latest = newest.limit(1).offset(bindparam("skip"))
+        self.insert = insert(rate_slot)
+        self.find = select(slot.at).where(one)
+        self.remove = delete(rate_slot).where(one)
+        self.place = update(rate_slot).where(one).values(at=bindparam("to"))
+        self.first = select(func.min(slot.at)).where(later)
+        self.shift = update(rate_slot).where(later).values(at=slot.at + bindparam("by"))
+        self.settled = newest.where(slot.at <= bindparam("settled"), slot.id != bindparam("slot")).limit(
+            bindparam("most")
+        )
+        self.movable = (
+            select(slot.id, slot.at).where(mine, slot.at > bindparam("settled")).order_by(slot.at, slot.id)
+        )
+        self.prune = delete(rate_slot).where(
+            or_(and_(mine, slot.at < bindparam("before")), slot.at < bindparam("old"))
+        )

@@ -379,7 +379,8 @@ class TestWatch:
                 sys.executable,
                 "-c",
                 "import sys\n"
-                "from airflow_provider_voicepartner.sending.rate_limit import SlidingWindowLog, limit_name\n"
+                "from airflow_provider_voicepartner.sending.rate_limit import SlidingWindowLog\n"
+                "from airflow_provider_voicepartner.sending.reservations import limit_name\n"
                 "from airflow_provider_voicepartner.db.engine import open_store\n"
                 "name = limit_name('smspartner', 'send', '\\0' + sys.argv[2])\n"
                 "print(SlidingWindowLog(open_store(sys.argv[1])).reserve(name, ()).wait)\n",
