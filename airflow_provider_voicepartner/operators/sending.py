@@ -60,7 +60,7 @@ if TYPE_CHECKING:
     from airflow_provider_voicepartner.db.transactions import Store
     from airflow_provider_voicepartner.gateways.model import Message
     from airflow_provider_voicepartner.hooks.base import GatewayHook
-    from airflow_provider_voicepartner.recipients.chunk_reader import RecipientCheck
+    from airflow_provider_voicepartner.recipients.chunks import RecipientCheck
 
 log = logging.getLogger(__name__)
 

@@ -12,11 +12,10 @@ from typing import Final
 
 from airflow_provider_voicepartner.constants import HEADER_SEARCHED, LONGEST_LINE
 from airflow_provider_voicepartner.gateways.placeholders import field_name
-from airflow_provider_voicepartner.recipients.column_rows import ColumnRows
+from airflow_provider_voicepartner.recipients.chunks import Chunk, ColumnRows
 from airflow_provider_voicepartner.recipients.rows import (
     LIKE_A_NUMBER,
     NUMBER_FIELD,
-    Chunk,
     SecondNumber,
     UnreadableRow,
     find_column,

@@ -12,11 +12,11 @@ from zipfile import BadZipFile, ZipFile
 
 from airflow_provider_voicepartner.constants import ROWS_A_CHUNK
 from airflow_provider_voicepartner.gateways.placeholders import field_name
+from airflow_provider_voicepartner.recipients.chunks import Chunk
 from airflow_provider_voicepartner.recipients.csv_rows import CsvLayout
 from airflow_provider_voicepartner.recipients.rows import (
     FAILED_FORMULAS,
     NUMBER_FIELD,
-    Chunk,
     SecondNumber,
     UnreadableRow,
     find_column,

@@ -11,11 +11,10 @@ from typing import IO, Any
 
 from airflow_provider_voicepartner.constants import ROWS_A_CHUNK
 from airflow_provider_voicepartner.gateways.placeholders import field_name
-from airflow_provider_voicepartner.recipients.column_rows import ColumnRows
+from airflow_provider_voicepartner.recipients.chunks import Chunk, ColumnRows
 from airflow_provider_voicepartner.recipients.lists import field_of, no_field
 from airflow_provider_voicepartner.recipients.rows import (
     NUMBER_FIELD,
-    Chunk,
     UnreadableRow,
     find_column,
     names_in,

@@ -67,18 +67,6 @@ _USUAL: Final = frozenset(
 """Names, folded, that columns of numbers often have: they are suggested, never guessed."""
 
 
-class Chunk(NamedTuple):
-    """
-    Some rows of a list or a file, in order.
-
-    :param lines: for each row the line where it starts (in a file), or its position; from 1.
-    :param items: for each row what ``RowReader`` reads.
-    """
-
-    lines: Sequence[int]
-    items: Sequence[object]
-
-
 class InvalidRowError(InvalidNumberError):
     """A row that is no recipient for another reason than its number's spelling; the reason holds no field values."""
 

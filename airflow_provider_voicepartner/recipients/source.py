@@ -18,6 +18,7 @@ from typing import IO, Final, Literal, Protocol, TypeVar, cast
 from airflow_provider_voicepartner.constants import ROWS_A_CHUNK
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.wire import mask_number
+from airflow_provider_voicepartner.recipients.chunks import Chunk
 from airflow_provider_voicepartner.recipients.csv_rows import csv_chunks, csv_layout
 from airflow_provider_voicepartner.recipients.excel import excel_chunks, excel_layout, open_excel
 from airflow_provider_voicepartner.recipients.json_parquet import (
@@ -33,7 +34,7 @@ from airflow_provider_voicepartner.recipients.lists import (
     rows_of_frame,
     split_rows,
 )
-from airflow_provider_voicepartner.recipients.rows import NUMBER_FIELD, Chunk, names_in
+from airflow_provider_voicepartner.recipients.rows import NUMBER_FIELD, names_in
 from airflow_provider_voicepartner.recipients.text_blocks import (
     UTF_8,
     EmptyTextError,

@@ -25,16 +25,18 @@ from airflow_provider_voicepartner.gateways.model import (
 )
 from airflow_provider_voicepartner.gateways.number_keys import UNREAD
 from airflow_provider_voicepartner.gateways.placeholders import HOW_TO_SEND_BRACES, shown_name, there_are
-from airflow_provider_voicepartner.recipients.chunk_reader import (
+from airflow_provider_voicepartner.recipients.chunks import (
     WHOLE_ROWS,
+    Chunk,
     ChunkReader,
+    ColumnRows,
     Doubtful,
     RecipientCheck,
+    without,
 )
-from airflow_provider_voicepartner.recipients.column_rows import ColumnRows, without
 from airflow_provider_voicepartner.recipients.lists import OnInvalid
 from airflow_provider_voicepartner.recipients.rejects import RejectedRow, RejectsWriter
-from airflow_provider_voicepartner.recipients.rows import NUMBER_FIELD, Chunk, Line, number_as_given
+from airflow_provider_voicepartner.recipients.rows import NUMBER_FIELD, Line, number_as_given
 from airflow_provider_voicepartner.recipients.source import Source
 from airflow_provider_voicepartner.sending.fingerprint import (
     CampaignFingerprint,

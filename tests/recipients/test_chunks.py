@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from airflow_provider_voicepartner.recipients.column_rows import ColumnRows, without
+from airflow_provider_voicepartner.recipients.chunks import ColumnRows, without
 
 ROWS = [{"phone_number": f"06{at}", "name": f"n{at}"} for at in range(5)]
 COLUMNS = ColumnRows({name: [row[name] for row in ROWS] for name in ROWS[0]})

@@ -1,15 +1,18 @@
-"""Chunks of rows read into numbers and fields: the same rules in the planning pass and in the sending pass."""
+"""
+Chunks of rows: kept as rows or as columns, and read into numbers and fields by the same rules in both passes.
+
+What is the same for all rows of a file is done for all of them, column by column, without a dict for each row.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple, TypeVar, cast, overload
 
 from airflow_provider_voicepartner.gateways.compiled_message import Columns
 from airflow_provider_voicepartner.gateways.model import Recipient
 from airflow_provider_voicepartner.gateways.number_keys import UNREAD, NumberKeys
 from airflow_provider_voicepartner.gateways.numbers import InvalidNumberError
-from airflow_provider_voicepartner.recipients.column_rows import ColumnRows
 from airflow_provider_voicepartner.recipients.rows import (
     KEPT_AS_IT_IS,
     NUMBER_FIELD,
@@ -18,6 +21,8 @@ from airflow_provider_voicepartner.recipients.rows import (
     Line,
     RowReader,
 )
+
+Item = TypeVar("Item")
 
 RecipientCheck = Callable[[Recipient], str | None]
 """Looks at one recipient with its fields: None, or what is wrong and the fix, to be read after the number."""
@@ -28,6 +33,75 @@ Doubtful = Callable[[Columns], Sequence[int]]
 
 WHOLE_ROWS: Final = ""
 """The one column, of mappings, where each row may have other fields; no field has that name."""
+
+
+class Chunk(NamedTuple):
+    """
+    Some rows of a list or a file, in order.
+
+    :param lines: for each row the line where it starts (in a file), or its position; from 1.
+    :param items: for each row what ``RowReader`` reads.
+    """
+
+    lines: Sequence[int]
+    items: Sequence[object]
+
+
+class ColumnRows(Sequence[Mapping[str, object]]):
+    """
+    Rows with the same columns; one becomes a dict when it is looked at.
+
+    :param columns: a column's name -> its values, one for each row; at least one column, all of the same length.
+    """
+
+    __slots__ = ("_columns",)
+
+    def __init__(self, columns: Mapping[str, Sequence[object]]) -> None:
+        self._columns = columns
+
+    def column(self, name: str) -> Sequence[object]:
+        """Return a column's values."""
+        return self._columns[name]
+
+    def has(self, names: Sequence[str]) -> bool:
+        """Say whether there are all of these columns."""
+        return all(name in self._columns for name in names)
+
+    def without(self, places: Sequence[int]) -> ColumnRows:
+        """Return the rows but for those at some places, in order."""
+        return ColumnRows({name: without(column, places) for name, column in self._columns.items()})
+
+    def __len__(self) -> int:
+        """How many rows."""
+        return len(next(iter(self._columns.values())))
+
+    @overload
+    def __getitem__(self, at: int) -> Mapping[str, object]: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> ColumnRows: ...
+
+    def __getitem__(self, at: int | slice) -> Mapping[str, object] | ColumnRows:
+        """Return one of them, or some."""
+        if isinstance(at, slice):
+            return ColumnRows({name: column[at] for name, column in self._columns.items()})
+        return {name: column[at] for name, column in self._columns.items()}
+
+    def __iter__(self) -> Iterator[Mapping[str, object]]:
+        """Row by row."""
+        names = tuple(self._columns)
+        return (dict(zip(names, row, strict=True)) for row in zip(*self._columns.values(), strict=True))
+
+
+def without(items: Sequence[Item], places: Sequence[int]) -> list[Item]:
+    """Return the items but for those at some places, in order."""
+    kept: list[Item] = []
+    start = 0
+    for place in places:
+        kept += items[start:place]
+        start = place + 1
+    kept += items[start:]
+    return kept
 
 
 class ReadChunk(NamedTuple):
