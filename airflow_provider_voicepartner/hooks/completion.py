@@ -51,8 +51,7 @@ from airflow_provider_voicepartner.hooks.polling import (
 from airflow_provider_voicepartner.hooks.rate_limiter import limit_polling
 from airflow_provider_voicepartner.hooks.registry import can_report, hook_class, hook_for, reports_by_batch
 from airflow_provider_voicepartner.hooks.storage import write_delivery_reports
-from airflow_provider_voicepartner.sending.report import CampaignReport, SentBatch
-from airflow_provider_voicepartner.sending.stored_batches import read_batches
+from airflow_provider_voicepartner.sending.report import CampaignReport, SentBatch, read_batches
 from airflow_provider_voicepartner.settings import WAITING, open_configured_store
 
 if TYPE_CHECKING:

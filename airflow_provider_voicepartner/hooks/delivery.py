@@ -103,8 +103,7 @@ class DeliveryHook:
         :raises ConfigurationError: it is no such report; or its batches are in another store, or were purged.
         :raises StoreUnavailableError: the store cannot be reached.
         """
-        from airflow_provider_voicepartner.sending.report import read_report
-        from airflow_provider_voicepartner.sending.stored_batches import read_batches
+        from airflow_provider_voicepartner.sending.report import read_batches, read_report
 
         report = read_report(campaign)
         batches = read_batches(self._store, report) if report.stored else report.batches
@@ -287,7 +286,7 @@ def with_stored_batches(report: CampaignReport) -> CampaignReport:
     """
     if not report.stored:
         return report
-    from airflow_provider_voicepartner.sending.stored_batches import with_batches
+    from airflow_provider_voicepartner.sending.report import with_batches
 
     with closing(open_configured_store(READING)) as store:
         return with_batches(store, report)

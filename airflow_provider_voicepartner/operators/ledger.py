@@ -29,9 +29,8 @@ from airflow_provider_voicepartner.sending.mapped import (
     task_name,
 )
 from airflow_provider_voicepartner.sending.records import Memory
-from airflow_provider_voicepartner.sending.report import CampaignReport
+from airflow_provider_voicepartner.sending.report import CampaignReport, find_batches
 from airflow_provider_voicepartner.sending.store_memory import StoreMemory, TaskInstanceKey
-from airflow_provider_voicepartner.sending.stored_batches import find_batches
 from airflow_provider_voicepartner.sending.task_state import StateStore, TaskStateMemory
 from airflow_provider_voicepartner.settings import store_wait, unshared_store_problem
 

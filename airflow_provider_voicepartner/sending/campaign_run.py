@@ -23,7 +23,7 @@ from airflow_provider_voicepartner.sending.batch import (
     WorkerPool,
 )
 from airflow_provider_voicepartner.sending.budget import Budget, Weights, unit_of
-from airflow_provider_voicepartner.sending.campaign_spec import Campaign, SendingTools
+from airflow_provider_voicepartner.sending.campaign_spec import Campaign, Schedule, SendingTools
 from airflow_provider_voicepartner.sending.pricing import Pricing
 from airflow_provider_voicepartner.sending.progress import ProgressLog
 from airflow_provider_voicepartner.sending.read_ahead import ReadAhead
@@ -34,7 +34,6 @@ from airflow_provider_voicepartner.sending.reconcile import (
     unresolved,
 )
 from airflow_provider_voicepartner.sending.records import BatchRecord, Phase
-from airflow_provider_voicepartner.sending.schedule import Schedule
 from airflow_provider_voicepartner.sending.transport import RateLimitWaitTooLongError
 
 log = logging.getLogger(__name__)

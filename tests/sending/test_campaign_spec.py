@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from airflow_provider_voicepartner.exceptions import ConfigurationError
+from airflow_provider_voicepartner.sending.campaign_spec import Schedule
 from airflow_provider_voicepartner.sending.ledger import BatchRecord, Phase
-from airflow_provider_voicepartner.sending.schedule import Schedule
 
 PLANNED = datetime(2031, 5, 6, 12, 0, tzinfo=UTC)
 EARLY, LATE = PLANNED - timedelta(microseconds=1), PLANNED + timedelta(seconds=1)
