@@ -9,19 +9,21 @@ from airflow_provider_voicepartner.gateway_api import SENDER_FIELD, GatewayInfo,
 
 if TYPE_CHECKING:
     from airflow_provider_acme.gateway.codes import knows_status
+    from airflow_provider_acme.gateway.messages import (
+        check_message,
+        check_recipient,
+        compile_message,
+        segments_of,
+    )
+    from airflow_provider_acme.gateway.refusals import names_a_send
     from airflow_provider_acme.gateway.requests import (
         authenticate,
         build_balance,
         build_batch,
         build_cancel,
         build_status,
-        check_message,
-        check_recipient,
-        compile_message,
-        segments_of,
     )
     from airflow_provider_acme.gateway.responses import (
-        names_a_send,
         parse_balance,
         parse_batch,
         parse_cancel,
@@ -50,7 +52,7 @@ INFO = GatewayInfo(
     reports="batch",
 )
 
-_MODULES = ("requests", "responses", "webhooks", "codes", "options")
+_MODULES = ("messages", "requests", "responses", "refusals", "webhooks", "codes", "options")
 
 __all__ = [
     "INFO",

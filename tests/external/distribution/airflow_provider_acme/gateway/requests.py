@@ -8,12 +8,12 @@ from dataclasses import replace
 from datetime import datetime
 from urllib.parse import quote
 
+from airflow_provider_acme.gateway.messages import check_length, check_message
 from airflow_provider_acme.gateway.options import SmsOptions
 from airflow_provider_voicepartner.gateway_api import (
     NO_CALLBACKS,
     ApiRequest,
     CallbackUrls,
-    CompiledMessage,
     Credentials,
     InvalidArgumentError,
     Kind,
@@ -23,15 +23,11 @@ from airflow_provider_voicepartner.gateway_api import (
     check_callback_url,
     check_count,
     check_numbers,
-    check_said,
     check_secret,
-    check_sender,
     read_options,
     read_template,
     require_future,
 )
-
-LONGEST = 1_000
 
 
 def authenticate(request: ApiRequest, credentials: Credentials) -> ApiRequest:
@@ -40,41 +36,6 @@ def authenticate(request: ApiRequest, credentials: Credentials) -> ApiRequest:
     login = check_secret(credentials.login, argument="login", what="the account")
     written = base64.b64encode(f"{login}:{key}".encode()).decode()
     return replace(request, headers={**request.headers, "Authorization": f"Basic {written}"})
-
-
-def check_message(message: Message, recipients_have_fields: bool) -> None:
-    """Refuse what Acme would refuse."""
-    if not isinstance(message, SmsMessage):
-        raise InvalidArgumentError("conn_id", "Acme sends SMS only")
-    read_options(SmsOptions, message.options)
-    check_said(message.text, argument="message", fix="give the text")
-    check_sender(message.sender, gateway="Acme")
-    template = read_template(message.text, "message")
-    if template.names and not recipients_have_fields:
-        raise InvalidArgumentError("message", "has placeholders, and the recipients have no fields")
-    if not template.names:
-        _check_length(template.fill_in({}))
-
-
-def _check_length(text: str) -> None:
-    if len(text) > LONGEST:
-        raise InvalidArgumentError("message", f"has {len(text)} characters; Acme takes {LONGEST}")
-
-
-def check_recipient(message: Message, recipient: Recipient) -> None:
-    """Refuse a recipient whose own text Acme would refuse."""
-    if isinstance(message, SmsMessage):
-        _check_length(read_template(message.text, "message").fill_in(recipient.fields))
-
-
-def compile_message(message: Message) -> CompiledMessage | None:
-    """Gain nothing: each recipient has a request of its own."""
-    return None
-
-
-def segments_of(message: Message, text: str) -> Sequence[int] | None:
-    """Leave it to the standard: Acme documents nothing."""
-    return None
 
 
 def build_batch(
@@ -97,7 +58,7 @@ def build_batch(
         raise InvalidArgumentError("simulate", "Acme cannot check a message without sending it")
     (recipient,) = recipients
     text = read_template(message.text, "message").fill_in(recipient.fields)
-    _check_length(text)
+    check_length(text)
     body = {"to": recipient.phone_number, "text": text, "ref": reference}
     if message.sender:
         body["from"] = message.sender

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from airflow_provider_acme.gateway.codes import BY_NAME, CANCEL, READ, SEND, STATUS_WORDS
+from airflow_provider_acme.gateway.refusals import NAME, build_refusal, decode_send, names_a_send, says_no
 from airflow_provider_voicepartner.gateway_api import (
     ApiResponse,
     Balance,
     Cancellation,
-    Codes,
     DeliveryReport,
     ErrorKind,
     GatewayError,
@@ -21,28 +20,16 @@ from airflow_provider_voicepartner.gateway_api import (
     as_currency,
     as_decimal,
     as_text,
-    contradicted,
     decode,
-    is_presentable_code,
-    names_id,
     read_opaque_id,
-    refusal,
-    transport_kind,
 )
-
-NAME = "acme"
-
-
-def names_a_send(response: ApiResponse) -> bool:
-    """Say whether an answer names a message that was taken."""
-    return names_id(response, ("id",))
 
 
 def parse_batch(response: ApiResponse, message: Message, recipients: Sequence[Recipient]) -> Receipt:
     """Read the answer to a message: an id, or an error; one about the recipient refuses that recipient by name."""
-    data = _decoded(response)
+    data = decode_send(response)
     gateway_id, error = read_opaque_id(data.get("id")), as_text(data.get("error"))
-    if names_a_send(response) and (gateway_id is None or error or _says_no(data) or response.status >= 300):
+    if names_a_send(response) and (gateway_id is None or error or says_no(data) or response.status >= 300):
         problem = "the answer names a message, and a failure too"
         raise GatewayError(NAME, "messages", ErrorKind.UNKNOWN, problem, status=response.status)
     if response.status == 422 and error in BY_NAME and len(recipients) == 1:
@@ -54,7 +41,7 @@ def parse_batch(response: ApiResponse, message: Message, recipients: Sequence[Re
         )
         return Receipt(gateway_id=None, accepted=0, refused=(refused,), raw=data)
     if gateway_id is None:
-        raise _refusal("messages", response, data, SEND, safe_to_repeat=False)
+        raise build_refusal("messages", response, data, SEND, safe_to_repeat=False)
     if len(recipients) != 1:
         raise GatewayError(
             NAME, "messages", ErrorKind.UNKNOWN, "one id for several recipients", status=response.status
@@ -62,36 +49,12 @@ def parse_batch(response: ApiResponse, message: Message, recipients: Sequence[Re
     return Receipt(gateway_id=gateway_id, accepted=1, raw=data)
 
 
-def _decoded(response: ApiResponse) -> Mapping[str, Any]:
-    try:
-        return decode(NAME, "messages", response, safe_to_repeat=False)
-    except GatewayError as error:
-        # One that was cut off behind its id is no refusal.
-        unclear = contradicted(error, is_named=names_a_send(response))
-    raise unclear
-
-
-def _says_no(data: Mapping[str, Any]) -> bool:
-    return data.get("success") is False
-
-
-def _refusal(
-    endpoint: str, response: ApiResponse, data: Mapping[str, Any], codes: Codes, *, safe_to_repeat: bool
-) -> GatewayError:
-    error = as_text(data.get("error"))
-    code = error if error and is_presentable_code(error, response) else None
-    default = transport_kind(response.status, safe_to_repeat=safe_to_repeat)
-    if response.status < 300 or response.status >= 500:
-        codes = Codes.of({})
-    return refusal(NAME, endpoint, response, codes, code=code, message=None, default=default)
-
-
 def parse_balance(response: ApiResponse) -> Balance:
     """Read the credit."""
     data = decode(NAME, "account", response, safe_to_repeat=True)
     amount, unit = as_decimal(data.get("credit")), as_currency(data.get("currency"))
     if response.status != 200 or amount is None or unit is None:
-        raise _refusal("account", response, data, READ, safe_to_repeat=True)
+        raise build_refusal("account", response, data, READ, safe_to_repeat=True)
     return Balance(amount=amount, unit=unit, raw=data)
 
 
@@ -100,7 +63,7 @@ def parse_status(response: ApiResponse, gateway_id: str) -> tuple[DeliveryReport
     data = decode(NAME, "messages/status", response, safe_to_repeat=True)
     number, word = as_text(data.get("to")), as_text(data.get("state"))
     if response.status != 200 or number is None or word is None:
-        raise _refusal("messages/status", response, data, READ, safe_to_repeat=True)
+        raise build_refusal("messages/status", response, data, READ, safe_to_repeat=True)
     return (
         DeliveryReport(
             gateway=NAME,
@@ -117,5 +80,5 @@ def parse_cancel(response: ApiResponse, gateway_id: str) -> Cancellation:
     """Read the answer to a cancel."""
     data = decode(NAME, "messages/cancel", response, safe_to_repeat=False)
     if response.status != 200 or as_text(data.get("state")) != "cancelled":
-        raise _refusal("messages/cancel", response, data, CANCEL, safe_to_repeat=False)
+        raise build_refusal("messages/cancel", response, data, CANCEL, safe_to_repeat=False)
     return Cancellation(gateway_id=gateway_id, raw=data)

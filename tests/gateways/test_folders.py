@@ -1,0 +1,44 @@
+"""What is known of a vendor stands in files of the same names, here, outside of this package and in the docs."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import airflow_provider_voicepartner
+from airflow_provider_voicepartner.gateways import GATEWAYS
+
+PACKAGE = Path(str(airflow_provider_voicepartner.__file__)).parent
+ROOT = PACKAGE.parent
+FILES = {
+    "__init__.py", "codes.py", "messages.py", "options.py", "refusals.py", "requests.py", "responses.py", "webhooks.py",
+}  # fmt: skip
+OUTSIDE = ROOT / "tests" / "external" / "distribution" / "airflow_provider_acme" / "gateway"
+MOST_LINES = 450
+
+
+@pytest.mark.parametrize("folder", [*(PACKAGE / "gateways" / name for name in GATEWAYS), OUTSIDE])
+def test_each_gateway_has_the_same_files(folder: Path) -> None:
+    assert {path.name for path in folder.iterdir() if path.name != "__pycache__"} == FILES
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "gateways").rglob("*.py")), ids=str)
+def test_no_file_is_too_long_to_be_read(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= MOST_LINES
+
+
+def test_the_page_on_adding_a_gateway_names_them() -> None:
+    page = (ROOT / "ADDING_A_GATEWAY.md").read_text(encoding="utf-8")
+    assert "one folder with eight files" in page
+    for folder in ("airflow_provider_voicepartner/gateways/acme", "airflow_provider_acme/gateway"):
+        named = re.findall(rf"\| `{folder}/(\w+\.py)` \|", page)
+        assert sorted(named) == sorted(FILES)
+
+
+def test_the_page_on_the_architecture_names_them() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    item = re.search(r"- Each folder holds the same eight files: (.*?)\. A test", page, re.DOTALL)
+    assert item
+    assert sorted(re.findall(r"`(\w+\.py)`", item[1])) == sorted(FILES)
