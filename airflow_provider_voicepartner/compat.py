@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         Context,
         ObjectStoragePath,
         PokeReturnValue,
+        Variable,
         get_current_context,
     )
     from airflow.sdk.configuration import conf
@@ -43,8 +44,8 @@ __all__ = [
     "DAG", "AirflowException", "AirflowFailException", "AirflowNotFoundException", "AirflowPlugin",
     "AirflowSensorTimeout", "AirflowSkipException", "AirflowTaskTimeout", "BaseEventTrigger", "BaseHook",
     "BaseNotifier", "BaseOperator", "BaseSensorOperator", "Connection", "Context", "ObjectStoragePath",
-    "PokeReturnValue", "ProvidersManager", "TaskDeferred", "conf", "get_async_connection", "get_current_context",
-    "mask_secret", "redact",
+    "PokeReturnValue", "ProvidersManager", "TaskDeferred", "Variable", "conf", "get_async_connection",
+    "get_current_context", "mask_secret", "redact",
     "render_template_to_string",
 ]  # fmt: skip
 
@@ -78,6 +79,7 @@ _PLACES: Final[dict[str, tuple[str, ...]]] = {
         "airflow.providers_manager",
     ),
     "TaskDeferred": _EXCEPTIONS,
+    "Variable": ("airflow.sdk", "airflow.models.variable"),
     "conf": ("airflow.sdk.configuration", "airflow.configuration"),
     "get_current_context": ("airflow.sdk", "airflow.operators.python"),
     "mask_secret": _MASKER,

@@ -1072,3 +1072,36 @@ OLDEST_PURGE: Final = 36_500 * 86_400
 
 A hundred years; larger ones overflow dates.
 """
+
+# --- Contacts ---
+
+LONGEST_CONTACT_NAME: Final = 40
+"""
+[characters] The longest name of a person, group or rota.
+
+It is shown in logs and in Airflow's UI.
+"""
+LARGEST_CONTACTS: Final = 5_000_000
+"""
+[bytes] The largest file of contacts that is read.
+
+A file that was named by mistake must not fill the memory of a DAG processor.
+"""
+MOST_SHIFTS: Final = 1_000
+"""
+[times] How many hand-overs are looked at to find the next person on call.
+
+In a rota of one person nobody ever takes over.
+"""
+NAMED_PROBLEMS: Final = 5
+"""
+[entries] The most problems of the contacts that one error names.
+
+`airflow voicepartner contacts check` lists all of them.
+"""
+MOST_CALENDAR_WEEKS: Final = 520
+"""
+[times] The most weeks that `contacts export` writes.
+
+Ten years; calendars become slow with more events.
+"""

@@ -80,6 +80,15 @@ def get_provider_info() -> dict[str, Any]:
                         "example": "a-long-random-text",
                         "default": "",
                     },
+                    "contacts": {
+                        "description": "People, groups and on-call rotas, for to='@name': the path of a TOML, YAML or "
+                        "JSON file, variable:NAME of an Airflow Variable, or connection:ID of a connection whose "
+                        "extra holds them.\n",
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "/opt/airflow/contacts.toml",
+                        "default": "",
+                    },
                     "receiver_enabled": {
                         "description": "Take reports in Airflow's API server, at /voicepartner (Airflow 3). It "
                         "can also run alone, as airflow voicepartner receiver.\n",

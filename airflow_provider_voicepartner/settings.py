@@ -121,6 +121,11 @@ def receiver_is_enabled() -> bool:
     raise ConfigurationError(f"[{SECTION}] receiver_enabled must be True or False")
 
 
+def contacts() -> str | None:
+    """Return ``contacts``: where people and rotas are defined; None where it is not set."""
+    return _read("contacts").strip() or None
+
+
 def _read(option: str) -> str:
     return compat.conf.get(SECTION, option, fallback="") or ""
 

@@ -83,7 +83,7 @@ OTHER_NUMBERS = {
     "min(2 * pause, LONGEST_STORE_PAUSE)": "twice",
     "min(self._width * 2, POLLS_AT_ONCE)": "twice",
     "min(jitter * 2.0 ** (attempt - 1), self.longest_wait)": "twice as long each time",
-    "min(len(self.number), 8)": "stars in a mask",
+    "min(len(number), 8)": "stars in a mask",
 }
 """Numbers in calls that bound nothing, and what they are."""
 

@@ -25,7 +25,7 @@ WANTED = [
         *(one for extra in PROJECT_TABLE["optional-dependencies"].values() for one in extra),
     )
 ]
-NOT_AIRFLOWS = {"phonenumbers", "psycopg", "pytest", "hypothesis"}
+NOT_AIRFLOWS = {"icalendar", "phonenumbers", "psycopg", "pytest", "hypothesis"}
 """Airflow's lists know nothing of them, so any version may be had."""
 each_list = pytest.mark.parametrize("path", LISTS, ids=lambda path: path.stem)
 

@@ -22,6 +22,7 @@ DOORS = {
     "notifications.message": "DAG files import it",
     "notifications.sms": "DAG files import it",
     "notifications.voice": "DAG files import it",
+    "hooks.contacts": "DAG files import it through the operators; phonenumbers and pydantic take long to import",
     "hooks.delivery": "DAG files import it, for tasks that read answers",
     "hooks.mixins": "DAG files import it through the operators",
     "hooks.registry": "operators import it; only a connection tells which hook is needed",

@@ -214,9 +214,57 @@ CALLBACKS: Final = Group(
     ),
 )
 
+_ROTA: Final = {"metavar": "ROTA", "nargs": "?", "help": "the name of a rota; needed where there are several"}
+
+ONCALL: Final = Command(
+    "oncall",
+    "Say who is on call, until when, and who is next; no numbers",
+    f"{_CLI}.contacts.on_call",
+    (
+        Argument(("rota",), {**_ROTA, "help": "the name of a rota; all of them unless given"}),
+        Argument(
+            ("--at",),
+            {
+                "metavar": "TIME",
+                "help": "ISO 8601, by the rota's clock unless it has an offset; now unless given",
+            },
+        ),
+    ),
+)
+
+CONTACTS: Final = Group(
+    "contacts",
+    "People, groups and on-call rotas, as [voicepartner] contacts names them",
+    (
+        Command("check", "Find every mistake in them", f"{_CLI}.contacts.check"),
+        Command(
+            "export",
+            "Write who is on call as a calendar (.ics)",
+            f"{_CLI}.contacts.export_calendar",
+            (
+                Argument(("rota",), _ROTA),
+                Argument(("--weeks",), {"type": int, "default": 12, "help": "for how long; 12 unless given"}),
+                Argument(("--out",), {"metavar": "FILE", "help": "where to write it; shown unless given"}),
+            ),
+        ),
+        Command(
+            "import",
+            "Read overrides of a rota from a calendar (.ics), and show them as the contacts have them",
+            f"{_CLI}.contacts.import_calendar",
+            (
+                Argument(("file",), {"help": "the summary of each event is a person's name"}),
+                Argument(("rota",), _ROTA),
+                Argument(
+                    ("--write",), {"action": "store_true", "help": "append them to the contacts (TOML)"}
+                ),
+            ),
+        ),
+    ),
+)
+
 COMMANDS: Final = Group(
     "voicepartner",
     f"SMS and voice through {', '.join(_LABELS[:-1])} and {_LABELS[-1]}",
-    (DB, RECEIVER, CALLBACKS, DEAD_LETTERS, PERSON),
+    (DB, RECEIVER, CALLBACKS, DEAD_LETTERS, PERSON, ONCALL, CONTACTS),
 )
 """All commands, in groups."""

@@ -257,7 +257,7 @@ class ItemReader:
             return self._of_mapping(item)
         if isinstance(item, (Recipient, PhoneNumber)):
             return item
-        named = _named(item)
+        named = named_values(item)
         if named is not None and isinstance(self._column, str):
             return self._of_mapping(named)
         return self._of_sequence(item, is_named=named is not None) if _is_row(item) else item
@@ -282,7 +282,7 @@ class ItemReader:
         return UnreadableRow(f"is in a row of {len(row)} values, which has no column {at!r}")
 
 
-def _named(item: object) -> Mapping[Any, object] | None:
+def named_values(item: object) -> Mapping[Any, object] | None:
     """Return the values of a row that knows its names, as those of SQLAlchemy and named tuples do."""
     found = getattr(item, "_mapping", None)
     if isinstance(found, Mapping):
@@ -305,7 +305,7 @@ def check_rows_of_values(rows: Sequence[object], column: str | int, *, argument:
     """
     if isinstance(column, int):
         return
-    wide = next((row for row in rows if _is_row(row) and _named(row) is None and _width(row) > 1), None)
+    wide = next((row for row in rows if _is_row(row) and named_values(row) is None and _width(row) > 1), None)
     if wide is not None and not isinstance(wide, (Recipient, PhoneNumber)):
         raise InvalidArgumentError(
             argument,

@@ -61,6 +61,14 @@ def is_headed(first: bytes, columns: Sequence[str]) -> bool:
     return first.splitlines()[0].decode("utf-8", "replace") == ",".join(columns)
 
 
+def masked(number: str) -> str:
+    """Show a number as a log may: ``+336•••••42``; what does not look like a number is hidden completely."""
+    digits = sum(character.isdecimal() for character in number[:SHOWN_NUMBER])
+    if len(number) > SHOWN_NUMBER or digits < SHOWN_NUMBER_DIGITS:
+        return "•" * min(len(number), 8)
+    return mask_number(number)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RejectedRow:
     """
@@ -77,11 +85,8 @@ class RejectedRow:
 
     @property
     def masked(self) -> str:
-        """The number as a log may show it: ``+336•••••42``; what does not look like a number is hidden completely."""
-        digits = sum(character.isdecimal() for character in self.number[:SHOWN_NUMBER])
-        if len(self.number) > SHOWN_NUMBER or digits < SHOWN_NUMBER_DIGITS:
-            return "•" * min(len(self.number), 8)
-        return mask_number(self.number)
+        """The number as a log may show it."""
+        return masked(self.number)
 
 
 class RejectsWriter:
