@@ -9,9 +9,11 @@ from datetime import timedelta
 from functools import cache
 from importlib import import_module
 from types import MappingProxyType
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 from airflow_provider_voicepartner.gateways import GATEWAYS
+from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
+from airflow_provider_voicepartner.gateways.info_checks import check_info
 from airflow_provider_voicepartner.gateways.limits import Windows, parse_windows
 
 Kind = Literal["sms", "tts", "voicemail"]
@@ -49,7 +51,7 @@ SENDER_FIELD: Final = FormField(
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatewayInfo:
     """
-    What is known of one vendor's API.
+    What is known of one vendor's API. A fact that cannot be one is refused at once, by its name.
 
     :param name: the connection type: lower-case letters and digits.
     :param label: the product's name, for people.
@@ -113,9 +115,13 @@ class GatewayInfo:
     rate_limit_wait: float | None = None
 
     def __post_init__(self) -> None:
-        """Keep anybody from changing a table that all others read."""
+        """Keep anybody from changing a table that all others read, and refuse what would only fail much later."""
         for name in ("sends", "endpoints", "fields", "options", "empty_report"):
-            object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
+            table = getattr(self, name)
+            if not isinstance(table, Mapping):
+                raise InvalidArgumentError(f"INFO.{name}", "must be a mapping")
+            object.__setattr__(self, name, MappingProxyType(dict(table)))
+        check_info(self, kinds=get_args(Kind), reporting=get_args(Reporting))
 
     @property
     def kinds(self) -> frozenset[Kind]:

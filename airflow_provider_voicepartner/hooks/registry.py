@@ -67,7 +67,8 @@ def every_gateway() -> Mapping[str, Gateway]:
         try:
             found[name] = gateway_of(name)
         except Exception as error:  # whatever its modules raise must not keep the others from being read
-            log.error("The gateway %s cannot be used (%s)", name, type(error).__name__)
+            why = error if isinstance(error, ConfigurationError) else type(error).__name__
+            log.error("The gateway %s cannot be used (%s)", name, why)
     return found
 
 
@@ -100,9 +101,16 @@ def _hook_at(path: str, conn_type: str) -> type[GatewayHook]:
     from airflow_provider_voicepartner.hooks.base import GatewayHook
 
     module, _, name = path.rpartition(".")
-    found = getattr(import_module(module), name)
-    if isinstance(found, type) and issubclass(found, GatewayHook) and found.conn_type == conn_type:
-        return found
+    problem = ""
+    try:
+        found = getattr(import_module(module), name)
+        is_one = getattr(found, "conn_type", None) == conn_type
+        if is_one and isinstance(found, type) and issubclass(found, GatewayHook):
+            return found
+    except Exception as error:  # whatever its modules raise, also about a fact of INFO that cannot be one
+        problem = f"{type(error).__name__}: {error}"
+    if problem:
+        raise ConfigurationError(f"{path}, the hook of type {conn_type!r}, cannot be used ({problem})")
     raise ConfigurationError(f"{path} is no hook of a gateway of type {conn_type!r}; see docs/gateway-api.md")
 
 

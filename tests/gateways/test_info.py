@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_voicepartner.gateways.info import GatewayInfo, own_gateways
+from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
+from airflow_provider_voicepartner.gateways.info import SENDER_FIELD, GatewayInfo, own_gateways
 from airflow_provider_voicepartner.gateways.model import SmsMessage
 from airflow_provider_voicepartner.hooks.registry import hook_class
 
@@ -78,11 +79,72 @@ def test_a_repeat_is_believed_for_less_than_is_documented(
     assert info(refuses_repeats_for=documented).repeats_safely_for == believed
 
 
-@pytest.mark.parametrize("table", ["sends", "endpoints", "fields", "options", "empty_report"])
+TABLES: dict[str, dict[str, object]] = {
+    "sends": {"sms": "send"},
+    "endpoints": {"send": "5/60"},
+    "fields": {"sender": SENDER_FIELD},
+    "options": {"sms": "acme.options.SmsOptions"},
+    "empty_report": {"id": "{reference}"},
+}
+
+
+@pytest.mark.parametrize("table", TABLES)
 def test_no_table_can_be_changed(table: str) -> None:
-    mine = {"send": "5/60"}
+    mine = dict(TABLES[table])
     made = info(**{table: mine})
     mine["other"] = "1/1"
     assert "other" not in getattr(made, table)
     with pytest.raises(TypeError):
         getattr(made, table)["other"] = "1/1"
+
+
+WRONG: dict[str, list[object]] = {
+    "name": ["", "Acme", "acme-sms", "4cme", "a" * 41, None, 4],
+    "label": ["", "  ", None, "A\ncme"],
+    "base_url": [
+        "", "http://api.example.org", "https://", "https://api.example.org/", "https://api.example.org/v1?x=1",
+        "https://me:secret@api.example.org", "https://api.example.org:99999", "api.example.org", None,
+    ],
+    "hook": ["", "AcmeHook", "acme.", "acme:Hook", None],
+    "sends": [{}, {"fax": "send"}, {"sms": "elsewhere"}, None, "sms"],
+    "endpoints": [{}, {"send": "0/60"}, {"send": "5/0"}, {"send": "5"}, {"send": None}, {"": "5/60"}, None],
+    "limits_example": ["", "{", "[]", '{"elsewhere": "5/60"}', '{"send": "0/1"}', None],
+    "fields": [{"sender": "text"}, {"rate_limits": SENDER_FIELD}, {"a b": SENDER_FIELD}, {1: SENDER_FIELD}, None],
+    "login": ["", 1],
+    "login_hint": [None],
+    "credentials": [(), ("cookie",), "header", ["header"], None],
+    "options": [{"tts": "acme.Options"}, {"sms": "Options"}, {"sms": None}, None],
+    "body": ["xml", None],
+    "most_recipients": [0, -1, 501, 1.5, True, "500", None],
+    "shortest_lead": [timedelta(seconds=-1), 900, None],
+    "longest_lead": [timedelta(0), timedelta(days=-1), 900],
+    "polls": [None, 1, "yes"],
+    "most_polled": [-1, 10, True, None],
+    "reports": ["sometimes", None, True],
+    "reports_replies": [True, None],
+    "empty_report": [{"id": 0}, None],
+    "listed_by_tag": [None],
+    "refuses_repeats_for": [timedelta(0), timedelta(hours=-24), 86_400],
+    "simulates": [None, "yes"],
+    "simulation_tells_price": [True],
+    "currency": ["", "eur", "EURO", 978],
+    "rate_limit_wait": [-1, float("nan"), float("inf"), "60", True],
+}  # fmt: skip
+
+
+def test_each_fact_is_tried() -> None:
+    assert set(WRONG) == {fact.name for fact in dataclasses.fields(GatewayInfo)}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [(name, value) for name, values in WRONG.items() for value in values]
+)
+def test_a_fact_that_cannot_be_one_is_refused_by_name(name: str, value: object) -> None:
+    with pytest.raises(InvalidArgumentError, match=rf"^INFO\.{name}: must be ") as caught:
+        info(**{name: value})
+    assert "secret" not in str(caught.value)
+
+
+def test_a_fact_that_is_missing_is_named() -> None:
+    with pytest.raises(TypeError, match="base_url"):
+        GatewayInfo(name="acme")  # type: ignore[call-arg]

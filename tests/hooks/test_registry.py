@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.gateways.model import Kind
+from airflow_provider_voicepartner.hooks import registry
 from airflow_provider_voicepartner.hooks.octopush import OctopushHook
 from airflow_provider_voicepartner.hooks.registry import gateway_names, hook_class, hook_for
 from airflow_provider_voicepartner.hooks.smspartner import SmsPartnerHook
@@ -39,6 +42,36 @@ def test_no_other_type_is_ours() -> None:
     assert set(gateway_names()) == set(CLASSES)
     with pytest.raises(KeyError):
         hook_class("http")
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("INFO = GatewayInfo(name='Ac me', label='Acme')", "TypeError: .*base_url"),
+        ("INFO = replace(acme, rate_limit_wait=-1.0)", r"INFO\.rate_limit_wait: must be seconds from 0"),
+        ("raise KeyError('no such setting')", "KeyError"),
+        ("AcmeHook = GatewayInfo", "is no hook of a gateway of type 'acme'"),
+        ("AcmeHook = GatewayHook", "is no hook of a gateway of type 'acme'"),
+        ("", "AttributeError"),
+    ],
+)
+def test_a_hook_that_cannot_be_used_fails_the_task_with_what_is_wrong(
+    source: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    names = (
+        "from dataclasses import replace\n"
+        "from airflow_provider_voicepartner.gateway_api import GatewayHook, GatewayInfo\n"
+        "from airflow_provider_voicepartner.gateways.octopush import INFO as acme\n"
+    )
+    (tmp_path / "odd_gateway.py").write_text(names + source, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "odd_gateway", raising=False)
+    monkeypatch.setattr(registry, "_outside", lambda: {"acme": "odd_gateway.AcmeHook"})
+    registry._hook_at.cache_clear()
+    with pytest.raises(ConfigurationError, match=said):
+        hook_class("acme")
+    assert set(registry.every_gateway()) == set(CLASSES)
+    assert "The gateway acme cannot be used" in caplog.text
 
 
 def test_a_connection_of_another_type_is_refused_with_those_that_fit(
