@@ -315,7 +315,7 @@ class CompletionCheck:
         if question.name is None:
             return PollResult(question=question, is_last=True, asked_at=asked_at)
         try:
-            told = poll() if poll else self._poll(question.sent)
+            told = _about(question, poll() if poll else self._poll(question.sent))
             return PollResult(question=question, told=told, asked_at=asked_at)
         except RetryableNotSentError as error:
             log.warning("Could not ask now, will ask again: %s", error)
@@ -458,6 +458,15 @@ class CompletionCheck:
             self.hook.close()
         if "_opened" in self.__dict__:
             self._opened.close()
+
+
+def _about(question: PollRequest, told: Sequence[DeliveryReport]) -> Sequence[DeliveryReport]:
+    """Return the reports without those that name another message: others' fates must not count for these people."""
+    asked = question.sent.gateway_id
+    mine = [report for report in told if None in (asked, report.campaign_id) or report.campaign_id == asked]
+    if others := len(told) - len(mine):
+        log.warning("The answer about %s has %d reports about another message, left out", asked, others)
+    return mine
 
 
 def _digest(told: Sequence[DeliveryReport]) -> int:

@@ -57,9 +57,11 @@ SENT_AT = 1_900_000_000.0
 HOUR, DAY = 3_600.0, 86_400.0
 
 
-def told(number: str, status: DeliveryStatus = DELIVERED, *, detail: str | None = None) -> DeliveryReport:
+def told(
+    number: str, status: DeliveryStatus = DELIVERED, *, detail: str | None = None, of: str | None = None
+) -> DeliveryReport:
     return DeliveryReport(
-        gateway="smspartner", campaign_id="1", phone_number=number, status=status, gateway_status=status.value,
+        gateway="smspartner", campaign_id=of, phone_number=number, status=status, gateway_status=status.value,
         detail=detail,
     )  # fmt: skip
 
@@ -313,6 +315,17 @@ class TestQuestions:
             watch.look()
         assert sorted(asked) == ["1", "2", "3"]
         assert watch.progress(watch.known(), watches.now).delivered == 4
+
+    def test_an_answer_about_another_batch_tells_nothing_of_this_one(
+        self, watches: Watches, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        watch = watches(campaign(batch(0), batch(1)))
+        of_the_second = [told(ANNA, of="2"), told(BEN, FAILED, of="2")]
+        polls(watch, monkeypatch, {"1": of_the_second, "2": of_the_second})
+        progress = watch.look()
+        assert (progress.delivered, progress.pending, progress.counts[FAILED]) == (1, 2, 1)
+        assert "The answer about 1 has 2 reports about another message" in caplog.text
+        assert not any(number[4:] in caplog.text for number in (ANNA, BEN))
 
     def test_a_planned_campaign_is_asked_about_from_its_time_on(
         self, watches: Watches, monkeypatch: pytest.MonkeyPatch
