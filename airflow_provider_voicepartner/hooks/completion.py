@@ -49,7 +49,13 @@ from airflow_provider_voicepartner.hooks.polling import (
     is_enough_for_a_write,
 )
 from airflow_provider_voicepartner.hooks.rate_limiter import limit_polling
-from airflow_provider_voicepartner.hooks.registry import can_report, hook_class, hook_for, reports_by_batch
+from airflow_provider_voicepartner.hooks.registry import (
+    can_report,
+    hook_class,
+    hook_for,
+    reports_by_account,
+    reports_by_batch,
+)
 from airflow_provider_voicepartner.hooks.storage import write_delivery_reports
 from airflow_provider_voicepartner.sending.report import CampaignReport, SentBatch, read_batches
 from airflow_provider_voicepartner.settings import WAITING, open_configured_store
@@ -345,9 +351,11 @@ class CompletionCheck:
         keys = self.batches[answer.question.place].keys
         if not keys or self._kept.get(answer.question.place) == _digest(answer.told):
             return []
+        # Where the gateway's calls go, or who is polled and called back about would count twice.
+        key = keys[-1] if reports_by_account(self.report.gateway) else keys[0]
         now = time.time()
         return [
-            InboundRecord(key=keys[0], event=report, received_at=now)
+            InboundRecord(key=key, event=report, received_at=now)
             for report in answer.told
             if report.detail != NOT_FOUND
         ]

@@ -89,6 +89,11 @@ def reports_by_batch(gateway: str) -> bool:
     return _reporting(gateway) == "batch"
 
 
+def reports_by_account(gateway: str) -> bool:
+    """Say whether a gateway has one URL for the whole account, so that its calls name a batch by the gateway's id."""
+    return _reporting(gateway) == "account"
+
+
 def _reporting(gateway: str) -> Reporting:
     try:
         return info_of(gateway).reports

@@ -41,6 +41,7 @@ from airflow_provider_voicepartner.exceptions import (
 from airflow_provider_voicepartner.gateways.errors import ErrorKind
 from airflow_provider_voicepartner.gateways.model import DeliveryReport
 from airflow_provider_voicepartner.gateways.status import DeliveryStatus
+from airflow_provider_voicepartner.hooks import registry
 from airflow_provider_voicepartner.hooks.completion import NOT_FOUND, CompletionCheck
 from airflow_provider_voicepartner.hooks.completion_options import CompletionOptions
 from airflow_provider_voicepartner.hooks.polling import PollRequest, PollResult
@@ -326,6 +327,23 @@ class TestQuestions:
         assert (progress.delivered, progress.pending, progress.counts[FAILED]) == (1, 2, 1)
         assert "The answer about 1 has 2 reports about another message" in caplog.text
         assert not any(number[4:] in caplog.text for number in (ANNA, BEN))
+
+    @pytest.mark.parametrize("reports", ["batch", "account"])
+    def test_who_is_called_back_and_polled_counts_once(
+        self, reports: str, watches: Watches, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A gateway of another distribution may be polled, and call one URL for its whole account."""
+        monkeypatch.setattr(registry, "_reporting", lambda gateway: reports)
+        watch = watches(campaign())
+        key = (
+            of_reference("smspartner", "b00000000000")
+            if reports == "batch"
+            else of_gateway_id("smspartner", "1")
+        )
+        watch.store.write([InboundRecord(key=key, event=told(ANNA), received_at=SENT_AT)])
+        polls(watch, monkeypatch, [told(ANNA), told(BEN, PENDING)])
+        progress = watch.look()
+        assert (progress.delivered, progress.pending, progress.is_complete) == (1, 1, False)
 
     def test_a_planned_campaign_is_asked_about_from_its_time_on(
         self, watches: Watches, monkeypatch: pytest.MonkeyPatch
