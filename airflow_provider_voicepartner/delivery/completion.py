@@ -52,7 +52,7 @@ class AwaitedBatch:
             told.update(campaign.counts)
             if campaign.report is not None:
                 total = min(campaign.report.total, self.accepted)
-                delivered = min(campaign.report.delivered, total)
+                delivered = max(0, min(campaign.report.delivered, total))
                 told[DeliveryStatus.DELIVERED] += delivered
                 # Of the rest, the call tells only that the campaign ended without them.
                 told[DeliveryStatus.FAILED] += self.accepted - delivered

@@ -179,13 +179,19 @@ class GroupWriter:
                 return _KEPT
             if not failure.is_of_the_rows:
                 return failure
-        instead = [stand_in for item in items if (stand_in := self._on_refused(item)) is not None]
+        instead = [stand_in for item in items if (stand_in := self._stand_in(item)) is not None]
         if not instead or len(instead) < len(items):
             return _Outcome(_REFUSED)
         failure = self._commit_again(instead)
         if failure is None:
             return _Outcome(is_replaced=True)
         return _Outcome(_REFUSED) if failure.is_of_the_rows else failure
+
+    def _stand_in(self, item: Item) -> Item | None:
+        try:
+            return self._on_refused(item)
+        except Exception:  # the item is not what it says it is; the thread serves all others too
+            return None
 
     def _close_store(self) -> None:
         store, self._store, self._deliveries = self._store, None, None

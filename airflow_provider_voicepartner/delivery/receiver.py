@@ -179,10 +179,10 @@ class Receiver:
         """
         received_at = time.time()
         try:
-            events = gateway.parse_callback(call)
+            events = _checked(gateway.INFO.name, gateway.parse_callback(call))
         except InvalidCallbackError as error:
             why = str(error)
-        except Exception as error:  # a mistake of ours must not lose what the gateway says only once
+        except Exception as error:  # a gateway's mistake must not lose what the gateway says only once
             why = f"reading it failed with {type(error).__name__}"
         else:
             people = token.people if isinstance(token, BatchToken) else None
@@ -369,6 +369,14 @@ async def read_body(
     if size > limit:
         raise BodyError(413, "too_large")
     return body
+
+
+def _checked(gateway: str, events: Iterable[CallbackEvent]) -> Sequence[CallbackEvent]:
+    """Return what a gateway, perhaps of another distribution, read a call into, if it is what can be stored."""
+    read = tuple(events)
+    if not all(isinstance(event, CallbackEvent) and event.gateway == gateway for event in read):
+        raise TypeError
+    return read
 
 
 def key_of(gateway: str, token: CallbackToken, event: CallbackEvent) -> CampaignKey | None:

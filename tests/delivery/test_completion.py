@@ -36,6 +36,12 @@ def drop(delivered: int, total: int) -> dict[Any, KnownCampaign]:
     return {of_reference("voicepartner", ONE): KnownCampaign(report=report)}
 
 
+@pytest.mark.parametrize(("delivered", "total"), [(-1, 3), (0, -3), (-5, -3)])
+def test_no_total_makes_less_than_nobody(delivered: int, total: int) -> None:
+    progress = Progress.of_batches([batch()], drop(delivered, total))
+    assert (progress.delivered, progress.counts[DeliveryStatus.FAILED], progress.is_complete) == (0, 3, True)
+
+
 def test_nothing_told_is_everybody_pending() -> None:
     progress = Progress.of_batches([batch()], {})
     assert (progress.expected, progress.pending, progress.is_complete) == (3, 3, False)

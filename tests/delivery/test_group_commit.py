@@ -70,6 +70,24 @@ async def until(condition: Any) -> None:
     raise AssertionError("it did not happen")
 
 
+def test_an_item_for_which_nothing_can_stand_in_leaves_the_others_their_writer(tmp_path: Path) -> None:
+    def on_refused(item: Any) -> DeadLetter:
+        raise AttributeError("gateway")
+
+    writer = GroupWriter(
+        lambda: open_store(f"sqlite:///{tmp_path / 'store.db'}", upgrade=True), on_refused=on_refused
+    )
+
+    async def scenario() -> None:
+        async with asyncio.timeout(30):
+            with pytest.raises(NotStoredError):
+                await writer.keep([None])  # type: ignore[list-item]
+            assert await writer.keep([letter()]) is False
+
+    asyncio.run(scenario())
+    writer.close()
+
+
 def test_what_arrives_during_a_commit_shares_the_next_one(commits: Commits) -> None:
     async def scenario() -> None:
         first = asyncio.create_task(commits.writer.keep([letter("first")]))

@@ -1,0 +1,57 @@
+"""A gateway of another distribution may read a call into anything: that call is kept, and no other one suffers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from airflow_provider_voicepartner.gateways import smspartner
+from airflow_provider_voicepartner.gateways.loading import own_modules
+from airflow_provider_voicepartner.gateways.model import DeliveryReport
+from airflow_provider_voicepartner.gateways.status import DeliveryStatus
+from tests.support.receiver import rows, running_receiver
+
+NUMBER = "+33612345678"
+GOOD = DeliveryReport(
+    gateway="acme", campaign_id="1", phone_number=NUMBER, status=DeliveryStatus.DELIVERED, raw={"id": "1"}
+)
+
+LIES: dict[str, Any] = {
+    "nothing": None,
+    "a report instead of reports": GOOD,
+    "a list of nothing": (None,),
+    "a dict": ({"status": "delivered"},),
+    "a number": 5,
+    "a text": "delivered",
+    "a status that is a text": (replace(GOOD, status="delivered"),),  # type: ignore[arg-type]
+    "no number": (replace(GOOD, phone_number=None),),  # type: ignore[arg-type]
+    "a date that is a text": (replace(GOOD, at="today"),),  # type: ignore[arg-type]
+    "a duration that is a text": (replace(GOOD, duration="long"),),  # type: ignore[arg-type]
+    "another's report": (replace(GOOD, gateway="smspartner"),),
+    "nobody's report": (replace(GOOD, gateway=None),),  # type: ignore[arg-type]
+    "raw that is no JSON": (replace(GOOD, status=None, raw={("a",): object()}),),  # type: ignore[arg-type]
+}
+
+
+@pytest.mark.parametrize("account", [False, True])
+@pytest.mark.parametrize("lie", LIES)
+def test_what_is_no_report_is_kept_as_it_came(lie: str, account: bool, tmp_path: Path) -> None:
+    acme: Any = SimpleNamespace(
+        INFO=replace(smspartner.INFO, name="acme"), parse_callback=lambda call: LIES[lie]
+    )
+    url = f"sqlite:///{tmp_path / 'store.db'}"
+    with running_receiver(url, gateways={**own_modules(), "acme": acme}) as receiver:
+        path = receiver.account_path(gateway="acme") if account else receiver.batch_path("acme")
+        assert receiver.post(path, {"id": "1", "to": NUMBER}).status == 200
+        honest = {"message_id": "1", "phone": NUMBER, "status": "Delivered"}
+        assert receiver.post(receiver.batch_path("smspartner"), honest).status == 200
+        letters = rows(receiver.store, "dead_letter")
+        assert [(letter["gateway"], letter["body"]) for letter in letters] == [
+            ("acme", b'{"id": "1", "to": "+33612345678"}')
+        ]
+        reports = rows(receiver.store, "delivery_report")
+        assert [(report["gateway"], report["status"]) for report in reports] == [("smspartner", "delivered")]
