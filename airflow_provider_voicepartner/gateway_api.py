@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from airflow_provider_voicepartner.gateways.loading import attribute as _attribute
+from airflow_provider_voicepartner.gateways.gateway import attribute as _attribute
 
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.gateways.callback_urls import CallbackUrl, check_callback_url
@@ -40,15 +40,15 @@ if TYPE_CHECKING:
         InvalidCallbackError,
         RecipientProblem,
     )
-    from airflow_provider_voicepartner.gateways.gateway import Gateway
-    from airflow_provider_voicepartner.gateways.info import (
+    from airflow_provider_voicepartner.gateways.gateway import (
         NO_LIMIT,
         SENDER_FIELD,
         FormField,
+        Gateway,
         GatewayInfo,
         Kind,
+        attribute,
     )
-    from airflow_provider_voicepartner.gateways.loading import attribute
     from airflow_provider_voicepartner.gateways.model import (
         NO_CALLBACKS,
         Balance,
@@ -110,14 +110,12 @@ API_VERSION: Final = 1
 
 _PACKAGE: Final = __name__.rpartition(".")[0]
 _MODULES: Final = (
-    "gateways.info",
-    "gateways.loading",
+    "gateways.gateway",
     "hooks.forms",
     "gateways.errors",
     "gateways.status",
     "gateways.wire",
     "gateways.model",
-    "gateways.gateway",
     "gateways.compiled_message",
     "gateways.reading",
     "gateways.contradictions",

@@ -45,8 +45,7 @@ from airflow_provider_voicepartner.delivery.tokens import (
     utc_now,
 )
 from airflow_provider_voicepartner.gateways.errors import InvalidCallbackError
-from airflow_provider_voicepartner.gateways.gateway import Gateway
-from airflow_provider_voicepartner.gateways.loading import own_modules
+from airflow_provider_voicepartner.gateways.gateway import Gateway, own_modules
 from airflow_provider_voicepartner.gateways.model import CallbackEvent, CampaignDeliveryReport
 from airflow_provider_voicepartner.gateways.wire import CallbackRequest
 

@@ -22,7 +22,7 @@ from airflow_provider_voicepartner.exceptions import (
     NotSentError,
     VoicePartnerProviderError,
 )
-from airflow_provider_voicepartner.gateways.info import GatewayInfo, Kind, own_gateways
+from airflow_provider_voicepartner.gateways.gateway import GatewayInfo, Kind, own_gateways
 
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.gateways.model import Message

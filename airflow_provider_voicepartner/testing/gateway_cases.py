@@ -34,8 +34,7 @@ from airflow_provider_voicepartner.gateways.errors import (
     InvalidArgumentError,
     InvalidCallbackError,
 )
-from airflow_provider_voicepartner.gateways.gateway import Gateway
-from airflow_provider_voicepartner.gateways.info import GatewayInfo
+from airflow_provider_voicepartner.gateways.gateway import Gateway, GatewayInfo
 from airflow_provider_voicepartner.gateways.model import (
     CallbackUrls,
     DeliveryReport,

@@ -19,8 +19,7 @@ from airflow_provider_voicepartner.delivery.receiver import Receiver
 from airflow_provider_voicepartner.delivery.store import DeliveryStore
 from airflow_provider_voicepartner.delivery.tokens import CallbackTokens
 from airflow_provider_voicepartner.gateways import smspartner
-from airflow_provider_voicepartner.gateways.gateway import Gateway
-from airflow_provider_voicepartner.gateways.loading import own_modules
+from airflow_provider_voicepartner.gateways.gateway import Gateway, own_modules
 from airflow_provider_voicepartner.gateways.wire import CallbackRequest
 from tests.support.receiver import SECRET, rows
 
