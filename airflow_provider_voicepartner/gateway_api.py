@@ -12,17 +12,6 @@ from typing import TYPE_CHECKING, Any, Final
 from airflow_provider_voicepartner.gateways.gateway import attribute as _attribute
 
 if TYPE_CHECKING:
-    from airflow_provider_voicepartner.gateways.callback_urls import CallbackUrl, check_callback_url
-    from airflow_provider_voicepartner.gateways.checks import (
-        check_count,
-        check_encodable,
-        check_number,
-        check_numbers,
-        check_own_text,
-        check_said,
-        check_secret,
-        check_sender,
-    )
     from airflow_provider_voicepartner.gateways.compiled_message import CompiledMessage
     from airflow_provider_voicepartner.gateways.contradictions import contradicted, names_id, read_opaque_id
     from airflow_provider_voicepartner.gateways.dates import (
@@ -68,7 +57,6 @@ if TYPE_CHECKING:
         VoiceMessage,
     )
     from airflow_provider_voicepartner.gateways.numbers import read_wire_number
-    from airflow_provider_voicepartner.gateways.options import GatewayOptions, read_options
     from airflow_provider_voicepartner.gateways.placeholders import TextTemplate, read_template
     from airflow_provider_voicepartner.gateways.reading import (
         as_bool,
@@ -91,6 +79,20 @@ if TYPE_CHECKING:
         transport_kind,
     )
     from airflow_provider_voicepartner.gateways.status import DeliveryStatus, StatusWords
+    from airflow_provider_voicepartner.gateways.validation import (
+        CallbackUrl,
+        GatewayOptions,
+        check_callback_url,
+        check_count,
+        check_encodable,
+        check_number,
+        check_numbers,
+        check_own_text,
+        check_said,
+        check_secret,
+        check_sender,
+        read_options,
+    )
     from airflow_provider_voicepartner.gateways.wire import (
         ApiRequest,
         ApiResponse,
@@ -119,9 +121,7 @@ _MODULES: Final = (
     "gateways.compiled_message",
     "gateways.reading",
     "gateways.contradictions",
-    "gateways.checks",
-    "gateways.callback_urls",
-    "gateways.options",
+    "gateways.validation",
     "gateways.placeholders",
     "gateways.dates",
     "gateways.numbers",

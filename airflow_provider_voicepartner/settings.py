@@ -19,7 +19,7 @@ from airflow_provider_voicepartner.db import engine
 from airflow_provider_voicepartner.db.errors import StoreUnavailableError, StoreUrlError
 from airflow_provider_voicepartner.db.transactions import StoreRetry
 from airflow_provider_voicepartner.exceptions import ConfigurationError, RetryableNotSentError
-from airflow_provider_voicepartner.gateways.callback_urls import URL_RULE, is_callback_url
+from airflow_provider_voicepartner.gateways.validation import URL_RULE, is_callback_url
 
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.db.transactions import Store

@@ -17,8 +17,8 @@ import pytest
 from airflow_provider_voicepartner import __version__
 from airflow_provider_voicepartner.gateways.errors import ErrorKind
 from airflow_provider_voicepartner.gateways.gateway import Gateway
-from airflow_provider_voicepartner.gateways.options import GatewayOptions
 from airflow_provider_voicepartner.gateways.status import DeliveryStatus
+from airflow_provider_voicepartner.gateways.validation import GatewayOptions
 from scripts.feature_table import derived_rows
 
 PROJECT = Path(__file__).resolve().parent.parent

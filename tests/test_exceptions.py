@@ -11,7 +11,7 @@ from tests.support.source import trees
 READERS = {
     "delivery/completion.py": "reads a trigger's event; the wait turns it into WaitGivenUpError",
     "gateways/bodies.py": "reads a body; parsers turn it into GatewayError, the receiver into a dead letter",
-    "gateways/callback_urls.py": "checks a field for pydantic",
+    "gateways/validation.py": "checks a field for pydantic",
     "gateways/smspartner/options.py": "checks a field for pydantic",
     "gateways/voicepartner/options.py": "checks a field for pydantic",
     "hooks/connection.py": "reads extra; its caller turns it into ConfigurationError",

@@ -16,9 +16,9 @@ from functools import cached_property, lru_cache, wraps
 from operator import add
 from typing import Any, Final, TypeVar, cast, get_args
 
-from airflow_provider_voicepartner.gateways.checks import says_nothing
 from airflow_provider_voicepartner.gateways.model import Message
 from airflow_provider_voicepartner.gateways.placeholders import TextTemplate
+from airflow_provider_voicepartner.gateways.validation import says_nothing
 
 Columns = Mapping[str, Sequence[str]]
 """Personal fields of many recipients: the name of a field -> its value for each recipient, in order."""

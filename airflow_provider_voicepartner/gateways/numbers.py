@@ -8,9 +8,9 @@ from functools import cache
 from typing import NamedTuple
 
 from airflow_provider_voicepartner.gateways import numbering_plan
-from airflow_provider_voicepartner.gateways.checks import E164
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.numbering_plan import LineType, read_line_type
+from airflow_provider_voicepartner.gateways.validation import E164
 from airflow_provider_voicepartner.gateways.wire import mask_number
 
 __all__ = [

@@ -20,7 +20,6 @@ from airflow_provider_voicepartner.constants import (
     MOST_NAME_DIGITS,
     SHOWN_COLUMNS,
 )
-from airflow_provider_voicepartner.gateways.checks import OF_A_WRONG_ENCODING, STRAY_CONTROLS
 from airflow_provider_voicepartner.gateways.compiled_message import STANDS_ALONE, STRAY
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.model import Recipient
@@ -32,6 +31,7 @@ from airflow_provider_voicepartner.gateways.numbers import (
     parse_number,
 )
 from airflow_provider_voicepartner.gateways.placeholders import composed, field_name
+from airflow_provider_voicepartner.gateways.validation import OF_A_WRONG_ENCODING, STRAY_CONTROLS
 from airflow_provider_voicepartner.recipients.rejects import RejectedRow
 from airflow_provider_voicepartner.recipients.text_blocks import UnreadableFileError
 

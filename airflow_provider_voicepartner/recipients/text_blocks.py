@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import IO, Final, NamedTuple
 
 from airflow_provider_voicepartner.constants import LONGEST_LINE, TEXT_BLOCK
-from airflow_provider_voicepartner.gateways.checks import STRAY_CONTROLS
+from airflow_provider_voicepartner.gateways.validation import STRAY_CONTROLS
 
 UTF_8: Final = "utf-8"
 _ASCII: Final = bytes(range(128))

@@ -10,9 +10,9 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, TypeVar, cast, get_args
 
 from airflow_provider_voicepartner.exceptions import ConfigurationError
-from airflow_provider_voicepartner.gateways.checks import check_said, says_nothing
 from airflow_provider_voicepartner.gateways.dates import as_instant
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
+from airflow_provider_voicepartner.gateways.validation import check_said, says_nothing
 
 Choice = TypeVar("Choice", bound=str)
 

@@ -21,12 +21,6 @@ from math import ceil
 from typing import Any, Final
 from unicodedata import category, decomposition
 
-from airflow_provider_voicepartner.gateways.checks import (
-    check_encodable,
-    check_own_text,
-    check_said,
-    check_sender,
-)
 from airflow_provider_voicepartner.gateways.compiled_message import (
     STANDS_ALONE,
     CharacterSet,
@@ -49,13 +43,19 @@ from airflow_provider_voicepartner.gateways.octopush.options import (
     settings_of,
     speaks_other_letters,
 )
-from airflow_provider_voicepartner.gateways.options import read_options
 from airflow_provider_voicepartner.gateways.placeholders import (
     TextTemplate,
     composed,
     read_template,
     shown_name,
     there_are,
+)
+from airflow_provider_voicepartner.gateways.validation import (
+    check_encodable,
+    check_own_text,
+    check_said,
+    check_sender,
+    read_options,
 )
 
 LONGEST_TEXT: Final = 1224

@@ -9,10 +9,9 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
 
-from airflow_provider_voicepartner.gateways.checks import check_language
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.model import Message, SmsMessage, Voicemail
-from airflow_provider_voicepartner.gateways.options import GatewayOptions, read_options
+from airflow_provider_voicepartner.gateways.validation import GatewayOptions, check_language, read_options
 
 Gender = Literal["female", "male"]
 

@@ -8,8 +8,6 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final, Literal, get_args
 
-from airflow_provider_voicepartner.gateways.callback_urls import URL_RULE, is_callback_url
-from airflow_provider_voicepartner.gateways.checks import E164, EMAIL, SENDER, check_numbers, check_secret
 from airflow_provider_voicepartner.gateways.dates import require_future_second
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.model import (
@@ -32,6 +30,15 @@ from airflow_provider_voicepartner.gateways.octopush.messages import (
     prepare,
 )
 from airflow_provider_voicepartner.gateways.placeholders import TextTemplate
+from airflow_provider_voicepartner.gateways.validation import (
+    E164,
+    EMAIL,
+    SENDER,
+    URL_RULE,
+    check_numbers,
+    check_secret,
+    is_callback_url,
+)
 from airflow_provider_voicepartner.gateways.wire import ApiRequest, Credentials
 
 Product = Literal["sms_low_cost", "sms_premium", "vocal_sms", "hlr"]

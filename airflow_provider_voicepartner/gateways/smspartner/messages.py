@@ -14,12 +14,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import ceil
 
-from airflow_provider_voicepartner.gateways.checks import (
-    check_encodable,
-    check_own_text,
-    check_said,
-    check_sender,
-)
 from airflow_provider_voicepartner.gateways.compiled_message import (
     STANDS_ALONE,
     STRAY,
@@ -29,7 +23,6 @@ from airflow_provider_voicepartner.gateways.compiled_message import (
 )
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.model import CallbackUrls, Message, Recipient, SmsMessage
-from airflow_provider_voicepartner.gateways.options import read_options
 from airflow_provider_voicepartner.gateways.placeholders import TextTemplate, read_template
 from airflow_provider_voicepartner.gateways.smspartner import INFO
 from airflow_provider_voicepartner.gateways.smspartner.options import (
@@ -37,6 +30,13 @@ from airflow_provider_voicepartner.gateways.smspartner.options import (
     SendSettings,
     SmsOptions,
     check_range,
+)
+from airflow_provider_voicepartner.gateways.validation import (
+    check_encodable,
+    check_own_text,
+    check_said,
+    check_sender,
+    read_options,
 )
 
 LINE_BREAK = ":br:"

@@ -10,12 +10,15 @@ from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BeforeValidator
 
-from airflow_provider_voicepartner.gateways.callback_urls import CallbackUrl, check_callback_url
-from airflow_provider_voicepartner.gateways.checks import check_sender
 from airflow_provider_voicepartner.gateways.dates import require_future_slot
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
-from airflow_provider_voicepartner.gateways.options import GatewayOptions
 from airflow_provider_voicepartner.gateways.smspartner import INFO
+from airflow_provider_voicepartner.gateways.validation import (
+    CallbackUrl,
+    GatewayOptions,
+    check_callback_url,
+    check_sender,
+)
 
 TAG_LENGTH = 20
 MINUTE_STEP = 5

@@ -14,8 +14,6 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from airflow_provider_voicepartner.gateways.callback_urls import check_callback_url
-from airflow_provider_voicepartner.gateways.checks import check_count, check_number, check_numbers
 from airflow_provider_voicepartner.gateways.compiled_message import CompiledMessage
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.model import (
@@ -29,7 +27,6 @@ from airflow_provider_voicepartner.gateways.model import (
     have_fields,
     phone_numbers_of,
 )
-from airflow_provider_voicepartner.gateways.options import read_options
 from airflow_provider_voicepartner.gateways.smspartner import INFO
 from airflow_provider_voicepartner.gateways.smspartner.codes import is_id
 from airflow_provider_voicepartner.gateways.smspartner.messages import (
@@ -46,6 +43,13 @@ from airflow_provider_voicepartner.gateways.smspartner.options import (
     SmsOptions,
     check_tag,
     join_tag,
+)
+from airflow_provider_voicepartner.gateways.validation import (
+    check_callback_url,
+    check_count,
+    check_number,
+    check_numbers,
+    read_options,
 )
 from airflow_provider_voicepartner.gateways.wire import ApiRequest, Credentials
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from airflow_provider_voicepartner.gateways.checks import check_encodable, check_language, check_said
 from airflow_provider_voicepartner.gateways.compiled_message import once_a_message
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.model import Message, Recipient, Voicemail, VoiceMessage
 from airflow_provider_voicepartner.gateways.numbers import InvalidNumberError, LineType, parse_number
-from airflow_provider_voicepartner.gateways.options import read_options
 from airflow_provider_voicepartner.gateways.placeholders import read_template, shown_name
+from airflow_provider_voicepartner.gateways.validation import (
+    check_encodable,
+    check_language,
+    check_said,
+    read_options,
+)
 from airflow_provider_voicepartner.gateways.voicepartner.options import TtsOptions, VoicemailOptions
 
 DEFAULT_LANGUAGE: Final = "fr"

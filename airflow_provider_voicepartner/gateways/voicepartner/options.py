@@ -6,9 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from airflow_provider_voicepartner.gateways.callback_urls import CallbackUrl
-from airflow_provider_voicepartner.gateways.checks import EMAIL
-from airflow_provider_voicepartner.gateways.options import GatewayOptions
+from airflow_provider_voicepartner.gateways.validation import EMAIL, CallbackUrl, GatewayOptions
 
 
 def _require_email(address: str) -> str:

@@ -8,8 +8,6 @@ from datetime import datetime
 from typing import Any, Final
 from urllib.parse import quote
 
-from airflow_provider_voicepartner.gateways.callback_urls import check_callback_url
-from airflow_provider_voicepartner.gateways.checks import check_numbers, check_secret
 from airflow_provider_voicepartner.gateways.dates import require_future_slot
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.model import (
@@ -20,6 +18,7 @@ from airflow_provider_voicepartner.gateways.model import (
     Recipient,
     phone_numbers_of,
 )
+from airflow_provider_voicepartner.gateways.validation import check_callback_url, check_numbers, check_secret
 from airflow_provider_voicepartner.gateways.voicepartner.messages import prepare, read_audio_token
 from airflow_provider_voicepartner.gateways.wire import ApiRequest, Credentials
 

@@ -1,17 +1,23 @@
-"""What no gateway takes, whatever it is called."""
+"""What no gateway takes is refused before anything is sent; errors name the argument and the fix, and no value."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import Annotated, Literal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import AfterValidator, TypeAdapter, ValidationError
 
-from airflow_provider_voicepartner.gateways.checks import (
+from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
+from airflow_provider_voicepartner.gateways.validation import (
     E164,
     EMAIL,
+    CallbackUrl,
+    GatewayOptions,
+    check_callback_url,
     check_count,
     check_encodable,
     check_language,
@@ -20,8 +26,9 @@ from airflow_provider_voicepartner.gateways.checks import (
     check_said,
     check_secret,
     check_sender,
+    is_callback_url,
+    read_options,
 )
-from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from tests.support.tasks import CALM
 
 NUMBER = "+33612345678"
@@ -188,3 +195,89 @@ def test_numbers_are_checked_together_as_they_are_one_by_one(numbers: list[str])
             check_numbers(numbers)
     else:
         check_numbers(numbers)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://example.org", "https://example.org:8443/a/b?c=d", "https://192.0.2.1/a", "http://localhost:8080/a",
+        "http://127.0.0.1:8080/a", "http://[::1]:8080/a", "HTTPS://EXAMPLE.ORG",
+    ],
+)  # fmt: skip
+def test_taken(url: str) -> None:
+    assert is_callback_url(url)
+    check_callback_url(url, argument="url")
+    assert TypeAdapter(CallbackUrl).validate_python(url) == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "", "example.org/a", "ftp://example.org", "http://example.org/a", "https://", "https:///a", "https://[::1",
+        "https://example.org:port/", "https://example.org/ a", "https://example.org/\x7f", "https://example.org/\u200b",
+        "http://127.0.0.1.evil.example/", "http://localhost.evil.example/", "http://0.0.0.0:8080/", "//example.org",
+    ],
+)  # fmt: skip
+def test_refused(url: str) -> None:
+    assert not is_callback_url(url)
+    with pytest.raises(InvalidArgumentError, match=r"^callbacks\.replies: must be an https:// URL") as caught:
+        check_callback_url(url, argument="callbacks.replies")
+    assert "evil" not in str(caught.value)
+    with pytest.raises(ValidationError, match="must be an https:// URL"):
+        TypeAdapter(CallbackUrl).validate_python(url)
+
+
+def test_none_leaves_the_gateways_own() -> None:
+    check_callback_url(None, argument="url")
+
+
+def refuse(value: str) -> str:
+    raise ValueError("must be better")
+
+
+class Settings(GatewayOptions):
+    speed: int = 1
+    mode: Literal["slow", "fast"] = "slow"
+    secret: Annotated[str, AfterValidator(refuse)] = ""
+
+
+def problem(options) -> InvalidArgumentError:
+    with pytest.raises(InvalidArgumentError) as caught:
+        read_options(Settings, options)
+    return caught.value
+
+
+def test_settings_are_read_and_texts_of_templates_too():
+    assert read_options(Settings, {}) == Settings()
+    assert read_options(Settings, {"speed": "3", "mode": "fast"}).speed == 3
+
+
+def test_an_unknown_name_is_refused_and_the_known_ones_are_listed():
+    error = problem({"sped": 3})
+    assert error.argument == "options['sped']"
+    assert error.problem == "is not a setting of this call; the settings are: mode, secret, speed"
+
+
+def test_a_bad_value_is_named_and_not_shown():
+    error = problem({"speed": "s3cret"})
+    assert error.argument == "options['speed']"
+    assert "integer" in error.problem
+    assert "s3cret" not in str(error)
+
+
+def test_a_settings_own_words_come_without_decoration():
+    error = problem({"secret": "s3cret"})
+    assert error.problem.startswith("must be better; ")
+    assert "s3cret" not in str(error)
+    assert error.__cause__ is None
+    assert error.__context__ is None, "a traceback would show the value"
+
+
+@pytest.mark.parametrize("options", [{1: 2}, {None: 1}])
+def test_a_name_that_is_no_text(options):
+    assert problem(options).argument.startswith("options[")
+
+
+def test_settings_cannot_be_changed():
+    with pytest.raises(ValueError, match="frozen"):
+        read_options(Settings, {}).speed = 2

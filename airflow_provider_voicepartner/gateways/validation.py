@@ -1,11 +1,19 @@
-"""What no gateway takes, refused before anything is sent. Errors name argument and fix, but no number and no text."""
+"""
+What no gateway takes, refused before anything is sent: texts, numbers, senders, keys, callback URLs and settings.
+
+Errors name the argument and the fix, but no number and no text.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from ipaddress import ip_address
+from typing import Annotated, Any, Final, TypeVar
 from unicodedata import category
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.model import MAX_RECIPIENTS_PER_BATCH
@@ -22,6 +30,8 @@ _UNSEEN: Final = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 )
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*")
+
+URL_RULE: Final = "must be an https:// URL (http:// only on this machine, such as http://127.0.0.1:8080/...)"
 
 
 def check_count(count: int, *, argument: str = "to", most: int = MAX_RECIPIENTS_PER_BATCH) -> None:
@@ -98,6 +108,8 @@ def check_sender(
 
 
 STRAY_CONTROLS: Final = re.compile("[\x80-\x9f]")
+
+
 OF_A_WRONG_ENCODING: Final = (
     "a control character from U+0080 to U+009F, which is what € and ’ become when Windows-1252 is read as Latin-1; "
     "read it with encoding='cp1252'"
@@ -196,3 +208,73 @@ def check_own_text(check: Callable[[str], None], text: str) -> None:
     except InvalidArgumentError as error:
         problem = error
     raise InvalidArgumentError(problem.argument, f"gets a text that cannot be sent: {problem.problem}")
+
+
+def is_callback_url(url: str) -> bool:
+    """Say whether a gateway may be given a URL: https, or http on this machine (for the sandbox)."""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        return False
+    if not host or any(letter.isspace() or not letter.isprintable() for letter in url):
+        return False
+    return parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host))
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def check_callback_url(url: str | None, *, argument: str) -> None:
+    """
+    Check a URL that a caller gave; None leaves the gateway's own setting.
+
+    :raises InvalidArgumentError: naming the rule.
+    """
+    if url is not None and not is_callback_url(url):
+        raise InvalidArgumentError(argument, URL_RULE)
+
+
+def _require_callback_url(url: str) -> str:
+    if not is_callback_url(url):
+        raise ValueError(URL_RULE)
+    return url
+
+
+CallbackUrl = Annotated[str, AfterValidator(_require_callback_url)]
+"""A callback URL among a message's ``options``."""
+
+
+class GatewayOptions(BaseModel):
+    """Base of each gateway's settings: unknown names are refused, so that a typing error cannot go unnoticed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+AnyOptions = TypeVar("AnyOptions", bound=GatewayOptions)
+
+
+def read_options(model: type[AnyOptions], options: Mapping[str, Any]) -> AnyOptions:
+    """
+    Check gateway-specific settings.
+
+    :param model: the settings that this call knows.
+    :param options: as the user gave them.
+    :raises InvalidArgumentError: naming the setting, what is wrong and the settings that exist; without the value.
+    """
+    try:
+        return model.model_validate(dict(options))
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+        name = ".".join(str(part) for part in first["loc"]) or "options"
+        problem = (
+            "is not a setting of this call"
+            if first["type"] == "extra_forbidden"
+            else first["msg"].removeprefix("Value error, ")
+        )
+        known = ", ".join(sorted(model.model_fields))
+    raise InvalidArgumentError(f"options[{name!r}]", f"{problem}; the settings are: {known}")
