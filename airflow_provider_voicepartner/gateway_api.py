@@ -13,7 +13,6 @@ from airflow_provider_voicepartner.gateways.gateway import attribute as _attribu
 
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.gateways.compiled_message import CompiledMessage
-    from airflow_provider_voicepartner.gateways.contradictions import contradicted, names_id, read_opaque_id
     from airflow_provider_voicepartner.gateways.dates import (
         read_date,
         require_future,
@@ -57,8 +56,7 @@ if TYPE_CHECKING:
         VoiceMessage,
     )
     from airflow_provider_voicepartner.gateways.numbers import read_wire_number
-    from airflow_provider_voicepartner.gateways.placeholders import TextTemplate, read_template
-    from airflow_provider_voicepartner.gateways.reading import (
+    from airflow_provider_voicepartner.gateways.parsing import (
         as_bool,
         as_count,
         as_currency,
@@ -69,15 +67,19 @@ if TYPE_CHECKING:
         as_price,
         as_text,
         as_verdict,
+        contradicted,
         decode,
         is_presentable_code,
+        names_id,
         pick,
         presentable_words,
         read_callback,
         read_callback_number,
+        read_opaque_id,
         refusal,
         transport_kind,
     )
+    from airflow_provider_voicepartner.gateways.placeholders import TextTemplate, read_template
     from airflow_provider_voicepartner.gateways.status import DeliveryStatus, StatusWords
     from airflow_provider_voicepartner.gateways.validation import (
         CallbackUrl,
@@ -119,8 +121,7 @@ _MODULES: Final = (
     "gateways.wire",
     "gateways.model",
     "gateways.compiled_message",
-    "gateways.reading",
-    "gateways.contradictions",
+    "gateways.parsing",
     "gateways.validation",
     "gateways.placeholders",
     "gateways.dates",

@@ -19,7 +19,7 @@ from airflow_provider_voicepartner.delivery.events import iso_time
 from airflow_provider_voicepartner.delivery.opt_outs import KnownOptOut, OptOutList
 from airflow_provider_voicepartner.delivery.statements import Statements
 from airflow_provider_voicepartner.gateways.errors import InvalidCallbackError
-from airflow_provider_voicepartner.gateways.reading import read_callback
+from airflow_provider_voicepartner.gateways.parsing import read_callback
 from airflow_provider_voicepartner.gateways.wire import CallbackRequest, unescaped
 
 if TYPE_CHECKING:

@@ -18,7 +18,6 @@ from airflow_provider_voicepartner.exceptions import (
     VoicePartnerProviderError,
     nobody_taken,
 )
-from airflow_provider_voicepartner.gateways.contradictions import account_for_all, flaw_of_receipt
 from airflow_provider_voicepartner.gateways.dates import check_lead
 from airflow_provider_voicepartner.gateways.errors import ErrorKind, GatewayError
 from airflow_provider_voicepartner.gateways.model import (
@@ -31,6 +30,7 @@ from airflow_provider_voicepartner.gateways.model import (
     Receipt,
     Recipient,
 )
+from airflow_provider_voicepartner.gateways.parsing import account_for_all, flaw_of_receipt
 from airflow_provider_voicepartner.gateways.validation import check_count
 from airflow_provider_voicepartner.gateways.wire import ApiRequest, ApiResponse
 from airflow_provider_voicepartner.hooks.callbacks import (

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 import pytest
 
 from airflow_provider_voicepartner.gateways.errors import InvalidCallbackError
-from airflow_provider_voicepartner.gateways.reading import read_callback
+from airflow_provider_voicepartner.gateways.parsing import read_callback
 from airflow_provider_voicepartner.gateways.wire import CallbackRequest
 
 TEXT = "Déjà payé, 12 €, l’été à Nîmes"

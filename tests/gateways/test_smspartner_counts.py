@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_voicepartner.gateways import reading, smspartner
+from airflow_provider_voicepartner.gateways import parsing, smspartner
 from airflow_provider_voicepartner.gateways.errors import ErrorKind, GatewayError
 from airflow_provider_voicepartner.gateways.model import Receipt, Recipient, SmsMessage
 from airflow_provider_voicepartner.gateways.wire import ApiResponse
@@ -336,7 +336,7 @@ def test_an_answer_that_takes_everybody_is_read_without_a_look_at_each_text(
         scrubbed.append(text)
         return text
 
-    monkeypatch.setattr(reading, "scrub", scrub)
+    monkeypatch.setattr(parsing, "scrub", scrub)
     many = [Recipient(f"+336{number:08}", {"name": "Anna"}) for number in range(500)]
     data = SENT | {
         "nbSms": 500,

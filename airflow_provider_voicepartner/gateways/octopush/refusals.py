@@ -21,7 +21,7 @@ from typing import Any, Final
 from airflow_provider_voicepartner.gateways.errors import Codes, ErrorKind, GatewayError
 from airflow_provider_voicepartner.gateways.octopush import INFO
 from airflow_provider_voicepartner.gateways.octopush.codes import DUPLICATE_CODE
-from airflow_provider_voicepartner.gateways.reading import (
+from airflow_provider_voicepartner.gateways.parsing import (
     as_text,
     decode,
     is_presentable_code,

@@ -9,12 +9,6 @@ from typing import Any, Final
 
 import pendulum
 
-from airflow_provider_voicepartner.gateways.contradictions import (
-    in_doubt_if_named,
-    names_id,
-    read_opaque_id,
-    warn_of_counts,
-)
 from airflow_provider_voicepartner.gateways.dates import read_date
 from airflow_provider_voicepartner.gateways.errors import Codes
 from airflow_provider_voicepartner.gateways.model import (
@@ -33,7 +27,7 @@ from airflow_provider_voicepartner.gateways.octopush.requests import (
     PARAMETER_GROUPS,
     READ_PARAMETERS,
 )
-from airflow_provider_voicepartner.gateways.reading import (
+from airflow_provider_voicepartner.gateways.parsing import (
     as_bool,
     as_count,
     as_currency,
@@ -44,7 +38,11 @@ from airflow_provider_voicepartner.gateways.reading import (
     as_price,
     as_text,
     as_verdict,
+    in_doubt_if_named,
+    names_id,
     pick,
+    read_opaque_id,
+    warn_of_counts,
 )
 from airflow_provider_voicepartner.gateways.wire import ApiResponse
 

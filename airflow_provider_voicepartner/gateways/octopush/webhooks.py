@@ -16,7 +16,7 @@ from airflow_provider_voicepartner.gateways.errors import InvalidCallbackError
 from airflow_provider_voicepartner.gateways.model import CallbackEvent, DeliveryReport, OptOut, Reply
 from airflow_provider_voicepartner.gateways.octopush import INFO
 from airflow_provider_voicepartner.gateways.octopush.codes import STATUS_WORDS
-from airflow_provider_voicepartner.gateways.reading import (
+from airflow_provider_voicepartner.gateways.parsing import (
     as_count,
     as_decimal,
     as_object,

@@ -15,7 +15,7 @@ from decimal import Decimal
 from typing import Any
 
 from airflow_provider_voicepartner.gateways.errors import Codes, ErrorKind
-from airflow_provider_voicepartner.gateways.reading import (
+from airflow_provider_voicepartner.gateways.parsing import (
     as_int,
     as_object,
     as_objects,

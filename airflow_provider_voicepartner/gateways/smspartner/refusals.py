@@ -19,16 +19,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow_provider_voicepartner.gateways.bodies import loads
-from airflow_provider_voicepartner.gateways.contradictions import names_id
 from airflow_provider_voicepartner.gateways.errors import Codes, ErrorKind, GatewayError, RecipientProblem
 from airflow_provider_voicepartner.gateways.model import RefusedRecipient
 from airflow_provider_voicepartner.gateways.numbers import read_wire_number
-from airflow_provider_voicepartner.gateways.reading import (
+from airflow_provider_voicepartner.gateways.parsing import (
     as_count,
     as_int,
     as_text,
     as_verdict,
     decode,
+    names_id,
     pick,
     presentable_words,
     refusal,

@@ -8,7 +8,6 @@ from typing import Any
 
 import pendulum
 
-from airflow_provider_voicepartner.gateways.contradictions import in_doubt_if_named, warn_of_counts
 from airflow_provider_voicepartner.gateways.dates import read_date
 from airflow_provider_voicepartner.gateways.errors import ErrorKind, GatewayError
 from airflow_provider_voicepartner.gateways.model import (
@@ -22,8 +21,7 @@ from airflow_provider_voicepartner.gateways.model import (
     phone_numbers_of,
 )
 from airflow_provider_voicepartner.gateways.numbers import read_wire_number
-from airflow_provider_voicepartner.gateways.placeholders import read_template
-from airflow_provider_voicepartner.gateways.reading import (
+from airflow_provider_voicepartner.gateways.parsing import (
     as_decimal,
     as_int,
     as_object,
@@ -31,8 +29,11 @@ from airflow_provider_voicepartner.gateways.reading import (
     as_price,
     as_text,
     decode,
+    in_doubt_if_named,
     pick,
+    warn_of_counts,
 )
+from airflow_provider_voicepartner.gateways.placeholders import read_template
 from airflow_provider_voicepartner.gateways.smspartner import INFO, codes
 from airflow_provider_voicepartner.gateways.smspartner.codes import Endpoint, read_code, read_id, says_no
 from airflow_provider_voicepartner.gateways.smspartner.messages import segments

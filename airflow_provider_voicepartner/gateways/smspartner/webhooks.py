@@ -17,7 +17,7 @@ from airflow_provider_voicepartner.gateways.dates import read_date
 from airflow_provider_voicepartner.gateways.errors import InvalidCallbackError
 from airflow_provider_voicepartner.gateways.model import CallbackEvent, DeliveryReport, OptOut, Reply
 from airflow_provider_voicepartner.gateways.numbers import read_wire_number
-from airflow_provider_voicepartner.gateways.reading import (
+from airflow_provider_voicepartner.gateways.parsing import (
     as_bool,
     as_decimal,
     as_int,

@@ -12,16 +12,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
-from airflow_provider_voicepartner.gateways.contradictions import read_opaque_id
 from airflow_provider_voicepartner.gateways.errors import Codes, ErrorKind, GatewayError, RecipientProblem
 from airflow_provider_voicepartner.gateways.model import Recipient
-from airflow_provider_voicepartner.gateways.reading import (
+from airflow_provider_voicepartner.gateways.parsing import (
     as_objects,
     as_text,
     as_verdict,
     decode,
     is_presentable_code,
     pick,
+    read_opaque_id,
     refusal,
     transport_kind,
 )

@@ -9,7 +9,6 @@ from typing import Any
 
 import pendulum
 
-from airflow_provider_voicepartner.gateways.contradictions import in_doubt_if_named, names_id, warn_of_counts
 from airflow_provider_voicepartner.gateways.dates import read_date
 from airflow_provider_voicepartner.gateways.errors import ErrorKind, GatewayError
 from airflow_provider_voicepartner.gateways.model import (
@@ -20,7 +19,7 @@ from airflow_provider_voicepartner.gateways.model import (
     Recipient,
     Voicemail,
 )
-from airflow_provider_voicepartner.gateways.reading import (
+from airflow_provider_voicepartner.gateways.parsing import (
     as_count,
     as_currency,
     as_decimal,
@@ -29,7 +28,10 @@ from airflow_provider_voicepartner.gateways.reading import (
     as_objects,
     as_price,
     as_text,
+    in_doubt_if_named,
+    names_id,
     transport_kind,
+    warn_of_counts,
 )
 from airflow_provider_voicepartner.gateways.voicepartner import INFO, codes
 from airflow_provider_voicepartner.gateways.voicepartner.refusals import (

@@ -12,7 +12,7 @@ from typing import Any
 from airflow_provider_voicepartner.gateways.dates import read_date
 from airflow_provider_voicepartner.gateways.errors import InvalidCallbackError
 from airflow_provider_voicepartner.gateways.model import CallbackEvent, CampaignDeliveryReport, DeliveryReport
-from airflow_provider_voicepartner.gateways.reading import (
+from airflow_provider_voicepartner.gateways.parsing import (
     as_count,
     as_int,
     as_object,

@@ -17,7 +17,7 @@ from airflow_provider_voicepartner.gateways.errors import (
     InvalidCallbackError,
     RecipientProblem,
 )
-from airflow_provider_voicepartner.gateways.reading import (
+from airflow_provider_voicepartner.gateways.parsing import (
     as_bool,
     as_count,
     as_currency,
