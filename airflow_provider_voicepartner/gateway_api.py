@@ -55,7 +55,6 @@ if TYPE_CHECKING:
         Voicemail,
         VoiceMessage,
     )
-    from airflow_provider_voicepartner.gateways.numbers import read_wire_number
     from airflow_provider_voicepartner.gateways.parsing import (
         as_bool,
         as_count,
@@ -79,6 +78,7 @@ if TYPE_CHECKING:
         refusal,
         transport_kind,
     )
+    from airflow_provider_voicepartner.gateways.phone_numbers import read_wire_number
     from airflow_provider_voicepartner.gateways.placeholders import TextTemplate, read_template
     from airflow_provider_voicepartner.gateways.status import DeliveryStatus, StatusWords
     from airflow_provider_voicepartner.gateways.validation import (
@@ -125,7 +125,7 @@ _MODULES: Final = (
     "gateways.validation",
     "gateways.placeholders",
     "gateways.dates",
-    "gateways.numbers",
+    "gateways.phone_numbers",
     "hooks.checking",
     "hooks.connection",
     "sending.records",

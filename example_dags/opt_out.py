@@ -88,7 +88,7 @@ with DAG(
     @task
     def leave_out(people: str, folder: str) -> int:
         """Write the people who may be messaged to a file of their own; return how many are left out."""
-        from airflow_provider_voicepartner.gateways.numbers import InvalidNumberError, parse_number
+        from airflow_provider_voicepartner.gateways.phone_numbers import InvalidNumberError, parse_number
 
         known = Path(folder, "opted_out.csv")
         opted_out = set(known.read_text(encoding="utf-8").split()) if known.exists() else set()

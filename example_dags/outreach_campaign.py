@@ -60,7 +60,11 @@ with DAG(
     @task
     def split_unreached(people: str, folder: str) -> dict[str, int]:
         """Write one file for each next step; people who got the SMS are in none of them."""
-        from airflow_provider_voicepartner.gateways.numbers import InvalidNumberError, LineType, parse_number
+        from airflow_provider_voicepartner.gateways.phone_numbers import (
+            InvalidNumberError,
+            LineType,
+            parse_number,
+        )
 
         with open(f"{folder}/sms.csv", encoding="utf-8") as file:
             reached = {row["phone_number"] for row in csv.DictReader(file) if row["status"] == "delivered"}

@@ -342,7 +342,7 @@ class TestReference:
         assert told["Voice Partner"].startswith(f"{minutes:.0f} minutes after the claim")
 
     def test_every_documented_rate_limit(self) -> None:
-        from airflow_provider_voicepartner.gateways.limits import parse_windows
+        from airflow_provider_voicepartner.gateways.rate_limits import parse_windows
         from airflow_provider_voicepartner.hooks.registry import hook_class
 
         labels = {gateway.INFO.label: name for name, gateway in gateways().items()}

@@ -253,7 +253,7 @@ def test_airflow_connections_add_and_get(said: dict[str, str]) -> None:
 
 
 def test_the_rate_limit_help_names_endpoints_of_its_own_gateway() -> None:
-    from airflow_provider_voicepartner.gateways.limits import parse_windows
+    from airflow_provider_voicepartner.gateways.rate_limits import parse_windows
 
     for connection in get_provider_info()["connection-types"]:
         described = connection["conn-fields"]["rate_limits"]["description"]

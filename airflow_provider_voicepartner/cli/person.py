@@ -11,7 +11,7 @@ from typing import Final
 from airflow_provider_voicepartner.cli.commands import CommandError, say
 from airflow_provider_voicepartner.delivery.personal_data import KnownPerson, People
 from airflow_provider_voicepartner.exceptions import ConfigurationError
-from airflow_provider_voicepartner.gateways.numbers import InvalidNumberError, parse_number
+from airflow_provider_voicepartner.gateways.phone_numbers import InvalidNumberError, parse_number
 from airflow_provider_voicepartner.gateways.wire import mask_number
 from airflow_provider_voicepartner.hooks.callbacks import receiver_tokens
 from airflow_provider_voicepartner.settings import open_store, opt_out_keys

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, get_args
 from airflow_provider_voicepartner.gateways import GATEWAYS
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.info_checks import check_info
-from airflow_provider_voicepartner.gateways.limits import Windows, parse_windows
+from airflow_provider_voicepartner.gateways.rate_limits import Windows, parse_windows
 
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.gateways.compiled_message import CompiledMessage

@@ -30,7 +30,7 @@ from airflow_provider_voicepartner.gateways.model import (
     RefusedRecipient,
     phone_numbers_of,
 )
-from airflow_provider_voicepartner.gateways.numbers import read_wire_number
+from airflow_provider_voicepartner.gateways.phone_numbers import read_wire_number
 from airflow_provider_voicepartner.gateways.wire import ApiResponse, CallbackRequest, scrub
 
 _MAX_DIGITS = 40

@@ -27,7 +27,7 @@ from airflow_provider_voicepartner.constants import (
     READ_TIMEOUT,
 )
 from airflow_provider_voicepartner.exceptions import ConfigurationError, RetryableNotSentError
-from airflow_provider_voicepartner.gateways.limits import parse_windows
+from airflow_provider_voicepartner.gateways.rate_limits import parse_windows
 from airflow_provider_voicepartner.gateways.wire import Credentials
 
 _BACKENDS = (("secrets", "backend"), ("workers", "secrets_backend"))

@@ -130,7 +130,7 @@ class DeliveryHook:
             ``[voicepartner] opt_out_key`` is not the one that the hashes were made with.
         """
         from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
-        from airflow_provider_voicepartner.gateways.numbers import InvalidNumberError, parse_number
+        from airflow_provider_voicepartner.gateways.phone_numbers import InvalidNumberError, parse_number
 
         if isinstance(among, str):
             raise ConfigurationError("among: is one text; give a list of numbers")

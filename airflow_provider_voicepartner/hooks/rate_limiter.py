@@ -18,7 +18,7 @@ from airflow_provider_voicepartner.constants import (
 from airflow_provider_voicepartner.db.errors import StoreUnavailableError
 from airflow_provider_voicepartner.db.transactions import StoreRetry
 from airflow_provider_voicepartner.exceptions import RetryableNotSentError
-from airflow_provider_voicepartner.gateways.limits import Windows
+from airflow_provider_voicepartner.gateways.rate_limits import Windows
 from airflow_provider_voicepartner.hooks.http import asked_wait
 from airflow_provider_voicepartner.sending.rate_limit import SlidingWindowLog
 from airflow_provider_voicepartner.sending.reservations import Reservation, TooLongError, limit_name

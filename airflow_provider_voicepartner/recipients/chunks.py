@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypeVar, cast, overload
 
+from airflow_provider_voicepartner.gateways.bulk_phone_numbers import UNREAD, NumberKeys
 from airflow_provider_voicepartner.gateways.compiled_message import Columns
 from airflow_provider_voicepartner.gateways.model import Recipient
-from airflow_provider_voicepartner.gateways.number_keys import UNREAD, NumberKeys
-from airflow_provider_voicepartner.gateways.numbers import InvalidNumberError
+from airflow_provider_voicepartner.gateways.phone_numbers import InvalidNumberError
 from airflow_provider_voicepartner.recipients.rows import (
     KEPT_AS_IT_IS,
     NUMBER_FIELD,

@@ -24,7 +24,7 @@ from airflow_provider_voicepartner.gateways.compiled_message import STANDS_ALONE
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.model import Recipient
 from airflow_provider_voicepartner.gateways.numbering_plan import LineType
-from airflow_provider_voicepartner.gateways.numbers import (
+from airflow_provider_voicepartner.gateways.phone_numbers import (
     InvalidNumberError,
     NumberReader,
     PhoneNumber,

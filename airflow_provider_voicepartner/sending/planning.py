@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import IO, Any, Final
 
 from airflow_provider_voicepartner.constants import KEPT_NUMBERS, NAMED_REJECTS, SHOWN_REJECTS
+from airflow_provider_voicepartner.gateways.bulk_phone_numbers import UNREAD
 from airflow_provider_voicepartner.gateways.compiled_message import Columns
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.model import (
@@ -23,7 +24,6 @@ from airflow_provider_voicepartner.gateways.model import (
     PlainRecipients,
     Recipient,
 )
-from airflow_provider_voicepartner.gateways.number_keys import UNREAD
 from airflow_provider_voicepartner.gateways.placeholders import HOW_TO_SEND_BRACES, shown_name, there_are
 from airflow_provider_voicepartner.recipients.chunks import (
     WHOLE_ROWS,

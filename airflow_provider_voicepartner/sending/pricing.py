@@ -16,7 +16,7 @@ from airflow_provider_voicepartner.exceptions import (
 )
 from airflow_provider_voicepartner.gateways.errors import ErrorKind
 from airflow_provider_voicepartner.gateways.model import Receipt, Recipient, phone_numbers_of
-from airflow_provider_voicepartner.gateways.numbers import shared_country_code
+from airflow_provider_voicepartner.gateways.phone_numbers import shared_country_code
 from airflow_provider_voicepartner.gateways.placeholders import read_template
 from airflow_provider_voicepartner.sending.budget import Budget, believable, unit_price_of
 from airflow_provider_voicepartner.sending.campaign_spec import Campaign, SendingTools

@@ -31,7 +31,7 @@ from airflow_provider_voicepartner.constants import (
 from airflow_provider_voicepartner.db.errors import StoreUnavailableError
 from airflow_provider_voicepartner.db.transactions import StoreRetry
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
-from airflow_provider_voicepartner.gateways.limits import LONGEST, Window
+from airflow_provider_voicepartner.gateways.rate_limits import LONGEST, Window
 from airflow_provider_voicepartner.sending.reservations import (
     Reservation,
     TooLongError,

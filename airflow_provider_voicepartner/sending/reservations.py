@@ -20,7 +20,7 @@ from airflow_provider_voicepartner.constants import (
     SLOT_MARGIN,
 )
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
-from airflow_provider_voicepartner.gateways.limits import Window
+from airflow_provider_voicepartner.gateways.rate_limits import Window
 
 
 def margin_of(window: Window, margin: float) -> float:

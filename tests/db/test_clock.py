@@ -15,7 +15,7 @@ from airflow_provider_voicepartner.constants import LONGEST_PENALTY
 from airflow_provider_voicepartner.db import clock, transactions
 from airflow_provider_voicepartner.db.engine import open_store
 from airflow_provider_voicepartner.db.transactions import Store
-from airflow_provider_voicepartner.gateways.limits import Window
+from airflow_provider_voicepartner.gateways.rate_limits import Window
 from airflow_provider_voicepartner.sending.rate_limit import SlidingWindowLog
 
 PROJECT = Path(__file__).resolve().parents[2]

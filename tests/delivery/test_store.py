@@ -34,13 +34,13 @@ from airflow_provider_voicepartner.delivery.store import (
     of_reference,
 )
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
-from airflow_provider_voicepartner.gateways.limits import Window
 from airflow_provider_voicepartner.gateways.model import (
     CampaignDeliveryReport,
     DeliveryReport,
     OptOut,
     Reply,
 )
+from airflow_provider_voicepartner.gateways.rate_limits import Window
 from airflow_provider_voicepartner.gateways.status import DeliveryStatus
 from airflow_provider_voicepartner.sending.rate_limit import SlidingWindowLog
 from tests.support.deliveries import counts, events

@@ -16,8 +16,8 @@ from airflow_provider_voicepartner.exceptions import (
     RejectedError,
     SendOutcomeUnknownError,
 )
-from airflow_provider_voicepartner.gateways.limits import parse_windows
 from airflow_provider_voicepartner.gateways.model import Recipient, SmsMessage, VoiceMessage
+from airflow_provider_voicepartner.gateways.rate_limits import parse_windows
 from airflow_provider_voicepartner.hooks.registry import gateway_names, hook_class, hook_for, info_of
 from tests.external.server import ACCOUNT, KEY, Acme
 

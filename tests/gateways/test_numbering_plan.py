@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_voicepartner.gateways.number_keys import UNREAD, NumberKeys
+from airflow_provider_voicepartner.gateways.bulk_phone_numbers import UNREAD, NumberKeys
 from airflow_provider_voicepartner.gateways.numbering_plan import LineType
-from airflow_provider_voicepartner.gateways.numbers import (
+from airflow_provider_voicepartner.gateways.phone_numbers import (
     InvalidNumberError,
     NumberReader,
     parse_number,

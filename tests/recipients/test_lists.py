@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from airflow_provider_voicepartner.exceptions import ConfigurationError, InvalidRecipientError
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.model import Recipient
-from airflow_provider_voicepartner.gateways.numbers import parse_number
+from airflow_provider_voicepartner.gateways.phone_numbers import parse_number
 from airflow_provider_voicepartner.recipients.lists import (
     RecipientPlan,
     RejectedRow,

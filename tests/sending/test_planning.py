@@ -485,7 +485,7 @@ def test_one_bad_row_in_a_million_fails_or_is_skipped(million: Path) -> None:
 def test_planning_a_million_keeps_memory_small(million: Path) -> None:
     code = """if True:
         import pathlib, resource, sys
-        from airflow_provider_voicepartner.gateways.numbers import parse_number
+        from airflow_provider_voicepartner.gateways.phone_numbers import parse_number
         from airflow_provider_voicepartner.sending.planning import plan_campaign
         from airflow_provider_voicepartner.recipients.source import FileSource
         unit = 2**20 if sys.platform == "darwin" else 2**10

@@ -16,7 +16,7 @@ from airflow_provider_voicepartner.constants import LONGEST_PENALTY, SETTLED, SL
 from airflow_provider_voicepartner.db.engine import open_store
 from airflow_provider_voicepartner.db.transactions import Store
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
-from airflow_provider_voicepartner.gateways.limits import Window, parse_windows
+from airflow_provider_voicepartner.gateways.rate_limits import Window, parse_windows
 from airflow_provider_voicepartner.sending.rate_limit import SlidingWindowLog
 from airflow_provider_voicepartner.sending.reservations import (
     Reservation,

@@ -24,7 +24,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_voicepartner.gateways.limits import Window, parse_windows
+from airflow_provider_voicepartner.gateways.rate_limits import Window, parse_windows
 from tests.support.pacing_workers import Worker, Workers
 
 PROJECT = Path(__file__).resolve().parents[2]

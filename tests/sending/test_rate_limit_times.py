@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from airflow_provider_voicepartner.constants import CONFIRM_AHEAD, SLOT_MARGIN
 from airflow_provider_voicepartner.db.engine import open_store
 from airflow_provider_voicepartner.db.errors import StoreUnavailableError
-from airflow_provider_voicepartner.gateways.limits import Window
+from airflow_provider_voicepartner.gateways.rate_limits import Window
 from airflow_provider_voicepartner.sending.rate_limit import SlidingWindowLog
 from airflow_provider_voicepartner.sending.reservations import (
     Reservation,

@@ -17,7 +17,7 @@ import pytest
 
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.model import Recipient
-from airflow_provider_voicepartner.gateways.numbers import InvalidNumberError, parse_number
+from airflow_provider_voicepartner.gateways.phone_numbers import InvalidNumberError, parse_number
 from airflow_provider_voicepartner.recipients.lists import rows_of_frame
 from airflow_provider_voicepartner.recipients.rows import UnreadableRow
 from airflow_provider_voicepartner.recipients.source import FileSource, ListSource

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from airflow_provider_voicepartner.db.transactions import Store
-from airflow_provider_voicepartner.gateways.limits import Window
+from airflow_provider_voicepartner.gateways.rate_limits import Window
 from airflow_provider_voicepartner.sending.rate_limit import SlidingWindowLog
 from airflow_provider_voicepartner.sending.reservations import Reservation
 

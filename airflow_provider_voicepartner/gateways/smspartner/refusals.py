@@ -21,7 +21,6 @@ from typing import Any
 from airflow_provider_voicepartner.gateways.bodies import loads
 from airflow_provider_voicepartner.gateways.errors import Codes, ErrorKind, GatewayError, RecipientProblem
 from airflow_provider_voicepartner.gateways.model import RefusedRecipient
-from airflow_provider_voicepartner.gateways.numbers import read_wire_number
 from airflow_provider_voicepartner.gateways.parsing import (
     as_count,
     as_int,
@@ -34,6 +33,7 @@ from airflow_provider_voicepartner.gateways.parsing import (
     refusal,
     transport_kind,
 )
+from airflow_provider_voicepartner.gateways.phone_numbers import read_wire_number
 from airflow_provider_voicepartner.gateways.smspartner import INFO
 from airflow_provider_voicepartner.gateways.smspartner.codes import (
     ABOUT_A_NUMBER,

@@ -20,7 +20,6 @@ from airflow_provider_voicepartner.gateways.model import (
     SmsMessage,
     phone_numbers_of,
 )
-from airflow_provider_voicepartner.gateways.numbers import read_wire_number
 from airflow_provider_voicepartner.gateways.parsing import (
     as_decimal,
     as_int,
@@ -33,6 +32,7 @@ from airflow_provider_voicepartner.gateways.parsing import (
     pick,
     warn_of_counts,
 )
+from airflow_provider_voicepartner.gateways.phone_numbers import read_wire_number
 from airflow_provider_voicepartner.gateways.placeholders import read_template
 from airflow_provider_voicepartner.gateways.smspartner import INFO, codes
 from airflow_provider_voicepartner.gateways.smspartner.codes import Endpoint, read_code, read_id, says_no

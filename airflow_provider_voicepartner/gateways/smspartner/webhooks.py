@@ -16,7 +16,6 @@ from typing import Any
 from airflow_provider_voicepartner.gateways.dates import read_date
 from airflow_provider_voicepartner.gateways.errors import InvalidCallbackError
 from airflow_provider_voicepartner.gateways.model import CallbackEvent, DeliveryReport, OptOut, Reply
-from airflow_provider_voicepartner.gateways.numbers import read_wire_number
 from airflow_provider_voicepartner.gateways.parsing import (
     as_bool,
     as_decimal,
@@ -28,6 +27,7 @@ from airflow_provider_voicepartner.gateways.parsing import (
     read_callback,
     read_callback_number,
 )
+from airflow_provider_voicepartner.gateways.phone_numbers import read_wire_number
 from airflow_provider_voicepartner.gateways.smspartner import INFO
 from airflow_provider_voicepartner.gateways.smspartner.codes import (
     NOT_FOUND_CODE,

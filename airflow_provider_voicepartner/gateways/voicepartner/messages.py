@@ -8,7 +8,7 @@ from typing import Any, Final
 from airflow_provider_voicepartner.gateways.compiled_message import once_a_message
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.model import Message, Recipient, Voicemail, VoiceMessage
-from airflow_provider_voicepartner.gateways.numbers import InvalidNumberError, LineType, parse_number
+from airflow_provider_voicepartner.gateways.phone_numbers import InvalidNumberError, LineType, parse_number
 from airflow_provider_voicepartner.gateways.placeholders import read_template, shown_name
 from airflow_provider_voicepartner.gateways.validation import (
     check_encodable,

@@ -8,7 +8,7 @@ from operator import add, itemgetter
 from typing import Final, cast
 
 from airflow_provider_voicepartner.gateways.numbering_plan import Block, Blocks, LineType
-from airflow_provider_voicepartner.gateways.numbers import SEPARATORS, NumberReader
+from airflow_provider_voicepartner.gateways.phone_numbers import SEPARATORS, NumberReader
 
 UNREAD: Final = -1
 """Stands for a text that has to be read one by one: foreign, strangely written, of another line, or no number."""

@@ -107,7 +107,7 @@ class NumberReader:
 
     @property
     def tables(self) -> Mapping[bytes, numbering_plan.Blocks]:
-        """What is known of blocks of numbers, see ``french_plan.tables``; empty outside of the French plan."""
+        """What is known of blocks of numbers, see ``numbering_plan.tables``; empty outside of the French plan."""
         return self._tables
 
     def read(self, text: str) -> PhoneNumber:

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_voicepartner.gateways.number_keys import UNREAD, NumberKeys
+from airflow_provider_voicepartner.gateways.bulk_phone_numbers import UNREAD, NumberKeys
 from airflow_provider_voicepartner.gateways.numbering_plan import LineType
-from airflow_provider_voicepartner.gateways.numbers import InvalidNumberError, NumberReader
+from airflow_provider_voicepartner.gateways.phone_numbers import InvalidNumberError, NumberReader
 
 READER = NumberReader()
 CALLED = tuple(line for line in LineType if line.can_be_called)

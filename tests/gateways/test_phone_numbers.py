@@ -17,7 +17,7 @@ from phonenumbers import PhoneNumberType
 
 from airflow_provider_voicepartner.gateways import numbering_plan
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
-from airflow_provider_voicepartner.gateways.numbers import (
+from airflow_provider_voicepartner.gateways.phone_numbers import (
     InvalidNumberError,
     LineType,
     NumberReader,
