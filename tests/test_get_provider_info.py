@@ -57,7 +57,7 @@ def test_reading_it_imports_neither_airflow_nor_a_hook_nor_the_http_library() ->
     code = (
         "import sys; from airflow_provider_voicepartner.get_provider_info import get_provider_info as get; get();"
         f"print(sorted(name for name in sys.modules if name.split('.')[0] in {heavy}"
-        " or name.startswith('airflow_provider_voicepartner.gateways.') and hasattr(sys.modules[name], 'Gateway')))"
+        " or name.startswith('airflow_provider_voicepartner.gateways.') and hasattr(sys.modules[name], 'Receipt')))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from airflow_provider_voicepartner.contacts.directory import Directory, Person, Problem
 from airflow_provider_voicepartner.contacts.names import NAME_RULE, meant, read_name, shown
 from airflow_provider_voicepartner.contacts.rota import HandOver, Override, Rota
-from airflow_provider_voicepartner.gateways.numbers import InvalidNumberError, PhoneNumber, parse_number
+from airflow_provider_voicepartner.gateways.phone_numbers import InvalidNumberError, PhoneNumber, parse_number
 from airflow_provider_voicepartner.recipients.rejects import masked
 
 DEFAULT_ZONE: Final = "Europe/Paris"

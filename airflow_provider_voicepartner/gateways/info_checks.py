@@ -11,7 +11,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
-from airflow_provider_voicepartner.gateways.limits import parse_windows
+from airflow_provider_voicepartner.gateways.rate_limits import parse_windows
 
 OWN_FIELDS: Final = frozenset({"connect_timeout", "read_timeout", "rate_limits"})
 """Of each gateway's connection form."""

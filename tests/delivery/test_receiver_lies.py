@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_voicepartner.gateways import smspartner
-from airflow_provider_voicepartner.gateways.loading import own_modules
+from airflow_provider_voicepartner.gateways.gateway import own_modules
 from airflow_provider_voicepartner.gateways.model import DeliveryReport
 from airflow_provider_voicepartner.gateways.status import DeliveryStatus
 from tests.support.receiver import rows, running_receiver

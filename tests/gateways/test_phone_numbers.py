@@ -429,7 +429,7 @@ def test_reading_is_much_faster_than_the_library() -> None:
 
 def test_importing_is_cheap() -> None:
     code = (
-        "import sys; import airflow_provider_voicepartner.gateways.numbers, "
+        "import sys; import airflow_provider_voicepartner.gateways.phone_numbers, "
         "airflow_provider_voicepartner.recipients.lists; "
         "print([name for name in ('phonenumbers', 'airflow', 'requests') if name in sys.modules])"
     )
