@@ -176,7 +176,7 @@ def hook_of(connection: Any, *, kind: Kind | None = None, who: str = "this task"
         )
     info = hook.gateway.INFO
     if kind is not None and kind not in info.kinds:
-        able = ", ".join(sorted(name for name in gateway_names() if kind in info_of(name).kinds))
+        able = ", ".join(sorted(name for name, other in every_gateway().items() if kind in other.INFO.kinds))
         raise ConfigurationError(
             f"conn_id: {who} sends {_SENDS[kind]}, which {info.label} (connection {connection.conn_id!r}) "
             f"does not offer; use a connection of type {able}"

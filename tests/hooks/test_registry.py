@@ -56,7 +56,12 @@ def test_no_other_type_is_ours() -> None:
     ],
 )
 def test_a_hook_that_cannot_be_used_fails_the_task_with_what_is_wrong(
-    source: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    source: str,
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    set_connection: Callable[..., str],
 ) -> None:
     names = (
         "from dataclasses import replace\n"
@@ -72,6 +77,9 @@ def test_a_hook_that_cannot_be_used_fails_the_task_with_what_is_wrong(
         hook_class("acme")
     assert set(registry.every_gateway()) == set(CLASSES)
     assert "The gateway acme cannot be used" in caplog.text
+    set_connection("smspartner", "mine")
+    with pytest.raises(ConfigurationError, match="does not offer; use a connection of type octopush, voice"):
+        hook_for("mine", kind="tts")
 
 
 def test_a_connection_of_another_type_is_refused_with_those_that_fit(
