@@ -56,9 +56,9 @@ def check_settings(options: Any, kind: Kind) -> None:
         return
     known = _settings_of(own_gateways().values(), kind)
     if options.keys() - known:
-        from airflow_provider_voicepartner.hooks.registry import gateway_names, info_of
+        from airflow_provider_voicepartner.hooks.registry import every_gateway
 
-        known = _settings_of(map(info_of, gateway_names()), kind)
+        known = _settings_of((gateway.INFO for gateway in every_gateway().values()), kind)
     for name in options:
         if name not in known and not (isinstance(name, str) and "{{" in name):
             raise ConfigurationError(

@@ -7,6 +7,7 @@ import json
 import socket
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType, SimpleNamespace
 from typing import Any
@@ -15,8 +16,11 @@ import pytest
 
 from airflow_provider_voicepartner.compat import DAG
 from airflow_provider_voicepartner.exceptions import ConfigurationError
+from airflow_provider_voicepartner.gateways import smspartner
 from airflow_provider_voicepartner.gateways.gsm import BASIC, EXTENSION, count_segments
 from airflow_provider_voicepartner.gateways.model import Receipt, RefusedRecipient
+from airflow_provider_voicepartner.gateways.options import GatewayOptions
+from airflow_provider_voicepartner.hooks import registry
 from airflow_provider_voicepartner.notifications.alert import SentAlert, left_out
 from airflow_provider_voicepartner.notifications.base import GatewayNotifier
 from airflow_provider_voicepartner.notifications.sms import SmsNotifier, send_sms_notification
@@ -443,6 +447,28 @@ def test_a_setting_that_no_gateway_has_fails_when_the_dag_is_read() -> None:
             make(to=ANNA, options={"gama": "Premium"})
     for fine in (None, {}, {"gamme": 1}, {"with_replies": True}, "{{ params.options }}", {"{{ x }}": 1}):
         SmsNotifier(to=ANNA, options=fine)  # type: ignore[arg-type]
+
+
+def test_a_gateway_outside_that_cannot_be_used_breaks_no_dag_of_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A DAG file that uses a setting of a gateway outside is read although another one of them cannot be imported."""
+    info = replace(smspartner.INFO, name="good", options={"sms": f"{__name__}.GoodOptions"})
+    good = SimpleNamespace(gateway=SimpleNamespace(INFO=info))
+    monkeypatch.setattr(registry, "_outside", lambda: {"broken": "no_such_module.Hook", "good": "good.Hook"})
+    hook_at = registry._hook_at
+    monkeypatch.setattr(
+        registry, "_hook_at", lambda path, name: good if name == "good" else hook_at(path, name)
+    )
+    SmsNotifier(to=ANNA, options={"flash": True})
+    with pytest.raises(ConfigurationError, match="did you mean 'flash'"):
+        SmsNotifier(to=ANNA, options={"flahs": True})
+
+
+class GoodOptions(GatewayOptions):
+    """The settings of a gateway outside."""
+
+    flash: bool = False
 
 
 @pytest.mark.airflow3
