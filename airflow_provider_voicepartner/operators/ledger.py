@@ -214,7 +214,7 @@ def patience(sleep: Callable[[float], None]) -> Callable[[Callable[[], Any]], An
 
 def refuse_unshared_lists(context: Context, ledger: Ledger) -> None:
     """
-    EventSummary several machines that share no store; a mapped task sends nothing there.
+    Notice several machines that share no store; a mapped task sends nothing there.
 
     Its instances learn in the store whom the others have sent to. Two that have a store each would send to somebody
     twice when what they are mapped over is made anew.
