@@ -940,18 +940,6 @@ STUCK_CHECK_TICKS: Final = 5
 
 The server's own tick is a tenth of a second.
 """
-SWITCH_INTERVAL: Final = 0.0005
-"""
-[seconds] Between two switches of Python's threads in a receiver.
-
-The event loop and the writer take turns, and callbacks wait for both.
-"""
-COLLECT_AFTER: Final = (20_000, 20, 20)
-"""
-[objects, rounds, rounds] Between two runs of Python's garbage collector in a receiver.
-
-A report makes some fifty objects, which go with its answer.
-"""
 EVENTS_A_URL: Final = 5_000
 """
 [events] Replies and pressed keys that the URL of one batch may leave; twice as many where these are STOPs.

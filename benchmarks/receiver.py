@@ -36,10 +36,14 @@ def serve(kind: str, url: str) -> None:
     :param kind: ``empty``, ``grouped`` or ``single``.
     :param url: of the store.
     """
-    from airflow_provider_voicepartner.delivery.receiver_server import dedicate_process, listen, make_server
+    from airflow_provider_voicepartner.delivery.receiver_server import (
+        freeze_loaded_objects,
+        listen,
+        make_server,
+    )
 
     app = _empty() if kind == "empty" else _receiver(url, grouped=kind == "grouped")
-    dedicate_process()
+    freeze_loaded_objects()
     listening = listen("127.0.0.1", 0)
     port = listening.getsockname()[1]
     make_server(app, lambda: print(port, flush=True)).run(sockets=[listening])

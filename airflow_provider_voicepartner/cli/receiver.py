@@ -34,7 +34,7 @@ def run(arguments: Namespace) -> None:
     open_receiver_store().close()
 
     from airflow_provider_voicepartner.delivery.receiver import create_app
-    from airflow_provider_voicepartner.delivery.receiver_server import dedicate_process, listen, make_server
+    from airflow_provider_voicepartner.delivery.receiver_server import freeze_loaded_objects, listen, make_server
 
     problem = ""
     try:
@@ -46,7 +46,7 @@ def run(arguments: Namespace) -> None:
     if not logging.getLogger().handlers:
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     app = create_app(open_receiver_store, tokens, prefix=PREFIX, gateways=every_gateway())
-    dedicate_process()
+    freeze_loaded_objects()
     port = listening.getsockname()[1]
     if config is None:
         say(f"{why_not()}, so gateways are not given any address to report to.")

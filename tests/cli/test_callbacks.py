@@ -244,11 +244,11 @@ class TestReceiver:
 
         delivery = "airflow_provider_voicepartner.delivery"
         monkeypatch.setattr(f"{delivery}.receiver.create_app", lambda *_, **__: done.append("made"))
-        monkeypatch.setattr(f"{delivery}.receiver_server.dedicate_process", lambda: done.append("dedicated"))
+        monkeypatch.setattr(f"{delivery}.receiver_server.freeze_loaded_objects", lambda: done.append("frozen"))
         monkeypatch.setattr(f"{delivery}.receiver_server.make_server", lambda *_: Server())
         configure(monkeypatch, store_url=f"sqlite:///{tmp_path / 'store.db'}")
         main(["receiver", "--port", "0"])
-        assert done == ["made", "dedicated", "run"]
+        assert done == ["made", "frozen", "run"]
 
     def test_says_what_is_missing(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
