@@ -22,7 +22,7 @@ from scripts.mutant_runs import Project, Run
 from scripts.mutations import Mutant, mutants_of
 
 MODULES = ("sending/*.py", "hooks/http.py", "hooks/rate_limiter.py", "hooks/completion.py", "gateways/*/refusals.py",
-           "delivery/receiver.py", "delivery/arrivals.py", "delivery/group_commit.py", "operators/base.py",
+           "delivery/receiver.py", "delivery/store_rows.py", "delivery/group_commit.py", "operators/base.py",
            "operators/time_limit.py", "recipients/*.py", "gateways/gsm.py")  # fmt: skip
 TESTS = ("tests/sending", "tests/operators", "tests/hooks", "tests/gateways", "tests/delivery", "tests/sensors",
          "tests/triggers", "tests/recipients")  # fmt: skip

@@ -26,8 +26,8 @@ VENDORS = ("gateways/", "hooks/octopush.py", "hooks/smspartner.py", "hooks/voice
 
 NO_CAPS = {
     "_SECONDS": "the units of an age",
-    "_GATEWAY_LENGTH": "a column's width",
-    "_CAMPAIGN_LENGTH": "a column's width",
+    "GATEWAY_LENGTH": "a column's width",
+    "CAMPAIGN_LENGTH": "a column's width",
     "_NUMBER_LENGTH": "a column's width",
     "_WORD_LENGTH": "a column's width",
     "_BIGGEST": "the integers that a float holds exactly",

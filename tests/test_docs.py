@@ -267,8 +267,8 @@ class TestReference:
 
     def test_every_argument_and_payload_key_of_the_event_trigger(self) -> None:
         from airflow_provider_voicepartner.constants import EVENTS_UNDER_WAY
-        from airflow_provider_voicepartner.delivery.arrivals import KINDS
         from airflow_provider_voicepartner.delivery.events import EventSummary
+        from airflow_provider_voicepartner.delivery.inbound import KINDS
         from airflow_provider_voicepartner.hooks.delivery import DeliveryHook
         from airflow_provider_voicepartner.triggers.events import DeliveryEventTrigger
 

@@ -1,7 +1,7 @@
 """
 The provider's commands: ``airflow voicepartner``, and before Airflow 3.2 ``python -m airflow_provider_voicepartner``.
 
-What there is stands in ``commands.py``; each command is a function that is imported when it is run.
+``commands.py`` lists them; each command is a function that is imported when it is run.
 """
 
 from __future__ import annotations

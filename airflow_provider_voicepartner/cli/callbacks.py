@@ -1,8 +1,8 @@
 """
 ``callbacks register`` and ``callbacks check``: set the account's callback URLs, and test the public URL.
 
-``check`` sends a harmless report of ours to our public URL and looks for it in the store. The report takes the same
-path as a gateway's, from token to commit. It is about a batch that does not exist, and names nobody.
+``check`` sends a probe report to the public URL and looks for it in the store. The probe takes the same path as a
+gateway's report, from token to commit. It is about a batch that does not exist, and names no number.
 """
 
 from __future__ import annotations
@@ -38,16 +38,16 @@ if TYPE_CHECKING:
 
 
 def register(arguments: Namespace) -> None:
-    """Set the callback URLs of an account, and show them before and after."""
+    """Set the callback URLs of an account, and print them before and after."""
     from airflow_provider_voicepartner.hooks.registry import hook_for
 
     config = _config()
     hook = hook_for(arguments.conn_id, who="callbacks register")
     info = hook.gateway.INFO
     if info.reports != "account":
-        able = " and ".join(one.label for one in own_gateways().values() if one.reports == "account")
-        how = "is given its URL with each batch" if info.reports == "batch" else "calls no URL"
-        raise CommandError(f"{info.label} {how}; only {able} keeps one for the whole account")
+        supported = " and ".join(one.label for one in own_gateways().values() if one.reports == "account")
+        how = "gets its URL with each batch" if info.reports == "batch" else "calls no URL"
+        raise CommandError(f"{info.label} {how}; only {supported} stores URLs for the whole account")
     url = config.for_connection(info.name, arguments.conn_id)
     _show("Before:", hook.account_urls())
     if arguments.dry_run:
@@ -59,14 +59,16 @@ def register(arguments: Namespace) -> None:
     wrong = [what for what, shown in after.items() if shown != url]
     if wrong:
         raise CommandError(
-            f"{info.label} took the change but shows other URLs for {', '.join(wrong)}; look at the page "
+            f"{info.label} accepted the change but still shows other URLs for {', '.join(wrong)}; check the page "
             '"Callbacks" of its website'
         )
-    say(f"{info.label} reports to this receiver. Other programs on the same account get no more reports.")
+    say(
+        f"{info.label} now reports to this receiver. Other programs on the same account get no reports any more."
+    )
 
 
 def check(_: Namespace) -> None:
-    """See that a call to the public URL arrives in the store that Airflow reads."""
+    """Check that a call to the public URL arrives in the store that Airflow reads."""
     check_receiver(_config())
 
 
@@ -84,7 +86,7 @@ def _show(title: str, urls: Mapping[str, str | None]) -> None:
 
 
 def masked(url: str | None) -> str:
-    """Show a URL without what may be a secret in it: long parts of its path, its query, a password."""
+    """Return a URL without possible secrets: long parts of its path, its query, a password."""
     if not url:
         return "(none)"
     try:
@@ -98,12 +100,12 @@ def masked(url: str | None) -> str:
 
 def check_receiver(config: CallbackConfig) -> None:
     """
-    Call the public URL as a gateway would, and say step by step what works.
+    Call the public URL as a gateway would, and print each step that works.
 
-    :raises CommandError: at the first step that does not, with what to look at.
+    :raises CommandError: at the first step that fails, with what to check.
     """
     session = new_session()
-    # Plain http is for this machine, where no proxy of the environment may be asked.
+    # Plain http is for this machine, without a proxy from the environment.
     session.trust_env = config.public_url.startswith("https://")
     probe = next(info for info in own_gateways().values() if info.empty_report)
     reference = f"probe-{new_reference()}"
@@ -114,18 +116,20 @@ def check_receiver(config: CallbackConfig) -> None:
         _check_forged(session, url)
         _check_probe(session, url, probe, reference)
     _check_store(of_reference(probe.name, reference))
-    say("Callbacks that are sent to this address arrive.")
+    say("Callbacks to this URL arrive.")
 
 
 def _check_health(session: requests.Session, config: CallbackConfig) -> None:
     answer = _call(session, "GET", config.health_url)
     where = config.health_url
     if answer.status_code == 503 and _json(answer) == {"status": "unavailable"}:
-        raise CommandError(f"the receiver at {where} runs, but cannot write its store; its log says why")
+        raise CommandError(
+            f"the receiver at {where} is running, but cannot write to its store; its log says why"
+        )
     if answer.status_code == 404:
         raise CommandError(
-            f"{where} answers 404: something is there, but not the receiver. Is it running, or receiver_enabled set "
-            "in the API server? Does the proxy in front of it pass /voicepartner on, with the path unchanged?"
+            f"{where} answers 404: another program answers, not the receiver. Is the receiver running, or is "
+            "receiver_enabled set in the API server? Does the proxy pass /voicepartner on, with the path unchanged?"
             f"{_about_base_url(config)}"
         )
     if 300 <= answer.status_code < 400:
@@ -134,19 +138,19 @@ def _check_health(session: requests.Session, config: CallbackConfig) -> None:
         )
     if answer.status_code != 200 or _json(answer) != {"status": "ok"}:
         raise CommandError(
-            f"{where} answers {answer.status_code}, and not as the receiver does; another program is there"
+            f"{where} answers {answer.status_code}, but not as the receiver does; another program answers there"
         )
-    say(f"ok: {where} answers, and its store can be written")
+    say(f"ok: {where} answers, and its store is writable")
 
 
 def _about_base_url(config: CallbackConfig) -> str:
-    """Name the likeliest reason where Airflow itself is not at the root of its host; empty elsewhere."""
+    """Explain a likely reason if Airflow itself is not at the root of its host; else return an empty text."""
     path = airflow_base_path()
     if not path or urlsplit(config.public_url).path.rstrip("/").endswith(path):
         return ""
     return (
-        f" Airflow's [api] base_url has the path {path}, so a receiver in the API server is below {path}{PREFIX}: "
-        f"end public_url with {path}, or let the proxy pass {PREFIX} on to it"
+        f" Airflow's [api] base_url has the path {path}, so a receiver in the API server is at {path}{PREFIX}: "
+        f"end public_url with {path}, or make the proxy forward {PREFIX} to it"
     )
 
 
@@ -155,7 +159,7 @@ def _check_forged(session: requests.Session, url: str) -> None:
     answer = _call(session, "POST", forged)
     if answer.status_code != 404:
         raise CommandError(
-            f"a URL that nobody signed is answered with {answer.status_code}, not with 404: that is not the receiver"
+            f"a forged URL is answered with {answer.status_code}, not with 404: this is not the receiver"
         )
     say("ok: a forged URL is refused")
 
@@ -166,25 +170,25 @@ def _check_probe(session: requests.Session, url: str, probe: GatewayInfo, refere
         started = time.monotonic()
         sent = {"params": fields} if method == "GET" else {"json": fields}
         answer = _call(session, method, url, **sent)
-        took = time.monotonic() - started
+        seconds = time.monotonic() - started
         if answer.status_code == 404 and answer.content:
             raise CommandError(
-                f"{method} is answered with 404 by something before the receiver; let it pass /voicepartner/callbacks"
+                f"a proxy in front of the receiver answers {method} with 404; make it forward /voicepartner/callbacks"
             )
         if answer.status_code == 404:
             raise CommandError(
-                "the receiver does not know our signature: its [voicepartner] callback_secret is another one than here"
+                "the receiver rejects our signature: its [voicepartner] callback_secret differs from the one here"
             )
         if answer.status_code == 503:
             raise CommandError("the receiver cannot store a report; its log says why")
         if answer.status_code != 200 or answer.content:
             raise CommandError(
                 f"{method} is answered with {answer.status_code} and {len(answer.content)} bytes, not with 200 and "
-                "none; something in front of the receiver changes its answers"
+                "none; a proxy in front of the receiver changes its answers"
             )
-        say(f"ok: {method} with a signed URL is taken")
-        if took > PROBE_SLOW:
-            say(f"but: it took {took:.1f} s from here, and some gateways wait one")
+        say(f"ok: {method} with a signed URL is accepted")
+        if seconds > PROBE_SLOW:
+            say(f"warning: it took {seconds:.1f} s from here, and some gateways wait for 1 s only")
 
 
 def _check_store(key: CampaignKey) -> None:
@@ -192,18 +196,18 @@ def _check_store(key: CampaignKey) -> None:
     try:
         found = DeliveryStore(store).has_report(key)
         if found:
-            _forget(store, key)
+            _delete_probe(store, key)
     finally:
         store.close()
     if not found:
         raise CommandError(
-            f"the receiver took the probe, but it is not in the store {store.name}: it writes to another one. Set the "
-            "same [voicepartner] store_url for both; a SQLite file can be shared only on one machine"
+            f"the receiver accepted the probe, but it is not in the store {store.name}: the receiver writes to another "
+            "one. Set the same [voicepartner] store_url for both; a SQLite file can only be shared on one machine"
         )
     say(f"ok: the probe is in the store {store.name}")
 
 
-def _forget(store: Store, key: CampaignKey) -> None:
+def _delete_probe(store: Store, key: CampaignKey) -> None:
     from sqlalchemy import delete
 
     from airflow_provider_voicepartner.db.schema import campaign_report
@@ -217,7 +221,7 @@ def _forget(store: Store, key: CampaignKey) -> None:
 
 
 def _call(session: requests.Session, method: str, url: str, **sent: Any) -> requests.Response:
-    """Make a request; what goes wrong on the way is told in words."""
+    """Make a request; a failed connection is explained in words."""
     import requests
 
     host = url.split("/")[2]
@@ -226,7 +230,7 @@ def _call(session: requests.Session, method: str, url: str, **sent: Any) -> requ
     except requests.exceptions.SSLError:
         problem = "its certificate is not trusted from here; gateways will not trust it either"
     except requests.exceptions.ProxyError:
-        problem = "the proxy of this machine's environment did not let us through; gateways do not use it"
+        problem = "the proxy from this machine's environment refused the connection; gateways do not use it"
     except requests.exceptions.ConnectTimeout:
         problem = f"no connection within {PROBE_TIMEOUT} s: a firewall, or a wrong address"
     except requests.exceptions.Timeout:
@@ -234,9 +238,9 @@ def _call(session: requests.Session, method: str, url: str, **sent: Any) -> requ
             f"no answer within {PROBE_TIMEOUT} s: a proxy cannot reach the receiver, or the store is stuck"
         )
     except requests.exceptions.ConnectionError as error:
-        told = str(error)
-        is_dns = "NameResolution" in told or "getaddrinfo" in told or "Name or service" in told
-        problem = "the name is not known (DNS)" if is_dns else "nothing listens there, or it hangs up"
+        text = str(error)
+        is_dns = "NameResolution" in text or "getaddrinfo" in text or "Name or service" in text
+        problem = "unknown host name (DNS)" if is_dns else "the connection was refused or closed"
     except requests.exceptions.RequestException as error:
         problem = type(error).__name__
     # Outside the except block: the original's text holds the URL.

@@ -1,5 +1,5 @@
 """
-All commands, as plain data, and how one is run. Airflow reads this at the start of every command line.
+All commands, as plain data, and how one is run. Airflow imports this for every one of its own commands.
 
 To add a command, write a function that takes the parsed arguments, and name it here. It is imported when it is run.
 """
@@ -25,7 +25,7 @@ _ACCOUNT: Final = next(info for info in own_gateways().values() if info.reports 
 
 
 class CommandError(Exception):
-    """A command cannot do what it is asked to; the text says what to change."""
+    """A command cannot do its work; the text says what to change."""
 
 
 def say(line: str) -> None:
@@ -35,7 +35,7 @@ def say(line: str) -> None:
 
 def runner(command: Command) -> Callable[[Namespace], None]:
     """
-    Return what runs a command.
+    Return the function that runs a command.
 
     :returns: a function of the parsed arguments. An error ends the process with exit code 1 and one line; the text of
         an error that is not ours is left out, because a driver's may hold a password and a database's a phone number.
@@ -49,8 +49,8 @@ def runner(command: Command) -> Callable[[Namespace], None]:
         except Exception as error:
             is_ours = type(error).__module__.startswith(_OURS)
             kind = f"{type(error).__module__}.{type(error).__qualname__}"
-            told = " ".join(str(error).split()) if is_ours else f"it failed unexpectedly with {kind}"
-        sys.stderr.write(f"error: {told}\n")
+            message = " ".join(str(error).split()) if is_ours else f"unexpected {kind}"
+        sys.stderr.write(f"error: {message}\n")
         sys.exit(1)
 
     return run
@@ -112,7 +112,7 @@ DB: Final = Group(
                     {
                         "required": True,
                         "metavar": "AGE",
-                        "help": "what was received longer ago goes: a number and s, m, h, d or w, such as 30d",
+                        "help": "delete what was received longer ago: a number and s, m, h, d or w, such as 30d",
                     },
                 ),
                 Argument(
@@ -120,27 +120,29 @@ DB: Final = Group(
                     {
                         "default": "90d",
                         "metavar": "AGE",
-                        "help": "campaigns whose last attempt began longer ago go too; a task that is retried or "
-                        "cleared later does not know what it sent. 90d unless given",
+                        "help": "also delete campaigns whose last attempt began longer ago; a task that is retried or "
+                        "cleared later then does not know what it sent. Default: 90d",
                     },
                 ),
-                Argument(("--dry-run",), {"action": "store_true", "help": "only count what would go"}),
+                Argument(
+                    ("--dry-run",), {"action": "store_true", "help": "only count what would be deleted"}
+                ),
             ),
         ),
     ),
 )
 
-_DRY_RUN: Final = Argument(("--dry-run",), {"action": "store_true", "help": "only say what would happen"})
-_LETTER: Final = {"metavar": "ID", "type": int, "help": "of a dead letter, as list shows it"}
+_DRY_RUN: Final = Argument(("--dry-run",), {"action": "store_true", "help": "only print what would happen"})
+_LETTER: Final = {"metavar": "ID", "type": int, "help": "of a dead letter, from dead-letters list"}
 
 DEAD_LETTERS: Final = Group(
     "dead-letters",
     "Calls of gateways that could not be read, or are not acted on",
     (
-        Command("list", "Show which there are, without what is in them", f"{_CLI}.dead_letters.show_all"),
+        Command("list", "List them, without their contents", f"{_CLI}.dead_letters.show_all"),
         Command(
             "show",
-            "Show one as it came: this may be numbers and texts",
+            "Print one as it came, which may include numbers and texts",
             f"{_CLI}.dead_letters.show",
             (
                 Argument(("id",), _LETTER),
@@ -149,11 +151,13 @@ DEAD_LETTERS: Final = Group(
         ),
         Command(
             "replay",
-            "Read them again, and store what can be read",
+            "Read them again, and store those that can be read",
             f"{_CLI}.dead_letters.replay",
             (
                 Argument(("id",), {**_LETTER, "nargs": "*"}),
-                Argument(("--all",), {"action": "store_true", "help": "all but those that are kept apart"}),
+                Argument(
+                    ("--all",), {"action": "store_true", "help": "all except those that were not admitted"}
+                ),
                 _DRY_RUN,
             ),
         ),
@@ -164,14 +168,14 @@ _NUMBER: Final = Argument(("number",), {"help": "of the person, such as +3361234
 
 PERSON: Final = Group(
     "person",
-    "What the store knows of one person",
+    "What the store knows about one person",
     (
         Command(
-            "show", "Show everything, as JSON, with numbers and texts", f"{_CLI}.person.show", (_NUMBER,)
+            "show", "Print everything as JSON, with numbers and texts", f"{_CLI}.person.show", (_NUMBER,)
         ),
         Command(
             "forget",
-            "Delete everything but that the person said STOP, which stays as a keyed hash",
+            "Delete everything except that the person said STOP, which stays as a keyed hash",
             f"{_CLI}.person.forget",
             (_NUMBER, _DRY_RUN),
         ),
@@ -180,35 +184,39 @@ PERSON: Final = Group(
 
 RECEIVER: Final = Command(
     "receiver",
-    "Take what gateways report, in a process of its own",
+    "Receive the gateways' reports, in a process of its own",
     f"{_CLI}.receiver.run",
     (
         Argument(
-            ("--host",), {"default": "127.0.0.1", "help": "where to listen; 127.0.0.1 is for a proxy here"}
+            ("--host",),
+            {
+                "default": "127.0.0.1",
+                "help": "address to listen on; 127.0.0.1, the default, is for a local proxy",
+            },
         ),
-        Argument(("--port",), {"default": 8793, "type": int, "help": "where to listen; 8793 unless given"}),
+        Argument(("--port",), {"default": 8793, "type": int, "help": "port to listen on. Default: 8793"}),
     ),
 )
 
 CALLBACKS: Final = Group(
     "callbacks",
-    "The addresses that gateways report to",
+    "The URLs that gateways report to",
     (
         Command(
             "register",
-            f"Set the callback URLs of an account ({_ACCOUNT.label}), and show what was there before",
+            f"Set the callback URLs of an account ({_ACCOUNT.label}), and print the previous ones",
             f"{_CLI}.callbacks.register",
             (
                 Argument(
                     ("--conn-id",),
                     {"default": f"{_ACCOUNT.name}_default", "help": f"of type {_ACCOUNT.name}"},
                 ),
-                Argument(("--dry-run",), {"action": "store_true", "help": "only show what is there"}),
+                Argument(("--dry-run",), {"action": "store_true", "help": "only print the present ones"}),
             ),
         ),
         Command(
             "check",
-            "See that a call to the public URL arrives in the store",
+            "Check that a call to the public URL arrives in the store",
             f"{_CLI}.callbacks.check",
         ),
     ),

@@ -30,12 +30,12 @@ def upgrade(_: Namespace) -> None:
     elif before == after:
         say(f"The store {store.name} is up to date (revision {after}).")
     else:
-        told = "tables without a revision" if before == UNVERSIONED else f"revision {before}"
-        say(f"The store {store.name} was upgraded from {told} to revision {after}.")
+        previous = "tables without a revision" if before == UNVERSIONED else f"revision {before}"
+        say(f"The store {store.name} was upgraded from {previous} to revision {after}.")
 
 
 def purge(arguments: Namespace) -> None:
-    """Delete what was received longer ago than ``--older-than``, or count it."""
+    """Delete what is older than ``--older-than`` and ``--ledger-older-than``, or count it."""
     ages = {
         "older_than": read_age(arguments.older_than),
         "ledger_older_than": read_age(arguments.ledger_older_than, "--ledger-older-than"),
@@ -43,8 +43,8 @@ def purge(arguments: Namespace) -> None:
     with closing(open_store("deleting old reports")) as store:
         reports = DeliveryStore(store, opt_out_keys=opt_out_keys())
         done = reports.count_old(**ages) if arguments.dry_run else reports.purge(**ages)
-    told = ", ".join(f"{count} {name}" for name, count in done.items())
-    say(f"{'Would delete' if arguments.dry_run else 'Deleted'} from the store {store.name}: {told}.")
+    counts = ", ".join(f"{count} {name}" for name, count in done.items())
+    say(f"{'Would delete' if arguments.dry_run else 'Deleted'} from the store {store.name}: {counts}.")
 
 
 def read_age(text: str, argument: str = "--older-than") -> timedelta:

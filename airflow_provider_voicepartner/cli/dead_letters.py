@@ -1,4 +1,4 @@
-"""``dead-letters list``, ``show`` and ``replay``: calls that nobody understood, for a person who looks at them."""
+"""``dead-letters list``, ``show`` and ``replay``: calls that could not be read or are not acted on."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from airflow_provider_voicepartner.gateways.bodies import decode
 from airflow_provider_voicepartner.hooks.registry import every_gateway
 from airflow_provider_voicepartner.settings import open_store
 
-_PURPOSE: Final = "looking at dead letters"
+_PURPOSE: Final = "reading dead letters"
 
 
 def show_all(_: Namespace) -> None:
-    """Show which dead letters there are; no number and no text is shown."""
+    """List the dead letters, without numbers and texts."""
     with closing(open_store(_PURPOSE)) as store:
         letters = _letters_of(store).all()
         for letter in letters:
@@ -28,7 +28,7 @@ def show_all(_: Namespace) -> None:
 
 
 def show(arguments: Namespace) -> None:
-    """Show one as it came."""
+    """Print one as it came."""
     with closing(open_store(_PURPOSE)) as store:
         letter = _find(_letters_of(store), store, arguments.id)
     if arguments.raw:
@@ -43,9 +43,9 @@ def show(arguments: Namespace) -> None:
 
 
 def replay(arguments: Namespace) -> None:
-    """Read dead letters again, those that are named or all, and say what became of each."""
+    """Read dead letters again, the named ones or all, and print the result of each."""
     if bool(arguments.id) == arguments.all:
-        raise CommandError("name the ids of dead letters, or give --all")
+        raise CommandError("give the ids of dead letters, or --all")
     with closing(open_store(_PURPOSE)) as store:
         dead_letters = _letters_of(store)
         letters = (
@@ -54,13 +54,13 @@ def replay(arguments: Namespace) -> None:
             else [_find(dead_letters, store, number) for number in arguments.id]
         )
         done = dead_letters.replay(letters, only_read=arguments.dry_run, named=not arguments.all)
-    good = "would be stored" if arguments.dry_run else "is stored, and no dead letter any more"
+    success = "would be stored" if arguments.dry_run else "is stored, and no longer a dead letter"
     for result in done:
-        say(f"{result.letter.id}: {result.problem or good}")
+        say(f"{result.letter.id}: {result.problem or success}")
     stored = sum(not result.problem for result in done)
     say(f"{stored} of {len(done)} dead letters {'could be' if arguments.dry_run else 'were'} read.")
     if not arguments.all and stored < len(done):
-        raise CommandError("a dead letter that was named could not be read")
+        raise CommandError("not all of these dead letters could be replayed")
 
 
 def _letters_of(store: Store) -> DeadLetters:

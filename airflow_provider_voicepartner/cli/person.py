@@ -1,4 +1,4 @@
-"""``person show`` and ``person forget``: what the store knows of one person, and its erasure."""
+"""``person show`` and ``person forget``: what the store knows about one person, and its erasure."""
 
 from __future__ import annotations
 
@@ -9,40 +9,40 @@ from contextlib import closing
 from typing import Final
 
 from airflow_provider_voicepartner.cli.commands import CommandError, say
-from airflow_provider_voicepartner.delivery.personal_data import KnownPerson, People
+from airflow_provider_voicepartner.delivery.personal_data import KnownPerson, PersonalData
 from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.gateways.phone_numbers import InvalidNumberError, parse_number
 from airflow_provider_voicepartner.gateways.wire import mask_number
 from airflow_provider_voicepartner.hooks.callbacks import receiver_tokens
 from airflow_provider_voicepartner.settings import open_store, opt_out_keys
 
-_PURPOSE: Final = "looking after what is known of a person"
+_PURPOSE: Final = "showing or erasing personal data"
 _ELSEWHERE: Final = (
-    "Not touched: your own lists and files, Airflow's logs and XComs, what the gateways keep, backups; keyed hashes in "
-    "the lists of mapped tasks until db purge."
+    "Not deleted: your own lists and files, Airflow's logs and XComs, the gateways' data, backups; keyed hashes in the "
+    "lists of mapped tasks, until db purge."
 )
 
 
 def show(arguments: Namespace) -> None:
-    """Show everything as JSON, with numbers and texts: it is for the person, or for whoever may read it."""
+    """Print everything as JSON, with numbers and texts: for the person, or whoever is allowed to read it."""
     number = read_number(arguments.number)
     with closing(open_store(_PURPOSE)) as store:
-        known = People(store, opt_out_keys=opt_out_keys()).find(number)
+        known = PersonalData(store, opt_out_keys=opt_out_keys()).find(number)
     say(json.dumps(known.to_json(), indent=2, ensure_ascii=False, default=str))
 
 
 def forget(arguments: Namespace) -> None:
-    """Delete everything but that the person said STOP, and say how much it was."""
+    """Delete everything except that the person said STOP, and print how much it was."""
     number = read_number(arguments.number)
     with closing(open_store(_PURPOSE)) as store:
-        people = People(store, opt_out_keys=opt_out_keys())
-        known = people.find(number)
-        done = _counts(known) if arguments.dry_run else people.forget(number, without_marks=_without_marks())
-        out = people.find(number).opted_out
-    told = ", ".join(f"{count} {name}" for name, count in done.items())
-    say(f"{'Would delete' if arguments.dry_run else 'Deleted'} of {mask_number(number)}: {told}.")
+        data = PersonalData(store, opt_out_keys=opt_out_keys())
+        known = data.find(number)
+        done = _counts(known) if arguments.dry_run else data.erase(number, without_marks=_without_marks())
+        out = data.find(number).opted_out
+    counts = ", ".join(f"{count} {name}" for name, count in done.items())
+    say(f"{'Would delete' if arguments.dry_run else 'Deleted'} of {mask_number(number)}: {counts}.")
     if out is not None:
-        say("That this person said STOP stays on the list of opt-outs, as a keyed hash.")
+        say("The opt-out of this person stays in the list of opt-outs, as a keyed hash.")
     say(_ELSEWHERE)
 
 
@@ -51,7 +51,7 @@ def read_number(text: str) -> str:
     Read the number of a person.
 
     :returns: E.164.
-    :raises CommandError: it is none.
+    :raises CommandError: it is not a phone number.
     """
     try:
         return parse_number(text).e164

@@ -1,4 +1,4 @@
-"""``receiver``: takes what gateways report, in a process of its own."""
+"""``receiver``: receives the gateways' reports, in a process of its own."""
 
 from __future__ import annotations
 
@@ -23,18 +23,22 @@ _NEEDED: Final = ("fastapi", "uvicorn")
 
 
 def run(arguments: Namespace) -> None:
-    """Listen until the process is told to end."""
+    """Listen until the process is stopped."""
     missing = [name for name in _NEEDED if find_spec(name) is None]
     if missing:
         raise CommandError(
             f"the receiver needs {' and '.join(missing)}: pip install 'airflow-provider-voicepartner[receiver]'"
         )
     tokens, config = receiver_tokens(), callback_config()
-    # Better now than with the first report: a wrong address, or tables that have to be upgraded.
+    # Fails now and not with the first report: a wrong URL, or tables that have to be upgraded.
     open_receiver_store().close()
 
     from airflow_provider_voicepartner.delivery.receiver import create_app
-    from airflow_provider_voicepartner.delivery.receiver_server import freeze_loaded_objects, listen, make_server
+    from airflow_provider_voicepartner.delivery.receiver_server import (
+        freeze_loaded_objects,
+        listen,
+        make_server,
+    )
 
     problem = ""
     try:
@@ -49,11 +53,11 @@ def run(arguments: Namespace) -> None:
     freeze_loaded_objects()
     port = listening.getsockname()[1]
     if config is None:
-        say(f"{why_not()}, so gateways are not given any address to report to.")
+        say(f"{why_not()}, so gateways get no URL to report to.")
 
     def started() -> None:
         say(f"Listening on http://{arguments.host}:{port}{PREFIX}; health at {PREFIX}/health.")
-        sys.stdout.flush()  # it may go to a file, which would show it when the process ends
+        sys.stdout.flush()  # a file would show it only when the process ends
 
     with contextlib.suppress(KeyboardInterrupt):
         make_server(app, started).run(sockets=[listening])

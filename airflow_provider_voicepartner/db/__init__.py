@@ -1,3 +1,3 @@
-"""Our one small SQL database: what several workers must know of each other, on SQLAlchemy Core."""
+"""The store: one small SQL database that all workers share, on SQLAlchemy Core."""
 
 from __future__ import annotations

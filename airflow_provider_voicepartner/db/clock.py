@@ -29,15 +29,15 @@ def machine_clock() -> float:
     """
     Return seconds since the machine was started, which only go forward.
 
-    Time in which the machine slept counts too, where the system can tell: what was about to leave then is late.
+    Time in which the machine was suspended counts too, where the system measures it: a request that was due is late.
     """
-    # Not there but on Linux.
+    # Only on Linux.
     boot_time: int | None = getattr(time, "CLOCK_BOOTTIME", None)
     return time.monotonic() if boot_time is None else time.clock_gettime(boot_time)
 
 
 def boot_id() -> str | None:
-    """Return what names this start of the machine, 32 hexadecimal digits; None where the system does not tell."""
+    """Return the id of this start of the machine, 32 hexadecimal digits; None where the system has none."""
     try:
         text = _BOOT_ID.read_text(encoding="ascii").strip().replace("-", "")
     except (OSError, ValueError):
@@ -46,7 +46,7 @@ def boot_id() -> str | None:
 
 
 class Transactions(Protocol):
-    """What a store offers."""
+    """The transactions of a store."""
 
     def read(self) -> AbstractContextManager[Connection]:
         """Run a block that only reads."""
@@ -59,14 +59,13 @@ def slot_clock_offset(
     store: Transactions, boot: str, *, machine_clock: Callable[[], float], wall_clock: Callable[[], float]
 ) -> float:
     """
-    Return the seconds to add to the machine's clock since this start; who asks first after a start decides.
+    Return the seconds to add to the machine's clock; the first process after a start of the machine decides.
 
-    The sum begins as Unix time, but never before a slot that was given out: such a slot counts as a request that left
-    just now. So what left before the start is not forgotten where the wall clock was set back meanwhile, and nothing
-    blocks for longer than one window, or one penalty. It may run ahead of Unix time, which harms nothing: only
-    distances count.
+    The sum begins as Unix time, but never before a slot that was reserved: such a slot counts as a request that left
+    just now. So requests before the start still count if the wall clock was set back meanwhile, and nothing blocks for
+    longer than one window, or one penalty. It may run ahead of Unix time, which does no harm: only distances count.
 
-    :param boot: names this start of the machine.
+    :param boot: the id of this start of the machine.
     """
     from sqlalchemy import text
 
@@ -78,7 +77,7 @@ def slot_clock_offset(
         found = connection.execute(find, name).scalar()
     if found is None:
         with store.write() as connection:
-            # Only now nobody writes it between two looks.
+            # Read again with the write lock: another process may have written it.
             found = connection.execute(find, name).scalar()
             if found is None:
                 newest = connection.execute(text(f"SELECT max(at) FROM {rate_slot.name}")).scalar()

@@ -1,4 +1,4 @@
-"""What SQLite and PostgreSQL need to be the store: their URLs, files, engines and pragmas."""
+"""SQLite and PostgreSQL as the store: their URLs, files, engines and pragmas."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def parse_url(url: str, purpose: str) -> URL:
     """
     Read the store's URL.
 
-    :raises StoreUrlError: it is none of SQLite or PostgreSQL, or no absolute path.
+    :raises StoreUrlError: it is not of SQLite or PostgreSQL, or its path is not absolute.
     """
     from sqlalchemy.engine import make_url
     from sqlalchemy.exc import ArgumentError
@@ -53,7 +53,7 @@ def parse_url(url: str, purpose: str) -> URL:
         parsed = None
     # Outside the except block, because SQLAlchemy's error quotes the URL.
     if parsed is None:
-        raise StoreUrlError(f"{wrong} cannot be read; write for instance {_EXAMPLES}. Needed for {purpose}")
+        raise StoreUrlError(f"{wrong} cannot be parsed; write for instance {_EXAMPLES}. Needed for {purpose}")
     backend, driver = parsed.get_backend_name(), parsed.drivername.partition("+")[2]
     if backend == "sqlite" and driver in ("", "pysqlite"):
         path = parsed.database
@@ -66,18 +66,18 @@ def parse_url(url: str, purpose: str) -> URL:
     if backend == "postgresql" and driver in ("", *_POSTGRES_DRIVERS):
         return parsed
     raise StoreUrlError(
-        f"{wrong} names {parsed.drivername!r}; SQLite and PostgreSQL can be used, such as {_EXAMPLES}. "
+        f"{wrong} names {parsed.drivername!r}; only SQLite and PostgreSQL can be used, such as {_EXAMPLES}. "
         f"Needed for {purpose}"
     )
 
 
 def in_memory(url: URL) -> bool:
-    """Say whether a store is gone with its process."""
+    """Say whether a store is in memory, and lost when its process ends."""
     return url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:")
 
 
 def name_of(url: URL) -> str:
-    """Name a store by place alone: a query can hold a password too."""
+    """Return a store's URL without user, password and query, which can hold a password too."""
     if url.get_backend_name() == "sqlite":
         return f"sqlite:///{'' if in_memory(url) else url.database}"
     host = url.host or "localhost"
@@ -85,35 +85,35 @@ def name_of(url: URL) -> str:
 
 
 def secrets_of(url: URL) -> tuple[str, ...]:
-    """Return what no error may show."""
-    told = [None if url.password is None else str(url.password), url.query.get("password")]
-    return tuple(text for text in told if isinstance(text, str) and text)
+    """Return the secrets of a URL, which no error may show."""
+    passwords = [None if url.password is None else str(url.password), url.query.get("password")]
+    return tuple(text for text in passwords if isinstance(text, str) and text)
 
 
 def make_file(url: URL, name: str, purpose: str) -> None:
-    """Make the file for its owner only, as it comes to hold phone numbers."""
+    """Create the file, readable by its owner only: it will hold phone numbers."""
     if in_memory(url):
         return
     path = Path(str(url.database))
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # Never opened when it is there: closing any descriptor of a file drops all locks that this process has on it.
+        # An existing file is never opened: closing any descriptor of a file drops all locks of this process on it.
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     except FileExistsError:
-        if not path.exists():  # then it was a part of the folder's path
+        if not path.exists():  # a part of the folder's path exists, and is a file
             raise unavailable(name, purpose, f"{path.parent} is not a folder") from None
-        _shut_out_others(path, name, purpose)
+        _remove_access_of_others(path, name, purpose)
     except OSError as error:
         raise unavailable(name, purpose, f"{error.strerror or error}") from None
 
 
-def _shut_out_others(path: Path, name: str, purpose: str) -> None:
+def _remove_access_of_others(path: Path, name: str, purpose: str) -> None:
     """
-    Take a file that everybody may read, and its log, away from strangers.
+    Remove the access of other users to the file and its log.
 
-    Its group is left: several users of one machine may share the file on purpose.
+    The access of its group stays: several users of one machine may share the file on purpose.
 
-    :raises StoreUrlError: it belongs to somebody else, and strangers may read it.
+    :raises StoreUrlError: the file is readable by everybody, and belongs to another user.
     """
     for file in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
         try:
@@ -127,11 +127,11 @@ def _shut_out_others(path: Path, name: str, purpose: str) -> None:
             file.chmod(allowed)
         except OSError:
             raise StoreUrlError(
-                f"the store {name} can be read by everybody on this machine, and it holds phone numbers. Its owner "
+                f"the store {name} is readable by everybody on this machine, and it holds phone numbers. Its owner "
                 f"must run: chmod o-rwx {file}. Needed for {purpose}"
             ) from None
         log.warning(
-            "The store's file %s holds phone numbers and could be read by other users (mode %o); its mode is %o now",
+            "The store's file %s holds phone numbers and was readable by other users (mode %o); its mode is %o now",
             file, mode, allowed,
         )  # fmt: skip
 
@@ -157,10 +157,10 @@ def sqlite_engine(url: URL) -> Engine:
     def connect(raw: Any, _: Any) -> None:
         raw.isolation_level = None  # the driver would begin transactions late, and never with IMMEDIATE
         raw.execute(f"PRAGMA busy_timeout={STORE_LOCK_TIMEOUT * 1000}")
-        # FULL, not NORMAL: with WAL, NORMAL forgets the last commits when the power fails, and an opt-out or a delivery
-        # report that is told only once is kept here too. It costs a reservation one fsync.
+        # FULL, not NORMAL: with WAL, NORMAL loses the last commits in a power failure, and a gateway reports an opt-out
+        # or a delivery only once. It costs a reservation one fsync.
         raw.execute("PRAGMA synchronous=FULL")
-        # What is deleted or replaced would else stay in the file until its room is needed: numbers and texts.
+        # Else deleted or replaced numbers and texts would stay in the file until their space is reused.
         raw.execute("PRAGMA secure_delete=ON")
 
     @event.listens_for(engine, "begin")
@@ -173,14 +173,14 @@ def sqlite_engine(url: URL) -> Engine:
 
 
 def use_wal(engine: Engine, name: str, purpose: str) -> None:
-    """Switch the file to write-ahead logging, once: readers and a writer then do not wait for each other."""
+    """Switch the file to write-ahead logging, once: readers and a writer then do not block each other."""
     deadline = time.monotonic() + STORE_LOCK_TIMEOUT
     while True:
         try:
             _switch_to_wal(engine, name, purpose)
             return
         except StoreUnavailableError as error:
-            # Several processes that switch at once lock each other out, and SQLite does not wait here by itself.
+            # Several processes that switch at once lock each other out, and SQLite itself does not wait here.
             if "locked" not in str(error) or time.monotonic() > deadline:
                 raise
         time.sleep(WAL_RETRY_INTERVAL)
@@ -192,7 +192,7 @@ def _switch_to_wal(engine: Engine, name: str, purpose: str) -> None:
 
 
 def empty_log(engine: Engine, name: str, purpose: str) -> bool:
-    """Say whether nobody kept SQLite from emptying its log."""
+    """Empty SQLite's log; return False if a reader prevented it."""
     is_busy, *_ = _outside_a_transaction(engine, name, purpose, "PRAGMA wal_checkpoint(TRUNCATE)")
     return not is_busy
 
@@ -208,16 +208,16 @@ def _outside_a_transaction(engine: Engine, name: str, purpose: str, pragma: str)
             raw.close()
     except DBAPIError as error:
         reason = reason_of(error)
-    except Exception as error:  # the driver's own: a raw connection does not translate it
+    except Exception as error:  # the driver's error: a raw connection does not wrap it
         reason = reason_of(error)
     raise unavailable(name, purpose, reason)
 
 
 def postgres_engine(url: URL, name: str, purpose: str) -> Engine:
     """
-    Return SQLAlchemy's engine for PostgreSQL, with whichever driver is installed.
+    Return SQLAlchemy's engine for PostgreSQL, with a driver that is installed.
 
-    :raises StoreUrlError: none is.
+    :raises StoreUrlError: no driver is installed.
     """
     from sqlalchemy import create_engine, event
     from sqlalchemy.exc import NoSuchModuleError
@@ -228,7 +228,7 @@ def postgres_engine(url: URL, name: str, purpose: str) -> Engine:
         if "connect_timeout" not in url.query:
             arguments["connect_timeout"] = STORE_CONNECT_TIMEOUT
         if driver == "psycopg":
-            arguments["prepare_threshold"] = None  # prepared statements and PgBouncer do not go together
+            arguments["prepare_threshold"] = None  # PgBouncer does not support prepared statements
         try:
             engine = create_engine(
                 url.set(drivername=f"postgresql+{driver}"),
@@ -253,7 +253,7 @@ def postgres_engine(url: URL, name: str, purpose: str) -> Engine:
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
         if connection.get_execution_options().get(WRITE):
-            # Nobody waits for ever for a worker that froze in the middle, and such a worker loses its lock.
+            # A worker that freezes within a transaction loses its lock, and no other waits for it forever.
             connection.exec_driver_sql(
                 f"SELECT set_config('lock_timeout', '{STORE_LOCK_TIMEOUT}s', true), "
                 f"set_config('idle_in_transaction_session_timeout', '{STORE_LOCK_TIMEOUT}s', true)"

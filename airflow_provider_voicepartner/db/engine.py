@@ -24,22 +24,22 @@ from airflow_provider_voicepartner.db.versions import bring_up_to_date
 
 __all__ = ["Store", "StoreDataError", "StoreUnavailableError", "StoreUrlError", "connect_store", "open_store"]
 
-PURPOSE: Final = "keeping to the gateways' rate limits across workers"
+PURPOSE: Final = "sharing the gateways' rate limits between workers"
 
 
 def open_store(
     url: str, *, purpose: str = PURPOSE, clock: Callable[[], float] | None = None, upgrade: bool = False
 ) -> Store:
     """
-    Open the store, and create its file, folder and tables where they are missing.
+    Open the store; its file, folder and tables are created if they are missing.
 
     Tables of an older version are refused, unless ``upgrade`` is set: a database that several machines share is
-    upgraded when its owner says so (``airflow voicepartner db upgrade``), a file of our own by itself.
+    upgraded by its owner (``airflow voicepartner db upgrade``), a default file automatically.
 
     :param url: ``sqlite:////absolute/path``, ``sqlite://`` (in memory, one process) or
         ``postgresql://user:password@host/database``; PostgreSQL is reached with psycopg or psycopg2, whichever of them
         is installed and known to SQLAlchemy.
-    :param purpose: what it is needed for, in a few words, for errors.
+    :param purpose: what the store is needed for, in a few words, for errors.
     :param clock: Unix seconds, injected by tests; None uses the database's.
     :param upgrade: True brings older tables up to date.
     :raises StoreUrlError: the URL or what is installed must change, or (``StoreVersionError``) the tables' version.

@@ -150,7 +150,7 @@ dead_letter: Final = Table(
 )
 """One row a callback that nobody understood, or that is not acted on, as it came."""
 
-batch_people: Final = Table(
+batch_recipients: Final = Table(
     "voicepartner_batch_people",
     metadata,
     Column("gateway", _Gateway, primary_key=True),

@@ -51,13 +51,13 @@ class Store:
     May be used by many threads, and by the children of a fork.
 
     :param engine: SQLAlchemy's.
-    :param name: where it is, without user, password and query.
+    :param name: its URL without user, password and query.
     :param purpose: what it is needed for.
-    :param clock: Unix seconds, for everything; None asks the database, which is the same for all hosts.
+    :param clock: Unix seconds, for everything; None uses the database's clock, which is the same for all hosts.
     """
 
     local_clock: Callable[[], float]
-    """Seconds of this process's machine that only go forward, to measure with how far away the moment of a slot is."""
+    """The machine's clock, which only goes forward; it measures how far away a slot is."""
 
     def __init__(
         self, engine: Engine, *, name: str, purpose: str, clock: Callable[[], float] | None = None
@@ -67,17 +67,17 @@ class Store:
         self._engine = engine
         self._writer = engine.execution_options(**{WRITE: True})
         self._purpose = purpose
-        # SQLite has no clock of its own: it is one machine's, and so is its clock.
+        # SQLite has no clock: it belongs to one machine, whose clock is used.
         self._clock = clock or (None if self.is_postgres else time.time)
         self.local_clock = clock or machine_clock
         self._slot_clock: Callable[[Connection], float] | None = None
         self._secrets = secrets_of(engine.url)
-        # In memory there is one connection, which holds one transaction at a time.
-        self._turn: contextlib.AbstractContextManager[Any] = (
+        # A store in memory has one connection, and so one transaction at a time.
+        self._memory_lock: contextlib.AbstractContextManager[Any] = (
             threading.RLock() if in_memory(engine.url) else contextlib.nullcontext()
         )
         self._process = os.getpid()
-        self._held: Any = None
+        self._open_connection: Any = None
 
     @contextlib.contextmanager
     def write(self) -> Iterator[Connection]:
@@ -85,7 +85,7 @@ class Store:
         Run a block in one write transaction: all of it happens, or nothing. Keep it short.
 
         :raises StoreUnavailableError: when the database fails, or stays locked for half a minute.
-        :raises StoreDataError: a value does not fit.
+        :raises StoreDataError: the database refuses a value.
         """
         with self._transaction(self._writer) as connection:
             yield connection
@@ -104,7 +104,7 @@ class Store:
         """Return the store's time in Unix seconds, the same on every host."""
         if self._clock is not None:
             return self._clock()
-        # Not now(), which is when the transaction began: before it waited for its lock.
+        # Not now(), which is the transaction's start: before it waited for its lock.
         return float(connection.exec_driver_sql("SELECT extract(epoch FROM clock_timestamp())").scalar_one())
 
     @property
@@ -114,9 +114,9 @@ class Store:
 
     def slot_clock(self) -> Callable[[Connection], float]:
         """
-        Return what tells the time in which slots are counted, within a transaction; see ``db.clock``.
+        Return the clock in which slots are counted, to be called within a transaction; see ``db.clock``.
 
-        Not to be asked for within one: what the first process after the machine's start finds out is written down.
+        Call this method outside of one: the first process after the machine's start writes to the store.
 
         :raises StoreUnavailableError: when the database fails.
         """
@@ -139,7 +139,7 @@ class Store:
     @cached_property
     def identity(self) -> str:
         """
-        What tells this database from every other one: made once, at random, and kept in it.
+        The random id of this database, made once and stored in it.
 
         :raises StoreUnavailableError: when the database fails.
         """
@@ -162,24 +162,24 @@ class Store:
                 found = connection.execute(find).scalar_one()
         return f"{found:016x}"
 
-    def hold(self) -> None:
+    def keep_open(self) -> None:
         """
-        Keep one idle connection to SQLite open until the store is closed; nothing to be done for others.
+        Keep one idle connection to SQLite open until the store is closed; does nothing for PostgreSQL.
 
         Whenever the last connection of all processes is closed, SQLite writes its log back into the file and removes
-        it, and a process that writes all the time would wait for that each time. Only for one that does not fork.
+        it, and a process that writes all the time would wait for that each time. Only for a process that does not fork.
         """
-        if not self.is_postgres and self._held is None:
-            self._held = self._engine.raw_connection()
-            # Without a look into the file, SQLite has not opened it yet.
-            self._held.cursor().execute("PRAGMA user_version").fetchall()
+        if not self.is_postgres and self._open_connection is None:
+            self._open_connection = self._engine.raw_connection()
+            # SQLite opens the file only when it reads from it.
+            self._open_connection.cursor().execute("PRAGMA user_version").fetchall()
 
-    def leave_no_trace(self) -> bool:
+    def erase_log(self) -> bool:
         """
-        Write SQLite's log back into the file and empty it, so that what was deleted is in neither.
+        Write SQLite's log back into the file and empty it, so that deleted data is in neither.
 
-        :returns: False where a reader kept that from happening for five seconds, which is logged as a warning: it
-            happens when the log is written back next. True for PostgreSQL, which looks after that by itself.
+        :returns: False if a reader prevented that for five seconds, which is logged as a warning: the log is then
+            written back next time. True for PostgreSQL, which does this by itself.
         :raises StoreUnavailableError: when the database fails.
         """
         if self.is_postgres or not self.outlives_process:
@@ -188,8 +188,8 @@ class Store:
         while not empty_log(self._engine, self.name, self._purpose):
             if time.monotonic() > deadline:
                 log.warning(
-                    "Somebody reads the store %s for so long that its log (-wal) cannot be emptied: it still holds "
-                    "what was deleted. Do the same again once that has ended",
+                    "A long read of the store %s prevents its log (-wal) from being emptied, so it still holds deleted "
+                    "data. Run the same command again after that read has ended",
                     self.name,
                 )
                 return False
@@ -198,9 +198,9 @@ class Store:
 
     def close(self) -> None:
         """Close idle connections. The store opens new ones if it is used again."""
-        if self._held is not None:
-            self._held.close()
-            self._held = None
+        if self._open_connection is not None:
+            self._open_connection.close()
+            self._open_connection = None
         self._engine.dispose()
 
     @contextlib.contextmanager
@@ -209,31 +209,31 @@ class Store:
         from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
         if self._process != os.getpid():
-            # After a fork: two processes on one connection would read each other's answers.
+            # After a fork: two processes on one connection would read each other's results.
             self._engine.dispose(close=False)
             self._process = os.getpid()
         kind = StoreUnavailableError
         try:
-            with self._turn, engine.begin() as connection:
+            with self._memory_lock, engine.begin() as connection:
                 yield connection
             return
         except (IntegrityError, ProgrammingError):
-            raise  # a mistake of ours, or of whoever changed the tables
+            raise  # a bug of ours, or tables that somebody changed
         except DataError as error:
             kind, reason = StoreDataError, reason_of(error, self._secrets)
         except (DBAPIError, DisconnectionError, PoolTimeoutError) as error:
             reason = reason_of(error, self._secrets)
-        # Outside the except block: a chained driver's error would carry what it was given.
+        # Outside the except block: a chained driver's error would hold the values.
         raise unavailable(self.name, self._purpose, reason, kind)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreRetry:
     """
-    Repeats what the store refuses, until it is there again or the time is over.
+    Repeats transactions while the store cannot be reached, for a limited time.
 
-    :param seconds: from the first failure on; 0 repeats nothing.
-    :param sleep: waits; what it raises ends the wait.
+    :param seconds: from the first failure; 0 repeats nothing.
+    :param sleep: waits; an exception from it ends the wait.
     :param clock: seconds that only go forward; injected by tests.
     """
 
@@ -243,13 +243,12 @@ class StoreRetry:
 
     def run(self, call: Callable[[], Result]) -> Result:
         """
-        Run something that uses the store.
+        Run a call that uses the store.
 
-        :param call: may run more than once, the last time perhaps after it was done already: a commit whose answer
-            was lost. So give it only what does no harm twice.
-        :returns: what it returned.
-        :raises StoreUnavailableError: the store was not there in all that time.
-        :raises StoreUrlError: at once: no wait would help.
+        :param call: must be idempotent: it may run again after a commit whose answer was lost.
+        :returns: its result.
+        :raises StoreUnavailableError: the store could not be reached in that time.
+        :raises StoreUrlError: at once, since waiting would not help.
         """
         end: float | None = None
         pause = FIRST_STORE_PAUSE
@@ -263,10 +262,10 @@ class StoreRetry:
                 if end is None:
                     end = now + self.seconds
                     if self.seconds > 0:
-                        log.warning("%s. It is waited for, for %.0f s at most", error, self.seconds)
+                        log.warning("%s. Will try again for %.0f s at most", error, self.seconds)
                 left = end - now
                 if left <= 0:
                     raise
-            # The last look is when the time is over, not a pause before.
+            # The last try is when the time is over, not a pause earlier.
             self.sleep(min(pause, left))
             pause = min(2 * pause, LONGEST_STORE_PAUSE)

@@ -1,8 +1,8 @@
 """
-Which version a database's tables are of, and how they come to be of ours.
+The version of a database's tables, and their creation and upgrade.
 
-A database that is empty is filled at once. An older one is brought up to date by Alembic, which takes longer to import
-than anything else here, and so is imported only then.
+An empty database gets all tables at once. An older one is upgraded by Alembic, which takes longer to import than
+anything else here, and so is imported only then.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from airflow_provider_voicepartner.db.transactions import Store
 
 REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005")
-"""All that ever were, the oldest first. The last one is what the module ``schema`` says."""
+"""All revisions, the oldest first. The last one is that of the module ``schema``."""
 
 VERSION_TABLE: Final = "voicepartner_alembic_version"
 UPGRADE: Final = "'airflow voicepartner db upgrade'"
@@ -29,17 +29,17 @@ UPGRADE_BEFORE_3_2: Final = "'python -m airflow_provider_voicepartner db upgrade
 UNVERSIONED: Final = "none"
 _LOCK: Final = 4_863_107_221_904_511_377
 
-# Alembic keeps what it works on in its modules, where a second thread would find it.
+# Alembic keeps its state in global variables, so only one thread at a time may use it.
 _one_at_a_time: Final = threading.Lock()
 
 
 class StoreVersionError(StoreUrlError):
-    """The database's tables are of another version than the code, and have to be upgraded, or the code has to."""
+    """The database's tables are of another version than the code: one of the two has to be upgraded."""
 
 
 class Upgrade(NamedTuple):
     """
-    What happened to a database.
+    The result of an upgrade.
 
     :param before: its revision; ``none`` for tables without one, from before there were any; None when it was empty.
     :param after: its revision now.
@@ -51,9 +51,7 @@ class Upgrade(NamedTuple):
 
 def bring_up_to_date(store: Store, *, upgrade: bool) -> Upgrade:
     """
-    Make sure that a database has our tables.
-
-    An empty one gets them. Several processes may do this at once.
+    Make sure that a database has our tables; an empty one gets them. Several processes may do this at once.
 
     :param upgrade: True also upgrades older tables; False refuses them.
     :raises StoreVersionError: the tables are older and may not be upgraded, or newer, or cannot be made.
@@ -67,7 +65,7 @@ def bring_up_to_date(store: Store, *, upgrade: bool) -> Upgrade:
     try:
         with _one_at_a_time, store.write() as connection:
             _lock(connection)
-            # Only now nobody makes tables between two looks, and another process may have been first.
+            # Read again with the lock: another process may have been first.
             found = _written_revision(connection) or _unwritten_revision(connection)
             _check(store, found, upgrade=upgrade)
             if found is None:
@@ -85,7 +83,7 @@ def bring_up_to_date(store: Store, *, upgrade: bool) -> Upgrade:
 
 
 def _written_revision(connection: Connection) -> str | None:
-    """Return the revision that stands in a database, None where none does."""
+    """Return the revision that a database records; None if it records none."""
     from sqlalchemy import inspect, text
 
     if not inspect(connection).has_table(VERSION_TABLE):
@@ -95,7 +93,7 @@ def _written_revision(connection: Connection) -> str | None:
 
 
 def _unwritten_revision(connection: Connection) -> str | None:
-    """Return ``none`` where tables of ours are, None where not one is."""
+    """Return ``none`` if there are tables of ours without a revision, None if there are no tables."""
     from sqlalchemy import inspect
 
     from airflow_provider_voicepartner.db.schema import metadata
@@ -119,7 +117,7 @@ def _check(store: Store, found: str | None, *, upgrade: bool) -> None:
 
 
 def _lock(connection: Connection) -> None:
-    """Keep others from doing the same; on SQLite a write transaction already does."""
+    """Lock out other processes that do the same; on SQLite a write transaction already does."""
     from sqlalchemy import text
 
     if connection.dialect.name == "postgresql":
@@ -127,7 +125,7 @@ def _lock(connection: Connection) -> None:
 
 
 def _create(connection: Connection) -> None:
-    """Make all tables as they are now, as the migrations would one after the other, but without Alembic."""
+    """Create all tables in their present form, without Alembic; a test compares them with the migrations' result."""
     from sqlalchemy import text
 
     from airflow_provider_voicepartner.db.schema import metadata, sequence

@@ -1,8 +1,8 @@
 """
-What a URL may say: of whom, and how often.
+Admission: about whom a URL may report, and how many events it may leave.
 
-The URL of a batch speaks of the people whom the batch was sent to, and leaves a bounded number of events. What goes
-beyond that is kept apart, among the dead letters, where a person may look at it and nothing acts on it.
+The URL of a batch may report about the recipients of that batch, up to a number of events. Everything else becomes a
+dead letter, which a person can look at and nothing acts on.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from airflow_provider_voicepartner.constants import BATCHES_REMEMBERED, EVENTS_A_URL
-from airflow_provider_voicepartner.delivery.arrivals import (
+from airflow_provider_voicepartner.delivery.inbound import (
     CampaignKey,
     DeadLetter,
     InboundRecord,
     Item,
+    dead_letter_of,
     fit_keys,
-    letter_of,
 )
-from airflow_provider_voicepartner.delivery.receiver_log import CountedLog
+from airflow_provider_voicepartner.delivery.receiver_log import RateLimitedLog
 from airflow_provider_voicepartner.delivery.recipient_marks import LONG_MARK, split
 from airflow_provider_voicepartner.delivery.statements import Statements, rows_as_json
 from airflow_provider_voicepartner.gateways.model import CampaignDeliveryReport, DeliveryReport, OptOut
@@ -35,8 +35,8 @@ log = logging.getLogger(__name__)
 
 STRANGER: Final = "the batch of this URL was not sent to this number"
 TOO_MANY: Final = "the URL of this batch has told of too many events"
-KEPT_APART: Final = frozenset({STRANGER, TOO_MANY})
-"""Why a dead letter could be read, and is not acted on unless a person says so."""
+QUARANTINED: Final = frozenset({STRANGER, TOO_MANY})
+"""Reasons of dead letters that could be read, and that only a replay by their id acts on."""
 
 
 _Batch = tuple[str, str]
@@ -44,87 +44,84 @@ _Batch = tuple[str, str]
 
 class Admission:
     """
-    Decides about arrivals, within the transaction that stores them. Used by one writer at a time.
+    Decides about inbound records, within the transaction that stores them. Used by one writer at a time.
 
     :param statements: of the store.
     """
 
     def __init__(self, statements: Statements) -> None:
-        self.kept_apart = 0
+        self.quarantined = 0
         self._sql = statements
-        self._log = CountedLog(log)
-        # They never change while anybody may call: a batch has its people before its URL leaves.
-        self._people: dict[_Batch, frozenset[bytes]] = {}
+        self._log = RateLimitedLog(log)
+        # Marks never change while anybody may call: they are stored before the batch's URL leaves.
+        self._marks: dict[_Batch, frozenset[bytes]] = {}
 
     def admit(self, connection: Connection, items: Sequence[Item]) -> Sequence[Item]:
         """
-        Return the items in their order, a dead letter in place of each that its URL may not say.
+        Return the items in their order, with a dead letter in place of each that its URL may not report.
 
-        :returns: the same sequence where nothing is wrong with any of them.
+        :returns: the same sequence where all of them are admitted.
         """
-        from_urls = [item for item in items if isinstance(item, InboundRecord) and item.people is not None]
+        from_urls = [
+            item for item in items if isinstance(item, InboundRecord) and item.recipients is not None
+        ]
         if not from_urls:
             return items
-        self._learn_people(connection, from_urls)
-        told = self._count_events(connection, from_urls)
-        judged = [self._judge(item, told) if isinstance(item, InboundRecord) else item for item in items]
-        apart = sum(
-            isinstance(new, DeadLetter) and new is not old for new, old in zip(judged, items, strict=True)
-        )
-        if apart:
-            self.kept_apart += apart
+        self._load_marks(connection, from_urls)
+        counts = self._count_events(connection, from_urls)
+        judged = [self._judge(item, counts) if isinstance(item, InboundRecord) else item for item in items]
+        changed = [new for new, old in zip(judged, items, strict=True) if new is not old]
+        if quarantined := sum(isinstance(item, DeadLetter) for item in changed):
+            self.quarantined += quarantined
             self._log.warning(
-                "calls spoke of people to whom the batch of their URL was not sent, or too often; they are kept as "
-                "dead letters and not acted on"
+                "calls reported about numbers that are not in the batch of their URL, or too many events; they are "
+                "stored as dead letters and not acted on"
             )
-        is_changed = any(new is not old for new, old in zip(judged, items, strict=True))
-        return judged if is_changed else items
+        return judged if changed else items
 
-    def _judge(self, arrival: InboundRecord, told: Counter[CampaignKey]) -> Item:
-        event, people, key = arrival.event, arrival.people, arrival.key
-        if people is None or key is None or isinstance(event, CampaignDeliveryReport):
-            return arrival
-        is_known = people.includes(event.phone_number, self._people.get((event.gateway, people.reference)))
-        if is_known is False:
-            return letter_of(arrival, STRANGER)
-        if not _is_event(arrival):
-            return arrival
+    def _judge(self, record: InboundRecord, counts: Counter[CampaignKey]) -> Item:
+        event, recipients, key = record.event, record.recipients, record.key
+        if recipients is None or key is None or isinstance(event, CampaignDeliveryReport):
+            return record
+        stored = self._marks.get((event.gateway, recipients.reference))
+        if recipients.includes(event.phone_number, stored) is False:
+            return dead_letter_of(record, STRANGER)
+        if not _is_event(record):
+            return record
         is_stop = isinstance(event, OptOut) or (isinstance(event, DeliveryReport) and event.opted_out)
-        told[key] += 1
-        if told[key] <= (2 * EVENTS_A_URL if is_stop else EVENTS_A_URL):
-            return arrival
+        counts[key] += 1
+        if counts[key] <= (2 * EVENTS_A_URL if is_stop else EVENTS_A_URL):
+            return record
         if isinstance(event, DeliveryReport):
-            # What became of the message is no event, and there is one row of it a person.
-            return replace(arrival, event=replace(event, pressed_keys=None, opted_out=False))
-        return letter_of(arrival, TOO_MANY)
+            # The delivery status is not an event, and has one row for each recipient.
+            return replace(record, event=replace(event, pressed_keys=None, opted_out=False))
+        return dead_letter_of(record, TOO_MANY)
 
-    def _learn_people(self, connection: Connection, arrivals: Iterable[InboundRecord]) -> None:
+    def _load_marks(self, connection: Connection, records: Iterable[InboundRecord]) -> None:
         wanted = {
-            (arrival.event.gateway, arrival.people.reference)
-            for arrival in arrivals
-            if arrival.people is not None and arrival.people.marks is None
-        } - set(self._people)
+            (record.event.gateway, record.recipients.reference)
+            for record in records
+            if record.recipients is not None and record.recipients.marks is None
+        } - set(self._marks)
         if not wanted:
             return
-        if len(self._people) > BATCHES_REMEMBERED:
-            self._people.clear()
-        found = connection.execute(self._sql.people_of_batches, {"keys": rows_as_json(sorted(wanted))})
-        self._people |= {
+        if len(self._marks) > BATCHES_REMEMBERED:
+            self._marks.clear()
+        found = connection.execute(self._sql.marks_of_batches, {"keys": rows_as_json(sorted(wanted))})
+        self._marks |= {
             (gateway, reference): split(bytes(marks), LONG_MARK) for gateway, reference, marks in found
         }
 
-    def _count_events(
-        self, connection: Connection, arrivals: Iterable[InboundRecord]
-    ) -> Counter[CampaignKey]:
-        keys = fit_keys(arrival.key for arrival in arrivals if arrival.key and _is_event(arrival))
+    def _count_events(self, connection: Connection, records: Iterable[InboundRecord]) -> Counter[CampaignKey]:
+        keys = fit_keys(record.key for record in records if record.key and _is_event(record))
         if not keys:
             return Counter()
         found = connection.execute(self._sql.count_events, {"keys": rows_as_json(keys)})
         return Counter({CampaignKey(gateway, campaign): count for gateway, campaign, count in found})
 
 
-def _is_event(arrival: InboundRecord) -> bool:
-    event = arrival.event
+def _is_event(record: InboundRecord) -> bool:
+    event = record.event
     if isinstance(event, DeliveryReport):
         return bool(event.pressed_keys) or event.opted_out
     return not isinstance(event, CampaignDeliveryReport)

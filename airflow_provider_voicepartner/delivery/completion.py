@@ -1,4 +1,4 @@
-"""When a campaign is complete, and what became of it: one place decides, from what is known and the number sent."""
+"""When a campaign is complete, and its counts by status: decided here alone, from the reports and the number sent."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from airflow_provider_voicepartner.delivery.arrivals import CampaignKey, of_gateway_id, of_reference
+from airflow_provider_voicepartner.delivery.inbound import CampaignKey, of_gateway_id, of_reference
 from airflow_provider_voicepartner.delivery.store import KnownCampaign
 from airflow_provider_voicepartner.gateways.status import DeliveryStatus
 
@@ -22,7 +22,7 @@ class AwaitedBatch:
     :param gateway: the connection type.
     :param reference: our own id of it.
     :param gateway_id: the gateway's, None where its answer was lost.
-    :param accepted: recipients that the gateway took.
+    :param accepted: recipients that the gateway accepted.
     """
 
     gateway: str
@@ -32,7 +32,7 @@ class AwaitedBatch:
 
     @property
     def keys(self) -> tuple[CampaignKey, ...]:
-        """Under which names reports about it are kept: ours where a URL is made for each batch, else the gateway's."""
+        """Keys of its reports in the store: our reference where each batch has its URL, else the gateway's id."""
         keys = [of_reference(self.gateway, self.reference)] if self.reference else []
         return (*keys, *([of_gateway_id(self.gateway, self.gateway_id)] if self.gateway_id else []))
 
@@ -43,28 +43,28 @@ class AwaitedBatch:
         Count its recipients by status.
 
         :param known: what is known of each campaign.
-        :param is_over: nobody will tell any more: whoever is left is unconfirmed, never delivered.
-        :returns: counts that add up to ``accepted``, or more where a gateway reports about more people.
+        :param is_over: no more reports will come: whoever has none is unconfirmed, never delivered.
+        :returns: counts that add up to ``accepted``, or more where a gateway reports about more recipients.
         """
-        told: Counter[DeliveryStatus] = Counter()
+        counts: Counter[DeliveryStatus] = Counter()
         for key in self.keys:
             campaign = known.get(key, NOTHING_KNOWN)
-            told.update(campaign.counts)
+            counts.update(campaign.counts)
             if campaign.report is not None:
                 total = min(campaign.report.total, self.accepted)
                 delivered = max(0, min(campaign.report.delivered, total))
-                told[DeliveryStatus.DELIVERED] += delivered
-                # Of the rest, the call tells only that the campaign ended without them.
-                told[DeliveryStatus.FAILED] += self.accepted - delivered
-        was_cancelled = told.pop(DeliveryStatus.CANCELLED, 0) > 0
-        del told[DeliveryStatus.PENDING]
-        left = max(0, self.accepted - told.total())
+                counts[DeliveryStatus.DELIVERED] += delivered
+                # Of the rest, the call says only that the campaign ended without them.
+                counts[DeliveryStatus.FAILED] += self.accepted - delivered
+        was_cancelled = counts.pop(DeliveryStatus.CANCELLED, 0) > 0
+        del counts[DeliveryStatus.PENDING]
+        left = max(0, self.accepted - counts.total())
         if was_cancelled:
-            # A campaign is taken back as a whole, which is told once.
-            told[DeliveryStatus.CANCELLED] += left
+            # A campaign is cancelled as a whole, and one report says so.
+            counts[DeliveryStatus.CANCELLED] += left
         else:
-            told[DeliveryStatus.UNCONFIRMED if is_over else DeliveryStatus.PENDING] += left
-        return told
+            counts[DeliveryStatus.UNCONFIRMED if is_over else DeliveryStatus.PENDING] += left
+        return counts
 
     def is_complete(self, known: Mapping[CampaignKey, KnownCampaign]) -> bool:
         """Say whether everybody in it has a final status."""
@@ -77,7 +77,7 @@ class Progress:
     How far a campaign came.
 
     :param expected: recipients that the gateway accepted; without any report a recipient is pending, never delivered.
-    :param counts: recipients by status; they add up to ``expected``, or more when the gateway reports more people.
+    :param counts: recipients by status; they add up to ``expected``, or more when the gateway reports about more.
     """
 
     expected: int
@@ -120,17 +120,17 @@ class Progress:
 
     @property
     def delivered(self) -> int:
-        """People who got it."""
+        """Recipients who got it."""
         return self.counts[DeliveryStatus.DELIVERED]
 
     @property
     def unconfirmed(self) -> int:
-        """People of whom nobody told, and nobody will."""
+        """Recipients without a final report, of whom none will come."""
         return self.counts[DeliveryStatus.UNCONFIRMED]
 
     @property
     def pending(self) -> int:
-        """People of whom nothing final is known."""
+        """Recipients without a final report."""
         return self.counts[DeliveryStatus.PENDING]
 
     @property
@@ -157,6 +157,6 @@ class Progress:
         }
 
     def __str__(self) -> str:
-        """Tell the counts in one line, zeros left out."""
-        told = ", ".join(f"{count} {status}" for status, count in self.counts.items() if count)
-        return f"{told or 'nothing'} of {self.expected}"
+        """Return the counts in one line, zeros left out."""
+        shown = ", ".join(f"{count} {status}" for status, count in self.counts.items() if count)
+        return f"{shown or 'nothing'} of {self.expected}"

@@ -1,4 +1,4 @@
-"""Dead letters, for a person who looks at them: list them, read one, and have them read again by what reads now."""
+"""Dead letters: list them, show one, and replay them through the parsers of the installed version."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_voicepartner.db.errors import StoreDataError
-from airflow_provider_voicepartner.delivery.admission import KEPT_APART
-from airflow_provider_voicepartner.delivery.arrivals import CampaignKey, InboundRecord, of_gateway_id
+from airflow_provider_voicepartner.delivery.admission import QUARANTINED
+from airflow_provider_voicepartner.delivery.inbound import CampaignKey, InboundRecord, of_gateway_id
 from airflow_provider_voicepartner.delivery.statements import Statements
 from airflow_provider_voicepartner.delivery.store import DeliveryStore
 from airflow_provider_voicepartner.gateways.errors import InvalidCallbackError
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 UNREADABLE: Final = "cannot be read"
 UNMATCHED: Final = "names no campaign"
-APART: Final = "is kept apart; name it by its id to have it acted on"
-NO_CALL: Final = "is not a call as it came"
-REFUSED: Final = "can be read, and the store refuses what it says"
+NOT_NAMED: Final = "was not admitted; only a replay by its id acts on it"
+NO_CALL: Final = "is not stored as the whole call"
+REFUSED: Final = "can be read, but the store refuses its values"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,17 +44,17 @@ class Letter:
     received_at: float
 
     @property
-    def is_kept_apart(self) -> bool:
-        """True where it could be read, and its URL may not say so."""
-        return self.why in KEPT_APART
+    def is_quarantined(self) -> bool:
+        """True where it could be read, but its URL may not report it."""
+        return self.why in QUARANTINED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replay:
     """
-    What became of a dead letter that was read again.
+    The result of replaying a dead letter.
 
-    :param problem: why it is still one; empty where it is in the store as what it says.
+    :param problem: why it is still one; empty where it is stored as the events that it holds.
     """
 
     letter: Letter
@@ -87,24 +87,24 @@ class DeadLetters:
         self, letters: Sequence[Letter], *, only_read: bool = False, named: bool = False
     ) -> list[Replay]:
         """
-        Read dead letters again; each that can be read is stored as if it had come now, and is one no more.
+        Read dead letters again; each that can be read is stored as if it had come now, and is then deleted.
 
-        Each is stored before it is deleted: what happens twice does no harm.
+        Each is stored before it is deleted: repeating a replay does no harm.
 
         :param only_read: True stores and deletes nothing.
-        :param named: a person chose each of them, so that those that are kept apart are acted on too.
+        :param named: a person named each of them by its id, so that quarantined ones are acted on too.
         """
         return [self._replay(letter, only_read=only_read, named=named) for letter in letters]
 
     def _replay(self, letter: Letter, *, only_read: bool, named: bool) -> Replay:
-        if letter.is_kept_apart and not named:
-            return Replay(letter=letter, problem=APART)
-        arrivals, problem = self._read(letter)
+        if letter.is_quarantined and not named:
+            return Replay(letter=letter, problem=NOT_NAMED)
+        records, problem = self._read(letter)
         if problem or only_read:
             return Replay(letter=letter, problem=problem)
         try:
-            DeliveryStore(self._store).write(arrivals)
-        except (StoreDataError, ValueError):  # one that cannot be stored keeps no other from it
+            DeliveryStore(self._store).write(records)
+        except (StoreDataError, ValueError):  # the others are stored all the same
             return Replay(letter=letter, problem=REFUSED)
         with self._store.write() as connection:
             connection.execute(self._sql.delete_letter, {"id": letter.id})
@@ -118,15 +118,13 @@ class DeadLetters:
             events = gateway.parse_callback(letter.call)
         except InvalidCallbackError as error:
             return [], f"{UNREADABLE}: {error}"
-        except (
-            Exception
-        ) as error:  # as in the receiver: a mistake of ours must not keep the others from being read
+        except Exception as error:  # as in the receiver: a bug in one parser must not stop the others
             return [], f"{UNREADABLE}: {type(error).__name__}"
-        arrivals = [
+        records = [
             InboundRecord(key=_key(letter, event), event=event, received_at=letter.received_at)
             for event in events
         ]
-        return arrivals, UNMATCHED if any(arrival.is_unmatched for arrival in arrivals) else ""
+        return records, UNMATCHED if any(record.is_unmatched for record in records) else ""
 
 
 def _key(letter: Letter, event: CallbackEvent) -> CampaignKey | None:

@@ -1,7 +1,7 @@
 """
-Notices: what may be told of an event to anybody, which is neither the number nor the text.
+Summaries of events, without the phone number and the text.
 
-Whoever waits for events reads these, so that numbers and texts never come into its process.
+Triggers that wait for events read these, so that numbers and texts never reach the triggerer.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 class StorePosition(NamedTuple):
     """
-    How far a store has come.
+    The position of a store.
 
-    :param seq: number of the last commit; never goes back in one and the same database.
+    :param seq: number of the last commit; it never decreases in one database.
     :param event: ``id`` of the newest event; 0 when there is none, perhaps because they were purged.
     """
 
@@ -34,13 +34,13 @@ class StorePosition(NamedTuple):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventSummary:
     """
-    Tells that there is an event.
+    Says that there is an event.
 
-    :param id: of the event; ascending in the order in which events were kept.
+    :param id: of the event; ascending in the order in which events were stored.
     :param seq: number of the commit that brought it.
     :param kind: ``reply``, ``opt_out``, ``pressed_keys`` or ``completion``.
-    :param campaign: ``ref:`` and our reference, or ``id:`` and the gateway's id; None where nobody knows.
-    :param at: when it happened, in Unix seconds, where told.
+    :param campaign: ``ref:`` and our reference, or ``id:`` and the gateway's id; None where it is not known.
+    :param at: when it happened, in Unix seconds, where reported.
     :param received_at: Unix seconds.
     """
 
@@ -65,25 +65,25 @@ class EventSummary:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class EventFilter:
     """
-    Which events somebody wants to be told of.
+    A filter of events.
 
-    :param gateway: one gateway's only; None for all.
-    :param campaign: one campaign's only, with its prefix; None for all.
+    :param gateway: only events of this gateway; None for all.
+    :param campaign: only events of this campaign, with its prefix; None for all.
     """
 
     kinds: Collection[str]
     gateway: str | None
     campaign: str | None
 
-    def __contains__(self, notice: object) -> bool:
-        """Say whether an event is among them."""
+    def __contains__(self, summary: object) -> bool:
+        """Say whether the filter lets an event through."""
         return (
-            isinstance(notice, EventSummary)
-            and notice.kind in self.kinds
-            and self.gateway in (None, notice.gateway)
-            and self.campaign in (None, notice.campaign)
+            isinstance(summary, EventSummary)
+            and summary.kind in self.kinds
+            and self.gateway in (None, summary.gateway)
+            and self.campaign in (None, summary.campaign)
         )
 
 
@@ -94,7 +94,7 @@ def iso_time(seconds: float) -> str:
 
 class SummaryReader:
     """
-    Reads notices from an open store. May be used by many threads.
+    Reads summaries from an open store. May be used by many threads.
 
     :param store: of :func:`~airflow_provider_voicepartner.db.engine.open_store`.
     """
@@ -115,17 +115,17 @@ class SummaryReader:
         self._until = text(f"SELECT max(id) FROM {event.name} WHERE received_at <= :until")
 
     def head(self) -> StorePosition:
-        """Return how far the store has come. One query of two rows, cheap enough for every few seconds."""
+        """Return the position of the store: one query of two rows, cheap enough for every few seconds."""
         with self._store.read() as connection:
             seq, event = connection.execute(self._head).one()
         return StorePosition(int(seq or 0), int(event or 0))
 
     def after(self, since: int, *, limit: int = EVENTS_A_PAGE) -> list[EventSummary]:
         """
-        Return the notices of the events after a cursor, of all kinds, in the order in which they were kept.
+        Return the summaries of the events after a cursor, of all kinds, in the order in which they were stored.
 
-        :param since: the ``id`` of the last event that was seen; 0 for all.
-        :param limit: at most so many, from 1.
+        :param since: the ``id`` of the last event that was read; 0 for all.
+        :param limit: the most to return, from 1.
         """
         if limit < 1:
             raise InvalidArgumentError("limit", "must be above zero")
@@ -133,14 +133,14 @@ class SummaryReader:
             rows = connection.execute(self._after, {"since": since, "limit": limit}).mappings()
             return [EventSummary(**row) for row in rows]
 
-    def ids(self, wanted: Collection[Wanted], *, since: int, until: int) -> list[int]:
-        """Return which events are wanted of those after one ``id`` and up to another, in order."""
+    def ids(self, wanted: Collection[EventFilter], *, since: int, until: int) -> list[int]:
+        """Return the ids of the wanted events after one ``id`` and up to another, in order."""
         found: list[int] = []
         while since < until and (page := self.after(since)):
             found += [
-                notice.id
-                for notice in page
-                if notice.id <= until and any(notice in choice for choice in wanted)
+                summary.id
+                for summary in page
+                if summary.id <= until and any(summary in choice for choice in wanted)
             ]
             since = page[-1].id
         return found

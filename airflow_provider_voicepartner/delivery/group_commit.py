@@ -1,8 +1,8 @@
 """
-Group commit: one thread writes all that arrived while its last transaction ran, and then wakes who waits for it.
+Group commit: one thread writes all that arrived while its last transaction ran, and then wakes the requests.
 
-A transaction waits for the disk, so one for each report would cap what a receiver can take. Nobody is told "kept"
-before the commit that kept it has returned.
+A transaction waits for the disk, so one for each report would limit the rate of a receiver. No request is answered 200
+before the commit of its items has returned.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ if TYPE_CHECKING:
 
     Item = InboundRecord | DeadLetter
 
-_OF_VALUES: Final = (ValueError, TypeError, ArithmeticError, LookupError, AttributeError, RecursionError)
+_VALUE_ERRORS: Final = (ValueError, TypeError, ArithmeticError, LookupError, AttributeError, RecursionError)
 _REFUSED: Final = (
-    "the store takes others but refused this one"  # not its own words: they may quote what it was given
+    "the store accepts others but refused this one"  # not the driver's words: they may quote the values
 )
 
 
 class NotStoredError(Exception):
-    """What was given could not be made durable now; the text says why, without numbers and texts."""
+    """The items could not be made durable now; the text says why, without numbers and texts."""
 
 
 class _Waiter(NamedTuple):
@@ -48,13 +48,13 @@ class _Waiter(NamedTuple):
 
 
 class _Outcome(NamedTuple):
-    """What became of one request's items; the defaults are the good case."""
+    """The result of one request's items; the defaults are success."""
 
     problem: str | None = None
     is_replaced: bool = False
 
 
-_KEPT: Final = _Outcome()
+_STORED: Final = _Outcome()
 
 
 class _Failure(NamedTuple):
@@ -62,11 +62,11 @@ class _Failure(NamedTuple):
     Why a transaction failed.
 
     :param problem: in words that may be logged.
-    :param is_of_the_rows: it is about what was to be written; else the store, or the way to it, failed.
+    :param is_about_values: the values to be written are wrong; else the store, or the way to it, failed.
     """
 
     problem: str
-    is_of_the_rows: bool
+    is_about_values: bool
 
 
 class GroupWriter:
@@ -74,8 +74,8 @@ class GroupWriter:
     Writes for any number of requests of one event loop. Its thread begins with the first of them.
 
     :param open_store: opens the store; called in the writer's thread, and again once it could not be written.
-    :param on_refused: makes what is kept in place of an item that the store refuses by itself; None loses it, and then
-        its request is told so.
+    :param on_refused: makes the replacement of an item that the store refuses even alone; None drops the item, and then
+        its request fails.
     """
 
     def __init__(
@@ -101,12 +101,12 @@ class GroupWriter:
         """How many requests wait for the next commit."""
         return len(self._waiting)
 
-    async def keep(self, items: Sequence[Item]) -> bool:
+    async def write(self, items: Sequence[Item]) -> bool:
         """
-        Return once the items are committed; none at all asks whether the store can be written.
+        Return once the items are committed; an empty sequence checks whether the store can be written.
 
         :returns: True where the store refused them, and what ``on_refused`` made was committed in their place.
-        :raises NotStoredError: they are not, or nobody knows; giving them again does no harm.
+        :raises NotStoredError: they are not stored, or that is not known; writing them again does no harm.
         """
         loop = asyncio.get_running_loop()
         done: asyncio.Future[bool] = loop.create_future()
@@ -114,10 +114,10 @@ class GroupWriter:
             if self._stopping:
                 raise NotStoredError("the receiver is being stopped")
             if not items:
-                # It goes first, and is never refused for those that wait: that they are many is no failure.
+                # A health check goes first, and is never refused because of the queue: a long queue is no failure.
                 self._waiting.insert(0, _Waiter(items, done, loop))
             elif len(self._waiting) >= MOST_WAITING:
-                raise NotStoredError(f"{MOST_WAITING} requests wait for the store already")
+                raise NotStoredError(f"{MOST_WAITING} requests are waiting for the store already")
             else:
                 self._waiting.append(_Waiter(items, done, loop))
             if self._thread is None:
@@ -128,7 +128,7 @@ class GroupWriter:
         return await done
 
     def close(self, timeout: float = WRITER_CLOSE_TIMEOUT) -> None:
-        """Write what waits and end the thread; the writer takes nothing more."""
+        """Write what waits and end the thread; later writes are refused."""
         with self._changed:
             self._stopping = True
             self._changed.notify()
@@ -150,13 +150,13 @@ class GroupWriter:
         self._close_store()
 
     def _write(self, group: Sequence[_Waiter]) -> dict[int, _Outcome]:
-        """Write a group; return what became of those of it that are not simply kept, by their places."""
-        failure = self._commit_again([item for waiter in group for item in waiter.items])
+        """Write a group; return the outcomes of those that are not simply stored, by their places."""
+        failure = self._commit_with_retries([item for waiter in group for item in waiter.items])
         if failure is None:
             return {}
-        if not failure.is_of_the_rows:
+        if not failure.is_about_values:
             return self._all_unavailable(failure, range(len(group)))
-        # Something in the group cannot be stored, and must not take the others with it.
+        # Something in the group cannot be stored, and must not fail the others.
         outcomes: dict[int, _Outcome] = {}
         for place, waiter in enumerate(group):
             outcome = self._write_alone(waiter.items)
@@ -166,28 +166,28 @@ class GroupWriter:
         return outcomes
 
     def _all_unavailable(self, failure: _Failure, places: Iterable[int]) -> dict[int, _Outcome]:
-        # Opened anew by the next group: its file may have been removed, and its tables with it.
+        # The next group opens it again: its file may have been removed, and its tables with it.
         self._close_store()
         return dict.fromkeys(places, _Outcome(failure.problem))
 
     def _write_alone(self, items: Sequence[Item]) -> _Outcome | _Failure:
-        """Write what one request brought, or what stands for it; a failure is the store's."""
-        # Twice: what is the rows' own comes again, and what only looked like it may not.
+        """Write one request's items, or their replacements; a failure is the store's."""
+        # Twice: an error about the values comes again, and one that only looked like it may not.
         for _ in range(2):
-            failure = self._commit_again(items)
+            failure = self._commit_with_retries(items)
             if failure is None:
-                return _KEPT
-            if not failure.is_of_the_rows:
+                return _STORED
+            if not failure.is_about_values:
                 return failure
-        instead = [stand_in for item in items if (stand_in := self._stand_in(item)) is not None]
-        if not instead or len(instead) < len(items):
+        replacements = [made for item in items if (made := self._replacement_of(item)) is not None]
+        if not replacements or len(replacements) < len(items):
             return _Outcome(_REFUSED)
-        failure = self._commit_again(instead)
+        failure = self._commit_with_retries(replacements)
         if failure is None:
             return _Outcome(is_replaced=True)
-        return _Outcome(_REFUSED) if failure.is_of_the_rows else failure
+        return _Outcome(_REFUSED) if failure.is_about_values else failure
 
-    def _stand_in(self, item: Item) -> Item | None:
+    def _replacement_of(self, item: Item) -> Item | None:
         try:
             return self._on_refused(item)
         except Exception:  # the item is not what it says it is; the thread serves all others too
@@ -196,22 +196,22 @@ class GroupWriter:
     def _close_store(self) -> None:
         store, self._store, self._deliveries = self._store, None, None
         if store is not None:
-            with contextlib.suppress(Exception):  # it may be as broken as what was asked of it
+            with contextlib.suppress(Exception):  # it may be as broken as its last transaction
                 store.close()
 
     def _delivery_store(self) -> DeliveryStore:
         if self._deliveries is None:
             self._store = self._open_store()
-            self._store.hold()
+            self._store.keep_open()
             self._deliveries = DeliveryStore(self._store)
         return self._deliveries
 
-    def _commit_again(self, items: Sequence[Item]) -> _Failure | None:
-        """Write in one transaction, and again while the store fails: a connection that was cut is opened anew."""
+    def _commit_with_retries(self, items: Sequence[Item]) -> _Failure | None:
+        """Write in one transaction, and again while the store fails: a lost connection is opened again."""
         began = time.monotonic()
         failure = self._commit(items)
         for pause in GROUP_PAUSES:
-            if failure is None or failure.is_of_the_rows or time.monotonic() - began > GROUP_RETRY_WITHIN:
+            if failure is None or failure.is_about_values or time.monotonic() - began > GROUP_RETRY_WITHIN:
                 break
             time.sleep(pause)
             failure = self._commit(items)
@@ -222,16 +222,16 @@ class GroupWriter:
         started = time.perf_counter()
         try:
             store = self._delivery_store()
-            apart = store.kept_apart
+            quarantined = store.quarantined
             store.write(items)
         except StoreUnavailableError as error:
             failure = _Failure(str(error), isinstance(error, StoreDataError))
         except Exception as error:  # a driver's own error shows what it was given
-            failure = _Failure(f"the store failed with {type(error).__name__}", _is_of_the_rows(error))
+            failure = _Failure(f"the store failed with {type(error).__name__}", _is_about_values(error))
         else:
             self.counts.commits += 1
             self.counts.written += len(items)
-            self.counts.kept_apart += store.kept_apart - apart
+            self.counts.quarantined += store.quarantined - quarantined
             self.counts.seconds += time.perf_counter() - started
             return None
         self.counts.failed_commits += 1
@@ -239,32 +239,32 @@ class GroupWriter:
         return failure
 
 
-def _is_of_the_rows(error: Exception) -> bool:
+def _is_about_values(error: Exception) -> bool:
     """
-    Say whether an error is about what was to be written, so that the store takes others.
+    Say whether an error is about the values to be written, so that the store accepts others.
 
-    Whatever is not known to be so counts as the store's: a report must not be given up because a connection was cut.
+    Any other error counts as the store's: a report must not be given up because a connection was lost.
     """
     from sqlalchemy.exc import IntegrityError
 
-    return isinstance(error, (*_OF_VALUES, IntegrityError))
+    return isinstance(error, (*_VALUE_ERRORS, IntegrityError))
 
 
 def _wake(group: Sequence[_Waiter], outcomes: dict[int, _Outcome]) -> None:
-    """Tell each event loop once about all its requests."""
+    """Wake each event loop once for all its requests."""
     loops: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[bool], _Outcome]]] = {}
     for place, waiter in enumerate(group):
-        loops.setdefault(waiter.loop, []).append((waiter.done, outcomes.get(place, _KEPT)))
+        loops.setdefault(waiter.loop, []).append((waiter.done, outcomes.get(place, _STORED)))
     for loop, results in loops.items():
         try:
-            loop.call_soon_threadsafe(_settle, results)
+            loop.call_soon_threadsafe(_resolve, results)
         except RuntimeError:
-            continue  # the loop has ended, and with it everybody who waited
+            continue  # the loop has ended, and all its requests with it
 
 
-def _settle(results: Sequence[tuple[asyncio.Future[bool], _Outcome]]) -> None:
+def _resolve(results: Sequence[tuple[asyncio.Future[bool], _Outcome]]) -> None:
     for done, outcome in results:
-        if done.done():  # the caller went away
+        if done.done():  # the caller was cancelled
             continue
         if outcome.problem is None:
             done.set_result(outcome.is_replaced)

@@ -1,13 +1,13 @@
 """
-Opt-outs: the list of everybody who said STOP, and the recognition of one STOP that is reported twice.
+Opt-outs: the list of all numbers that said STOP, and the recognition of one STOP that is reported twice.
 
-The list holds keyed hashes. They outlive a purge of everything else that is known of a person. A hash answers "did this
-person say STOP?"; nobody can read from the list who is on it without its key. The key is configured, or the store made
-one for itself; in that case whoever has the whole store can try out numbers.
+The list holds keyed hashes, which stay when a purge deletes everything else about a person. A hash answers "did this
+number say STOP?"; without the key, nobody can read the numbers from the list. The key is configured, or the store makes
+its own; in that case whoever has the whole store can try out numbers.
 
 A gateway may report one STOP twice: as the text that the person wrote, and in the delivery report of the message. Both
 name the person and the campaign, and the first event of either kind has a digest of these two. A person who writes STOP
-again later makes another event, under the digest that every message has.
+again later makes another event, with the digest that every message has.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from airflow_provider_voicepartner.constants import HASHES_A_PURGE, SHORTEST_SECRET
-from airflow_provider_voicepartner.delivery.arrivals import Row, moment
 from airflow_provider_voicepartner.delivery.statements import Statements, rows_as_json
+from airflow_provider_voicepartner.delivery.store_rows import Row, time_key
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
@@ -33,9 +33,9 @@ _OWN: Final = "opt_out"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownOptOut:
     """
-    What the list knows of a person who said STOP.
+    An entry of the list.
 
-    :param said_at: when, in Unix seconds; the earliest time that is known.
+    :param said_at: when the person said STOP, in Unix seconds; the earliest time that is known.
     :param gateway: that reported it.
     """
 
@@ -45,9 +45,9 @@ class KnownOptOut:
 
 class _Key(NamedTuple):
     """
-    A key, as the list uses it.
+    A key of the list's hashes.
 
-    :param mark: tells it from others, and does not show it.
+    :param mark: identifies it without showing it.
     """
 
     mark: str
@@ -70,7 +70,7 @@ class OptOutList:
     The list in an open store; used within its transactions.
 
     :param statements: of the store.
-    :param keys: newest first: the first one hashes, all are looked for. None at all leaves it to the store's own key.
+    :param keys: newest first; the first one hashes new entries, all are looked up. If empty, the store makes its own.
     :raises InvalidArgumentError: a key has fewer than 16 characters.
     """
 
@@ -80,12 +80,12 @@ class OptOutList:
         self._sql = statements
         self._given = tuple(map(_Key.of, keys))
 
-    def take_over(self, connection: Connection, *, before: float, phone_number: str | None = None) -> None:
+    def add_expiring(self, connection: Connection, *, before: float, phone_number: str | None = None) -> None:
         """
-        Put those on the list whose STOPs are about to be deleted; within a write transaction.
+        Add the numbers to the list whose STOPs are about to be deleted; within a write transaction.
 
-        :param before: STOPs that were received until then, in Unix seconds.
-        :param phone_number: of one person alone, in E.164.
+        :param before: STOPs that were received before this moment, in Unix seconds.
+        :param phone_number: only of this number, in E.164; None for all.
         """
         statement = self._sql.stops if phone_number is None else self._sql.stops_of
         found = connection.execute(statement, {"before": before, "number": phone_number}).all()
@@ -107,7 +107,7 @@ class OptOutList:
 
     def find(self, connection: Connection, phone_numbers: Iterable[str]) -> dict[str, KnownOptOut]:
         """
-        Return who of many people is on the list.
+        Return which of these numbers are on the list.
 
         :param phone_numbers: in E.164.
         :raises InvalidArgumentError: a part of the list was made with a key that is not given.
@@ -129,64 +129,64 @@ class OptOutList:
         return found
 
     def _keys(self, connection: Connection) -> list[_Key]:
-        """Return the keys with which the list was made, of those that can be had."""
+        """Return the available keys that were used for the list."""
         used = set(connection.execute(self._sql.keys_of_opt_outs).scalars())
         own = connection.execute(self._sql.own_key, {"name": _OWN}).scalar()
-        had = [*self._given, *([_Key.of(own)] if own else [])]
-        if used - {key.mark for key in had}:
+        available = [*self._given, *([_Key.of(own)] if own else [])]
+        if used - {key.mark for key in available}:
             raise InvalidArgumentError(
                 "opt_out_key",
-                "is not the key that a part of the list of opt-outs was made with; put that one behind the new one, "
-                "separated by a blank: without it these people would be taken for never having said STOP",
+                "lacks a key that a part of the list of opt-outs was made with; write that key after the new one, "
+                "separated by a space: without it, opt-outs in that part would not be recognised",
             )
-        return [key for key in had if key.mark in used]
+        return [key for key in available if key.mark in used]
 
     def _own_key(self, connection: Connection) -> _Key:
-        """Return the store's own key, made when it is first needed; nobody else writes meanwhile."""
+        """Return the store's own key; it is made when it is first needed, within a write transaction."""
         connection.execute(self._sql.make_own_key, {"name": _OWN, "value": secrets.token_hex(32)})
         return _Key.of(connection.execute(self._sql.own_key, {"name": _OWN}).scalar_one())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settled:
+class ResolvedEvents:
     """
-    What becomes of a group's events.
+    The events of a group, with STOPs that are reported twice resolved.
 
-    :param events: to be added where nothing has their digest.
-    :param words: what persons wrote of whom only a report had told; goes into the event that is there.
+    :param events: to be added unless their digest is known.
+    :param texts: STOPs that a person wrote and of which a delivery report is stored already: they complete that event.
     """
 
     events: Sequence[Row]
-    words: Sequence[Row]
+    texts: Sequence[Row]
 
 
-def digests_to_ask_for(events: Iterable[Row]) -> list[str]:
-    """Return under which digests a report, or the person, may have told of the STOPs that persons wrote."""
-    return sorted({row["digest"] for row in events if "digest_of_words" in row})
+def digests_to_look_up(events: Iterable[Row]) -> list[str]:
+    """Return the digests under which the STOPs that persons wrote may be stored already."""
+    return sorted({row["digest"] for row in events if "digest_of_text" in row})
 
 
-def settle(events: Iterable[Row], known: Mapping[str, Row]) -> Settled:
+def resolve_opt_outs(events: Iterable[Row], known: Mapping[str, Row]) -> ResolvedEvents:
     """
-    Give each STOP that a person wrote the digest under which it is one event.
+    Give each STOP that a person wrote the digest under which it is stored as one event.
 
     :param events: of one group, in their order.
-    :param known: the events that have one of :func:`digests_to_ask_for`, with ``text``, ``at`` and ``received_at``.
+    :param known: the events that have one of :func:`digests_to_look_up`, with ``text``, ``at`` and ``received_at``.
     """
     seen: dict[str, Row] = dict(known)
-    settled, words = [], []
+    resolved, texts = [], []
     for row in events:
         first = seen.setdefault(row["digest"], row)
-        if first is not row and "digest_of_words" in row and not _is_repeat(first, row):
+        if first is not row and "digest_of_text" in row and not _is_repeat(first, row):
             if row["text"] and not first["text"]:
-                words.append(row)
+                texts.append(row)
                 seen[row["digest"]] = row
             else:
-                row = {**row, "digest": row["digest_of_words"]}
-        settled.append(row)
-    return Settled(events=settled, words=words)
+                row = {**row, "digest": row["digest_of_text"]}
+        resolved.append(row)
+    return ResolvedEvents(events=resolved, texts=texts)
 
 
 def _is_repeat(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     return one["text"] == other["text"] and (
-        moment(one["at"], one["received_at"]) == moment(other["at"], other["received_at"])
+        time_key(one["at"], one["received_at"]) == time_key(other["at"], other["received_at"])
     )

@@ -1,8 +1,7 @@
 """
-Everything that the store knows of one person, and its erasure.
+Everything that the store knows about one person, and its erasure (GDPR, articles 15 and 17).
 
-A person may ask what is known of them, and that it be deleted. What stays is that they said STOP, as a keyed hash, or
-the next campaign would message them.
+What stays after an erasure is that the person said STOP, as a keyed hash: else the next campaign would message them.
 """
 
 from __future__ import annotations
@@ -14,10 +13,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from airflow_provider_voicepartner.delivery.arrivals import Row
 from airflow_provider_voicepartner.delivery.events import iso_time
 from airflow_provider_voicepartner.delivery.opt_outs import KnownOptOut, OptOutList
 from airflow_provider_voicepartner.delivery.statements import Statements
+from airflow_provider_voicepartner.delivery.store_rows import Row
 from airflow_provider_voicepartner.gateways.errors import InvalidCallbackError
 from airflow_provider_voicepartner.gateways.parsing import read_callback
 from airflow_provider_voicepartner.gateways.wire import CallbackRequest, unescaped
@@ -36,12 +35,12 @@ _FOREVER: Final = 2.0**62
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownPerson:
     """
-    What is known of a person.
+    What is known about a person.
 
-    :param delivery_reports: rows of what became of messages to them.
-    :param events: what they answered, pressed or said.
+    :param delivery_reports: of messages to them.
+    :param events: their replies, pressed keys and opt-outs.
     :param dead_letters: calls that name their number and were not acted on.
-    :param opted_out: what the list of opt-outs says, if they are on it.
+    :param opted_out: their entry in the list of opt-outs, if there is one.
     """
 
     delivery_reports: list[Row] = field(default_factory=list, repr=False)
@@ -52,13 +51,13 @@ class KnownPerson:
     def to_json(self) -> dict[str, Any]:
         """Return it as plain JSON, with numbers and texts; times are ISO 8601, in UTC."""
         out = self.opted_out
-        said = [
+        stops = [
             KnownOptOut(said_at=row["at"] or row["received_at"], gateway=row["gateway"])
             for row in self.events
             if row["kind"] == "opt_out"
         ]
-        # A purge puts them on the list of opt-outs; until then the events tell.
-        out = min([*([out] if out else []), *said], key=lambda one: one.said_at, default=None)
+        # Only a purge adds them to the list of opt-outs; until then the events say so.
+        out = min([*([out] if out else []), *stops], key=lambda one: one.said_at, default=None)
         return {
             "delivery_reports": [_plain(row) for row in self.delivery_reports],
             "events": [_plain(row) for row in self.events],
@@ -67,9 +66,9 @@ class KnownPerson:
         }
 
 
-class People:
+class PersonalData:
     """
-    The store, by person.
+    The data of single persons in an open store.
 
     :param store: of :func:`~airflow_provider_voicepartner.db.engine.open_store`.
     :param opt_out_keys: see :class:`~airflow_provider_voicepartner.delivery.opt_outs.OptOutList`.
@@ -82,7 +81,7 @@ class People:
 
     def find(self, phone_number: str) -> KnownPerson:
         """
-        Return what is known of a person.
+        Return what is known about a person.
 
         :param phone_number: in E.164.
         :raises InvalidArgumentError: a part of the list of opt-outs was made with a key that is not given.
@@ -95,43 +94,43 @@ class People:
                 opted_out=self._list.find(connection, [phone_number]).get(phone_number),
             )
 
-    def forget(
+    def erase(
         self, phone_number: str, *, without_marks: Callable[[bytes, str], bytes] | None = None
     ) -> dict[str, int]:
         """
-        Delete everything about a person but that they said STOP, in one transaction.
+        Delete everything about a person, except that they said STOP, in one transaction.
 
         :param phone_number: in E.164.
-        :param without_marks: takes a person out of the marks of a batch; None leaves those until they are purged.
+        :param without_marks: removes a number from the marks of a batch; None leaves those until they are purged.
         :returns: rows deleted or changed, by table.
         """
         with self._store.write() as connection:
             if self._store.is_postgres:
                 connection.execute(self._sql.lock)  # as every writer does first
-            self._list.take_over(connection, before=_FOREVER, phone_number=phone_number)
+            self._list.add_expiring(connection, before=_FOREVER, phone_number=phone_number)
             letters = [row["id"] for row in self._letters(connection, phone_number)]
             for letter in letters:
                 connection.execute(self._sql.delete_letter, {"id": letter})
             number = {"number": phone_number}
             done = {
-                "delivery reports": connection.execute(self._sql.forget_reports, number).rowcount,
-                "events": connection.execute(self._sql.forget_events, number).rowcount,
+                "delivery reports": connection.execute(self._sql.erase_reports, number).rowcount,
+                "events": connection.execute(self._sql.erase_events, number).rowcount,
                 "dead letters": len(letters),
             }
             if without_marks is not None:
-                done["batches"] = self._forget_marks(connection, phone_number, without_marks)
-        self._store.leave_no_trace()
+                done["batches"] = self._erase_marks(connection, phone_number, without_marks)
+        self._store.erase_log()
         return done
 
-    def _forget_marks(
+    def _erase_marks(
         self, connection: Connection, phone_number: str, without: Callable[[bytes, str], bytes]
     ) -> int:
         changed = []
-        for row in connection.execute(self._sql.all_people).mappings():
+        for row in connection.execute(self._sql.all_marks).mappings():
             marks = without(bytes(row["marks"]), phone_number)
             if marks != bytes(row["marks"]):
                 changed.append({**row, "marks": marks})
-        self._sql.put_people(connection, changed)
+        self._sql.put_recipients(connection, changed)
         return len(changed)
 
     def _letters(self, connection: Connection, phone_number: str) -> list[Row]:
@@ -147,7 +146,7 @@ class People:
 
 
 def _texts(letter: Row) -> Iterator[str]:
-    """Say what stands in a dead letter: as it came, without the zeros of 16-bit letters, and as it is read."""
+    """Yield the texts of a dead letter: raw, without the zero bytes of UTF-16, and as it is parsed."""
     body = bytes(letter["body"])
     yield _digits_of(body.decode("latin-1"))
     yield _digits_of(body.replace(b"\0", b"").decode("utf-8", "replace"))
@@ -160,17 +159,17 @@ def _texts(letter: Row) -> Iterator[str]:
 
 
 def _digits_of(text: str) -> str:
-    """Return a text without escapes, its digits in the one writing that is compared."""
+    """Return a text without escapes, all its digits as ASCII."""
     return _OTHER_DIGIT.sub(lambda found: str(unicodedata.digit(found[0])), unescaped(text))
 
 
 def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
-    told: dict[str, Any] = {}
+    plain: dict[str, Any] = {}
     for name, value in row.items():
         if name in ("at", "received_at") and value is not None:
-            told[name] = iso_time(value)
+            plain[name] = iso_time(value)
         elif isinstance(value, (bytes, memoryview)):
-            told[name] = bytes(value).decode("utf-8", "backslashreplace")
+            plain[name] = bytes(value).decode("utf-8", "backslashreplace")
         elif name not in ("seq", "digest"):
-            told[name] = value
-    return told
+            plain[name] = value
+    return plain

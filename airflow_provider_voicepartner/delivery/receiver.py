@@ -1,9 +1,9 @@
 """
-What gateways call: an application that keeps what they report, and answers 200 only once it is durable.
+The receiver: the web application that gateways call. It stores their reports, and answers 200 only after the commit.
 
-It may be reached by anybody. A URL that we did not sign gets the same empty 404 whatever is wrong with it, before its
-body is read; a body that nobody understands is kept as a dead letter and answered with 200, because vendors switch off
-addresses that refuse.
+Anybody may reach it. A URL that we did not sign gets the same empty 404 whatever is wrong with it, before its body is
+read. A body that cannot be read is stored as a dead letter and answered with 200, because vendors disable URLs that
+refuse.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ from airflow_provider_voicepartner.constants import (
     LARGEST_CALLBACK,
     MOST_DISCARDED,
 )
-from airflow_provider_voicepartner.delivery.arrivals import (
+from airflow_provider_voicepartner.delivery.group_commit import GroupWriter, NotStoredError
+from airflow_provider_voicepartner.delivery.inbound import (
     CampaignKey,
     DeadLetter,
     InboundRecord,
-    letter_of,
+    dead_letter_of,
     of_gateway_id,
     of_reference,
 )
-from airflow_provider_voicepartner.delivery.group_commit import GroupWriter, NotStoredError
-from airflow_provider_voicepartner.delivery.receiver_log import CountedLog, ReceiverCounts
+from airflow_provider_voicepartner.delivery.receiver_log import RateLimitedLog, ReceiverCounts
 from airflow_provider_voicepartner.delivery.tokens import (
     BatchToken,
     CallbackToken,
@@ -60,16 +60,16 @@ log = logging.getLogger(__name__)
 REFUSED: Final = "the store refused the event that was read from it"
 
 _METHODS: Final = ("GET", "POST")
-_NO_ANSWER: Final = "the store does not answer in time"
+_NO_ANSWER: Final = "the store did not answer in time"
 
 
 Answer = tuple[int, Iterable[tuple[bytes, bytes]]]
-"""A status and headers; the body is always empty, as vendors demand."""
+"""A status and headers; the body is always empty, as vendors require."""
 
 
 class BodyError(Exception):
     """
-    A body that is not read.
+    A body that is refused.
 
     :param status: of the answer.
     :param what: the counter's name.
@@ -82,11 +82,11 @@ class BodyError(Exception):
 
 class Receiver:
     """
-    The receiver's work, one for each process.
+    The handlers of the receiver's routes; one for each process.
 
-    :param writer: what makes reports durable.
-    :param tokens: what says which URLs are ours.
-    :param gateways: by name: who reads what; None for those of this package.
+    :param writer: makes reports durable.
+    :param tokens: verifies URLs.
+    :param gateways: by name; they parse the calls. None for those of this package.
     """
 
     def __init__(
@@ -96,12 +96,12 @@ class Receiver:
         self.writer = writer
         self.counts = ReceiverCounts(tuple(self.gateways))
         self._tokens = tokens
-        self._log = CountedLog(log)
+        self._log = RateLimitedLog(log)
         self._health: tuple[float, str] = (-HEALTH_INTERVAL, "")
-        self._question: asyncio.Task[None] | None = None
+        self._health_check: asyncio.Task[None] | None = None
 
     async def callback(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Take one call of a gateway; plain ASGI, as pydantic and dependencies would cost more than the rest."""
+        """Handle one call of a gateway; plain ASGI, as pydantic and dependencies would cost more than the rest."""
         status, headers = await self._answer(scope, receive)
         await send(
             {
@@ -122,7 +122,7 @@ class Receiver:
             gateway = self.gateways[gateway_name]
         except (InvalidTokenError, KeyError):
             self.counts.refused += 1
-            self._log.warning("calls to addresses that are not ours, or have ended, were refused")
+            self._log.warning("calls to URLs that are invalid or expired were refused")
             return 404, ()
         headers = dict(scope["headers"])
         try:
@@ -138,24 +138,22 @@ class Receiver:
             body=body,
             content_type=headers.get(b"content-type", b"").decode("latin-1"),
         )
-        return await self._keep(gateway.INFO.name, self.read(gateway, token, call))
+        return await self._store(gateway.INFO.name, self.read(gateway, token, call))
 
     def _refuse_body(self, gateway: str, error: BodyError) -> Answer:
         self.counts.add(error.what, gateway)
         self._log.warning(
-            f"bodies that are too large, too slow or cut off were refused, at addresses of {gateway}"
+            f"bodies that were too large, too slow or cut off were refused, at URLs for {gateway}"
         )
         return error.status, [(b"connection", b"close")]
 
-    async def _keep(self, gateway: str, items: Sequence[InboundRecord | DeadLetter]) -> Answer:
+    async def _store(self, gateway: str, items: Sequence[InboundRecord | DeadLetter]) -> Answer:
         try:
             async with asyncio.timeout(COMMIT_TIMEOUT):
-                is_replaced = await self.writer.keep(items)
+                is_replaced = await self.writer.write(items)
         except (NotStoredError, TimeoutError) as error:
             self.counts.add("not_kept", gateway)
-            self._log.error(
-                "calls were answered with 503, as they could not be stored", str(error) or _NO_ANSWER
-            )
+            self._log.error("calls could not be stored and were answered with 503", str(error) or _NO_ANSWER)
             return 503, [(b"retry-after", b"5")]
         self.counts.add("kept", gateway)
         if is_replaced:
@@ -164,16 +162,16 @@ class Receiver:
 
     def _count_dead_letter(self, gateway: str, what: str, why: str = "") -> None:
         self.counts.add("dead_letters", gateway)
-        self._log.warning(f"calls of {gateway} {what} and are kept as dead letters", why)
+        self._log.warning(f"calls of {gateway} {what} and are stored as dead letters", why)
 
     def read(
         self, gateway: Gateway, token: CallbackToken, call: CallbackRequest
     ) -> Sequence[InboundRecord | DeadLetter]:
         """
-        Return what a call is to leave in the store: its events, or itself where it cannot be read.
+        Parse a call: return its events, or one dead letter if it cannot be read.
 
-        :param gateway: whose call it is.
-        :param token: out of its URL.
+        :param gateway: that called.
+        :param token: from the URL.
         :param call: as it came.
         """
         received_at = time.time()
@@ -181,50 +179,50 @@ class Receiver:
             events = _checked(gateway.INFO.name, gateway.parse_callback(call))
         except InvalidCallbackError as error:
             why = str(error)
-        except Exception as error:  # a gateway's mistake must not lose what the gateway says only once
+        except Exception as error:  # a bug in a parser must not lose a call that is made only once
             why = f"reading it failed with {type(error).__name__}"
         else:
-            people = token.people if isinstance(token, BatchToken) else None
-            arrivals = [
+            recipients = token.recipients if isinstance(token, BatchToken) else None
+            records = [
                 InboundRecord(
                     key=key_of(gateway.INFO.name, token, event),
                     event=event,
                     received_at=received_at,
                     call=call,
-                    people=people,
+                    recipients=recipients,
                 )
                 for event in events
             ]
-            if any(arrival.is_unmatched for arrival in arrivals):
+            if any(record.is_unmatched for record in records):
                 self._count_dead_letter(gateway.INFO.name, "name no campaign")
-            return arrivals
+            return records
         self._count_dead_letter(gateway.INFO.name, "could not be read", why)
         return [dead_letter(gateway.INFO.name, token, call, why, received_at)]
 
     async def health(self, request: Request) -> Response:
-        """Say whether the store can be written; asked of it once a second at most, however many want to know."""
+        """Say whether the store can be written; it is checked once a second at most, however many requests come."""
         if time.monotonic() - self._health[0] >= HEALTH_INTERVAL:
-            if self._question is None or self._question.done():
-                self._question = asyncio.create_task(self._ask_the_store())
-            # Who goes away must not take the answer from the others with him.
-            await asyncio.shield(self._question)
-        # What is wrong stands in the log: the answer may be read by anybody.
+            if self._health_check is None or self._health_check.done():
+                self._health_check = asyncio.create_task(self._check_store())
+            # A client that disconnects must not cancel the check for the others.
+            await asyncio.shield(self._health_check)
+        # The reason is in the log: anybody may read the answer.
         if self._health[1]:
             return JSONResponse({"status": "unavailable"}, status_code=503)
         return JSONResponse({"status": "ok"})
 
-    async def _ask_the_store(self) -> None:
+    async def _check_store(self) -> None:
         problem = ""
         try:
             async with asyncio.timeout(COMMIT_TIMEOUT):
-                await self.writer.keep(())
+                await self.writer.write(())
         except (NotStoredError, TimeoutError) as error:
             problem = str(error) or _NO_ANSWER
             self._log.error("the store cannot be written", problem)
         self._health = (time.monotonic(), problem)
 
     async def metrics(self, request: Request) -> Response:
-        """Return the counters as Prometheus reads them."""
+        """Return the counters in Prometheus' text format."""
         return PlainTextResponse(self.counts.exposition(self.writer), media_type="text/plain; version=0.0.4")
 
 
@@ -238,10 +236,10 @@ def create_app(
     """
     Make the application: ``{prefix}/callbacks/{gateway}/{token}``, ``{prefix}/health`` and ``{prefix}/metrics``.
 
-    :param open_store: opens the store, called with the first request and again as long as it fails.
-    :param tokens: what says which URLs are ours.
-    :param prefix: ``/voicepartner`` where nothing else puts the application there.
-    :param gateways: by name: who reads what; None for those of this package.
+    :param open_store: opens the store; called with the first request, and again as long as it fails.
+    :param tokens: verifies URLs.
+    :param prefix: ``/voicepartner``, unless the application is mounted there.
+    :param gateways: by name; they parse the calls. None for those of this package.
     """
     receiver = Receiver(GroupWriter(open_store, on_refused=replacement_for), tokens, gateways)
 
@@ -256,11 +254,11 @@ def create_app(
         redirect_slashes=False,  # the redirect would repeat the token
         docs_url=None,
         redoc_url=None,
-        openapi_url=None,  # gateways are told their URLs, and nobody else calls them
+        openapi_url=None,  # gateways get their URLs from us, and nobody else calls them
     )
     app.state.receiver = receiver
     app.router.routes += [
-        # An instance and no function, so that Starlette takes it for an application and adds nothing of its own.
+        # An instance, not a function: Starlette then calls it as an ASGI application.
         Route(f"{prefix}/callbacks/{{gateway}}/{{token}}", _Application(receiver.callback)),
         Route(f"{prefix}/health", receiver.health, methods=["GET"]),
         Route(f"{prefix}/metrics", receiver.metrics, methods=["GET"]),
@@ -280,10 +278,10 @@ class _Application:
 
 class _HidePaths:
     """
-    Keeps every path but those without a secret out of access logs, and every query.
+    Keeps paths that may hold a token, and all queries, out of access logs.
 
-    Airflow's API server and uvicorn read them out of the scope once the answer is there. A path with a slash too many,
-    or that leads nowhere, may hold a token too, so what is left is the receiver's own place and the gateway's name.
+    Airflow's API server and uvicorn read both from the scope when the answer begins or has ended. A path with a slash
+    too many, or without a route, may hold a token too; so only the receiver's own path and the gateway's name are left.
     """
 
     def __init__(self, app: ASGIApp, prefix: str, gateways: Collection[str]) -> None:
@@ -294,7 +292,7 @@ class _HidePaths:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        _mend_root_path(scope)
+        _correct_root_path(scope)
         hidden = self._hidden(scope)
 
         def hide() -> None:
@@ -302,12 +300,12 @@ class _HidePaths:
             scope["query_string"] = b""
 
         async def hide_and_send(message: Message) -> None:
-            # uvicorn writes its line when the answer begins, Airflow when it has ended.
+            # uvicorn logs when the answer begins, Airflow when it has ended.
             hide()
             await send(message)
 
         if scope["type"] == "websocket":
-            # Nothing here speaks it, and uvicorn writes a line of its own for each that is refused.
+            # There is no websocket route, and uvicorn logs a line of its own for each that is refused.
             await hide_and_send({"type": "websocket.close"})
             return
         try:
@@ -325,12 +323,12 @@ class _HidePaths:
         return f"{root}{self._prefix}{place}/***"
 
 
-def _mend_root_path(scope: Scope) -> None:
+def _correct_root_path(scope: Scope) -> None:
     """
-    Let a path that a proxy shortened lead here too.
+    Find the routes behind a proxy that strips a path prefix, too.
 
-    Where ``[api] base_url`` has a path, Airflow takes it for a part of every path, whether the proxy in front of it has
-    left it there or taken it off. In the second case no route would be found.
+    If ``[api] base_url`` has a path, Airflow expects it at the beginning of every path, whether the proxy passes it on
+    or strips it. In the second case no route would match.
     """
     root, path = scope.get("root_path", ""), scope["path"]
     while root and not f"{path}/".startswith(f"{root}/"):
@@ -371,11 +369,11 @@ async def read_body(
 
 
 def _checked(gateway: str, events: Iterable[CallbackEvent]) -> Sequence[CallbackEvent]:
-    """Return what a gateway, perhaps of another distribution, read a call into, if it is what can be stored."""
-    read = tuple(events)
-    if not all(isinstance(event, CallbackEvent) and event.gateway == gateway for event in read):
+    """Return the events that a gateway, perhaps of another distribution, parsed, if they can be stored."""
+    parsed = tuple(events)
+    if not all(isinstance(event, CallbackEvent) and event.gateway == gateway for event in parsed):
         raise TypeError
-    return read
+    return parsed
 
 
 def key_of(gateway: str, token: CallbackToken, event: CallbackEvent) -> CampaignKey | None:
@@ -390,7 +388,7 @@ def key_of(gateway: str, token: CallbackToken, event: CallbackEvent) -> Campaign
 def dead_letter(
     gateway: str, token: CallbackToken, call: CallbackRequest, why: str, received_at: float
 ) -> DeadLetter:
-    """Keep a call that could not be read as it came."""
+    """Make the dead letter of a call that could not be read."""
     return DeadLetter(
         gateway=gateway,
         campaign=of_reference(gateway, token.reference).campaign if isinstance(token, BatchToken) else None,
@@ -405,4 +403,4 @@ def dead_letter(
 
 def replacement_for(item: InboundRecord | DeadLetter) -> DeadLetter | None:
     """Make the dead letter of an event that the store refuses, so that a person can look at it."""
-    return None if isinstance(item, DeadLetter) else letter_of(item, REFUSED)
+    return None if isinstance(item, DeadLetter) else dead_letter_of(item, REFUSED)

@@ -1,4 +1,4 @@
-"""What the receiver tells about itself: counters, and a log that a flood of calls cannot fill."""
+"""The receiver's monitoring: counters for Prometheus, and logs that a flood of calls cannot fill."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from airflow_provider_voicepartner.constants import LOGGED_TROUBLES, RECEIVER_LO
 
 _HELP: Final = {
     "kept": "Calls of gateways that were stored and answered with 200",
-    "dead_letters": "Of these, calls that are kept as dead letters",
+    "dead_letters": "Of these, calls that were stored as dead letters",
     "not_kept": "Calls answered with 503 because the store failed",
     "too_large": "Calls with a body over 64 kB",
     "too_slow": "Calls whose body did not come in time",
@@ -23,18 +23,18 @@ _HELP: Final = {
 
 @dataclass(slots=True)
 class WriterCounts:
-    """What the writer has done since it began."""
+    """Counters of the writer since it began."""
 
     commits: int = 0
     failed_commits: int = 0
     written: int = 0
-    kept_apart: int = 0
+    quarantined: int = 0
     seconds: float = 0.0
     last_error: str = field(default="", repr=False)
 
 
 class Writer(Protocol):
-    """What makes reports durable, and counts what it does."""
+    """The part of the writer that is shown in metrics."""
 
     counts: WriterCounts
 
@@ -45,7 +45,7 @@ class Writer(Protocol):
 
 class ReceiverCounts:
     """
-    How many calls ended how, since the process began; used by one event loop.
+    Counts calls by gateway and result since the process began; used by one event loop.
 
     :param gateways: their names.
     """
@@ -61,7 +61,7 @@ class ReceiverCounts:
         self._counts[what, gateway] += 1
 
     def of(self, what: str, gateway: str | None = None) -> int:
-        """Return how many calls ended so, of one gateway or of all."""
+        """Return how many calls had a result, of one gateway or of all."""
         return sum(
             count
             for (which, whose), count in self._counts.items()
@@ -69,7 +69,7 @@ class ReceiverCounts:
         )
 
     def exposition(self, writer: Writer) -> str:
-        """Write everything as Prometheus reads it (text format 0.0.4)."""
+        """Return all counters in Prometheus' text format 0.0.4."""
         return "".join(f"{line}\n" for line in self._lines(writer))
 
     def _lines(self, writer: Writer) -> Iterator[str]:
@@ -87,9 +87,9 @@ class ReceiverCounts:
             ("written_total", "Events and dead letters written, repeats included", "counter", done.written),
             (
                 "kept_apart_total",
-                "Calls about people or events that their URL may not speak of, now dead letters",
+                "Calls about numbers or events that their URL may not report, stored as dead letters",
                 "counter",
-                done.kept_apart,
+                done.quarantined,
             ),
             ("commit_seconds_total", "Time spent in transactions", "counter", f"{done.seconds:.6f}"),
             ("waiting", "Calls that wait for a commit now", "gauge", writer.waiting),
@@ -103,55 +103,55 @@ def _head(name: str, help_text: str, kind: str) -> Iterator[str]:
     yield f"# TYPE {name} {kind}"
 
 
-class CountedLog:
+class RateLimitedLog:
     """
-    Says a thing once, and then at most once a minute how often it happened.
+    Logs a message once, and then at most once a minute with how often it happened.
 
     :param log: where to.
-    :param clock: seconds that only grow.
+    :param clock: seconds that only go forward.
     """
 
     def __init__(self, log: logging.Logger, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._log, self._clock = log, clock
-        self._said: dict[str, tuple[float, int]] = {}
+        self._logged: dict[str, tuple[float, int]] = {}
 
     def warning(self, what: str, detail: str = "") -> None:
-        """Say that something happened that somebody may want to look at."""
-        self._say(logging.WARNING, what, detail)
+        """Log a warning."""
+        self._write(logging.WARNING, what, detail)
 
     def error(self, what: str, detail: str = "") -> None:
-        """Say that something happened that somebody has to mend."""
-        self._say(logging.ERROR, what, detail)
+        """Log an error."""
+        self._write(logging.ERROR, what, detail)
 
-    def _say(self, level: int, what: str, detail: str) -> None:
-        said, missed = self._said.get(what, (float("-inf"), 0))
+    def _write(self, level: int, what: str, detail: str) -> None:
+        last, missed = self._logged.get(what, (float("-inf"), 0))
         now = self._clock()
-        if now - said < RECEIVER_LOG_INTERVAL:
-            self._said[what] = (said, missed + 1)
+        if now - last < RECEIVER_LOG_INTERVAL:
+            self._logged[what] = (last, missed + 1)
             return
-        self._said[what] = (now, 0)
+        self._logged[what] = (now, 0)
         self._log.log(
             level, "Receiver: %s (%d since the last such line)%s", what, missed + 1, detail and f": {detail}"
         )
 
 
-class OncePerMinute(logging.Filter):
-    """Let each kind of line of another library through once a minute; a traceback may hold what was sent."""
+class RateLimitedFilter(logging.Filter):
+    """Lets each kind of line of another library through once a minute, without its traceback: it may hold a body."""
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
         self._clock = clock
-        self._said: dict[str, float] = {}
+        self._logged: dict[str, float] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Say whether a line may be written."""
+        """Say whether a line is written."""
         if record.levelno < logging.WARNING:
             return True
         record.exc_info, record.exc_text = None, None
         now, what = self._clock(), str(record.msg)[:100]
-        if now - self._said.get(what, float("-inf")) < RECEIVER_LOG_INTERVAL:
+        if now - self._logged.get(what, float("-inf")) < RECEIVER_LOG_INTERVAL:
             return False
-        if len(self._said) > LOGGED_TROUBLES:
-            self._said.clear()
-        self._said[what] = now
+        if len(self._logged) > LOGGED_TROUBLES:
+            self._logged.clear()
+        self._logged[what] = now
         return True

@@ -1,9 +1,9 @@
 """
-The receiver run alone: one process that listens, writes no access log, and ends after what it has begun.
+The receiver as a server of its own: it writes no access log, and finishes its requests before it stops.
 
-Its connections have bounds: how much may come before a body, and how long nothing may. uvicorn's fast parser
-(httptools) takes headers without an end, and neither of its parsers gives up a client that connects, or begins a
-request, and then says no more.
+Its connections have limits: on the size of headers, and on the time without data. uvicorn's fast parser (httptools)
+accepts headers of any size, and neither of its parsers gives up on a client that connects, or begins a request, and
+then sends nothing more.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from airflow_provider_voicepartner.constants import (
     SHUTDOWN_TIMEOUT,
     STUCK_CHECK_TICKS,
 )
-from airflow_provider_voicepartner.delivery.receiver_log import OncePerMinute
+from airflow_provider_voicepartner.delivery.receiver_log import RateLimitedFilter
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -45,16 +45,16 @@ PREFIX: Final = "/voicepartner"
 
 def bounded(protocol: type[asyncio.Protocol]) -> type[asyncio.Protocol]:
     """
-    Return one of uvicorn's protocols with bounds.
+    Return one of uvicorn's protocols with limits.
 
     :param protocol: ``HttpToolsProtocol``, whose parser calls ``on_headers_complete``, ``on_body`` and
-        ``on_message_complete``; or ``H11Protocol``, which bounds headers itself.
+        ``on_message_complete``; or ``H11Protocol``, which limits headers itself.
     """
     base: Any = protocol
     counts = hasattr(protocol, "on_headers_complete")
 
     class Bounded(base):  # type: ignore[misc]
-        """A connection that knows since when it waits for what."""
+        """A connection that counts bytes and knows since when it waits."""
 
         _waits_since: float
         _begun_at: float | None = None
@@ -103,12 +103,12 @@ def bounded(protocol: type[asyncio.Protocol]) -> type[asyncio.Protocol]:
                 self.transport.write(_TOO_LARGE)
             self.transport.close()
 
-        def end_if_stuck(self, now: float, keep_alive: float) -> None:
+        def abort_if_stuck(self, now: float, keep_alive: float) -> None:
             """
-            End the connection if it waits for too long.
+            Abort the connection if it has waited for too long.
 
             :param now: of the monotonic clock.
-            :param keep_alive: seconds that it may be idle between two requests, after which uvicorn closes it.
+            :param keep_alive: seconds that it may be idle between two requests; then uvicorn closes it.
             """
             if self.cycle is not None and not self.cycle.response_complete:
                 since, limit = self._begun_at or self._waits_since, REQUEST_TIMEOUT
@@ -132,11 +132,11 @@ class _Server(uvicorn.Server):
         self._on_start()
 
     async def on_tick(self, counter: int) -> bool:
-        """Close connections that wait for too long; uvicorn calls this ten times a second."""
+        """Close connections that have waited for too long; uvicorn calls this ten times a second."""
         if counter % STUCK_CHECK_TICKS == 0:
             now = time.monotonic()
             for connection in list(self.server_state.connections):
-                connection.end_if_stuck(now, self.config.timeout_keep_alive)  # type: ignore[union-attr]
+                connection.abort_if_stuck(now, self.config.timeout_keep_alive)  # type: ignore[union-attr]
         return await super().on_tick(counter)
 
 
@@ -152,7 +152,7 @@ def freeze_loaded_objects() -> None:
 
 
 def _protocol() -> type[asyncio.Protocol]:
-    """Return the fastest of uvicorn's protocols that can be used here, as uvicorn chooses it."""
+    """Return the HTTP protocol that uvicorn chooses here: the fast one if it is installed."""
     from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
     return AutoHTTPProtocol
@@ -165,10 +165,10 @@ def make_server(app: FastAPI, on_start: Callable[[], None] = lambda: None) -> uv
     :param app: as ``create_app`` made it.
     :param on_start: called once it listens.
     """
-    # Whoever sends what is not HTTP gets a line each time from uvicorn.
-    quiet = logging.getLogger("uvicorn.error")
-    if not any(isinstance(known, OncePerMinute) for known in quiet.filters):
-        quiet.addFilter(OncePerMinute())
+    # uvicorn logs a line for each request that is not HTTP.
+    server_log = logging.getLogger("uvicorn.error")
+    if not any(isinstance(known, RateLimitedFilter) for known in server_log.filters):
+        server_log.addFilter(RateLimitedFilter())
     config = uvicorn.Config(
         app, http=bounded(_protocol()), h11_max_incomplete_event_size=HEADER_BYTES, access_log=False, log_config=None,
         server_header=False, proxy_headers=False, ws="none", lifespan="on",
@@ -182,10 +182,10 @@ def listen(host: str, port: int) -> socket.socket:
     Listen on an address.
 
     :param port: 0 takes a free one.
-    :raises OSError: it is taken, not ours, or no port.
+    :raises OSError: the address is in use, not local, or not a port.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # The protocol is named because asyncio only switches delays off (TCP_NODELAY) for sockets that say they are TCP.
+    # The protocol is named because asyncio only sets TCP_NODELAY on sockets that say they are TCP.
     listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,8 +1,8 @@
 """
-Whom a batch was sent to, as keyed marks: what its URL may speak of.
+The recipients of a batch as keyed hashes ("marks"): about whom its URL may report.
 
-Gateways sign nothing, so whoever knows a batch's URL can report through it. These marks keep such a person from
-speaking of anybody else. They are keyed with the callback secret, so that nobody else can try out numbers.
+Gateways sign nothing, so whoever knows a batch's URL can report through it. Marks keep such a person from reporting
+about anybody else. They are keyed with the callback secret, so that nobody else can try out numbers.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 SHORT_MARK: Final = 3
-"""Bytes of a mark in a URL: a stranger is taken for one of 16 people once in a million."""
+"""Bytes of a mark in a URL: another number passes for one of 16 recipients once in a million."""
 LONG_MARK: Final = 8
 """Bytes of a mark in the store."""
 
@@ -24,10 +24,10 @@ _NOT_DIGITS: Final = re.compile(r"\D")
 
 def mark(secret: bytes, phone_number: str, size: int) -> bytes:
     """
-    Return what tells that it is the same person, and not who.
+    Return the keyed hash by which a number is recognised.
 
-    The last 9 digits count: a gateway that writes another prefix, or none, still speaks of the same person, and two
-    people in France, whose numbers have 9 after the prefix, never look the same.
+    The last 9 digits count: a gateway that writes another prefix, or none, still means the same recipient, and two
+    numbers in France, which have 9 digits after the prefix, never have the same mark.
 
     :param secret: the callback secret.
     :param phone_number: in E.164, or as a gateway wrote it.
@@ -39,22 +39,22 @@ def mark(secret: bytes, phone_number: str, size: int) -> bytes:
 
 
 def marks_of(secret: bytes, phone_numbers: Iterable[str], size: int) -> bytes:
-    """Return the marks of people, one after the other, in an order that tells nothing."""
+    """Return the marks of recipients in one value, sorted, so that their order tells nothing."""
     return b"".join(sorted({mark(secret, number, size) for number in phone_numbers}))
 
 
 def split(marks: bytes, size: int) -> frozenset[bytes]:
-    """Return the single marks."""
+    """Return the single marks of such a value."""
     return frozenset(marks[at : at + size] for at in range(0, len(marks), size))
 
 
 @dataclass(frozen=True, slots=True)
 class BatchRecipients:
     """
-    The people that a URL of a batch may speak of.
+    The recipients that the URL of a batch may report about.
 
     :param reference: our own id of the batch.
-    :param secrets: with which marks may have been made.
+    :param secrets: the keys that may have made the marks.
     :param marks: short ones, of the URL; None where they are in the store, if anywhere.
     """
 
@@ -64,11 +64,11 @@ class BatchRecipients:
 
     def includes(self, phone_number: str, stored: frozenset[bytes] | None) -> bool | None:
         """
-        Say whether the batch was sent to somebody.
+        Say whether the batch was sent to a number.
 
         :param phone_number: as the call names it.
         :param stored: long marks, of the store; None where it has none of this batch.
-        :returns: None where nobody knows whom the batch was sent to.
+        :returns: None where the recipients of the batch are not known.
         """
         known, size = (self.marks, SHORT_MARK) if self.marks is not None else (stored, LONG_MARK)
         if known is None:

@@ -1,8 +1,8 @@
 """
 The delivery store's SQL, for SQLite and PostgreSQL.
 
-Any number of keys reaches a statement as one parameter, a list of lists in JSON: ten thousand parameters are more than
-some databases take, and a statement that looks different each time is planned anew each time.
+Any number of keys is passed as one parameter, a list of lists in JSON: ten thousand parameters are more than some
+databases allow, and a statement with another text each time is planned anew each time.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ CAMPAIGN_REPORT: Final = (
     "gateway", "campaign", "delivered", "total", "gateway_campaign", "received_at", "seq",
 )  # fmt: skip
 
-BATCH_PEOPLE: Final = ("gateway", "reference", "marks", "ends")
+BATCH_RECIPIENTS: Final = ("gateway", "reference", "marks", "ends")
 OPT_OUT: Final = ("key", "person", "said_at", "gateway")
 
 _EVENT: Final = (
@@ -35,8 +35,8 @@ _DEAD_LETTER: Final = (
     "gateway", "campaign", "method", "content_type", "query", "body", "why", "received_at",
 )  # fmt: skip
 
-_KEEP: Final = "ON CONFLICT (digest) DO NOTHING"
-_ONLY_NEW: Final = "ON CONFLICT ({key}) DO NOTHING"
+_SKIP_KNOWN_DIGEST: Final = "ON CONFLICT (digest) DO NOTHING"
+_SKIP_KNOWN: Final = "ON CONFLICT ({key}) DO NOTHING"
 _EARLIEST: Final = (
     "ON CONFLICT ({key}) DO UPDATE SET said_at = excluded.said_at, gateway = excluded.gateway "
     "WHERE excluded.said_at < voicepartner_opt_out.said_at"
@@ -47,26 +47,26 @@ _REPLACE: Final = "ON CONFLICT ({key}) DO UPDATE SET {rest}"
 @dataclass(frozen=True, slots=True)
 class Old:
     """
-    Statements about rows older than ``before``, of one table.
+    Statements about the rows of one table that are older than ``before``.
 
-    :param count: how many there are.
-    :param delete: at most ``limit`` of them.
+    :param count: counts them.
+    :param delete: deletes at most ``limit`` of them.
     """
 
     count: Any
     delete: Any
 
 
-class Put:
+class Insert:
     """
-    Adds rows to a table: any number of them at the cost of one, in their order.
+    Inserts rows into a table, any number of them with one statement, in their order.
 
-    PostgreSQL gets them as one parameter too, which takes a third of the time of a statement for each; SQLite does not
-    always read a fraction back from JSON as it was, and is fast either way.
+    PostgreSQL gets them as one parameter in JSON, which takes a third of the time of a statement for each. SQLite does
+    not always read a fraction from JSON unchanged, and is fast either way.
 
     :param table: of the schema.
-    :param columns: those that rows have.
-    :param conflict: what is to happen with a row that is there already.
+    :param columns: of the rows.
+    :param conflict: the ``ON CONFLICT`` clause, if any.
     """
 
     def __init__(self, table: Any, columns: tuple[str, ...], conflict: str, *, is_postgres: bool) -> None:
@@ -80,7 +80,7 @@ class Put:
         if is_postgres:
             kinds = [table.c[name].type.compile(dialect=make_dialect()) for name in columns]
             values = ", ".join(
-                # Bytes travel in base64: JSON knows only text.
+                # Bytes are passed in base64: JSON has only text.
                 f"decode(v ->> {place}, 'base64')" if kind == "BYTEA" else f"CAST(v ->> {place} AS {kind})"
                 for place, kind in enumerate(kinds)
             )
@@ -89,22 +89,22 @@ class Put:
         else:
             source = f"VALUES ({', '.join('?' for _ in columns)})"
         self._columns = columns
-        self._in_one = is_postgres
+        self._is_postgres = is_postgres
         self._sql = (
             f"INSERT INTO {table.name} ({names}) {source} {conflict.format(key=', '.join(key), rest=rest)}"
         )
         self._statement = text(self._sql)
 
     def __call__(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> int:
-        """Add the rows, none is fine; return how many were added or replaced."""
+        """Insert the rows, if there are any; return how many were inserted or replaced."""
         if not rows:
             return 0
-        if self._in_one:
-            told = rows_as_json([[_as_json(row[name]) for name in self._columns] for row in rows])
-            return connection.execute(self._statement, {"rows": told}).rowcount
-        # To the driver as they are: SQLAlchemy would look at each value of each row first.
-        values = [tuple(row[name] for name in self._columns) for row in rows]
-        return connection.exec_driver_sql(self._sql, values).rowcount
+        if self._is_postgres:
+            values = rows_as_json([[_as_json(row[name]) for name in self._columns] for row in rows])
+            return connection.execute(self._statement, {"rows": values}).rowcount
+        # Straight to the driver: SQLAlchemy would process each value of each row first.
+        tuples = [tuple(row[name] for name in self._columns) for row in rows]
+        return connection.exec_driver_sql(self._sql, tuples).rowcount
 
 
 class Statements:
@@ -123,7 +123,7 @@ class Statements:
         self.advance = text(
             f"INSERT INTO {schema.sequence.name} (name, value) VALUES ('delivery', 1) "
             f"ON CONFLICT (name) DO UPDATE SET value = {schema.sequence.name}.value + 1"
-            # One way to the server less; SQLite has none, and knows RETURNING only since 3.35.
+            # Saves a round trip to the server; SQLite has none, and knows RETURNING only since 3.35.
             + (" RETURNING value" if is_postgres else "")
         )
         self._returns_number = is_postgres
@@ -136,10 +136,14 @@ class Statements:
         self.known_campaigns = text(
             f"SELECT {_columns(CAMPAIGN_REPORT)} FROM {keys} JOIN {campaigns} r ON {mine}"
         )
-        self.add_report = Put(schema.delivery_report, DELIVERY_REPORT, _ONLY_NEW, is_postgres=is_postgres)
-        self.put_report = Put(schema.delivery_report, DELIVERY_REPORT, _REPLACE, is_postgres=is_postgres)
-        self.put_campaign = Put(schema.campaign_report, CAMPAIGN_REPORT, _REPLACE, is_postgres=is_postgres)
-        self.add_event = Put(schema.event, (*_EVENT[1:], "digest"), _KEEP, is_postgres=is_postgres)
+        self.add_report = Insert(
+            schema.delivery_report, DELIVERY_REPORT, _SKIP_KNOWN, is_postgres=is_postgres
+        )
+        self.put_report = Insert(schema.delivery_report, DELIVERY_REPORT, _REPLACE, is_postgres=is_postgres)
+        self.put_campaign = Insert(schema.campaign_report, CAMPAIGN_REPORT, _REPLACE, is_postgres=is_postgres)
+        self.add_event = Insert(
+            schema.event, (*_EVENT[1:], "digest"), _SKIP_KNOWN_DIGEST, is_postgres=is_postgres
+        )
         self.events_by_digest = text(
             f"SELECT digest, text, at, received_at FROM {_keys(1, is_postgres=is_postgres)} "
             f"JOIN {events} ON digest = k.c0"
@@ -147,25 +151,27 @@ class Statements:
         self.complete_event = text(
             f"UPDATE {events} SET text = :text, at = :at, received_at = :received_at WHERE digest = :digest"
         )
-        self.add_dead_letter = Put(schema.dead_letter, _DEAD_LETTER, "", is_postgres=is_postgres)
-        # Counted, not reckoned from the newest id: those of one URL that were forgotten have left gaps.
-        self.forget_dead_letters = text(
+        self.add_dead_letter = Insert(schema.dead_letter, _DEAD_LETTER, "", is_postgres=is_postgres)
+        # Counted with OFFSET, not computed from the newest id: dead letters that were deleted leave gaps.
+        self.prune_dead_letters = text(
             f"DELETE FROM {letters} WHERE id <= (SELECT id FROM {letters} ORDER BY id DESC LIMIT 1 OFFSET :kept)"
         )
-        # One URL must not push out what came to all others.
-        self.forget_dead_letters_of = text(
+        # One URL must not push out the dead letters of all others.
+        self.prune_dead_letters_of = text(
             f"DELETE FROM {letters} WHERE campaign = :campaign AND gateway = :gateway AND id NOT IN (SELECT id FROM "
             f"{letters} WHERE campaign = :campaign AND gateway = :gateway ORDER BY id DESC LIMIT :kept)"
         )
         self.count_events = text(
             f"SELECT gateway, campaign, count(*) FROM {keys} JOIN {events} r ON {mine} GROUP BY gateway, campaign"
         )
-        self.people_of_batches = text(
-            f"SELECT gateway, reference, marks FROM {keys} JOIN {schema.batch_people.name} "
+        self.marks_of_batches = text(
+            f"SELECT gateway, reference, marks FROM {keys} JOIN {schema.batch_recipients.name} "
             "ON gateway = k.c0 AND reference = k.c1"
         )
-        self.put_people = Put(schema.batch_people, BATCH_PEOPLE, _REPLACE, is_postgres=is_postgres)
-        self.put_opt_out = Put(schema.opt_out, OPT_OUT, _EARLIEST, is_postgres=is_postgres)
+        self.put_recipients = Insert(
+            schema.batch_recipients, BATCH_RECIPIENTS, _REPLACE, is_postgres=is_postgres
+        )
+        self.put_opt_out = Insert(schema.opt_out, OPT_OUT, _EARLIEST, is_postgres=is_postgres)
         self.totals = text(
             "SELECT r.gateway, r.campaign, r.delivered, r.total, r.gateway_campaign "
             f"FROM {keys} JOIN {campaigns} r ON {mine}"
@@ -175,7 +181,7 @@ class Statements:
             f"SELECT k.c0 FROM {keys} WHERE EXISTS (SELECT 1 FROM {reports} r WHERE {mine}) "
             f"OR EXISTS (SELECT 1 FROM {campaigns} r WHERE {mine})"
         )
-        # One statement sees one moment: the cursor and the rows are of the same commit.
+        # One statement sees one snapshot: the cursor and the rows are of the same commit.
         self.changes = text(
             f"WITH wanted (gateway, campaign) AS (SELECT gateway, campaign FROM {reports} WHERE seq > :since "
             f"UNION SELECT gateway, campaign FROM {campaigns} WHERE seq > :since UNION SELECT k.c0, k.c1 FROM {keys}) "
@@ -215,20 +221,20 @@ class Statements:
         self.events_of_person = text(
             f"SELECT {', '.join(_EVENT)} FROM {events} WHERE phone_number = :number ORDER BY id"
         )
-        self.forget_reports = text(f"DELETE FROM {reports} WHERE phone_number = :number")
-        self.forget_events = text(f"DELETE FROM {events} WHERE phone_number = :number")
-        self.all_people = text(f"SELECT {', '.join(BATCH_PEOPLE)} FROM {schema.batch_people.name}")
+        self.erase_reports = text(f"DELETE FROM {reports} WHERE phone_number = :number")
+        self.erase_events = text(f"DELETE FROM {events} WHERE phone_number = :number")
+        self.all_marks = text(f"SELECT {', '.join(BATCH_RECIPIENTS)} FROM {schema.batch_recipients.name}")
         self.old = {
             "delivery reports": _old(text, reports, "gateway, campaign, phone_number", "received_at"),
             "campaign reports": _old(text, campaigns, "gateway, campaign", "received_at"),
             "events": _old(text, events, "id", "received_at"),
             "dead letters": _old(text, letters, "id", "received_at"),
-            "people of batches": _old(text, schema.batch_people.name, "gateway, reference", "ends"),
+            "recipients of batches": _old(text, schema.batch_recipients.name, "gateway, reference", "ends"),
             "lists of mapped tasks": _old(
                 text, schema.mapped_list.name, "task, map_index, fingerprint", "at"
             ),
-            # A campaign goes before what belongs to it: batches without one say nothing, but a campaign without its
-            # batches would say that nothing was sent.
+            # A campaign is deleted before its attempts and batches: batches without a campaign mean nothing, but a
+            # campaign without its batches would mean that nothing was sent.
             "campaigns of the ledger": _old(text, schema.campaign.name, "id", "at"),
             "attempts of the ledger": _orphans(
                 text, schema.attempt.name, "campaign, number", schema.campaign.name
@@ -240,14 +246,14 @@ class Statements:
         }
 
     def next_number(self, connection: Connection) -> int:
-        """Take the number of this commit, and with it the turn of all who write."""
+        """Take the number of this commit, and with it the lock of all writers."""
         advanced = connection.execute(self.advance)
         found = advanced if self._returns_number else connection.execute(self.cursor)
         return int(found.scalar_one())
 
 
 def _keys(width: int, *, is_postgres: bool) -> str:
-    """Return what stands in FROM for the parameter ``keys``: a table ``k`` with columns ``c0``, ``c1`` …"""
+    """Return the FROM item of the parameter ``keys``: a table ``k`` with columns ``c0``, ``c1`` …"""
     if is_postgres:
         columns = ", ".join(f"v ->> {place} AS c{place}" for place in range(width))
         return f"(SELECT {columns} FROM json_array_elements(CAST(:keys AS json)) AS t (v)) AS k"
@@ -268,7 +274,7 @@ def _old(text: Any, table: str, key: str, time: str) -> Old:
 
 
 def _orphans(text: Any, table: str, key: str, campaigns: str) -> Old:
-    """Return what deletes the rows of campaigns that are gone, and counts those of campaigns that would go."""
+    """Return statements about the rows of deleted campaigns, and of campaigns that would be deleted."""
     which = f"FROM {table} WHERE campaign NOT IN (SELECT id FROM {campaigns} WHERE at >= :before)"
     some = f"SELECT {key} {which} LIMIT :limit"
     return Old(
@@ -282,5 +288,5 @@ def _as_json(value: Any) -> Any:
 
 
 def rows_as_json(rows: Sequence[Sequence[Any]]) -> str:
-    """Return rows as the one parameter in which any number of them reaches a statement."""
+    """Return rows as one parameter of a statement."""
     return json.dumps(rows, separators=(",", ":"))

@@ -1,8 +1,8 @@
 """
-The delivery store: what came back from the gateways, kept so that it can be asked for by campaign.
+The delivery store: delivery reports, replies and opt-outs from the gateways, by campaign.
 
-A group of arrivals is one transaction, durable when :meth:`DeliveryStore.write` returns. Whatever order arrivals come
-in, and however often, the same rows are left.
+A group of inbound records is one transaction, durable when :meth:`DeliveryStore.write` returns. The stored rows do not
+depend on the order of records, nor on repetitions.
 """
 
 from __future__ import annotations
@@ -27,28 +27,30 @@ from airflow_provider_voicepartner.constants import (
     ROWS_A_PURGE,
 )
 from airflow_provider_voicepartner.delivery.admission import Admission
-from airflow_provider_voicepartner.delivery.arrivals import (
+from airflow_provider_voicepartner.delivery.inbound import (
     CampaignKey,
     Completion,
     DeadLetter,
     InboundRecord,
     Item,
-    Row,
-    Rows,
     fit_keys,
-    merge_campaign_reports,
-    merge_reports,
     of_gateway_id,
     of_reference,
-    to_rows,
 )
-from airflow_provider_voicepartner.delivery.opt_outs import OptOutList, digests_to_ask_for, settle
+from airflow_provider_voicepartner.delivery.opt_outs import OptOutList, digests_to_look_up, resolve_opt_outs
 from airflow_provider_voicepartner.delivery.statements import (
     CAMPAIGN_REPORT,
     DELIVERY_REPORT,
     Old,
     Statements,
     rows_as_json,
+)
+from airflow_provider_voicepartner.delivery.store_rows import (
+    Row,
+    Rows,
+    merge_campaign_reports,
+    merge_reports,
+    to_rows,
 )
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.model import CampaignDeliveryReport, DeliveryReport
@@ -74,10 +76,10 @@ __all__ = [
     "of_reference",
 ]
 
-PURPOSE: Final = "keeping delivery reports"
+PURPOSE: Final = "storing delivery reports"
 
 FROM_NOW: Final = 2**62
-"""A cursor behind every change: :meth:`DeliveryStore.changes` then tells where we are, and what is asked for."""
+"""A cursor behind every change: :meth:`DeliveryStore.changes` then returns the position, and the asked campaigns."""
 
 
 _LEDGER: Final = frozenset(
@@ -93,10 +95,10 @@ _LEDGER: Final = frozenset(
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownCampaign:
     """
-    What is known of a campaign.
+    What the store knows of a campaign.
 
     :param counts: recipients by status, of those that were reported.
-    :param report: the totals of a campaign of which only these are told.
+    :param report: the totals of a campaign whose gateway reports only these.
     """
 
     counts: Mapping[DeliveryStatus, int] = field(default_factory=dict)
@@ -106,10 +108,10 @@ class KnownCampaign:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changes:
     """
-    What happened after a cursor.
+    What changed after a cursor.
 
-    :param seq: the cursor for the next question.
-    :param campaigns: those that changed, and those that were asked for and of which anything is known.
+    :param seq: the cursor of the next query.
+    :param campaigns: those that changed, and those that were asked for and have any report.
     """
 
     seq: int
@@ -121,12 +123,12 @@ class StoredEvent:
     """
     A reply, an opt-out, pressed keys or a finished campaign.
 
-    :param id: the cursor for the next question.
+    :param id: the cursor of the next query.
     :param kind: ``reply``, ``opt_out``, ``pressed_keys`` or ``completion``.
     :param key: the campaign, where it is known.
-    :param text: what was written, or the keys.
-    :param sent_to: the number that was written to.
-    :param at: when it happened, in UTC, where told.
+    :param text: the text of a reply or STOP, or the pressed keys.
+    :param sent_to: the number that the reply went to.
+    :param at: when it happened, in UTC, where reported.
     :param part: position in a long answer that comes in several calls, from 1.
     :param parts_reference: what the calls of one answer have in common.
     :param counts: recipients by status, of a finished campaign.
@@ -169,9 +171,9 @@ class DeliveryStore:
         self._opt_outs = OptOutList(self._sql, opt_out_keys)
 
     @property
-    def kept_apart(self) -> int:
-        """How many calls became dead letters because their URL may not say what they say."""
-        return self._admission.kept_apart
+    def quarantined(self) -> int:
+        """How many calls became dead letters because their URL may not report them."""
+        return self._admission.quarantined
 
     def close(self) -> None:
         """Close idle connections."""
@@ -179,10 +181,10 @@ class DeliveryStore:
 
     def write(self, items: Sequence[Item]) -> int:
         """
-        Keep what came in, in one transaction: when this returns it is durable, when it raises nothing of it is kept.
+        Store records in one transaction: they are durable when this returns, and none is stored when it raises.
 
-        :returns: the number of the commit; readers whose cursor is below see what it changed.
-        :raises StoreUnavailableError: nothing was kept.
+        :returns: the number of the commit; readers whose cursor is below it see the changes.
+        :raises StoreUnavailableError: nothing was stored.
         """
         rows = to_rows(items, now=self._now())
         with self._store.write() as connection:
@@ -194,67 +196,67 @@ class DeliveryStore:
             self._write_events(connection, [{**row, "seq": seq} for row in rows.events])
             if rows.dead_letters:
                 self._sql.add_dead_letter(connection, rows.dead_letters[-KEPT_DEAD_LETTERS:])
-                self._forget_dead_letters(connection, rows)
+                self._prune_dead_letters(connection, rows)
         return seq
 
-    def _forget_dead_letters(self, connection: Connection, rows: Rows) -> None:
-        """Keep the newest of each URL of a batch, and of all."""
+    def _prune_dead_letters(self, connection: Connection, rows: Rows) -> None:
+        """Delete all but the newest of each URL of a batch, and of all."""
         for gateway, campaign in {(row["gateway"], row["campaign"]) for row in rows.dead_letters}:
             if campaign is not None:
                 place = {"gateway": gateway, "campaign": campaign, "kept": KEPT_DEAD_LETTERS_OF_A_BATCH}
-                connection.execute(self._sql.forget_dead_letters_of, place)
-        connection.execute(self._sql.forget_dead_letters, {"kept": KEPT_DEAD_LETTERS})
+                connection.execute(self._sql.prune_dead_letters_of, place)
+        connection.execute(self._sql.prune_dead_letters, {"kept": KEPT_DEAD_LETTERS})
 
     def _write_reports(self, connection: Connection, rows: Rows, seq: int) -> None:
-        """Write what differs from what is known. Nobody else writes meanwhile: the sequence's row is ours."""
+        """Write the rows that change anything. Nobody else writes meanwhile: we hold the lock of the sequence's row."""
         reports = [{**row, "seq": seq} for row in rows.delivery_reports.values()]
-        # Most reports are the first about a person, and then that was all.
+        # Most reports are the first about a recipient, and then all is done.
         if self._sql.add_report(connection, reports) < len(reports):
             places = rows_as_json(list(rows.delivery_reports))
             found = connection.execute(self._sql.known_reports, {"keys": places}).all()
             known = {tuple(row[:3]): dict(zip(DELIVERY_REPORT, row, strict=True)) for row in found}
-            self._sql.put_report(connection, _joined(rows.delivery_reports, known, merge_reports, seq))
+            self._sql.put_report(connection, _merged(rows.delivery_reports, known, merge_reports, seq))
         if rows.campaign_reports:
             places = rows_as_json(list(rows.campaign_reports))
             found = connection.execute(self._sql.known_campaigns, {"keys": places}).all()
             known = {tuple(row[:2]): dict(zip(CAMPAIGN_REPORT, row, strict=True)) for row in found}
-            joined = _joined(rows.campaign_reports, known, merge_campaign_reports, seq)
+            joined = _merged(rows.campaign_reports, known, merge_campaign_reports, seq)
             self._sql.put_campaign(connection, joined)
 
     def _write_events(self, connection: Connection, events: Sequence[Row]) -> None:
-        """Add those that are new; a STOP that a report told of already gets the person's words."""
+        """Add new events; a STOP that only a delivery report has brought so far gets the person's text."""
         known: dict[str, Row] = {}
-        if asked := digests_to_ask_for(events):
-            keys = rows_as_json([[digest] for digest in asked])
+        if digests := digests_to_look_up(events):
+            keys = rows_as_json([[digest] for digest in digests])
             found = connection.execute(self._sql.events_by_digest, {"keys": keys}).mappings()
             known = {row["digest"]: dict(row) for row in found}
-        settled = settle(events, known)
-        self._sql.add_event(connection, settled.events)
-        for row in settled.words:
-            told = {name: row[name] for name in ("digest", "text", "at", "received_at")}
-            connection.execute(self._sql.complete_event, told)
+        resolved = resolve_opt_outs(events, known)
+        self._sql.add_event(connection, resolved.events)
+        for row in resolved.texts:
+            values = {name: row[name] for name in ("digest", "text", "at", "received_at")}
+            connection.execute(self._sql.complete_event, values)
 
     def note_recipients(self, gateway: str, reference: str, marks: bytes, *, ends: float) -> None:
         """
-        Keep whom a batch is sent to, so that its URL can speak of nobody else.
+        Store the recipients of a batch as marks, so that its URL can report about nobody else.
 
         :param reference: our own id of the batch.
-        :param marks: long ones, see the module ``people``.
-        :param ends: when its URL ends, in Unix seconds.
+        :param marks: long ones, see the module ``recipient_marks``.
+        :param ends: when its URL expires, in Unix seconds.
         """
         row = {"gateway": gateway, "reference": reference[:LONGEST_REFERENCE], "marks": marks, "ends": ends}
         with self._store.write() as connection:
-            self._sql.put_people(connection, [row])
+            self._sql.put_recipients(connection, [row])
 
     def campaign_reports(self, keys: Collection[CampaignKey]) -> dict[CampaignKey, CampaignDeliveryReport]:
-        """Return the totals of campaigns of which only these are told (voicemail)."""
+        """Return the totals of campaigns whose gateway reports only these (voicemail)."""
         return {
             CampaignKey(gateway, campaign): _totals(gateway, delivered, total, gateway_campaign)
             for gateway, campaign, delivered, total, gateway_campaign in self._read(self._sql.totals, keys)
         }
 
     def reports(self, keys: Collection[CampaignKey]) -> Iterator[DeliveryReport]:
-        """Return what became of each recipient, ordered by campaign and number; a few campaigns at a time."""
+        """Yield the delivery reports, ordered by campaign and number; a few campaigns are read at a time."""
         wanted = fit_keys(keys)
         for start in range(0, len(wanted), CAMPAIGNS_A_READ):
             found = self._read(self._sql.reports, wanted[start : start + CAMPAIGNS_A_READ])
@@ -262,17 +264,17 @@ class DeliveryStore:
                 yield _report(dict(zip(DELIVERY_REPORT, row, strict=True)))
 
     def has_report(self, key: CampaignKey) -> bool:
-        """Tell whether the gateway ever reported about a campaign, which proves that it took it."""
+        """Say whether the gateway ever reported about a campaign, which proves that it accepted it."""
         return bool(self._read(self._sql.any_report, [key]))
 
     def changes(self, *, since: int, also: Collection[CampaignKey] = ()) -> Changes:
         """
-        Return what is known now of all campaigns that changed after a cursor. One query, whatever it is asked for.
+        Return the present state of all campaigns that changed after a cursor, with one query.
 
-        A reader that goes on from the cursor it was given sees every change, and the last state of each campaign.
+        A reader that continues from the cursor that it got misses no change, and sees the last state of each campaign.
 
         :param since: the last answer's ``seq``; 0 for everything, :data:`FROM_NOW` for nothing but ``also``.
-        :param also: campaigns to tell of even if they did not change.
+        :param also: campaigns to return even if they did not change.
         """
         parameters = {"since": since, "keys": rows_as_json(fit_keys(also))}
         with self._store.read() as connection:
@@ -306,7 +308,7 @@ class DeliveryStore:
 
     def opt_outs(self, *, since: float = 0.0) -> list[str]:
         """
-        Return the numbers that said STOP, in E.164, each once, in order; after a purge ask :meth:`opted_out`.
+        Return the numbers that said STOP, in E.164, each once, sorted; after a purge use :meth:`opted_out`.
 
         :param since: Unix seconds; leaves out what was received before.
         """
@@ -317,7 +319,7 @@ class DeliveryStore:
 
     def opted_out(self, phone_numbers: Collection[str]) -> set[str]:
         """
-        Return who of many people ever said STOP, also those of whom a purge left no more than a hash.
+        Return which numbers ever said STOP, including those of which a purge left only a hash.
 
         :param phone_numbers: in E.164.
         :raises InvalidArgumentError: a part of the list of opt-outs was made with a key that is not given.
@@ -338,33 +340,33 @@ class DeliveryStore:
 
     def purge(self, *, older_than: timedelta, ledger_older_than: timedelta = LEDGER_KEPT) -> dict[str, int]:
         """
-        Delete what was received longer ago, a little at a time, so that writers wait only for moments.
+        Delete what is older, in small transactions, so that writers wait only for moments.
 
-        Reservations of the rate limits stay for three days at least: the limits look back at them. The ledger has an
-        age of its own: a task that is retried or cleared goes on from it, and before Airflow 3.3 nothing else knows
-        what was sent. Of a STOP that goes, a keyed hash stays on the list of opt-outs, with its time and gateway.
+        Reservations of the rate limits stay for at least three days: the limits look back at them. The ledger has an
+        age of its own: a task that is retried or cleared resumes from it, and before Airflow 3.3 nothing else knows
+        what was sent. Of a deleted STOP, a keyed hash stays on the list of opt-outs, with its time and gateway.
 
-        :param older_than: age of what gateways told.
+        :param older_than: age of reports, events and dead letters.
         :param ledger_older_than: age of the newest attempt at a campaign.
         :returns: rows deleted, by table.
         :raises InvalidArgumentError: an age that is not above zero.
         """
         deleted: dict[str, int] = {}
         for name, old, before in self._old(older_than, ledger_older_than):
-            deleted[name] = count = self._delete_some(name, old, before)
+            deleted[name] = count = self._delete_chunk(name, old, before)
             while count == ROWS_A_PURGE:
-                count = self._delete_some(name, old, before)
+                count = self._delete_chunk(name, old, before)
                 deleted[name] += count
-        self._store.leave_no_trace()
+        self._store.erase_log()
         return deleted
 
-    def _delete_some(self, name: str, old: Old, before: float) -> int:
+    def _delete_chunk(self, name: str, old: Old, before: float) -> int:
         with self._store.write() as connection:
             if self._store.is_postgres:
-                # Writers take this lock first; if we did not, each could come to hold a row that the other waits for.
+                # Writers take this lock first; without it, a writer and this purge could deadlock.
                 connection.execute(self._sql.lock)
             if name == "events":
-                self._opt_outs.take_over(connection, before=before)
+                self._opt_outs.add_expiring(connection, before=before)
             return connection.execute(old.delete, {"before": before, "limit": ROWS_A_PURGE}).rowcount
 
     def _old(self, older_than: timedelta, ledger_older_than: timedelta) -> Iterator[tuple[str, Old, float]]:
@@ -376,8 +378,8 @@ class DeliveryStore:
             age = ledger_older_than if name in _LEDGER else older_than
             if name == "reservations":
                 age = max(age, PACING_KEPT)
-            if name == "people of batches":
-                age = timedelta(0)  # from when their URLs end
+            if name == "recipients of batches":
+                age = timedelta(0)  # counted from when their URLs expire
             yield name, old, now - age.total_seconds()
 
     def _read(self, statement: Any, keys: Collection[CampaignKey]) -> list[Any]:
@@ -387,10 +389,10 @@ class DeliveryStore:
             return list(connection.execute(statement, {"keys": rows_as_json(fit_keys(keys))}).all())
 
 
-def _joined(
+def _merged(
     new: Mapping[Any, Row], known: Mapping[Any, Row], merge: Callable[[Row, Row], Row], seq: int
 ) -> list[Row]:
-    """Return the rows to be written; a row that only was received at another time keeps its number."""
+    """Return the rows to be written; a row that differs only in ``received_at`` keeps its number."""
     changed = []
     for place, row in new.items():
         before = known.get(place)

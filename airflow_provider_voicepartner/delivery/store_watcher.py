@@ -1,4 +1,4 @@
-"""One question to the store an interval, for all campaigns that are waited for in one event loop."""
+"""Watches the store with one query per interval, for all campaigns that are waited for in one event loop."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from weakref import WeakKeyDictionary
 
 from airflow_provider_voicepartner.constants import CAMPAIGNS_A_TURN
-from airflow_provider_voicepartner.delivery.arrivals import CampaignKey
+from airflow_provider_voicepartner.delivery.inbound import CampaignKey
 from airflow_provider_voicepartner.delivery.store import FROM_NOW, Changes, DeliveryStore, KnownCampaign
 
 log = logging.getLogger(__name__)
@@ -19,13 +19,13 @@ log = logging.getLogger(__name__)
 
 class Subscription:
     """
-    What is known of one campaign that somebody waits for.
+    The known state of one campaign that somebody waits for.
 
-    ``as_of`` is when the last question that was answered began, in Unix seconds: what is known now was true then.
-    ``failing_since`` is when the first of the questions since then failed, None when none did.
+    ``as_of`` is when the last query that succeeded began, in Unix seconds: the known state was true then.
+    ``failing_since`` is when the first of the queries since then failed, None when none did.
 
-    :param keys: under which it is kept.
-    :param interval: seconds that its news may be late.
+    :param keys: of the campaign in the store.
+    :param interval: seconds by which its changes may be noticed late.
     """
 
     __slots__ = ("as_of", "changed", "failing_since", "interval", "keys", "known")
@@ -41,9 +41,9 @@ class Subscription:
 
 class StoreWatcher:
     """
-    Asks the store what has changed, at most once an interval, however many campaigns are waited for.
+    Reads from the store what has changed, at most once per interval, however many campaigns are waited for.
 
-    Belongs to one event loop. It asks in a thread of its own, so that a slow store does not hold up the loop.
+    Belongs to one event loop. It queries in a thread of its own, so that a slow store does not block the loop.
 
     :param open_store: opens the store; called in that thread, again after a failure.
     :param clock: seconds that only go forward; injected by tests.
@@ -64,11 +64,11 @@ class StoreWatcher:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="voicepartner-store")
         self._by_key: dict[CampaignKey, set[Subscription]] = {}
         self._new: set[Subscription] = set()
-        self._watched: set[Subscription] = set()
+        self._subscriptions: set[Subscription] = set()
         self._cursor: int | None = None
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        self._asked_at = float("-inf")
+        self._queried_at = float("-inf")
         self.queries = 0
         self.failures = 0
         self.problem = ""
@@ -76,119 +76,119 @@ class StoreWatcher:
     @contextlib.contextmanager
     def watch(self, keys: Collection[CampaignKey], *, interval: float) -> Iterator[Subscription]:
         """
-        Wait for a campaign within a block.
+        Subscribe to a campaign within a block.
 
-        :param keys: under which it is kept.
-        :param interval: seconds between two questions, at most; the shortest of all counts.
+        :param keys: of the campaign in the store.
+        :param interval: the longest time between two queries, in seconds; the shortest of all subscriptions counts.
         """
-        watched = Subscription(keys, interval)
-        self._watched.add(watched)
-        self._new.add(watched)
-        for key in watched.keys:
-            self._by_key.setdefault(key, set()).add(watched)
+        subscription = Subscription(keys, interval)
+        self._subscriptions.add(subscription)
+        self._new.add(subscription)
+        for key in subscription.keys:
+            self._by_key.setdefault(key, set()).add(subscription)
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._run())
         self._wake.set()
         try:
-            yield watched
+            yield subscription
         finally:
-            self._forget(watched)
+            self._unsubscribe(subscription)
 
-    def has_failed_for(self, watched: Subscription) -> float:
-        """Return for how many seconds the questions about a campaign have failed, one after another."""
-        return 0.0 if watched.failing_since is None else self._clock() - watched.failing_since
+    def has_failed_for(self, subscription: Subscription) -> float:
+        """Return for how many seconds all queries for a campaign have failed."""
+        return 0.0 if subscription.failing_since is None else self._clock() - subscription.failing_since
 
-    def _forget(self, watched: Subscription) -> None:
-        self._watched.discard(watched)
-        self._new.discard(watched)
-        for key in watched.keys:
+    def _unsubscribe(self, subscription: Subscription) -> None:
+        self._subscriptions.discard(subscription)
+        self._new.discard(subscription)
+        for key in subscription.keys:
             waiting = self._by_key.get(key, set())
-            waiting.discard(watched)
+            waiting.discard(subscription)
             if not waiting:
                 self._by_key.pop(key, None)
         self._wake.set()
 
     async def _run(self) -> None:
-        """Ask again and again, until nobody waits any more."""
-        while self._watched:
-            while self._watched:
+        """Query again and again, until there is no subscription."""
+        while self._subscriptions:
+            while self._subscriptions:
                 await self._until_due()
-                if self._watched:
-                    await self._ask()
+                if self._subscriptions:
+                    await self._query()
             if self._store is not None:
                 store, self._store, self._cursor = self._store, None, None
-                # Somebody may begin to wait meanwhile, and finds that this task is still there.
+                # A new subscription may begin meanwhile, and finds this task still running.
                 with contextlib.suppress(Exception):
                     await asyncio.get_running_loop().run_in_executor(self._thread, store.close)
 
     async def _until_due(self) -> None:
-        """Wait until an interval has passed since the last question; a shorter interval may join meanwhile."""
-        while self._watched:
+        """Wait until an interval has passed since the last query; a shorter one may come meanwhile."""
+        while self._subscriptions:
             self._wake.clear()
-            interval = min(watched.interval for watched in self._watched)
-            left = self._asked_at + interval - self._clock()
+            interval = min(subscription.interval for subscription in self._subscriptions)
+            left = self._queried_at + interval - self._clock()
             if left <= 0:
                 return
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), left)
 
-    async def _ask(self) -> None:
+    async def _query(self) -> None:
         new, self._new = self._new, set()
-        keys = [key for watched in new for key in watched.keys]
-        self._asked_at, as_of = self._clock(), self._now()
+        keys = [key for subscription in new for key in subscription.keys]
+        self._queried_at, as_of = self._clock(), self._now()
         try:
-            changes = await asyncio.get_running_loop().run_in_executor(self._thread, self._question, keys)
+            changes = await asyncio.get_running_loop().run_in_executor(self._thread, self._read_changes, keys)
         except Exception as error:
-            # Whatever it is: those who wait decide how long they bear it.
-            self._new |= new & self._watched
+            # Whatever it is: each subscriber decides how long it tolerates failures.
+            self._new |= new & self._subscriptions
             self.failures += 1
             self.problem = str(error) if _is_ours(error) else type(error).__name__
             if self.failures == 1:
-                log.warning("The store could not be asked, will ask again: %s", self.problem)
-            for watched in self._watched:
-                if watched.failing_since is None:
-                    watched.failing_since = self._asked_at
-                watched.changed.set()
+                log.warning("The store could not be read, will try again: %s", self.problem)
+            for subscription in self._subscriptions:
+                if subscription.failing_since is None:
+                    subscription.failing_since = self._queried_at
+                subscription.changed.set()
             return
         if self.failures:
-            log.info("The store answers again, after %d failures", self.failures)
+            log.info("The store can be read again, after %d failures", self.failures)
         self.failures, self.problem = 0, ""
         if self._cursor is not None and changes.seq < self._cursor:
-            # Another store than before, or an older copy of it: what it knows is to be asked for from the beginning.
-            self._new |= self._watched
+            # Another store than before, or an older copy of it: read everything from the beginning.
+            self._new |= self._subscriptions
         self._cursor = changes.seq
-        await self._tell(changes.campaigns)
-        # Whoever came while the question was under way is asked for in the next one.
-        answered = (self._watched | new) - self._new
-        for number, watched in enumerate(answered):
-            if watched.as_of is None:
-                watched.changed.set()
-            watched.as_of, watched.failing_since = as_of, None
-            await _breathe(number)
+        await self._publish(changes.campaigns)
+        # Subscriptions that began during the query are part of the next one.
+        answered = (self._subscriptions | new) - self._new
+        for number, subscription in enumerate(answered):
+            if subscription.as_of is None:
+                subscription.changed.set()
+            subscription.as_of, subscription.failing_since = as_of, None
+            await _yield_to_loop(number)
 
-    def _question(self, keys: list[CampaignKey]) -> Changes:
+    def _read_changes(self, keys: list[CampaignKey]) -> Changes:
         if self._store is None:
             self._store = self._open_store()
         self.queries += 1
         return self._store.changes(since=FROM_NOW if self._cursor is None else self._cursor, also=keys)
 
-    async def _tell(self, campaigns: Mapping[CampaignKey, KnownCampaign]) -> None:
+    async def _publish(self, campaigns: Mapping[CampaignKey, KnownCampaign]) -> None:
         for number, (key, known) in enumerate(campaigns.items()):
-            for watched in self._by_key.get(key, ()):
-                if watched.known.get(key) != known:
-                    watched.known[key] = known
-                    watched.changed.set()
-            await _breathe(number)
+            for subscription in self._by_key.get(key, ()):
+                if subscription.known.get(key) != known:
+                    subscription.known[key] = known
+                    subscription.changed.set()
+            await _yield_to_loop(number)
 
 
-async def _breathe(number: int) -> None:
-    """Let the loop do something else, every now and then."""
+async def _yield_to_loop(number: int) -> None:
+    """Let the event loop run other tasks, every now and then."""
     if number % CAMPAIGNS_A_TURN == CAMPAIGNS_A_TURN - 1:
         await asyncio.sleep(0)
 
 
 def _is_ours(error: Exception) -> bool:
-    """Say whether the text of an error is made for people, and holds no secret."""
+    """Say whether the text of an error is ours, and thus holds no secret."""
     return type(error).__module__.startswith("airflow_provider_voicepartner")
 
 
@@ -197,9 +197,9 @@ _watchers: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, StoreWatcher]]
 
 def shared_watcher(name: str, open_store: Callable[[], DeliveryStore]) -> StoreWatcher:
     """
-    Return the poller of the running event loop.
+    Return the watcher of the running event loop.
 
-    :param name: of the store, so that another store gets another poller.
+    :param name: of the store; each store has its own watcher.
     :param open_store: opens it.
     """
     watchers = _watchers.setdefault(asyncio.get_running_loop(), {})

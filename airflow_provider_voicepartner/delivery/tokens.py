@@ -38,11 +38,11 @@ from airflow_provider_voicepartner.delivery.recipient_marks import (
 )
 
 _SEPARATOR: Final = b"."
-_BATCH, _BATCH_WITH_PEOPLE, _CONNECTION = "b", "p", "c"
+_BATCH, _BATCH_WITH_MARKS, _CONNECTION = "b", "p", "c"
 
 
 class InvalidTokenError(Exception):
-    """The token is not one of ours, is another gateway's, or has ended: which of these is not told."""
+    """The token is not one of ours, is another gateway's, or has expired; the error does not say which."""
 
 
 class WeakSecretError(ValueError):
@@ -52,20 +52,20 @@ class WeakSecretError(ValueError):
 @dataclass(frozen=True, slots=True)
 class BatchToken:
     """
-    A batch of which a gateway may report.
+    A batch that a gateway may report about.
 
     :param reference: our own id of it.
-    :param people: whom the batch was sent to.
+    :param recipients: whom the batch was sent to.
     """
 
     reference: str
-    people: BatchRecipients | None = field(default=None, compare=False)
+    recipients: BatchRecipients | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionToken:
     """
-    A connection whose account may report of all its campaigns.
+    A connection whose account may report about all its campaigns.
 
     :param conn_id: of the Airflow connection.
     """
@@ -80,7 +80,7 @@ def expiry(
     *, now: datetime, send_at: datetime | None = None, lifetime: timedelta = CALLBACK_LIFETIME
 ) -> datetime:
     """
-    Return until when a batch may be reported about.
+    Return when the URL of a batch expires.
 
     :param now: the present, aware.
     :param send_at: when the batch is due, aware; None is now.
@@ -113,7 +113,7 @@ class CallbackTokens:
         self._known: dict[tuple[str, str], tuple[CallbackToken, float]] = {}
 
     def for_batch(
-        self, gateway: str, reference: str, *, expires: datetime, people: Sequence[str] = ()
+        self, gateway: str, reference: str, *, expires: datetime, recipients: Sequence[str] = ()
     ) -> str:
         """
         Make the token of one batch.
@@ -121,23 +121,23 @@ class CallbackTokens:
         :param gateway: the connection type.
         :param reference: our own id of the batch.
         :param expires: until when it opens anything, aware; see :func:`expiry`.
-        :param people: in E.164; up to 16 become a part of the token, those of a larger batch are looked for in the
-            store, where :meth:`stored_marks` has to be.
+        :param recipients: in E.164; the marks of up to 16 become a part of the token, those of a larger batch are read
+            from the store, where the caller has to write :meth:`stored_marks`.
         """
         ends = int(expires.timestamp())
-        if not 0 < len(people) <= RECIPIENTS_IN_URL:
+        if not 0 < len(recipients) <= RECIPIENTS_IN_URL:
             return self._sign(gateway, f"{_BATCH}:{ends}:{reference}")
-        marks = base64_encode(marks_of(self._secrets[-1], people, SHORT_MARK)).decode("ascii")
-        return self._sign(gateway, f"{_BATCH_WITH_PEOPLE}:{ends}:{marks}:{reference}")
+        marks = base64_encode(marks_of(self._secrets[-1], recipients, SHORT_MARK)).decode("ascii")
+        return self._sign(gateway, f"{_BATCH_WITH_MARKS}:{ends}:{marks}:{reference}")
 
-    def stored_marks(self, people: Sequence[str]) -> bytes:
-        """Return what the store is to know of the people of a batch, in E.164."""
-        return marks_of(self._secrets[-1], people, LONG_MARK)
+    def stored_marks(self, recipients: Sequence[str]) -> bytes:
+        """Return the marks that the store needs of a batch's recipients, which are in E.164."""
+        return marks_of(self._secrets[-1], recipients, LONG_MARK)
 
     def forget(self, marks: bytes, phone_number: str) -> bytes:
-        """Return stored marks without those of a person."""
-        gone = {mark(secret, phone_number, LONG_MARK) for secret in self._secrets}
-        return b"".join(sorted(split(marks, LONG_MARK) - gone))
+        """Return stored marks without those of a number."""
+        removed = {mark(secret, phone_number, LONG_MARK) for secret in self._secrets}
+        return b"".join(sorted(split(marks, LONG_MARK) - removed))
 
     def for_connection(self, gateway: str, conn_id: str) -> str:
         """
@@ -154,7 +154,7 @@ class CallbackTokens:
 
         :param gateway: that the URL names.
         :param now: the present, aware.
-        :raises InvalidTokenError: with the same words whatever is wrong.
+        :raises InvalidTokenError: with the same text whatever is wrong.
         """
         known = self._known.get((gateway, token)) or self._verified(gateway, token)
         if known is None or now.timestamp() >= known[1]:
@@ -188,7 +188,7 @@ class CallbackTokens:
         if kind == _CONNECTION:
             return ConnectionToken(name), math.inf
         marks = None
-        if kind == _BATCH_WITH_PEOPLE:
+        if kind == _BATCH_WITH_MARKS:
             text, _, name = name.partition(":")
             marks = split(base64_decode(text), SHORT_MARK)
         return BatchToken(name, BatchRecipients(name, tuple(self._secrets), marks)), float(expires)

@@ -81,7 +81,9 @@ class CallbackConfig:
         if info.reports != "batch":
             return CallbackUrls()
         ends = expiry(now=now, send_at=send_at, lifetime=lifetime)
-        url = self.url(info.name, self.tokens.for_batch(info.name, reference, expires=ends, people=people))
+        url = self.url(
+            info.name, self.tokens.for_batch(info.name, reference, expires=ends, recipients=people)
+        )
         return CallbackUrls(delivery=url, replies=url if info.reports_replies else None)
 
     def note_recipients(
@@ -252,7 +254,7 @@ def _reports_about(
     gateway: str, reference: str
 ) -> tuple[tuple[DeliveryReport, ...], CampaignDeliveryReport | None]:
     """Return the reports on single recipients, and the one on the whole batch where there is one."""
-    from airflow_provider_voicepartner.delivery.arrivals import of_reference
+    from airflow_provider_voicepartner.delivery.inbound import of_reference
     from airflow_provider_voicepartner.delivery.store import DeliveryStore
 
     try:

@@ -23,8 +23,8 @@ from airflow_provider_voicepartner.constants import (
     WORKER_POLL_SLOT_WAIT,
 )
 from airflow_provider_voicepartner.db.errors import StoreUnavailableError
-from airflow_provider_voicepartner.delivery.arrivals import CampaignKey, Completion, InboundRecord
 from airflow_provider_voicepartner.delivery.completion import AwaitedBatch, Progress
+from airflow_provider_voicepartner.delivery.inbound import CampaignKey, Completion, InboundRecord
 from airflow_provider_voicepartner.delivery.store import FROM_NOW, DeliveryStore, KnownCampaign
 from airflow_provider_voicepartner.exceptions import (
     DeliveryFailedError,

@@ -22,7 +22,7 @@ from airflow_provider_voicepartner.settings import READING, open_configured_stor
 
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.db.transactions import Store
-    from airflow_provider_voicepartner.delivery.events import StorePosition, Wanted
+    from airflow_provider_voicepartner.delivery.events import EventFilter, StorePosition
     from airflow_provider_voicepartner.delivery.store import DeliveryStore, StoredEvent
     from airflow_provider_voicepartner.sending.report import CampaignReport
 
@@ -252,7 +252,7 @@ class _Taken:
         return {"seq": self.seq, "begin": self.begin, "until": self.until, "runs": runs}
 
 
-def _wanted_of(asset: Any) -> list[Wanted]:
+def _wanted_of(asset: Any) -> list[EventFilter]:
     triggers = [watcher.trigger for watcher in getattr(asset, "watchers", ())]
     wanted = [trigger.wanted for trigger in triggers if hasattr(trigger, "wanted")]
     if not wanted:
@@ -263,7 +263,7 @@ def _wanted_of(asset: Any) -> list[Wanted]:
     return wanted
 
 
-def _first_told(asset: Any, context: Mapping[str, Any], wanted: Collection[Wanted]) -> int | None:
+def _first_told(asset: Any, context: Mapping[str, Any], wanted: Collection[EventFilter]) -> int | None:
     """Return the lowest ``id`` that the run's asset events tell; they may also be others', or made in the UI."""
     payloads = [
         (event.extra or {}).get("payload") for event in context["triggering_asset_events"].get(asset, ())

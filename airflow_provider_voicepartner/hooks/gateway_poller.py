@@ -26,7 +26,7 @@ from airflow_provider_voicepartner.hooks.rate_limiter import StoreRateLimiter, l
 from airflow_provider_voicepartner.settings import WAITING, open_configured_store
 
 if TYPE_CHECKING:
-    from airflow_provider_voicepartner.delivery.arrivals import CampaignKey
+    from airflow_provider_voicepartner.delivery.inbound import CampaignKey
     from airflow_provider_voicepartner.delivery.store import KnownCampaign
     from airflow_provider_voicepartner.gateways.model import DeliveryReport
     from airflow_provider_voicepartner.hooks.base import GatewayHook
@@ -111,7 +111,7 @@ class GatewayPoller:
     async def _keep(self, watch: CompletionCheck, answers: Sequence[PollResult]) -> None:
         """Write what several answers tell in one transaction, and take note of them."""
         if arrivals := [arrival for answer in answers for arrival in watch.arrivals(answer)]:
-            await self._writer.keep(arrivals)
+            await self._writer.write(arrivals)
         for answer in answers:
             watch.take(answer)
 

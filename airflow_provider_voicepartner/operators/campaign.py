@@ -127,7 +127,7 @@ def cancel_batches(report: CampaignReport, hook: GatewayHook, *, ignore_too_late
 
 def _tell_those_who_wait(gateway: str, batches: Sequence[SentBatch]) -> None:
     """Keep that batches were cancelled: gateways tell nobody, and somebody may wait for what became of them."""
-    from airflow_provider_voicepartner.delivery.arrivals import cancelled, of_gateway_id, of_reference
+    from airflow_provider_voicepartner.delivery.inbound import cancelled, of_gateway_id, of_reference
     from airflow_provider_voicepartner.settings import open_delivery_store
 
     now = time.time()

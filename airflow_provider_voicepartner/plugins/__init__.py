@@ -1,3 +1,3 @@
-"""What Airflow loads in every process; so it imports nothing and does nothing but where it is used."""
+"""Airflow imports these plugins in every process; so they import little until they are used."""
 
 from __future__ import annotations

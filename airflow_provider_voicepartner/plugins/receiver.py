@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 class _MountedApps(Sequence[dict[str, Any]]):
     """
-    The list of applications, made when somebody looks into it: that is the API server alone.
+    The list of applications, made when it is first read: only the API server reads it.
 
     Every Airflow process imports this module, and most of them need neither FastAPI nor the store.
     """
@@ -38,14 +38,14 @@ class _MountedApps(Sequence[dict[str, Any]]):
 
 
 class VoicePartnerReceiverPlugin(AirflowPlugin):
-    """Puts the receiver at ``/voicepartner``. Its routes are open to everybody: their tokens protect them."""
+    """Mounts the receiver at ``/voicepartner``. Its routes need no login: their tokens protect them."""
 
     name = "voicepartner_receiver"
     fastapi_apps: Any = _MountedApps()
 
 
 def _make_apps() -> list[dict[str, Any]]:
-    """Return the application, or none where it is not wanted or cannot be made: Airflow has to start all the same."""
+    """Return the application, or nothing if it is disabled or fails: Airflow has to start all the same."""
     try:
         from airflow_provider_voicepartner import settings
         from airflow_provider_voicepartner.hooks import callbacks
@@ -60,7 +60,7 @@ def _make_apps() -> list[dict[str, Any]]:
     except Exception as error:
         is_ours = type(error).__module__.startswith("airflow_provider_voicepartner.")
         log.error(
-            "The receiver of gateways' reports is not there: %s",
+            "The receiver of gateways' reports could not be mounted: %s",
             " ".join(str(error).split()) if is_ours else type(error).__name__,
         )
         return []

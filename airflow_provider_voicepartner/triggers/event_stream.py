@@ -25,7 +25,12 @@ from airflow_provider_voicepartner.constants import (
     EVENT_WRITE_PAUSE,
     EVENTS_UNDER_WAY,
 )
-from airflow_provider_voicepartner.delivery.events import EventSummary, StorePosition, SummaryReader, Wanted
+from airflow_provider_voicepartner.delivery.events import (
+    EventFilter,
+    EventSummary,
+    StorePosition,
+    SummaryReader,
+)
 from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.triggers.event_reader import EventReader
 
@@ -94,7 +99,7 @@ class EventStream(SharedStreamProducer):
         states: Sequence[State],
         *,
         key: str,
-        wanted: Wanted,
+        wanted: EventFilter,
         poll_interval: float,
         from_oldest: bool,
         now: Callable[[], float] = time.time,

@@ -12,8 +12,8 @@ from airflow.triggers.base import TriggerEvent
 
 from airflow_provider_voicepartner.compat import BaseEventTrigger
 from airflow_provider_voicepartner.constants import EVENT_POLL_INTERVAL, LEAST_EVENT_POLL_INTERVAL
-from airflow_provider_voicepartner.delivery.arrivals import KINDS
-from airflow_provider_voicepartner.delivery.events import Wanted
+from airflow_provider_voicepartner.delivery.events import EventFilter
+from airflow_provider_voicepartner.delivery.inbound import KINDS
 from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.hooks.registry import gateway_names
 
@@ -86,9 +86,9 @@ class DeliveryEventTrigger(BaseEventTrigger):
         }
 
     @property
-    def wanted(self) -> Wanted:
+    def wanted(self) -> EventFilter:
         """Which events it tells."""
-        return Wanted(kinds=self.kinds, gateway=self.gateway, campaign=self.campaign)
+        return EventFilter(kinds=self.kinds, gateway=self.gateway, campaign=self.campaign)
 
     @property
     def cursor_key(self) -> str:

@@ -57,7 +57,7 @@ class TestCheck:
         main(["callbacks", "check"])
         said = capsys.readouterr().out
         assert said.count("ok: ") == 5
-        assert said.endswith("Callbacks that are sent to this address arrive.\n")
+        assert said.endswith("Callbacks to this URL arrive.\n")
         assert receiver.stored() == 0
         assert receiver.receiver.counts.of("dead_letters") == 0
 
@@ -65,14 +65,14 @@ class TestCheck:
         self, receiver: RunningReceiver, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         configure(monkeypatch, callback_secret="the secret of another machine".replace(" ", "-"))
-        assert "callback_secret is another one" in fails(capsys, "callbacks", "check")
+        assert "callback_secret differs from the one here" in fails(capsys, "callbacks", "check")
 
     def test_tells_another_store(
         self, receiver: RunningReceiver, monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
         capsys: pytest.CaptureFixture[str],
     ) -> None:  # fmt: skip
         configure(monkeypatch, store_url=f"sqlite:///{tmp_path / 'another.db'}")
-        assert "it writes to another one" in fails(capsys, "callbacks", "check")
+        assert "the receiver writes to another one" in fails(capsys, "callbacks", "check")
 
     def test_tells_what_is_not_configured(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -83,8 +83,8 @@ class TestCheck:
     @pytest.mark.parametrize(
         ("url", "said"),
         [
-            ("https://there-is-no-such-host.invalid", "the name is not known (DNS)"),
-            ("http://127.0.0.1:9", "nothing listens there"),
+            ("https://there-is-no-such-host.invalid", "unknown host name (DNS)"),
+            ("http://127.0.0.1:9", "the connection was refused or closed"),
         ],
     )
     def test_tells_what_is_wrong_on_the_way(
@@ -105,12 +105,12 @@ class TestCheck:
     @pytest.mark.parametrize(
         ("behaviours", "said"),
         [
-            ([answer(404, "<html>nginx</html>")], "Does the proxy in front of it pass /voicepartner on"),
+            ([answer(404, "<html>nginx</html>")], "Does the proxy pass /voicepartner on"),
             ([answer(302, "", Location="https://elsewhere.example.org")], "a redirect, which gateways do not follow"),
-            ([answer(200, "<html>a shop</html>")], "another program is there"),
-            ([answer(503, '{"status": "unavailable"}')], "cannot write its store"),
+            ([answer(200, "<html>a shop</html>")], "another program answers there"),
+            ([answer(503, '{"status": "unavailable"}')], "cannot write to its store"),
             ([answer(200, '{"status": "ok"}'), answer(200, "")], "is answered with 200, not with 404"),
-            ([answer(200, '{"status": "ok"}'), answer(404, ""), answer(404, "<html>")], "before the receiver"),
+            ([answer(200, '{"status": "ok"}'), answer(404, ""), answer(404, "<html>")], "answers GET with 404"),
             ([answer(200, '{"status": "ok"}'), answer(404, ""), answer(200, "<html>")], "changes its answers"),
             ([answer(200, '{"status": "ok"}'), answer(404, ""), answer(503, "")], "cannot store a report"),
         ],
@@ -142,8 +142,8 @@ class TestCheck:
         with counting_server(answer(404, "<html>Airflow</html>")) as server:
             configure(monkeypatch, public_url=server.url + path)
             told = fails(capsys, "callbacks", "check")
-        assert "Does the proxy in front of it pass /voicepartner on" in told
-        assert ("is below /air/flow/voicepartner: end public_url with /air/flow" in told) is is_named
+        assert "Does the proxy pass /voicepartner on" in told
+        assert ("is at /air/flow/voicepartner: end public_url with /air/flow" in told) is is_named
 
 
 class TestRegister:
@@ -179,7 +179,7 @@ class TestRegister:
         self, sandbox: Any, receiver: RunningReceiver, capsys: pytest.CaptureFixture[str]
     ) -> None:
         told = fails(capsys, "callbacks", "register", "--conn-id", "smspartner_default")
-        assert "SMS Partner is given its URL with each batch" in told
+        assert "SMS Partner gets its URL with each batch" in told
 
     def test_without_an_address_it_says_what_is_missing(
         self, sandbox: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -225,8 +225,8 @@ class TestReceiver:
         process.send_signal(signal.SIGTERM)
         lines.append(process.communicate(timeout=30)[0])
         said = "".join(lines)
-        assert "public_url is not set, so gateways are not given any address to report to" in said
-        assert "Receiver: calls to addresses that are not ours" in said
+        assert "public_url is not set, so gateways get no URL to report to" in said
+        assert "Receiver: calls to URLs that are invalid or expired" in said
         for planted in (path.rpartition("/")[2][:20], "+33699999942", SECRET):
             assert planted not in said
 
@@ -244,7 +244,9 @@ class TestReceiver:
 
         delivery = "airflow_provider_voicepartner.delivery"
         monkeypatch.setattr(f"{delivery}.receiver.create_app", lambda *_, **__: done.append("made"))
-        monkeypatch.setattr(f"{delivery}.receiver_server.freeze_loaded_objects", lambda: done.append("frozen"))
+        monkeypatch.setattr(
+            f"{delivery}.receiver_server.freeze_loaded_objects", lambda: done.append("frozen")
+        )
         monkeypatch.setattr(f"{delivery}.receiver_server.make_server", lambda *_: Server())
         configure(monkeypatch, store_url=f"sqlite:///{tmp_path / 'store.db'}")
         main(["receiver", "--port", "0"])

@@ -85,7 +85,7 @@ class TestDeadLetters:
                 main(["dead-letters", "replay", *words])
             assert ended.value.code == 1
         said = capsys.readouterr().out
-        assert "1: is stored, and no dead letter any more\n" in said
+        assert "1: is stored, and no longer a dead letter\n" in said
         assert "2: cannot be read: " in said
         assert "1 of 2 dead letters were read" in said
         assert [row["text"] for row in rows(store, "event")] == ["café"]
@@ -95,7 +95,7 @@ class TestDeadLetters:
     def test_nothing_is_read_again_by_mistake(
         self, words: list[str], store: Store, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        assert "name the ids" in fails("dead-letters", "replay", *words, capsys=capsys)
+        assert "give the ids" in fails("dead-letters", "replay", *words, capsys=capsys)
         assert len(rows(store, "dead_letter")) == 2
 
 
@@ -127,8 +127,8 @@ class TestPerson:
         main(["person", "forget", ANNA])
         said = capsys.readouterr().out
         assert "Deleted of +336••••••78: 0 delivery reports, 2 events, 1 dead letters" in said
-        assert "stays on the list of opt-outs, as a keyed hash" in said
-        assert "Not touched: your own lists" in said
+        assert "stays in the list of opt-outs, as a keyed hash" in said
+        assert "Not deleted: your own lists" in said
         assert ANNA not in said
         main(["person", "show", ANNA])
         told = json.loads(capsys.readouterr().out)
@@ -145,7 +145,7 @@ class TestPerson:
         )
         main(["person", "forget", ANNA])
         assert "1 dead letters, 1 batches" in capsys.readouterr().out
-        [left] = rows(known, "batch_people")
+        [left] = rows(known, "batch_recipients")
         assert bytes(left["marks"]) == tokens.stored_marks(["+33612345679"])
 
     def test_a_key_is_read_and_never_shown(

@@ -195,14 +195,14 @@ def test_a_file_that_everybody_may_read_is_taken_away_from_strangers(
 ) -> None:
     path = tmp_path / "store.db"
     store = open_store(f"sqlite:///{path}")
-    store.hold()  # so that there is a log beside it
+    store.keep_open()  # so that there is a log beside it
     insert(store, "a")
     files = [path, path.with_name("store.db-wal"), path.with_name("store.db-shm")]
     for file in files:
         file.chmod(mode)
     assert names(open_store(f"sqlite:///{path}")) == ["a"]
     assert [stat.S_IMODE(file.stat().st_mode) for file in files] == [mended or mode] * 3
-    assert caplog.text.count("holds phone numbers and could be read by other users") == (3 if mended else 0)
+    assert caplog.text.count("holds phone numbers and was readable by other users") == (3 if mended else 0)
     store.close()
 
 
@@ -357,9 +357,9 @@ def test_a_database_that_is_not_there_is_named(postgres: PostgresServer) -> None
 @pytest.mark.parametrize(
     ("url", "told"),
     [
-        ("", "cannot be read"),
-        ("nonsense", "cannot be read"),
-        (f"postgresql://user:{SECRET}@host:port/base", "cannot be read"),
+        ("", "cannot be parsed"),
+        ("nonsense", "cannot be parsed"),
+        (f"postgresql://user:{SECRET}@host:port/base", "cannot be parsed"),
         (f"mysql://user:{QUOTED}@host/base", "SQLite and PostgreSQL"),
         (f"postgresql+asyncpg://user:{QUOTED}@host/base", "SQLite and PostgreSQL"),
         ("sqlite:///relative.db", "absolute path"),

@@ -13,8 +13,8 @@ from airflow_provider_voicepartner.db.errors import StoreDataError
 from airflow_provider_voicepartner.db.transactions import Store
 from airflow_provider_voicepartner.delivery import admission as module
 from airflow_provider_voicepartner.delivery import store as store_module
-from airflow_provider_voicepartner.delivery.arrivals import DeadLetter
-from airflow_provider_voicepartner.delivery.dead_letters import APART, REFUSED, DeadLetters
+from airflow_provider_voicepartner.delivery.dead_letters import NOT_NAMED, REFUSED, DeadLetters
+from airflow_provider_voicepartner.delivery.inbound import DeadLetter
 from airflow_provider_voicepartner.delivery.receiver import Receiver
 from airflow_provider_voicepartner.delivery.store import DeliveryStore
 from airflow_provider_voicepartner.delivery.tokens import CallbackTokens
@@ -41,7 +41,7 @@ class Gateways:
         self.tokens = CallbackTokens([SECRET, OLD])
         self.people = people(size)
         ends = datetime.now(UTC) + timedelta(days=1)
-        self._token = sender.for_batch("smspartner", "k3v9", expires=ends, people=self.people)
+        self._token = sender.for_batch("smspartner", "k3v9", expires=ends, recipients=self.people)
         if noted and size > RECIPIENTS_IN_URL:
             marks = sender.stored_marks(self.people)
             self.delivery.note_recipients("smspartner", "k3v9", marks, ends=ends.timestamp())
@@ -68,7 +68,7 @@ class Gateways:
 
 @pytest.mark.parametrize("secret", [SECRET, OLD], ids=["newest secret", "older secret"])
 @pytest.mark.parametrize("size", [1, RECIPIENTS_IN_URL, RECIPIENTS_IN_URL + 1, 500])
-def test_strangers_are_kept_apart(size: int, secret: str, store: Store) -> None:
+def test_reports_about_strangers_become_dead_letters(size: int, secret: str, store: Store) -> None:
     gateways = Gateways(store, size=size, secret=secret)
     last = gateways.people[-1]
     gateways.reply(last)
@@ -84,7 +84,7 @@ def test_strangers_are_kept_apart(size: int, secret: str, store: Store) -> None:
     assert gateways.delivery.opted_out([STRANGER, last]) == {last}
     assert [row["phone_number"] for row in rows(store, "delivery_report")] == [last]
     assert [letter.why for letter in gateways.letters().all()] == [module.STRANGER] * 8
-    assert gateways.delivery._admission.kept_apart == 8
+    assert gateways.delivery._admission.quarantined == 8
 
 
 @pytest.mark.parametrize("written", ["0600000003", "0033600000003", "33600000003", "+33 6 00 00 00 03"])
@@ -217,7 +217,7 @@ class TestReplay:
         gateways = Gateways(store, size=20)
         gateways.reply(STRANGER, "STOP", "stop")
         letters = gateways.letters()
-        assert [done.problem for done in letters.replay(letters.all())] == [APART]
+        assert [done.problem for done in letters.replay(letters.all())] == [NOT_NAMED]
         assert gateways.delivery.opt_outs() == []
         assert [done.problem for done in letters.replay(letters.all(), named=True)] == [""]
         assert gateways.delivery.opt_outs() == [STRANGER]
@@ -242,12 +242,12 @@ def test_marks_go_when_their_url_has_ended(store: Store) -> None:
     delivery = DeliveryStore(store)
     for name, ends in (("old", -1), ("new", 60)):
         delivery.note_recipients("smspartner", name, b"8 bytes.", ends=time.time() + ends)
-    assert delivery.purge(older_than=timedelta(days=30))["people of batches"] == 1
-    assert [row["reference"] for row in rows(store, "batch_people")] == ["new"]
+    assert delivery.purge(older_than=timedelta(days=30))["recipients of batches"] == 1
+    assert [row["reference"] for row in rows(store, "batch_recipients")] == ["new"]
 
 
 def test_a_batch_that_is_noted_twice_has_its_last_people(store: Store) -> None:
     delivery = DeliveryStore(store)
     for marks in (b"8 bytes.", b"8 others"):
         delivery.note_recipients("smspartner", "k3v9", marks, ends=time.time() + 9)
-    assert [bytes(row["marks"]) for row in rows(store, "batch_people")] == [b"8 others"]
+    assert [bytes(row["marks"]) for row in rows(store, "batch_recipients")] == [b"8 others"]

@@ -11,7 +11,12 @@ import pytest
 
 from airflow_provider_voicepartner.db.engine import open_store
 from airflow_provider_voicepartner.db.transactions import Store
-from airflow_provider_voicepartner.delivery.events import EventSummary, StorePosition, SummaryReader, Wanted
+from airflow_provider_voicepartner.delivery.events import (
+    EventFilter,
+    EventSummary,
+    StorePosition,
+    SummaryReader,
+)
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from tests.support.triggerer import LONG_AGO, NUMBER, Gateways
 
@@ -70,8 +75,8 @@ def test_pages_follow_one_another(gateways: Gateways, reader: SummaryReader) -> 
 def test_ids_of_what_is_wanted(gateways: Gateways, reader: SummaryReader) -> None:
     gateways.tell("reply", "opt_out", "pressed_keys")
     gateways.tell("reply", "opt_out", gateway="smspartner", reference="b2")
-    replies = Wanted(kinds=("reply",), gateway=None, campaign=None)
-    stops = Wanted(kinds=("opt_out",), gateway="smspartner", campaign="ref:b2")
+    replies = EventFilter(kinds=("reply",), gateway=None, campaign=None)
+    stops = EventFilter(kinds=("opt_out",), gateway="smspartner", campaign="ref:b2")
     assert reader.ids([replies], since=0, until=9) == [1, 4]
     assert reader.ids([replies, stops], since=1, until=9) == [4, 5]
     assert reader.ids([replies, stops], since=0, until=4) == [1, 4]

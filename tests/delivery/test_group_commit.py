@@ -81,8 +81,8 @@ def test_an_item_for_which_nothing_can_stand_in_leaves_the_others_their_writer(t
     async def scenario() -> None:
         async with asyncio.timeout(30):
             with pytest.raises(NotStoredError):
-                await writer.keep([None])  # type: ignore[list-item]
-            assert await writer.keep([letter()]) is False
+                await writer.write([None])  # type: ignore[list-item]
+            assert await writer.write([letter()]) is False
 
     asyncio.run(scenario())
     writer.close()
@@ -90,9 +90,9 @@ def test_an_item_for_which_nothing_can_stand_in_leaves_the_others_their_writer(t
 
 def test_what_arrives_during_a_commit_shares_the_next_one(commits: Commits) -> None:
     async def scenario() -> None:
-        first = asyncio.create_task(commits.writer.keep([letter("first")]))
+        first = asyncio.create_task(commits.writer.write([letter("first")]))
         await until(lambda: commits.writer._thread and not commits.writer.waiting)
-        rest = [asyncio.create_task(commits.writer.keep([letter(str(place))])) for place in range(20)]
+        rest = [asyncio.create_task(commits.writer.write([letter(str(place))])) for place in range(20)]
         await until(lambda: commits.writer.waiting == 20)
         assert not first.done()  # nobody is told before the commit has returned
         commits.go.release()
@@ -112,10 +112,10 @@ def test_who_waits_is_told_of_a_failure_and_the_next_one_is_kept(commits: Commit
         commits.fail = StoreUnavailableError("the disk is full")
         commits.go.release(1 + len(module.GROUP_PAUSES))
         with pytest.raises(NotStoredError, match="the disk is full"):
-            await commits.writer.keep([letter()])
+            await commits.writer.write([letter()])
         commits.fail = None
         commits.go.release()
-        await commits.writer.keep([letter("again")])
+        await commits.writer.write([letter("again")])
 
     asyncio.run(scenario())
     assert commits.groups == [["again"]]
@@ -126,12 +126,12 @@ def test_too_many_that_wait_are_refused_at_once(commits: Commits, monkeypatch: p
     monkeypatch.setattr(module, "MOST_WAITING", 3)
 
     async def scenario() -> None:
-        first = asyncio.create_task(commits.writer.keep([letter("first")]))
+        first = asyncio.create_task(commits.writer.write([letter("first")]))
         await until(lambda: commits.writer._thread and not commits.writer.waiting)
-        rest = [asyncio.create_task(commits.writer.keep([letter()])) for _ in range(3)]
+        rest = [asyncio.create_task(commits.writer.write([letter()])) for _ in range(3)]
         await until(lambda: commits.writer.waiting == 3)
-        with pytest.raises(NotStoredError, match="wait for the store"):
-            await commits.writer.keep([letter()])
+        with pytest.raises(NotStoredError, match="waiting for the store"):
+            await commits.writer.write([letter()])
         commits.go.release(10)
         await asyncio.gather(first, *rest)
 
@@ -145,11 +145,11 @@ def test_a_question_about_the_store_keeps_its_place_when_too_many_wait(
     commits.writer.largest_group = 2
 
     async def scenario() -> None:
-        first = asyncio.create_task(commits.writer.keep([letter("first")]))
+        first = asyncio.create_task(commits.writer.write([letter("first")]))
         await until(lambda: commits.writer._thread and not commits.writer.waiting)
-        rest = [asyncio.create_task(commits.writer.keep([letter("later")])) for _ in range(3)]
+        rest = [asyncio.create_task(commits.writer.write([letter("later")])) for _ in range(3)]
         await until(lambda: commits.writer.waiting == 3)
-        question = asyncio.create_task(commits.writer.keep(()))
+        question = asyncio.create_task(commits.writer.write(()))
         await until(lambda: commits.writer.waiting == 4)
         commits.go.release(2)
         await question  # with the next group, and not behind all that wait
@@ -162,13 +162,13 @@ def test_a_question_about_the_store_keeps_its_place_when_too_many_wait(
 
 def test_closing_writes_what_waits_and_takes_no_more(commits: Commits) -> None:
     async def scenario() -> None:
-        task = asyncio.create_task(commits.writer.keep([letter("last")]))
+        task = asyncio.create_task(commits.writer.write([letter("last")]))
         await until(lambda: commits.writer._thread is not None)
         commits.go.release(5)
         await asyncio.to_thread(commits.writer.close)
         await task
         with pytest.raises(NotStoredError, match="being stopped"):
-            await commits.writer.keep([letter()])
+            await commits.writer.write([letter()])
 
     asyncio.run(scenario())
     assert commits.groups == [["last"]]
@@ -176,13 +176,13 @@ def test_closing_writes_what_waits_and_takes_no_more(commits: Commits) -> None:
 
 def test_a_loop_that_has_ended_does_not_stop_the_writer(commits: Commits) -> None:
     async def leave() -> None:
-        task = asyncio.create_task(commits.writer.keep([letter("left")]))
+        task = asyncio.create_task(commits.writer.write([letter("left")]))
         await until(lambda: commits.writer._thread is not None)
         task.cancel()
 
     asyncio.run(leave())
     commits.go.release(5)
-    asyncio.run(commits.writer.keep([letter("later")]))
+    asyncio.run(commits.writer.write([letter("later")]))
     assert [why for group in commits.groups for why in group] == ["left", "later"]
 
 
@@ -225,9 +225,9 @@ def test_a_store_that_could_not_be_written_is_closed_and_opened_anew(
         for _ in range(2):
             mood.extend([StoreUnavailableError("it is away")] * (1 + len(module.GROUP_PAUSES)))
             with pytest.raises(NotStoredError, match="it is away"):
-                await writer.keep([letter()])
+                await writer.write([letter()])
         for _ in range(3):
-            assert not await writer.keep([letter()])
+            assert not await writer.write([letter()])
 
     asyncio.run(scenario())
     assert opened.closed == [1, 1, 0]
@@ -250,7 +250,7 @@ def test_a_store_that_refuses_single_items_stays_open(
 
     async def scenario() -> list[bool]:
         whys = ["poison", "fine"] * 10
-        return await asyncio.gather(*[writer.keep([letter(why)]) for why in whys])
+        return await asyncio.gather(*[writer.write([letter(why)]) for why in whys])
 
     assert asyncio.run(scenario()) == [True, False] * 10
     assert opened.closed == [0]
@@ -287,11 +287,11 @@ def test_only_what_is_wrong_with_the_rows_is_given_up(
         lambda: open_store(f"sqlite:///{tmp_path / 'store.db'}"), on_refused=lambda item: letter("instead")
     )
     if is_of_the_rows:
-        assert asyncio.run(writer.keep([letter("report")]))
+        assert asyncio.run(writer.write([letter("report")]))
         assert written == ["instead"]
     else:
         with pytest.raises(NotStoredError):
-            asyncio.run(writer.keep([letter("report")]))
+            asyncio.run(writer.write([letter("report")]))
         assert written == []
     writer.close()
 
@@ -315,7 +315,7 @@ def test_a_store_that_fails_several_times_in_a_row_loses_nothing(
 
     async def scenario() -> list[Any]:
         return await asyncio.gather(
-            *[writer.keep([letter(str(place))]) for place in range(5)], return_exceptions=True
+            *[writer.write([letter(str(place))]) for place in range(5)], return_exceptions=True
         )
 
     answers = asyncio.run(scenario())
@@ -341,14 +341,14 @@ def test_the_pauses_between_tries_do_not_outlast_a_gateways_patience(
     monkeypatch.setattr(module, "GROUP_RETRY_WITHIN", 0.01)
     writer = GroupWriter(lambda: open_store(f"sqlite:///{tmp_path / 'store.db'}"))
     with pytest.raises(NotStoredError):
-        asyncio.run(writer.keep([letter()]))
+        asyncio.run(writer.write([letter()]))
     assert len(tries) == 1
     writer.close()
 
 
 def test_the_time_of_commits_is_counted(commits: Commits) -> None:
     async def scenario() -> None:
-        task = asyncio.create_task(commits.writer.keep([letter()]))
+        task = asyncio.create_task(commits.writer.write([letter()]))
         await asyncio.sleep(0.05)
         commits.go.release()
         await task
@@ -362,7 +362,7 @@ import asyncio, sys
 from airflow_provider_voicepartner.delivery.group_commit import GroupWriter
 from airflow_provider_voicepartner.db.engine import open_store
 writer = GroupWriter(lambda: open_store(sys.argv[1]))
-asyncio.run(writer.keep(()))
+asyncio.run(writer.write(()))
 print("kept")
 """
 

@@ -13,9 +13,9 @@ import pytest
 from airflow_provider_voicepartner.db import schema
 from airflow_provider_voicepartner.db.engine import open_store
 from airflow_provider_voicepartner.db.transactions import Store
-from airflow_provider_voicepartner.delivery.arrivals import DeadLetter, InboundRecord, of_reference
+from airflow_provider_voicepartner.delivery.inbound import DeadLetter, InboundRecord, of_reference
 from airflow_provider_voicepartner.delivery.opt_outs import KnownOptOut
-from airflow_provider_voicepartner.delivery.personal_data import People
+from airflow_provider_voicepartner.delivery.personal_data import PersonalData
 from airflow_provider_voicepartner.delivery.store import DeliveryStore
 from airflow_provider_voicepartner.delivery.tokens import CallbackTokens
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
@@ -69,7 +69,7 @@ def fill(store: Store) -> None:
 class TestPerson:
     def test_everything_is_found(self, store: Store) -> None:
         fill(store)
-        known = People(store).find(ANNA)
+        known = PersonalData(store).find(ANNA)
         told = known.to_json()
         assert [row["phone_number"] for row in told["delivery_reports"]] == [ANNA]
         assert [(row["kind"], row["text"]) for row in told["events"]] == [
@@ -85,20 +85,20 @@ class TestPerson:
 
     def test_everything_is_forgotten_but_the_stop(self, store: Store) -> None:
         fill(store)
-        people = People(store)
-        done = people.forget(ANNA)
+        data = PersonalData(store)
+        done = data.erase(ANNA)
         assert done == {"delivery reports": 1, "events": 2, "dead letters": 2}
-        left = people.find(ANNA)
+        left = data.find(ANNA)
         assert (left.delivery_reports, left.events, left.dead_letters) == ([], [], [])
         assert left.opted_out == KnownOptOut(said_at=NOW, gateway="smspartner")
-        assert len(people.find(BERT).events) == 2
-        assert people.find(BERT).opted_out is None
+        assert len(data.find(BERT).events) == 2
+        assert data.find(BERT).opted_out is None
         assert delivery_of(store).opted_out([ANNA, BERT, "+33600000000"]) == {ANNA, BERT}
         assert ANNA not in str([rows(store, name) for name in ("opt_out", "event", "delivery_report")])
 
     def test_who_said_no_stop_leaves_nothing(self, store: Store) -> None:
         delivery_of(store).write([arrival(reply(ANNA))])
-        assert People(store).forget(ANNA)["events"] == 1
+        assert PersonalData(store).erase(ANNA)["events"] == 1
         assert rows(store, "opt_out") == []
 
     @pytest.mark.parametrize(
@@ -121,10 +121,10 @@ class TestPerson:
     ) -> None:
         odd = replace(letter(body), content_type=content_type)
         delivery_of(store).write([odd, letter(b"+33612345679"), replace(odd, body=b"", query="n=0612345679")])
-        people = People(store)
-        assert len(people.find(ANNA).dead_letters) == 1
-        assert people.forget(ANNA)["dead letters"] == 1
-        assert people.find(ANNA).dead_letters == []
+        data = PersonalData(store)
+        assert len(data.find(ANNA).dead_letters) == 1
+        assert data.erase(ANNA)["dead letters"] == 1
+        assert data.find(ANNA).dead_letters == []
 
     @pytest.mark.parametrize(
         "written", [b"+33612345678", b"0612345678", b"06 12 34 56 78", b"06.12.34.56.78",
@@ -132,15 +132,15 @@ class TestPerson:
     )  # fmt: skip
     def test_dead_letters_are_found_however_they_write_the_number(self, written: bytes, store: Store) -> None:
         delivery_of(store).write([letter(b'{"n": "' + written + b'"}'), letter(b"+33612345679")])
-        assert len(People(store).find(ANNA).dead_letters) == 1
+        assert len(PersonalData(store).find(ANNA).dead_letters) == 1
 
     def test_the_marks_of_batches_are_forgotten_too(self, store: Store) -> None:
         tokens = CallbackTokens([SECRET])
         delivery_of(store).note_recipients("smspartner", "k3v9", tokens.stored_marks([ANNA, BERT]), ends=NOW)
-        assert People(store).forget(ANNA, without_marks=tokens.forget)["batches"] == 1
-        (row,) = rows(store, "batch_people")
+        assert PersonalData(store).erase(ANNA, without_marks=tokens.forget)["batches"] == 1
+        (row,) = rows(store, "batch_recipients")
         assert bytes(row["marks"]) == tokens.stored_marks([BERT])
-        assert People(store).forget(ANNA, without_marks=tokens.forget)["batches"] == 0
+        assert PersonalData(store).erase(ANNA, without_marks=tokens.forget)["batches"] == 0
 
 
 class TestListOfOptOuts:
@@ -220,7 +220,7 @@ def test_what_is_deleted_is_on_no_disk_while_a_receiver_runs(
     if how == "purge":
         DeliveryStore(store, now=lambda: 2**33).purge(older_than=timedelta(days=1))
     else:
-        People(store).forget(ANNA)
+        PersonalData(store).erase(ANNA)
     store.close()
     for planted in (ANNA, ANNA[1:], "planted words"):
         assert planted.encode() not in on_disk(tmp_path)
@@ -232,7 +232,7 @@ def test_a_dead_letter_that_newer_ones_push_out_is_on_no_disk(tmp_path: Path, mo
     store = open_store(f"sqlite:///{tmp_path / 'received.db'}")
     for body in (b"planted words", b"other", b"others"):
         delivery_of(store).write([letter(body)])
-    assert store.leave_no_trace()
+    assert store.erase_log()
     assert len(rows(store, "dead_letter")) == 2
     assert b"planted words" not in on_disk(tmp_path)
     store.close()
@@ -248,7 +248,7 @@ def test_a_reader_that_stays_is_not_waited_for_for_ever_and_named(
     with store.read() as connection:
         connection.execute(schema.dead_letter.select()).all()
         delivery_of(store).write([letter(b"two")])
-        assert not store.leave_no_trace()
-    assert "it still holds what was deleted" in caplog.text
-    assert store.leave_no_trace()
+        assert not store.erase_log()
+    assert "it still holds deleted data" in caplog.text
+    assert store.erase_log()
     store.close()

@@ -214,7 +214,7 @@ def test_a_report_without_a_campaign_is_kept_as_a_dead_letter_which_is_counted_a
     assert len(receiver.rows("dead_letter")) == 3
     assert receiver.receiver.counts.of("dead_letters", "octopush") == 3
     assert receiver.receiver.counts.of("kept", "octopush") == 3
-    assert caplog.text.count("calls of octopush name no campaign and are kept as dead letters") == 1
+    assert caplog.text.count("calls of octopush name no campaign and are stored as dead letters") == 1
     assert NUMBER not in caplog.text
 
 

@@ -20,7 +20,7 @@ from airflow_provider_voicepartner.db.engine import open_store
 from airflow_provider_voicepartner.db.errors import StoreUnavailableError
 from airflow_provider_voicepartner.db.transactions import Store
 from airflow_provider_voicepartner.delivery import receiver as module
-from airflow_provider_voicepartner.delivery.receiver_log import CountedLog, OncePerMinute
+from airflow_provider_voicepartner.delivery.receiver_log import RateLimitedFilter, RateLimitedLog
 from airflow_provider_voicepartner.delivery.store import DeliveryStore
 from tests.support.receiver import SECRET, RunningReceiver, running_receiver
 
@@ -94,7 +94,7 @@ def test_a_store_that_takes_too_long_is_a_503_and_not_an_error_of_ours(
     answer = receiver.post(path, REPORT)
     assert (answer.status, answer.body, answer.headers["retry-after"]) == (503, b"", "5")
     assert receiver.send("GET", "/voicepartner/health").status == 503
-    assert "the store does not answer in time" in caplog.text
+    assert "the store did not answer in time" in caplog.text
     assert receiver.receiver.counts.of("not_kept", "voicepartner") == 1
     go.set()
     assert receiver.post(path, REPORT).status == 200
@@ -270,7 +270,7 @@ def test_a_report_that_the_store_refuses_takes_no_other_with_it(
     assert json.loads(letter["body"]) == reports[7]
     assert receiver.receiver.counts.of("dead_letters", "voicepartner") == 1
     assert receiver.receiver.counts.of("kept", "voicepartner") == 20
-    assert "calls of voicepartner were refused by the store and are kept as dead letters" in caplog.text
+    assert "calls of voicepartner were refused by the store and are stored as dead letters" in caplog.text
     assert TEXT not in caplog.text
 
 
@@ -343,7 +343,7 @@ def test_a_flood_does_not_fill_the_log(receiver: RunningReceiver, caplog: pytest
 
 def test_the_log_says_how_often_it_kept_silent(caplog: pytest.LogCaptureFixture) -> None:
     now = [1_000.0]
-    counted = CountedLog(logging.getLogger("counted"), clock=lambda: now[0])
+    counted = RateLimitedLog(logging.getLogger("counted"), clock=lambda: now[0])
     for _ in range(10):
         counted.warning("something happened", "once")
     now[0] += RECEIVER_LOG_INTERVAL
@@ -356,7 +356,7 @@ def test_the_log_says_how_often_it_kept_silent(caplog: pytest.LogCaptureFixture)
 
 def test_another_librarys_lines_come_once_a_minute_and_without_tracebacks() -> None:
     now = [1_000.0]
-    quiet = OncePerMinute(clock=lambda: now[0])
+    quiet = RateLimitedFilter(clock=lambda: now[0])
 
     def record(text: str, level: int = logging.ERROR) -> logging.LogRecord:
         error = ValueError(TEXT)

@@ -185,7 +185,7 @@ class TestHowLong:
         if state == "again":
             now[0] += 5
             connection.data_received(b"GET")
-        connection.end_if_stuck(now[0] + lives, 30)
+        connection.abort_if_stuck(now[0] + lives, 30)
         assert not connection.aborted
-        connection.end_if_stuck(now[0] + ends, 30)
+        connection.abort_if_stuck(now[0] + ends, 30)
         assert connection.aborted

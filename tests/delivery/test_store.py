@@ -374,7 +374,7 @@ class TestPurge:
             "campaign reports": 2,
             "events": 6,
             "dead letters": 6,
-            "people of batches": 0,
+            "recipients of batches": 0,
             "lists of mapped tasks": 1,
             "campaigns of the ledger": 1,
             "attempts of the ledger": 2,

@@ -96,7 +96,7 @@ def test_thousands_wait_for_one_question_and_nobody_holds_up_the_loop(store: Tel
         watched = [block.__enter__() for block in blocks]
         await until(lambda: watcher.queries)
         store.write([report(number) for number in range(3_000)])
-        watcher._asked_at = float("-inf")
+        watcher._queried_at = float("-inf")
         watcher._wake.set()
         await until(lambda: all(one.known for one in watched))
         assert watcher.queries == 2

@@ -178,22 +178,22 @@ def test_random_secrets_of_any_alphabet_are_taken() -> None:
 
 def test_a_token_of_a_few_people_says_who_they_are_to_nobody_else() -> None:
     token = TOKENS.for_batch(
-        "smspartner", "k3v9", expires=NOW + CALLBACK_LIFETIME, people=[f"+336{n:08d}" for n in range(16)]
+        "smspartner", "k3v9", expires=NOW + CALLBACK_LIFETIME, recipients=[f"+336{n:08d}" for n in range(16)]
     )
     assert len(token) < 200
     read = TOKENS.read("smspartner", token, now=NOW)
     assert read == BatchToken("k3v9")
     assert isinstance(read, BatchToken)
-    assert read.people is not None
-    assert read.people.includes("+33600000015", None)
-    assert read.people.includes("+33600000016", None) is False
+    assert read.recipients is not None
+    assert read.recipients.includes("+33600000015", None)
+    assert read.recipients.includes("+33600000016", None) is False
     payload = base64_decode(token.partition(".")[0])
     assert b"336" not in payload
     more = TOKENS.for_batch(
-        "smspartner", "k3v9", expires=NOW + CALLBACK_LIFETIME, people=[f"+336{n:08d}" for n in range(17)]
+        "smspartner", "k3v9", expires=NOW + CALLBACK_LIFETIME, recipients=[f"+336{n:08d}" for n in range(17)]
     )
     assert len(more) < 100
-    assert TOKENS.read("smspartner", more, now=NOW).people.includes("+33600000016", None) is None  # type: ignore
+    assert TOKENS.read("smspartner", more, now=NOW).recipients.includes("+33600000016", None) is None  # type: ignore
 
 
 def test_secrets_are_not_shown_with_the_object() -> None:

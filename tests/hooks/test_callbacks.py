@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_voicepartner import settings
-from airflow_provider_voicepartner.db.schema import batch_people
+from airflow_provider_voicepartner.db.schema import batch_recipients
 from airflow_provider_voicepartner.delivery.recipient_marks import LONG_MARK, split
 from airflow_provider_voicepartner.delivery.tokens import BatchToken, ConnectionToken
 from airflow_provider_voicepartner.exceptions import ConfigurationError
@@ -205,14 +205,14 @@ def test_a_batchs_url_speaks_of_its_people_alone(size: int, configured: callback
         "smspartner", request.body["urlDlr"].rpartition("/")[2], now=datetime.now(UTC)
     )
     assert isinstance(read, BatchToken)
-    assert read.people is not None
+    assert read.recipients is not None
     store = settings.open_receiver_store()
     with store.read() as connection:
-        rows = connection.execute(batch_people.select()).all()
+        rows = connection.execute(batch_recipients.select()).all()
     stored = split(bytes(rows[0].marks), LONG_MARK) if rows else None
     assert bool(rows) is (size > 16)
-    assert read.people.includes(people(size)[-1].phone_number, stored)
-    assert read.people.includes("+33699999999", stored) is False
+    assert read.recipients.includes(people(size)[-1].phone_number, stored)
+    assert read.recipients.includes("+33699999999", stored) is False
     if rows:
         assert (rows[0].gateway, rows[0].reference) == ("smspartner", REFERENCE)
         assert rows[0].ends == pytest.approx((datetime.now(UTC) + timedelta(days=30)).timestamp(), abs=60)
@@ -229,7 +229,7 @@ def test_a_simulation_and_a_batch_with_a_url_of_its_own_note_nobody(
     OctopushHook().build_batch(SMS, people(50), reference=REFERENCE)
     store = settings.open_receiver_store()
     with store.read() as connection:
-        assert connection.execute(batch_people.select()).all() == []
+        assert connection.execute(batch_recipients.select()).all() == []
     store.close()
 
 

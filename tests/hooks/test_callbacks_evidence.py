@@ -9,7 +9,7 @@ import pytest
 
 from airflow_provider_voicepartner.constants import CALLED_BACK_WITHIN
 from airflow_provider_voicepartner.db.errors import StoreUnavailableError
-from airflow_provider_voicepartner.delivery.arrivals import InboundRecord, of_gateway_id, of_reference
+from airflow_provider_voicepartner.delivery.inbound import InboundRecord, of_gateway_id, of_reference
 from airflow_provider_voicepartner.exceptions import DeliveryUnconfirmedError
 from airflow_provider_voicepartner.gateways import smspartner, voicepartner
 from airflow_provider_voicepartner.gateways.model import (

@@ -20,13 +20,13 @@ from airflow_provider_voicepartner.constants import (
     POLLS_AT_ONCE,
 )
 from airflow_provider_voicepartner.db.errors import StoreUnavailableError
-from airflow_provider_voicepartner.delivery.arrivals import (
+from airflow_provider_voicepartner.delivery.completion import Progress
+from airflow_provider_voicepartner.delivery.inbound import (
     InboundRecord,
     cancelled,
     of_gateway_id,
     of_reference,
 )
-from airflow_provider_voicepartner.delivery.completion import Progress
 from airflow_provider_voicepartner.delivery.store import FROM_NOW
 from airflow_provider_voicepartner.exceptions import (
     ConfigurationError,

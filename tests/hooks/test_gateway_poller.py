@@ -264,16 +264,16 @@ def test_what_could_not_be_kept_is_told_again(sandbox: Any, monkeypatch: pytest.
 
     async def work(poller: GatewayPoller) -> None:
         watch = watch_of(poller, report, unlisted_grace=0.0, unconfirmed_after=0.0)
-        keep = poller._writer.keep
+        write = poller._writer.write
 
         async def refuse(items: Any) -> None:
             raise NotStoredError("away")
 
-        monkeypatch.setattr(poller._writer, "keep", refuse)
+        monkeypatch.setattr(poller._writer, "write", refuse)
         with pytest.raises(NotStoredError):
             await poller.ask(watch, {}, batching_delay=0.0)
         assert not watch.progress({}, time.time()).is_complete
-        monkeypatch.setattr(poller._writer, "keep", keep)
+        monkeypatch.setattr(poller._writer, "write", write)
         await poller.ask(watch, {}, batching_delay=0.0)
         assert counts(watch) == {DELIVERED: 1}
 

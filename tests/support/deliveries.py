@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from airflow_provider_voicepartner.delivery.arrivals import CampaignKey
+from airflow_provider_voicepartner.delivery.inbound import CampaignKey
 from airflow_provider_voicepartner.delivery.store import FROM_NOW, DeliveryStore, StoredEvent
 from airflow_provider_voicepartner.gateways.status import DeliveryStatus
 

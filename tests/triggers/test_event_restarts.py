@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_voicepartner.db.engine import open_store
-from airflow_provider_voicepartner.delivery.arrivals import KINDS
 from airflow_provider_voicepartner.delivery.events import StorePosition, SummaryReader
+from airflow_provider_voicepartner.delivery.inbound import KINDS
 from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.hooks.delivery import DeliveryHook
 from airflow_provider_voicepartner.triggers.event_reader import Look
@@ -174,14 +174,14 @@ def test_the_cursor_stops_before_an_event_that_airflow_did_not_keep(stage: Stage
 
     async def test() -> None:
         from airflow_provider_voicepartner.triggers.event_reader import EventReader
-        from airflow_provider_voicepartner.triggers.event_stream import EventStream, Wanted
+        from airflow_provider_voicepartner.triggers.event_stream import EventFilter, EventStream
 
         gateways.tell("reply", "reply", "reply", "reply")
         first, second, third, fourth = SummaryReader(stage.store).after(0)
         state = stage.start().states[ASSET]["answers"]
         stream = EventStream(
             EventReader(lambda: SummaryReader(stage.store)), [state], key="k",
-            wanted=Wanted(kinds=KINDS, gateway=None, campaign=None), poll_interval=1, from_oldest=True,
+            wanted=EventFilter(kinds=KINDS, gateway=None, campaign=None), poll_interval=1, from_oldest=True,
         )  # fmt: skip
         kept, lost = AdvanceOutcome(acked=1, failed=0), AdvanceOutcome(acked=0, failed=1)
         await stream.advance([AdvanceItem(first, kept), AdvanceItem(second, lost), AdvanceItem(third, kept)])

@@ -10,18 +10,16 @@ from typing import Any
 import pendulum
 import pytest
 
-from airflow_provider_voicepartner.delivery.arrivals import (
+from airflow_provider_voicepartner.delivery.inbound import (
     CampaignKey,
     Completion,
     DeadLetter,
     InboundRecord,
-    Rows,
     fit_keys,
-    merge_reports,
     of_gateway_id,
     of_reference,
-    to_rows,
 )
+from airflow_provider_voicepartner.delivery.store_rows import Rows, merge_reports, to_rows
 from airflow_provider_voicepartner.gateways.model import (
     CampaignDeliveryReport,
     DeliveryReport,
