@@ -54,7 +54,7 @@ def campaign(gateway: str, number: int) -> dict[str, Any]:
 
 def report_about(gateway: str, store: DeliveryStore, numbers: range) -> None:
     """Let the gateway tell the end of campaigns."""
-    from airflow_provider_voicepartner.delivery.store import InboundRecord, of_reference
+    from airflow_provider_voicepartner.delivery.inbound import InboundRecord, of_reference
     from airflow_provider_voicepartner.gateways.model import DeliveryReport
     from airflow_provider_voicepartner.gateways.status import DeliveryStatus
 
@@ -92,7 +92,7 @@ async def by_trigger(gateway: str, interval: float, number: int) -> None:
 
 async def alone(store: DeliveryStore, gateway: str, interval: float, number: int) -> None:
     """Wait by asking on one's own, in the loop's threads."""
-    from airflow_provider_voicepartner.delivery.store import of_reference
+    from airflow_provider_voicepartner.delivery.inbound import of_reference
 
     key = of_reference(gateway, reference(number))
     while not await asyncio.to_thread(store.counts, [key]):

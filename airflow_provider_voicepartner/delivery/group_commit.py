@@ -27,7 +27,7 @@ from airflow_provider_voicepartner.delivery.store import DeliveryStore
 
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.db.transactions import Store
-    from airflow_provider_voicepartner.delivery.store import DeadLetter, InboundRecord
+    from airflow_provider_voicepartner.delivery.inbound import DeadLetter, InboundRecord
 
     Item = InboundRecord | DeadLetter
 

@@ -43,83 +43,89 @@ _TOO_LARGE: Final = (
 PREFIX: Final = "/voicepartner"
 
 
-def bounded(protocol: type[asyncio.Protocol]) -> type[asyncio.Protocol]:
+class _Limits(asyncio.Protocol):
+    """Limits in front of one of uvicorn's protocols: a connection that counts bytes and knows since when it waits."""
+
+    transport: Any
+    cycle: Any
+    counts_headers = False
+    _waits_since: float
+    _begun_at: float | None = None
+    _had_answers = False
+    _bytes = 0
+    _body_bytes = 0
+    _has_head = False
+
+    @property
+    def _parent(self) -> Any:
+        return super()
+
+    def connection_made(self, transport: Any) -> None:
+        self._waits_since = time.monotonic()
+        super().connection_made(transport)
+
+    def data_received(self, data: bytes) -> None:
+        if self._begun_at is None:
+            self._begun_at = time.monotonic()
+        for at in range(0, len(data), PARSED_AT_A_TIME):
+            part = data[at : at + PARSED_AT_A_TIME]
+            self._bytes += len(part)
+            super().data_received(part)
+            if self.transport.is_closing():
+                return
+            if self.counts_headers and self._bytes > HEADER_BYTES + (1 + FRAMES_A_BYTE) * self._body_bytes:
+                self._refuse()
+                return
+
+    def on_headers_complete(self) -> None:
+        self._has_head = True
+        self._parent.on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._body_bytes += len(body)
+        self._parent.on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._bytes = self._body_bytes = 0
+        self._has_head = False
+        self._parent.on_message_complete()
+
+    def on_response_complete(self) -> None:
+        self._begun_at, self._had_answers = None, True
+        self._waits_since = time.monotonic()
+        self._parent.on_response_complete()
+
+    def _refuse(self) -> None:
+        if not self._has_head:
+            self.transport.write(_TOO_LARGE)
+        self.transport.close()
+
+    def abort_if_stuck(self, now: float, keep_alive: float) -> None:
+        """
+        Abort the connection if it has waited for too long.
+
+        :param now: of the monotonic clock.
+        :param keep_alive: seconds that it may be idle between two requests; then uvicorn closes it.
+        """
+        if self.cycle is not None and not self.cycle.response_complete:
+            since, limit = self._begun_at or self._waits_since, REQUEST_TIMEOUT
+        elif self._begun_at is not None:
+            since, limit = self._begun_at, HEADER_TIMEOUT
+        else:
+            since, limit = self._waits_since, HEADER_TIMEOUT + (keep_alive if self._had_answers else 0.0)
+        if now - since > limit:
+            self.transport.abort()
+
+
+def limited(protocol: type[asyncio.Protocol]) -> type[asyncio.Protocol]:
     """
     Return one of uvicorn's protocols with limits.
 
     :param protocol: ``HttpToolsProtocol``, whose parser calls ``on_headers_complete``, ``on_body`` and
         ``on_message_complete``; or ``H11Protocol``, which limits headers itself.
     """
-    base: Any = protocol
-    counts = hasattr(protocol, "on_headers_complete")
-
-    class Bounded(base):  # type: ignore[misc]
-        """A connection that counts bytes and knows since when it waits."""
-
-        _waits_since: float
-        _begun_at: float | None = None
-        _had_answers = False
-        _bytes = 0
-        _body_bytes = 0
-        _has_head = False
-
-        def connection_made(self, transport: Any) -> None:
-            self._waits_since = time.monotonic()
-            super().connection_made(transport)
-
-        def data_received(self, data: bytes) -> None:
-            if self._begun_at is None:
-                self._begun_at = time.monotonic()
-            for at in range(0, len(data), PARSED_AT_A_TIME):
-                part = data[at : at + PARSED_AT_A_TIME]
-                self._bytes += len(part)
-                super().data_received(part)
-                if self.transport.is_closing():
-                    return
-                if counts and self._bytes > HEADER_BYTES + (1 + FRAMES_A_BYTE) * self._body_bytes:
-                    self._refuse()
-                    return
-
-        def on_headers_complete(self) -> None:
-            self._has_head = True
-            super().on_headers_complete()
-
-        def on_body(self, body: bytes) -> None:
-            self._body_bytes += len(body)
-            super().on_body(body)
-
-        def on_message_complete(self) -> None:
-            self._bytes = self._body_bytes = 0
-            self._has_head = False
-            super().on_message_complete()
-
-        def on_response_complete(self) -> None:
-            self._begun_at, self._had_answers = None, True
-            self._waits_since = time.monotonic()
-            super().on_response_complete()
-
-        def _refuse(self) -> None:
-            if not self._has_head:
-                self.transport.write(_TOO_LARGE)
-            self.transport.close()
-
-        def abort_if_stuck(self, now: float, keep_alive: float) -> None:
-            """
-            Abort the connection if it has waited for too long.
-
-            :param now: of the monotonic clock.
-            :param keep_alive: seconds that it may be idle between two requests; then uvicorn closes it.
-            """
-            if self.cycle is not None and not self.cycle.response_complete:
-                since, limit = self._begun_at or self._waits_since, REQUEST_TIMEOUT
-            elif self._begun_at is not None:
-                since, limit = self._begun_at, HEADER_TIMEOUT
-            else:
-                since, limit = self._waits_since, HEADER_TIMEOUT + (keep_alive if self._had_answers else 0.0)
-            if now - since > limit:
-                self.transport.abort()
-
-    return Bounded
+    counts_headers = hasattr(protocol, "on_headers_complete")
+    return type("LimitedProtocol", (_Limits, protocol), {"counts_headers": counts_headers})
 
 
 class _Server(uvicorn.Server):
@@ -135,8 +141,9 @@ class _Server(uvicorn.Server):
         """Close connections that have waited for too long; uvicorn calls this ten times a second."""
         if counter % STUCK_CHECK_TICKS == 0:
             now = time.monotonic()
-            for connection in list(self.server_state.connections):
-                connection.abort_if_stuck(now, self.config.timeout_keep_alive)  # type: ignore[union-attr]
+            connections: list[Any] = list(self.server_state.connections)
+            for connection in connections:
+                connection.abort_if_stuck(now, self.config.timeout_keep_alive)
         return await super().on_tick(counter)
 
 
@@ -170,7 +177,7 @@ def make_server(app: FastAPI, on_start: Callable[[], None] = lambda: None) -> uv
     if not any(isinstance(known, RateLimitedFilter) for known in server_log.filters):
         server_log.addFilter(RateLimitedFilter())
     config = uvicorn.Config(
-        app, http=bounded(_protocol()), h11_max_incomplete_event_size=HEADER_BYTES, access_log=False, log_config=None,
+        app, http=limited(_protocol()), h11_max_incomplete_event_size=HEADER_BYTES, access_log=False, log_config=None,
         server_header=False, proxy_headers=False, ws="none", lifespan="on",
         timeout_keep_alive=KEEP_ALIVE_TIMEOUT, timeout_graceful_shutdown=SHUTDOWN_TIMEOUT,
     )  # fmt: skip

@@ -29,13 +29,8 @@ from airflow_provider_voicepartner.constants import (
 from airflow_provider_voicepartner.delivery.admission import Admission
 from airflow_provider_voicepartner.delivery.inbound import (
     CampaignKey,
-    Completion,
-    DeadLetter,
-    InboundRecord,
     Item,
     fit_keys,
-    of_gateway_id,
-    of_reference,
 )
 from airflow_provider_voicepartner.delivery.opt_outs import OptOutList, digests_to_look_up, resolve_opt_outs
 from airflow_provider_voicepartner.delivery.statements import (
@@ -60,21 +55,6 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
     from airflow_provider_voicepartner.db.transactions import Store
-
-__all__ = [
-    "FROM_NOW",
-    "PURPOSE",
-    "CampaignKey",
-    "Changes",
-    "Completion",
-    "DeadLetter",
-    "DeliveryStore",
-    "InboundRecord",
-    "KnownCampaign",
-    "StoredEvent",
-    "of_gateway_id",
-    "of_reference",
-]
 
 PURPOSE: Final = "storing delivery reports"
 

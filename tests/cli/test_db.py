@@ -18,7 +18,8 @@ from airflow_provider_voicepartner.db.engine import connect_store, open_store
 from airflow_provider_voicepartner.db.errors import StoreUnavailableError
 from airflow_provider_voicepartner.db.schema import metadata, rate_limit, rate_slot
 from airflow_provider_voicepartner.db.versions import REVISIONS
-from airflow_provider_voicepartner.delivery.store import DeliveryStore, InboundRecord, of_reference
+from airflow_provider_voicepartner.delivery.inbound import InboundRecord, of_reference
+from airflow_provider_voicepartner.delivery.store import DeliveryStore
 from airflow_provider_voicepartner.gateways.model import DeliveryReport
 from airflow_provider_voicepartner.gateways.status import DeliveryStatus
 

@@ -12,12 +12,8 @@ import pytest
 from airflow_provider_voicepartner.__main__ import main
 from airflow_provider_voicepartner.db.engine import open_store
 from airflow_provider_voicepartner.db.transactions import Store
-from airflow_provider_voicepartner.delivery.store import (
-    DeadLetter,
-    DeliveryStore,
-    InboundRecord,
-    of_reference,
-)
+from airflow_provider_voicepartner.delivery.inbound import DeadLetter, InboundRecord, of_reference
+from airflow_provider_voicepartner.delivery.store import DeliveryStore
 from airflow_provider_voicepartner.delivery.tokens import CallbackTokens
 from airflow_provider_voicepartner.gateways.model import OptOut, Reply
 from tests.support.receiver import SECRET, rows

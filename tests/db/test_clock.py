@@ -34,7 +34,8 @@ class Machine:
     """A machine with two clocks, that can be started anew."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
-        self.wall, self.up, self.boot, self.url = START, 500.0, BOOT, url
+        self.wall, self.up, self.url = START, 500.0, url
+        self.boot: str | None = BOOT
         monkeypatch.setattr(transactions, "machine_clock", lambda: self.up)
         monkeypatch.setattr(transactions, "boot_id", lambda: self.boot)
         monkeypatch.setattr(time, "time", lambda: self.wall)
@@ -126,7 +127,7 @@ def test_who_comes_second_takes_what_the_first_wrote(machine: Machine) -> None:
 
 def test_memory_and_a_system_that_does_not_name_its_starts(machine: Machine) -> None:
     assert slot_time(open_store("sqlite://")) == machine.up
-    machine.boot = None  # type: ignore[assignment]
+    machine.boot = None
     assert slot_time(machine.store()) == machine.wall
 
 

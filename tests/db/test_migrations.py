@@ -36,13 +36,6 @@ from airflow_provider_voicepartner.sending.records import Attempt, BatchRecord, 
 from airflow_provider_voicepartner.sending.store_memory import StoreMemory, TaskInstanceKey
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "postgres":
-        return str(request.getfixturevalue("postgres_url"))
-    return f"sqlite:///{tmp_path}/store.db"
-
-
 @pytest.fixture
 def another_url(url: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if url.startswith("postgres"):

@@ -37,13 +37,6 @@ OLD_TABLES = {
 }
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "postgres":
-        return str(request.getfixturevalue("postgres_url"))
-    return f"sqlite:///{tmp_path}/store.db"
-
-
 @pytest.fixture
 def old_url(url: str) -> str:
     """Return a database as the version before revisions left it, with a reservation in it."""

@@ -14,22 +14,27 @@ from airflow_provider_voicepartner.db.transactions import Store
 from airflow_provider_voicepartner.delivery import admission as module
 from airflow_provider_voicepartner.delivery import store as store_module
 from airflow_provider_voicepartner.delivery.dead_letters import NOT_NAMED, REFUSED, DeadLetters
+from airflow_provider_voicepartner.delivery.group_commit import GroupWriter
 from airflow_provider_voicepartner.delivery.inbound import DeadLetter
 from airflow_provider_voicepartner.delivery.receiver import Receiver
 from airflow_provider_voicepartner.delivery.store import DeliveryStore
 from airflow_provider_voicepartner.delivery.tokens import CallbackTokens
-from airflow_provider_voicepartner.gateways import smspartner
 from airflow_provider_voicepartner.gateways.gateway import Gateway, own_modules
 from airflow_provider_voicepartner.gateways.wire import CallbackRequest
 from tests.support.receiver import SECRET, rows
 
 OLD = "the secret of last month, 4711"
 STRANGER = "+33699999999"
+SMSPARTNER = own_modules()["smspartner"]
 TO = "sent to"
 
 
 def people(count: int) -> list[str]:
     return [f"+336{number:08d}" for number in range(1, count + 1)]
+
+
+def receiver_of(store: Store, tokens: CallbackTokens) -> Receiver:
+    return Receiver(GroupWriter(lambda: store), tokens)
 
 
 class Gateways:
@@ -46,11 +51,10 @@ class Gateways:
             marks = sender.stored_marks(self.people)
             self.delivery.note_recipients("smspartner", "k3v9", marks, ends=ends.timestamp())
 
-    def call(self, body: str, *, gateway: Gateway = smspartner) -> None:  # type: ignore[assignment]
+    def call(self, body: str, *, gateway: Gateway = SMSPARTNER) -> None:
         token = self.tokens.read(gateway.INFO.name, self._token, now=datetime.now(UTC))
         request = CallbackRequest(method="POST", body=body.encode(), content_type="text/plain")
-        receiver: Any = Receiver(None, self.tokens)  # type: ignore[arg-type]
-        self.delivery.write(receiver.read(gateway, token, request))
+        self.delivery.write(receiver_of(self.store, self.tokens).read(gateway, token, request))
 
     def reply(self, number: str, text: str = "oui", kind: str = "response") -> None:
         self.call(f"type={kind}&phone_number={number.replace('+', '%2B')}&text={text}")
@@ -84,7 +88,7 @@ def test_reports_about_strangers_become_dead_letters(size: int, secret: str, sto
     assert gateways.delivery.opted_out([STRANGER, last]) == {last}
     assert [row["phone_number"] for row in rows(store, "delivery_report")] == [last]
     assert [letter.why for letter in gateways.letters().all()] == [module.STRANGER] * 8
-    assert gateways.delivery._admission.quarantined == 8
+    assert gateways.delivery.quarantined == 8
 
 
 @pytest.mark.parametrize("written", ["0600000003", "0033600000003", "33600000003", "+33 6 00 00 00 03"])
@@ -135,7 +139,7 @@ def test_one_url_does_not_push_out_the_dead_letters_of_others(
 ) -> None:
     monkeypatch.setattr(store_module, "KEPT_DEAD_LETTERS_OF_A_BATCH", 4)
     gateways = Gateways(store, size=2)
-    receiver: Any = Receiver(None, gateways.tokens)  # type: ignore[arg-type]
+    receiver = receiver_of(store, gateways.tokens)
     account = gateways.tokens.read(
         "octopush", gateways.tokens.for_connection("octopush", "o"), now=datetime.now(UTC)
     )
@@ -172,7 +176,7 @@ class TestReplay:
     ) -> None:
         gateways = Gateways(store, size=20)
         with monkeypatch.context() as patch:
-            patch.setattr(smspartner, "parse_callback", lambda call: 1 / 0)
+            patch.setattr(SMSPARTNER, "parse_callback", lambda call: 1 / 0)
             gateways.reply(gateways.people[0], "caf%E9")
         gateways.call("not to be read")
         letters = gateways.letters()
@@ -192,10 +196,10 @@ class TestReplay:
     ) -> None:
         gateways = Gateways(store, size=20)
         with monkeypatch.context() as patch:
-            patch.setattr(smspartner, "parse_callback", lambda call: 1 / 0)
+            patch.setattr(SMSPARTNER, "parse_callback", lambda call: 1 / 0)
             for words in ("poison", "refused", "good"):
                 gateways.reply(gateways.people[0], words)
-        read, write = smspartner.parse_callback, DeliveryStore.write
+        read, write = SMSPARTNER.parse_callback, DeliveryStore.write
 
         def parse(call: CallbackRequest) -> Any:
             return 1 / 0 if b"poison" in call.body else read(call)
@@ -205,7 +209,7 @@ class TestReplay:
                 raise StoreDataError("no such value")
             return write(self, items)
 
-        monkeypatch.setattr(smspartner, "parse_callback", parse)
+        monkeypatch.setattr(SMSPARTNER, "parse_callback", parse)
         monkeypatch.setattr(DeliveryStore, "write", refuse)
         letters = gateways.letters()
         done = letters.replay(letters.all())
@@ -228,7 +232,7 @@ class TestReplay:
         tokens = gateways.tokens
         account = tokens.read("octopush", tokens.for_connection("octopush", "o"), now=datetime.now(UTC))
         body = b"number=%2B33600000001&status=DELIVERED&delivery_date=2030-05-04 09:00:41"
-        receiver: Any = Receiver(None, tokens)  # type: ignore[arg-type]
+        receiver = receiver_of(store, tokens)
         call = CallbackRequest(method="POST", query="x=%E9", body=body, content_type="a/b; charset=x")
         gateways.delivery.write(receiver.read(own_modules()["octopush"], account, call))
         letters = gateways.letters()

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_voicepartner.delivery.completion import AwaitedBatch, Progress
-from airflow_provider_voicepartner.delivery.store import KnownCampaign, of_gateway_id, of_reference
+from airflow_provider_voicepartner.delivery.inbound import of_gateway_id, of_reference
+from airflow_provider_voicepartner.delivery.store import KnownCampaign
 from airflow_provider_voicepartner.gateways.model import CampaignDeliveryReport
 from airflow_provider_voicepartner.gateways.status import DeliveryStatus
 from tests.support.tasks import CALM

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import fields
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
-from airflow_provider_voicepartner.db.engine import open_store
 from airflow_provider_voicepartner.db.transactions import Store
 from airflow_provider_voicepartner.delivery.events import (
     EventFilter,
@@ -17,18 +14,9 @@ from airflow_provider_voicepartner.delivery.events import (
     StorePosition,
     SummaryReader,
 )
+from airflow_provider_voicepartner.delivery.store import DeliveryStore
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from tests.support.triggerer import LONG_AGO, NUMBER, Gateways
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    is_sqlite = request.param == "sqlite"
-    opened = open_store(
-        f"sqlite:///{tmp_path}/notices.db" if is_sqlite else request.getfixturevalue("postgres_url")
-    )
-    yield opened
-    opened.close()
 
 
 @pytest.fixture
@@ -50,14 +38,15 @@ def test_a_notice_has_no_number_and_no_text(gateways: Gateways, reader: SummaryR
     assert not {"phone_number", "text", "sent_to"} & {field.name for field in fields(EventSummary)}
 
 
-def test_the_head_is_the_last_commit_and_the_last_event(gateways: Gateways, reader: SummaryReader) -> None:
+def test_the_head_is_the_last_commit_and_the_last_event(
+    gateways: Gateways, reader: SummaryReader, store: Store
+) -> None:
     assert reader.head() == StorePosition(0, 0)
     gateways.tell("reply", "opt_out")
     assert reader.head() == StorePosition(1, 2)
     gateways.delivery.write([])
     assert reader.head() == StorePosition(2, 2)
-    gateways.delivery._now = lambda: LONG_AGO * 2
-    gateways.delivery.purge(older_than=timedelta(days=1))
+    DeliveryStore(store, now=lambda: LONG_AGO * 2).purge(older_than=timedelta(days=1))
     assert reader.head().event == 0
     gateways.tell("reply")
     assert reader.head().event == 3  # never given twice

@@ -20,7 +20,8 @@ from airflow_provider_voicepartner.db.errors import StoreDataError, StoreUnavail
 from airflow_provider_voicepartner.db.schema import dead_letter
 from airflow_provider_voicepartner.delivery import group_commit as module
 from airflow_provider_voicepartner.delivery.group_commit import GroupWriter, NotStoredError
-from airflow_provider_voicepartner.delivery.store import DeadLetter, DeliveryStore
+from airflow_provider_voicepartner.delivery.inbound import DeadLetter
+from airflow_provider_voicepartner.delivery.store import DeliveryStore
 
 
 def letter(why: str = "x") -> DeadLetter:
@@ -189,7 +190,8 @@ def test_a_loop_that_has_ended_does_not_stop_the_writer(commits: Commits) -> Non
 class Opened:
     """Stores that are opened one after the other, and how often each was closed."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._monkeypatch = monkeypatch
         self.url = f"sqlite:///{path / 'store.db'}"
         self.closed: list[int] = []
 
@@ -203,14 +205,14 @@ class Opened:
             close()
             raise RuntimeError("it is broken")
 
-        store.close = count  # type: ignore[method-assign]
+        self._monkeypatch.setattr(store, "close", count)
         return store
 
 
 def test_a_store_that_could_not_be_written_is_closed_and_opened_anew(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    opened, mood = Opened(tmp_path), []
+    opened, mood = Opened(tmp_path, monkeypatch), []
     real = DeliveryStore.write
 
     def write(store: DeliveryStore, items: Sequence[Any]) -> int:
@@ -238,7 +240,7 @@ def test_a_store_that_could_not_be_written_is_closed_and_opened_anew(
 def test_a_store_that_refuses_single_items_stays_open(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    opened, real = Opened(tmp_path), DeliveryStore.write
+    opened, real = Opened(tmp_path, monkeypatch), DeliveryStore.write
 
     def write(store: DeliveryStore, items: Sequence[Any]) -> int:
         if any(item.why == "poison" for item in items):

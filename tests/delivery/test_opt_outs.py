@@ -11,12 +11,8 @@ import pendulum
 import pytest
 
 from airflow_provider_voicepartner.db.engine import open_store
-from airflow_provider_voicepartner.delivery.store import (
-    CampaignKey,
-    DeliveryStore,
-    InboundRecord,
-    of_reference,
-)
+from airflow_provider_voicepartner.delivery.inbound import CampaignKey, InboundRecord, of_reference
+from airflow_provider_voicepartner.delivery.store import DeliveryStore
 from airflow_provider_voicepartner.gateways.model import DeliveryReport, OptOut
 from airflow_provider_voicepartner.gateways.status import DeliveryStatus
 from tests.support.deliveries import events

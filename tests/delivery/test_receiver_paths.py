@@ -52,7 +52,8 @@ class Called:
     ) -> None:
         self.url = f"sqlite:///{tmp_path / 'store.db'}"
         app = create_app(lambda: open_store(self.url), CallbackTokens([SECRET]), prefix=prefix)
-        self.status, self.headers, self.began = 0, {}, ("", "", b"", b"")  # type: ignore[var-annotated]
+        self.status, self.began = 0, ("", "", b"", b"")
+        self.headers: dict[bytes, bytes] = {}
         self.scope: dict[str, Any] = {
             "type": "http", "method": "POST", "path": path, "raw_path": path.encode(), "root_path": root,
             "query_string": query.encode(), "headers": [], "http_version": "1.1", "scheme": "http",
@@ -73,7 +74,8 @@ class Called:
 
     @property
     def seen(self) -> tuple[str, str, bytes, bytes]:
-        return tuple(self.scope[name] for name in ("root_path", "path", "raw_path", "query_string"))  # type: ignore[return-value]
+        scope = self.scope
+        return scope["root_path"], scope["path"], scope["raw_path"], scope["query_string"]
 
 
 @pytest.mark.parametrize(

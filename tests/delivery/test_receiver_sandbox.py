@@ -10,7 +10,8 @@ from typing import Any
 import pendulum
 import pytest
 
-from airflow_provider_voicepartner.delivery.store import DeliveryStore, of_gateway_id, of_reference
+from airflow_provider_voicepartner.delivery.inbound import of_gateway_id, of_reference
+from airflow_provider_voicepartner.delivery.store import DeliveryStore
 from airflow_provider_voicepartner.gateways.model import Recipient, SmsMessage
 from airflow_provider_voicepartner.gateways.octopush.codes import STATUS_WORDS as OCTOPUSH_WORDS
 from airflow_provider_voicepartner.gateways.smspartner.codes import STATUS_WORDS as SMSPARTNER_WORDS

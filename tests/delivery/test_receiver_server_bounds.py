@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import socket
@@ -15,7 +16,7 @@ import pytest
 
 from airflow_provider_voicepartner.delivery import receiver_server
 from airflow_provider_voicepartner.delivery import receiver_server as module
-from airflow_provider_voicepartner.delivery.receiver_server import bounded
+from airflow_provider_voicepartner.delivery.receiver_server import limited
 from tests.support.receiver import RunningReceiver, running_receiver
 
 REPORT = {"status": "delivered", "campaignId": "1", "phoneNumber": "+33600000001", "duration": 1}
@@ -145,7 +146,7 @@ def test_who_trickles_is_not_waited_for(receiver: RunningReceiver, monkeypatch: 
 class TestHowLong:
     """The times, by a clock of the test."""
 
-    class Protocol:
+    class Protocol(asyncio.Protocol):
         def __init__(self) -> None:
             self.cycle: Any = None
             self.transport = SimpleNamespace(
@@ -172,7 +173,7 @@ class TestHowLong:
     ) -> None:
         now = [1_000.0]
         monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now[0]))
-        connection: Any = bounded(self.Protocol)()  # type: ignore[arg-type]
+        connection: Any = limited(self.Protocol)()
         connection.connection_made(None)
         if state != "new":
             now[0] += 5

@@ -22,17 +22,15 @@ from airflow_provider_voicepartner.db.engine import open_store
 from airflow_provider_voicepartner.db.schema import mapped_list
 from airflow_provider_voicepartner.db.transactions import Store
 from airflow_provider_voicepartner.delivery import store as delivery_store
-from airflow_provider_voicepartner.delivery.store import (
-    FROM_NOW,
+from airflow_provider_voicepartner.delivery.inbound import (
     CampaignKey,
     Completion,
     DeadLetter,
-    DeliveryStore,
     InboundRecord,
-    KnownCampaign,
     of_gateway_id,
     of_reference,
 )
+from airflow_provider_voicepartner.delivery.store import FROM_NOW, DeliveryStore, KnownCampaign
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.model import (
     CampaignDeliveryReport,

@@ -12,13 +12,8 @@ import pytest
 
 from airflow_provider_voicepartner.db.engine import open_store
 from airflow_provider_voicepartner.db.errors import StoreUnavailableError
-from airflow_provider_voicepartner.delivery.store import (
-    CampaignKey,
-    Changes,
-    DeliveryStore,
-    InboundRecord,
-    of_reference,
-)
+from airflow_provider_voicepartner.delivery.inbound import CampaignKey, InboundRecord, of_reference
+from airflow_provider_voicepartner.delivery.store import Changes, DeliveryStore
 from airflow_provider_voicepartner.delivery.store_watcher import StoreWatcher, shared_watcher
 from airflow_provider_voicepartner.gateways.model import DeliveryReport
 from airflow_provider_voicepartner.gateways.status import DeliveryStatus

@@ -5,23 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
-import pytest
-
 from airflow_provider_voicepartner.db.engine import open_store
 from airflow_provider_voicepartner.db.transactions import Store
-from airflow_provider_voicepartner.delivery.store import (
-    FROM_NOW,
-    CampaignKey,
-    DeliveryStore,
-    InboundRecord,
-    KnownCampaign,
-    StoredEvent,
-    of_reference,
-)
+from airflow_provider_voicepartner.delivery.inbound import CampaignKey, InboundRecord, of_reference
+from airflow_provider_voicepartner.delivery.store import FROM_NOW, DeliveryStore, KnownCampaign, StoredEvent
 from airflow_provider_voicepartner.gateways.model import DeliveryReport, Reply
 from airflow_provider_voicepartner.gateways.status import DeliveryStatus
 from tests.support.deliveries import events as stored_events
@@ -64,17 +54,6 @@ def commit(writer: str, n: int) -> list[InboundRecord]:
     ]
     words = Reply(gateway="octopush", campaign_id=None, phone_number="+33612345678", text=f"{writer} {n}")
     return [*items, InboundRecord(key=None, event=words, received_at=at)]
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    opened = open_store(
-        request.getfixturevalue("postgres_url")
-        if request.param == "postgres"
-        else f"sqlite:///{tmp_path}/delivery.db"
-    )
-    yield opened
-    opened.close()
 
 
 def url_of(store: Store) -> str:

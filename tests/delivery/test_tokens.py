@@ -6,6 +6,7 @@ import random
 import secrets
 import string
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -193,7 +194,8 @@ def test_a_token_of_a_few_people_says_who_they_are_to_nobody_else() -> None:
         "smspartner", "k3v9", expires=NOW + CALLBACK_LIFETIME, recipients=[f"+336{n:08d}" for n in range(17)]
     )
     assert len(more) < 100
-    assert TOKENS.read("smspartner", more, now=NOW).recipients.includes("+33600000016", None) is None  # type: ignore
+    read_again: Any = TOKENS.read("smspartner", more, now=NOW)
+    assert read_again.recipients.includes("+33600000016", None) is None
 
 
 def test_secrets_are_not_shown_with_the_object() -> None:

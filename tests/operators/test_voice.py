@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_voicepartner.db.errors import StoreUnavailableError
-from airflow_provider_voicepartner.delivery.store import InboundRecord, of_reference
+from airflow_provider_voicepartner.delivery.inbound import InboundRecord, of_reference
 from airflow_provider_voicepartner.exceptions import (
     BudgetExceededError,
     OutcomePendingError,

@@ -15,12 +15,8 @@ import pytest
 
 from airflow_provider_voicepartner.compat import AirflowSkipException, TaskDeferred
 from airflow_provider_voicepartner.db.errors import StoreUnavailableError
-from airflow_provider_voicepartner.delivery.store import (
-    DeliveryStore,
-    InboundRecord,
-    of_gateway_id,
-    of_reference,
-)
+from airflow_provider_voicepartner.delivery.inbound import InboundRecord, of_gateway_id, of_reference
+from airflow_provider_voicepartner.delivery.store import DeliveryStore
 from airflow_provider_voicepartner.exceptions import (
     DeliveryFailedError,
     DeliveryUnconfirmedError,

@@ -17,12 +17,8 @@ import pendulum
 
 from airflow_provider_voicepartner.db.transactions import Store
 from airflow_provider_voicepartner.delivery.events import SummaryReader
-from airflow_provider_voicepartner.delivery.store import (
-    Completion,
-    DeliveryStore,
-    InboundRecord,
-    of_reference,
-)
+from airflow_provider_voicepartner.delivery.inbound import Completion, InboundRecord, of_reference
+from airflow_provider_voicepartner.delivery.store import DeliveryStore
 from airflow_provider_voicepartner.gateways.model import DeliveryReport, OptOut, Reply
 from airflow_provider_voicepartner.gateways.status import DeliveryStatus
 from airflow_provider_voicepartner.triggers.event_reader import EventReader

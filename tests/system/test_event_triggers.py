@@ -21,7 +21,8 @@ from typing import Any
 import pytest
 
 from airflow_provider_voicepartner.db.engine import open_store
-from airflow_provider_voicepartner.delivery.store import DeliveryStore, InboundRecord, of_reference
+from airflow_provider_voicepartner.delivery.inbound import InboundRecord, of_reference
+from airflow_provider_voicepartner.delivery.store import DeliveryStore
 from airflow_provider_voicepartner.gateways.model import OptOut, Reply
 from tests.support.deliveries import last_event
 from tests.support.triggerer import NUMBER, TEXT, Gateways

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from airflow_provider_voicepartner.db.engine import open_store
-from airflow_provider_voicepartner.delivery.store import DeliveryStore, InboundRecord, of_reference
+from airflow_provider_voicepartner.delivery.inbound import InboundRecord, of_reference
+from airflow_provider_voicepartner.delivery.store import DeliveryStore
 from airflow_provider_voicepartner.gateways.model import DeliveryReport
 from airflow_provider_voicepartner.gateways.status import DeliveryStatus
 from airflow_provider_voicepartner.hooks.completion_options import CompletionOptions
