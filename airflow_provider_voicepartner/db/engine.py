@@ -18,11 +18,8 @@ from airflow_provider_voicepartner.db.databases import (
     sqlite_engine,
     use_wal,
 )
-from airflow_provider_voicepartner.db.errors import StoreDataError, StoreUnavailableError, StoreUrlError
 from airflow_provider_voicepartner.db.transactions import Store
 from airflow_provider_voicepartner.db.versions import bring_up_to_date
-
-__all__ = ["Store", "StoreDataError", "StoreUnavailableError", "StoreUrlError", "connect_store", "open_store"]
 
 PURPOSE: Final = "sharing the gateways' rate limits between workers"
 

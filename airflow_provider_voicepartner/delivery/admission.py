@@ -22,7 +22,7 @@ from airflow_provider_voicepartner.delivery.inbound import (
     dead_letter_of,
     fit_keys,
 )
-from airflow_provider_voicepartner.delivery.receiver_log import RateLimitedLog
+from airflow_provider_voicepartner.delivery.receiver_monitoring import RateLimitedLog
 from airflow_provider_voicepartner.delivery.recipient_marks import LONG_MARK, split
 from airflow_provider_voicepartner.delivery.statements import Statements, rows_as_json
 from airflow_provider_voicepartner.gateways.model import CampaignDeliveryReport, DeliveryReport, OptOut

@@ -22,7 +22,7 @@ from airflow_provider_voicepartner.constants import (
     WRITER_CLOSE_TIMEOUT,
 )
 from airflow_provider_voicepartner.db.errors import StoreDataError, StoreUnavailableError
-from airflow_provider_voicepartner.delivery.receiver_log import WriterCounts
+from airflow_provider_voicepartner.delivery.receiver_monitoring import WriterCounts
 from airflow_provider_voicepartner.delivery.store import DeliveryStore
 
 if TYPE_CHECKING:

@@ -36,7 +36,7 @@ from airflow_provider_voicepartner.delivery.inbound import (
     of_gateway_id,
     of_reference,
 )
-from airflow_provider_voicepartner.delivery.receiver_log import RateLimitedLog, ReceiverCounts
+from airflow_provider_voicepartner.delivery.receiver_monitoring import RateLimitedLog, ReceiverCounts
 from airflow_provider_voicepartner.delivery.tokens import (
     BatchToken,
     CallbackToken,

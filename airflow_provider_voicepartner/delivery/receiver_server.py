@@ -30,7 +30,7 @@ from airflow_provider_voicepartner.constants import (
     SHUTDOWN_TIMEOUT,
     STUCK_CHECK_TICKS,
 )
-from airflow_provider_voicepartner.delivery.receiver_log import RateLimitedFilter
+from airflow_provider_voicepartner.delivery.receiver_monitoring import RateLimitedFilter
 
 if TYPE_CHECKING:
     from fastapi import FastAPI

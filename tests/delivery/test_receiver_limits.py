@@ -20,7 +20,7 @@ from airflow_provider_voicepartner.db.engine import open_store
 from airflow_provider_voicepartner.db.errors import StoreUnavailableError
 from airflow_provider_voicepartner.db.transactions import Store
 from airflow_provider_voicepartner.delivery import receiver as module
-from airflow_provider_voicepartner.delivery.receiver_log import RateLimitedFilter, RateLimitedLog
+from airflow_provider_voicepartner.delivery.receiver_monitoring import RateLimitedFilter, RateLimitedLog
 from airflow_provider_voicepartner.delivery.store import DeliveryStore
 from tests.support.receiver import SECRET, RunningReceiver, running_receiver
 
