@@ -21,7 +21,7 @@ _CLI: Final = "airflow_provider_voicepartner.cli"
 
 _LABELS: Final = [info.label for info in own_gateways().values()]
 _ACCOUNT: Final = next(info for info in own_gateways().values() if info.reports == "account")
-"""Whose account keeps the URLs that ``callbacks register`` sets, unless another connection is named."""
+"""The gateway whose account ``callbacks register`` configures by default."""
 
 
 class CommandError(Exception):
@@ -62,7 +62,7 @@ class Argument:
     One argument of a command.
 
     :param flags: such as ``("--host",)``.
-    :param options: what ``argparse`` takes beside them.
+    :param options: other arguments of ``argparse``'s ``add_argument``.
     """
 
     flags: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""The commands as Airflow's command line takes them; Airflow calls this at the start of every one of its commands."""
+"""The commands for Airflow's command line; Airflow calls this at the start of every one of its commands."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _argument: Callable[..., Arg] = Arg  # Airflow's class has no types
 
 
 def get_commands() -> list[CLICommand]:
-    """Return ``airflow voicepartner`` with all that is under it."""
+    """Return ``airflow voicepartner`` with all its subcommands."""
     return [_of_airflow(COMMANDS)]
 
 

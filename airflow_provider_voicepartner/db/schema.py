@@ -41,7 +41,7 @@ rate_limit: Final = Table(
     Column("name", String(120), primary_key=True),
     Column("blocked_until", _Seconds, nullable=False),
 )
-"""One row a limit: it is what reservations of that limit lock, and holds the penalty after a refusal."""
+"""One row for each limit: reservations of that limit lock it, and it holds the penalty after a refusal."""
 
 rate_slot: Final = Table(
     "voicepartner_rate_slot",
@@ -50,10 +50,10 @@ rate_slot: Final = Table(
     Column("name", String(120), nullable=False),
     Column("at", _Seconds, nullable=False),
     Index("voicepartner_rate_slot_name_at", "name", "at"),
-    # A number is never given twice, so that whoever releases a reservation twice cannot release another worker's.
+    # A number is never used twice, so that a worker that releases a reservation twice cannot release another worker's.
     sqlite_autoincrement=True,
 )
-"""One row a reserved request: when it may leave, in seconds of ``Store.slot_clock``."""
+"""One row for each reserved request: when it may leave, in seconds of ``Store.slot_clock``."""
 
 sequence: Final = Table(
     "voicepartner_sequence",
@@ -62,11 +62,11 @@ sequence: Final = Table(
     Column("value", BigInteger, nullable=False),
 )
 """
-``delivery``: the number of the last commit of delivery data. Every such transaction locks the row first. So they are
-made one after the other, and become visible in the order of their numbers: a reader that has seen one number misses
+``delivery``: the number of the last commit of delivery data. Every such transaction locks the row first. So they run
+one after the other, and become visible in the order of their numbers: a reader that has seen one number misses
 nothing below it.
 
-``identity``: what tells this database from others. ``pace:`` and the name of a start of the machine: see the module
+``identity``: the random id of this database. ``pace:`` and the id of a start of the machine: see the module
 ``clock``.
 """
 
@@ -92,7 +92,7 @@ delivery_report: Final = Table(
     # In the order of the key: the rows of a campaign lie together, which makes counting them one read.
     sqlite_with_rowid=False,
 )
-"""One row a recipient of a campaign: what became of the message. ``cost`` is text, because money is exact."""
+"""One row for each recipient of a campaign: the delivery report. ``cost`` is text, because money is exact."""
 
 campaign_report: Final = Table(
     "voicepartner_campaign_report",
@@ -106,7 +106,7 @@ campaign_report: Final = Table(
     Column("seq", BigInteger, nullable=False),
     Index("voicepartner_campaign_report_seq", "seq"),
 )
-"""One row a campaign of which only totals are told (voicemail)."""
+"""One row for each campaign whose gateway reports only totals (voicemail)."""
 
 event: Final = Table(
     "voicepartner_event",
@@ -132,7 +132,7 @@ event: Final = Table(
     Index("voicepartner_event_phone_number", "phone_number"),
     sqlite_autoincrement=True,  # readers keep an id as their cursor: a purge must not give it to another event
 )
-"""One row a reply, a STOP, pressed keys or a finished campaign. The digest makes a repeat harmless."""
+"""One row for each reply, STOP, pressed keys or finished campaign. The digest makes repeats harmless."""
 
 dead_letter: Final = Table(
     "voicepartner_dead_letter",
@@ -148,7 +148,7 @@ dead_letter: Final = Table(
     Column("received_at", _Seconds, nullable=False),
     sqlite_autoincrement=True,
 )
-"""One row a callback that nobody understood, or that is not acted on, as it came."""
+"""One row for each callback that could not be read, or that is not acted on, as it came."""
 
 batch_recipients: Final = Table(
     "voicepartner_batch_people",
@@ -159,7 +159,7 @@ batch_recipients: Final = Table(
     Column("ends", _Seconds, nullable=False),
     Index("voicepartner_batch_people_ends", "ends"),
 )
-"""One row a batch whose URL its gateway reports to: 8 bytes of a keyed hash for each person, until the URL ends."""
+"""One row for each batch with a URL of its own: 8 bytes of a keyed hash for each recipient, until the URL expires."""
 
 opt_out: Final = Table(
     "voicepartner_opt_out",
@@ -170,9 +170,9 @@ opt_out: Final = Table(
     Column("gateway", _Gateway, nullable=False),
 )
 """
-One row a person who said STOP, as a keyed hash: what is left when a purge or ``person forget`` deletes the rest.
+One row for each number that said STOP, as a keyed hash; a purge and ``person forget`` leave it.
 
-``key`` tells which key was used, without showing it.
+``key`` identifies the key without showing it.
 """
 
 own_key: Final = Table(
@@ -196,10 +196,10 @@ mapped_list: Final = Table(
     Index("voicepartner_mapped_list_at", "at"),
 )
 """
-One row a list that an instance of a mapped task began to send. ``task`` is a hash of DAG, run and task.
+One row for each list that an instance of a mapped task began to send. ``task`` is a hash of DAG, run and task.
 
-``people`` holds 8 bytes that tell which key was used, and 8 bytes of a hash with that key for each recipient; without
-it, certainly nothing of the list was sent.
+``people`` holds 8 bytes that identify the key, and 8 bytes of a hash with that key for each recipient; without it,
+certainly nothing of the list was sent.
 """
 
 campaign: Final = Table(
@@ -221,13 +221,13 @@ campaign: Final = Table(
     Column("at", _Seconds, nullable=False),
     Index("voicepartner_campaign_task", "dag_id", "run_id", "task_id", "map_index", unique=True),
     Index("voicepartner_campaign_at", "at"),
-    # An id is never given twice, so that what a purge left behind cannot come to belong to another campaign.
+    # An id is never used twice, so that rows that a purge left behind never belong to another campaign.
     sqlite_autoincrement=True,
 )
 """
-One row a task instance that sends. ``attempts`` is the number of the newest attempt: claims of any other are refused.
+One row for each task instance that sends. ``attempts`` is the number of the newest attempt: other claims are refused.
 
-``generation`` counts how often everything was begun anew; 0 until the first attempt has planned.
+``generation`` counts how often everything was sent again; 0 until the first attempt has planned.
 """
 
 attempt: Final = Table(
@@ -238,7 +238,7 @@ attempt: Final = Table(
     Column("try_number", Integer, nullable=False),
     Column("at", _Seconds, nullable=False),
 )
-"""One row an attempt at a campaign, written before the attempt does anything else."""
+"""One row for each attempt at a campaign, written before the attempt does anything else."""
 
 batch: Final = Table(
     "voicepartner_batch",
@@ -250,4 +250,4 @@ batch: Final = Table(
     Column("phase", String(20), nullable=False),
     Column("record", Text, nullable=False),
 )
-"""One row a batch. ``rank`` says how far its record is; a row is only ever replaced by one of a higher rank."""
+"""One row for each batch. A row is only ever replaced by one of a higher ``rank``."""

@@ -96,7 +96,7 @@ class Progress:
 
         :param batches: of the campaign.
         :param known: what is known of each, from the store.
-        :param over: places of batches, from 0, of which nobody will tell more.
+        :param over: places of batches, from 0, of which no more reports will come.
         """
         counts: Counter[DeliveryStatus] = Counter()
         expected = 0
@@ -135,12 +135,12 @@ class Progress:
 
     @property
     def is_complete(self) -> bool:
-        """True when every accepted recipient has a final status. A campaign that nobody accepted is complete."""
+        """True when every accepted recipient has a final status. A campaign without accepted recipients is complete."""
         return self.pending == 0
 
     @property
     def delivery_rate(self) -> float:
-        """Share of the accepted recipients who got it, 0 to 1; 0 when nobody was accepted."""
+        """Share of the accepted recipients who got it, 0 to 1; 0 if none was accepted."""
         return min(1.0, self.delivered / self.expected) if self.expected else 0.0
 
     @property

@@ -1,4 +1,4 @@
-"""What comes in from the gateways, as the store takes it: delivery reports, events, dead letters and completions."""
+"""Values that come in from the gateways and go to the store: reports, events, dead letters and completions."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class InboundRecord:
 
     @property
     def is_unmatched(self) -> bool:
-        """True for a report that nobody can ask for, since it names no campaign; it becomes a dead letter."""
+        """True for a report that cannot be found by its campaign, since it names none; it becomes a dead letter."""
         if isinstance(self.event, CampaignDeliveryReport):
             return self.key is None and not self.event.campaign_ids
         return self.key is None and isinstance(self.event, DeliveryReport)

@@ -347,12 +347,12 @@ async def read_body(
     """
     Read a body, holding no more of it than the limit.
 
-    A little more is read and thrown away, because a client that is cut off while it writes does not see the answer.
+    A little more is read and discarded: a client whose connection is closed while it writes does not see the answer.
 
-    :raises BodyError: with more than ``limit`` bytes, said or come, and when the client goes away.
+    :raises BodyError: with more than ``limit`` bytes, declared or received, and when the client disconnects.
     """
-    said = headers.get(b"content-length", b"")[:20]
-    if said.isdigit() and int(said) > limit + MOST_DISCARDED:
+    declared = headers.get(b"content-length", b"")[:20]
+    if declared.isdigit() and int(declared) > limit + MOST_DISCARDED:
         raise BodyError(413, "too_large")
     body, size, more = b"", 0, True
     while more and size <= limit + MOST_DISCARDED:
@@ -381,7 +381,7 @@ def key_of(gateway: str, token: CallbackToken, event: CallbackEvent) -> Campaign
     if isinstance(token, BatchToken):
         return of_reference(gateway, token.reference)
     if isinstance(event, CampaignDeliveryReport) or not event.campaign_id:
-        return None  # of a whole campaign's report the store keeps every id
+        return None  # a whole campaign's report is stored under each of its ids
     return of_gateway_id(gateway, event.campaign_id)
 
 

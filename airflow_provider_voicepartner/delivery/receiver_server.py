@@ -188,7 +188,7 @@ def listen(host: str, port: int) -> socket.socket:
     """
     Listen on an address.
 
-    :param port: 0 takes a free one.
+    :param port: 0 for any free one.
     :raises OSError: the address is in use, not local, or not a port.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET

@@ -59,7 +59,7 @@ if TYPE_CHECKING:
 PURPOSE: Final = "storing delivery reports"
 
 FROM_NOW: Final = 2**62
-"""A cursor behind every change: :meth:`DeliveryStore.changes` then returns the position, and the asked campaigns."""
+"""A cursor behind every change: :meth:`DeliveryStore.changes` then returns only the campaigns of ``also``."""
 
 
 _LEDGER: Final = frozenset(
@@ -91,7 +91,7 @@ class Changes:
     What changed after a cursor.
 
     :param seq: the cursor of the next query.
-    :param campaigns: those that changed, and those that were asked for and have any report.
+    :param campaigns: those that changed, and those of ``also`` that have any report.
     """
 
     seq: int

@@ -1,4 +1,4 @@
-"""The receiver as a part of Airflow's API server, where ``[voicepartner] receiver_enabled`` says so (Airflow 3)."""
+"""The receiver as a part of Airflow's API server, if ``[voicepartner] receiver_enabled`` is set (Airflow 3)."""
 
 from __future__ import annotations
 
