@@ -1,4 +1,4 @@
-"""``receiver`` and ``callbacks``: a person sets the way back up, and is told what is wrong with it."""
+"""``receiver`` and ``callbacks``: starting a receiver, registering its URLs, and finding what is wrong with them."""
 
 from __future__ import annotations
 
@@ -61,20 +61,20 @@ class TestCheck:
         assert receiver.stored() == 0
         assert receiver.receiver.counts.of("dead_letters") == 0
 
-    def test_tells_a_wrong_secret(
+    def test_finds_a_wrong_secret(
         self, receiver: RunningReceiver, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         configure(monkeypatch, callback_secret="the secret of another machine".replace(" ", "-"))
         assert "callback_secret differs from the one here" in fails(capsys, "callbacks", "check")
 
-    def test_tells_another_store(
+    def test_finds_another_store(
         self, receiver: RunningReceiver, monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
         capsys: pytest.CaptureFixture[str],
     ) -> None:  # fmt: skip
         configure(monkeypatch, store_url=f"sqlite:///{tmp_path / 'another.db'}")
         assert "the receiver writes to another one" in fails(capsys, "callbacks", "check")
 
-    def test_tells_what_is_not_configured(
+    def test_names_what_is_not_configured(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         configure(monkeypatch, callback_secret="")
@@ -87,14 +87,14 @@ class TestCheck:
             ("http://127.0.0.1:9", "the connection was refused or closed"),
         ],
     )
-    def test_tells_what_is_wrong_on_the_way(
+    def test_names_what_is_wrong_on_the_way(
         self, url: str, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         configure(monkeypatch, public_url=url)
         assert said in fails(capsys, "callbacks", "check")
 
     @pytest.mark.slow
-    def test_tells_a_certificate_that_is_none(
+    def test_finds_an_invalid_certificate(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         with counting_server(answer(200)) as server:
@@ -115,7 +115,7 @@ class TestCheck:
             ([answer(200, '{"status": "ok"}'), answer(404, ""), answer(503, "")], "cannot store a report"),
         ],
     )  # fmt: skip
-    def test_tells_who_answers_in_its_place(
+    def test_finds_another_program_in_its_place(
         self,
         behaviours: list[Behaviour],
         said: str,
@@ -196,7 +196,7 @@ class TestRegister:
             ("https://[planted", "***"),
         ],
     )  # fmt: skip
-    def test_what_may_be_a_secret_is_not_shown(self, url: str | None, shown: str) -> None:
+    def test_possible_secrets_are_not_shown(self, url: str | None, shown: str) -> None:
         assert masked(url) == shown
 
 
@@ -230,7 +230,7 @@ class TestReceiver:
         for planted in (path.rpartition("/")[2][:20], "+33699999942", SECRET):
             assert planted not in said
 
-    def test_suits_the_process_to_it_when_all_is_loaded(
+    def test_freezes_the_loaded_objects_before_it_runs(
         self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
         """Only the order: what that does would stay so for all tests of this process."""

@@ -30,7 +30,7 @@ ALL = dict(commands())
 EACH = pytest.mark.parametrize("name", ALL)
 
 
-def test_the_store_is_looked_after() -> None:
+def test_the_store_has_commands() -> None:
     assert {"db upgrade", "db purge"} <= set(ALL)
 
 

@@ -1,4 +1,4 @@
-"""``dead-letters`` and ``person``, as somebody runs them: what they say, and what they leave."""
+"""``dead-letters`` and ``person``: their output, and what they leave in the store."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ class TestPerson:
         assert len(told["dead_letters"]) == 1
         assert told["opted_out"]["gateway"] == "smspartner"
 
-    def test_is_forgotten_but_for_the_stop(self, known: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_is_erased_except_for_the_stop(self, known: Store, capsys: pytest.CaptureFixture[str]) -> None:
         main(["person", "forget", ANNA, "--dry-run"])
         assert (
             "Would delete of +336••••••78: 0 delivery reports, 2 events, 1 dead letters"
@@ -131,7 +131,7 @@ class TestPerson:
         assert told["events"] == told["dead_letters"] == []
         assert told["opted_out"]["gateway"] == "smspartner"
 
-    def test_is_forgotten_among_the_people_of_batches_too(
+    def test_is_erased_from_the_marks_of_batches_too(
         self, known: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         monkeypatch.setenv("AIRFLOW__VOICEPARTNER__CALLBACK_SECRET", SECRET)

@@ -1,4 +1,4 @@
-"""The time in which turns are counted: the database's, or one that all processes of a machine share and nobody sets."""
+"""The time in which slots are counted: the database's, or the monotonic clock of the machine."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_a_file_has_the_time_of_the_machine_whatever_a_wall_clock_says(machine: 
 
 
 @pytest.mark.parametrize("wrong", [-3600, -30, -0.3, 0.3, 30, 3600])
-def test_a_clock_that_is_wrong_in_one_process_moves_nobodys_turns(machine: Machine, wrong: float) -> None:
+def test_a_wrong_clock_in_one_process_moves_no_slots(machine: Machine, wrong: float) -> None:
     right, other = SlidingWindowLog(machine.store()), SlidingWindowLog(machine.store())
     windows = (Window(2, 10),)
     waits = []

@@ -126,7 +126,7 @@ def test_a_database_has_an_identity_for_good_and_no_other_has_it(store: Store, s
     assert open_store("sqlite://").identity != identity
 
 
-def test_all_who_ask_at_once_are_told_the_same_identity(store_url: str, tmp_path: Path) -> None:
+def test_simultaneous_readers_get_the_same_identity(store_url: str, tmp_path: Path) -> None:
     if store_url == "sqlite://":
         pytest.skip("memory belongs to one store")
     stores = [open_store(store_url) for _ in range(6)]
@@ -190,7 +190,7 @@ def test_a_new_file_and_its_companions_are_the_owners_alone(tmp_path: Path) -> N
         (0o600, None),
     ],
 )
-def test_a_file_that_everybody_may_read_is_taken_away_from_strangers(
+def test_a_file_that_everybody_may_read_loses_the_access_of_others(
     mode: int, mended: int | None, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "store.db"
@@ -206,7 +206,7 @@ def test_a_file_that_everybody_may_read_is_taken_away_from_strangers(
     store.close()
 
 
-def test_a_file_of_somebody_else_that_everybody_may_read_is_refused(
+def test_a_file_of_another_user_that_everybody_may_read_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "store.db"
@@ -366,7 +366,7 @@ def test_a_database_that_is_not_there_is_named(postgres: PostgresServer) -> None
         ("sqlite:///file:x.db?uri=true", "absolute path"),
     ],
 )
-def test_a_wrong_url_is_told_with_an_example_and_without_the_password(url: str, told: str) -> None:
+def test_a_wrong_url_is_refused_with_an_example_and_without_the_password(url: str, told: str) -> None:
     with pytest.raises(StoreUrlError):
         open_store(url)
     message = shown(url)
@@ -374,13 +374,13 @@ def test_a_wrong_url_is_told_with_an_example_and_without_the_password(url: str, 
     assert "'sqlite:////var/lib/airflow/voicepartner.db'" in message
 
 
-def test_places_where_no_file_can_be_are_told(tmp_path: Path) -> None:
+def test_paths_where_no_file_can_be_are_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     assert "file" in shown(f"sqlite:///{tmp_path}/file/store.db")
     assert "unable to open" in shown(f"sqlite:///{tmp_path}")
 
 
-def test_a_file_that_is_no_database_is_told(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_database_is_refused(tmp_path: Path) -> None:
     (tmp_path / "store.db").write_bytes(b"not a database, but long enough to be looked at" * 100)
     assert "not a database" in shown(f"sqlite:///{tmp_path}/store.db")
 
@@ -391,7 +391,7 @@ def test_the_old_name_of_postgresql_and_both_drivers_are_understood(postgres_url
         open_store(scheme + rest).close()
 
 
-def test_a_missing_driver_is_told_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_driver_is_an_error_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("psycopg", "psycopg2"):
         monkeypatch.setitem(sys.modules, name, None)
     message = shown(f"postgresql://user:{QUOTED}@127.0.0.1/base")

@@ -1,4 +1,4 @@
-"""A store that is gone for a while is waited for, and for no longer than was said."""
+"""Transactions are repeated while the store cannot be reached, for a limited time."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_a_store_that_comes_back_is_waited_for(gone: float, seconds: float, wait
 
 
 @pytest.mark.parametrize("seconds", [0, 0.05, 5, 60])
-def test_one_that_stays_away_is_not_waited_for_longer(seconds: float) -> None:
+def test_a_store_that_stays_unreachable_is_an_error_after_that_time(seconds: float) -> None:
     time = FakeTime(0.0)
     retry = StoreRetry(seconds=seconds, sleep=time.sleep, clock=lambda: time.moment)
     for _ in range(2):  # each time anew
@@ -50,7 +50,7 @@ def test_one_that_stays_away_is_not_waited_for_longer(seconds: float) -> None:
 
 
 @pytest.mark.parametrize("error", [StoreUrlError("mend it"), ValueError("a bug"), KeyboardInterrupt()])
-def test_what_no_wait_mends_is_raised_at_once(error: BaseException) -> None:
+def test_an_error_that_waiting_cannot_fix_is_raised_at_once(error: BaseException) -> None:
     def call() -> None:
         raise error
 

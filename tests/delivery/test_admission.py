@@ -1,4 +1,4 @@
-"""The URL of a batch speaks of nobody but its people, and not without an end, whatever database is behind it."""
+"""The URL of a batch may report only about its recipients, and a limited number of events, on both databases."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def test_no_total_makes_less_than_nobody(delivered: int, total: int) -> None:
     assert (progress.delivered, progress.counts[DeliveryStatus.FAILED], progress.is_complete) == (0, 3, True)
 
 
-def test_nothing_told_is_everybody_pending() -> None:
+def test_without_reports_everybody_is_pending() -> None:
     progress = Progress.of_batches([batch()], {})
     assert (progress.expected, progress.pending, progress.is_complete) == (3, 3, False)
 
@@ -99,7 +99,7 @@ def test_one_call_about_a_whole_voicemail_campaign_ends_it(
     assert (progress.delivered, progress.counts[FAILED]) == counts
 
 
-def test_those_of_whom_nobody_will_tell_are_unconfirmed_and_never_delivered() -> None:
+def test_recipients_without_a_final_report_are_unconfirmed_and_never_delivered() -> None:
     batches = [batch(3), batch(2, TWO, None)]
     settled = Progress.of_batches(batches, told(delivered=1), over={1})
     assert (settled.counts[UNCONFIRMED], settled.pending, settled.is_complete) == (2, 2, False)
@@ -114,7 +114,7 @@ def test_a_gateway_that_reports_more_people_than_it_accepted_gives_no_rate_above
     assert (progress.delivery_rate, progress.best_possible_rate) == (1.0, 1.0)
 
 
-def test_it_is_told_in_one_line_without_zeros() -> None:
+def test_its_text_is_one_line_without_zeros() -> None:
     assert str(Progress.of_batches([batch()], told(delivered=1))) == "2 pending, 1 delivered of 3"
     assert str(Progress.of_batches([batch(0)], {})) == "nothing of 0"
 

@@ -1,4 +1,4 @@
-"""What is told of events, and events by their id, on SQLite and PostgreSQL."""
+"""Summaries of events, and events by their id, on SQLite and PostgreSQL."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def reader(store: Store) -> SummaryReader:
     return SummaryReader(store)
 
 
-def test_a_notice_has_no_number_and_no_text(gateways: Gateways, reader: SummaryReader) -> None:
+def test_a_summary_has_no_number_and_no_text(gateways: Gateways, reader: SummaryReader) -> None:
     gateways.tell("reply", reference="k3v9")
     [notice] = reader.after(0)
     assert notice == EventSummary(

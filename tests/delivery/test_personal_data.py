@@ -83,7 +83,7 @@ class TestPerson:
         json.dumps(told)
         assert ANNA not in repr(known)
 
-    def test_everything_is_forgotten_but_the_stop(self, store: Store) -> None:
+    def test_everything_is_erased_except_the_stop(self, store: Store) -> None:
         fill(store)
         data = PersonalData(store)
         done = data.erase(ANNA)
@@ -134,7 +134,7 @@ class TestPerson:
         delivery_of(store).write([letter(b'{"n": "' + written + b'"}'), letter(b"+33612345679")])
         assert len(PersonalData(store).find(ANNA).dead_letters) == 1
 
-    def test_the_marks_of_batches_are_forgotten_too(self, store: Store) -> None:
+    def test_the_marks_of_batches_are_erased_too(self, store: Store) -> None:
         tokens = CallbackTokens([SECRET])
         delivery_of(store).note_recipients("smspartner", "k3v9", tokens.stored_marks([ANNA, BERT]), ends=NOW)
         assert PersonalData(store).erase(ANNA, without_marks=tokens.forget)["batches"] == 1
@@ -188,7 +188,7 @@ class TestListOfOptOuts:
         delivery.purge(older_than=timedelta(days=30))
         assert delivery_of(store, KEY).opted_out([ANNA]) == {ANNA}
 
-    def test_more_people_than_one_question_holds(self, store: Store) -> None:
+    def test_more_numbers_than_one_query_takes(self, store: Store) -> None:
         delivery = delivery_of(store)
         delivery.write([arrival(stop(ANNA), days=40)])
         delivery.purge(older_than=timedelta(days=30))
@@ -238,7 +238,7 @@ def test_a_dead_letter_that_newer_ones_push_out_is_on_no_disk(tmp_path: Path, mo
     store.close()
 
 
-def test_a_reader_that_stays_is_not_waited_for_for_ever_and_named(
+def test_a_long_read_is_not_waited_for_forever_and_logged(
     tmp_path: Path, monkeypatch: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("airflow_provider_voicepartner.db.transactions.EMPTY_LOG_TIMEOUT", 0.2)

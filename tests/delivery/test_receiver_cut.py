@@ -71,10 +71,10 @@ def cut_under_load(url: str, *, seconds: float) -> None:
     store.close()
 
 
-def test_no_report_is_given_up_for_a_connection_that_was_cut(postgres_url: str) -> None:
+def test_no_report_is_lost_when_a_connection_is_cut(postgres_url: str) -> None:
     cut_under_load(postgres_url, seconds=3)
 
 
 @pytest.mark.slow
-def test_no_report_is_given_up_in_20_seconds_of_cuts(postgres_url: str) -> None:
+def test_no_report_is_lost_in_20_seconds_of_cuts(postgres_url: str) -> None:
     cut_under_load(postgres_url, seconds=20)

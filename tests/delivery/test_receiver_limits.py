@@ -28,7 +28,7 @@ REPORT = {"status": "delivered", "campaignId": "1", "phoneNumber": "+33600000001
 NUMBER, TEXT = "+33699999942", "planted words of a reply"
 
 
-def test_64_kilobytes_are_taken_and_one_byte_more_is_not(receiver: RunningReceiver) -> None:
+def test_64_kilobytes_are_accepted_and_one_byte_more_is_not(receiver: RunningReceiver) -> None:
     path, report = receiver.batch_path("voicepartner"), json.dumps(REPORT).encode()
     assert receiver.send("POST", path, report + b" " * (65_536 - len(report))).status == 200
     answer = receiver.send("POST", path, report + b" " * (65_537 - len(report)))
@@ -100,9 +100,7 @@ def test_a_store_that_takes_too_long_is_a_503_and_not_an_error_of_ours(
     assert receiver.post(path, REPORT).status == 200
 
 
-def test_health_is_remembered_for_a_second_and_no_longer(
-    receiver: RunningReceiver, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_health_is_cached_for_a_second(receiver: RunningReceiver, monkeypatch: pytest.MonkeyPatch) -> None:
     now = [1_000.0]
     monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now[0], time=lambda: now[0]))
     moods = Moods(monkeypatch)
@@ -126,7 +124,7 @@ def test_health_is_remembered_for_a_second_and_no_longer(
     assert receiver.receiver.writer.counts.commits == before + 1
 
 
-def test_many_who_ask_for_health_at_once_are_one_question(
+def test_simultaneous_health_requests_share_one_check(
     receiver: RunningReceiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     go, real, asked = threading.Event(), DeliveryStore.write, []
@@ -173,7 +171,7 @@ def test_a_body_that_does_not_say_how_large_it_is_is_refused_while_it_comes(
     assert receiver.stored() == 0
 
 
-def test_a_chunked_body_of_the_right_size_is_taken(receiver: RunningReceiver) -> None:
+def test_a_chunked_body_of_the_right_size_is_accepted(receiver: RunningReceiver) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", receiver.port, timeout=30)
     parts = [part.encode() for part in json.dumps(REPORT)]
     connection.request("POST", receiver.batch_path("voicepartner"), body=iter(parts), encode_chunked=True,
@@ -230,7 +228,7 @@ class Moods:
 
 
 @pytest.mark.parametrize("mood", [StoreUnavailableError("the disk is full"), ValueError(TEXT), MemoryError()])
-def test_a_store_that_fails_is_a_503_and_the_next_try_is_kept(
+def test_a_store_that_fails_is_a_503_and_the_next_try_is_stored(
     mood: Exception,
     receiver: RunningReceiver,
     monkeypatch: pytest.MonkeyPatch,
@@ -248,7 +246,7 @@ def test_a_store_that_fails_is_a_503_and_the_next_try_is_kept(
     assert TEXT not in caplog.text
 
 
-def test_a_report_that_the_store_refuses_takes_no_other_with_it(
+def test_a_report_that_the_store_refuses_fails_no_other(
     receiver: RunningReceiver, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     moods, path = Moods(monkeypatch), receiver.batch_path("voicepartner")
@@ -341,7 +339,7 @@ def test_a_flood_does_not_fill_the_log(receiver: RunningReceiver, caplog: pytest
     assert len([record for record in caplog.records if record.levelno >= logging.WARNING]) <= 2
 
 
-def test_the_log_says_how_often_it_kept_silent(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_log_counts_the_lines_that_it_left_out(caplog: pytest.LogCaptureFixture) -> None:
     now = [1_000.0]
     counted = RateLimitedLog(logging.getLogger("counted"), clock=lambda: now[0])
     for _ in range(10):

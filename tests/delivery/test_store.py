@@ -164,7 +164,7 @@ class TestReports:
         found = [(told.reference, told.phone_number) for told in delivery.reports(keys)]
         assert found == [(f"{n:02d}", number(person)) for n in range(7) for person in (1, 2)]
 
-    def test_prove_that_a_campaign_was_taken(self, delivery: DeliveryStore) -> None:
+    def test_prove_that_a_campaign_was_accepted(self, delivery: DeliveryStore) -> None:
         delivery.write([report(1, PENDING), totals(0, 5)])
         assert [delivery.has_report(key) for key in (A, B, VOICEMAIL)] == [True, False, True]
 
@@ -179,7 +179,7 @@ class TestReports:
         delivery.write([report(key=keys[n]) for n in (0, 9_999)])
         assert set(counts(delivery, keys)) == {keys[0], keys[9_999]}
 
-    def test_a_failure_keeps_nothing_of_the_group(self, store: Store, delivery: DeliveryStore) -> None:
+    def test_a_failure_stores_nothing_of_the_group(self, store: Store, delivery: DeliveryStore) -> None:
         with store.write() as connection:
             connection.execute(text("DROP TABLE voicepartner_dead_letter"))
         with pytest.raises(Exception, match="voicepartner_dead_letter") as caught:
@@ -440,7 +440,7 @@ class TestPurge:
             delivery.purge(older_than=timedelta(0))
 
 
-def test_dead_letters_are_bounded_and_the_newest_are_kept(
+def test_dead_letters_are_limited_and_the_newest_stay(
     store: Store, delivery: DeliveryStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(delivery_store, "KEPT_DEAD_LETTERS", 3)

@@ -1,4 +1,4 @@
-"""One question to the store an interval, for everybody who waits."""
+"""One query of the store per interval, for all subscriptions."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def report(number: int, person: int = 1) -> InboundRecord:
 
 
 class Telling(DeliveryStore):
-    """A store that tells when it was asked, in which thread, and fails as it is told."""
+    """A store that records its queries and their threads, and fails on demand."""
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
@@ -62,7 +62,7 @@ async def until(what: Callable[[], Any]) -> None:
             await asyncio.sleep(0.005)
 
 
-def test_what_was_known_before_and_what_comes_later_is_told(store: Telling) -> None:
+def test_known_state_and_later_changes_are_published(store: Telling) -> None:
     store.write([report(1)])
 
     async def wait() -> None:
@@ -84,7 +84,7 @@ def test_what_was_known_before_and_what_comes_later_is_told(store: Telling) -> N
     asyncio.run(wait())
 
 
-def test_thousands_wait_for_one_question_and_nobody_holds_up_the_loop(store: Telling) -> None:
+def test_thousands_of_subscriptions_share_one_query_and_do_not_block_the_loop(store: Telling) -> None:
     async def wait() -> None:
         watcher = StoreWatcher(lambda: store)
         blocks = [watcher.watch([key(number)], interval=60.0) for number in range(3_000)]
@@ -103,7 +103,7 @@ def test_thousands_wait_for_one_question_and_nobody_holds_up_the_loop(store: Tel
     assert store.also == [3_000, 0]
 
 
-def test_the_shortest_interval_counts_and_there_is_no_question_without_anybody(store: Telling) -> None:
+def test_the_shortest_interval_counts_and_without_subscriptions_there_is_no_query(store: Telling) -> None:
     async def wait() -> None:
         watcher = StoreWatcher(lambda: store)
         with watcher.watch([key(1)], interval=60.0):
@@ -123,7 +123,7 @@ def test_the_shortest_interval_counts_and_there_is_no_question_without_anybody(s
     asyncio.run(wait())
 
 
-def test_a_store_that_fails_is_asked_again_and_whoever_is_new_is_not_forgotten(store: Telling) -> None:
+def test_a_failed_query_is_repeated_with_the_new_subscriptions(store: Telling) -> None:
     store.write([report(1)])
     store.failures = 3
 
@@ -140,7 +140,7 @@ def test_a_store_that_fails_is_asked_again_and_whoever_is_new_is_not_forgotten(s
     assert store.also[:4] == [1, 1, 1, 1]
 
 
-def test_whoever_comes_while_the_store_is_being_closed_is_told_too(store: Telling) -> None:
+def test_a_subscription_that_begins_while_the_store_is_closed_is_served(store: Telling) -> None:
     store.write([report(1)])
     close, closing, go_on = store.close, threading.Event(), threading.Event()
 
@@ -163,7 +163,7 @@ def test_whoever_comes_while_the_store_is_being_closed_is_told_too(store: Tellin
     asyncio.run(wait())
 
 
-def test_failures_are_counted_by_time_and_for_each_who_waits(store: Telling) -> None:
+def test_failures_are_timed_for_each_subscription(store: Telling) -> None:
     clock = [0.0]
 
     async def wait() -> None:
@@ -185,7 +185,7 @@ def test_failures_are_counted_by_time_and_for_each_who_waits(store: Telling) -> 
     asyncio.run(wait())
 
 
-def test_trouble_that_is_over_is_not_held_against_who_comes_later(store: Telling) -> None:
+def test_past_failures_do_not_count_for_a_new_subscription(store: Telling) -> None:
     store.failures = 2
 
     async def wait() -> None:
@@ -200,7 +200,7 @@ def test_trouble_that_is_over_is_not_held_against_who_comes_later(store: Telling
     asyncio.run(wait())
 
 
-def test_what_is_known_was_true_when_the_question_began(store: Telling) -> None:
+def test_the_known_state_was_true_when_the_query_began(store: Telling) -> None:
     now = [1_000.0]
     ask, asked, go_on = store.changes, threading.Event(), threading.Event()
 
@@ -224,7 +224,7 @@ def test_what_is_known_was_true_when_the_question_began(store: Telling) -> None:
     asyncio.run(wait())
 
 
-def test_another_store_in_its_place_is_asked_from_the_beginning(store: Telling, tmp_path: Path) -> None:
+def test_another_store_in_its_place_is_read_from_the_beginning(store: Telling, tmp_path: Path) -> None:
     for number in range(3):
         store.write([report(9, number)])
     other = DeliveryStore(open_store(f"sqlite:///{tmp_path / 'restored.db'}"))
@@ -246,7 +246,7 @@ def test_another_store_in_its_place_is_asked_from_the_beginning(store: Telling, 
     other.close()
 
 
-def test_of_an_error_that_is_not_ours_only_the_kind_is_told(store: Telling) -> None:
+def test_of_a_foreign_error_only_the_type_is_shown(store: Telling) -> None:
     def broken() -> DeliveryStore:
         raise LookupError("postgresql://user:planted-pass@db")
 
@@ -259,7 +259,7 @@ def test_of_an_error_that_is_not_ours_only_the_kind_is_told(store: Telling) -> N
     asyncio.run(wait())
 
 
-def test_a_loop_has_one_poller_for_a_store(store: Telling) -> None:
+def test_a_loop_has_one_watcher_for_a_store(store: Telling) -> None:
     async def find() -> StoreWatcher:
         assert shared_watcher("one", lambda: store) is not shared_watcher("two", lambda: store)
         assert shared_watcher("one", lambda: store) is shared_watcher("one", lambda: store)

@@ -142,7 +142,7 @@ def test_a_writer_and_a_purge_wait_for_the_writer_before(store: Store) -> None:
     assert [told.seq for told in follower.seen] == [2]
 
 
-def test_a_purge_and_writers_do_not_stand_in_each_others_way(store: Store) -> None:
+def test_a_purge_and_writers_do_not_deadlock(store: Store) -> None:
     failures: list[BaseException] = []
     delivery = DeliveryStore(store)
 

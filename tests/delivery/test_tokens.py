@@ -168,7 +168,7 @@ def test_a_secret_that_is_long_and_easy_to_guess_is_refused(secret: str, problem
     assert secret not in str(caught.value)
 
 
-def test_random_secrets_of_any_alphabet_are_taken() -> None:
+def test_random_secrets_of_any_alphabet_are_accepted() -> None:
     draw = random.Random(4714)
     for alphabet in ("0123456789abcdef", string.ascii_letters, string.printable.strip(), "0123456789"):
         for _ in range(300):
@@ -177,7 +177,7 @@ def test_random_secrets_of_any_alphabet_are_taken() -> None:
         CallbackTokens([secrets.token_urlsafe(32), secrets.token_hex(16), secrets.token_hex(8)])
 
 
-def test_a_token_of_a_few_people_says_who_they_are_to_nobody_else() -> None:
+def test_a_token_of_a_few_recipients_does_not_reveal_them() -> None:
     token = TOKENS.for_batch(
         "smspartner", "k3v9", expires=NOW + CALLBACK_LIFETIME, recipients=[f"+336{n:08d}" for n in range(16)]
     )

@@ -1,4 +1,4 @@
-"""The plugin: nothing for all processes but the API server, and there the receiver, where it is wanted."""
+"""The plugin: the receiver in the API server if it is enabled, and nothing in all other processes."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ def configure(monkeypatch: pytest.MonkeyPatch, **config: str) -> None:
         monkeypatch.setenv(f"AIRFLOW__VOICEPARTNER__{name.upper()}", value)
 
 
-def test_it_is_not_there_unless_it_is_wanted(
+def test_it_is_mounted_only_if_enabled(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     configure(monkeypatch, callback_secret=SECRET)
