@@ -414,13 +414,13 @@ Longer parts are tokens.
 
 STORE_WAIT: Final = 60.0
 """
-[seconds] That a store which cannot be reached is waited for, unless `store_wait` says otherwise.
+[seconds] To wait for a store that cannot be reached, unless `store_wait` is set.
 
 A failover of PostgreSQL takes less.
 """
 LONGEST_STORE_WAIT: Final = 86_400
 """
-[seconds] That `store_wait` may ask for.
+[seconds] The largest `store_wait`.
 
 A typing error must not hold a worker for weeks.
 """
@@ -434,19 +434,19 @@ LONGEST_STORE_PAUSE: Final = 2.0
 """
 [seconds] Between two tries of a store.
 
-Whoever waits goes on soon after the store is back.
+Work resumes soon after the store is back.
 """
 STORE_LOCK_TIMEOUT: Final = 30
 """
 [seconds] For a lock of the store, and for a PostgreSQL transaction that does nothing.
 
-Nobody waits for ever for a worker that froze in the middle.
+No worker waits forever for one that froze in a transaction.
 """
 STORE_CONNECT_TIMEOUT: Final = 10
 """
 [seconds] For a connection to PostgreSQL, unless the URL has `connect_timeout`.
 
-PostgreSQL's library waits without an end.
+PostgreSQL's library has no timeout of its own.
 """
 STORE_POOL: Final = 2
 """
@@ -462,15 +462,15 @@ Further threads wait for one of them.
 """
 WAL_RETRY_INTERVAL: Final = 0.01
 """
-[seconds] Before SQLite is switched to its write-ahead log again.
+[seconds] Between two tries to switch SQLite to its write-ahead log.
 
-Processes that switch at once lock each other out, and SQLite does not wait here by itself.
+Processes that switch at once lock each other out, and SQLite itself does not wait here.
 """
 EMPTY_LOG_TIMEOUT: Final = 5.0
 """
-[seconds] That a purge waits for readers to leave SQLite's log.
+[seconds] That a purge waits for readers of SQLite's log.
 
-Readers are done in milliseconds; one that is not is named.
+Readers take milliseconds; a longer one is logged.
 """
 EMPTY_LOG_INTERVAL: Final = 0.05
 """
@@ -480,13 +480,13 @@ A try takes a millisecond.
 """
 LEDGER_KEPT: Final = timedelta(days=90)
 """
-[time] That a purge leaves the ledger after its last attempt, at least.
+[time] That the ledger of a campaign stays after its last attempt, unless a purge is given another age.
 
-A task that is cleared sooner sends nobody anything twice.
+A task that is cleared sooner sends nothing twice.
 """
-PACING_KEPT: Final = timedelta(days=3)
+RESERVATIONS_KEPT: Final = timedelta(days=3)
 """
-[time] That a purge leaves the rate limits' slots, at least.
+[time] That the rate limits' reservations stay at least, whatever age a purge is given.
 
 Longer than the longest window, which is a day.
 """
@@ -498,29 +498,28 @@ Reports come within days; STOPs and answers later.
 """
 KEPT_DEAD_LETTERS: Final = 1_000
 """
-[calls] That could not be read, kept for a person to look at.
+[calls] Stored as dead letters at most; the newest stay.
 
 A gateway that changes its format must not fill the database.
 """
 KEPT_DEAD_LETTERS_OF_A_BATCH: Final = 100
 """
-[calls] That could not be read and belong to one batch.
+[calls] Of one URL of a batch, stored as dead letters at most.
 
-One URL that somebody knows must not push out the others'.
+One leaked URL must not push out the dead letters of all others.
 """
 LONGEST_KEPT_BODY: Final = 65_536
 """
-[bytes] Kept of a dead letter's body, and characters of a reply.
+[bytes] Stored of a dead letter's body, and characters of a reply.
 
 As much as a callback may have.
 """
 REPEAT_WITHIN: Final = 600
 """
-[seconds] Within which the same words of the same person are one event, where nobody tells when they were
-written.
+[seconds] Within which the same text of the same person is one event, if the gateway reports no time.
 
-The stretches lie on the clock, so a repeat across the edge of two is a second event: better that than an answer
-that is lost.
+The intervals are fixed on the clock, so a repeat across the edge of two is a second event: better than a lost
+answer.
 """
 LONGEST_REFERENCE: Final = 200
 """
@@ -538,7 +537,7 @@ ROWS_A_PURGE: Final = 2_000
 """
 [rows] That a purge deletes in one transaction.
 
-Senders wait for it no longer than for another sender.
+Writers wait for it no longer than for each other.
 """
 HASHES_A_PURGE: Final = 5_000
 """
@@ -554,9 +553,9 @@ Those of a larger campaign are read from the store: 2,000 of them are 180 KB, wh
 """
 ROWS_A_STATEMENT: Final = 500
 """
-[rows] In one statement, when what another memory knows is copied.
+[rows] In one statement that copies records from another memory.
 
-SQLite takes 32,766 parameters.
+SQLite allows 32,766 parameters.
 """
 SHORTEST_SECRET: Final = 16
 """
@@ -818,11 +817,11 @@ LARGEST_CALLBACK: Final = 64 * 1024
 """
 [bytes] Of a callback's body.
 
-Far more than a gateway sends; a stranger must not fill the memory.
+Far more than a gateway sends; an attacker must not fill the memory.
 """
 MOST_DISCARDED: Final = 1024 * 1024
 """
-[bytes] Read and thrown away of a body that is too large.
+[bytes] Read and discarded of a body that is too large.
 
 The client then reads its answer; without it a proxy reports a broken connection.
 """
@@ -836,25 +835,25 @@ COMMIT_TIMEOUT: Final = 20.0
 """
 [seconds] That a callback waits for its commit.
 
-Then the gateway is told to try again.
+Then the call is answered 503.
 """
 HEALTH_INTERVAL: Final = 1.0
 """
-[seconds] That an answer of the health page is repeated.
+[seconds] That the answer of the health page is cached.
 
-Whoever asks often must not load the store.
+Frequent health checks must not load the store.
 """
 RECEIVER_LOG_INTERVAL: Final = 60.0
 """
-[seconds] Between two log lines about the same trouble.
+[seconds] Between two log lines about the same problem.
 
-A stranger must not fill the log.
+An attacker must not fill the log.
 """
-LOGGED_TROUBLES: Final = 100
+PROBLEMS_REMEMBERED: Final = 100
 """
-[kinds] Of trouble whose last line is remembered.
+[kinds] Of problems whose last log line is remembered.
 
-There are fewer; the bound is for memory.
+There are fewer; the limit bounds the memory.
 """
 MOST_WAITING: Final = 5_000
 """
@@ -872,7 +871,7 @@ GROUP_PAUSES: Final = (0.0, 0.05, 0.2)
 """
 [seconds] Before a group is written again while the store fails.
 
-Then whoever waits is told so.
+Then its calls are answered 503.
 """
 GROUP_RETRY_WITHIN: Final = 1.0
 """
@@ -888,9 +887,9 @@ A commit takes less, or the store is stuck.
 """
 HEADER_BYTES: Final = 64 * 1024
 """
-[bytes] Of the first line and all headers of a request, of trailers, and of what frames a body in chunks.
+[bytes] Of the first line and all headers of a request, of trailers, and of the framing of a chunked body.
 
-A stranger must not fill the memory.
+An attacker must not fill the memory.
 """
 FRAMES_A_BYTE: Final = 8
 """
@@ -902,7 +901,7 @@ HEADER_TIMEOUT: Final = 10.0
 """
 [seconds] From a request's first byte, or a connection without any, to the end of its headers.
 
-Clients that say no more must not hold connections.
+Silent clients must not hold connections.
 """
 REQUEST_TIMEOUT: Final = 60.0
 """
@@ -912,19 +911,19 @@ Body and commit end sooner, but a client may not read its answer.
 """
 PARSED_AT_A_TIME: Final = 16 * 1024
 """
-[bytes] Handed to the parser before the bounds are looked at.
+[bytes] Handed to the parser between two checks of the limits.
 
 Large enough to cost nothing.
 """
 LISTEN_BACKLOG: Final = 2_048
 """
-[connections] That may wait to be taken.
+[connections] That may wait to be accepted.
 
-A burst of callbacks comes at once.
+Callbacks come in bursts.
 """
 SHUTDOWN_TIMEOUT: Final = 15
 """
-[seconds] That a receiver which ends waits for requests under way.
+[seconds] That a receiver waits for requests in progress when it stops.
 
 Kubernetes kills after 30 s by default.
 """
@@ -936,7 +935,7 @@ Gateways send reports in bursts.
 """
 STUCK_CHECK_TICKS: Final = 5
 """
-[tenths of a second] Between two looks at connections that may be stuck.
+[tenths of a second] Between two checks for stuck connections.
 
 The server's own tick is a tenth of a second.
 """
@@ -948,9 +947,9 @@ A batch has 500 recipients, each of whom may answer some times.
 """
 BATCHES_REMEMBERED: Final = 500
 """
-[batches] Whose recipients a receiver keeps in memory.
+[batches] Whose recipients a receiver caches.
 
-Spares a query for each callback.
+Saves a query for each callback.
 """
 RECIPIENTS_IN_URL: Final = 16
 """
@@ -960,21 +959,21 @@ A notifier needs no store, and no gateway documents how long a URL may be.
 """
 LONGEST_TOKEN: Final = 1_024
 """
-[characters] Of a URL's token that are looked at.
+[characters] The longest token of a URL.
 
 Ours are shorter.
 """
 TOKENS_REMEMBERED: Final = 4_096
 """
-[tokens] Whose checked signature is kept in memory.
+[tokens] Whose verified signature is cached.
 
 A gateway calls the same URL hundreds of times.
 """
 SIGNERS_REMEMBERED: Final = 16
 """
-[signers] Kept in memory.
+[signers] Cached, one for each gateway.
 
-There is one for each secret and use.
+Names come from URLs that anybody may write.
 """
 
 # --- Notifiers ---
@@ -1038,25 +1037,25 @@ Some 20 seconds of speech.
 
 PROBE_LIFETIME: Final = timedelta(minutes=10)
 """
-[time] Of the URL with which `callbacks test` tries the receiver.
+[time] Until the URL of the probe of `callbacks check` expires.
 
-The test takes seconds.
+The check takes seconds.
 """
 PROBE_TIMEOUT: Final = 10
 """
-[seconds] For an answer to `callbacks test`.
+[seconds] For an answer to the probe of `callbacks check`.
 
 A receiver that works answers in milliseconds.
 """
 PROBE_SLOW: Final = 1.0
 """
-[seconds] From which `callbacks test` warns of a slow answer.
+[seconds] From which `callbacks check` warns of a slow answer.
 
 Octopush waits no longer.
 """
 OLDEST_PURGE: Final = 36_500 * 86_400
 """
-[seconds] Of the age that `db purge` takes.
+[seconds] The largest age of `db purge`.
 
 A hundred years; larger ones overflow dates.
 """

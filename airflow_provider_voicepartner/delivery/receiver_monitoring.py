@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from airflow_provider_voicepartner.constants import LOGGED_TROUBLES, RECEIVER_LOG_INTERVAL
+from airflow_provider_voicepartner.constants import PROBLEMS_REMEMBERED, RECEIVER_LOG_INTERVAL
 
 _HELP: Final = {
     "kept": "Calls of gateways that were stored and answered with 200",
@@ -151,7 +151,7 @@ class RateLimitedFilter(logging.Filter):
         now, what = self._clock(), str(record.msg)[:100]
         if now - self._logged.get(what, float("-inf")) < RECEIVER_LOG_INTERVAL:
             return False
-        if len(self._logged) > LOGGED_TROUBLES:
+        if len(self._logged) > PROBLEMS_REMEMBERED:
             self._logged.clear()
         self._logged[what] = now
         return True

@@ -23,7 +23,7 @@ from airflow_provider_voicepartner.constants import (
     KEPT_DEAD_LETTERS_OF_A_BATCH,
     LEDGER_KEPT,
     LONGEST_REFERENCE,
-    PACING_KEPT,
+    RESERVATIONS_KEPT,
     ROWS_A_PURGE,
 )
 from airflow_provider_voicepartner.delivery.admission import Admission
@@ -357,7 +357,7 @@ class DeliveryStore:
         for name, old in self._sql.old.items():
             age = ledger_older_than if name in _LEDGER else older_than
             if name == "reservations":
-                age = max(age, PACING_KEPT)
+                age = max(age, RESERVATIONS_KEPT)
             if name == "recipients of batches":
                 age = timedelta(0)  # counted from when their URLs expire
             yield name, old, now - age.total_seconds()

@@ -19,7 +19,7 @@ from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.gateways import smspartner
 from airflow_provider_voicepartner.gateways.gsm import BASIC, EXTENSION, count_segments
 from airflow_provider_voicepartner.gateways.model import Receipt, RefusedRecipient
-from airflow_provider_voicepartner.gateways.options import GatewayOptions
+from airflow_provider_voicepartner.gateways.validation import GatewayOptions
 from airflow_provider_voicepartner.hooks import registry
 from airflow_provider_voicepartner.notifications.alert import SentAlert, left_out
 from airflow_provider_voicepartner.notifications.base import GatewayNotifier
