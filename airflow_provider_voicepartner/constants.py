@@ -100,6 +100,177 @@ MAX_IN_FLIGHT: Final = 4
 More would leave more outcomes unknown when a task is killed.
 """
 
+# --- What gateways take and write ---
+
+MAX_RECIPIENTS_PER_BATCH: Final = 500
+"""
+[recipients] In one request, unless the gateway takes fewer.
+
+All vendors here take as many, and none takes more.
+"""
+REPEAT_SAFETY_MARGIN: Final = timedelta(hours=1)
+"""
+[time] Taken off the time for which a gateway recognises a repeat.
+
+Its clock is not ours.
+"""
+MOST_LIMIT_REQUESTS: Final = 100_000
+"""
+[requests] The most requests of a rate limit.
+
+No vendor allows so many; more is a typing error.
+"""
+SHORTEST_LIMIT_WINDOW: Final = 0.001
+"""
+[seconds] The shortest window of a rate limit.
+
+Slots are counted in microseconds; a shorter window would be rounding.
+"""
+LONGEST_LIMIT_WINDOW: Final = 86_400.0
+"""
+[seconds] The longest window of a rate limit.
+
+Slots are kept for as long; vendors count by the minute or the hour.
+"""
+EXCERPT_LENGTH: Final = 200
+"""
+[characters] Of an answer that an error quotes.
+
+Enough to recognise an error page.
+"""
+LONGEST_QUOTE: Final = 200
+"""
+[characters] Of a gateway's own words that an error quotes.
+
+Enough for a sentence; the fix comes first.
+"""
+LONGEST_SCRUBBED: Final = 1_000_000
+"""
+[bytes] Of an answer that is scrubbed to be quoted; of a longer one only the size is shown.
+
+Every spelling of every secret is looked for, which takes time.
+"""
+MOST_ESCAPE_LAYERS: Final = 6
+"""
+[times] Escapes of URLs, JSON and HTML that are undone to find a secret.
+
+Gateways were seen to escape twice.
+"""
+FEWEST_LETTERS_OF_A_SECRET: Final = 8
+"""
+[characters] Letters and digits by which a secret is recognised without its accents and punctuation.
+
+Fewer stand in ordinary words.
+"""
+SHORTEST_SCRUBBED_FIELD: Final = 3
+"""
+[characters] The shortest personal field that is scrubbed from errors.
+
+Shorter ones stand in every text.
+"""
+MOST_DIGITS_OF_AN_AMOUNT: Final = 40
+"""
+[digits] Of money or a duration in an answer.
+
+A longer number would make sums raise or take long.
+"""
+MOST_DIGITS_OF_A_COUNT: Final = 18
+"""
+[digits] Of a whole number in an answer.
+
+It fits into 64 bits, as the store wants it.
+"""
+LONGEST_GATEWAY_ID: Final = 255
+"""
+[characters] Of the id of a batch that a gateway outside reads from an answer.
+
+As wide as columns of the store are.
+"""
+MOST_TAG_PAGES: Final = 100
+"""
+[pages] Of the statuses of one tag that are read.
+
+500 recipients at five to a page, and many more at the 20 of sibling calls (inferred).
+"""
+DEEPEST_REASON: Final = 4
+"""
+[levels] Of nested lists and objects that are searched for the reason of a refusal.
+
+Vendors nest two; an answer must not keep us busy.
+"""
+MOST_REASONS: Final = 50
+"""
+[entries] Of each list and object of a refusal that are read.
+
+An error shows only the first 200 characters.
+"""
+DEEPEST_REPEAT_NOTICE: Final = 6
+"""
+[levels] Of nested lists and objects that are searched for a notice that a request was taken before.
+
+The notice decides whether a batch is sent again, so more is read than for words.
+"""
+MOST_UNKNOWN_WORDS: Final = 100
+"""
+[texts] Unknown status words of one gateway that a process logs.
+
+A gateway that puts free text there must not fill the memory or the log.
+"""
+MOST_CALLBACK_FIELDS: Final = 200
+"""
+[entries] Fields of a form in a callback.
+
+Vendors send some twenty.
+"""
+LONGEST_CALLBACK_HEAD: Final = 512
+"""
+[bytes] Of a content type, or of the headers of a part of a form.
+
+Python's reader of their parameters takes quadratic time.
+"""
+FEWEST_DIGITS_OF_A_NUMBER: Final = 6
+"""
+[digits] Of the phone number that a callback is about.
+
+Fewer reach nobody.
+"""
+MOST_DIGITS_OF_A_NUMBER: Final = 20
+"""
+[digits] Of a text that is read as one phone number.
+
+E.164 has 15, prefixes aside; more are two numbers in one cell.
+"""
+LONGEST_NUMBER_TEXT: Final = 100
+"""
+[characters] Of a text that is looked at to say why it is no phone number.
+
+The reason shows in its beginning.
+"""
+FEWEST_NUMBERS_AT_ONCE: Final = 50
+"""
+[numbers] That are read together; fewer are read one by one.
+
+Below that the tables cost more than they save.
+"""
+FIELDS_SHOWN: Final = 20
+"""
+[entries] Names of personal fields that an error lists.
+
+Enough to see the misspelt one.
+"""
+TEMPLATES_CACHED: Final = 32
+"""
+[texts] Kept taken apart in a process.
+
+A campaign has one; several tasks may share a process.
+"""
+MESSAGES_CACHED: Final = 16
+"""
+[texts] Messages of which a process keeps what was worked out.
+
+A campaign has one; several tasks may share a process.
+"""
+
 # --- Rate limits ---
 
 SLOT_MARGIN: Final = 0.1

@@ -216,7 +216,7 @@ class TestReadme:
         assert list(self.feature(title).values()) == derived_rows()[title]
 
     def test_says_how_many_recipients_a_task_takes(self) -> None:
-        from airflow_provider_voicepartner.gateways.model import MAX_RECIPIENTS_PER_BATCH
+        from airflow_provider_voicepartner.constants import MAX_RECIPIENTS_PER_BATCH
 
         assert re.search(rf"batches of up to\s+{MAX_RECIPIENTS_PER_BATCH} recipients", read("README.md"))
 

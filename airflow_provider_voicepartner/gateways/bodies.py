@@ -17,14 +17,12 @@ from email.parser import BytesParser
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
+from airflow_provider_voicepartner.constants import LONGEST_CALLBACK_HEAD, MOST_CALLBACK_FIELDS
 from airflow_provider_voicepartner.gateways.errors import InvalidCallbackError
 
-_MOST_FIELDS: Final = 200
 _NOT_ASCII: Final = re.compile(rb"[\x80-\xff]")
 _BOUNDARY: Final = re.compile(rb"\s*--([^\r\n]{1,70})\r?\n")
 _HEAD_END: Final = re.compile(rb"\A\r?\n|\r?\n\r?\n")
-_LONGEST_HEAD: Final = 512
-"""Bytes of a content type, or of the headers of a part: Python's reader of their parameters takes quadratic time."""
 _PARTS: Final = BytesParser(policy=policy.HTTP)
 _LAST_RESORT: Final = "latin-1"
 """Knows every byte, also the five that Windows' Latin leaves out."""
@@ -101,7 +99,7 @@ def read_form(form: bytes, charset: str | None) -> dict[str, Any]:
                 parse_qsl(
                     escaped,
                     keep_blank_values=True,
-                    max_num_fields=_MOST_FIELDS,
+                    max_num_fields=MOST_CALLBACK_FIELDS,
                     encoding=encoding,
                     errors="strict",
                 )
@@ -145,7 +143,7 @@ def _loads_bytes(body: bytes, charset: str | None) -> Any:
 
 def _header(content_type: str) -> Message:
     header = Message()
-    if len(content_type) > _LONGEST_HEAD:
+    if len(content_type) > LONGEST_CALLBACK_HEAD:
         return header
     try:
         header["Content-Type"] = content_type.replace("\r", " ").replace("\n", " ")
@@ -167,7 +165,7 @@ def _read_multipart(body: bytes, boundary: str, charset: str | None) -> dict[str
     line = re.escape(boundary.encode("latin-1", "replace"))
     # Cut by hand: a parser of mail follows parts into parts, and takes 15 s for 64 kB that are made for it.
     _, *parts = re.split(rb"(?:\A|\r?\n)--%s(?:--)?[ \t]*(?=\r?\n|\Z)" % line, body)
-    if len(parts) > _MOST_FIELDS:
+    if len(parts) > MOST_CALLBACK_FIELDS:
         return {}
     fields: dict[str, Any] = {}
     for part in parts:
@@ -185,7 +183,7 @@ def _read_part(part: bytes, charset: str | None) -> tuple[str | None, str]:
     :raises InvalidCallbackError: its headers are longer than any that name a field, or cannot be read.
     """
     end = _HEAD_END.search(part)
-    if (end.start() if end else len(part)) > _LONGEST_HEAD:
+    if (end.start() if end else len(part)) > LONGEST_CALLBACK_HEAD:
         raise InvalidCallbackError("a part of the callback's form has too long headers")
     try:
         message = _PARTS.parsebytes(part, headersonly=True)

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from operator import add, itemgetter
 from typing import Final, cast
 
+from airflow_provider_voicepartner.constants import FEWEST_NUMBERS_AT_ONCE
 from airflow_provider_voicepartner.gateways.numbering_plan import Block, Blocks, LineType
 from airflow_provider_voicepartner.gateways.phone_numbers import SEPARATORS, NumberReader
 
@@ -16,7 +17,6 @@ UNREAD: Final = -1
 _NOBODY: Final = float("-inf")
 _ZERO: Final = ord("0")
 _KNOWN: Final = b"0123456789+\n"
-_FEW: Final = 50
 _HEAD: Final = itemgetter(slice(None, -6))
 _NO_DIGITS: Final = re.compile(rb"(?m)^(?!\+?[0-9]{1,20}$).*$")
 
@@ -103,7 +103,7 @@ def _blank_strange(lines: bytes) -> bytes:
     if b"\n\n" in lined:
         lined = lined.replace(b"\n\n", b"\n0\n").replace(b"\n\n", b"\n0\n")
     strange = lines.translate(None, _KNOWN)
-    if len(strange) > _FEW:
+    if len(strange) > FEWEST_NUMBERS_AT_ONCE:
         return _NO_DIGITS.sub(b"0", lines)
     for character in set(strange):
         at = lined.find(character)

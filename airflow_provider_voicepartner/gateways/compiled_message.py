@@ -16,6 +16,7 @@ from functools import cached_property, lru_cache, wraps
 from operator import add
 from typing import Any, Final, TypeVar, cast, get_args
 
+from airflow_provider_voicepartner.constants import MESSAGES_CACHED
 from airflow_provider_voicepartner.gateways.model import Message
 from airflow_provider_voicepartner.gateways.placeholders import TextTemplate
 from airflow_provider_voicepartner.gateways.validation import says_nothing
@@ -26,7 +27,6 @@ Columns = Mapping[str, Sequence[str]]
 Makes = TypeVar("Makes", bound=Callable[..., Any])
 
 _WORD_FOR_NOTHING: Final = "None"
-_MESSAGES: Final = 16
 
 
 class CharacterSet:
@@ -239,7 +239,7 @@ def once_a_message(make: Makes) -> Makes:
     :param make: takes a message, and perhaps more that can be a key, all by position. What it raises is not kept.
     """
 
-    @lru_cache(maxsize=_MESSAGES)
+    @lru_cache(maxsize=MESSAGES_CACHED)
     def cached(key: _Key, *more: Hashable) -> Any:
         return make(key.message, *more)
 

@@ -10,7 +10,7 @@ import pendulum
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 
 PARIS = pendulum.timezone("Europe/Paris")
-_OFFSET_STEP = timedelta(minutes=15)
+_OFFSET_STEP = timedelta(hours=1) / 4
 _NO_ZONE_TIME = ("LMT", "-00")
 """What a zone calls its clock before there was one: local mean time, and before anybody lived there."""
 

@@ -17,6 +17,7 @@ from importlib import import_module
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, get_args
 
+from airflow_provider_voicepartner.constants import MAX_RECIPIENTS_PER_BATCH, REPEAT_SAFETY_MARGIN
 from airflow_provider_voicepartner.gateways import GATEWAYS
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.info_checks import check_info
@@ -44,8 +45,6 @@ Kind = Literal["sms", "tts", "voicemail"]
 Reporting = Literal["batch", "account", "never"]
 CredentialPlace = Literal["body", "query", "path", "header", "basic"]
 NO_LIMIT: Final = "none"
-_CLOCKS_DIFFER: Final = timedelta(hours=1)
-"""Taken off the time for which a gateway recognises a repeat: its clock is not ours."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +122,7 @@ class GatewayInfo:
     credentials: tuple[CredentialPlace, ...]
     options: Mapping[Kind, str] = field(default_factory=dict)
     body: Literal["json", "form"] = "json"
-    most_recipients: int = 500
+    most_recipients: int = MAX_RECIPIENTS_PER_BATCH
     shortest_lead: timedelta = timedelta(0)
     longest_lead: timedelta | None = None
     polls: bool = False
@@ -155,7 +154,7 @@ class GatewayInfo:
     @property
     def repeats_safely_for(self) -> timedelta | None:
         """For how long a repeat is sure to be refused: less than is documented, since clocks differ. None for never."""
-        return None if self.refuses_repeats_for is None else self.refuses_repeats_for - _CLOCKS_DIFFER
+        return None if self.refuses_repeats_for is None else self.refuses_repeats_for - REPEAT_SAFETY_MARGIN
 
     def limits_of(self, endpoint: str) -> Windows:
         """Return the documented limits of an endpoint; none where nothing is documented."""

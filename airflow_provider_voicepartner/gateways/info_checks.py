@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from airflow_provider_voicepartner.constants import MAX_RECIPIENTS_PER_BATCH
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.rate_limits import parse_windows
 
@@ -81,7 +82,10 @@ def _rules(
             "the dotted path of a model for each kind of message that it sends",
         ),
         "body": (lambda it: it in ("json", "form"), "'json' or 'form'"),
-        "most_recipients": (lambda it: type(it) is int and 1 <= it <= 500, "a whole number from 1 to 500"),
+        "most_recipients": (
+            lambda it: type(it) is int and 1 <= it <= MAX_RECIPIENTS_PER_BATCH,
+            "a whole number from 1 to 500",
+        ),
         "shortest_lead": (lambda it: it >= timedelta(0), "a timedelta from 0"),
         "longest_lead": (
             lambda it: it is None or it > info.shortest_lead,

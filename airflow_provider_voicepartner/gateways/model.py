@@ -16,8 +16,6 @@ from airflow_provider_voicepartner.gateways.wire import mask_number
 
 Purpose = Literal["alert", "marketing"]
 
-MAX_RECIPIENTS_PER_BATCH = 500
-
 
 @dataclass(frozen=True, slots=True)
 class Recipient:

@@ -13,8 +13,15 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal, InvalidOperation
 from functools import wraps
-from typing import Any, Final
+from typing import Any
 
+from airflow_provider_voicepartner.constants import (
+    FEWEST_DIGITS_OF_A_NUMBER,
+    LONGEST_GATEWAY_ID,
+    LONGEST_QUOTE,
+    MOST_DIGITS_OF_A_COUNT,
+    MOST_DIGITS_OF_AN_AMOUNT,
+)
 from airflow_provider_voicepartner.gateways.bodies import loads, read_body, read_form
 from airflow_provider_voicepartner.gateways.errors import (
     Codes,
@@ -33,16 +40,11 @@ from airflow_provider_voicepartner.gateways.model import (
 from airflow_provider_voicepartner.gateways.phone_numbers import read_wire_number
 from airflow_provider_voicepartner.gateways.wire import ApiResponse, CallbackRequest, scrub
 
-_MAX_DIGITS = 40
-_FEWEST_DIGITS_OF_A_NUMBER = 6
-_LONGEST_WORDS = 200
 _EUROS = frozenset({"euros", "euro", "eur", "€"})
 _DIGIT = re.compile(r"\d")
 _CODE = re.compile(r"[A-Za-z0-9_.\-]{1,40}")
 
 log = logging.getLogger(__name__)
-
-_LONGEST_ID: Final = 255
 
 
 def pick(data: Mapping[str, Any], *names: str) -> Any:
@@ -64,7 +66,7 @@ def as_text(value: Any) -> str | None:
 def as_int(value: Any) -> int | None:
     """Read a whole number that may come as text; anything else gives None."""
     number = as_decimal(value)
-    if number is None or number.adjusted() > 18 or number != number.to_integral_value():
+    if number is None or number.adjusted() > MOST_DIGITS_OF_A_COUNT or number != number.to_integral_value():
         return None
     return int(number)
 
@@ -80,14 +82,14 @@ def as_decimal(value: Any) -> Decimal | None:
     if isinstance(value, bool) or not isinstance(value, (str, int, float, Decimal)):
         return None
     text = str(value).strip().replace(",", ".")
-    if not text or len(text) > _MAX_DIGITS:
+    if not text or len(text) > MOST_DIGITS_OF_AN_AMOUNT:
         return None
     try:
         number = Decimal(text)
     except InvalidOperation:
         return None
     # A finite number of 10**999999 would make the first sum that it enters raise.
-    return number if number.is_finite() and abs(number.adjusted()) < _MAX_DIGITS else None
+    return number if number.is_finite() and abs(number.adjusted()) < MOST_DIGITS_OF_AN_AMOUNT else None
 
 
 def as_price(value: Any) -> Decimal | None:
@@ -181,7 +183,7 @@ def is_presentable_code(code: str, response: ApiResponse) -> bool:
 
 def presentable_words(message: str | None, response: ApiResponse) -> str:
     """Return a gateway's words as they may be shown: scrubbed, on one line, at most 200 characters."""
-    return " ".join(scrub(message or "", response.private).split())[:_LONGEST_WORDS]
+    return " ".join(scrub(message or "", response.private).split())[:LONGEST_QUOTE]
 
 
 def refusal(
@@ -251,7 +253,7 @@ def read_callback_number(value: Any) -> str:
     :raises InvalidCallbackError: for what has fewer than 6 digits, and so reaches nobody.
     """
     number = as_text(value)
-    if number is None or len(_DIGIT.findall(number)) < _FEWEST_DIGITS_OF_A_NUMBER:
+    if number is None or len(_DIGIT.findall(number)) < FEWEST_DIGITS_OF_A_NUMBER:
         raise InvalidCallbackError("the callback names no phone number")
     return read_wire_number(number)
 
@@ -329,8 +331,11 @@ def flaw_of_receipt(receipt: Any, recipients: Sequence[Recipient]) -> str | None
     if receipt.gateway_id is None:
         is_nobody_taken = len(receipt.refused) == len(recipients)
         return None if is_nobody_taken else "the receipt has no id, and does not refuse everybody"
-    if not isinstance(receipt.gateway_id, str) or not 0 < len(receipt.gateway_id.strip()) <= _LONGEST_ID:
-        return f"the receipt's id is no text of 1 to {_LONGEST_ID} characters"
+    if (
+        not isinstance(receipt.gateway_id, str)
+        or not 0 < len(receipt.gateway_id.strip()) <= LONGEST_GATEWAY_ID
+    ):
+        return f"the receipt's id is no text of 1 to {LONGEST_GATEWAY_ID} characters"
     return _flaw_of_price(receipt)
 
 

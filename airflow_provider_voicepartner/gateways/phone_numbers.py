@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import NamedTuple
 
+from airflow_provider_voicepartner.constants import LONGEST_NUMBER_TEXT, MOST_DIGITS_OF_A_NUMBER
 from airflow_provider_voicepartner.gateways import numbering_plan
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.numbering_plan import LineType, read_line_type
@@ -22,8 +23,6 @@ __all__ = [
     "read_wire_number",
 ]
 
-_MAX_DIGITS = 20
-_EXCERPT = 100
 
 SEPARATORS = " \t.-/()\u00a0\u00ad".encode("latin-1")
 """What people put between digits, as Latin-1 spells it; never holds a line's end."""
@@ -218,8 +217,8 @@ def tidy(text: str) -> str:
         text = marked[1] or marked[2]
     digits = text.translate(_TIDY)
     if not _DIGITS.fullmatch(digits):
-        raise InvalidNumberError(_what_is_wrong(text[:_EXCERPT]))
-    if len(digits) > _MAX_DIGITS:
+        raise InvalidNumberError(_what_is_wrong(text[:LONGEST_NUMBER_TEXT]))
+    if len(digits) > MOST_DIGITS_OF_A_NUMBER:
         raise InvalidNumberError(
             f"has {len(digits)} digits, too many for one number; put commas between numbers"
         )
@@ -309,7 +308,7 @@ def read_wire_number(value: object) -> str:
         text = str(value).strip()
     except ValueError:  # Python refuses to write an int of thousands of digits.
         return ""
-    digits = text[:_EXCERPT].translate(_TIDY)
+    digits = text[:LONGEST_NUMBER_TEXT].translate(_TIDY)
     if not _DIGITS.fullmatch(digits):
         return text
     if abroad := _of_short_country(digits):

@@ -12,12 +12,12 @@ from functools import lru_cache
 from typing import Final
 from unicodedata import normalize
 
+from airflow_provider_voicepartner.constants import FIELDS_SHOWN, TEMPLATES_CACHED
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 
 # A doubled brace, a placeholder (whose name may be anything but a brace), or a brace that is neither.
 _BRACES: Final = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 _LOOKS_LIKE_A_NAME: Final = re.compile(r"[^\W\d][\w .,:!'’/#-]{0,39}")
-_MOST_SHOWN: Final = 20
 HOW_TO_SEND_BRACES: Final = (
     "write {{ and }} for braces that are to be sent "
     "(in a template of Airflow within {% raw %} and {% endraw %})"
@@ -124,7 +124,7 @@ class TextTemplate:
                 )
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=TEMPLATES_CACHED)
 def read_template(text: str, argument: str = "message") -> TextTemplate:
     """Return a text taken apart; the same text only once. Errors are those of :class:`TextTemplate`."""
     return TextTemplate(text, argument=argument)
@@ -157,6 +157,6 @@ def shown_name(name: str) -> str:
 
 def there_are(fields: Collection[str]) -> str:
     """Say which fields there are, as an error may show them: the first 20."""
-    shown = [shown_name(name) for name in sorted(fields)[:_MOST_SHOWN]]
+    shown = [shown_name(name) for name in sorted(fields)[:FIELDS_SHOWN]]
     more = f" and {len(fields) - len(shown)} more" if len(fields) > len(shown) else ""
     return f"there are {', '.join(shown)}{more}" if shown else "there are none"

@@ -7,11 +7,12 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from airflow_provider_voicepartner.constants import (
+    LONGEST_LIMIT_WINDOW,
+    MOST_LIMIT_REQUESTS,
+    SHORTEST_LIMIT_WINDOW,
+)
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
-
-MOST_REQUESTS: Final = 100_000
-SHORTEST: Final = 0.001
-LONGEST: Final = 86_400.0
 
 _WINDOW = re.compile(r"\s*([0-9]{1,9})\s*/\s*([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*", re.ASCII)
 _NO_LIMIT: Final = "none"
@@ -34,16 +35,18 @@ class Window:
         if (
             not isinstance(self.requests, int)
             or isinstance(self.requests, bool)
-            or not 1 <= self.requests <= MOST_REQUESTS
+            or not 1 <= self.requests <= MOST_LIMIT_REQUESTS
         ):
-            raise InvalidArgumentError("requests", f"must be a whole number from 1 to {MOST_REQUESTS}")
+            raise InvalidArgumentError("requests", f"must be a whole number from 1 to {MOST_LIMIT_REQUESTS}")
         if (
             not isinstance(self.seconds, int | float)
             or isinstance(self.seconds, bool)
             or not math.isfinite(self.seconds)
-            or not SHORTEST <= self.seconds <= LONGEST
+            or not SHORTEST_LIMIT_WINDOW <= self.seconds <= LONGEST_LIMIT_WINDOW
         ):
-            raise InvalidArgumentError("seconds", f"must be from {SHORTEST} to {LONGEST:.0f} (a day)")
+            raise InvalidArgumentError(
+                "seconds", f"must be from {SHORTEST_LIMIT_WINDOW} to {LONGEST_LIMIT_WINDOW:.0f} (a day)"
+            )
 
     def __str__(self) -> str:
         """Write it as :func:`parse_windows` reads it."""

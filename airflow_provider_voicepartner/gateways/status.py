@@ -9,6 +9,8 @@ from enum import StrEnum
 from threading import Lock
 from typing import Final
 
+from airflow_provider_voicepartner.constants import MOST_UNKNOWN_WORDS
+
 log = logging.getLogger(__name__)
 
 _WORD: Final = re.compile(r"[^\W\d]{2,25}(?: [^\W\d]{2,25})?")
@@ -74,7 +76,7 @@ class StatusWords:
         if folded:
             with self._lock:
                 # Bounded: a gateway that puts free text here must not fill the memory or the log.
-                new = folded not in self._reported and len(self._reported) < 100
+                new = folded not in self._reported and len(self._reported) < MOST_UNKNOWN_WORDS
                 self._reported.add(folded) if new else None
             if new:
                 shown = folded if _WORD.fullmatch(folded) else f"{len(folded)} characters, not a word"

@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
+from airflow_provider_voicepartner.constants import MAX_RECIPIENTS_PER_BATCH
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
-from airflow_provider_voicepartner.gateways.model import MAX_RECIPIENTS_PER_BATCH
 
 E164: Final = re.compile(r"\+[1-9][0-9]{6,14}")
 _ALL_E164 = re.compile(r"\+[1-9][0-9]{6,14}(?:,\+[1-9][0-9]{6,14})*+")

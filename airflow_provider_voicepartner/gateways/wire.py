@@ -11,14 +11,17 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import quote, quote_plus, unquote
 
+from airflow_provider_voicepartner.constants import (
+    EXCERPT_LENGTH,
+    FEWEST_LETTERS_OF_A_SECRET,
+    LONGEST_SCRUBBED,
+    MOST_ESCAPE_LAYERS,
+)
+
 Method = Literal["GET", "POST", "PATCH", "DELETE"]
 
-EXCERPT_LENGTH = 200
-LONGEST_SCRUBBED = 1_000_000
 _ESCAPE = re.compile(r"%[0-9A-F]{2}|\\u[0-9A-Fa-f]{4}")
 _JSON_ESCAPE = re.compile(r'\\(?:u([0-9a-f]{4})|(["\\/nrt]))', re.IGNORECASE)
-_MOST_LAYERS = 6
-_FEWEST_LETTERS = 8
 _LONG_DIGITS = re.compile(r"\+?\d(?:[\s.\-]?\d){7,}")
 
 
@@ -85,7 +88,7 @@ def _without_disguised(text: str, secrets: Iterable[str]) -> str:
     letters = _letters(plain)
     for secret in secrets:
         hidden = _letters(secret)
-        if len(hidden) >= _FEWEST_LETTERS and hidden in letters:
+        if len(hidden) >= FEWEST_LETTERS_OF_A_SECRET and hidden in letters:
             return "(not shown: it repeats what was sent)"
     return text
 
@@ -99,7 +102,7 @@ def _plain(text: str) -> str:
 
 def unescaped(text: str) -> str:
     """Return a text without escapes of URLs, JSON and HTML, also where they stand in several layers."""
-    for _ in range(_MOST_LAYERS):
+    for _ in range(MOST_ESCAPE_LAYERS):
         before, text = text, html.unescape(_JSON_ESCAPE.sub(_unescaped, unquote(text)))
         if text == before:
             break

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from airflow_provider_voicepartner.constants import MAX_RECIPIENTS_PER_BATCH
 from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
-from airflow_provider_voicepartner.gateways.model import MAX_RECIPIENTS_PER_BATCH, Message
+from airflow_provider_voicepartner.gateways.model import Message
 from airflow_provider_voicepartner.recipients.lists import RecipientPlan, plan_recipients
 
 Built = TypeVar("Built")

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Final, Protocol
 
 from pydantic import Field
 
+from airflow_provider_voicepartner.constants import MOST_TAG_PAGES
 from airflow_provider_voicepartner.exceptions import DeliveryUnconfirmedError, RejectedError
 from airflow_provider_voicepartner.gateways import smspartner
 from airflow_provider_voicepartner.gateways.errors import ErrorKind
@@ -32,9 +33,6 @@ from airflow_provider_voicepartner.sending.records import Evidence, Proof, taken
 
 LISTED_WITHIN: Final = 900.0
 """Seconds; see :class:`SmsPartnerExtra`."""
-
-MOST_PAGES: Final = 100
-"""Pages of one tag that are read: 500 people at five to a page, and many more at the 20 of sibling calls (inferred)."""
 
 
 class _ParsePage(Protocol):
@@ -119,7 +117,7 @@ class SmsPartnerHook(GatewayHook):
         """
         known: set[object] = set()
         seen = 0
-        for number in range(1, MOST_PAGES + 1):
+        for number in range(1, MOST_TAG_PAGES + 1):
             page = self._page(tag, None if number == 1 else number, parse)
             yield page
             entries = {(report.phone_number, report.gateway_status, report.at) for report in page.reports}

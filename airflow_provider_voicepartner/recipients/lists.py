@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from airflow_provider_voicepartner.constants import NAMED_REJECTS
+from airflow_provider_voicepartner.constants import MAX_RECIPIENTS_PER_BATCH, NAMED_REJECTS
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
-from airflow_provider_voicepartner.gateways.model import MAX_RECIPIENTS_PER_BATCH, Recipient
+from airflow_provider_voicepartner.gateways.model import Recipient
 from airflow_provider_voicepartner.gateways.phone_numbers import PhoneNumber
 from airflow_provider_voicepartner.gateways.placeholders import shown_name
 from airflow_provider_voicepartner.recipients.rejects import RejectedRow, write_rejects

@@ -14,12 +14,16 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import IO, Any, Final
 
-from airflow_provider_voicepartner.constants import KEPT_NUMBERS, NAMED_REJECTS, SHOWN_REJECTS
+from airflow_provider_voicepartner.constants import (
+    KEPT_NUMBERS,
+    MAX_RECIPIENTS_PER_BATCH,
+    NAMED_REJECTS,
+    SHOWN_REJECTS,
+)
 from airflow_provider_voicepartner.gateways.bulk_phone_numbers import UNREAD
 from airflow_provider_voicepartner.gateways.compiled_message import Columns
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.model import (
-    MAX_RECIPIENTS_PER_BATCH,
     PersonalRecipients,
     PlainRecipients,
     Recipient,

@@ -23,6 +23,7 @@ from airflow_provider_voicepartner.constants import (
     COMMIT_ALLOWANCE,
     CONFIRM_AHEAD,
     LONGEST_LIMIT_NAME,
+    LONGEST_LIMIT_WINDOW,
     LONGEST_PENALTY,
     SETTLED,
     SLOT_MARGIN,
@@ -31,7 +32,7 @@ from airflow_provider_voicepartner.constants import (
 from airflow_provider_voicepartner.db.errors import StoreUnavailableError
 from airflow_provider_voicepartner.db.transactions import StoreRetry
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
-from airflow_provider_voicepartner.gateways.rate_limits import LONGEST, Window
+from airflow_provider_voicepartner.gateways.rate_limits import Window
 from airflow_provider_voicepartner.sending.reservations import (
     Reservation,
     TooLongError,
@@ -78,8 +79,8 @@ class SlidingWindowLog:
     """
 
     def __init__(self, store: Store, *, margin: float = SLOT_MARGIN, retry: StoreRetry | None = None) -> None:
-        if not (isinstance(margin, int | float) and 0 <= margin <= LONGEST):
-            raise InvalidArgumentError("margin", f"must be from 0 to {LONGEST:.0f} seconds")
+        if not (isinstance(margin, int | float) and 0 <= margin <= LONGEST_LIMIT_WINDOW):
+            raise InvalidArgumentError("margin", f"must be from 0 to {LONGEST_LIMIT_WINDOW:.0f} seconds")
         self._store = store
         self._margin = float(margin)
         self._retry = retry or StoreRetry(seconds=0)
@@ -357,7 +358,7 @@ class SlidingWindowLog:
                 before = now - max(2 * longest, LONGEST_PENALTY)
                 # Names that nobody uses any more go too: no window is longer than a day.
                 connection.execute(
-                    self._sql.prune, {"limit": name, "before": before, "old": now - 3 * LONGEST}
+                    self._sql.prune, {"limit": name, "before": before, "old": now - 3 * LONGEST_LIMIT_WINDOW}
                 )
         except StoreUnavailableError:
             log.debug("The log of reservations is pruned another time", exc_info=True)

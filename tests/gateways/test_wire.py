@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from airflow_provider_voicepartner.constants import EXCERPT_LENGTH
 from airflow_provider_voicepartner.gateways.wire import (
-    EXCERPT_LENGTH,
     ApiRequest,
     ApiResponse,
     CallbackRequest,

@@ -11,6 +11,7 @@ from typing import Any
 import pendulum
 import pytest
 
+from airflow_provider_voicepartner.constants import MOST_TAG_PAGES
 from airflow_provider_voicepartner.exceptions import (
     ConfigurationError,
     DeliveryUnconfirmedError,
@@ -22,7 +23,7 @@ from airflow_provider_voicepartner.exceptions import (
 from airflow_provider_voicepartner.gateways.errors import ErrorKind
 from airflow_provider_voicepartner.gateways.model import CallbackUrls, Recipient, SmsMessage
 from airflow_provider_voicepartner.gateways.status import DeliveryStatus
-from airflow_provider_voicepartner.hooks.smspartner import MOST_PAGES, SmsPartnerHook
+from airflow_provider_voicepartner.hooks.smspartner import SmsPartnerHook
 from airflow_provider_voicepartner.sandbox.faults import Fault
 from airflow_provider_voicepartner.sending.records import Evidence, Proof
 from tests.support.sends import NUMBER
@@ -353,10 +354,10 @@ def test_a_look_up_reads_every_page(
 
 
 def test_a_look_up_of_endless_pages_ends(set_connection: Callable[..., str]) -> None:
-    strangers = [page(row(f"+3369{number:07}"), total=10**9) for number in range(MOST_PAGES + 5)]
+    strangers = [page(row(f"+3369{number:07}"), total=10**9) for number in range(MOST_TAG_PAGES + 5)]
     proof, asked = look_up(set_connection, *strangers)
     assert proof == Proof(Evidence.LOOK_UP, 0)
-    assert len(asked) == MOST_PAGES
+    assert len(asked) == MOST_TAG_PAGES
 
 
 @pytest.mark.parametrize("nothing", [NOT_KNOWN, page(), page(total=0)])

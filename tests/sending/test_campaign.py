@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_voicepartner.constants import MAX_RECIPIENTS_PER_BATCH
 from airflow_provider_voicepartner.db.engine import open_store
 from airflow_provider_voicepartner.exceptions import (
     ConfigurationError,
@@ -20,7 +21,7 @@ from airflow_provider_voicepartner.exceptions import (
     RetryableNotSentError,
     SendOutcomeUnknownError,
 )
-from airflow_provider_voicepartner.gateways.model import MAX_RECIPIENTS_PER_BATCH, SmsMessage
+from airflow_provider_voicepartner.gateways.model import SmsMessage
 from airflow_provider_voicepartner.hooks.octopush import OctopushHook
 from airflow_provider_voicepartner.hooks.smspartner import SmsPartnerHook
 from airflow_provider_voicepartner.sending.campaign import CampaignSender

@@ -21,6 +21,7 @@ from math import ceil
 from typing import Any, Final
 from unicodedata import category, decomposition
 
+from airflow_provider_voicepartner.constants import TEMPLATES_CACHED
 from airflow_provider_voicepartner.gateways.compiled_message import (
     STANDS_ALONE,
     CharacterSet,
@@ -268,7 +269,7 @@ class PersonalText:
     names: Mapping[str, str]
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=TEMPLATES_CACHED)
 def personalise(template: TextTemplate, *, argument: str) -> PersonalText:
     """
     Put a text into the service's placeholders: a name that it does not know takes a free ``param1`` to ``param5``.

@@ -18,6 +18,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from airflow_provider_voicepartner.constants import DEEPEST_REASON, DEEPEST_REPEAT_NOTICE, MOST_REASONS
 from airflow_provider_voicepartner.gateways.errors import Codes, ErrorKind, GatewayError
 from airflow_provider_voicepartner.gateways.octopush import INFO
 from airflow_provider_voicepartner.gateways.octopush.codes import DUPLICATE_CODE
@@ -30,14 +31,10 @@ from airflow_provider_voicepartner.gateways.parsing import (
 )
 from airflow_provider_voicepartner.gateways.wire import ApiResponse
 
-_DEEPEST_REASON = 4
-_MOST_REASONS = 50
 _SUCCESS_CODES: Final = frozenset({"200", "201"})
 # Statuses whose meaning no code in the body may change.
 _DECIDED_BY_STATUS: Final = frozenset({401, 402, 403, 408, 429})
 
-_DEEPEST_FIELD: Final = 6
-_MOST_FIELDS: Final = 50
 
 _REQUEST_ID: Final = re.compile(r"request ?id", re.IGNORECASE)
 _TAKEN_BEFORE: Final = re.compile(
@@ -114,11 +111,11 @@ def find_reasons(data: Mapping[str, Any]) -> tuple[Reason, ...]:
     nested = [reason for name, value in data.items() for reason in _find_nested(value, name, 1)]
     code, words = as_text(data.get("code")), as_text(data.get("message"))
     top = [Reason(code, words or "")] if code or words else []
-    return (*nested[:_MOST_REASONS], *top)
+    return (*nested[:MOST_REASONS], *top)
 
 
 def _find_nested(value: Any, name: str, depth: int) -> Iterator[Reason]:
-    if depth > _DEEPEST_REASON:
+    if depth > DEEPEST_REASON:
         return
     if isinstance(value, dict):
         code, message = as_text(value.get("code")), as_text(value.get("message"))
@@ -126,11 +123,11 @@ def _find_nested(value: Any, name: str, depth: int) -> Iterator[Reason]:
             f"{key} {leaf}" for key, leaf in value.items() if isinstance(leaf, str) and key != "message"
         ]
         if code or message or leaves:
-            yield Reason(code, "; ".join(part for part in (message, *leaves[:_MOST_REASONS]) if part))
+            yield Reason(code, "; ".join(part for part in (message, *leaves[:MOST_REASONS]) if part))
         for key, inner in value.items():
             yield from _find_nested(inner, key, depth + 1)
     elif isinstance(value, list):
-        for item in value[:_MOST_REASONS]:
+        for item in value[:MOST_REASONS]:
             if isinstance(item, str):
                 yield Reason(None, f"{name} {item}")
             else:
@@ -225,7 +222,7 @@ def _find_repeats(value: Any, field: str | None, depth: int) -> Iterator[bool]:
 
     :param field: the field that it is said of: empty when that is one of ours but not known which.
     """
-    if depth > _DEEPEST_FIELD:
+    if depth > DEEPEST_REPEAT_NOTICE:
         return
     if isinstance(value, dict):
         named = (as_text(value[key]) for key in value if _plain(key).casefold() in _PLACES)
@@ -239,7 +236,7 @@ def _find_repeats(value: Any, field: str | None, depth: int) -> Iterator[bool]:
             is_words = name.casefold() in _WORDS | _PLACES | {"code"} or name.isdigit()
             yield from _find_repeats(inner, field if is_words else name, depth + 1)
     elif isinstance(value, list):
-        for inner in value[:_MOST_FIELDS]:
+        for inner in value[:MOST_REASONS]:
             yield from _find_repeats(inner, field, depth + 1)
     elif isinstance(value, str):
         yield any(_says_it(clause, field) for clause in _CLAUSE.split(_plain(value)))

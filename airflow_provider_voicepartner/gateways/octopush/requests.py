@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final, Literal, get_args
 
+from airflow_provider_voicepartner.constants import SHORTEST_SCRUBBED_FIELD
 from airflow_provider_voicepartner.gateways.dates import require_future_second
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.model import (
@@ -53,8 +54,6 @@ _ALERTS: Final = "sms_campaign_alert_parameters"
 _SENDERS: Final = "campaign_parameters"
 _CALLBACKS: Final = "callbacks"
 PARAMETER_GROUPS: Final = (_ALERTS, _SENDERS, _CALLBACKS)
-
-_SHORTEST_SECRET = 3
 
 
 def authenticate(request: ApiRequest, credentials: Credentials) -> ApiRequest:
@@ -159,7 +158,7 @@ def _private_texts(text: str, sent: str, contacts: Sequence[dict[str, str]]) -> 
         value
         for contact in contacts
         for name, value in contact.items()
-        if name != "phone_number" and len(value) >= _SHORTEST_SECRET
+        if name != "phone_number" and len(value) >= SHORTEST_SCRUBBED_FIELD
     }
     return tuple(dict.fromkeys([text, sent, *sorted(values)]))
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
+from airflow_provider_voicepartner.constants import DEEPEST_REASON, MOST_REASONS
 from airflow_provider_voicepartner.gateways.errors import Codes, ErrorKind, GatewayError, RecipientProblem
 from airflow_provider_voicepartner.gateways.model import Recipient
 from airflow_provider_voicepartner.gateways.parsing import (
@@ -34,8 +35,6 @@ _SUCCESS_CODE = re.compile(r"2[0-9]{2}")
 
 _LIKE_A_NAME = re.compile(r"[A-Z][A-Z0-9_]{2,39}")
 _REASON_KEYS = ("code", "error", "errors", "message")
-_DEEPEST_REASON = 4
-_MOST_REASONS = 50
 
 CAMPAIGN_KEYS = ("campaignId", "campaign_id")
 _NO_CODES = Codes.of({})
@@ -144,15 +143,15 @@ def _is_nested(value: object) -> bool:
 
 def _texts(value: Any, depth: int = 0) -> Iterator[str]:
     """Yield the texts in lists and objects, a key before what it holds, since some write the code there."""
-    if depth > _DEEPEST_REASON:
+    if depth > DEEPEST_REASON:
         return
     if isinstance(value, dict):
-        for key, inner in islice(value.items(), _MOST_REASONS):
+        for key, inner in islice(value.items(), MOST_REASONS):
             if inner is not None and inner is not False:
                 yield from (key.strip(),) if key.strip() else ()
                 yield from _texts(inner, depth + 1)
     elif isinstance(value, list):
-        for inner in value[:_MOST_REASONS]:
+        for inner in value[:MOST_REASONS]:
             yield from _texts(inner, depth + 1)
     elif (text := as_text(value)) is not None:
         yield text
