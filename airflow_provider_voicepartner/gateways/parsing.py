@@ -201,20 +201,23 @@ def refusal(
     Build the error for an answer that says no.
 
     :param codes: what this endpoint's codes mean.
-    :param code: the gateway's code as text.
+    :param code: the gateway's code as text; shown if it is documented or :func:`is_presentable_code`.
     :param message: the gateway's words; scrubbed and cut to 200 characters.
     :param default: the kind when the code is missing or not documented.
     """
     kind = ErrorKind.RETRYABLE if response.status == 429 else codes.kind(code, default)
     said = presentable_words(message, response)
     meaning = codes.meaning(code)
+    is_shown = code is not None and (
+        code in codes.kinds or code in codes.meanings or is_presentable_code(code, response)
+    )
     summary = "; ".join(part for part in (meaning, f"the gateway said {said!r}" if said else None) if part)
     return GatewayError(
         gateway,
         endpoint,
         kind,
         summary or "refused without a reason",
-        code=code,
+        code=code if is_shown else None,
         status=response.status,
         recipients=recipients,
     )

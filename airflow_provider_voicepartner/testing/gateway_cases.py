@@ -7,8 +7,10 @@ A gateway's tests hold one class::
         gateway = acme
         samples = [Sample(acme, SmsMessage(text=TEXT), {"id": "m-1"}, id_key="id")]
         balance = {"credit": "42.50", "currency": "EUR"}
-        report = {"id": "m-1", "to": NUMBER, "state": "delivered"}
+        report = {"id": "m-1", "to": NUMBER, "state": "delivered"}  # not if INFO.reports is "never"
         status_key = "state"
+
+The table of attributes is in ``docs/gateway-api.md``.
 """
 
 from __future__ import annotations
@@ -21,7 +23,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import partial
-from typing import Any, ClassVar, Final
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 from urllib.parse import quote, urlencode, urlsplit
 
 import pytest
@@ -46,6 +49,7 @@ from airflow_provider_voicepartner.gateways.model import (
     Voicemail,
     VoiceMessage,
 )
+from airflow_provider_voicepartner.gateways.options import GatewayOptions
 from airflow_provider_voicepartner.gateways.status import DeliveryStatus
 from airflow_provider_voicepartner.gateways.wire import (
     ApiRequest,
@@ -53,6 +57,9 @@ from airflow_provider_voicepartner.gateways.wire import (
     CallbackRequest,
     Credentials,
 )
+
+if TYPE_CHECKING:
+    from airflow_provider_voicepartner.hooks.base import GatewayHook
 
 NOW = datetime(2031, 5, 6, 12, 0, tzinfo=UTC)
 SOON = NOW + timedelta(hours=2)
@@ -69,14 +76,14 @@ DROP = Voicemail(audio_token="a1b2c3d4")  # noqa: S106 - no secret
 @dataclass(frozen=True)
 class Sample:
     """
-    One way in which one gateway sends, with the good answers to it.
+    One way in which one gateway sends, with the good answers to it. Keys may lead into objects: ``price.amount``.
 
     :param message: what is said; its text must be ``TEXT``.
     :param sent: the good answer to one recipient.
     :param id_key: the key in it that holds the batch's id.
-    :param cost_key: that holds the price; None where no answer tells one.
-    :param count_key: that holds how many messages were charged; None where no answer counts.
-    :param good_status: its HTTP status.
+    :param cost_key: the key that holds the price; None if no answer has one.
+    :param count_key: the key that holds how many messages were charged; None if no answer counts them.
+    :param good_status: the HTTP status of a good answer. Any other must not count as a success.
     :param counts_recipients: True where the count is one of recipients, so that a lower one says that some were left
         out; False where it counts messages.
     :param personal: a message with a placeholder ``{name}`` whose answer has a shape of its own; None for none.
@@ -126,6 +133,26 @@ class Sample:
         return failure(lambda: self.parse(response))
 
 
+def value_at(data: Mapping[str, Any], key: str) -> Any:
+    """Return what an answer holds under a key, which may lead into objects."""
+    name, _, rest = ("", "", "") if key in data else key.partition(".")
+    return value_at(data[name], rest) if rest else data[key]
+
+
+def with_value(data: Mapping[str, Any], key: str, value: Any) -> dict[str, Any]:
+    """Return an answer with another value under a key, which may lead into objects."""
+    name, _, rest = ("", "", "") if key in data else key.partition(".")
+    return {**data, name: with_value(data.get(name, {}), rest, value)} if rest else {**data, key: value}
+
+
+def without(data: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """Return an answer without a key, which may lead into objects."""
+    name, _, rest = ("", "", "") if key in data else key.partition(".")
+    if rest:
+        return {**data, name: without(data[name], rest)}
+    return {other: value for other, value in data.items() if other != key}
+
+
 def answer(data: Any, status: int = 200) -> ApiResponse:
     """Return an answer of this JSON, or of these bytes."""
     body = data if isinstance(data, bytes) else json.dumps(data).encode()
@@ -151,16 +178,17 @@ class _Cases:
 
     :param samples: at least one for each kind of message.
     :param balance: a good answer to ``build_balance`` that says 42.50 EUR.
-    :param report: the fields of a callback that says "delivered" about ``NUMBER``.
+    :param report: the fields of a callback that says "delivered" about ``NUMBER``; not needed if ``INFO.reports`` is
+        ``never``.
     :param status_key: the key in it that holds the status.
-    :param reports_are_dated: True where a report says when it happened.
-    :param answers_are_flagged: True where answers hold ``success`` and ``code``, which may contradict each other.
+    :param reports_are_dated: True if a report says when it happened.
+    :param answers_are_flagged: True if answers hold ``success`` and ``code``, which may contradict each other.
     """
 
     gateway: ClassVar[Gateway]
     samples: ClassVar[Sequence[Sample]]
     balance: ClassVar[Mapping[str, Any]]
-    report: ClassVar[Mapping[str, Any]]
+    report: ClassVar[Mapping[str, Any] | None] = None
     status_key: ClassVar[str] = "status"
     reports_are_dated: ClassVar[bool] = True
     answers_are_flagged: ClassVar[bool] = True
@@ -177,6 +205,14 @@ class _Cases:
         kind = next(iter(sorted(self.gateway.INFO.kinds)))
         sends = [sample.build() for sample in self.samples]
         return [*sends, self.gateway.build_balance(), self.gateway.build_cancel("8123456", kind)]
+
+    @property
+    def reported(self) -> Mapping[str, Any] | None:
+        """The fields of a callback; None from a gateway that makes none."""
+        if self.gateway.INFO.reports == "never":
+            return None
+        assert self.report is not None, "report: give the fields of a callback, as INFO.reports promises some"
+        return self.report
 
 
 class ShapeCases(_Cases):
@@ -215,14 +251,80 @@ class ShapeCases(_Cases):
 
     def test_every_path_stays_below_the_base(self, gateway: Gateway) -> None:
         for request in self.every_request():
-            assert not request.path.startswith("/")
+            assert not request.path.startswith("/"), "path: no slash at its beginning"
             assert "//" not in request.path
             assert not {"..", "."} & set(request.path.split("/"))
         for odd in ("", " ", "..", "../me", "a/b?c#d"):
             with suppress(InvalidArgumentError):
                 request = gateway.build_cancel(odd, next(iter(gateway.INFO.kinds)))
-                assert not {"..", "."} & set(request.path.split("/"))
-                assert not set("?#") & set(request.path)
+                assert not {"..", "."} & set(request.path.split("/")), (
+                    "refuse such an id: it leads to another path"
+                )
+                assert not set("?#") & set(request.path), "quote the id"
+
+
+class FactCases(_Cases):
+    """What ``INFO`` names is there, and requests keep to it. Its own values are checked when it is made."""
+
+    def test_every_request_is_to_an_endpoint_of_the_list(self, gateway: Gateway) -> None:
+        named = {*gateway.INFO.sends.values(), *(request.endpoint for request in self.every_request())}
+        assert named <= set(gateway.INFO.endpoints), "INFO.endpoints: name every endpoint"
+
+    def test_the_key_travels_where_it_may(self, gateway: Gateway) -> None:
+        taken = {"basic": "headers", "header": "headers", "query": "params"}
+        allowed = {taken.get(place, place) for place in gateway.INFO.credentials}
+        for request in self.every_request():
+            used = set(places(gateway.authenticate(request, CREDENTIALS), gateway.INFO))
+            assert used <= allowed, "INFO.credentials: name every place"
+
+    def test_settings_can_be_loaded(self, gateway: Gateway) -> None:
+        for path in gateway.INFO.options.values():
+            assert issubclass(loaded(path), GatewayOptions), "INFO.options: paths of GatewayOptions models"
+
+
+def loaded(path: str) -> Any:
+    """Return what is at a dotted path."""
+    module, _, name = path.rpartition(".")
+    return getattr(import_module(module), name)
+
+
+class HookCases(_Cases):
+    """The hook that ``INFO`` names does what ``INFO`` promises. Needs Airflow."""
+
+    @property
+    def hook(self) -> type[GatewayHook]:
+        """The class that ``INFO.hook`` names."""
+        found: type[GatewayHook] = loaded(self.gateway.INFO.hook)
+        return found
+
+    def test_is_this_gateway_s(self, gateway: Gateway) -> None:
+        from airflow_provider_voicepartner.hooks.base import GatewayHook
+
+        assert issubclass(self.hook, GatewayHook), "INFO.hook: the path of a GatewayHook"
+        assert self.hook.gateway.INFO is gateway.INFO, "INFO.hook: that class has another gateway"
+
+    def test_reads_the_fields_of_the_form(self, gateway: Gateway) -> None:
+        from airflow_provider_voicepartner.hooks.connection import ConnectionExtra
+
+        own = set(self.hook.extra_model.model_fields) - set(ConnectionExtra.model_fields)
+        assert own == set(gateway.INFO.fields), "extra_model: the same fields as INFO.fields"
+
+    def test_has_the_methods_that_are_promised(self, gateway: Gateway) -> None:
+        from airflow_provider_voicepartner.hooks.base import GatewayHook
+
+        info = gateway.INFO
+        promised = {
+            "poll_delivery": info.polls,
+            "poll_recipients": info.most_polled > 0,
+            "tag_of": info.listed_by_tag,
+            "poll_by_tag": info.listed_by_tag,
+            "find_proof": info.listed_by_tag,
+            "account_urls": info.reports == "account",
+            "set_account_urls": info.reports == "account",
+        }
+        for name, is_promised in promised.items():
+            is_written = getattr(self.hook, name) is not getattr(GatewayHook, name)
+            assert is_written or not is_promised, f"INFO promises {name}; write it in the hook"
 
 
 class KeyCases(_Cases):
@@ -333,33 +435,36 @@ class SendRequestCases(_Cases):
 class ReceiptCases(_Cases):
     def test_a_good_answer(self, sample: Sample) -> None:
         receipt = sample.parse(answer({**sample.sent, "brand_new": {"a": [1]}}, sample.good_status))
-        assert receipt.gateway_id == str(sample.sent[sample.id_key])
+        assert receipt.gateway_id == str(value_at(sample.sent, sample.id_key))
         assert receipt.accepted == 1
         if sample.cost_key is None:
             assert (receipt.cost, sample.gateway.INFO.currency) == (None, None)
         else:
             assert isinstance(receipt.cost, Decimal)
-            assert receipt.cost == Decimal(str(sample.sent[sample.cost_key]))
+            assert receipt.cost == Decimal(str(value_at(sample.sent, sample.cost_key)))
             assert receipt.currency == sample.gateway.INFO.currency
         assert receipt.raw["brand_new"] == {"a": [1]}
 
     def test_money_as_text_and_exact(self, sample: Sample) -> None:
         if sample.cost_key is not None:
             exact = "0.10000000000000000001"
-            receipt = sample.parse(answer({**sample.sent, sample.cost_key: exact}, sample.good_status))
+            told = with_value(sample.sent, sample.cost_key, exact)
+            receipt = sample.parse(answer(told, sample.good_status))
             assert receipt.cost == Decimal(exact)
 
     @pytest.mark.parametrize("nothing", [None, "", " "])
     def test_success_without_an_id_is_in_doubt(self, sample: Sample, nothing: object) -> None:
-        without = {name: value for name, value in sample.sent.items() if name != sample.id_key}
-        assert sample.fail(answer(without, sample.good_status)).kind is ErrorKind.UNKNOWN
-        assert sample.fail(answer({**sample.sent, sample.id_key: nothing})).kind is ErrorKind.UNKNOWN
+        nameless = without(sample.sent, sample.id_key)
+        assert sample.fail(answer(nameless, sample.good_status)).kind is ErrorKind.UNKNOWN
+        empty = with_value(sample.sent, sample.id_key, nothing)
+        for status in (200, sample.good_status):
+            assert sample.fail(answer(empty, status)).kind is ErrorKind.UNKNOWN
 
     @pytest.mark.parametrize("cost", [0, "0", "0.00", "0,0", -1, "-0.045", -0.0, None, "", "free", [], True])
     def test_a_cost_of_nothing_or_less_is_not_told(self, sample: Sample, cost: object) -> None:
         """A budget that believed it would never end."""
-        told = {} if sample.cost_key is None else {sample.cost_key: cost}
-        assert sample.parse(answer({**sample.sent, **told}, sample.good_status)).cost is None
+        told = sample.sent if sample.cost_key is None else with_value(sample.sent, sample.cost_key, cost)
+        assert sample.parse(answer(told, sample.good_status)).cost is None
 
     @pytest.mark.parametrize(
         ("count", "accepted"),
@@ -369,7 +474,7 @@ class ReceiptCases(_Cases):
         if sample.count_key is None:
             return
         people = [Recipient(f"+336{number:08}") for number in range(5)]
-        response = answer({**sample.sent, sample.count_key: count}, sample.good_status)
+        response = answer(with_value(sample.sent, sample.count_key, count), sample.good_status)
         receipt = sample.gateway.parse_batch(response, sample.message, people)
         assert receipt.accepted == accepted
         assert receipt.accepted + len(receipt.refused) + receipt.in_doubt == 5
@@ -380,10 +485,13 @@ class ReceiptCases(_Cases):
 class AnAnswerThatNamesASendCases(_Cases):
     @pytest.mark.parametrize("status", [200, 201, 400, 402, 429, 500])
     def test_is_no_refusal(self, sample: Sample, status: int) -> None:
-        named = {sample.id_key: sample.sent[sample.id_key]}
-        no = {"success": False, "code": 400, "message": "no"}
+        named = with_value({}, sample.id_key, value_at(sample.sent, sample.id_key))
+        no: dict[str, Any] = {"success": False, "code": 400, "message": "no"}
+        # Without a flag, a good status and an id are what a good answer looks like.
+        is_good = status == sample.good_status and not self.answers_are_flagged
+        whole: list[dict[str, Any] | bytes] = [] if is_good else [{**no, **named}]
         for data in (
-            {**no, **named},
+            *whole,
             {**no, "data": named},
             {**no, "result": [{"inner": named}]},
             json.dumps({**named, **no}).encode()[:-5],
@@ -396,8 +504,8 @@ class AnAnswerThatNamesASendCases(_Cases):
     @pytest.mark.parametrize("nothing", [None, "", " ", 0, "0", "0.0", [], {}, True, False])
     @pytest.mark.parametrize("status", [400, 429])
     def test_is_not_one_without_an_id(self, sample: Sample, nothing: object, status: int) -> None:
-        data = {"success": False, "code": 400, "message": "no", sample.id_key: nothing}
-        response = answer(data, status)
+        no = {"success": False, "code": 400, "message": "no"}
+        response = answer(with_value(no, sample.id_key, nothing), status)
         assert not sample.gateway.names_a_send(response)
         assert sample.fail(response).kind in (ErrorKind.REJECTED, ErrorKind.RETRYABLE)
 
@@ -542,7 +650,9 @@ class BalanceCases(_Cases):
 class CallbackCases(_Cases):
     @pytest.mark.parametrize("encoding", ["json", "form"])
     def test_a_delivery_report(self, gateway: Gateway, encoding: str) -> None:
-        fields = {**self.report, "brand_new": "1"}
+        if self.reported is None:
+            return
+        fields = {**self.reported, "brand_new": "1"}
         body = json.dumps(fields) if encoding == "json" else urlencode(fields)
         for content_type in ("", "application/json", "application/x-www-form-urlencoded"):
             callback = CallbackRequest(method="POST", body=body.encode(), content_type=content_type)
@@ -556,7 +666,9 @@ class CallbackCases(_Cases):
             assert "99887766" not in repr(report)
 
     def test_an_unknown_word_is_pending(self, gateway: Gateway) -> None:
-        fields = {**self.report, self.status_key: "brand new word"}
+        if self.reported is None:
+            return
+        fields = {**self.reported, self.status_key: "brand new word"}
         (report,) = gateway.parse_callback(CallbackRequest(method="POST", body=json.dumps(fields).encode()))
         assert isinstance(report, DeliveryReport)
         assert report.status is DeliveryStatus.PENDING
@@ -640,8 +752,9 @@ class WhateverIsListedCases(_Cases):
     ) -> None:
         data = {"success": flag, "code": code, "errors": errors, "SMSResponse_List": entries}
         for sample in self.samples:
-            counted = {} if sample.count_key is None else {sample.count_key: count}
-            response = answer({**data, sample.id_key: id_, **counted}, status)
+            named = with_value(data, sample.id_key, id_)
+            counted = named if sample.count_key is None else with_value(named, sample.count_key, count)
+            response = answer(counted, status)
             for message in (sample.message, sample.personal or sample.message):
                 for people in (CROWD[:1], sample.people):
                     with suppress(GatewayError):
@@ -669,7 +782,7 @@ class AnythingAtAllCases(_Cases):
     @settings(max_examples=60, deadline=None, suppress_health_check=_SHARED)
     @given(data=st.data(), query=st.text(max_size=40), content_type=st.text(max_size=10))
     def test_callbacks(self, data: st.DataObject, query: str, content_type: str) -> None:
-        body = data.draw(mutated([self.report]))
+        body = data.draw(mutated([self.reported or {"status": "delivered", "phone": NUMBER}]))
         callback = CallbackRequest(method="POST", body=body, query=query, content_type=content_type)
         with suppress(InvalidCallbackError):
             assert self.gateway.parse_callback(callback)
@@ -677,6 +790,8 @@ class AnythingAtAllCases(_Cases):
 
 class GatewayCases(
     ShapeCases,
+    FactCases,
+    HookCases,
     KeyCases,
     SendRequestCases,
     ReceiptCases,

@@ -250,6 +250,16 @@ class TestRefusal:
         assert "\n" not in str(error)
         assert len(str(error)) < 300
 
+    @pytest.mark.parametrize("code", ["s3cret", "0612345678", "+33612345678", "two words", "x" * 41, ""])
+    def test_a_code_that_may_hide_something_is_not_shown(self, code):
+        error = self.refusal(code=code, message=None, private=("s3cret",))
+        assert error.code is None
+        assert error.summary == "refused without a reason"
+
+    def test_a_documented_code_is_shown_whatever_it_looks_like(self):
+        assert self.refusal(private=("10",)).code == "10"
+        assert self.refusal(code="E_11").code == "E_11"
+
     def test_refused_recipients_travel_along(self):
         problem = RecipientProblem("+33612345678", "9", "bad")
         assert self.refusal(recipients=(problem,)).recipients == (problem,)
