@@ -82,14 +82,14 @@ def check_lead(send_at: datetime, now: datetime, *, shortest: timedelta, longest
     if ahead < shortest:
         raise InvalidArgumentError(
             "send_at",
-            f"{send_at.isoformat()} is less than {shortest.total_seconds() / 60:g} minutes ahead, and the gateway "
-            "takes no earlier date; give a later one, or leave it out to send at once",
+            f"{send_at.isoformat()} is less than {shortest.total_seconds() / 60:g} minutes ahead, which is "
+            "the least that the gateway takes; give a later date, or leave it out to send at once",
         )
     if longest is not None and ahead > longest:
         raise InvalidArgumentError(
             "send_at",
-            f"{send_at.isoformat()} is more than {longest.total_seconds() / 86_400:g} days ahead, and the gateway "
-            "takes no later date",
+            f"{send_at.isoformat()} is more than {longest.total_seconds() / 86_400:g} days ahead, which is the most "
+            "that the gateway takes; give an earlier date",
         )
 
 

@@ -249,17 +249,15 @@ class GatewayHook(ConnectedHook):
 
         :raises RejectedError: with ``kind`` ``NOT_FOUND`` when the gateway does not know the batch (yet).
         """
-        raise DeliveryUnconfirmedError(
-            f"{self.gateway.INFO.label} tells delivery results only by calling a URL"
-        )
+        raise DeliveryUnconfirmedError(f"{self.gateway.INFO.label} cannot be polled for delivery reports")
 
     def poll_recipients(self, people: Sequence[tuple[str, str]]) -> tuple[DeliveryReport, ...]:
         """Ask what became of up to ``most_recipients_a_poll`` people of any batches; only where that is above 0."""
-        raise DeliveryUnconfirmedError(f"{self.gateway.INFO.label} cannot be asked about people")
+        raise DeliveryUnconfirmedError(f"{self.gateway.INFO.label} cannot be polled for single recipients")
 
     def poll_by_tag(self, tag: str) -> tuple[DeliveryReport, ...]:
         """Ask what became of a batch whose id is not known; only where :meth:`tag_of` gives something to ask by."""
-        raise DeliveryUnconfirmedError(f"{self.gateway.INFO.label} cannot be asked by a tag")
+        raise DeliveryUnconfirmedError(f"{self.gateway.INFO.label} cannot be polled by tag")
 
     def cancel_campaign(self, gateway_id: str, *, kind: Kind) -> Cancellation:
         """

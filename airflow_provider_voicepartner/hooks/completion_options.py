@@ -111,13 +111,14 @@ def check_that_anybody_tells(hook: type[GatewayHook]) -> None:
     """
     Make sure that a gateway can be asked, or can call us.
 
-    :raises DeliveryUnconfirmedError: it only calls a URL, and there is none.
+    :raises DeliveryUnconfirmedError: it never reports delivery, or only to a URL, and there is none.
     """
-    if not hook.polls_delivery and not can_report(hook.conn_type):
-        raise DeliveryUnconfirmedError(
-            f"{hook.gateway.INFO.label} tells delivery results only by calling a URL, and {why_not()}; without one, "
-            "nobody can know more than that it accepted a campaign"
-        )
+    if hook.polls_delivery or can_report(hook.conn_type):
+        return
+    info = hook.gateway.INFO
+    never = info.reports == "never"
+    why = "never reports delivery" if never else f"reports delivery only by callback, and {why_not()}"
+    raise DeliveryUnconfirmedError(f"{info.label} {why}; all that is known is that it accepted the campaign")
 
 
 def check_options(options: CompletionOptions) -> None:

@@ -400,7 +400,7 @@ class HttpSender:
                 None,
             )
         return SendOutcomeUnknownError(
-            f"{what}: the request left and no answer came ({_kind_of(error)}). The gateway may have taken it: "
+            f"{what}: the request was sent and no answer came ({_kind_of(error)}). The gateway may have taken it: "
             "check there before you send again"
         )
 

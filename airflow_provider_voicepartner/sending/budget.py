@@ -224,10 +224,12 @@ class Budget:
             return
         if batches == 1:
             raise ConfigurationError(
-                "max_cost: needs a price before sending, and the gateway tells none without sending; "
+                "max_cost: needs a price before sending, and the gateway reports none before it sends; "
                 f"{GIVE_PRICE}"
             )
-        log.warning("The price is not known before the first batch; max_cost is kept from the second one on")
+        log.warning(
+            "The price is not known before the first batch; max_cost applies from the second batch on"
+        )
 
     def count(self, records: Iterable[tuple[int, BatchRecord]]) -> None:
         """
@@ -281,7 +283,7 @@ class Budget:
         gone = self._unpriced or self._under_way or self._in_doubt or self._written_off
         if self.needs_price and gone:
             raise BudgetExceededError(
-                "max_cost: cannot be kept, because a batch was sent, or may have been, and nobody told its price. What "
+                "max_cost: cannot be checked, because a batch was, or may have been, sent at an unknown price. What "
                 f"was sent is recorded; {GIVE_PRICE} to go on"
             )
         price = self._amount(share)

@@ -370,7 +370,7 @@ class CampaignRun:
         if result.unknown_because is not None:
             self.budget.doubt(index)
             log.warning(
-                "Batch %d (%s) is in doubt: %s. It is looked into when everything else has left",
+                "Batch %d (%s) is in doubt: %s. It is looked up after everything else is sent",
                 index + 1, attempt.claim.reference, result.unknown_because,
             )  # fmt: skip
             self.unknown_outcomes.append(

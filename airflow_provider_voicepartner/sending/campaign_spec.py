@@ -167,6 +167,4 @@ class Schedule:
         planned, lead = self._campaign.send_at, self._campaign.shortest_lead
         if planned is None or planned <= self._now():
             return passed
-        return (
-            f"is less than {lead.total_seconds() / 60:g} minutes ahead, and the gateway takes no earlier date"
-        )
+        return f"is less than {lead.total_seconds() / 60:g} minutes ahead, which is the least that the gateway takes"

@@ -191,12 +191,12 @@ class Standing:
             return "Nothing here outlives this attempt, so a retry would find in doubt whatever was sent"
         if isinstance(error, SendOutcomeUnknownError) and self.on_unknown == "fail":
             return (
-                "retries does not apply to this. Clearing the task with on_unknown as it is asks once more, sends what "
-                "is left, and nothing twice"
+                "Airflow does not retry this error. Clear the task without changing on_unknown to ask once more: it "
+                "sends what is left, and nothing twice"
             )
         if ends_retries(error):
             return (
-                "retries does not apply to this: when it is mended, clear the task, which sends what is left, and "
+                "Airflow does not retry this error. Fix the cause and clear the task: it sends what is left, and "
                 f"{self._what_of_unknown}"
             )
         return f"A retry, or clearing the task, sends what is left, and {self._what_of_unknown}"

@@ -532,7 +532,7 @@ def test_polling_is_for_gateways_that_can_be_asked(conn_type: str, sandbox: Any)
     hook = hook_of(conn_type)
     if hook.polls_delivery:
         return
-    with pytest.raises(exceptions.DeliveryUnconfirmedError, match="only by calling a URL"):
+    with pytest.raises(exceptions.DeliveryUnconfirmedError, match="cannot be polled for delivery reports"):
         hook.poll_delivery("123")
     assert sandbox.world.requests.total == 0
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -43,7 +44,7 @@ from airflow_provider_voicepartner.gateways.model import DeliveryReport
 from airflow_provider_voicepartner.gateways.status import DeliveryStatus
 from airflow_provider_voicepartner.hooks import registry
 from airflow_provider_voicepartner.hooks.completion import NOT_FOUND, CompletionCheck
-from airflow_provider_voicepartner.hooks.completion_options import CompletionOptions
+from airflow_provider_voicepartner.hooks.completion_options import CompletionOptions, check_that_anybody_tells
 from airflow_provider_voicepartner.hooks.polling import PollRequest, PollResult
 from airflow_provider_voicepartner.hooks.smspartner import SmsPartnerHook
 from airflow_provider_voicepartner.operators.sms import SendSmsOperator
@@ -709,3 +710,12 @@ def test_the_present_is_the_hooks_unless_one_is_given(sandbox: Any) -> None:
     watch.hook.sender.now = lambda: datetime.fromtimestamp(SENT_AT, UTC)
     assert watch.now() == SENT_AT
     assert CompletionCheck(campaign(), CompletionOptions.read(), now=lambda: 4.5).now() == 4.5
+
+
+def test_a_gateway_that_never_reports_is_not_said_to_call_a_url(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__VOICEPARTNER__PUBLIC_URL", "https://hooks.example.org")
+    monkeypatch.setenv("AIRFLOW__VOICEPARTNER__CALLBACK_SECRET", "s" * 43)
+    info = SimpleNamespace(label="Pigeon", reports="never")
+    hook: Any = SimpleNamespace(polls_delivery=False, conn_type="pigeon", gateway=SimpleNamespace(INFO=info))
+    with pytest.raises(DeliveryUnconfirmedError, match=r"^Pigeon never reports delivery; all that is known"):
+        check_that_anybody_tells(hook)

@@ -91,7 +91,7 @@ def test_a_doubt_holds_up_nobody_else(sandbox: Any, clock: HookClock, task: Task
     assert [batch["state"] for batch in report["batches"]].count("in_doubt") == 1
     assert report["batches"][position]["reference"] in str(pending.value)
     clock.forward(minutes=16)
-    with pytest.raises(SendOutcomeUnknownError, match="retries does not apply"):
+    with pytest.raises(SendOutcomeUnknownError, match="Airflow does not retry this error"):
         sms(to=people, max_in_flight=1).execute(task.attempt(2))
     sms(to=people, on_unknown="resend").execute(task.attempt(3))
     assert sent(sandbox, "smspartner") == dict.fromkeys(people, 1)
@@ -120,7 +120,7 @@ def test_resend_sends_again_because_the_user_said_so(sandbox: Any, task: TaskRun
     with pytest.raises(OutcomePendingError, match=r"until \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC, so a retry"):
         sms().execute(task.attempt())
     assert "Batch 1 (" in logs.text
-    assert ") is in doubt: smspartner send: the request left and no answer came" in logs.text
+    assert ") is in doubt: smspartner send: the request was sent and no answer came" in logs.text
     report = sms(on_unknown="resend").execute(task.attempt(2))
     assert sent(sandbox, "smspartner") == ALL
     # Both in that batch, whom the first sending may have reached.

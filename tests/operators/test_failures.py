@@ -24,10 +24,10 @@ from tests.support.gateways import fault, requests, sent
 from tests.support.tasks import FakeStore, Logs, TaskRun, assert_plain
 
 PEOPLE = [f"+3361234567{digit}" for digit in range(4)]
-CLEAR = "retries does not apply to this: when it is mended, clear the task, which sends what is left, and nothing twice"
+CLEAR = "Airflow does not retry this error. Fix the cause and clear the task: it sends what is left, and nothing twice"
 ASK_AGAIN = (
-    "retries does not apply to this. Clearing the task with on_unknown as it is asks once more, sends what is left, "
-    "and nothing twice"
+    "Airflow does not retry this error. Clear the task without changing on_unknown to ask once more: it sends what "
+    "is left, and nothing twice"
 )
 Trouble = Callable[[Any, HookClock, TaskRun], None]
 RETRY = "A retry, or clearing the task, sends what is left, and nothing twice"

@@ -423,7 +423,7 @@ def test_who_gives_a_limit_is_warned_that_the_first_batch_leaves_without_a_price
 ) -> None:
     Budget(Decimal(5), None).require_price(2)
     assert (
-        "The price is not known before the first batch; max_cost is kept from the second one on"
+        "The price is not known before the first batch; max_cost applies from the second batch on"
         in caplog.text
     )
     caplog.clear()

@@ -325,7 +325,7 @@ def test_results_that_only_come_by_callback_fail_at_once_and_say_so(sandbox: Any
     report = operator.execute(context(FakeStore()))
     with pytest.raises(
         DeliveryUnconfirmedError,
-        match=r"only by calling a URL, and .* public_url and callback_secret are not set",
+        match=r"only by callback, and .* public_url and callback_secret are not set",
     ) as caught:
         sensor(report, poke_interval=3600, timeout=DAY).execute(context())
     assert isinstance(caught.value, AirflowFailException)

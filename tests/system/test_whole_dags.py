@@ -111,7 +111,7 @@ def test_a_sensor_that_gives_up_softly_skips(run_dag: RunDag, ticking: Any) -> N
 def test_a_campaign_that_is_known_by_callback_only_fails_the_sensor_at_once(run_dag: RunDag) -> None:
     run = run_dag("needs_callbacks")
     assert run.tasks == {"call": "success", "wait": "failed"}
-    assert "tells delivery results only by calling a URL" in run.log
+    assert "reports delivery only by callback" in run.log
 
 
 def test_outreach_reaches_everybody_in_the_file(
