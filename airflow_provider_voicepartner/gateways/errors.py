@@ -62,7 +62,7 @@ class InvalidCallbackError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class RecipientProblem:
-    """One recipient that the gateway refused, by its position in the batch or its number in E.164."""
+    """One recipient that the gateway refused: its number in E.164 if known, the gateway's code, and why."""
 
     phone_number: str | None = field(repr=False)
     code: str | None

@@ -80,24 +80,24 @@ class GatewayInfo:
     :param label: the product's name, for people.
     :param base_url: https, version path included, no slash at its end.
     :param hook: the dotted path of the hook's class.
-    :param sends: the endpoint that sends each kind of message; what is missing cannot be sent.
+    :param sends: the endpoint that sends each kind of message; a kind that is missing cannot be sent.
     :param endpoints: every endpoint, as requests name it, with its documented rate limit: ``5/60, 2000/3600`` is 5
         requests a minute and 2,000 an hour, ``none`` that no limit is published.
-    :param limits_example: other rate limits as a user would write them for this gateway, a JSON object.
+    :param limits_example: rate limits as a user would write them for this gateway, a JSON object; the form shows it.
     :param fields: the connection's own fields, by name.
-    :param login: the label of the form's login; None where the key is all that proves who we are.
+    :param login: the label of the form's login; None if the API needs no login.
     :param login_hint: what the form shows in an empty login.
-    :param credentials: where the key may travel: in the body, the query, the path, a header of the vendor's, or as HTTP
-        basic authentication of login and key.
+    :param credentials: where the key travels: ``body``, ``query``, ``path``, ``header`` (a bearer token, too), or
+        ``basic``, which is HTTP basic authentication with login and key.
     :param options: the dotted path of the settings' model, by kind of message.
     :param body: how bodies are written: ``json`` or ``form`` (urlencoded).
     :param most_recipients: of one request, 1 to 500.
-    :param shortest_lead: how long before its time a scheduled batch must arrive there; 0 where nothing is documented.
+    :param shortest_lead: how long before its time a scheduled batch must be sent there; 0 if nothing is documented.
     :param longest_lead: how far ahead a batch may be scheduled; None where nothing is documented.
-    :param polls: True where the gateway can be asked what became of a batch.
-    :param most_polled: about how many recipients, of any batches, one question may be; 0 where only whole batches can
-        be asked about.
-    :param reports: calls a URL that comes with each ``batch``, one that is set for the whole ``account``, or ``never``.
+    :param polls: True if the gateway can be polled for the delivery reports of a batch.
+    :param most_polled: about how many recipients, of any batches, one poll may name; 0 if only whole batches can be
+        polled.
+    :param reports: how callbacks come: to a URL sent with each ``batch``, to one set for the ``account``, or ``never``.
     :param reports_replies: True where it takes a URL for replies and STOP with each batch.
     :param empty_report: the fields of a call about a batch of nobody, which is harmless; ``callbacks check`` makes it.
         ``{reference}`` stands for the batch. Empty where the vendor reports no whole batches to a URL of the batch.
@@ -105,7 +105,7 @@ class GatewayInfo:
     :param refuses_repeats_for: how long a second request with the same reference is recognised and refused; None never.
     :param simulates: True where the gateway can check a batch without sending it.
     :param simulation_tells_price: True where that check tells the true price.
-    :param currency: of the costs that answers tell, ISO 4217; None where no answer tells a cost.
+    :param currency: of the costs in answers, ISO 4217; None if no answer has a cost.
     :param rate_limit_wait: seconds to wait after an HTTP 429 that does not say how long; None backs off from 1 s.
     """
 

@@ -27,7 +27,7 @@ HOW_TO_SEND_BRACES: Final = (
 
 class TextTemplate:
     """
-    A text, taken apart once, so that filling it in is fast.
+    A text, taken apart once, so that filling it in is fast. ``names`` holds the names of its placeholders.
 
     :param text: with ``{placeholders}``; ``{{`` and ``}}`` stand for single braces, as in Python's format strings. A
         name is compared in NFC and without blanks around it, and else exactly.
