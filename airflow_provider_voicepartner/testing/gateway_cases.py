@@ -49,8 +49,8 @@ from airflow_provider_voicepartner.gateways.model import (
     Voicemail,
     VoiceMessage,
 )
-from airflow_provider_voicepartner.gateways.options import GatewayOptions
 from airflow_provider_voicepartner.gateways.status import DeliveryStatus
+from airflow_provider_voicepartner.gateways.validation import GatewayOptions
 from airflow_provider_voicepartner.gateways.wire import (
     ApiRequest,
     ApiResponse,

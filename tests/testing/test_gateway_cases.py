@@ -91,10 +91,6 @@ class TestWrongFacts:
             ({}, GatewayCases.test_is_this_gateway_s, "another gateway"),
             ({"fields": {}}, GatewayCases.test_reads_the_fields_of_the_form, "INFO.fields"),
             ({"polls": True}, GatewayCases.test_has_the_methods_that_are_promised, "poll_delivery"),
-            (
-                GatewayCases.test_has_the_methods_that_are_promised,
-                "poll_delivery",
-            ),
             ({"listed_by_tag": True}, GatewayCases.test_has_the_methods_that_are_promised, "tag_of"),
         ],
     )
