@@ -19,9 +19,9 @@ from airflow_provider_voicepartner.cli.commands import CommandError, say
 from airflow_provider_voicepartner.constants import PROBE_LIFETIME, PROBE_SLOW, PROBE_TIMEOUT, SHOWN_URL_PART
 from airflow_provider_voicepartner.delivery.inbound import CampaignKey, of_reference
 from airflow_provider_voicepartner.delivery.store import DeliveryStore
+from airflow_provider_voicepartner.delivery.tokens import PREFIX
 from airflow_provider_voicepartner.gateways.gateway import GatewayInfo, own_gateways
 from airflow_provider_voicepartner.hooks.callbacks import (
-    PREFIX,
     CallbackConfig,
     airflow_base_path,
     callback_config,

@@ -10,8 +10,8 @@ from importlib.util import find_spec
 from typing import Final
 
 from airflow_provider_voicepartner.cli.commands import CommandError, say
+from airflow_provider_voicepartner.delivery.tokens import PREFIX
 from airflow_provider_voicepartner.hooks.callbacks import (
-    PREFIX,
     callback_config,
     receiver_tokens,
     why_not,

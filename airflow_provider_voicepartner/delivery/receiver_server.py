@@ -40,8 +40,6 @@ _TOO_LARGE: Final = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 )
 
-PREFIX: Final = "/voicepartner"
-
 
 class _Limits(asyncio.Protocol):
     """Limits in front of one of uvicorn's protocols: a connection that counts bytes and knows since when it waits."""

@@ -37,6 +37,9 @@ from airflow_provider_voicepartner.delivery.recipient_marks import (
     split,
 )
 
+PREFIX: Final = "/voicepartner"
+"""The path of a receiver, below which all its routes are."""
+
 _SEPARATOR: Final = b"."
 _BATCH, _BATCH_WITH_MARKS, _CONNECTION = "b", "p", "c"
 

@@ -12,13 +12,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
 from airflow_provider_voicepartner.compat import conf
 from airflow_provider_voicepartner.constants import CALLBACK_LIFETIME, RECIPIENTS_IN_URL
 from airflow_provider_voicepartner.db.errors import StoreUnavailableError
-from airflow_provider_voicepartner.delivery.tokens import CallbackTokens, WeakSecretError, expiry
+from airflow_provider_voicepartner.delivery.tokens import PREFIX, CallbackTokens, WeakSecretError, expiry
 from airflow_provider_voicepartner.exceptions import ConfigurationError, DeliveryUnconfirmedError
 from airflow_provider_voicepartner.gateways.gateway import Gateway, GatewayInfo
 from airflow_provider_voicepartner.gateways.model import (
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
 
 
 log = logging.getLogger(__name__)
-
-PREFIX: Final = "/voicepartner"
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,8 +23,8 @@ from airflow_provider_voicepartner.db import schema
 from airflow_provider_voicepartner.db.engine import open_store
 from airflow_provider_voicepartner.db.transactions import Store
 from airflow_provider_voicepartner.delivery.receiver import Receiver, create_app
-from airflow_provider_voicepartner.delivery.receiver_server import PREFIX, listen, make_server
-from airflow_provider_voicepartner.delivery.tokens import CallbackTokens
+from airflow_provider_voicepartner.delivery.receiver_server import listen, make_server
+from airflow_provider_voicepartner.delivery.tokens import PREFIX, CallbackTokens
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 SECRET = "planted-callback-secret-4714"
@@ -131,8 +131,8 @@ def running_receiver(url: str, *, opened: Any = None, gateways: Any = None) -> I
 _PROCESS = """
 import sys
 from airflow_provider_voicepartner.delivery.receiver import create_app
-from airflow_provider_voicepartner.delivery.receiver_server import PREFIX, listen, make_server
-from airflow_provider_voicepartner.delivery.tokens import CallbackTokens
+from airflow_provider_voicepartner.delivery.receiver_server import listen, make_server
+from airflow_provider_voicepartner.delivery.tokens import PREFIX, CallbackTokens
 from airflow_provider_voicepartner.db.engine import open_store
 url, secret, port = sys.argv[1:]
 listening = listen("127.0.0.1", int(port))
