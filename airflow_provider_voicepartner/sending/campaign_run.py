@@ -22,7 +22,7 @@ from airflow_provider_voicepartner.sending.batch import (
     Job,
     WorkerPool,
 )
-from airflow_provider_voicepartner.sending.budget import Budget, Weights, unit_of
+from airflow_provider_voicepartner.sending.budget import Budget, SegmentCounts, unit_of
 from airflow_provider_voicepartner.sending.campaign_spec import Campaign, Schedule, SendingTools
 from airflow_provider_voicepartner.sending.pricing import Pricing
 from airflow_provider_voicepartner.sending.progress import ProgressLog
@@ -64,9 +64,15 @@ class CampaignRun:
     def __post_init__(self) -> None:
         self.batches = ReadAhead(enumerate(self.campaign.batches), self.campaign.max_in_flight)
         sender, campaign = self.sender, self.campaign
-        weights = None if campaign.segments_per_batch is None else Weights(campaign.segments_per_batch)
-        self.budget = Budget(campaign.max_cost, campaign.unit_price, weights, unit=unit_of(campaign.message))
-        self.pricing = Pricing(sender, campaign, self.budget, weights, before_asking=partial(self._write, {}))
+        segment_counts = (
+            None if campaign.segments_per_batch is None else SegmentCounts(campaign.segments_per_batch)
+        )
+        self.budget = Budget(
+            campaign.max_cost, campaign.unit_price, segment_counts, unit=unit_of(campaign.message)
+        )
+        self.pricing = Pricing(
+            sender, campaign, self.budget, segment_counts, before_asking=partial(self._write, {})
+        )
         self.schedule = Schedule(campaign, sender.ledger, sender.now)
         self.reconciler = OutcomeReconciler(
             transport=sender.transport,
@@ -368,7 +374,7 @@ class CampaignRun:
         if record is not None:
             self.unwritten[index] = record
         if result.unknown_because is not None:
-            self.budget.doubt(index)
+            self.budget.leave_in_doubt(index)
             log.warning(
                 "Batch %d (%s) is in doubt: %s. It is looked up after everything else is sent",
                 index + 1, attempt.claim.reference, result.unknown_because,
@@ -382,7 +388,7 @@ class CampaignRun:
                 )
             )
         elif record is None:
-            self.budget.doubt(index)
+            self.budget.leave_in_doubt(index)
         elif result.error is None:
             self.progress.sent(index, record)
             self._keep(index, record)

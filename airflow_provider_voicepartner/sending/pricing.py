@@ -22,7 +22,7 @@ from airflow_provider_voicepartner.sending.budget import Budget, believable, uni
 from airflow_provider_voicepartner.sending.campaign_spec import Campaign, SendingTools
 
 if TYPE_CHECKING:
-    from airflow_provider_voicepartner.sending.budget import Weights
+    from airflow_provider_voicepartner.sending.budget import SegmentCounts
     from airflow_provider_voicepartner.sending.records import BatchRecord
 
 log = logging.getLogger(__name__)
@@ -32,13 +32,13 @@ class Pricing:
     """
     Asks the gateway for prices and balance.
 
-    The gateway's own price comes first where it tells one without sending, then the user's, then that of the receipts.
+    The gateway's own quote comes first, where it has one, then the user's price, then that of the receipts.
 
     :param sender: has the hook, the ledger that knows what earlier attempts sent, and makes ids for simulated sends.
     :param campaign: what is sent.
-    :param budget: is told the price.
-    :param weights: what batches are priced by, the budget's too; None counts recipients.
-    :param before_asking: called before each request, which takes time: what has ended must be recorded first.
+    :param budget: gets the price.
+    :param segment_counts: what batches are priced by, the budget's too; None counts recipients.
+    :param before_asking: called before each request, which takes time: results must be recorded first.
     """
 
     def __init__(
@@ -46,20 +46,20 @@ class Pricing:
         sender: SendingTools,
         campaign: Campaign,
         budget: Budget,
-        weights: Weights | None = None,
+        segment_counts: SegmentCounts | None = None,
         *,
         before_asking: Callable[[], None],
     ) -> None:
         self._transport = sender.transport
         self._campaign = campaign
         self._budget = budget
-        self._weights = weights
+        self._segment_counts = segment_counts
         self._ledger = sender.ledger
         self._reference = sender.reference
         self._before_asking = before_asking
         self._group_prices: dict[str, Decimal] = {}
         self._is_counted = self._is_asked = self._is_compared = False
-        self._is_told = sender.transport.simulation_tells_price
+        self._can_quote = sender.transport.simulation_tells_price
 
     def approve(
         self,
@@ -77,22 +77,22 @@ class Pricing:
         :param send_at: when it is to be sent, None for at once.
         :param is_resent: it was in doubt, and the gateway would take it a second time; it then counts twice. False for
             a repeat that the gateway recognises.
-        :raises BudgetExceededError: it would pass the limit.
-        :raises ConfigurationError: a limit for one batch whose price nobody knows.
-        :raises RetryableNotSentError: a limit, and a gateway that does not answer what it costs.
+        :raises BudgetExceededError: it would exceed the limit.
+        :raises ConfigurationError: a limit for one batch whose price is unknown.
+        :raises RetryableNotSentError: a limit, and a gateway that does not answer the question for the price.
         :raises RejectedError: the account has too little; nothing was sent.
         """
-        batches, weight = len(self._campaign.batches), self._budget.weight_of(index, len(recipients))
-        told = None
+        batches, units = len(self._campaign.batches), self._budget.units_of(index, len(recipients))
+        quoted = None
         if self._is_worth_it:
             is_first, self._is_counted = not self._is_counted, True
             if is_first:
                 self._budget.count(self._sent_before())
-            told = self._told_price(recipients, weight, send_at)
+            quoted = self._quoted_price(recipients, units, send_at)
             if is_first:
                 self._budget.require_price(batches)
-            self._look_ahead((index, weight) if is_resent else None)
-        self._budget.reserve(index, weight, told, is_resent=is_resent)
+            self._look_ahead((index, units) if is_resent else None)
+        self._budget.reserve(index, units, quoted, is_resent=is_resent)
 
     def _sent_before(self) -> Iterator[tuple[int, BatchRecord]]:
         """Return what earlier attempts sent, or may have sent; where this one is blind, that is every batch."""
@@ -121,26 +121,26 @@ class Pricing:
         Without a limit one is, for the balance. With one, each batch is that is not like one before it: in which texts
         differ, or countries.
         """
-        if not self._is_told or (self._is_asked and not self._budget.is_limited):
+        if not self._can_quote or (self._is_asked and not self._budget.is_limited):
             return False
         group = self._group_of(recipients)
         return group is None or group not in self._group_prices
 
-    def _told_price(
-        self, recipients: Sequence[Recipient], weight: int, send_at: datetime | None
+    def _quoted_price(
+        self, recipients: Sequence[Recipient], units: int, send_at: datetime | None
     ) -> Decimal | None:
         """Return what the gateway says that a batch will cost, None where it is not asked, or does not tell."""
         if not self._asks_price(recipients):
             if not self._budget.is_limited:
-                return None  # Whose price is not limited is not worth being looked at one by one.
+                return None  # Without a limit, prices of single batches do not matter.
             known = self._group_prices.get(self._group_of(recipients) or "")
-            return None if known is None else known * weight
+            return None if known is None else known * units
         receipt = self._simulate(recipients, send_at)
         cost = None if receipt is None else believable(receipt.cost)
         if receipt is None or cost is None or not receipt.accepted:
-            self._is_told = False
+            self._can_quote = False
             return None
-        price = unit_price_of(cost, weight, accepted=receipt.accepted, size=len(recipients))
+        price = unit_price_of(cost, units, accepted=receipt.accepted, size=len(recipients))
         group = self._group_of(recipients)
         if not self._is_asked:
             self._budget.learn(price)
@@ -160,7 +160,7 @@ class Pricing:
         """
         Compare what is left, and what is sent again, with the balance, once, as soon as a price is known.
 
-        :param again: the batch that is sent again, and its weight.
+        :param again: the batch that is sent again, and its units.
         """
         price = self._budget.unit_price
         if self._is_compared or price is None:
@@ -169,11 +169,13 @@ class Pricing:
         left, most = self._left(again)
         needed = price * left
         at_most = (
-            f" (at most {price * most} for {most}, by the dearest reading of its rule)" if most > left else ""
+            f" (at most {price * most} for {most}, by the highest count that its pages allow)"
+            if most > left
+            else ""
         )
         if self._budget.would_pass(needed):
             log.warning(
-                "About %s is needed for what is left, which max_cost does not allow; it stops the campaign before its "
+                "About %s is needed for what is left, which max_cost does not allow; the campaign will stop before its "
                 "end",
                 needed,
             )
@@ -202,15 +204,17 @@ class Pricing:
 
     def _left(self, again: tuple[int, int] | None) -> tuple[int, int]:
         """Return what is left to send, as it is likely to be counted, and as it is counted at the most."""
-        if self._weights is None:
-            left = self._campaign.recipients - self._budget.weight_gone + (again[1] if again else 0)
+        if self._segment_counts is None:
+            left = self._campaign.recipients - self._budget.committed_units + (again[1] if again else 0)
             return left, left
-        gone = self._budget.gone
-        batches = [index for index in range(len(self._campaign.batches)) if index not in gone]
+        committed = self._budget.committed_batches
+        batches = [index for index in range(len(self._campaign.batches)) if index not in committed]
         batches += [again[0]] if again else []
-        most = sum(map(self._weights.most, batches))
-        # A price that was learnt is one of a weight, which is the dearest one until an answer counts.
-        return (most if self._budget.has_learnt_its_price else sum(map(self._weights.likely, batches))), most
+        most = sum(map(self._segment_counts.most, batches))
+        # A learnt price is one of a unit, of which there are the most until an answer counts them.
+        return (
+            most if self._budget.has_learnt_its_price else sum(map(self._segment_counts.likely, batches))
+        ), most
 
     def _simulate(self, recipients: Sequence[Recipient], send_at: datetime | None) -> Receipt | None:
         message = self._campaign.message

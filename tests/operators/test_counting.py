@@ -50,7 +50,7 @@ def test_a_limit_holds_by_the_dearest_reading(sandbox: Any, message: str, segmen
 
 
 LONG = "x" * 290
-"""Three SMS by the dearest reading, two in truth."""
+"""Three SMS by the highest count, two in truth."""
 
 
 @pytest.fixture
@@ -60,12 +60,12 @@ def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_first_answer_corrects_the_rest(sandbox: Any, small_batches: None, logs: Logs) -> None:
-    with pytest.raises(BudgetExceededError, match=r"for the next 3 SMS .*2 are likelier"):
+    with pytest.raises(BudgetExceededError, match=r"for the next 3 SMS .*2 are more likely"):
         run(LONG, 6, PRICE * Decimal("2.9"))
     report = run(LONG, 6, PRICE * 12)
     assert (report["segments"], Decimal(report["cost"])) == (12, PRICE * 12)
     assert f"About {PRICE * 12} is needed for 12 SMS segments" in logs.text
-    assert f"(at most {PRICE * 18} for 18, by the dearest reading of its rule)" in logs.text
+    assert f"(at most {PRICE * 18} for 18, by the highest count that its pages allow)" in logs.text
 
 
 def test_so_it_does_for_personal_texts_and_for_the_attempts_after(sandbox: Any, small_batches: None) -> None:

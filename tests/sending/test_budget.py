@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_voicepartner.exceptions import BudgetExceededError, ConfigurationError
 from airflow_provider_voicepartner.gateways.model import SmsMessage, Voicemail, VoiceMessage
-from airflow_provider_voicepartner.sending.budget import Budget, Weights, unit_of
+from airflow_provider_voicepartner.sending.budget import Budget, SegmentCounts, unit_of
 from airflow_provider_voicepartner.sending.ledger import BatchRecord, Phase
 from tests.support.tasks import CALM
 
@@ -46,7 +46,7 @@ def test_what_is_under_way_counts_until_it_has_landed() -> None:
     budget = Budget(Decimal(3), Decimal("0.1"))
     for index in range(3):
         budget.reserve(index, 10)
-    with pytest.raises(BudgetExceededError, match=r"3\.0 spent or under way, and 1\.0 for the next 10"):
+    with pytest.raises(BudgetExceededError, match=r"3\.0 spent or in flight, and 1\.0 for the next 10"):
         budget.reserve(3, 10)
     budget.settle(0, sent())
     with pytest.raises(BudgetExceededError):
@@ -72,7 +72,7 @@ def test_what_a_receipt_tells_takes_over_from_what_was_reckoned() -> None:
     budget.settle(0, sent(cost="4"))
     assert budget.unit_price == Decimal("0.4")
     budget.reserve(1, 10)
-    with pytest.raises(BudgetExceededError, match=r"8\.0 spent or under way, and 4\.0 for the next"):
+    with pytest.raises(BudgetExceededError, match=r"8\.0 spent or in flight, and 4\.0 for the next"):
         budget.reserve(2, 10)
 
 
@@ -122,7 +122,7 @@ def test_earlier_batches_without_a_cost_are_reckoned_at_the_price_of_the_day(kno
         budget.settle(index, sent())
     budget.settle(3, sent(cost="1"))
     budget.reserve(4, 10)
-    with pytest.raises(BudgetExceededError, match=r"5\.0 spent or under way"):
+    with pytest.raises(BudgetExceededError, match=r"5\.0 spent or in flight"):
         budget.reserve(5, 10)
 
 
@@ -139,7 +139,7 @@ def test_what_stands_behind_a_hole_counts_before_the_hole_is_filled() -> None:
     budget.count([(1, sent(cost="2")), (2, sent(cost="2"))])
     budget.settle(1, sent(cost="2"))  # the loop comes by: once is enough
     budget.reserve(0, 10)
-    with pytest.raises(BudgetExceededError, match=r"6\.0 spent or under way"):
+    with pytest.raises(BudgetExceededError, match=r"6\.0 spent or in flight"):
         budget.reserve(3, 10)
 
 
@@ -150,7 +150,7 @@ def test_what_is_in_doubt_counts_as_sent_whatever_settles_it() -> None:
     with pytest.raises(BudgetExceededError):
         budget.reserve(2, 10)
     budget.settle(1, sent())
-    assert (budget.committed, budget.doubtful) == (2, 0)
+    assert (budget.committed, budget.unresolved) == (2, 0)
     budget.settle(1, sent())
     assert budget.committed == 2
 
@@ -169,23 +169,23 @@ def test_a_doubt_counts_as_spent_and_its_repeat_counts_again_at_every_place(
             budget.count([(index, claimed())])
         elif index == place:
             budget.reserve(index, 10)
-            budget.doubt(index)
+            budget.leave_in_doubt(index)
         else:
             budget.reserve(index, 10)
             budget.settle(index, sent(cost="1"))
-    assert (budget.committed, budget.doubtful) == (3, 1)
+    assert (budget.committed, budget.unresolved) == (3, 1)
     budget.reserve(place, 10, is_resent=True)
-    assert (budget.committed, budget.doubtful) == (4, 1)
-    budget.doubt(place)
+    assert (budget.committed, budget.unresolved) == (4, 1)
+    budget.leave_in_doubt(place)
     with pytest.raises(
         BudgetExceededError,
-        match=rf"4 would be passed: 4\.0 spent or under way \(2\.0 of it for batches in doubt, which count as sent\), "
+        match=r"4 would be exceeded: 4\.0 spent or in flight \(2\.0 of it for batches in doubt, which count as sent\), "
         rf"and 1\.0 for sending batch {place + 1} again, which counts once more\. .*raise max_cost",
     ):
         budget.reserve(place, 10, is_resent=True)
     # What is sent in the end is paid for; the first sending may have to be.
     budget.settle(place, sent(cost="1", resent=1))
-    assert (budget.committed, budget.doubtful, budget.weight_gone) == (4, 1, 30)
+    assert (budget.committed, budget.unresolved, budget.committed_units) == (4, 1, 30)
 
 
 def test_a_repeat_that_the_limit_forbids_leaves_the_doubt_counted() -> None:
@@ -194,7 +194,7 @@ def test_a_repeat_that_the_limit_forbids_leaves_the_doubt_counted() -> None:
     for _ in range(3):
         with pytest.raises(BudgetExceededError, match="1 again"):
             budget.reserve(0, 10, is_resent=True)
-        assert (budget.committed, budget.doubtful, budget.weight_gone) == (1, 1, 10)
+        assert (budget.committed, budget.unresolved, budget.committed_units) == (1, 1, 10)
 
 
 def test_a_repeat_that_is_answered_leaves_the_first_sending_counted() -> None:
@@ -202,7 +202,7 @@ def test_a_repeat_that_is_answered_leaves_the_first_sending_counted() -> None:
     budget.count([(0, claimed())])
     budget.reserve(0, 10, is_resent=True)
     budget.settle(0, sent(cost="1"))
-    assert (budget.committed, budget.doubtful, budget.weight_gone) == (2, 1, 10)
+    assert (budget.committed, budget.unresolved, budget.committed_units) == (2, 1, 10)
 
 
 def test_a_repeat_that_provably_did_not_leave_is_free_and_the_doubt_is_not() -> None:
@@ -211,9 +211,9 @@ def test_a_repeat_that_provably_did_not_leave_is_free_and_the_doubt_is_not() -> 
     budget.reserve(0, 10, is_resent=True)
     assert budget.committed == 2
     budget.free(0)
-    assert (budget.committed, budget.doubtful) == (1, 1)
+    assert (budget.committed, budget.unresolved) == (1, 1)
     budget.settle(0, sent())  # A look-up found it after all.
-    assert (budget.committed, budget.doubtful) == (1, 0)
+    assert (budget.committed, budget.unresolved) == (1, 0)
 
 
 def test_a_batch_that_is_known_not_to_have_left_counts_once() -> None:
@@ -221,13 +221,13 @@ def test_a_batch_that_is_known_not_to_have_left_counts_once() -> None:
     budget = Budget(Decimal(1), Decimal("0.1"))
     budget.count([(0, claimed())])
     budget.reserve(0, 10)
-    assert (budget.committed, budget.doubtful) == (1, 0)
+    assert (budget.committed, budget.unresolved) == (1, 0)
     budget.free(0)
     assert budget.committed == 0
     budget.count([(0, claimed(size=11))])
     with pytest.raises(BudgetExceededError):
         budget.reserve(0, 11)
-    assert budget.doubtful == Decimal("1.1")
+    assert budget.unresolved == Decimal("1.1")
 
 
 @pytest.mark.parametrize("cost", ["1", None])
@@ -256,13 +256,13 @@ def test_a_doubt_of_an_attempt_that_left_no_record_counts_like_any_other() -> No
     budget = Budget(Decimal("1.9"), Decimal("0.1"))
     with pytest.raises(BudgetExceededError):
         budget.reserve(0, 10, is_resent=True)
-    assert budget.doubtful == 1
+    assert budget.unresolved == 1
 
 
 def test_a_doubt_is_never_sent_again_while_nobody_knows_a_price() -> None:
     budget = Budget(Decimal(100), None)
     budget.reserve(0, 10)
-    budget.doubt(0)
+    budget.leave_in_doubt(0)
     with pytest.raises(BudgetExceededError, match="give unit_price"):
         budget.reserve(0, 10, is_resent=True)
     with pytest.raises(BudgetExceededError, match="give unit_price"):
@@ -272,11 +272,11 @@ def test_a_doubt_is_never_sent_again_while_nobody_knows_a_price() -> None:
 def test_a_repeat_costs_what_was_told_for_the_batch() -> None:
     budget = Budget(Decimal(5), Decimal("0.1"))
     budget.reserve(0, 10, Decimal(2))
-    budget.doubt(0)
+    budget.leave_in_doubt(0)
     budget.reserve(0, 10, Decimal(2), is_resent=True)
     assert budget.committed == 4
-    budget.doubt(0)
-    assert (budget.committed, budget.doubtful) == (4, 4)
+    budget.leave_in_doubt(0)
+    assert (budget.committed, budget.unresolved) == (4, 4)
 
 
 def test_people_in_doubt_of_a_batch_count_as_reached() -> None:
@@ -346,8 +346,8 @@ def test_an_earlier_batch_whose_price_nobody_told_lets_no_second_one_leave(phase
 
 
 def test_batches_are_priced_by_their_weight() -> None:
-    weights = [10, 30, 10]
-    budget = Budget(Decimal(5), None, Weights(lambda index: (weights[index],)))
+    segment_counts = [10, 30, 10]
+    budget = Budget(Decimal(5), None, SegmentCounts(lambda index: (segment_counts[index],)))
     budget.reserve(0, 10)
     budget.settle(0, sent(size=10, cost="1"))
     assert budget.unit_price == Decimal("0.1")
@@ -389,7 +389,7 @@ def test_who_gives_a_price_that_no_answer_reaches_is_told_so() -> None:
     budget.settle(0, sent(cost="2"))
     with pytest.raises(
         BudgetExceededError,
-        match=r"and 9\.0 for the next 10 .* at 0\.9 each, where no answer told more than 0\.2 ",
+        match=r"and 9\.0 for the next 10 .* at 0\.9 each, where no answer reported more than 0\.2 ",
     ):
         budget.reserve(1, 10)
 
@@ -403,7 +403,7 @@ def test_a_price_told_for_a_batch_is_believed_until_an_answer_tells_more(
     budget.settle(0, sent(cost="2"))
     budget.reserve(1, 10, Decimal(1))
     budget.settle(1, sent(cost="4"))
-    assert "cost 4 where 1 was told" in caplog.text
+    assert "cost 4, and the gateway had quoted 1" in caplog.text
     with pytest.raises(BudgetExceededError):
         budget.reserve(2, 11, Decimal(1))
 
@@ -413,9 +413,9 @@ def test_what_nobody_can_price_counts_for_nothing_yet() -> None:
     budget.reserve(0, 10)
     assert budget.committed == 0
     budget.settle(0, sent())
-    assert (budget.committed, budget.weight_gone) == (0, 10)
+    assert (budget.committed, budget.committed_units) == (0, 10)
     budget.settle(1, sent(cost="1"))
-    assert (budget.committed, budget.weight_gone) == (2, 20)
+    assert (budget.committed, budget.committed_units) == (2, 20)
 
 
 def test_who_gives_a_limit_is_warned_that_the_first_batch_leaves_without_a_price(
@@ -423,7 +423,7 @@ def test_who_gives_a_limit_is_warned_that_the_first_batch_leaves_without_a_price
 ) -> None:
     Budget(Decimal(5), None).require_price(2)
     assert (
-        "The price is not known before the first batch; max_cost applies from the second batch on"
+        "The price is unknown until the first batch is answered; max_cost applies from the second batch on"
         in caplog.text
     )
     caplog.clear()
@@ -474,30 +474,33 @@ def test_the_limit_is_never_passed(
 
 
 def counted(readings: Sequence[tuple[int, ...]], limit: str, price: str | None = "1") -> Budget:
-    return Budget(Decimal(limit), None if price is None else Decimal(price), Weights(readings.__getitem__))
+    return Budget(
+        Decimal(limit), None if price is None else Decimal(price), SegmentCounts(readings.__getitem__)
+    )
 
 
 def test_the_dearest_reading_is_set_aside_and_both_are_said() -> None:
     budget = counted([(10, 20)], "19")
     with pytest.raises(
-        BudgetExceededError, match=r"20 for the next 20 SMS .* \(by the dearest reading .*; 10 are likelier\)"
+        BudgetExceededError,
+        match=r"20 for the next 20 SMS .* \(by the highest count .*; 10 are more likely\)",
     ):
-        budget.reserve(0, budget.weight_of(0, 10))
+        budget.reserve(0, budget.units_of(0, 10))
     allowed = counted([(10, 20)], "20")
-    allowed.reserve(0, allowed.weight_of(0, 10))
+    allowed.reserve(0, allowed.units_of(0, 10))
     assert allowed.committed == 20
 
 
 def test_an_answer_corrects_what_is_under_way_in_doubt_and_to_come() -> None:
     budget = counted([(10, 20)] * 5, "60")
     for index in range(3):
-        budget.reserve(index, budget.weight_of(index, 10))
-    budget.doubt(2)
-    assert (budget.committed, budget.doubtful, budget.weight_gone) == (60, 20, 60)
+        budget.reserve(index, budget.units_of(index, 10))
+    budget.leave_in_doubt(2)
+    assert (budget.committed, budget.unresolved, budget.committed_units) == (60, 20, 60)
     budget.settle(0, sent(size=10, segments=10, cost="10"))
-    assert (budget.committed, budget.doubtful, budget.weight_gone) == (30, 10, 30)
-    assert (budget.unit_price, budget.weight_of(3, 10)) == (1, 10)
-    assert budget.gone == {0, 1, 2}
+    assert (budget.committed, budget.unresolved, budget.committed_units) == (30, 10, 30)
+    assert (budget.unit_price, budget.units_of(3, 10)) == (1, 10)
+    assert budget.committed_batches == {0, 1, 2}
 
 
 def test_a_price_that_was_learnt_by_the_dearest_reading_is_learnt_again() -> None:
@@ -505,29 +508,29 @@ def test_a_price_that_was_learnt_by_the_dearest_reading_is_learnt_again() -> Non
     budget = counted([(10, 20)] * 4, "40", None)
     budget.reserve(0, 20)
     budget.settle(0, sent(size=10, cost="10"))
-    assert (budget.unit_price, budget.weight_of(2, 10)) == (Decimal("0.5"), 20)
+    assert (budget.unit_price, budget.units_of(2, 10)) == (Decimal("0.5"), 20)
     budget.reserve(1, 20)
     budget.settle(1, sent(size=10, segments=10, cost="10"))
-    assert (budget.unit_price, budget.weight_of(2, 10), budget.committed) == (1, 10, 20)
+    assert (budget.unit_price, budget.units_of(2, 10), budget.committed) == (1, 10, 20)
 
 
 def test_what_was_written_off_and_what_has_no_price_is_weighed_again() -> None:
     budget = counted([(10, 20)] * 4, "100")
     budget.reserve(0, 20)
-    budget.doubt(0)
+    budget.leave_in_doubt(0)
     budget.reserve(0, 20, is_resent=True)
     budget.settle(0, sent(size=10))
-    assert (budget.committed, budget.doubtful) == (40, 20)
+    assert (budget.committed, budget.unresolved) == (40, 20)
     budget.reserve(1, 20)
     budget.settle(1, sent(size=10, segments=10, cost="10"))
-    assert (budget.committed, budget.doubtful) == (30, 10)
+    assert (budget.committed, budget.unresolved) == (30, 10)
 
 
 def test_an_answer_about_fewer_people_says_nothing_about_how_sms_are_counted() -> None:
     budget = counted([(10, 20)] * 2, "100")
     budget.reserve(0, 20)
     budget.settle(0, sent(size=10, accepted=5, segments=10, cost="10"))
-    assert budget.weight_of(1, 10) == 20
+    assert budget.units_of(1, 10) == 20
 
 
 @pytest.mark.parametrize(

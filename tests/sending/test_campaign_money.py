@@ -39,7 +39,7 @@ from tests.support.transport import (
 
 def test_a_budget_is_kept_with_the_price_that_a_simulation_tells() -> None:
     transport, store = FakeTransport(price=Decimal("0.05"), tells_price=True), FakeStore()
-    with pytest.raises(BudgetExceededError, match=r"max_cost: 0\.29 would be passed"):
+    with pytest.raises(BudgetExceededError, match=r"max_cost: 0\.29 would be exceeded"):
         attempt(transport, store, campaign(3, max_cost=Decimal("0.29"), max_in_flight=3))
     assert (transport.simulated, len(transport.messaged)) == (1, 2 * SIZE)
     attempt(transport, store, campaign(3, max_cost=Decimal("0.30")), try_number=2)
@@ -52,7 +52,7 @@ def test_a_budget_is_kept_with_the_price_that_a_simulation_tells() -> None:
 def test_the_limit_counts_what_is_spent_and_what_is_under_way(told: Decimal | None, workers: int) -> None:
     transport, store = FakeTransport(price=told), FakeStore()
     limited = campaign(9, max_cost=Decimal("0.9"), unit_price=Decimal("0.1"), max_in_flight=workers)
-    with pytest.raises(BudgetExceededError, match=r"0\.8 spent or under way, and 0\.2 for the next 2"):
+    with pytest.raises(BudgetExceededError, match=r"0\.8 spent or in flight, and 0\.2 for the next 2"):
         attempt(transport, store, limited)
     assert len(transport.messaged) == 4 * SIZE
     # A retry is held to the same sum, and sends nobody again.
@@ -100,7 +100,7 @@ def test_a_retry_knows_what_later_batches_cost_before_it_fills_a_hole(told: bool
         attempt(transport, store, limited)
     assert spent(store) == 6
     transport.tells_price = told
-    with pytest.raises(BudgetExceededError, match=r"6\.0 spent or under way"):
+    with pytest.raises(BudgetExceededError, match=r"6\.0 spent or in flight"):
         attempt(transport, store, limited, try_number=2)
     assert spent(store) == 6
     assert transport.messaged.total() == 2 * SIZE
@@ -128,7 +128,7 @@ def test_what_is_in_doubt_behind_a_hole_counts_against_the_limit() -> None:
         attempt(transport, store, campaign(2, max_in_flight=2))
     assert phases(store) == {0: "refused", 1: "claimed"}
     limited = {"max_cost": Decimal(3), "unit_price": Decimal(1)}
-    with pytest.raises(BudgetExceededError, match="2 spent or under way"):
+    with pytest.raises(BudgetExceededError, match="2 spent or in flight"):
         attempt(transport, store, campaign(2, **limited), try_number=2)
     assert transport.messaged.total() == SIZE
 
@@ -257,7 +257,7 @@ def test_batches_are_priced_by_their_segments(tells: bool) -> None:
     limited = campaign(
         3, max_cost=Decimal(7), unit_price=Decimal(1), segments_per_batch=lambda index: (WEIGHTS[index],)
     )
-    with pytest.raises(BudgetExceededError, match="2 spent or under way, and 6 for the next 6 SMS segments"):
+    with pytest.raises(BudgetExceededError, match="2 spent or in flight, and 6 for the next 6 SMS segments"):
         attempt(transport, store, limited)
     assert spent(store) == 2
     transport.money = Decimal(7)
@@ -301,7 +301,7 @@ def test_no_batch_passes_the_limit_whose_price_the_gateway_tells() -> None:
     wanted = campaign(3, max_cost=Decimal(13), unit_price=Decimal(1))
     first, second, third = wanted.batches
     batches = [first, (second[0], Recipient("+32470123456")), third]
-    with pytest.raises(BudgetExceededError, match="2 spent or under way, and 11 for"):
+    with pytest.raises(BudgetExceededError, match="2 spent or in flight, and 11 for"):
         attempt(transport, store, replace(wanted, batches=batches, max_cost=Decimal(12)))
     assert spent(store) == 2
     attempt(transport, store, replace(wanted, batches=batches, max_cost=Decimal(15)), try_number=2)

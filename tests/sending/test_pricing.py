@@ -88,7 +88,7 @@ def test_a_price_told_for_one_batch_holds_for_the_next_of_its_country(limit: str
     if batches == 3:
         attempt(transport, FakeStore(), wanted)
     else:
-        with pytest.raises(BudgetExceededError, match=r"3\.0 spent or under way, and 1\.0 for the next 2"):
+        with pytest.raises(BudgetExceededError, match=r"3\.0 spent or in flight, and 1\.0 for the next 2"):
             attempt(transport, FakeStore(), wanted)
     assert (transport.simulated, transport.messaged.total()) == (2, batches * SIZE)
 
