@@ -163,7 +163,7 @@ def plan_texts(path: Path) -> Callable[[], Any]:
 
     return lambda: plan_campaign(
         source, line="any", on_invalid="skip", fields=frozenset({"first_name", "city"}), fingerprint=mark,
-        check=check, doubtful=compiled.doubtful, count_segments=compiled.segments,
+        check=check, places_to_check=compiled.doubtful, count_segments=compiled.segments,
     )  # fmt: skip
 
 

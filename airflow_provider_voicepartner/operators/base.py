@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from airflow_provider_voicepartner.gateways.model import Kind, Message, Purpose
     from airflow_provider_voicepartner.hooks.base import GatewayHook
     from airflow_provider_voicepartner.sending.ledger import Ledger, OnUnknown
-    from airflow_provider_voicepartner.sending.planning import CampaignPlan
+    from airflow_provider_voicepartner.sending.plan import CampaignPlan
     from airflow_provider_voicepartner.sending.report import CampaignReport
 
 OnInvalid = Literal["fail", "skip"]

@@ -36,7 +36,7 @@ from airflow_provider_voicepartner.settings import store_wait, unshared_store_pr
 
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.hooks.base import GatewayHook
-    from airflow_provider_voicepartner.sending.planning import CampaignPlan
+    from airflow_provider_voicepartner.sending.plan import CampaignPlan
 
 
 log = logging.getLogger(__name__)

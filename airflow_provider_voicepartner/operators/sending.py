@@ -49,7 +49,8 @@ from airflow_provider_voicepartner.sending.campaign import CampaignSender
 from airflow_provider_voicepartner.sending.campaign_spec import Campaign, OnLate
 from airflow_provider_voicepartner.sending.fingerprint import CampaignFingerprint
 from airflow_provider_voicepartner.sending.ledger import Ledger, OnUnknown, Try
-from airflow_provider_voicepartner.sending.planning import CampaignPlan, CountSegments, plan_campaign
+from airflow_provider_voicepartner.sending.plan import CampaignPlan
+from airflow_provider_voicepartner.sending.planning import CountSegments, plan_campaign
 from airflow_provider_voicepartner.sending.records import BatchRecord, Phase
 from airflow_provider_voicepartner.sending.report import CampaignReport, DryRunEnd
 from airflow_provider_voicepartner.sending.reservations import estimate
@@ -111,7 +112,7 @@ def plan_of(arguments: SendingArguments, hook: GatewayHook, message: Message) ->
                 region=arguments.region,
                 fields=names,
                 check=_check_of(hook, message) if names else None,
-                doubtful=None if compiled is None else compiled.doubtful,
+                places_to_check=None if compiled is None else compiled.doubtful,
                 count_segments=_segment_counter(hook, message, compiled),
                 rejects=stack.enter_context(writing(path, "rejects_path")) if path else None,
                 fingerprint=CampaignFingerprint(

@@ -28,8 +28,8 @@ RecipientCheck = Callable[[Recipient], str | None]
 """Looks at one recipient with its fields: None, or what is wrong and the fix, to be read after the number."""
 
 
-Doubtful = Callable[[Columns], Sequence[int]]
-"""Looks at the fields of many recipients at once: the places, from 0, of those that have to be checked one by one."""
+PlacesToCheck = Callable[[Columns], Sequence[int]]
+"""Looks at the fields of many recipients at once, and returns the places, from 0, of those to check one by one."""
 
 WHOLE_ROWS: Final = ""
 """The one column, of mappings, where each row may have other fields; no field has that name."""
@@ -95,13 +95,13 @@ class ColumnRows(Sequence[Mapping[str, object]]):
 
 def without(items: Sequence[Item], places: Sequence[int]) -> list[Item]:
     """Return the items but for those at some places, in order."""
-    kept: list[Item] = []
+    rest: list[Item] = []
     start = 0
     for place in places:
-        kept += items[start:place]
+        rest += items[start:place]
         start = place + 1
-    kept += items[start:]
-    return kept
+    rest += items[start:]
+    return rest
 
 
 class ReadChunk(NamedTuple):
@@ -126,7 +126,7 @@ class ChunkReader:
     :param region: where numbers without a country code are from.
     :param fields: the personal fields to keep, without which a row is bad; None keeps all, and needs none.
     :param check: a further check of each row that is good so far.
-    :param doubtful: which rows that has to look at; None for all of them.
+    :param places_to_check: which rows need that check; None for all of them.
     """
 
     def __init__(
@@ -136,13 +136,13 @@ class ChunkReader:
         region: str,
         fields: frozenset[str] | None,
         check: RecipientCheck | None = None,
-        doubtful: Doubtful | None = None,
+        places_to_check: PlacesToCheck | None = None,
     ) -> None:
         self._rows = RowReader(line=line, region=region, fields=fields)
         self._numbers = NumberKeys(self._rows.numbers, WANTED_LINES[line])
         self._names = (WHOLE_ROWS,) if fields is None else tuple(sorted(fields))
         self._check = check
-        self._doubtful = doubtful
+        self._places_to_check = places_to_check
 
     def read(self, items: Sequence[object]) -> ReadChunk:
         """Read the rows of a chunk."""
@@ -158,11 +158,11 @@ class ChunkReader:
         """Read fields column by column; a row with anything that is not kept as it is, by itself."""
         numbers = self._read_numbers(rows.column(NUMBER_FIELD))
         columns = {name: list(cast(Sequence[Any], rows.column(name))) for name in self._names}
-        closer = set(_places_of(UNREAD, numbers))
+        by_row = set(_places_of(UNREAD, numbers))
         for column in columns.values():
-            closer |= _to_be_read(column)
+            by_row |= _to_be_read(column)
         bad: list[tuple[int, str]] = []
-        for at in sorted(closer):
+        for at in sorted(by_row):
             self._read_fields(at, rows[at], numbers, columns, bad)
         return ReadChunk(numbers, columns, bad)
 
@@ -170,8 +170,8 @@ class ChunkReader:
         bad: list[tuple[int, str]] = []
         numbers = self._read_numbers(items)
         columns: dict[str, list[Any]] = {name: [""] * len(items) for name in self._names}
-        closer = range(len(items)) if self._names else _places_of(UNREAD, numbers)
-        for at in closer:
+        by_row = range(len(items)) if self._names else _places_of(UNREAD, numbers)
+        for at in by_row:
             self._read_fields(at, items[at], numbers, columns, bad)
         return ReadChunk(numbers, columns, bad)
 
@@ -193,35 +193,35 @@ class ChunkReader:
         try:
             if numbers[at] == UNREAD:
                 numbers[at] = int(self._rows.read(item).phone_number[1:])
-            told = self._told(item) if columns else {}
+            values = self._values_of(item) if columns else {}
         except InvalidNumberError as error:
             bad.append((at, error.reason))
             numbers[at] = UNREAD
-            told = dict.fromkeys(self._names, "")
+            values = dict.fromkeys(self._names, "")
         for name, column in columns.items():
-            column[at] = told if name == WHOLE_ROWS else told[name]
+            column[at] = values if name == WHOLE_ROWS else values[name]
 
-    def _told(self, item: object) -> Mapping[str, str]:
-        told = self._rows.fields_of(item)
+    def _values_of(self, item: object) -> Mapping[str, str]:
+        values = self._rows.fields_of(item)
         for name in self._names:
-            if name not in told and name != WHOLE_ROWS:
+            if name not in values and name != WHOLE_ROWS:
                 raise InvalidRowError(f"has no field {name!r}, which the text needs; add it")
-        if told and not _is_encodable("".join(told.values())):
+        if values and not _is_encodable("".join(values.values())):
             raise InvalidRowError("has a field with half of a character pair; decode its source properly")
-        return told
+        return values
 
     def _check_rows(self, check: RecipientCheck, chunk: ReadChunk) -> None:
         """Check the rows of which the gateway may refuse one; the bad ones stay in order."""
         numbers, columns, bad = chunk
-        doubtful: Iterable[int] = range(len(numbers))
-        if self._doubtful is not None and numbers and columns:
-            doubtful = self._doubtful(columns)
+        places: Iterable[int] = range(len(numbers))
+        if self._places_to_check is not None and numbers and columns:
+            places = self._places_to_check(columns)
         before = len(bad)
-        for at in doubtful:
+        for at in places:
             if numbers[at] == UNREAD:
                 continue
-            told = {name: column[at] for name, column in columns.items()}
-            problem = check(Recipient(f"+{numbers[at]}", told.get(WHOLE_ROWS, told)))
+            values = {name: column[at] for name, column in columns.items()}
+            problem = check(Recipient(f"+{numbers[at]}", values.get(WHOLE_ROWS, values)))
             if problem:
                 bad.append((at, problem))
                 numbers[at] = UNREAD
@@ -249,7 +249,7 @@ def _places_of(wanted: int, numbers: list[int]) -> Iterator[int]:
 
 
 def _text(item: object) -> str:
-    """Return a row's number as it is written; nothing where it takes a closer look."""
+    """Return a row's number as it is written; nothing where it takes a by_row look."""
     if isinstance(item, dict):
         item = item.get(NUMBER_FIELD)
     elif isinstance(item, Recipient):

@@ -61,8 +61,8 @@ class CampaignPlan:
     :param has_fields: True when recipients carry personal fields, so that placeholders are filled in.
     :param fingerprint: of account, message, time and recipients in their order; empty where none was asked for.
     :param batch_size: recipients of a batch; the last one may have fewer.
-    :param readings: SMS segments of all recipients' own texts together, in each way to count them, the likeliest first;
-        where nobody weighed them, the recipients.
+    :param readings: SMS segments of all recipients' own texts together, in each way to count them, the most likely
+        first; the number of recipients where no segments were counted.
     """
 
     rows: int
@@ -82,11 +82,11 @@ class CampaignPlan:
     _left_out: array[int] = field(repr=False)
     _hashes: bytes = field(repr=False)
     _numbers: array[int] | None = field(repr=False)
-    _weights: tuple[array[int], ...] = field(repr=False)
+    _segment_counts: tuple[array[int], ...] = field(repr=False)
 
     @property
     def segments(self) -> int:
-        """SMS segments of all recipients' own texts together, counted in the likeliest way."""
+        """SMS segments of all recipients' own texts together, counted in the most likely way."""
         return self.readings[0]
 
     @property
@@ -100,8 +100,8 @@ class CampaignPlan:
 
     def segments_of(self, index: int) -> tuple[int, ...]:
         """Return how many SMS segments a batch has, in each way to count them; ``index`` counts from 0."""
-        if self._weights:
-            return tuple(weights[index] for weights in self._weights)
+        if self._segment_counts:
+            return tuple(counts[index] for counts in self._segment_counts)
         return tuple(self.size_of(index) * (reading // self.recipients) for reading in self.readings)
 
     def describe_rejected(self) -> list[str]:
@@ -119,11 +119,11 @@ class CampaignPlan:
         :raises ConfigurationError: when the source is not what was planned, or cannot be read any more.
         """
         if self._numbers is not None:
-            yield from self._kept(self._numbers, first)
+            yield from self._stored(self._numbers, first)
             return
         problem = ""
         try:
-            yield from self._batches(first)
+            yield from self._read_again(first)
         except InvalidArgumentError as error:
             problem = str(error)
         if problem:
@@ -131,13 +131,13 @@ class CampaignPlan:
 
             raise ConfigurationError(problem)
 
-    def _kept(self, numbers: array[int], first: int) -> Iterator[Batch]:
+    def _stored(self, numbers: array[int], first: int) -> Iterator[Batch]:
         for index in range(first, self.batch_count):
             start = index * self.batch_size
             chosen = numbers[start : start + self.batch_size]
             yield Batch(index, PlainRecipients([f"+{number}" for number in chosen]))
 
-    def _batches(self, first: int) -> Iterator[Batch]:
+    def _read_again(self, first: int) -> Iterator[Batch]:
         check_version(self._source, self._version)
         pending = PendingRecipients()
         index, size, last = 0, self.batch_size, self.batch_count - 1
@@ -184,22 +184,24 @@ class CampaignPlan:
     def _changed(self, index: int) -> InvalidArgumentError:
         return InvalidArgumentError(
             self._source.argument,
-            f"{self._source.label} was changed after it was planned: batch {index + 1} of {self.batch_count} is not "
-            "what it was. It was not sent, nor was any after it; restore what was planned and retry to go on",
+            f"{self._source.label} was changed after it was planned: batch {index + 1} of {self.batch_count} is "
+            "different now. Neither it nor any later batch was sent; restore what was planned, and retry to continue",
         )
 
 
 class PendingRecipients:
-    """Recipients that were read and are no whole batch yet."""
+    """Recipients that were read, and do not fill a batch yet."""
 
     def __init__(self) -> None:
         self._numbers: list[int] = []
         self._columns: dict[str, list[Any]] = {}
 
     def __len__(self) -> int:
+        """How many."""
         return len(self._numbers)
 
     def add(self, numbers: list[int], columns: dict[str, list[Any]]) -> None:
+        """Add some behind the others."""
         self._numbers += numbers
         for name, column in columns.items():
             self._columns.setdefault(name, []).extend(column)
@@ -224,6 +226,7 @@ class PendingRecipients:
 
 
 def pack_batch(numbers: list[int], columns: dict[str, list[Any]]) -> bytes:
+    """Write a batch as bytes, for its hash and the fingerprint."""
     if WHOLE_ROWS in columns:
         return pack_recipients(numbers, columns[WHOLE_ROWS])
     return pack_columns(numbers, columns) if columns else pack_recipients(numbers)
@@ -235,6 +238,12 @@ def batch_hash(packed: bytes) -> bytes:
 
 
 def check_version(source: Source, planned: object) -> None:
+    """
+    Refuse a source that was changed.
+
+    :param planned: its version when planning began.
+    :raises InvalidArgumentError: it has another one now.
+    """
     if source.version() != planned:
         raise InvalidArgumentError(
             source.argument,
@@ -243,4 +252,5 @@ def check_version(source: Source, planned: object) -> None:
 
 
 def describe_rejected(source: Source, rejected: Sequence[RejectedRow]) -> list[str]:
+    """Return rejected rows as a log may show them: position, masked number, reason."""
     return [f"{source.position(row.row)}: {row.masked!r} {row.reason}" for row in rejected]

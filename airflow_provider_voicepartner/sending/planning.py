@@ -27,7 +27,7 @@ from airflow_provider_voicepartner.gateways.placeholders import HOW_TO_SEND_BRAC
 from airflow_provider_voicepartner.recipients.chunks import (
     Chunk,
     ChunkReader,
-    Doubtful,
+    PlacesToCheck,
     RecipientCheck,
     without,
 )
@@ -49,7 +49,7 @@ from airflow_provider_voicepartner.sending.plan import (
 
 CountSegments = Callable[[Columns], Sequence[int]]
 """
-Counts the SMS segments of recipients' own texts together, in each way to count them, the likeliest first; without
+Counts the SMS segments of recipients' own texts together, in each way to count them, the most likely first; without
 columns, those of the text that all get.
 """
 
@@ -63,11 +63,11 @@ def plan_campaign(
     batch_size: int = MAX_RECIPIENTS_PER_BATCH,
     fields: frozenset[str] | None = None,
     check: RecipientCheck | None = None,
-    doubtful: Doubtful | None = None,
+    places_to_check: PlacesToCheck | None = None,
     count_segments: CountSegments | None = None,
     rejects: IO[str] | None = None,
     fingerprint: CampaignFingerprint | None = None,
-    keep: int = KEPT_NUMBERS,
+    max_numbers: int = KEPT_NUMBERS,
 ) -> CampaignPlan:
     """
     Check all recipients of a source in one pass, before anything is sent.
@@ -80,11 +80,11 @@ def plan_campaign(
     :param fields: the personal fields that the message uses. Nothing else is kept; a row without one of these is bad,
         and so is a source in which no row has it. None keeps all and needs none.
     :param check: a further check of each row, duplicates included.
-    :param doubtful: which rows that has to look at; None for all.
+    :param places_to_check: which rows need that check; None for all.
     :param count_segments: asked once where there are no fields; needs ``fields``. None counts each recipient as one.
     :param rejects: file to write all bad rows to, whole; opened for text with ``newline=""``.
     :param fingerprint: of account, message and time; it is copied, and the recipients added.
-    :param keep: how many numbers without fields the plan may hold; of more, the source is read again.
+    :param max_numbers: how many numbers without fields the plan may hold; of more, the source is read again.
     :returns: the plan; without recipients when there are no rows, or when ``skip`` has skipped them all.
     :raises InvalidArgumentError: when the source cannot be read, or does not fit the message.
     :raises InvalidRecipientError: naming the first five bad rows, their numbers masked.
@@ -102,17 +102,19 @@ def plan_campaign(
     if needed:
         _check_fields(source, needed)
     has_fields = bool(needed) if fields is not None else bool(source.field_names())
-    kept = fields if has_fields else frozenset[str]()
+    read_fields = fields if has_fields else frozenset[str]()
     planner = _Planner(
-        ChunkReader(line=line, region=region, fields=kept, check=check, doubtful=doubtful),
+        ChunkReader(
+            line=line, region=region, fields=read_fields, check=check, places_to_check=places_to_check
+        ),
         batch_size=batch_size,
         fingerprint=fingerprint.copy() if fingerprint else None,
         rejects=RejectsWriter(rejects) if rejects else None,
-        keep=0 if has_fields else keep,
+        max_numbers=0 if has_fields else max_numbers,
         count_segments=count_segments if has_fields else None,
     )
-    for chunk in source.chunks(kept):
-        planner.take(chunk)
+    for chunk in source.chunks(read_fields):
+        planner.add(chunk)
     planner.finish()
     check_version(source, version)
     if planner.invalid and on_invalid == "fail":
@@ -130,13 +132,13 @@ def plan_campaign(
         batch_size=batch_size,
         readings=_readings(planner, count_segments),
         _source=source,
-        _reader=ChunkReader(line=line, region=region, fields=kept),
-        _fields=kept,
+        _reader=ChunkReader(line=line, region=region, fields=read_fields),
+        _fields=read_fields,
         _version=version,
         _left_out=planner.left_out,
         _hashes=bytes(planner.hashes),
-        _numbers=planner.kept,
-        _weights=planner.weights,
+        _numbers=planner.numbers,
+        _segment_counts=planner.segment_counts,
     )
 
 
@@ -153,14 +155,14 @@ def _check_fields(source: Source, needed: frozenset[str]) -> None:
 
 
 def _readings(planner: _Planner, count_segments: CountSegments | None) -> tuple[int, ...]:
-    if planner.weights:
-        return tuple(map(sum, planner.weights))
+    if planner.segment_counts:
+        return tuple(map(sum, planner.segment_counts))
     each = count_segments({}) if count_segments is not None and not planner.counts_each else (1,)
     return tuple(planner.recipients * reading for reading in each)
 
 
 class _Planner:
-    """What the planning pass remembers while it runs; the set of all numbers goes when it ends."""
+    """The state of the planning pass; the set of all numbers is dropped when it ends."""
 
     def __init__(
         self,
@@ -169,7 +171,7 @@ class _Planner:
         batch_size: int,
         fingerprint: CampaignFingerprint | None,
         rejects: RejectsWriter | None,
-        keep: int,
+        max_numbers: int,
         count_segments: CountSegments | None,
     ) -> None:
         self.rows = self.recipients = self.duplicates = self.invalid = 0
@@ -180,16 +182,16 @@ class _Planner:
         self._reader = reader
         self._batch_size = batch_size
         self._rejects = rejects
-        self._keep = keep
-        self.kept: array[int] | None = array("Q") if keep else None
+        self._max_numbers = max_numbers
+        self.numbers: array[int] | None = array("Q") if max_numbers else None
         self._count_segments = count_segments
         self.counts_each = count_segments is not None
-        self.weights: tuple[array[int], ...] = ()
+        self.segment_counts: tuple[array[int], ...] = ()
         self._seen = {UNREAD}
         self._pending = PendingRecipients()
 
-    def take(self, chunk: Chunk) -> None:
-        """Take the next rows."""
+    def add(self, chunk: Chunk) -> None:
+        """Add the next rows."""
         numbers, columns, bad = self._reader.read(chunk.items)
         for at, reason in bad:
             self._reject(chunk.lines[at], chunk.items[at], reason)
@@ -205,13 +207,13 @@ class _Planner:
             self._hash_batch(*batch)
 
     def finish(self) -> None:
-        """Take note that there are no more rows."""
+        """Note that there are no more rows."""
         for batch in self._pending.take_rest():
             self._hash_batch(*batch)
         self._seen.clear()
 
     def _find_known(self, numbers: list[int]) -> list[int]:
-        """Return the places of numbers that came before, or could not be read; the others are known from now on."""
+        """Return the places of numbers that came before or could not be read, and remember the others."""
         seen = self._seen
         new = [number for number in numbers if number not in seen]
         places: list[int] = []
@@ -221,7 +223,7 @@ class _Planner:
         seen.update(new)
         if len(seen) - known == len(new):
             return places
-        twice: set[int] = set()  # A new number stands here more than once.
+        twice: set[int] = set()  # A new number appears more than once in this chunk.
         old = set(places)
         for at, number in enumerate(numbers):
             if number in twice:
@@ -237,14 +239,14 @@ class _Planner:
         self.hashes += batch_hash(packed)
         if self._count_segments is not None:
             sums = self._count_segments(columns)
-            self.weights = self.weights or tuple(array("Q") for _ in sums)
-            for weights, counted in zip(self.weights, sums, strict=True):
-                weights.append(counted)
+            self.segment_counts = self.segment_counts or tuple(array("Q") for _ in sums)
+            for counts, counted in zip(self.segment_counts, sums, strict=True):
+                counts.append(counted)
         self.recipients += len(numbers)
-        if self.kept is not None:
-            self.kept.extend(numbers)
-            if len(self.kept) > self._keep:
-                self.kept = None
+        if self.numbers is not None:
+            self.numbers.extend(numbers)
+            if len(self.numbers) > self._max_numbers:
+                self.numbers = None
 
     def _reject(self, line: int, item: object, reason: str) -> None:
         self.invalid += 1
