@@ -1,5 +1,5 @@
 """
-One batch on its way: the threads that send, how a batch leaves, and what to record of how that ended.
+One batch being sent: the worker threads, how a batch leaves, and what to record of how that ended.
 
 The main thread asks what is done; each thread does one thing at a time. Daemon threads and plain values are used where
 futures would do, because a signal handler may interrupt the main thread anywhere and must lose no result.
@@ -41,7 +41,7 @@ class Job(Generic[Result]):
     """
     Something that a worker thread does.
 
-    Its result is kept here and not in a queue: a signal handler that raises in the main thread can then lose none.
+    Its result stays here and not in a queue: a signal handler that raises in the main thread can then lose none.
 
     :param do: runs in a thread of the pool.
     """
@@ -56,7 +56,7 @@ class Job(Generic[Result]):
         self.error: BaseException | None = None
 
     def run(self) -> None:
-        """Do it, and keep the result or the error; nothing where it was cancelled."""
+        """Run it and store its result or error; do nothing if it was cancelled."""
         if not self._once.acquire(blocking=False):
             return
         try:
@@ -66,7 +66,7 @@ class Job(Generic[Result]):
         self.is_done = True
 
     def cancel(self) -> bool:
-        """Keep it from being begun; say whether that was in time."""
+        """Keep it from starting; say whether that was in time."""
         return self._once.acquire(blocking=False)
 
 
@@ -94,7 +94,7 @@ class WorkerPool:
         self._jobs.put(job)
 
     def free(self) -> None:
-        """Take note that a job is done, whose thread may run another one."""
+        """Note that a job is done, whose thread may run another one."""
         self._busy -= 1
 
     def wait(self, seconds: float) -> None:
@@ -129,14 +129,14 @@ class WorkerPool:
 
 def check_claim() -> None:
     """
-    Keep a batch here whose claim is stale; asked right before its body leaves, in the thread that sends it.
+    Stop a batch whose claim is stale; called right before its body leaves, in the thread that sends it.
 
-    :raises CampaignInterruptedError: the worker stood still for too long.
+    :raises CampaignInterruptedError: the worker was frozen for too long.
     """
     attempt: BatchAttempt | None = getattr(_sending, "attempt", None)
     if attempt is not None and attempt.is_old(_sending.now(), CLAIM_IS_STALE):
         raise CampaignInterruptedError(
-            "the worker stood still after it had claimed a batch, which was not sent"
+            "the worker was frozen after it had claimed a batch, which was not sent"
         )
 
 
@@ -180,7 +180,7 @@ class BatchAttempt:
         return BatchRecord(phase=Phase.CLAIMED, reference=new_reference(), size=size, resent=resent)
 
     def is_old(self, moment: datetime, age: timedelta = CLAIM_LASTS) -> bool:
-        """Say whether the batch was claimed so long ago that whoever reads the claim would think it left then."""
+        """Say whether the claim is so old that a later attempt would misjudge when the batch left."""
         claimed = self.claim.again_at or self.claim.at
         return claimed is not None and moment - datetime.fromisoformat(claimed) >= age
 
@@ -190,8 +190,8 @@ class BatchAttempt:
         self.claim = replace(self.claim, again_at=at) if self.claim.at else replace(self.claim, at=at)
 
     @property
-    def not_taken(self) -> BatchRecord:
-        """What to record when this attempt provably reached nobody; what was in doubt before it still is."""
+    def not_sent(self) -> BatchRecord:
+        """What to record when this attempt provably reached nobody; an earlier doubt stays."""
         return self.unresolved or replace(self.claim, phase=Phase.REFUSED)
 
 
@@ -202,7 +202,7 @@ class AttemptResult:
 
     :param record: what to record; None leaves the claim, in doubt.
     :param error: what to raise once every attempt has ended.
-    :param unknown_because: why nobody knows whether the batch was taken, for people; None where that is known.
+    :param unknown_because: why it is unknown whether the batch was accepted; None where that is known.
     """
 
     attempt: BatchAttempt
@@ -241,8 +241,8 @@ class BatchSender:
         except (NotSentError, ConfigurationError, CampaignInterruptedError) as error:
             # Interrupted: in a wait before the request left, or between two tries of which the first was refused.
             if getattr(error, "kind", None) is ErrorKind.DUPLICATE:
-                return self._taken_before(attempt, error)
-            return AttemptResult(attempt=attempt, record=attempt.not_taken, error=error)
+                return self._judge_duplicate(attempt, error)
+            return AttemptResult(attempt=attempt, record=attempt.not_sent, error=error)
         except SendOutcomeUnknownError as error:
             return AttemptResult(attempt=attempt, unknown_because=str(error))
         evidence = Evidence.SENT_AGAIN if attempt.unresolved else None
@@ -251,12 +251,12 @@ class BatchSender:
             attempt=attempt, record=BatchRecord.of_receipt(receipt, attempt.claim, at=at, evidence=evidence)
         )
 
-    def _taken_before(self, attempt: BatchAttempt, error: Exception) -> AttemptResult:
+    def _judge_duplicate(self, attempt: BatchAttempt, error: Exception) -> AttemptResult:
         """
-        Judge a refusal that says "taken before".
+        Judge a refusal as a duplicate.
 
-        Said of an id that has flown before, it proves that the batch was sent then. Said of one that was made for this
-        very attempt, it proves nothing: somebody else's id, or a misreading.
+        For an id that was sent before, it proves that the batch was accepted then. For one that was made for this very
+        attempt, it proves nothing: somebody else's id, or a misreading.
         """
         unresolved = attempt.unresolved
         if unresolved is not None and unresolved.reference and unresolved.phase is Phase.CLAIMED:
@@ -270,9 +270,9 @@ class BatchSender:
                 evidence=Evidence.REPEAT_REFUSED,
             )
             return AttemptResult(attempt=attempt, record=proven)
-        why = f"the gateway refused it as a repeat, and its id was made for it a moment ago: {error}"
+        why = f"the gateway refused it as a duplicate, although its id is new: {error}"
         log.error("Batch %d (reference %s): %s", attempt.index + 1, attempt.claim.reference, why)
-        # A repeat would be answered likewise, and would prove no more; the record keeps others from believing it.
+        # A repeat would be answered likewise and prove nothing; the record keeps later attempts from believing it.
         return AttemptResult(
             attempt=attempt, record=replace(attempt.claim, phase=Phase.DISPUTED), unknown_because=why
         )

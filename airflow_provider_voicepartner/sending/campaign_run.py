@@ -102,12 +102,12 @@ class CampaignRun:
             if not (self.under_way or self.ready) or self._has_waited_enough():
                 break
             self._wait()
-        # Who was stopped in a wait says less than how far we came.
+        # An interrupted wait says less than how far the campaign came.
         if self.failure is not None and not isinstance(self.failure, CampaignInterruptedError):
             raise self.failure
         if not self.finished and len(self.records) + len(self.undecided) < len(self.campaign.batches):
             raise CampaignInterruptedError("stopped as asked")
-        self._tell_what_is_final()
+        self._log_what_is_final()
         if self.undecided:
             blind = self.sender.ledger.why_blind() if self.sender.ledger.is_blind else None
             raise unresolved(
@@ -117,8 +117,8 @@ class CampaignRun:
         self._refuse_if_nobody_was_reached(records)
         return records
 
-    def _tell_what_is_final(self) -> None:
-        """Say of batches that were assumed sent that no later choice sends them."""
+    def _log_what_is_final(self) -> None:
+        """Warn that batches which were assumed sent are final: no later choice sends them."""
         final = [index for index in sorted(self.records) if self.records[index].phase is Phase.ASSUMED_SENT]
         if final and self.campaign.on_unknown.startswith("resend"):
             log.warning(
@@ -133,17 +133,17 @@ class CampaignRun:
             refused = sum(record.size for record in records)
             opted_out = sum(record.opted_out for record in records)
             raise RejectedError(
-                f"to: the gateway refused everybody by name: {refused} recipients, of whom {opted_out} opted out. "
-                "Nobody was messaged and nothing was billed. A corrected list is sent when the task is cleared; to try "
-                "the same people once more, give send_again a new text"
+                f"to: the gateway refused all {refused} recipients by name; {opted_out} of them opted out. Nothing was "
+                "sent or billed. Correct the list and clear the task; to try the same recipients again, give "
+                "send_again a new text"
             )
 
     def _has_waited_enough(self) -> bool:
-        """Say whether what is under way had its time, after somebody asked to stop."""
+        """Say whether requests in flight have had their time since the campaign was cancelled."""
         return self.sender.stop.is_cancelled and self._grace() <= 0
 
     def _grace(self) -> float:
-        """Return the seconds that are left for what is under way, from the moment when this was first asked."""
+        """Return the seconds left for requests in flight, counted from the first call."""
         now = time.monotonic()
         self.stopped_at = self.stopped_at or now
         return self.stopped_at + INTERRUPTED_GRACE - now
@@ -199,18 +199,18 @@ class CampaignRun:
         try:
             self.sender.rate_limiter.release(attempt.slot)
         except Exception as error:
-            # A slot that nobody uses delays others and harms nobody; what stopped us matters more.
+            # An unused slot only delays others; what stopped us matters more.
             log.warning("A slot could not be released: %s", type(error).__name__)
 
     def _prepare(self) -> BatchAttempt | None:
-        """Make the next batch ready that has to be sent; None when there is none, or something is in the way."""
+        """Make the next batch ready that has to be sent; None when there is none, or it cannot be sent now."""
         try:
             for index, recipients in self._rest():
                 known = self.sender.ledger.find(index, len(recipients))
                 if not self._is_to_be_sent(index, known, recipients):
                     continue
                 if self.leaving and self.pricing.must_ask(recipients):
-                    # To ask a gateway takes seconds, and those that have their slot must not wait for that.
+                    # Asking a gateway takes seconds, and batches that have their slot must not wait for it.
                     self.put_back = index, recipients
                     return None
                 return self._make_ready(index, recipients, known)
@@ -224,7 +224,7 @@ class CampaignRun:
         return None
 
     def _rest(self) -> Iterator[tuple[int, Sequence[Recipient]]]:
-        """Yield what has not been looked at yet; then, when all attempts have ended, what is to be sent again."""
+        """Yield the batches in order; then, when all attempts have ended, those to send again."""
         while True:
             batch, self.put_back = self.put_back or next(self.batches, None), None
             if batch is None and not (self.under_way or self.leaving):
@@ -237,18 +237,18 @@ class CampaignRun:
             yield batch
 
     def _is_to_be_sent(self, index: int, known: BatchRecord | None, recipients: Sequence[Recipient]) -> bool:
-        """Decide what the record of a batch means."""
+        """Say whether a batch is to be sent, by what the ledger knows of it."""
         if known is None or known.phase is Phase.REFUSED or index in self.resent:
             return True
         if known.phase.is_in_doubt:
             self._put_aside(index, known, recipients)
             return index in self.resent
         self.progress.known(index, known)
-        self._keep(index, known)
+        self._settle(index, known)
         return False
 
     def _put_aside(self, index: int, claim: BatchRecord, recipients: Sequence[Recipient]) -> None:
-        """Put an unknown outcome aside until the rest has left; where nothing can be asked, it is decided at once."""
+        """Put an unknown outcome aside until the rest has left; decide it at once where nothing can be asked."""
         if claim.gateway_id is not None:
             self.gateway_ids.setdefault(claim.gateway_id, index)
         why = (
@@ -261,11 +261,11 @@ class CampaignRun:
                 UnknownOutcome(index=index, claim=claim, recipients=recipients, why=why)
             )
             return
-        # Not its recipients: where an attempt is blind this is every batch, and they would all be kept.
+        # Without its recipients: a blind attempt comes here with every batch, and memory would hold them all.
         [verdict] = self.reconciler.reconcile(
             [UnknownOutcome(index=index, claim=claim, recipients=(), why=why)]
         )
-        self._take(verdict)
+        self._apply(verdict)
 
     def _reconcile(self) -> None:
         unknown_outcomes, self.unknown_outcomes = self.unknown_outcomes, []
@@ -273,27 +273,27 @@ class CampaignRun:
             return
         self._write({})
         for verdict in self.reconciler.reconcile(unknown_outcomes):
-            self._take(verdict)
+            self._apply(verdict)
             if verdict.is_to_be_sent and verdict.outcome.index not in self.undecided:
                 self.again.append((verdict.outcome.index, verdict.outcome.recipients))
         self._write({})
 
-    def _take(self, verdict: Verdict) -> None:
-        """Take over what became of an unknown outcome."""
+    def _apply(self, verdict: Verdict) -> None:
+        """Apply what became of an unknown outcome."""
         index = verdict.outcome.index
         if verdict.record is not None:
             self.unwritten[index] = verdict.record
             self.progress.sent(index, verdict.record)
-            self._keep(index, verdict.record)
+            self._settle(index, verdict.record)
         elif verdict.is_to_be_sent and index not in self.resent:
             self.resent.add(index)
         else:
-            # Sent again once in this attempt, and in doubt again: not endlessly.
+            # Sent again once in this attempt, and in doubt again: it is not sent a third time.
             self.undecided[index] = verdict
             self.failure = self.failure or verdict.failure
 
-    def _keep(self, index: int, record: BatchRecord) -> None:
-        """Count a batch that is done. Of two that were answered with the same id nobody knows which was taken."""
+    def _settle(self, index: int, record: BatchRecord) -> None:
+        """Count a batch that is done. If two were answered with the same id, both are disputed."""
         self.budget.settle(index, record)
         self.records[index] = record
         if record.gateway_id is None:
@@ -302,7 +302,7 @@ class CampaignRun:
         if other == index:
             return
         log.error(
-            "Batches %d and %d were answered with the same id, so nobody knows which of them was taken",
+            "Batches %d and %d were answered with the same id, so it is unknown which of them was accepted",
             other + 1, index + 1,
         )  # fmt: skip
         for disputed in (other, index):
@@ -353,22 +353,22 @@ class CampaignRun:
         ):
             pass
         self.pool.wait(0.0 if self._has_result else timeout)
-        self._land()
+        self._collect_results()
 
     @property
     def _has_result(self) -> bool:
         return any(job.is_done for _, job in self.under_way.values())
 
-    def _land(self) -> None:
+    def _collect_results(self) -> None:
         for index, (attempt, job) in list(self.under_way.items()):
             if not job.is_done:
                 continue
             del self.under_way[index]
             self.pool.free()
-            self._take_result(job.result or AttemptResult(attempt=attempt, error=job.error))
+            self._apply_result(job.result or AttemptResult(attempt=attempt, error=job.error))
 
-    def _take_result(self, result: AttemptResult) -> None:
-        """Take over how an attempt ended; one that ended without a word leaves its claim, and so an unknown outcome."""
+    def _apply_result(self, result: AttemptResult) -> None:
+        """Apply how an attempt ended; without a record its claim stays, and so does an unknown outcome."""
         attempt, record = result.attempt, result.record
         index = attempt.index
         if record is not None:
@@ -376,7 +376,7 @@ class CampaignRun:
         if result.unknown_because is not None:
             self.budget.leave_in_doubt(index)
             log.warning(
-                "Batch %d (%s) is in doubt: %s. It is looked up after everything else is sent",
+                "Batch %d (%s) is in doubt: %s. Its outcome is checked once all other batches have left",
                 index + 1, attempt.claim.reference, result.unknown_because,
             )  # fmt: skip
             self.unknown_outcomes.append(
@@ -391,13 +391,13 @@ class CampaignRun:
             self.budget.leave_in_doubt(index)
         elif result.error is None:
             self.progress.sent(index, record)
-            self._keep(index, record)
+            self._settle(index, record)
         else:
             self.budget.free(index)
         self.failure = self.failure or result.error
 
     def _claim(self, attempts: Sequence[BatchAttempt]) -> None:
-        """Record that attempts are about to leave, or still are, and with it what has ended."""
+        """Record which attempts are about to leave, and what has ended, in one write; renew old claims."""
         waiting = [attempt for attempt, job in self.under_way.values() if not job.is_done]
         now = self.sender.now()
         for attempt in (old := [attempt for attempt in waiting if attempt.is_old(now)]):
@@ -413,11 +413,14 @@ class CampaignRun:
             raise
 
     def _withdraw(self, attempts: Sequence[BatchAttempt]) -> None:
-        """Take back claims of which some may have been written: these batches did not leave now."""
+        """Withdraw claims of which some may have been written: these batches did not leave now."""
         try:
-            self._write({attempt.index: attempt.not_taken for attempt in attempts})
+            self._write({attempt.index: attempt.not_sent for attempt in attempts})
         except Exception as error:
-            log.warning("Claims that never left stay in doubt: %s", type(error).__name__)
+            log.warning(
+                "Claims of unsent batches could not be withdrawn and stay in doubt: %s",
+                type(error).__name__,
+            )
 
     def _write(self, claims: Mapping[int, BatchRecord]) -> None:
         """Write what has ended and what is about to leave, together."""
@@ -427,21 +430,21 @@ class CampaignRun:
 
     def drain(self) -> None:
         """Wait for everything under way, for a limited time, and record what is known; claim nothing more."""
-        self._take_back_what_was_not_begun()
+        self._withdraw_what_was_not_begun()
         self.pool.wait_for_all([job for _, job in self.under_way.values()], self._grace())
-        self._land()
+        self._collect_results()
         try:
             self._give_back()
             self._write({})
         except Exception as error:
-            log.error("What was sent could not be recorded: %s", type(error).__name__)
+            log.error("Results could not be recorded: %s", type(error).__name__)
 
-    def _take_back_what_was_not_begun(self) -> None:
-        """Record that batches did not leave whose claim was written and whose thread has not begun: a signal came."""
+    def _withdraw_what_was_not_begun(self) -> None:
+        """Record that batches did not leave whose claim was written and whose thread has not started: a signal came."""
         waiting = {index: attempt for index, (attempt, job) in self.under_way.items() if job.cancel()}
         for index, attempt in (self.claimed | waiting).items():
             self.under_way.pop(index, None)
             self._release(attempt)
             self.budget.free(index)
-            self.unwritten[index] = attempt.not_taken
+            self.unwritten[index] = attempt.not_sent
         self.claimed.clear()

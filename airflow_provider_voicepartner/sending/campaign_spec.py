@@ -91,7 +91,7 @@ class SendingTools:
     :param reference: makes the id of a batch; injected by tests.
     :param sleep: waits; injected by tests.
     :param clock: seconds that only go forward; injected by tests.
-    :param stop: raised by anybody to stop, and by a campaign that fails; what sends must heed it.
+    :param stop: cancelled to stop the campaign, also by a campaign that fails; the transport must check it.
     :param is_dry_run: the transport sends nothing, which an error says.
     """
 
@@ -121,7 +121,7 @@ class Schedule:
         self._campaign = campaign
         self._ledger = ledger
         self._now = now
-        self._is_told = False
+        self._is_logged = False
 
     def for_repeats(self) -> datetime | None:
         """Return the planned time; None where it has passed and what is left may leave at once."""
@@ -141,25 +141,26 @@ class Schedule:
         """
         if self.is_late and self._campaign.on_late == "fail":
             raise ConfigurationError(self._refusal())
-        if self.is_late and not self._is_told:
-            self._is_told = True
+        if self.is_late and not self._is_logged:
+            self._is_logged = True
             log.warning(
-                "send_at %s; what is left is sent at once, as on_late says", self._how_late("has passed")
+                "send_at %s; the batches that are left are sent now (on_late='send_now')",
+                self._how_late("has passed"),
             )
         return self.for_repeats()
 
     def _refusal(self) -> str:
         batches, planned = len(self._campaign.batches), self._campaign.send_at
         when = planned.isoformat() if planned else ""
-        gone = sum(not record.reached_nobody for _, record in self._ledger.known())
-        if not gone:
+        sent = sum(not record.reached_nobody for _, record in self._ledger.known())
+        if not sent:
             return (
                 f"send_at: {when} {self._how_late('is in the past')}, and nothing was sent; give a later date, or "
                 "leave it out (or set on_late='send_now') to send at once"
             )
         return (
-            f"send_at: {when} {self._how_late('has passed')}, and {batches - gone} of {batches} batches had not "
-            "left. To send them at once set on_late='send_now' and clear the task. Leave send_at as it is: with "
+            f"send_at: {when} {self._how_late('has passed')}, and {batches - sent} of {batches} batches had not "
+            "been sent. To send them now, set on_late='send_now' and clear the task. Do not change send_at: with "
             "another one nothing more is sent"
         )
 

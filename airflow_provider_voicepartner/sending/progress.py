@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 class ProgressLog:
     """
-    Tells how far a campaign is. With the level DEBUG, it tells of every batch.
+    Logs how far a campaign is; at level DEBUG, every batch.
 
     :param batches: of the whole campaign.
     :param clock: seconds that only go forward; injected by tests.
@@ -36,11 +36,11 @@ class ProgressLog:
         self._batches = batches
         self._level = logging.INFO if batches <= EACH_BATCH_UP_TO else logging.DEBUG
         self._clock = clock
-        self._told_at = clock()
+        self._logged_at = clock()
         self._sent = self._known = self._recipients = 0
 
     def known(self, index: int, record: BatchRecord) -> None:
-        """Tell that an earlier attempt has sent a batch, or assumed it sent."""
+        """Log that an earlier attempt has sent a batch, or assumed it sent."""
         self._known += 1
         log.log(
             self._level, "Batch %d (%s) was %s by an earlier attempt%s; it is not sent again",
@@ -48,22 +48,22 @@ class ProgressLog:
         )  # fmt: skip
 
     def sent(self, index: int, record: BatchRecord) -> None:
-        """Tell that a batch was sent now, or found to be sent."""
-        self._tell_known()
+        """Log that a batch was sent now, or found to be sent."""
+        self._log_known()
         self._sent += 1
         self._recipients += record.accepted
         log.log(
             self._level, "Batch %d (%s): %s%s",
             index + 1, record.reference, _outcome(record), _why(record),
         )  # fmt: skip
-        if self._batches > EACH_BATCH_UP_TO and self._clock() - self._told_at >= PROGRESS_INTERVAL:
-            self._told_at = self._clock()
+        if self._batches > EACH_BATCH_UP_TO and self._clock() - self._logged_at >= PROGRESS_INTERVAL:
+            self._logged_at = self._clock()
             log.info(
                 "%d of %d batches sent now, %d recipients accepted",
                 self._sent, self._batches, self._recipients,
             )  # fmt: skip
 
-    def _tell_known(self) -> None:
+    def _log_known(self) -> None:
         if self._known and self._batches > EACH_BATCH_UP_TO:
             log.info(
                 "%d of %d batches were sent by earlier attempts; they are not sent again",
@@ -110,7 +110,7 @@ class Standing:
 
     :param refused: batches of which the gateway refused everybody by name.
     :param is_durable: a later attempt will know it.
-    :param on_unknown: the user's choice, which decides what a retry does about a doubt.
+    :param on_unknown: the user's choice, which decides what a retry does about batches in doubt.
     :param is_dry_run: nothing was sent: what counts as sent would have been.
     """
 
@@ -178,36 +178,36 @@ class Standing:
 
     def add_to(self, error: BaseException) -> None:
         """Let an error of ours say it, and what a retry will do; the log says it beside any other."""
-        told = f"{self}." if self.is_dry_run else f"{self}. {self._what_next(error)}"
+        text = f"{self}." if self.is_dry_run else f"{self}. {self._what_next(error)}"
         if isinstance(error, VoicePartnerProviderError):
-            error.args = (f"{str(error).rstrip('. ')}. {told}", *error.args[1:])
+            error.args = (f"{str(error).rstrip('. ')}. {text}", *error.args[1:])
         else:
-            log.error("%s", told)
+            log.error("%s", text)
 
     def _what_next(self, error: BaseException) -> str:
         if not self.left.batches and not self.in_doubt.batches:
             return "Nothing is left to send"
         if not self.is_durable:
-            return "Nothing here outlives this attempt, so a retry would find in doubt whatever was sent"
+            return "Nothing here can be read by a retry, so a retry would find in doubt whatever was sent"
         if isinstance(error, SendOutcomeUnknownError) and self.on_unknown == "fail":
             return (
-                "Airflow does not retry this error. Clear the task without changing on_unknown to ask once more: it "
+                "Airflow does not retry this. Clearing the task with the same on_unknown checks the outcome again, "
                 "sends what is left, and nothing twice"
             )
         if ends_retries(error):
             return (
-                "Airflow does not retry this error. Fix the cause and clear the task: it sends what is left, and "
+                "Airflow does not retry this: fix it and clear the task, which sends what is left, and "
                 f"{self._what_of_unknown}"
             )
         return f"A retry, or clearing the task, sends what is left, and {self._what_of_unknown}"
 
     @property
     def _what_of_unknown(self) -> str:
-        """Say whom a retry may message twice, since the user wants it so."""
+        """Say who may be messaged twice by a retry, because of the user's choice."""
         if not self.in_doubt.batches or self.on_unknown in ("fail", "assume_sent"):
             return "nothing twice"
         where = "" if self.on_unknown == "resend" else "where the gateway does not list it "
         return (
-            f"what is in doubt once more {where}(on_unknown={self.on_unknown!r}), which may be the second time for "
-            "those people"
+            f"what is in doubt once more {where}(on_unknown={self.on_unknown!r}), so these recipients may get it "
+            "twice"
         )

@@ -99,7 +99,7 @@ def test_a_repeat_that_cannot_be_one_is_in_doubt_and_loud(
                 sms(conn_id="octopush_default", sender="MaClinique").execute(task.attempt(number))
         assert sends(server) == 1
     assert [
-        record.levelname for record in caplog.records if "made for it a moment ago" in record.getMessage()
+        record.levelname for record in caplog.records if "although its id is new" in record.getMessage()
     ] == ["ERROR", "WARNING"]
 
 

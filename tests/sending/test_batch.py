@@ -86,8 +86,8 @@ def test_a_claim_keeps_when_it_was_made_first_and_when_it_was_made_last() -> Non
 
 
 def test_what_was_not_taken_is_refused_or_what_it_was_before() -> None:
-    assert attempt_of(CLAIM).not_taken == replace(CLAIM, phase=Phase.REFUSED)
-    assert attempt_of(replace(CLAIM, resent=1), CLAIM).not_taken is CLAIM
+    assert attempt_of(CLAIM).not_sent == replace(CLAIM, phase=Phase.REFUSED)
+    assert attempt_of(replace(CLAIM, resent=1), CLAIM).not_sent is CLAIM
 
 
 # How an attempt ends
@@ -126,7 +126,7 @@ def test_what_was_provably_not_taken_is_an_error_and_never_a_doubt(
 ) -> None:
     batch_attempt = attempt_of(CLAIM, unresolved)
     assert result_of(FakeTransport(failures=[error]), batch_attempt) == AttemptResult(
-        attempt=batch_attempt, record=batch_attempt.not_taken, error=error
+        attempt=batch_attempt, record=batch_attempt.not_sent, error=error
     )
 
 

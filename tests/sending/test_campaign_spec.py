@@ -50,7 +50,7 @@ def test_what_is_late_leaves_at_once_where_the_user_said_so_and_is_told_once(
     plan = schedule(now, "send_now")
     assert [plan.for_repeats(), plan.for_next(), plan.for_next()] == [None] * 3
     assert [record.getMessage() for record in caplog.records] == [
-        "send_at has passed; what is left is sent at once, as on_late says"
+        "send_at has passed; the batches that are left are sent now (on_late='send_now')"
     ]
     assert caplog.records[0].levelno == logging.WARNING
 
@@ -68,9 +68,12 @@ def test_a_late_repeat_keeps_its_planned_time_where_nothing_may_leave_at_once(no
         ((Phase.REFUSED,), "is in the past, and nothing was sent"),
         (
             (Phase.SENT,),
-            r"^send_at: 2031-05-06T12:00:00\+00:00 has passed, and 4 of 5 batches had not left\. .*on_late='send_now'",
+            r"^send_at: 2031-05-06T12:00:00\+00:00 has passed, and 4 of 5 batches had not been sent\. .*'send_now'",
         ),
-        ((Phase.SENT, Phase.CLAIMED, Phase.REFUSED, Phase.ASSUMED_SENT), "and 2 of 5 batches had not left"),
+        (
+            (Phase.SENT, Phase.CLAIMED, Phase.REFUSED, Phase.ASSUMED_SENT),
+            "and 2 of 5 batches had not been sent",
+        ),
     ],
 )
 @pytest.mark.parametrize("now", [PLANNED, LATE])
@@ -89,7 +92,7 @@ def test_a_gateway_that_wants_batches_early_makes_them_late_early(caplog: pytest
         ConfigurationError, match=r"12:00:00\+00:00 is less than 15 minutes ahead.* and nothing was sent"
     ):
         schedule(PLANNED - QUARTER, lead=QUARTER).for_next()
-    with pytest.raises(ConfigurationError, match=r"15 minutes ahead.* and 4 of 5 batches had not left"):
+    with pytest.raises(ConfigurationError, match=r"15 minutes ahead.* and 4 of 5 batches had not been sent"):
         schedule(PLANNED - QUARTER, lead=QUARTER, gone=(Phase.SENT,)).for_next()
     assert schedule(PLANNED - QUARTER, "send_now", lead=QUARTER).for_next() is None
     assert "send_at is less than 15 minutes ahead" in caplog.text

@@ -226,7 +226,7 @@ def test_a_time_that_passes_on_the_way_strands_nobody_without_a_word() -> None:
     with pytest.raises(ConfigurationError, match=r"has passed, and 2 of 5 batches.*on_late='send_now'"):
         paced(rate_limiter, transport, store, planned)
     assert transport.messaged.total() == 3 * SIZE  # the fourth was built in time, and its slot came too late
-    with pytest.raises(ConfigurationError, match=r"2 of 5 batches had not left.*Leave send_at as it is"):
+    with pytest.raises(ConfigurationError, match=r"2 of 5 batches had not been sent.*Do not change send_at"):
         paced(rate_limiter, transport, store, planned, try_number=2)
     with pytest.raises(ConfigurationError, match="has changed since"):
         paced(rate_limiter, transport, store, campaign(5), try_number=3)
@@ -244,7 +244,7 @@ def test_what_is_late_may_leave_at_once_without_a_second_attempt(caplog: pytest.
     paced(rate_limiter, transport, FakeStore(), planned)
     assert transport.messaged.total() == 6 * SIZE
     assert transport.planned == [planned.send_at] * 4 + [None] * 3  # the fourth was built twice
-    assert caplog.text.count("send_at has passed; what is left is sent at once") == 1
+    assert caplog.text.count("send_at has passed; the batches that are left are sent now") == 1
 
 
 @pytest.mark.parametrize("on_late", ["fail", "send_now"])
@@ -259,7 +259,7 @@ def test_a_time_that_passes_while_a_batch_waits_for_its_turn_is_noticed_before_i
     rate_limiter = FakeRateLimiter(time, gap=240.0)
     wanted = campaign(4, send_at=planned, on_late=on_late)
     if on_late == "fail":
-        with pytest.raises(ConfigurationError, match="has passed, and 2 of 4 batches had not left"):
+        with pytest.raises(ConfigurationError, match="has passed, and 2 of 4 batches had not been sent"):
             paced(rate_limiter, transport, FakeStore(), wanted)
         assert len(rate_limiter.given_back) == 1
     else:
