@@ -70,7 +70,7 @@ def asking_others(
     taken = []
 
     def take() -> None:
-        mine.take()
+        mine.claim()
         taken.append(mine)
 
     ledger.ask_others = take
@@ -95,7 +95,7 @@ def _list_of(
         map_index=ti.map_index,
         fingerprint=list_name(task, plan.fingerprint),
         key=mark_key(key),
-        people=mark_recipients(key, (batch.recipients for batch in plan.batches())),
+        marks=mark_recipients(key, (batch.recipients for batch in plan.batches())),
         expansion=expansion_of(context),
         attempt=ledger.attempt,
     )
@@ -103,7 +103,7 @@ def _list_of(
 
 def _give_back(mine: MappedList) -> None:
     try:
-        mine.give_back()
+        mine.release()
     except Exception as error:
         log.warning("The list of this mapped instance stays its own: %s", type(error).__name__)
 

@@ -147,10 +147,10 @@ def parquet_chunks(file: Any, *, column: str, fields: frozenset[str] | None) -> 
     if at is None:
         raise UnreadableFileError(f"has no column {column!r}; {what_there_is(names)}")
     column = names[at]
-    kept = _parquet_fields(names, column, fields)
+    columns = _parquet_fields(names, column, fields)
     row = 1
     batches = file.iter_batches(
-        batch_size=ROWS_A_CHUNK, columns=list(dict.fromkeys((column, *kept.values()))), use_threads=False
+        batch_size=ROWS_A_CHUNK, columns=list(dict.fromkeys((column, *columns.values()))), use_threads=False
     )
     while True:
         try:
@@ -163,7 +163,7 @@ def parquet_chunks(file: Any, *, column: str, fields: frozenset[str] | None) -> 
             break
         if batch is None:
             return
-        yield Chunk(range(row, row + batch.num_rows), _items(batch, column, kept))
+        yield Chunk(range(row, row + batch.num_rows), _items(batch, column, columns))
         row += batch.num_rows
     raise UnreadableFileError(f"is damaged after row {row - 1}; was it written completely?")
 
@@ -183,11 +183,11 @@ def _parquet_fields(names: list[str], column: str, fields: frozenset[str] | None
     return {name: names[known.index(name)] for name in wanted}
 
 
-def _items(batch: Any, column: str, kept: dict[str, str]) -> Sequence[object]:
+def _items(batch: Any, column: str, columns: dict[str, str]) -> Sequence[object]:
     numbers: list[object] = batch.column(column).to_pylist()
-    if not kept and all(isinstance(number, str) for number in numbers):
+    if not columns and all(isinstance(number, str) for number in numbers):
         return numbers
-    values = {name: _values(batch.column(written)) for name, written in kept.items()}
+    values = {name: _values(batch.column(written)) for name, written in columns.items()}
     return ColumnRows({NUMBER_FIELD: numbers, **values})
 
 

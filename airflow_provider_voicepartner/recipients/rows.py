@@ -140,7 +140,7 @@ class RowReader:
         self._read_number = self.numbers.read
         self._wanted = WANTED_LINES[line]
         self._fields = fields
-        self._kept = tuple(sorted((fields or frozenset()) - {NUMBER_FIELD}))
+        self._kept_names = tuple(sorted((fields or frozenset()) - {NUMBER_FIELD}))
 
     def read(self, item: object) -> Recipient:
         """
@@ -178,7 +178,7 @@ class RowReader:
 
         :raises InvalidRowError: for a field that cannot be shown as text.
         """
-        if not (self._fields is None or self._kept):
+        if not (self._fields is None or self._kept_names):
             return {}
         if isinstance(item, Recipient):
             item = item.fields
@@ -186,11 +186,11 @@ class RowReader:
             return {}
         if self._fields is None:
             return {_name(k): _value(k, v) for k, v in item.items() if k != NUMBER_FIELD}
-        told = {k: _value(k, item[k]) for k in self._kept if k in item}
-        if len(told) == len(self._kept):
-            return told
+        values = {k: _value(k, item[k]) for k in self._kept_names if k in item}
+        if len(values) == len(self._kept_names):
+            return values
         written = _as_written(item)
-        return {k: _value(k, item[written[k]]) for k in self._kept if k in written}
+        return {k: _value(k, item[written[k]]) for k in self._kept_names if k in written}
 
     def _check(self, number: PhoneNumber) -> str:
         if number.line_type in self._wanted:

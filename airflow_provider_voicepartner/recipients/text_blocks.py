@@ -93,18 +93,18 @@ def text_blocks(handle: IO[bytes], encoding: str = UTF_8) -> Iterator[TextBlock]
         its line, and its byte from 1.
     """
     line = 1
-    kept = _beginning(handle, encoding)
+    pending = _beginning(handle, encoding)
     while data := handle.read(TEXT_BLOCK):
-        kept += data
-        _check_first_line(kept, line)
-        cut = kept.rfind(b"\n") + 1 or kept.rfind(b"\r", 0, len(kept) - 1) + 1
+        pending += data
+        _check_first_line(pending, line)
+        cut = pending.rfind(b"\n") + 1 or pending.rfind(b"\r", 0, len(pending) - 1) + 1
         if cut:
-            yield TextBlock(line, _decode(kept[:cut], line, encoding))
-            line += _count_lines(kept[:cut])
-            kept = kept[cut:]
-    if kept:
-        _check_first_line(kept, line)
-        yield TextBlock(line, _decode(kept, line, encoding))
+            yield TextBlock(line, _decode(pending[:cut], line, encoding))
+            line += _count_lines(pending[:cut])
+            pending = pending[cut:]
+    if pending:
+        _check_first_line(pending, line)
+        yield TextBlock(line, _decode(pending, line, encoding))
 
 
 def _beginning(handle: IO[bytes], encoding: str) -> bytes:

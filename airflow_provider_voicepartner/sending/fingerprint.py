@@ -101,8 +101,8 @@ def pack_recipients(numbers: Sequence[int], fields: Sequence[Mapping[str, str]] 
     if fields is None:
         return struct.pack(f">{len(numbers)}Q", *numbers)
     return b"".join(
-        struct.pack(">Q", number) + (_FIELDS_FOLLOW + _pack_fields(told) if told else b"")
-        for number, told in zip(numbers, fields, strict=True)
+        struct.pack(">Q", number) + (_FIELDS_FOLLOW + _pack_fields(values) if values else b"")
+        for number, values in zip(numbers, fields, strict=True)
     )
 
 
@@ -125,9 +125,9 @@ def pack_columns(numbers: Sequence[int], columns: Mapping[str, Sequence[str]]) -
     return b"".join(itertools.chain.from_iterable(zip(heads, encoded, strict=False)))
 
 
-def _pack_fields(told: Mapping[str, str]) -> bytes:
+def _pack_fields(values: Mapping[str, str]) -> bytes:
     # With all lengths, so that no text can pose as the next field or recipient.
-    parts = [f"{len(name)}:{name}{len(told[name])}:{told[name]}" for name in sorted(told)]
+    parts = [f"{len(name)}:{name}{len(values[name])}:{values[name]}" for name in sorted(values)]
     return f"{len(parts)};{''.join(parts)}".encode(errors="surrogatepass")
 
 

@@ -25,8 +25,8 @@ log = logging.getLogger(__name__)
 OnUnknown = Literal["fail", "assume_sent", "resend_unlisted", "resend"]
 
 
-MENDS_IT = (
-    "A store that all workers share mends that for the future: set [voicepartner] store_url, with several machines to "
+SHARE_A_STORE = (
+    "To avoid this in future, let all workers share a store: set [voicepartner] store_url, with several machines to "
     "PostgreSQL"
 )
 
@@ -54,7 +54,7 @@ def _mark_of(send_again: str | None) -> str | None:
 
 
 def _marks(mark: str | None, before: Plan | None) -> str | None:
-    """Put the mark of a text before those of a plan; each stands once."""
+    """Put the mark of a text before those of a plan; each appears once."""
     known = before.send_again.split(",") if before and before.send_again else []
     marks = list(dict.fromkeys([*([mark] if mark else []), *known]))
     return ",".join(marks[:MOST_SEND_AGAIN_MARKS]) or None
@@ -64,8 +64,8 @@ class Ledger:
     """
     The records of one task instance's batches, in every memory that this attempt has. Used by one thread.
 
-    Of two records of a batch the further one counts, and what only one memory knows is known. A claim counts when every
-    memory took it.
+    Of two records of a batch the one of the higher rank counts, and one memory is enough to know of it. A claim counts
+    when every memory has accepted it.
 
     :param memories: what outlives the attempt, in the order of writing: first the one that refuses the claims of an
         attempt that was replaced. None where there is nothing, and then nothing is durable.
@@ -152,7 +152,7 @@ class Ledger:
         self.attempt = max([number, *(record.attempt + 1 for record in self._records.values())])
         first = self._plan.since if self._plan else min(1, self._this.number)
         self._missing = frozenset() if self._is_complete else self._this.since(first) - tries
-        self._tell()
+        self._log_memories()
 
     def _newest_plan(self) -> Plan | None:
         plans = [known.plan for known in self._recalled if known.plan is not None]
@@ -170,28 +170,28 @@ class Ledger:
                     records[position] = record
         return records
 
-    def _tell(self) -> None:
-        """Say once which memories there are, and whether they agree."""
+    def _log_memories(self) -> None:
+        """Log which memories there are, and whether they agree."""
         names = " and ".join(memory.name for memory in self._memories) or "nothing that outlives this attempt"
         behind = [
-            f"{memory.name} knew less of {count} batches"
+            f"{memory.name} was behind in {count} batches"
             for memory, known in zip(self._memories, self._recalled, strict=True)
             if (count := len(self._unknown_to(known)))
         ]
         agree = "" if len(self._memories) < 2 else f"; {'; '.join(behind) or 'they agree'}"
         log.info(
-            "Attempt %d at this campaign (Airflow's try %d); the ledger is kept in %s%s",
+            "Attempt %d at this campaign (Airflow's try %d); the ledger is in %s%s",
             self.attempt, self._this.number, names, agree,
         )  # fmt: skip
         if self._missing:
             log.warning("%s", self.why_blind())
 
     def why_blind(self) -> str:
-        """Say of which tries nothing is known, and what mends that."""
+        """Say of which tries nothing is known, and how to avoid that."""
         tries = ", ".join(map(str, sorted(self._missing)))
         return (
             f"try {tries} of this task left no trace where this one looks (it ran on a machine that does not share the "
-            f"store, died before it began, or its state was discarded), so it cannot be known what it sent. {MENDS_IT}"
+            f"store, died before it began, or its state was discarded), so what it sent is unknown. {SHARE_A_STORE}"
         )
 
     def open(
@@ -203,7 +203,7 @@ class Ledger:
         account: bytes | None = None,
     ) -> None:
         """
-        Begin, or go on where an earlier attempt stopped.
+        Begin, or continue where an earlier attempt stopped.
 
         :param fingerprint: of what this attempt would send.
         :param batches: how many batches that are.
@@ -243,8 +243,8 @@ class Ledger:
             return True
         if mark is not None and not str(self._plan.send_again).startswith(mark):
             log.warning(
-                "send_again: has a text that sent everything again once, so it does not a second time; this attempt "
-                "goes on with what is left. Give it a text that this task never had in this run"
+                "send_again: this text has already sent everything again once, so this attempt only sends what is "
+                "left. To send everything again, give a text that this task never had in this run"
             )
         plans = (known.plan for known in self._recalled)
         same = [plan for plan in plans if plan and plan.generation == self._plan.generation]
@@ -253,17 +253,17 @@ class Ledger:
         self._refuse_changed_input()
         return True
 
-    def _gone(self) -> list[BatchRecord]:
-        """Return the records of batches that went out, or may have."""
+    def _sent(self) -> list[BatchRecord]:
+        """Return the records of batches that were sent, or may have been."""
         return [record for record in self._records.values() if not record.reached_nobody]
 
     def _refuse_changed_input(self) -> None:
-        gone = len(self._gone())
-        if gone and self._plan:
+        sent = len(self._sent())
+        if sent and self._plan:
             raise ConfigurationError(
-                f"what this task would send has changed since an earlier attempt sent {gone} of {self._plan.batches} "
+                f"what this task would send has changed since an earlier attempt sent {sent} of {self._plan.batches} "
                 "batches (recipients, text or time differ; a template of the present time does that). Nothing was "
-                f"sent now. Restore the earlier input to go on; or {self._way_to_the_new_input}"
+                f"sent now. Restore the earlier input to continue, or {self._way_to_the_new_input}"
             )
 
     @property
@@ -278,19 +278,19 @@ class Ledger:
         )
 
     def _announce(self) -> None:
-        """Say what a changed ``send_again`` makes of what went out; refuse a text that changes by itself."""
+        """Log what a changed ``send_again`` sends again; refuse a text that changes by itself."""
         if self._this.is_resumed:
             raise ConfigurationError(
                 "send_again: has changed while the task waited for the rate limit, as a template of the present time "
                 "does; everything would be sent again after each wait. Nothing was sent now. Give it a fixed text, and "
                 "clear the task"
             )
-        gone = self._gone()
-        if gone and self._plan:
+        sent = self._sent()
+        if sent and self._plan:
             log.warning(
-                "send_again is new: %d of %d batches that earlier attempts sent are sent again, of which %d were in "
+                "send_again is new: %d of %d batches that earlier attempts sent are sent again; %d of them were in "
                 "doubt",
-                len(gone), self._plan.batches, sum(record.phase.is_in_doubt for record in gone),
+                len(sent), self._plan.batches, sum(record.phase.is_in_doubt for record in sent),
             )  # fmt: skip
         # Whatever was sent by tries that left no trace: the user wants it sent again. But one that came after all that
         # are known may have had this very text, and have sent everything again itself.
@@ -335,13 +335,13 @@ class Ledger:
     @property
     def may_have_sent(self) -> bool:
         """True unless provably nobody was sent anything."""
-        return bool(self._missing or self._gone())
+        return bool(self._missing or self._sent())
 
     def write(self, records: Mapping[int, BatchRecord]) -> None:
         """
         Write records durably, in one go for each memory.
 
-        What a memory refuses, the others are told all the same: what has left must be known somewhere.
+        What one memory refuses is written to the others all the same: what has left must be recorded somewhere.
 
         :raises Exception: whatever a memory raises when it did not take them, or this attempt may no longer write; it
             must then stop.
@@ -360,7 +360,7 @@ class Ledger:
                     memory.write(stamped, self._plan)
             except Exception as error:
                 failure = failure or error
-                # Nobody is to be told of a claim that did not count; it did not leave.
+                # A claim that did not count is recorded nowhere; its batch did not leave.
                 stamped = {at: record for at, record in stamped.items() if record.phase is not Phase.CLAIMED}
         self._records |= stamped
         if failure is not None:

@@ -1,8 +1,8 @@
 """
-What the instances of one mapped task know of each other's lists, so that none sends what another one has sent.
+Instances of one mapped task compare their lists, so that none sends what another one has sent.
 
-Airflow tells them apart by position alone. When what they are mapped over is made anew, in another order or with one
-person more at its front, people move to another instance, whose own ledger knows nothing of them.
+Airflow tells instances apart by position alone. When upstream is made anew, in another order or with one recipient more
+at its front, recipients move to another instance, whose own ledger knows nothing of them.
 """
 
 from __future__ import annotations
@@ -56,10 +56,10 @@ def mark_key(key: bytes) -> bytes:
 
 def mark_recipients(key: bytes, batches: Iterable[Sequence[Recipient]]) -> bytes:
     """
-    Return 8 bytes for each person, which tell that it is the same one and do not tell who.
+    Return 8 bytes for each recipient, which show that it is the same one and not who it is.
 
     :param key: of the account, so that nobody else can try out numbers.
-    :param batches: whose people to mark.
+    :param batches: whose recipients to mark.
     """
     marks = bytearray()
     for batch in batches:
@@ -83,7 +83,7 @@ class MappedList:
     :param task: see :func:`task_name`.
     :param map_index: which instance.
     :param fingerprint: of what it would send.
-    :param people: see :func:`mark_recipients`.
+    :param marks: of its recipients, see :func:`mark_recipients`.
     :param key: with which they were marked, see :func:`mark_key`; marks of different keys cannot be compared.
     :param expansion: the same for lists that were made together, at most 32 characters; :data:`ALONE` where unknown.
     :param attempt: of this instance, from 1, as its ledger counts them.
@@ -93,34 +93,34 @@ class MappedList:
     task: str
     map_index: int
     fingerprint: str
-    people: bytes
+    marks: bytes
     expansion: str
     attempt: int
     key: bytes = b""
 
-    def take(self) -> None:
+    def claim(self) -> None:
         """
-        Record that this list is about to be sent, unless somebody in it may have been sent the message by another one.
+        Record that this list is about to be sent, unless another instance may have sent to somebody in it.
 
-        Lists that were made together may name the same people: that is what the user wanted. One that this instance
-        took before needs no second look.
+        Lists that were made together may name the same recipients: that is what the user wanted. A list that this
+        instance claimed before needs no second check.
 
-        :raises ConfigurationError: somebody was in a list that another instance had before all were made anew.
+        :raises ConfigurationError: a recipient was in a list that another instance had before all were made anew.
         :raises RetryableNotSentError: the store cannot be reached now.
         """
         problem: StoreUnavailableError
         try:
             with self.store.write() as connection:
-                self._take(connection)
+                self._claim(connection)
             return
         except StoreUnavailableError as error:
             problem = error
         raise RetryableNotSentError(
-            f"it cannot be known whether another mapped instance had these recipients: {problem}. Nothing was sent"
+            f"it is unknown whether another mapped instance had these recipients: {problem}. Nothing was sent"
         )
 
-    def give_back(self) -> None:
-        """Record that nothing of this list was sent, so that any instance may send it; a later attempt's take stays."""
+    def release(self) -> None:
+        """Record that nothing of this list was sent, so any instance may send it; a later attempt's claim stays."""
         from sqlalchemy import update
 
         from airflow_provider_voicepartner.db.schema import mapped_list
@@ -133,7 +133,7 @@ class MappedList:
                 .values(people=None)
             )
 
-    def _take(self, connection: Connection) -> None:
+    def _claim(self, connection: Connection) -> None:
         from sqlalchemy import insert, select, update
 
         from airflow_provider_voicepartner.db.schema import mapped_list
@@ -142,15 +142,18 @@ class MappedList:
         table = mapped_list.c
         columns = table.fingerprint, table.expansion, table.attempt, table.people.is_not(None)
         rows = connection.execute(select(*columns).where(self._is_mine())).all()
-        known = {fingerprint: (expansion, attempt, taken) for fingerprint, expansion, attempt, taken in rows}
-        expansion, attempt, taken = known.get(
+        known = {
+            fingerprint: (expansion, attempt, is_claimed)
+            for fingerprint, expansion, attempt, is_claimed in rows
+        }
+        expansion, attempt, is_claimed = known.get(
             self.fingerprint, (self._new_expansion(known.values()), 0, False)
         )
-        if not taken:
-            self._refuse_moved_people(connection, expansion)
+        if not is_claimed:
+            self._refuse_moved_recipients(connection, expansion)
         values = {
             "attempt": max(attempt, self.attempt),
-            "people": self.key + self.people,
+            "people": self.key + self.marks,
             "at": self.store.now(connection),
         }
         if self.fingerprint in known:
@@ -161,7 +164,7 @@ class MappedList:
         connection.execute(insert(mapped_list).values(**place, expansion=expansion, **values))
 
     def _wait_for_the_others(self, connection: Connection) -> None:
-        """Let instances look and record one after the other; on SQLite a write transaction is alone anyhow."""
+        """Let instances check and record one after the other; on SQLite a write transaction is alone anyhow."""
         from sqlalchemy import text
 
         if self.store.is_postgres:
@@ -173,7 +176,7 @@ class MappedList:
         had = {expansion for expansion, _, _ in known}
         return ALONE if self.expansion in had else self.expansion
 
-    def _refuse_moved_people(self, connection: Connection, expansion: str) -> None:
+    def _refuse_moved_recipients(self, connection: Connection, expansion: str) -> None:
         from sqlalchemy import select
 
         from airflow_provider_voicepartner.db.schema import mapped_list
@@ -185,21 +188,22 @@ class MappedList:
         if expansion != ALONE:
             others = others.where(table.expansion != expansion)
         mine: set[bytes] = set()
-        for map_index, people in connection.execute(others.order_by(table.map_index)):
-            if not people.startswith(self.key):
+        for map_index, marks in connection.execute(others.order_by(table.map_index)):
+            if not marks.startswith(self.key):
                 raise ConfigurationError(
                     f"the list of map_index {map_index} was sent with another key of the account, before what the task "
-                    f"is mapped over was made anew, so it cannot be known whether map_index {self.map_index} has "
-                    "somebody of it. Nothing was sent now. Use that key to go on, or start a new run to send everything"
+                    f"is mapped over was made anew, so it is unknown whether map_index {self.map_index} shares "
+                    "recipients with it. Nothing was sent now. Use that key to continue, or start a new run to send "
+                    "everything"
                 )
-            mine = mine or set(_split(self.people))
-            moved = mine.intersection(_split(people[len(self.key) :]))
+            mine = mine or set(_split(self.marks))
+            moved = mine.intersection(_split(marks[len(self.key) :]))
             if moved:
                 raise ConfigurationError(
                     f"{len(moved)} of the {len(mine)} recipients of map_index {self.map_index} were in the list of "
                     f"map_index {map_index} before what the task is mapped over was made anew, and may have got the "
                     "message from there. Nothing was sent now. Restore the earlier lists in their order and clear the "
-                    "task to go on, or start a new run to send everything"
+                    "task to continue, or start a new run to send everything"
                 )
 
     def _is_mine(self) -> Any:

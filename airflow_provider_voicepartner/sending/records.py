@@ -41,7 +41,7 @@ know the text of a campaign to one person, and must not be able to try out phone
 
 
 class Evidence(StrEnum):
-    """Why a batch that was in doubt is taken for what it is; a batch that was simply answered has none."""
+    """What settled a batch that was in doubt; a batch that was simply answered has none."""
 
     LOOK_UP = "look_up"
     """The gateway knew our reference: it was sent."""
@@ -50,7 +50,7 @@ class Evidence(StrEnum):
     REPEAT_REFUSED = "repeat_refused"
     """The gateway refused the same request as one that it had: it was sent."""
     REPEAT_ACCEPTED = "repeat_accepted"
-    """The gateway, which refuses repeats, took the same request: it had not been sent, and now it was."""
+    """The gateway, which refuses repeats, accepted the same request: it had not been sent, and now it was."""
     SENT_AGAIN = "sent_again"
     """Nothing proved anything, and the user chose ``resend`` or ``resend_unlisted``: perhaps it was sent twice."""
     ASSUMED = "assumed"
@@ -75,9 +75,9 @@ def taken_numbers(
     reports: Iterable[DeliveryReport], numbers: Collection[str], *, since: datetime | None = None
 ) -> set[str]:
     """
-    Say who of a batch is reported on, each once; others' numbers and what is older than the batch do not count.
+    Return the numbers of a batch that are reported on; others' numbers and what is older than the batch do not count.
 
-    :param reports: each of which shows that its number was taken, whatever became of it.
+    :param reports: each of which shows that its number was accepted, whatever became of it.
     :param numbers: of the batch, in E.164.
     :param since: when the batch was claimed, aware; None lets any date pass. A report without a date counts: it is
         found by a reference that nothing else has.
@@ -96,19 +96,19 @@ class Phase(StrEnum):
     """How far a batch came."""
 
     CLAIMED = "claimed"
-    """About to leave. Without a later record: in doubt."""
+    """About to leave; in doubt, unless a later record says more."""
     REFUSED = "refused"
-    """Provably not taken; may be sent again."""
+    """Provably not accepted; may be sent again."""
     ASSUMED_SENT = "assumed_sent"
     """Was in doubt; the user chose to take it as sent."""
     SENT = "sent"
-    """The gateway took it and said so, or evidence says so."""
+    """The gateway accepted it, by its answer or by evidence."""
     DISPUTED = "disputed"
     """Answered in a way that contradicts another answer, or itself: in doubt, and a repeat proves nothing."""
 
     @property
     def is_in_doubt(self) -> bool:
-        """True where nobody knows whether the gateway took the batch."""
+        """True where it is unknown whether the gateway accepted the batch."""
         return self in (Phase.CLAIMED, Phase.DISPUTED)
 
 
@@ -120,14 +120,14 @@ class BatchRecord:
     :param phase: how far it came.
     :param reference: our id of it, known to the gateway.
     :param size: recipients in it.
-    :param accepted: recipients that the gateway took.
+    :param accepted: recipients that the gateway accepted.
     :param opted_out: recipients left out because they said STOP.
-    :param in_doubt: recipients of a batch that was taken of whom nobody knows whether they were.
-    :param gateway_id: the gateway's id; None where the answer that told it was lost, or nobody was taken.
-    :param segments: messages charged, where told.
-    :param cost: price, where told.
+    :param in_doubt: recipients of an accepted batch of whom it is unknown whether they were accepted.
+    :param gateway_id: the gateway's id; None where the answer was lost, or nobody was accepted.
+    :param segments: messages charged, where reported.
+    :param cost: price, where reported.
     :param currency: ISO 4217 code.
-    :param tag: what to ask the gateway by, where it gave no id.
+    :param tag: what the gateway can be asked by, where it gave no id.
     :param at: when the phase began, ISO 8601; of a claim, when the batch was claimed first.
     :param again_at: when a batch in doubt was claimed last, to be sent again; None if it was claimed once.
     :param evidence: what settled it, where it was in doubt once.
@@ -159,7 +159,7 @@ class BatchRecord:
         cls, receipt: Receipt, claim: BatchRecord, *, at: str, evidence: Evidence | None = None
     ) -> BatchRecord:
         """
-        Record what the gateway answered to a batch that it took, or of which it refused everybody by name.
+        Record the answer to a batch that the gateway accepted, or of which it refused everybody by name.
 
         :param claim: the batch's.
         """
@@ -259,7 +259,7 @@ class Plan:
     :param batches: how many.
     :param send_again: short hashes of the texts that made everything be sent again, the last one first, with commas;
         None if there was none.
-    :param account: a hash of the account with the salt, in which no key can be found; None where that was not told.
+    :param account: a hash of the account with the salt, in which no key can be found; None where it is not known.
     :param since: the first try whose traces tell what became of this generation.
     """
 

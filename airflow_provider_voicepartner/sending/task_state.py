@@ -132,12 +132,12 @@ class TaskStateMemory:
             if self._next % SUMMARY_EVERY == 0 or len(self._tail) >= 2 * SUMMARY_EVERY:
                 self._sum_up()
             self._append(_entry_of(part, plan, with_plan=plan != self._plan))
-            self._turn_to(plan)
+            self._begin_generation(plan)
             self._tail.append(self._next - 1)
             self._records |= part
             self._not_summed_up |= part
 
-    def _turn_to(self, plan: Plan) -> None:
+    def _begin_generation(self, plan: Plan) -> None:
         """Forget an older generation, of which nothing counts any more."""
         if self._plan is None or plan.generation > self._plan.generation:
             self._records, self._not_summed_up = {}, {}
@@ -229,7 +229,7 @@ class TaskStateMemory:
             entry = self._store.get(log_key(number))
             if entry is None:
                 raise unreadable("a log without one of its entries")
-            self._take(number, entry)
+            self._apply(number, entry)
         self._read_on()
 
     def _read_on(self) -> None:
@@ -240,17 +240,17 @@ class TaskStateMemory:
             summary = number + -number % SUMMARY_EVERY
             if summary != asked:
                 asked = summary
-                if self._is_taken(summary, first=number):
+                if self._read_entry(summary, first=number):
                     missing = 0
                     continue
-            is_there = number != summary and self._is_taken(number)
+            is_there = number != summary and self._read_entry(number)
             missing = 0 if is_there else missing + 1
 
-    def _is_taken(self, number: int, *, first: int | None = None) -> bool:
+    def _read_entry(self, number: int, *, first: int | None = None) -> bool:
         """
-        Take over an entry, if it is there.
+        Read an entry; say whether it is there.
 
-        :param first: take it only for a summary of everything from this number on: what lies before it is read then.
+        :param first: only for a summary of everything from this number on: what lies before it is read then.
         """
         entry = self._store.get(log_key(number))
         if entry is None:
@@ -259,18 +259,18 @@ class TaskStateMemory:
             begins = entry.get("from") if isinstance(entry, dict) else None
             if type(begins) is not int or begins > first:
                 return False
-        self._take(number, entry)
+        self._apply(number, entry)
         self._next = number + 1
         return True
 
-    def _take(self, number: int, entry: Any) -> dict[int, BatchRecord]:
-        """Take over what an entry says, and return it; one of an older generation says nothing any more."""
+    def _apply(self, number: int, entry: Any) -> dict[int, BatchRecord]:
+        """Apply an entry and return its records; one of an older generation has none that count."""
         if not isinstance(entry, dict) or type(entry.get("generation")) is not int:
             raise unreadable("an entry of the log")
         if "plan" in entry:
             plan = Plan.from_json(entry["plan"])
             if self._plan is None or plan.generation > self._plan.generation:
-                self._turn_to(plan)
+                self._begin_generation(plan)
         if self._plan is None:
             raise unreadable("batch records without their plan")
         records = dict(_records_of(entry.get("batches")))
@@ -282,17 +282,17 @@ class TaskStateMemory:
             self._tail, self._not_summed_up = [], {}
         else:
             self._tail.append(number)
-            _keep(self._not_summed_up, records)
-        _keep(self._records, records)
+            _merge(self._not_summed_up, records)
+        _merge(self._records, records)
         return records
 
     def _look_again(self, numbers: range) -> None:
-        """Take over what was executed while this attempt registered, as its own entry: nobody reads those numbers."""
+        """Apply what was executed while this attempt registered, as its own entry: nobody reads those numbers."""
         late: dict[int, BatchRecord] = {}
         for number in numbers:
             entry = self._store.get(log_key(number))
             if entry is not None:
-                late |= self._take(number, entry)
+                late |= self._apply(number, entry)
         if late and self._plan is not None:
             self._append(_entry_of({at: self._records[at] for at in late}, self._plan, with_plan=True))
             self._tail = [*(known for known in self._tail if known not in numbers), self._next - 1]
@@ -306,7 +306,7 @@ def _entry_of(records: Mapping[int, BatchRecord], plan: Plan, *, with_plan: bool
     }
 
 
-def _keep(records: dict[int, BatchRecord], more: Mapping[int, BatchRecord]) -> None:
+def _merge(records: dict[int, BatchRecord], more: Mapping[int, BatchRecord]) -> None:
     for position, record in more.items():
         known = records.get(position)
         if known is None or record.rank >= known.rank:

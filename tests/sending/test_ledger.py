@@ -123,7 +123,7 @@ def test_what_only_one_memory_knows_is_known_and_the_other_one_learns_it(
     name = {"store": "the store", "state": "Airflow's task state"}[unknown]
     ledger = task.opened(2)
     assert (ledger.find(0, 3), ledger.find(1, 3)) == (SENT, CLAIM)
-    assert f"{name} knew less of 2 batches" in caplog.text
+    assert f"{name} was behind in 2 batches" in caplog.text
     task.uses = (unknown,)
     assert dict(task.opened(3).known()) == {0: SENT, 1: CLAIM}
 
@@ -154,7 +154,7 @@ def test_where_memories_agree_nothing_is_written_anew(both: Task, caplog: pytest
     both.opened(2)
     assert both.content() == before
     assert (
-        "Attempt 2 at this campaign (Airflow's try 2); the ledger is kept in the store and Airflow's task state; they "
+        "Attempt 2 at this campaign (Airflow's try 2); the ledger is in the store and Airflow's task state; they "
         "agree" in caplog.text
     )
 
@@ -173,10 +173,8 @@ def test_the_log_says_once_which_memories_there_are(
 ) -> None:
     caplog.set_level(logging.INFO)
     Task(uses=uses).opened()
-    lines = [
-        record.getMessage() for record in caplog.records if "the ledger is kept in" in record.getMessage()
-    ]
-    assert lines == [f"Attempt 1 at this campaign (Airflow's try 1); the ledger is kept in {told}"]
+    lines = [record.getMessage() for record in caplog.records if "the ledger is in" in record.getMessage()]
+    assert lines == [f"Attempt 1 at this campaign (Airflow's try 1); the ledger is in {told}"]
 
 
 class Failing:

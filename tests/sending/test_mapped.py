@@ -65,59 +65,59 @@ def taken(store: Store) -> dict[tuple[int, str], int]:
 class TestTake:
     def test_lists_that_were_made_together_may_be_equal_or_name_the_same_people(self, store: Store) -> None:
         for map_index, people in enumerate(["AB", "AB", "BC"]):
-            a_list(store, map_index, people).take()
+            a_list(store, map_index, people).claim()
         assert taken(store) == {(0, "AB"): 2, (1, "AB"): 2, (2, "BC"): 2}
 
     @pytest.mark.parametrize("people", ["A", "BC"], ids=["the same list", "somebody of it"])
     def test_who_moved_to_another_instance_is_refused(self, store: Store, people: str) -> None:
-        a_list(store, 0, "A").take()
-        a_list(store, 1, "CD").take()
+        a_list(store, 0, "A").claim()
+        a_list(store, 1, "CD").claim()
         before = taken(store)
         with pytest.raises(
             ConfigurationError, match=f"1 of the {len(people)} recipients of map_index 2.*{MOVED}"
         ):
-            a_list(store, 2, people, cleared=1).take()
+            a_list(store, 2, people, cleared=1).claim()
         assert taken(store) == before
 
     def test_the_error_names_the_other_instance_and_no_number(self, store: Store) -> None:
-        a_list(store, 7, "A").take()
+        a_list(store, 7, "A").claim()
         with pytest.raises(ConfigurationError, match="in the list of map_index 7 ") as caught:
-            a_list(store, 1, "A", cleared=1).take()
+            a_list(store, 1, "A", cleared=1).claim()
         assert "start a new run" in str(caught.value)
         assert "612345" not in str(caught.value)
 
     def test_others_may_be_sent_after_a_clearing(self, store: Store) -> None:
-        a_list(store, 0, "AB").take()
-        a_list(store, 1, "CD", cleared=1).take()
+        a_list(store, 0, "AB").claim()
+        a_list(store, 1, "CD", cleared=1).claim()
         assert taken(store) == {(0, "AB"): 2, (1, "CD"): 2}
 
     def test_an_instance_goes_on_with_its_own_list_whatever_was_cleared(self, store: Store) -> None:
         for map_index in (0, 1):
-            a_list(store, map_index, "A").take()
+            a_list(store, map_index, "A").claim()
         for map_index in (0, 1):
-            a_list(store, map_index, "A", cleared=5, attempt=2).take()
+            a_list(store, map_index, "A", cleared=5, attempt=2).claim()
 
     def test_a_list_that_changed_without_a_clearing_was_not_made_with_the_others(self, store: Store) -> None:
-        a_list(store, 0, "A").take()
-        a_list(store, 1, "B").take()
-        a_list(store, 1, "B").give_back()
+        a_list(store, 0, "A").claim()
+        a_list(store, 1, "B").claim()
+        a_list(store, 1, "B").release()
         with pytest.raises(ConfigurationError, match=MOVED):
-            a_list(store, 1, "A", attempt=2).take()
-        a_list(store, 1, "C", attempt=3).take()
+            a_list(store, 1, "A", attempt=2).claim()
+        a_list(store, 1, "C", attempt=3).claim()
         with pytest.raises(ConfigurationError, match=MOVED):
-            a_list(store, 2, "C").take()
+            a_list(store, 2, "C").claim()
 
     def test_where_nobody_knows_what_was_made_together_everybody_is_compared(self, store: Store) -> None:
-        a_list(store, 0, "A", cleared=ALONE).take()
-        a_list(store, 1, "B", cleared=ALONE).take()
+        a_list(store, 0, "A", cleared=ALONE).claim()
+        a_list(store, 1, "B", cleared=ALONE).claim()
         with pytest.raises(ConfigurationError, match=MOVED):
-            a_list(store, 2, "A", cleared=ALONE).take()
-        a_list(store, 0, "A", cleared=ALONE, attempt=2).take()
+            a_list(store, 2, "A", cleared=ALONE).claim()
+        a_list(store, 0, "A", cleared=ALONE, attempt=2).claim()
 
     def test_other_tasks_and_runs_are_nobodys_concern(self, store: Store) -> None:
-        a_list(store, 0, "A").take()
+        a_list(store, 0, "A").claim()
         for name in (("dag", "run", "call"), ("dag", "another", "send"), ("another", "run", "send")):
-            a_list(store, 1, "A", cleared=1, task=task_name(*name)).take()
+            a_list(store, 1, "A", cleared=1, task=task_name(*name)).claim()
 
     def test_a_store_that_fails_sends_nothing_and_may_be_tried_again(
         self, store: Store, monkeypatch: pytest.MonkeyPatch
@@ -127,28 +127,28 @@ class TestTake:
 
         monkeypatch.setattr(MappedList, "_take", fail)
         with pytest.raises(RetryableNotSentError, match=r"another mapped instance.*gone\. Nothing was sent"):
-            a_list(store, 0, "A").take()
+            a_list(store, 0, "A").claim()
 
 
 class TestGiveBack:
     def test_lets_any_instance_have_the_list(self, store: Store) -> None:
-        a_list(store, 0, "A").take()
-        a_list(store, 0, "A").give_back()
+        a_list(store, 0, "A").claim()
+        a_list(store, 0, "A").release()
         assert taken(store) == {(0, "A"): 0}
-        a_list(store, 1, "A", cleared=1).take()
+        a_list(store, 1, "A", cleared=1).claim()
 
     def test_does_not_let_the_first_one_have_it_too(self, store: Store) -> None:
-        a_list(store, 0, "A").take()
-        a_list(store, 0, "A").give_back()
-        a_list(store, 1, "A", cleared=1).take()
+        a_list(store, 0, "A").claim()
+        a_list(store, 0, "A").release()
+        a_list(store, 1, "A", cleared=1).claim()
         with pytest.raises(ConfigurationError, match="in the list of map_index 1 "):
-            a_list(store, 0, "A", cleared=2, attempt=2).take()
+            a_list(store, 0, "A", cleared=2, attempt=2).claim()
 
     def test_keeps_what_was_made_together_together(self, store: Store) -> None:
         for map_index in (0, 1):
-            a_list(store, map_index, "A").take()
-        a_list(store, 1, "A").give_back()
-        a_list(store, 1, "A", cleared=1, attempt=2).take()
+            a_list(store, map_index, "A").claim()
+        a_list(store, 1, "A").release()
+        a_list(store, 1, "A", cleared=1, attempt=2).claim()
         assert taken(store) == {(0, "A"): 1, (1, "A"): 1}
 
     @pytest.mark.parametrize("order", [(1, 2), (2, 1)])
@@ -156,8 +156,8 @@ class TestGiveBack:
         self, store: Store, order: tuple[int, ...]
     ) -> None:
         for attempt in order:
-            a_list(store, 0, "A", attempt=attempt).take()
-        a_list(store, 0, "A", attempt=1).give_back()
+            a_list(store, 0, "A", attempt=attempt).claim()
+        a_list(store, 0, "A", attempt=1).release()
         assert taken(store) == {(0, "A"): 1}
 
 
@@ -169,7 +169,7 @@ def test_of_two_instances_that_meet_one_is_refused(store: Store) -> None:
         def take(mine: MappedList, together: Any = together, refused: list[Any] = refused) -> None:
             together.wait()
             try:
-                mine.take()
+                mine.claim()
             except ConfigurationError as error:
                 refused.append(error)
 
@@ -183,7 +183,7 @@ def test_of_two_instances_that_meet_one_is_refused(store: Store) -> None:
 
 def test_what_is_kept_names_nobody_and_nothing(store: Store) -> None:
     names = ("a dag of clinics", "manual__2026-05-01", "remind_of_cancer")
-    a_list(store, 0, "AB", task=task_name(*names), fingerprint="f" * 32).take()
+    a_list(store, 0, "AB", task=task_name(*names), fingerprint="f" * 32).claim()
     with store.read() as connection:
         told = repr(connection.execute(text("SELECT * FROM voicepartner_mapped_list")).all())
     assert not [word for word in (*names, "612345", "dag") if word in told]
