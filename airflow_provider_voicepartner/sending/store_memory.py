@@ -102,7 +102,8 @@ class StoreMemory:
 
         :raises ConfigurationError: for what somebody changed by hand into something unreadable.
         """
-        return self._patiently(self._recall)  # type: ignore[no-any-return]
+        recalled: Recollection = self._patiently(self._recall)
+        return recalled
 
     def _recall(self) -> Recollection:
         with self._store.read() as connection:
@@ -172,7 +173,8 @@ class StoreMemory:
             with self._store.write() as connection:
                 return work(connection)
 
-        return self._patiently(transaction)  # type: ignore[no-any-return]
+        done: Result = self._patiently(transaction)
+        return done
 
 
 def _plan_of(row: Any) -> Plan | None:

@@ -194,12 +194,11 @@ NO_EVIDENCE = RejectedError("maintenance")
 def taken_and_lost(store: Any, batch: int = 0, **gateway: Any) -> FakeTransport:
     """Run a first attempt of which the gateway takes a batch, while no answer and no evidence comes back."""
     transport = FakeTransport(lost={first_of(batch): LOST}, **gateway)
-    if transport.recognises:
-        transport.repeats_safely = lambda age: False  # type: ignore[method-assign]
-    with pytest.raises(SendOutcomeUnknownError):
-        attempt(transport, store, campaign(batch + 1))
-    if transport.recognises:
-        del transport.repeats_safely
+    with pytest.MonkeyPatch.context() as patch:
+        if transport.recognises:
+            patch.setattr(transport, "repeats_safely", lambda age: False)
+        with pytest.raises(SendOutcomeUnknownError):
+            attempt(transport, store, campaign(batch + 1))
     assert phases(store)[batch] == "claimed"
     assert transport.messaged[first_of(batch)] == 1
     return transport

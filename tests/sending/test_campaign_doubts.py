@@ -130,9 +130,9 @@ def test_every_batch_in_doubt_is_named_at_the_end_with_where_things_stand() -> N
     for index in (1, 4, 5):
         assert record_of(store, index)["reference"] in str(caught.value)
     assert str(caught.value).endswith(
-        "Of 7 batches (14 recipients): sent 4 (8 recipients), in doubt 3 (6 recipients), left none. Airflow does "
-        "not retry this error. Clear the task without changing on_unknown to ask once more: it sends what is left, "
-        "and nothing twice"
+        "Of 7 batches (14 recipients): sent 4 (8 recipients), in doubt 3 (6 recipients), left none. Airflow does not "
+        "retry this. Clearing the task with the same on_unknown checks the outcome again, sends what is left, and nothing "
+        "twice"
     )
     assert len(transport.messaged) == 7 * SIZE
 
@@ -155,11 +155,13 @@ def test_doubts_are_settled_when_everything_else_has_landed() -> None:
 
 
 @pytest.mark.parametrize("taken", [True, False])
-def test_while_the_gateway_may_still_come_to_know_it_a_retry_asks_again(taken: bool) -> None:
+def test_while_the_gateway_may_still_come_to_know_it_a_retry_asks_again(
+    taken: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store, transport = FakeStore(), FakeTransport(finds=True)
     lost = SendOutcomeUnknownError("lost")
     transport.lost, transport.trouble = ({first_of(0): lost}, {}) if taken else ({}, {first_of(0): [lost]})
-    known, transport.find_proof = transport.find_proof, lambda *args: None  # type: ignore[method-assign]
+    monkeypatch.setattr(transport, "find_proof", lambda *args: None)
     for number, (minutes, ask_in) in enumerate([(0, 30.0), (2, 120.0), (14, 61.0)], 1):
         with pytest.raises(OutcomePendingError) as caught:
             attempt(
@@ -168,7 +170,7 @@ def test_while_the_gateway_may_still_come_to_know_it_a_retry_asks_again(taken: b
             )  # fmt: skip
         assert caught.value.retry_after == ask_in
         assert "A retry, or clearing the task, sends what is left, and nothing twice" in str(caught.value)
-    transport.find_proof = known  # type: ignore[method-assign]
+    monkeypatch.undo()
     if taken:
         records = attempt(transport, store, campaign(), try_number=4)
         assert records[0].evidence is Evidence.LOOK_UP
@@ -275,10 +277,10 @@ def test_a_batch_that_waited_long_before_it_left_may_be_listed_as_long_as_any_ot
     assert set(transport.messaged.values()) == {2}, "it lists nothing in all that time, and is believed"
 
 
-def test_a_repeat_that_may_still_be_listed_is_not_sent_a_third_time() -> None:
+def test_a_repeat_that_may_still_be_listed_is_not_sent_a_third_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """The gateway's time begins with the last claim, also where one attempt made both."""
     store, transport = FakeStore(), FakeTransport(finds=True, disproves=True)
-    transport.find_proof = lambda *args: None  # type: ignore[method-assign]  # it is late with everything
+    monkeypatch.setattr(transport, "find_proof", lambda *args: None)  # it is late with everything
     moments = iter([NOW, *[NOW + timedelta(hours=2)] * 20])
     transport.trouble[first_of(0)] = [SendOutcomeUnknownError("lost")]
     transport.lost[first_of(0)] = SendOutcomeUnknownError("lost again")

@@ -257,7 +257,7 @@ def test_a_signal_between_claims_and_their_threads_leaves_no_doubt_about_those_t
                 task.cancel = lambda: True
             raise KeyboardInterrupt
 
-    class SlottedTask(campaign_run.Job):  # type: ignore[type-arg]
+    class SlottedTask(Job[Any]):
         """One whose method a test may replace."""
 
     monkeypatch.setattr(campaign_run, "Job", SlottedTask)

@@ -249,13 +249,16 @@ def test_what_is_late_may_leave_at_once_without_a_second_attempt(caplog: pytest.
 
 @pytest.mark.parametrize("on_late", ["fail", "send_now"])
 def test_a_time_that_passes_while_a_batch_waits_for_its_turn_is_noticed_before_it_leaves(
-    on_late: Any,
+    on_late: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     time, transport, built = FakeTime(), FakeTransport(), list[tuple[str, Any]]()
     build, planned = transport.build_batch, time.now() + timedelta(minutes=5)
-    transport.build_batch = lambda *args, **more: (  # type: ignore[method-assign]
-        built.append((more["reference"], more["send_at"])) or build(*args, **more)
-    )
+
+    def note_and_build(*args: Any, **more: Any) -> Any:
+        built.append((more["reference"], more["send_at"]))
+        return build(*args, **more)
+
+    monkeypatch.setattr(transport, "build_batch", note_and_build)
     rate_limiter = FakeRateLimiter(time, gap=240.0)
     wanted = campaign(4, send_at=planned, on_late=on_late)
     if on_late == "fail":

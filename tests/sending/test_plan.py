@@ -18,7 +18,7 @@ from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.model import Recipient
 from airflow_provider_voicepartner.recipients.source import FileSource, ListSource
-from airflow_provider_voicepartner.sending.plan import CampaignPlan
+from airflow_provider_voicepartner.sending.plan import Batch, CampaignPlan
 from airflow_provider_voicepartner.sending.planning import plan_campaign
 
 A, B, C = "+33612345678", "+33612345679", "+33756781234"
@@ -35,6 +35,12 @@ def file_of(content: bytes, name: str = "people.csv", **options: Any) -> FileSou
 
 def people(plan: CampaignPlan) -> list[Recipient]:
     return [recipient for batch in plan.batches() for recipient in batch.recipients]
+
+
+def read_into(batches: list[Batch], plan: CampaignPlan) -> None:
+    """Read all batches, or those before the one that is refused."""
+    for batch in plan.batches():
+        batches.append(batch)
 
 
 def many(count: int, *, begin: int = 0) -> list[str]:
@@ -122,15 +128,13 @@ def test_a_changed_file_is_noticed_before_a_changed_batch_leaves(
     plan = plan_campaign(
         FileSource(open=changing.open, name="p.csv"), line="mobile", fields=NOTHING, max_numbers=0
     )
-    given_out = 0
-    batches = plan.batches()
-    with pytest.raises(ConfigurationError) as caught:  # noqa: PT012 - all of them, up to the one that is refused
-        for batch in batches:
-            assert [r.phone_number[3:] for r in batch.recipients] == [
-                row[1:] for row in ROWS[500 * batch.index : 500 * batch.index + 500]
-            ]
-            given_out += 1
-    assert given_out <= sent
+    given_out: list[Batch] = []
+    with pytest.raises(ConfigurationError) as caught:
+        read_into(given_out, plan)
+    assert len(given_out) <= sent
+    for batch in given_out:
+        planned = ROWS[500 * batch.index : 500 * batch.index + 500]
+        assert [r.phone_number[3:] for r in batch.recipients] == [row[1:] for row in planned]
     assert str(caught.value).startswith("to: the file 'p.csv' was changed after it was planned: batch ")
 
 

@@ -74,6 +74,11 @@ def start_server() -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
+def port_of(server: subprocess.Popen[str]) -> int:
+    assert server.stdout is not None
+    return int(server.stdout.readline())
+
+
 def freeze(server: subprocess.Popen[str], after: float, seconds: float) -> None:
     """Stop a server in the middle of a trial, and wake it up: all writes that wait for it are answered at once."""
     time.sleep(after)
@@ -108,8 +113,7 @@ class Trial:
             claims = {cell: stack.enter_context(start_server()) for cell in urls if cell[0] == FROZEN_API}
             stack.callback(lambda: [server.kill() for server in claims.values()])
             ports, claim_ports = (
-                {cell: int(server.stdout.readline()) for cell, server in started.items()}  # type: ignore[union-attr]
-                for started in (servers, claims)
+                {cell: port_of(server) for cell, server in started.items()} for started in (servers, claims)
             )
             for server in claims.values():
                 threading.Thread(target=freeze, args=(server, self.seconds / 4, 15.0), daemon=True).start()
