@@ -23,10 +23,9 @@ from airflow_provider_voicepartner.sending.batch import (
     WorkerPool,
 )
 from airflow_provider_voicepartner.sending.budget import Budget, SegmentCounts, unit_of
-from airflow_provider_voicepartner.sending.campaign_spec import Campaign, Schedule, SendingTools
+from airflow_provider_voicepartner.sending.campaign_spec import Campaign, ReadAhead, Schedule, SendingTools
 from airflow_provider_voicepartner.sending.pricing import Pricing
 from airflow_provider_voicepartner.sending.progress import ProgressLog
-from airflow_provider_voicepartner.sending.read_ahead import ReadAhead
 from airflow_provider_voicepartner.sending.reconcile import (
     OutcomeReconciler,
     UnknownOutcome,

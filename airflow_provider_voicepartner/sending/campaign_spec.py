@@ -1,14 +1,15 @@
-"""What one task sends, what it is sent with, and for when: what becomes of batches once a planned time has passed."""
+"""What one task sends, batch by batch, and with what; and what becomes of batches once a planned time has passed."""
 
 from __future__ import annotations
 
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Literal, Protocol
+from typing import Generic, Literal, Protocol, TypeVar
 
 from airflow_provider_voicepartner.constants import MAX_IN_FLIGHT
 from airflow_provider_voicepartner.exceptions import ConfigurationError
@@ -24,6 +25,7 @@ from airflow_provider_voicepartner.sending.transport import (
 
 log = logging.getLogger(__name__)
 
+Item = TypeVar("Item")
 OnLate = Literal["fail", "send_now"]
 
 
@@ -35,6 +37,51 @@ class Batches(Protocol):
 
     def __iter__(self) -> Iterator[Sequence[Recipient]]:
         """Batch by batch, from the first."""
+
+
+class ReadAhead(Iterator[Item], Generic[Item]):
+    """
+    Items in their order, some of them read before they are needed: batches, while answers are awaited.
+
+    After an answer the next request then leaves without delay.
+
+    :param items: read one by one, in the thread that asks.
+    :param most: how many are read ahead.
+    """
+
+    def __init__(self, items: Iterator[Item], most: int) -> None:
+        self._items = items
+        self._most = most
+        self._ready: deque[Item] = deque()
+        self._error: Exception | None = None
+        self._is_over = False
+
+    def read_one(self) -> bool:
+        """
+        Read one more item; an error is raised once the items before it were given out.
+
+        :returns: False when enough are ready, or there is nothing left to read.
+        """
+        if self._is_over or len(self._ready) >= self._most:
+            return False
+        try:
+            self._ready.append(next(self._items))
+        except StopIteration:
+            self._is_over = True
+        except Exception as error:
+            self._error, self._is_over = error, True
+        return not self._is_over
+
+    def __next__(self) -> Item:
+        """Return the next item; read it if it is not ready."""
+        if not self._ready:
+            self.read_one()
+        if self._ready:
+            return self._ready.popleft()
+        if self._error is not None:
+            error, self._error = self._error, None
+            raise error
+        raise StopIteration
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -171,7 +171,7 @@ def test_a_store_that_fails_at_the_end_changes_nothing_and_hides_no_error(
     def fail(_: object) -> None:
         raise StoreUnavailableError("gone")
 
-    monkeypatch.setattr(MappedList, "give_back", fail)
+    monkeypatch.setattr(MappedList, "release", fail)
     with pytest.raises(StoppedError), one(store).attempt("A"):
         raise StoppedError
     assert "stays its own: StoreUnavailableError" in caplog.text

@@ -350,14 +350,14 @@ def test_an_attempt_on_another_store_sends_no_mapped_list_and_warns_any_other_ta
 def test_a_kill_before_the_first_claim_keeps_the_list(
     mapped: MakeMapped, sandbox: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    task, take = mapped(), MappedList.take
+    task, take = mapped(), MappedList.claim
 
-    def take_and_die(mapped: MappedList) -> None:
+    def claim_and_die(mapped: MappedList) -> None:
         take(mapped)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as killed:
-        killed.setattr(MappedList, "take", take_and_die)
+        killed.setattr(MappedList, "claim", claim_and_die)
         killed.setattr(ledger, "_give_back", lambda _: None)  # which a kill leaves no time for
         with pytest.raises(KeyboardInterrupt):
             task.run(0, ANNA)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -468,69 +467,6 @@ def test_the_limit_is_never_passed(
         elif fate != "under way":
             budget.settle(index, sent(size, str(price * size) if fate == "cost" else None))
     assert spent <= limit
-
-
-# Where a gateway's counting is not known until it answers
-
-
-def counted(readings: Sequence[tuple[int, ...]], limit: str, price: str | None = "1") -> Budget:
-    return Budget(
-        Decimal(limit), None if price is None else Decimal(price), SegmentCounts(readings.__getitem__)
-    )
-
-
-def test_the_dearest_reading_is_set_aside_and_both_are_said() -> None:
-    budget = counted([(10, 20)], "19")
-    with pytest.raises(
-        BudgetExceededError,
-        match=r"20 for the next 20 SMS .* \(by the highest count .*; 10 are more likely\)",
-    ):
-        budget.reserve(0, budget.units_of(0, 10))
-    allowed = counted([(10, 20)], "20")
-    allowed.reserve(0, allowed.units_of(0, 10))
-    assert allowed.committed == 20
-
-
-def test_an_answer_corrects_what_is_under_way_in_doubt_and_to_come() -> None:
-    budget = counted([(10, 20)] * 5, "60")
-    for index in range(3):
-        budget.reserve(index, budget.units_of(index, 10))
-    budget.leave_in_doubt(2)
-    assert (budget.committed, budget.unresolved, budget.committed_units) == (60, 20, 60)
-    budget.settle(0, sent(size=10, segments=10, cost="10"))
-    assert (budget.committed, budget.unresolved, budget.committed_units) == (30, 10, 30)
-    assert (budget.unit_price, budget.units_of(3, 10)) == (1, 10)
-    assert budget.committed_batches == {0, 1, 2}
-
-
-def test_a_price_that_was_learnt_by_the_dearest_reading_is_learnt_again() -> None:
-    """Else the rest would be counted at half its price, and pass the limit."""
-    budget = counted([(10, 20)] * 4, "40", None)
-    budget.reserve(0, 20)
-    budget.settle(0, sent(size=10, cost="10"))
-    assert (budget.unit_price, budget.units_of(2, 10)) == (Decimal("0.5"), 20)
-    budget.reserve(1, 20)
-    budget.settle(1, sent(size=10, segments=10, cost="10"))
-    assert (budget.unit_price, budget.units_of(2, 10), budget.committed) == (1, 10, 20)
-
-
-def test_what_was_written_off_and_what_has_no_price_is_weighed_again() -> None:
-    budget = counted([(10, 20)] * 4, "100")
-    budget.reserve(0, 20)
-    budget.leave_in_doubt(0)
-    budget.reserve(0, 20, is_resent=True)
-    budget.settle(0, sent(size=10))
-    assert (budget.committed, budget.unresolved) == (40, 20)
-    budget.reserve(1, 20)
-    budget.settle(1, sent(size=10, segments=10, cost="10"))
-    assert (budget.committed, budget.unresolved) == (30, 10)
-
-
-def test_an_answer_about_fewer_people_says_nothing_about_how_sms_are_counted() -> None:
-    budget = counted([(10, 20)] * 2, "100")
-    budget.reserve(0, 20)
-    budget.settle(0, sent(size=10, accepted=5, segments=10, cost="10"))
-    assert budget.units_of(1, 10) == 20
 
 
 @pytest.mark.parametrize(

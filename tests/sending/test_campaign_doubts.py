@@ -131,8 +131,8 @@ def test_every_batch_in_doubt_is_named_at_the_end_with_where_things_stand() -> N
         assert record_of(store, index)["reference"] in str(caught.value)
     assert str(caught.value).endswith(
         "Of 7 batches (14 recipients): sent 4 (8 recipients), in doubt 3 (6 recipients), left none. Airflow does not "
-        "retry this. Clearing the task with the same on_unknown checks the outcome again, sends what is left, and nothing "
-        "twice"
+        "retry this. Clearing the task with the same on_unknown checks the outcome again, sends what is left, "
+        "and nothing twice"
     )
     assert len(transport.messaged) == 7 * SIZE
 
@@ -161,6 +161,7 @@ def test_while_the_gateway_may_still_come_to_know_it_a_retry_asks_again(
     store, transport = FakeStore(), FakeTransport(finds=True)
     lost = SendOutcomeUnknownError("lost")
     transport.lost, transport.trouble = ({first_of(0): lost}, {}) if taken else ({}, {first_of(0): [lost]})
+    known = transport.find_proof
     monkeypatch.setattr(transport, "find_proof", lambda *args: None)
     for number, (minutes, ask_in) in enumerate([(0, 30.0), (2, 120.0), (14, 61.0)], 1):
         with pytest.raises(OutcomePendingError) as caught:
@@ -170,7 +171,7 @@ def test_while_the_gateway_may_still_come_to_know_it_a_retry_asks_again(
             )  # fmt: skip
         assert caught.value.retry_after == ask_in
         assert "A retry, or clearing the task, sends what is left, and nothing twice" in str(caught.value)
-    monkeypatch.undo()
+    monkeypatch.setattr(transport, "find_proof", known)
     if taken:
         records = attempt(transport, store, campaign(), try_number=4)
         assert records[0].evidence is Evidence.LOOK_UP

@@ -48,7 +48,7 @@ def a_list(store: Store, map_index: int, people: str, *, cleared: object = 0, **
     values: dict[str, Any] = {
         "task": task_name("dag", "run", "send"),
         "fingerprint": people,
-        "people": marks(people),
+        "marks": marks(people),
         "expansion": str(cleared),
         "attempt": 1,
     }
@@ -125,7 +125,7 @@ class TestTake:
         def fail(*_: object) -> None:
             raise StoreUnavailableError("gone")
 
-        monkeypatch.setattr(MappedList, "_take", fail)
+        monkeypatch.setattr(MappedList, "_claim", fail)
         with pytest.raises(RetryableNotSentError, match=r"another mapped instance.*gone\. Nothing was sent"):
             a_list(store, 0, "A").claim()
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from airflow_provider_voicepartner.sending.read_ahead import ReadAhead
+from airflow_provider_voicepartner.sending.campaign_spec import ReadAhead
 
 
 def broken(read: list[int]) -> Iterator[int]:

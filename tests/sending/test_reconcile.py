@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -20,74 +20,24 @@ from airflow_provider_voicepartner.exceptions import (
     CampaignInterruptedError,
     ConfigurationError,
     DeliveryUnconfirmedError,
-    OutcomePendingError,
     RejectedError,
     RetryableNotSentError,
     SendOutcomeUnknownError,
-    ends_retries,
 )
 from airflow_provider_voicepartner.gateways.errors import ErrorKind
-from airflow_provider_voicepartner.gateways.model import Recipient, SmsMessage
 from airflow_provider_voicepartner.hooks.octopush import OctopushHook
 from airflow_provider_voicepartner.sending.reconcile import (
-    OutcomeReconciler,
-    UnknownOutcome,
     Verdict,
-    unresolved,
 )
 from airflow_provider_voicepartner.sending.records import BatchRecord, Evidence, Phase, Proof
-from tests.support.transport import NOW, FakeTransport
+from tests.support.reconciling import CLAIM, OLD, Gateway, outcome, reconciler, settled
+from tests.support.transport import NOW
 
-MESSAGE = SmsMessage(text="Bonjour")
-EVERYBODY = (Recipient("+33612345678"), Recipient("+33612345679"))
-CLAIM = BatchRecord(phase=Phase.CLAIMED, reference="k3v9x0q2w7ha", size=2, at=NOW.isoformat())
-OLD = replace(CLAIM, at=(NOW - timedelta(hours=1)).isoformat())
-"""Claimed so long ago that the gateway would know it."""
 DISPUTED = replace(
     OLD, phase=Phase.DISPUTED, accepted=1, opted_out=1, gateway_id="8123", segments=2, cost=Decimal("0.09"),
     currency="EUR",
 )  # fmt: skip
 CHOICES = ["fail", "assume_sent", "resend_unlisted", "resend"]
-
-
-@dataclass
-class Gateway(FakeTransport):
-    """Also tells what it was asked, in order, and can fail to answer a look-up."""
-
-    steps: list[str] = field(default_factory=list)
-    trouble_asked: list[BaseException | Proof | None] = field(default_factory=list)
-    since: list[Any] = field(default_factory=list)
-
-    def find_proof(self, message: Any, reference: str, recipients: Any, since: Any) -> Any:
-        self.steps.append("look up")
-        self.since.append(since)
-        known = super().find_proof(message, reference, recipients, since)
-        answer = self.trouble_asked.pop(0) if self.trouble_asked else known
-        if isinstance(answer, BaseException):
-            raise answer
-        return answer
-
-    def deliver(self, request: Any, message: Any, recipients: Any, *, slot: Any = None) -> Any:
-        assert slot is None
-        self.steps.append("repeat")
-        return super().deliver(request, message, recipients)
-
-
-def reconciler(transport: Any, **settings: Any) -> OutcomeReconciler:
-    settings = {"on_unknown": "fail", "now": lambda: NOW, "sleep": lambda seconds: None} | settings
-    return OutcomeReconciler(transport=transport, message=MESSAGE, send_at=lambda: None, **settings)
-
-
-def outcome(claim: BatchRecord = CLAIM, index: int = 4, **more: Any) -> UnknownOutcome:
-    return UnknownOutcome(
-        **{"index": index, "claim": claim, "recipients": EVERYBODY, "why": "the worker died", **more}
-    )
-
-
-def settled(transport: Any, claim: BatchRecord = CLAIM, **settings: Any) -> Verdict:
-    """Settle one doubt."""
-    [verdict] = reconciler(transport, **settings).reconcile([outcome(claim)])
-    return verdict
 
 
 def proven(claim: BatchRecord, evidence: Evidence, **more: Any) -> BatchRecord:
@@ -457,122 +407,3 @@ def test_what_is_disputed_is_not_repeated() -> None:
 def test_what_is_disputed_can_be_assumed_sent_once_and_for_all() -> None:
     record = settled(Gateway(), DISPUTED, on_unknown="assume_sent").record
     assert record == replace(OLD, phase=Phase.ASSUMED_SENT, at=NOW.isoformat(), evidence=Evidence.ASSUMED)
-
-
-# What is said of what is still in doubt
-
-
-def verdict_of(reference: str = CLAIM.reference, index: int = 4, **more: Any) -> Verdict:
-    why = more.pop("why", "the worker died")
-    return Verdict(outcome(replace(CLAIM, reference=reference), index, why=why), **more)
-
-
-def test_to_fail_names_the_batch_its_reference_and_the_choices() -> None:
-    error = unresolved([verdict_of()], None)
-    assert isinstance(error, SendOutcomeUnknownError)
-    told = str(error)
-    assert told.startswith(
-        "on_unknown: batch 5 (2 recipients, reference k3v9x0q2w7ha) is in doubt: the worker died"
-    )
-    assert "on_unknown='assume_sent' if it was sent" in told
-    assert "on_unknown='resend'" in told
-    assert "One on_unknown decides on all that are in doubt" in told
-    assert "+336" not in told
-    assert ends_retries(error)
-
-
-def test_every_batch_in_doubt_is_named_and_each_reason_once() -> None:
-    error = unresolved(
-        [verdict_of("a", 0), verdict_of("b", 3), verdict_of("c", 7, why="the answer was lost")], None
-    )
-    assert (
-        "batch 1 (2 recipients, reference a), batch 4 (2 recipients, reference b), batch 8 (2 recipients, reference c) "
-        "are in doubt: the worker died; the answer was lost. Look them up"
-    ) in str(error)
-
-
-@pytest.mark.parametrize(
-    ("indexes", "named"),
-    [
-        ([0], "batch 1 (2 recipients, reference not known) is"),
-        ([0, 1, 2], "batches 1 to 3 (6 recipients, reference not known) are"),
-        ([4, 0, 1, 7, 8], "batches 1 to 2, 5, 8 to 9 (10 recipients, reference not known) are"),
-    ],
-)
-def test_batches_without_a_reference_are_named_together(indexes: list[int], named: str) -> None:
-    error = unresolved([verdict_of("", index, why="not told") for index in indexes], "try 1 left no trace")
-    assert f"on_unknown: {named} in doubt: try 1 left no trace." in str(error)
-    assert "not told" not in str(error)
-
-
-def test_batches_with_and_without_a_reference_are_told_apart() -> None:
-    error = unresolved([verdict_of("a", 0), verdict_of("", 1)], "try 1 left no trace")
-    assert (
-        "batch 1 (2 recipients, reference a), batch 2 (2 recipients, reference not known) are in doubt: the worker "
-        "died; try 1 left no trace"
-    ) in str(error)
-
-
-def test_while_a_gateway_may_still_come_to_know_one_of_them_a_retry_asks_it_again() -> None:
-    error = unresolved(
-        [verdict_of("a", 0), verdict_of("b", 1, ask_in=200.0), verdict_of("c", 2, ask_in=40.0)], None
-    )
-    assert isinstance(error, OutcomePendingError)
-    assert error.retry_after == 40
-    assert not ends_retries(error)
-    assert "batch 1 (2 recipients, reference a), batch 2" in str(error)
-    assert "a retry asks it again, and nothing is sent twice" in str(error)
-    assert "on_unknown" not in str(error)
-
-
-@pytest.mark.parametrize(
-    ("choice", "then"),
-    [
-        (
-            "fail",
-            "a retry asks it again, and nothing is sent twice. If no retry is left by then, clear the task after",
-        ),
-        (
-            "resend_unlisted",
-            "what it does not list by then is sent again (on_unknown='resend_unlisted'). If no retry",
-        ),
-    ],
-)
-def test_a_doubt_that_may_end_by_itself_says_when_and_what_comes_then(choice: Any, then: str) -> None:
-    """15 minutes after the claim a gateway would know it."""
-    claim = replace(CLAIM, at=(NOW - timedelta(minutes=4)).isoformat())
-    verdict = settled(
-        Gateway(finds=True, disproves=True, listed_within=timedelta(minutes=15)), claim, on_unknown=choice
-    )
-    assert verdict.until == NOW + timedelta(minutes=11)
-    error = str(unresolved([verdict], None, choice))
-    assert f"until {verdict.until:%Y-%m-%d %H:%M:%S} UTC" in error
-    assert then in error
-    assert ("nothing is sent twice" in error) == (choice == "fail")
-    # A try that left no trace may have sent it, so what is not listed is not sent again.
-    overtaken = settled(Gateway(finds=True, disproves=True, listed_within=timedelta(minutes=15)), claim,
-                        on_unknown=choice, is_overtaken=True)  # fmt: skip
-    assert "nothing is sent twice" in str(unresolved([overtaken], None, choice))
-
-
-@pytest.mark.parametrize(
-    ("disproves", "choice", "is_offered"),
-    [(True, "fail", True), (True, "resend_unlisted", False), (False, "fail", False)],
-)
-def test_to_send_again_what_is_not_listed_is_offered_where_it_can_be_done(
-    disproves: bool, choice: Any, is_offered: bool
-) -> None:
-    verdict = settled(
-        Gateway(finds=True, disproves=disproves, shows=0, taken=[CLAIM.reference]), OLD, on_unknown="fail"
-    )
-    error = str(unresolved([verdict], None, choice))
-    assert ("on_unknown='resend_unlisted' to have sent again" in error) == is_offered
-    assert "'assume_sent' is final" in error
-
-
-def test_a_batch_without_a_reference_says_so() -> None:
-    assert str(outcome(replace(CLAIM, reference=""))) == "batch 5 (2 recipients, reference not known)"
-
-
-def test_nobody_in_a_doubt_is_shown() -> None:
-    assert "+336" not in repr(outcome())
