@@ -1,4 +1,4 @@
-"""Sends what one task is to send: a retry goes on where the last attempt stopped."""
+"""Sends what one task is to send: a retry continues where the last attempt stopped."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class CampaignSender(SendingTools):
     Sends one campaign, once.
 
     One thread reads batches, asks for budget and slot, and writes the ledger; others only send. The record of a batch
-    that has ended and the claim of the next travel in one write, and nothing is claimed that is not about to leave.
-    A batch in doubt keeps no other one here: the rest is sent, then unknown outcomes are reconciled, and what
-    is still in doubt fails the campaign at its end.
+    that has ended and the claim of the next travel in one write, and only what is about to leave is claimed. A batch
+    in doubt does not stop the others: the rest is sent, then unknown outcomes are reconciled, and what is still in
+    doubt fails the campaign at its end.
     """
 
     def send(self, campaign: Campaign) -> list[BatchRecord]:
@@ -39,7 +39,7 @@ class CampaignSender(SendingTools):
         :raises NotSentError: a batch was refused, or must wait; or everybody was refused by name.
         :raises OutcomePendingError: a batch is in doubt, and the gateway may still come to know it.
         :raises SendOutcomeUnknownError: a batch is in doubt, and nothing decides what becomes of it.
-        :raises CampaignInterruptedError: ``stop`` was raised; what was sent is recorded.
+        :raises CampaignInterruptedError: ``stop`` was cancelled; what was sent is recorded.
         """
         self._check_choice(campaign)
         self.ledger.open(
@@ -53,7 +53,7 @@ class CampaignSender(SendingTools):
             try:
                 return run.to_the_end()
             except BaseException as error:
-                # A time-out, a kill, a bug: nothing more leaves; drain what is in flight, then re-raise.
+                # A time-out, a kill, a bug: nothing more leaves; drain requests in flight, then re-raise.
                 self.stop.cancel()
                 run.drain()
                 standing = Standing.of(
@@ -71,6 +71,6 @@ class CampaignSender(SendingTools):
         can = self.transport.can_disprove(campaign.message) or self.transport.repeats_safely(timedelta(0))
         if campaign.on_unknown == "resend_unlisted" and not can:
             raise ConfigurationError(
-                "on_unknown: 'resend_unlisted' needs a gateway that can be asked what it took, and this one cannot: an "
-                "empty answer would prove nothing. Nothing was sent; use 'fail', 'assume_sent' or 'resend'"
+                "on_unknown: 'resend_unlisted' needs a gateway that lists what it accepted, and this one does not. "
+                "Nothing was sent; use 'fail', 'assume_sent' or 'resend'"
             )

@@ -100,7 +100,7 @@ class Campaign:
     :param unit_price: price of one SMS segment or one call, for gateways that cannot tell before sending.
     :param size_of: returns a batch's recipients, from its index; None where that is known only of those that are read.
     :param segments_per_batch: returns a batch's SMS segments, which it is priced by, from its index: in each way to
-        count them, the likeliest first. None prices each recipient as one.
+        count them, the most likely first. None prices each recipient as one.
     :param on_unknown: what to do with a batch that is in doubt.
     :param send_again: any text; everything is sent again, once, if it is none that the ledger knows.
     :param max_in_flight: batches under way at once.

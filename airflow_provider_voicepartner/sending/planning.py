@@ -20,9 +20,6 @@ from airflow_provider_voicepartner.constants import (
 from airflow_provider_voicepartner.gateways.bulk_phone_numbers import UNREAD
 from airflow_provider_voicepartner.gateways.compiled_message import Columns
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
-from airflow_provider_voicepartner.gateways.model import (
-    MAX_RECIPIENTS_PER_BATCH,
-)
 from airflow_provider_voicepartner.gateways.placeholders import HOW_TO_SEND_BRACES, shown_name, there_are
 from airflow_provider_voicepartner.recipients.chunks import (
     Chunk,

@@ -198,7 +198,7 @@ class Pricing:
         if money < needed:
             raise RejectedError(
                 f"the account has {money} and the campaign costs about {needed} for the {left} {self._budget.unit} "
-                "that are left; top the account up, nothing more was sent",
+                "that are left; top up the account. Nothing more was sent",
                 kind=ErrorKind.CREDIT,
             )
 
@@ -228,9 +228,7 @@ class Pricing:
             unanswered = error
         if self._budget.is_limited:
             raise RetryableNotSentError(
-                f"the price could not be asked for, and nothing was sent: {unanswered}"
+                f"the question for the price was not answered, and nothing was sent: {unanswered}"
             )
-        log.warning(
-            "The price could not be asked for, so the balance is not compared with it: %s", unanswered
-        )
+        log.warning("No quote was answered, so the balance is not compared with the price: %s", unanswered)
         return None

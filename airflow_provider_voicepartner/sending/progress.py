@@ -191,12 +191,12 @@ class Standing:
             return "Nothing here can be read by a retry, so a retry would find in doubt whatever was sent"
         if isinstance(error, SendOutcomeUnknownError) and self.on_unknown == "fail":
             return (
-                "Airflow does not retry this. Clearing the task with the same on_unknown checks the outcome again, "
+                "Airflow does not retry this error. Clear the task without changing on_unknown to ask once more: it "
                 "sends what is left, and nothing twice"
             )
         if ends_retries(error):
             return (
-                "Airflow does not retry this: fix it and clear the task, which sends what is left, and "
+                "Airflow does not retry this error. Fix the cause and clear the task: it sends what is left, and "
                 f"{self._what_of_unknown}"
             )
         return f"A retry, or clearing the task, sends what is left, and {self._what_of_unknown}"

@@ -45,7 +45,7 @@ class UnknownOutcome:
     :param index: from 0.
     :param claim: its record in the ledger; without a reference nothing can be proved.
     :param recipients: who is in it; empty where that is not known any more, and then it cannot be reconciled now.
-    :param why: how it came to that, for people.
+    :param why: how that came about, as errors and the log say it.
     """
 
     index: int
@@ -146,7 +146,7 @@ class OutcomeReconciler:
         return outcome.can_be_reconciled and self.transport.can_look_up(self.message, outcome.claim.reference)
 
     def _look_up(self, cases: list[_Case]) -> None:
-        """Ask by our references, a few times. An answer that does not know one proves nothing by itself."""
+        """Ask by our references, a few times. An answer that does not list one proves nothing by itself."""
         left = cases
         for pause in LOOK_UP_AFTER:
             if not left:
@@ -192,15 +192,14 @@ class OutcomeReconciler:
             if open_.ask_in is not None and self.on_unknown in ("fail", "resend_unlisted"):
                 return open_
             log.warning(
-                "%s was sent, but the gateway %s for %d of them only; of the others nobody knows, and they are counted "
-                "as in doubt",
+                "%s was sent, but the gateway %s for only %d of them; the others are counted as in doubt",
                 outcome, _WORDS[proof.evidence], proof.accepted,
             )  # fmt: skip
             return Verdict(outcome, self.proven(outcome, proof))
         return self._choose(case, open_)
 
     def _choose(self, case: _Case, open_: Verdict) -> Verdict:
-        """Let the user's choice decide, where it decides on such a doubt."""
+        """Let the user's choice decide, where it applies."""
         outcome = case.outcome
         if self.on_unknown == "assume_sent":
             log.warning("%s is in doubt: %s; on_unknown='assume_sent' decides", outcome, outcome.why)
@@ -217,8 +216,7 @@ class OutcomeReconciler:
                 )
                 return open_
             log.warning(
-                "%s is in doubt: %s; the gateway does not list it, which on_unknown='resend_unlisted' believes: it is "
-                "sent again",
+                "%s is in doubt: %s; the gateway does not list it, so on_unknown='resend_unlisted' sends it again",
                 outcome, outcome.why,
             )  # fmt: skip
             return Verdict(outcome, is_to_be_sent=True)
@@ -234,7 +232,7 @@ class OutcomeReconciler:
         return is_old and is_asked and self.is_same_account and not self.is_overtaken
 
     def open_verdict(self, outcome: UnknownOutcome) -> Verdict:
-        """Say of a doubt that it is one still, and until when the gateway may come to know it."""
+        """Return a verdict that is still open, with the time until which the gateway may list the batch."""
         ask_in = self.ask_in(outcome.claim)
         known_within = self.transport.known_within(self.message)
         until = None
@@ -285,14 +283,14 @@ class OutcomeReconciler:
             receipt = self.transport.deliver(request, self.message, outcome.recipients)
         except RejectedError as error:
             if error.kind is ErrorKind.DUPLICATE:
-                log.info("%s was sent: the gateway refused its repeat as one", outcome)
+                log.info("%s was sent: the gateway refused its repeat as a duplicate", outcome)
                 return self.proven(outcome, Proof(Evidence.REPEAT_REFUSED, claim.size))
             log.warning("%s: the repeat was refused, which proves nothing: %s", outcome, error)
             return None
         except RetryableNotSentError:
             raise
         except (ConfigurationError, NotSentError, SendOutcomeUnknownError) as error:
-            log.warning("%s: the repeat decides nothing: %s", outcome, error)
+            log.warning("%s: the repeat proves nothing: %s", outcome, error)
             return None
         log.info("%s had not been sent; its repeat was accepted as %s", outcome, receipt.gateway_id)
         return BatchRecord.of_receipt(receipt, claim, at=self._stamp(), evidence=Evidence.REPEAT_ACCEPTED)

@@ -1,4 +1,4 @@
-"""What the batch loop needs of the world: something that sends, something that says when, one that says stop."""
+"""What the batch loop depends on: a transport that sends, a rate limiter, and a token that cancels."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class BatchTransport(Protocol):
         :param reference: our own id of the batch.
         :param recipients: of the batch.
         :param since: when the batch was claimed, aware; None where that is not known.
-        :returns: how many of them were taken, as far as is shown. None when the look-up was answered properly, and
+        :returns: how many of them were accepted, as far as is shown. None when the look-up was answered properly, and
             nothing at all is listed.
         :raises VoicePartnerProviderError: it was not answered properly; that says nothing.
         """
@@ -87,7 +87,7 @@ class BatchTransport(Protocol):
         """
 
     def repeats_safely(self, age: timedelta) -> bool:
-        """Say whether the gateway recognises a request that it took so long ago, and refuses to take it twice."""
+        """Say whether the gateway still recognises a request of that age, and refuses to accept it twice."""
 
     def tag_of(self, message: Message, reference: str) -> str | None:
         """Return what the gateway can be asked by about a batch whose id is not known; None where there is no such."""
@@ -107,7 +107,7 @@ class Slot:
 
 
 class RateLimiter(Protocol):
-    """The gateway's rate limit, shared by every process that sends: it lets requests pass one by one."""
+    """The gateway's rate limit, shared by every process that sends."""
 
     def acquire(self, endpoint: str, longest_wait: float | None) -> Slot:
         """
@@ -124,7 +124,7 @@ class RateLimiter(Protocol):
 
 class RateLimitWaitTooLongError(Exception):
     """
-    The next slot is further away than one is ready to wait.
+    The next slot is further away than the caller can wait.
 
     :param wait: seconds until then.
     """
@@ -135,14 +135,14 @@ class RateLimitWaitTooLongError(Exception):
 
 
 class NoLimit:
-    """A rate limiter that is always open."""
+    """A rate limiter without a limit."""
 
     def acquire(self, endpoint: str, longest_wait: float | None) -> Slot:
-        """Let pass at once."""
+        """Return a slot for now."""
         return Slot(0.0)
 
     def release(self, slot: Slot) -> None:
-        """Forget it."""
+        """Do nothing."""
 
 
 def _never() -> bool:
@@ -179,11 +179,13 @@ class CancellationToken:
         :raises CampaignInterruptedError: somebody did.
         """
         if self.is_cancelled:
-            raise CampaignInterruptedError("stopped as asked; what was sent is recorded, and a retry goes on")
+            raise CampaignInterruptedError(
+                "stopped as asked; what was sent is recorded, and a retry continues"
+            )
 
     def sleeper(self, sleep: Callable[[float], None]) -> Callable[[float], None]:
         """
-        Return a sleep that looks up twice a second.
+        Return a sleep that checks the token twice a second.
 
         :param sleep: sleeps for some seconds.
         :returns: the same, but it raises ``CampaignInterruptedError`` when it is asked to stop.

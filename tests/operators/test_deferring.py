@@ -192,7 +192,7 @@ def test_a_doubt_that_grows_old_ends_the_wait(sandbox: Any, clock: HookClock, ta
     with pytest.raises(TaskDeferred):
         sms().execute(task.attempt())
     clock.forward(minutes=16)
-    with pytest.raises(SendOutcomeUnknownError, match="Airflow does not retry this"):
+    with pytest.raises(SendOutcomeUnknownError, match="Airflow does not retry this error"):
         sms().resume(task.attempt(), DUE)
     assert sent(sandbox, "smspartner") == {ANNA: 1}
     assert task.pushed["campaign"]["counts"]["in_doubt"] == 1

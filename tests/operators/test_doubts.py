@@ -91,7 +91,7 @@ def test_a_doubt_holds_up_nobody_else(sandbox: Any, clock: HookClock, task: Task
     assert [batch["state"] for batch in report["batches"]].count("in_doubt") == 1
     assert report["batches"][position]["reference"] in str(pending.value)
     clock.forward(minutes=16)
-    with pytest.raises(SendOutcomeUnknownError, match="Airflow does not retry this"):
+    with pytest.raises(SendOutcomeUnknownError, match="Airflow does not retry this error"):
         sms(to=people, max_in_flight=1).execute(task.attempt(2))
     sms(to=people, on_unknown="resend").execute(task.attempt(3))
     assert sent(sandbox, "smspartner") == dict.fromkeys(people, 1)
@@ -231,7 +231,9 @@ def test_resend_unlisted_is_for_gateways_that_know_what_they_took(sandbox: Any, 
         assert sent(sandbox, gateway) == ALL
         return
     store = FakeStore()
-    with pytest.raises(ConfigurationError, match=r"^on_unknown: 'resend_unlisted' needs .* prove nothing"):
+    with pytest.raises(
+        ConfigurationError, match=r"^on_unknown: 'resend_unlisted' needs .* this one does not"
+    ):
         operator(**given).execute(context(store))
     assert requests(sandbox) == 0
     # What was refused as it is leaves nothing in doubt.

@@ -24,10 +24,10 @@ from tests.support.gateways import fault, requests, sent
 from tests.support.tasks import FakeStore, Logs, TaskRun, assert_plain
 
 PEOPLE = [f"+3361234567{digit}" for digit in range(4)]
-CLEAR = "Airflow does not retry this: fix it and clear the task, which sends what is left, and nothing twice"
+CLEAR = "Airflow does not retry this error. Fix the cause and clear the task: it sends what is left, and nothing twice"
 ASK_AGAIN = (
-    "Airflow does not retry this. Clearing the task with the same on_unknown checks the outcome again, sends what is "
-    "left, and nothing twice"
+    "Airflow does not retry this error. Clear the task without changing on_unknown to ask once more: it sends what "
+    "is left, and nothing twice"
 )
 Trouble = Callable[[Any, HookClock, TaskRun], None]
 RETRY = "A retry, or clearing the task, sends what is left, and nothing twice"

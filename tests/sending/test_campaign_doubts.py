@@ -130,8 +130,8 @@ def test_every_batch_in_doubt_is_named_at_the_end_with_where_things_stand() -> N
     for index in (1, 4, 5):
         assert record_of(store, index)["reference"] in str(caught.value)
     assert str(caught.value).endswith(
-        "Of 7 batches (14 recipients): sent 4 (8 recipients), in doubt 3 (6 recipients), left none. Airflow does not "
-        "retry this. Clearing the task with the same on_unknown checks the outcome again, sends what is left, "
+        "Of 7 batches (14 recipients): sent 4 (8 recipients), in doubt 3 (6 recipients), left none. Airflow does "
+        "not retry this error. Clear the task without changing on_unknown to ask once more: it sends what is left, "
         "and nothing twice"
     )
     assert len(transport.messaged) == 7 * SIZE

@@ -139,7 +139,7 @@ def test_evidence_of_a_part_counts_the_others_as_in_doubt_once_nothing_more_can_
     verdict = settled(transport, OLD, on_unknown=choice)
     assert verdict.record == proven(OLD, Evidence.LOOK_UP, accepted=1, in_doubt=1, tag="tag-k3v9x0q2w7ha")
     assert not verdict.is_to_be_sent  # or somebody would get it twice
-    assert "knows its reference for 1 of them only" in caplog.text
+    assert "knows its reference for only 1 of them" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -181,7 +181,7 @@ def test_a_lost_answer_is_settled_by_a_repeat_that_the_gateway_recognises(
         sandbox.world.faults.add(Fault(kind="drop_after", path=path))
     run = run_dag("retried_everywhere")
     assert (run.tasks["octopush_sms"], run.tasks["octopush_call"]) == ("success", "success")
-    assert "refused its repeat as one" in run.log
+    assert "refused its repeat as a duplicate" in run.log
     assert reached("octopush") == {B: 1, D: 1}
 
 
