@@ -1,9 +1,9 @@
 """
 A message worked out once for a campaign, so that many recipients' own texts are checked, counted and written at a time.
 
-What is sent, counted and refused is what the gateway's functions for a single text say. Here is only decided for which
-recipients that can be told without a look at each: those whose fields hold plain characters, of which each counts one
-unit wherever it stands. All others are looked at one by one.
+The gateway's functions for a single text say what is sent, counted and refused. This module only decides for which
+recipients they need not be asked: those whose fields hold plain characters, of which each counts one unit wherever it
+stands. All others are looked at one by one.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class CharacterSet:
         return re.compile(f"[^{re.escape(''.join(sorted(self._characters)))}]")
 
     def holds_all_of(self, text: str) -> bool:
-        """Tell whether a text has no other character."""
+        """Say whether a text has no other character."""
         try:
             return not text.encode("latin-1").translate(None, self._latin)
         except UnicodeEncodeError:
@@ -168,7 +168,7 @@ class CompiledMessage:
         if closer:
             names = self.template.names
             own = ({name: columns[name][at] for name in names} for at in closer)
-            counts = [self._count(self.template.fill_in(told)) for told in own]
+            counts = [self._count(self.template.fill_in(fields)) for fields in own]
         if self._rule is not None and self._of_units is not None and len(closer) < self._size(columns):
             units = self._units(columns)
             if closer:
@@ -199,7 +199,7 @@ def _found_in(allowed: CharacterSet, columns: Columns, names: Iterable[str]) -> 
 
 
 def _surely_says(text: str) -> bool:
-    """Tell whether a text begins with a letter or digit and is not the word None; without a look at all of it."""
+    """Say whether a text begins with a letter or digit and is not the word None; without a look at all of it."""
     return text[:1].isalnum() and text[: len(_WORD_FOR_NOTHING) + 1].rstrip() != _WORD_FOR_NOTHING
 
 
@@ -236,7 +236,7 @@ def once_a_message(make: Makes) -> Makes:
     """
     Keep what is made of a message, so that all batches and all recipients of a campaign share it.
 
-    :param make: takes a message, and perhaps more that can be a key, all by position. What it raises is not kept.
+    :param make: takes a message, and perhaps more that can be a key, all by position. What it raises is not cached.
     """
 
     @lru_cache(maxsize=MESSAGES_CACHED)

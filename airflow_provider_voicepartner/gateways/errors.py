@@ -14,7 +14,7 @@ class ErrorKind(Enum):
     """What may be concluded from a failed request; decides whether anything may be sent again."""
 
     RETRYABLE = "retryable"
-    """Provably not taken, and a later try may succeed (rate limit, temporary refusal)."""
+    """Provably not accepted, and a later try may succeed (rate limit, temporary refusal)."""
     REJECTED = "rejected"
     """Provably refused; the same request would be refused again."""
     CONFIGURATION = "configuration"
@@ -22,13 +22,13 @@ class ErrorKind(Enum):
     CREDIT = "credit"
     """Provably refused because the account has too little credit."""
     DUPLICATE = "duplicate"
-    """Refused because the gateway has taken this very request before: proof that it was sent, if it was made before."""
+    """Refused because the gateway accepted this very request before: proof that it was sent, if it was made before."""
     NOT_FOUND = "not_found"
     """The message, campaign or file is not known (yet)."""
     TOO_LATE = "too_late"
     """Can no longer be changed: already sent, or about to be."""
     UNKNOWN = "unknown"
-    """Nobody can tell whether the gateway took the request."""
+    """Nobody can tell whether the gateway accepted the request."""
 
 
 class _CopiedByFields(Exception):  # noqa: N818 - a base, never raised
@@ -79,7 +79,7 @@ class GatewayError(_CopiedByFields):
     :param summary: one sentence, scrubbed.
     :param code: the gateway's own code as text, where it gave one.
     :param status: the HTTP status.
-    :param recipients: the recipients that were refused one by one, where the answer tells.
+    :param recipients: the recipients that were refused one by one, where the answer says so.
     """
 
     def __init__(

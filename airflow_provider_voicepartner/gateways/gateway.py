@@ -77,7 +77,7 @@ class GatewayInfo:
     What is known of one vendor's API. A fact that cannot be one is refused at once, by its name.
 
     :param name: the connection type: lower-case letters and digits.
-    :param label: the product's name, for people.
+    :param label: the product's name, as shown.
     :param base_url: https, version path included, no slash at its end.
     :param hook: the dotted path of the hook's class.
     :param sends: the endpoint that sends each kind of message; a kind that is missing cannot be sent.
@@ -206,7 +206,7 @@ class Gateway(Protocol):
         Work out once what ``check_recipient``, ``segments_of`` and ``build_batch`` need of a message with placeholders.
 
         :param message: one that ``check_message`` takes for recipients with personal fields.
-        :returns: what tells the same as they do, many recipients at a time; None where all get the same text.
+        :returns: what decides as they do, for many recipients at a time; None where all get the same text.
         """
 
     def segments_of(self, message: Message, text: str) -> Sequence[int] | None:
@@ -256,7 +256,7 @@ class Gateway(Protocol):
 
     def names_a_send(self, response: ApiResponse) -> bool:
         """
-        Say whether the answer to a send names a campaign or a recipient that was taken, whatever its status.
+        Say whether the answer to a send names a campaign or a recipient that was accepted, whatever its status.
 
         Such an answer is never a plain refusal, not even at HTTP 429. Of the answers to other calls it says nothing.
         """

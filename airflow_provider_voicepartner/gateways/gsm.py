@@ -73,7 +73,7 @@ def clusters(text: str) -> Iterator[str]:
 
 
 def _belongs(text: str, start: int, position: int) -> bool:
-    """Tell whether the character at ``position`` belongs to the cluster that began at ``start``."""
+    """Say whether the character at ``position`` belongs to the cluster that began at ``start``."""
     character, before = text[position], text[position - 1]
     if character.isascii():
         return character == "\n" and before == "\r"

@@ -20,7 +20,7 @@ Purpose = Literal["alert", "marketing"]
 @dataclass(frozen=True, slots=True)
 class Recipient:
     """
-    One person to reach.
+    One recipient.
 
     :param phone_number: in E.164, such as ``+33612345678``.
     :param fields: personal fields that a message's ``{placeholders}`` name.
@@ -36,7 +36,7 @@ class Recipient:
 
 class PlainRecipients(Sequence[Recipient]):
     """
-    People without personal fields, as light as their numbers: of a million, most are never looked at one by one.
+    Recipients without personal fields, as light as their numbers: of a million, most are never looked at one by one.
 
     :param phone_numbers: in E.164.
     """
@@ -77,7 +77,7 @@ class PlainRecipients(Sequence[Recipient]):
 
 class PersonalRecipients(Sequence[Recipient]):
     """
-    People with personal fields, kept as columns: all numbers, and of each field all values.
+    Recipients with personal fields, stored as columns: all numbers, and of each field all values.
 
     :param phone_numbers: in E.164.
     :param columns: the name of a field -> its value for each recipient; at least one, each as long as the numbers.
@@ -243,7 +243,7 @@ class RefusedRecipient:
 
     :param code: the gateway's code.
     :param reason: in words, scrubbed.
-    :param opted_out: True when the person had said STOP.
+    :param opted_out: True when the recipient had said STOP.
     """
 
     phone_number: str = field(repr=False)
@@ -260,13 +260,13 @@ class Receipt:
     ``accepted``, the number of ``refused`` and ``in_doubt`` add up to the batch's size.
 
     :param gateway_id: the gateway's id of the batch, as text; None when everybody in it was refused by name, so that
-        nothing was taken.
-    :param accepted: recipients taken; may be 0.
-    :param cost: price of the batch, above 0; None where the answer does not tell, or tells 0 or less.
+        nothing was accepted.
+    :param accepted: recipients that were accepted; may be 0.
+    :param cost: price of the batch, above 0; None where the answer does not say, or says 0 or less.
     :param currency: ISO 4217 code.
-    :param segments: messages charged (SMS segments, or calls), None where the answer does not tell.
+    :param segments: messages charged (SMS segments, or calls), None where the answer does not say.
     :param refused: recipients dropped one by one; one without a number where the answer counts and does not name.
-    :param in_doubt: recipients of whom the answer does not say, or says two things, whether they were taken.
+    :param in_doubt: recipients of whom the answer does not say, or says two things, whether they were accepted.
     :param duration: seconds spoken, for voice.
     :param remaining_credit: balance after this batch.
     :param raw: the whole answer, unknown keys included.
@@ -307,7 +307,7 @@ class Cancellation:
 
     :param gateway_id: the campaign, as it was asked.
     :param already: True when it had been cancelled before.
-    :param refunded: credit given back, where the answer tells.
+    :param refunded: credit given back, where the answer says so.
     """
 
     gateway_id: str
@@ -323,15 +323,15 @@ class DeliveryReport:
     What became of one recipient, polled or called back.
 
     :param gateway: whose report it is.
-    :param campaign_id: the gateway's id of the batch; None where the source does not tell.
+    :param campaign_id: the gateway's id of the batch; None where the source does not say.
     :param phone_number: in E.164.
     :param status: in our vocabulary.
     :param gateway_status: the gateway's own word.
     :param detail: a second word that qualifies the first (``VOICE_ANSWERED``).
-    :param at: when it happened, aware, where told.
+    :param at: when it happened, aware, where reported.
     :param duration: seconds of call.
-    :param cost: of this recipient, where told.
-    :param pressed_keys: keys pressed during a call, where told.
+    :param cost: of this recipient, where reported.
+    :param pressed_keys: keys pressed during a call, where reported.
     :param reference: our own reference or tag, where it is echoed.
     """
 

@@ -19,7 +19,7 @@ REGIONS = ("FR", "GP", "MQ", "GF", "RE", "PM")
 """Who may own a national number; GP answers for BL and MF, RE for YT."""
 
 SHARED_BY = frozenset({*REGIONS, "BL", "MF", "YT"}) - {"PM"}
-"""The regions where people write national numbers of the whole plan; St-Pierre-et-Miquelon writes six digits."""
+"""The regions where users write national numbers of the whole plan; St-Pierre-et-Miquelon writes six digits."""
 
 _FREE_DIGITS = re.compile(r"\\d\{(\d)\}$")
 _KINDS = (
@@ -38,11 +38,11 @@ class LineType(StrEnum):
     MOBILE = "mobile"
     LANDLINE = "landline"
     EITHER = "either"
-    """One of the two; the country's plan does not tell (+1)."""
+    """One of the two; the country's plan does not say (+1)."""
     VOIP = "voip"
     """Voice over IP, such as French 09 numbers."""
     OTHER = "other"
-    """Premium rate, shared cost, toll-free, company-wide, pager and the like: no person's own line."""
+    """Premium rate, shared cost, toll-free, company-wide, pager and the like: no subscriber's own line."""
 
     @property
     def can_receive_sms(self) -> bool:
@@ -51,7 +51,7 @@ class LineType(StrEnum):
 
     @property
     def can_be_called(self) -> bool:
-        """True for a person's own line; the rest may cost the caller a fortune (premium rate) or reaches nobody."""
+        """True for a subscriber's own line; the rest may cost the caller a fortune (premium rate) or reaches nobody."""
         return self is not LineType.OTHER
 
 
@@ -219,7 +219,7 @@ def _patterns(code: str, kinds: tuple[str, ...]) -> list[str]:
     for region in phonenumbers.region_codes_for_country_code(int(code)):
         metadata = phonenumbers.PhoneMetadata.metadata_for_region(region)
         if metadata is None or metadata.leading_digits is not None:
-            return [".*"]  # Regions told apart in a way unknown here: assume the worst.
+            return [".*"]  # Regions that differ in a way unknown here: assume the worst.
         descriptions = [getattr(metadata, kind) for kind in kinds]
         for description in descriptions:
             if description is not None and description.national_number_pattern is not None:

@@ -93,7 +93,7 @@ def as_decimal(value: Any) -> Decimal | None:
 
 
 def as_price(value: Any) -> Decimal | None:
-    """Read what a send cost; 0 and less are not told: nobody sends for nothing, and a budget must not believe it."""
+    """Read what a send cost; 0 and less are no price: nobody sends for nothing, and a budget must not believe it."""
     price = as_decimal(value)
     return price if price is not None and price > 0 else None
 
@@ -295,14 +295,14 @@ def names_id(
 
 def contradicted(error: GatewayError, *, is_named: bool) -> GatewayError:
     """
-    Judge a refusal once more: one that names a message that was taken proves nothing.
+    Judge a refusal once more: one that names a message that was accepted proves nothing.
 
     :param is_named: the answer names one.
     :returns: the error, or one that leaves it in doubt.
     """
     if not is_named or error.kind in (ErrorKind.UNKNOWN, ErrorKind.DUPLICATE):
         return error
-    problem = "the answer contradicts itself: it names a message that was taken, and a failure too"
+    problem = "the answer contradicts itself: it names a message that was accepted, and a failure too"
     return GatewayError(
         error.gateway, error.endpoint, ErrorKind.UNKNOWN, problem, code=error.code, status=error.status
     )
@@ -358,9 +358,9 @@ ParsesBatch = Callable[[ApiResponse, Message, Sequence[Recipient]], Receipt]
 
 def in_doubt_if_named(names_a_send: Callable[[ApiResponse], bool]) -> Callable[[ParsesBatch], ParsesBatch]:
     """
-    Make a gateway's ``parse_batch`` leave a batch in doubt whose answer refuses it, and names it as taken.
+    Make a gateway's ``parse_batch`` leave a batch in doubt whose answer refuses it, and names it as accepted.
 
-    :param names_a_send: the gateway's own, which says whether an answer names a message that was taken.
+    :param names_a_send: the gateway's own, which says whether an answer names a message that was accepted.
     """
 
     def decorate(parse: ParsesBatch) -> ParsesBatch:

@@ -1,4 +1,4 @@
-"""Phone numbers as people and gateways write them, read into E.164; ``phonenumbers`` is the judge."""
+"""Phone numbers as users and gateways write them, read into E.164; ``phonenumbers`` is the judge."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = [
 
 
 SEPARATORS = " \t.-/()\u00a0\u00ad".encode("latin-1")
-"""What people put between digits, as Latin-1 spells it; never holds a line's end."""
+"""What is written between digits, as Latin-1 spells it; never holds a line's end."""
 
 _TIDY = str.maketrans(
     dict.fromkeys(SEPARATORS.decode("latin-1"))
@@ -204,7 +204,7 @@ def _parse(digits: str, region: str) -> PhoneNumber | None:
 
 def tidy(text: str) -> str:
     """
-    Take out what people put between digits.
+    Take out what is written between digits.
 
     :returns: digits, perhaps after one ``+``.
     :raises InvalidNumberError: for anything that is neither a digit nor a usual separator.
@@ -261,7 +261,7 @@ def parse_number(text: str, *, region: str = "FR") -> PhoneNumber:
     """
     Read one number; see ``NumberReader.read``.
 
-    :param text: national or international, as people write it.
+    :param text: national or international, as users write it.
     :param region: where a number without a country code is from, two letters; default ``FR``.
     :raises InvalidNumberError: when it is none that a gateway can reach.
     :raises InvalidArgumentError: when there is no such region.
@@ -333,7 +333,7 @@ def _of_short_country(digits: str) -> str | None:
     return number.e164 if number else None
 
 
-# 006 and 007 begin French numbers, too, so there it is only the two territories of which people are written to.
+# 006 and 007 begin French numbers, too, so there it is only the two territories that are written to.
 _SHORT_COUNTRY = re.compile(r"(?:00)?((?:508|681|687)[0-9]{6})|([1-589][0-9]{8})")
 _WIRE_FRENCH = re.compile(r"(\+33|0033|33|)0?([1-9][0-9]{8})")
 _WIRE_INTERNATIONAL = re.compile(r"(?:\+|00)([1-9][0-9]{6,14})")

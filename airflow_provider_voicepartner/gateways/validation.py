@@ -139,7 +139,7 @@ def check_said(text: object, *, argument: str, fix: str) -> None:
 
 
 def says_nothing(text: str) -> bool:
-    """Tell whether a text holds nothing that can be seen or spoken: blanks, or invisible characters."""
+    """Say whether a text holds nothing that can be seen or spoken: blanks, or invisible characters."""
     return all(
         character.isspace() or category(character) in ("Cc", "Cf") or _UNSEEN.match(character)
         for character in text

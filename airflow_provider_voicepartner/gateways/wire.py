@@ -27,7 +27,7 @@ _LONG_DIGITS = re.compile(r"\+?\d(?:[\s.\-]?\d){7,}")
 
 def mask_number(number: str) -> str:
     """
-    Show a phone number so that a reader can tell two apart but cannot call either: ``+336•••••42``.
+    Show a phone number so that a reader can distinguish two but cannot call either: ``+336•••••42``.
 
     :param number: the number in any form; fewer than 8 characters are hidden completely.
     """

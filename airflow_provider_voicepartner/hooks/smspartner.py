@@ -104,7 +104,7 @@ class SmsPartnerHook(GatewayHook):
         is_blank = True
         for page in self._pages(tag, smspartner.parse_tag_look_up):
             is_blank = is_blank and page.is_blank
-            taken |= taken_numbers(filter(smspartner.shows_taken, page.reports), numbers, since=since)
+            taken |= taken_numbers(filter(smspartner.shows_accepted, page.reports), numbers, since=since)
             if len(taken) == len(numbers):
                 break
         return None if is_blank else Proof(Evidence.LOOK_UP, len(taken))

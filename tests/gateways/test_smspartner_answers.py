@@ -191,7 +191,7 @@ class TestSend:
         body = {"success": flag, "code": 11, "message": "no credit"} | named
         error = failure(parsers[parse], answer(body, status))
         assert error.kind is ErrorKind.UNKNOWN
-        assert "names a message that was taken" in error.summary
+        assert "names a message that was accepted" in error.summary
 
     @pytest.mark.parametrize("named", [{"message_id": 0}, {"message_id": ""}, {"SMSResponse_List": []}])
     def test_a_no_without_an_id_is_a_clear_no(self, named):

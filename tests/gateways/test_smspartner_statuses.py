@@ -290,7 +290,7 @@ ROW = {"phoneNumber": "+33600000001", "status": "Waiting", "stopSMS": False, "da
 def test_an_entry_shows_that_its_number_was_taken(changes, taken):
     body = {"success": True, "total": 1, "StatutResponse_List": [ROW | changes]}
     page = smspartner.parse_tag_look_up(answer(body), tag="k3v9x0q2w7ha")
-    assert [smspartner.shows_taken(report) for report in page.reports] == [taken]
+    assert [smspartner.shows_accepted(report) for report in page.reports] == [taken]
     assert not page.is_blank
 
 

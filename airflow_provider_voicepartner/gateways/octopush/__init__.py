@@ -67,7 +67,7 @@ INFO: Final = GatewayInfo(
     },
     reports="account",
     refuses_repeats_for=timedelta(hours=24),
-    # Its simulation makes its figures up, so it tells no price.
+    # Its simulation makes its figures up, so it gives no price.
     simulates=True,
     currency="EUR",
 )

@@ -47,7 +47,7 @@ _PREVIOUS_API: Mapping[int | str, tuple[ErrorKind, str]] = {
     117: (ErrorKind.REJECTED, "a phone number is wrong"),
     118: (ErrorKind.CONFIGURATION, "a box on the account is not ticked"),
     119: (ErrorKind.REJECTED, "the text is too long for this type of SMS"),
-    120: (ErrorKind.DUPLICATE, "a request with this id was taken before"),
+    120: (ErrorKind.DUPLICATE, "a request with this id was accepted before"),
     121: (ErrorKind.REJECTED, "the STOP mention is missing from the text"),
     122: (ErrorKind.REJECTED, "the no-advertising mention is missing from the text"),
     123: (ErrorKind.REJECTED, "the request's hash is missing"),

@@ -314,7 +314,7 @@ def check_joins_as_is(template: TextTemplate, recipient: Recipient, own: str) ->
 
     The service puts them side by side as they are, which would make the SMS unicode, and cost more than was counted.
 
-    :param own: the person's text as it was counted, in NFC.
+    :param own: the recipient's text as it was counted, in NFC.
     :raises InvalidArgumentError: the problem is read after the recipient.
     """
     if own.isascii() or len(own) == template.length_with(recipient.fields):
@@ -415,12 +415,12 @@ def readings_of_length(length: int) -> tuple[int, ...]:
 
 
 def needs_mention(text: str) -> bool:
-    """Tell whether a marketing SMS gets the opt-out mention appended."""
+    """Say whether a marketing SMS gets the opt-out mention appended."""
     return not any(said in text for said in _STOP_MENTIONS)
 
 
 def is_unicode(text: str) -> bool:
-    """Tell whether a text holds what the vendor calls unicode even after everything that can be was replaced."""
+    """Say whether a text holds what the vendor calls unicode even after everything that can be was replaced."""
     return not _KNOWN_ONLY.fullmatch(_all_replaced(text))
 
 

@@ -89,7 +89,7 @@ def read_language(language: str | None, gender: Gender, *, allow_any: bool = Fal
 
 def speaks_other_letters(language: str | None) -> bool:
     """
-    Tell whether a voice speaks a language that is not written in Latin letters.
+    Say whether a voice speaks a language that is not written in Latin letters.
 
     The vendor offers such voices and wants texts that are not unicode; that their own letters are meant to pass is
     inferred.

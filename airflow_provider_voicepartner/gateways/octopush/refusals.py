@@ -4,7 +4,7 @@ Why Octopush said no, found in whatever shape its answer has, and whether it sai
 The HTTP status is read first. Then come ``code`` and ``message`` at the top, and a nested list of ``{code,
 message}`` whose name is not published, so it is looked for under any name.
 
-The code and the words for a ``request_id`` that was used before, which proves that the batch was taken, are not
+The code and the words for a ``request_id`` that was used before, which proves that the batch was accepted, are not
 published either. Such a refusal is recognised by the number that the vendor's previous API used, or by words that say
 it of the request id itself: in a field of its name, or in one clause that names it. What is said of another field
 proves nothing, however near it stands: to take such a refusal for a repeat would count recipients as messaged who were
@@ -178,7 +178,7 @@ def build_refusal(
 
 
 def _is_refused(status: int) -> bool:
-    """Say whether a status proves a refusal whose reason the body may tell."""
+    """Say whether a status proves a refusal whose reason the body may give."""
     return 400 <= status < 500 and status not in _DECIDED_BY_STATUS
 
 

@@ -84,7 +84,7 @@ def build_batch(
 
     :param recipients: 1 to 500; only the fields that the text uses are sent with them.
     :param reference: goes out as ``request_id``: for 24 hours the service refuses a second request with the same
-        id, which proves that the first was taken. Whether a refused request uses up its id is not documented, so a
+        id, which proves that the first was accepted. Whether a refused request uses up its id is not documented, so a
         batch that was refused and is sent again, corrected, needs a new reference.
     :param send_at: goes out as ISO 8601 in Europe/Paris with its offset, moved up to the next full second.
     :param callbacks: not sent: callback URLs are set for the whole account, see ``build_edit_parameters``.
@@ -153,7 +153,7 @@ def _contact_at(
 
 
 def _private_texts(text: str, sent: str, contacts: Sequence[dict[str, str]]) -> tuple[str, ...]:
-    """Return what must not show up in an error: the text in both spellings, and personal fields long enough to tell."""
+    """Return what must not show up in an error: the text in both spellings, and personal fields unless too short."""
     values = {
         value
         for contact in contacts
@@ -207,7 +207,7 @@ def build_cancel(gateway_id: str, kind: Kind) -> ApiRequest:
     minutes**, and at most **1000 a month** per API user. Whether a cancel refunds is not documented.
 
     Not marked safe to repeat, although a second cancel does no harm: it would be refused like a cancel that came
-    too late, and nobody could tell the two apart.
+    too late, and the two could not be distinguished.
 
     :param gateway_id: the ticket as the receipt gave it.
     :param kind: ``sms`` or ``tts``, which have different addresses.

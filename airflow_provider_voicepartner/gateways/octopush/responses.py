@@ -58,7 +58,7 @@ class WalletPack:
 
     :param pack_id: the vendor's id.
     :param credit: what is left, in the balance's unit.
-    :param expires_at: aware, None where the answer does not tell.
+    :param expires_at: aware, None where the answer does not say.
     """
 
     pack_id: str | None
@@ -76,13 +76,13 @@ def parse_batch(response: ApiResponse, message: Message, recipients: Sequence[Re
     """
     Read the answer to ``sms-campaign/send`` or ``voice-campaign/send``: HTTP 201 (200 is taken too) with a ticket.
 
-    ``segments`` is the vendor's ``number_of_sms_needed`` as told; whether it counts one recipient or all is not
+    ``segments`` is the vendor's ``number_of_sms_needed`` as reported; whether it counts one recipient or all is not
     documented. ``accepted`` may be smaller than what was asked for, as documented: the others were left out, and are
-    refused; which numbers these are is never told. A ticket for nobody at all contradicts itself, and leaves everybody
-    in doubt.
+    refused; which numbers these are is never reported. A ticket for nobody at all contradicts itself, and leaves
+    everybody in doubt.
 
     :raises GatewayError: for anything else. ``DUPLICATE`` when the refusal says that our ``request_id`` was used
-        before, which proves that the batch was taken; its ticket is not told then. A 2xx without a ticket is in
+        before, which proves that the batch was accepted; its ticket is not reported then. A 2xx without a ticket is in
         doubt.
     """
     sms = isinstance(message, SmsMessage)
@@ -193,12 +193,12 @@ def parse_cancel(response: ApiResponse, gateway_id: str) -> Cancellation:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CampaignParameters:
     """
-    An account's defaults; None where the answer does not tell.
+    An account's defaults; None where the answer does not say.
 
     :param alert_type: product whose low balance raises an alert, such as ``sms_premium``.
     :param alert_bound: units below which it does.
-    :param alert_emails_to: who is told by mail.
-    :param alert_phone_number_to: who is told by SMS, in E.164.
+    :param alert_emails_to: who is notified by mail.
+    :param alert_phone_number_to: who is notified by SMS, in E.164.
     :param sender_for_sms_premium: default sender of SMS.
     :param sender_for_voice_sms: default sender of calls, described as 3 to 11 digits.
     :param phone_number_for_test_sms: where test messages go.
@@ -235,7 +235,7 @@ class CampaignParameters:
 
 def parse_parameters(response: ApiResponse) -> CampaignParameters:
     """
-    Read the account's defaults; older names of a setting are taken for the present ones.
+    Read the account's defaults; older names of a setting are read as the present ones.
 
     :raises GatewayError: for anything but an answer with at least one of the three groups of settings.
     """

@@ -1,7 +1,7 @@
 """
 What Octopush sends to the account's callback URLs: delivery reports, replies and opt-outs.
 
-They are told apart by their date field. Three generations of the vendor's pages put the details of a call at the
+They are distinguished by their date field. Three generations of the vendor's pages put the details of a call at the
 root or into ``meta_data``, and those of a reply at the root or into ``metadata``; bodies come as JSON or as a form.
 """
 
@@ -115,7 +115,7 @@ def _read_reply(raw: Mapping[str, Any], fields: Mapping[str, Any], number: str) 
         campaign_id=as_text(fields.get("message_id")),
         phone_number=number,
         text=_read_text(fields),
-        # A short number that means nothing outside its country, so it is kept as it came.
+        # A short number that means nothing outside its country, so it stays as it came.
         to=as_text(fields.get("sim_card_number")),
         at=read_date(as_text(pick(fields, "reception_date", "answer_date"))),
         raw=raw,

@@ -76,7 +76,7 @@ if TYPE_CHECKING:
         NOT_FOUND,
         StatusPage,
         parse_callback,
-        shows_taken,
+        shows_accepted,
     )
 
 INFO: Final = GatewayInfo(
@@ -184,7 +184,7 @@ __all__ = [
     "replaced_text",
     "segments",
     "segments_of",
-    "shows_taken",
+    "shows_accepted",
     "text_length",
     "wire_text",
 ]

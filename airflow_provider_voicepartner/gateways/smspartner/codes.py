@@ -3,7 +3,7 @@ What each endpoint's codes mean, and where in an answer codes, ids and explanati
 
 The same number says different things on different pages of the vendor's docs.
 Code 200 is a success and stands in no table. Code 15 of a send means "this number is twice in the list": it is no proof
-that the request was taken before, hence no ``DUPLICATE``.
+that the request was accepted before, hence no ``DUPLICATE``.
 """
 
 from __future__ import annotations
@@ -61,13 +61,13 @@ _KEY: _Table = {
 }
 
 ON_STOP_LIST = "14"
-"""A number that a send left out because the person had said STOP."""
+"""A number that a send left out because the recipient had said STOP."""
 
 ABOUT_THE_ONLY_NUMBER = frozenset({"13", ON_STOP_LIST})
 """Codes that lie in the destination alone: of a send to one number they speak of it."""
 ABOUT_A_NUMBER = ABOUT_THE_ONLY_NUMBER | {"9"}
 """
-Codes that, beside a number, lie in that number. Not 15: a number that is "already in the list" may have been taken.
+Codes that, beside a number, lie in that number. Not 15: a number that is "already in the list" may have been accepted.
 """
 
 _SENDS: _Table = {
@@ -96,7 +96,7 @@ _SENDS: _Table = {
     52: (_REJECTED, "a text of more than 10 concatenated SMS"),
     55: (_REJECTED, "no number is left to send to"),
     90: (_REJECTED, "the request is malformed JSON"),
-    500: (ErrorKind.UNKNOWN, "the gateway could not queue the SMS; whether it was taken is not known"),
+    500: (ErrorKind.UNKNOWN, "the gateway could not queue the SMS; whether it was accepted is not known"),
     992: (_CONFIGURATION, "the account may not use this sender"),
 }
 
@@ -266,7 +266,7 @@ def is_good_code(code: str | None) -> bool:
 
 
 def is_proven(code: str | None, codes: Codes) -> bool:
-    """Say whether a number that an answer refuses was certainly not taken: its code is no success and no mishap."""
+    """Say whether a number that an answer refuses was certainly not accepted: its code is no success and no mishap."""
     if is_good_code(code) or SERVER_CODE.fullmatch(code or ""):
         return False
     return codes.kind(code, ErrorKind.REJECTED) is not ErrorKind.UNKNOWN

@@ -3,8 +3,8 @@ What SMS Partner can be asked to say, checked and counted before it is sent.
 
 The gateway replaces some characters, then counts 160 to an SMS, and 153 to each part of more. The table of replaced
 characters is the vendor's (2024-era docs). Some of its rows are odd (``ä`` becomes ``a``, although SMS can carry it)
-and are kept. Where its page shows curly quotes as the outcome, the plain ones of the alphabet are meant: its site
-prettifies quotes (inferred). That length is counted *after* replacement is inferred too.
+and are used as they are. Where its page shows curly quotes as the outcome, the plain ones of the alphabet are meant:
+its site prettifies quotes (inferred). That length is counted *after* replacement is inferred too.
 """
 
 from __future__ import annotations
@@ -283,7 +283,7 @@ def replaced_text(text: str) -> str:
     """
     Show what is left of a text after the gateway replaced what it does not send without the unicode option.
 
-    Nothing sends this text: it is for looking at what people will read. Characters outside the vendor's table are shown
+    Nothing sends this text: it shows what recipients will read. Characters outside the vendor's table are shown
     unchanged; what becomes of those that SMS cannot carry (emoji, Greek small letters) is not documented.
 
     :param text: as the user wrote it.
@@ -331,8 +331,8 @@ def segments(text: str, *, is_unicode: bool = False) -> int:
     Count the SMS that a text takes; each is charged.
 
     Up to 160 characters are one SMS and a longer text takes one for each 153 begun, as documented by the vendor. With
-    the unicode option it is 70, documented, and 67, by the standard: the vendor does not tell (inferred). The
-    opt-out mention that ``is_stop_sms`` appends is not counted: its wording and its weight are not documented.
+    the unicode option it is 70, documented, and 67, by the standard: the vendor does not say (inferred). The
+    opt-out mention that ``is_stop_sms`` appends is not counted: its wording and its length are not documented.
 
     :param text: as the user wrote it, or as it goes out; an empty one counts as one SMS.
     :param is_unicode: with the unicode option.

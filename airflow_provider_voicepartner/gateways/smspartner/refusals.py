@@ -1,10 +1,10 @@
 """
-Telling a yes from a no, in every shape the gateway writes one; and who of a batch was taken.
+Telling a yes from a no, in every shape the gateway writes one; and who of a batch was accepted.
 
 Its docs and its users show these shapes of an error: a code with a message; a code with a list ``errors`` (or
 ``error``) of form fields; a code with a list of numbers, each with a code of its own, as text; an object ``error`` with
 a word such as ``NOCREDITS``. The HTTP status says little (errors come with 200 as well as with 400), so it is used only
-where the body leaves the question open; 429 means "not taken" unless the answer names a message that was.
+where the body leaves the question open; 429 means "not accepted" unless the answer names a message that was.
 
 An answer that says yes never counts for more recipients than it proves. Its numbers are compared with each other: the
 recipients that it lists with a yes or a no, and the count of SMS, of which each recipient takes at least one. Where
@@ -70,7 +70,7 @@ def accepted_answer(
 
     :param numbers: the recipients of a send, to name one that the answer does not name.
     :param also_good: a code whose "no" means that the wanted state was there before.
-    :raises GatewayError: for everything else; in doubt where a send is refused and named as taken at once.
+    :raises GatewayError: for everything else; in doubt where a send is refused and named as accepted at once.
     """
     data = decode(INFO.name, endpoint.name, response, safe_to_repeat=endpoint.safe_to_repeat)
     success = data.get("success")
@@ -91,14 +91,14 @@ def accepted_answer(
 
 
 def _doubtful(data: Mapping[str, Any], response: ApiResponse) -> str | None:
-    """Say why an answer to a send proves nothing: it says two things, or names what was taken without a yes."""
+    """Say why an answer to a send proves nothing: it says two things, or names what was accepted without a yes."""
     success = data.get("success")
     if success is True and response.status != 429:
         return None
     if _names_a_send(data):
         if success is True or says_no(success):
-            return "the answer contradicts itself: it names a message that was taken, and a failure too"
-        return "the answer has no success flag, and names a message that was taken"
+            return "the answer contradicts itself: it names a message that was accepted, and a failure too"
+        return "the answer has no success flag, and names a message that was accepted"
     if says_no(success) and is_good_code(read_code(data, response)) and response.status != 429:
         return "the answer contradicts itself: its flag says no, and its code is that of a success"
     return None
@@ -106,7 +106,7 @@ def _doubtful(data: Mapping[str, Any], response: ApiResponse) -> str | None:
 
 def names_a_send(response: ApiResponse) -> bool:
     """
-    Say whether the answer to a send names a message, or a number of a bulk send that was taken, whatever its status.
+    Say whether the answer to a send names a message, or a number of a bulk send that was accepted, whatever its status.
 
     Such an answer is never a plain refusal, not even at HTTP 429. Of the answers to other calls it says nothing.
     """
@@ -120,7 +120,7 @@ def names_a_send(response: ApiResponse) -> bool:
 
 
 def _names_a_send(data: Mapping[str, Any]) -> bool:
-    """Say whether an answer holds an id, or a number of a bulk send that was taken."""
+    """Say whether an answer holds an id, or a number of a bulk send that was accepted."""
     if read_id(pick(data, *_ID_KEYS)) is not None:
         return True
     return any(as_verdict(entry.get("success")) is True for entry in bulk_entries(data) or [])
@@ -216,9 +216,9 @@ def everybody_refused(
         return ()
     if not entries and len(numbers) == 1 and code in ABOUT_THE_ONLY_NUMBER:
         return (recipient_problem(data, response, codes, numbers[0]),)
-    told_of = bulk_entries(data) or []
+    listed = bulk_entries(data) or []
     problems = listed_problems(data, response, codes, numbers)
-    if len(problems) != len(entries) or not all(says_no(entry.get("success")) for entry in told_of):
+    if len(problems) != len(entries) or not all(says_no(entry.get("success")) for entry in listed):
         return ()
     if any(as_verdict(entry.get("success")) is True for entry in entries):
         return ()
@@ -286,8 +286,8 @@ class Tally:
     """
     What became of a batch's recipients; the three counts add up to its size.
 
-    :param accepted: taken, as far as the answer proves.
-    :param refused: certainly not taken, one by one; without a number where the answer names none.
+    :param accepted: recipients that were accepted, as far as the answer proves.
+    :param refused: certainly not accepted, one by one; without a number where the answer names none.
     :param in_doubt: neither.
     """
 
@@ -297,7 +297,7 @@ class Tally:
 
 
 def read_sms_count(data: Mapping[str, Any]) -> int | None:
-    """Read how many SMS an answer counts; below zero, or anything else, is not told."""
+    """Read how many SMS an answer counts; below zero, or anything else, is not reported."""
     return as_count(pick(data, "nb_sms", "nbSMS", "nbSms"))
 
 
@@ -305,7 +305,7 @@ def tally_send(
     data: Mapping[str, Any], response: ApiResponse, codes: Codes, numbers: Sequence[str], *, segments: int = 1
 ) -> Tally:
     """
-    Count for an answer that lists only those whom it refuses; the others were taken.
+    Count for an answer that lists only those whom it refuses; the others were accepted.
 
     :param numbers: the recipients, as sent.
     :param segments: how many SMS the text takes, by our own counting.
@@ -327,20 +327,20 @@ def tally_send(
             unclear.add(number)
     dropped = (*refused.values(), *nameless[: len(numbers) - len(refused)])
     left = len(numbers) - len(dropped)
-    people = max(left - len(unclear - refused.keys()) - strangers, 0)
-    accepted = _most_people(read_sms_count(data), people, segments)
+    recipients = max(left - len(unclear - refused.keys()) - strangers, 0)
+    accepted = _most_recipients(read_sms_count(data), recipients, segments)
     return Tally(accepted, dropped, left - accepted)
 
 
-def _most_people(sms: int | None, people: int, segments: int) -> int:
+def _most_recipients(sms: int | None, recipients: int, segments: int) -> int:
     """
-    Return how many of some people may have got one text, by the count of SMS.
+    Return how many recipients may have got one text, by the count of SMS.
 
-    A multiple of the people fits whatever our own counting says: the gateway's may differ from it.
+    A multiple of the recipients fits whatever our own counting says: the gateway's may differ from it.
     """
-    if sms is None or (sms > 0 and people > 0 and sms % people == 0):
-        return people
-    return min(people, sms // segments)
+    if sms is None or (sms > 0 and recipients > 0 and sms % recipients == 0):
+        return recipients
+    return min(recipients, sms // segments)
 
 
 def tally_bulk(data: Mapping[str, Any], response: ApiResponse, codes: Codes, numbers: Sequence[str]) -> Tally:
@@ -357,16 +357,16 @@ def tally_bulk(data: Mapping[str, Any], response: ApiResponse, codes: Codes, num
     wanted = frozenset(numbers)
     listed = data["SMSResponse_List"]
     in_order = isinstance(listed, list) and len(entries) == len(listed) == len(numbers)
-    taken: list[str | None] = []
+    accepted_numbers: list[str | None] = []
     refused: list[RecipientProblem] = []
     unclear: set[str | None] = set()
     if _are_as_documented(entries, numbers):
-        taken, entries = list(numbers), []
+        accepted_numbers, entries = list(numbers), []
     for position, entry in enumerate(entries):
         fallback = numbers[position] if in_order else None
-        if _is_taken(entry, read_code(entry, response)):
+        if _is_accepted(entry, read_code(entry, response)):
             # No words are read: to scrub those of one entry takes as long as a batch has texts.
-            taken.append(number_of(entry, fallback))
+            accepted_numbers.append(number_of(entry, fallback))
             continue
         problem = recipient_problem(entry, response, codes, fallback)
         if says_no(entry.get("success")) and is_proven(problem.code, codes):
@@ -375,8 +375,8 @@ def tally_bulk(data: Mapping[str, Any], response: ApiResponse, codes: Codes, num
             unclear.add(problem.phone_number)
     refused += listed_problems({**data, "SMSResponse_List": None}, response, codes, numbers)
     # A number of which two things are said is in doubt, like one of which nothing is.
-    unclear |= set(taken) & {problem.phone_number for problem in refused}
-    yes = (wanted & set(taken)) - unclear
+    unclear |= set(accepted_numbers) & {problem.phone_number for problem in refused}
+    yes = (wanted & set(accepted_numbers)) - unclear
     no = {
         problem.phone_number: problem
         for problem in refused
@@ -385,7 +385,7 @@ def tally_bulk(data: Mapping[str, Any], response: ApiResponse, codes: Codes, num
     nameless = [problem for problem in refused if problem.phone_number is None]
     dropped = (*no.values(), *nameless[: len(numbers) - len(yes) - len(no)])
     left = max(len(numbers) - len(dropped) - len(unclear & wanted), 0)
-    accepted = min(len(yes) + taken.count(None), left)
+    accepted = min(len(yes) + accepted_numbers.count(None), left)
     sms = read_sms_count(data)
     accepted = accepted if sms is None else min(accepted, sms)
     return Tally(accepted, dropped, len(numbers) - len(dropped) - accepted)
@@ -406,7 +406,7 @@ def _are_as_documented(entries: Sequence[Mapping[str, Any]], numbers: Sequence[s
     )
 
 
-def _is_taken(entry: Mapping[str, Any], code: str | None) -> bool:
+def _is_accepted(entry: Mapping[str, Any], code: str | None) -> bool:
     """Say whether an entry says yes, and nothing against it: another code than a success, or no SMS at all."""
     sms = as_int(pick(entry, "nbSms", "nbSMS", "nb_sms"))
     return entry.get("success") is True and (code is None or is_good_code(code)) and (sms is None or sms > 0)

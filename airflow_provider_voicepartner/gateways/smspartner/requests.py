@@ -212,7 +212,7 @@ def build_personal_send(
     send_at: datetime | None,
 ) -> ApiRequest:
     """
-    Build ``POST /bulk-send`` where most texts are known to be taken.
+    Build ``POST /bulk-send`` where most texts are known to be accepted.
 
     :param numbers: 1 to 500, in E.164.
     :param texts: one for each number.
@@ -395,7 +395,7 @@ def build_stop_delete(*, stop_id: str) -> ApiRequest:
     Build ``GET /stop-sms/delete``: take a number off the STOP list.
 
     A GET with an effect, and one that must not be taken lightly: never repeated. A second answer would be code 4,
-    which cannot be told from an id that never was.
+    which cannot be distinguished from an id that never was.
 
     :param stop_id: the entry's id, from the list.
     :raises InvalidArgumentError: for an id that cannot be one.

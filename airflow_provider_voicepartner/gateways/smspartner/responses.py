@@ -81,7 +81,7 @@ class StopEntry:
 
     :param id: what takes it off the list.
     :param phone_number: in E.164.
-    :param created_at: when it came onto the list, where told.
+    :param created_at: when it came onto the list, where reported.
     """
 
     id: str
@@ -94,8 +94,8 @@ class StopList:
     """
     The STOP list.
 
-    :param total: how many numbers the gateway says it holds, where told. No paging is documented, so more than there
-        are entries means that the answer is not the whole list.
+    :param total: how many numbers the gateway says it holds, where reported. No paging is documented, so more than
+        there are entries means that the answer is not the whole list.
     """
 
     entries: tuple[StopEntry, ...]
@@ -113,7 +113,7 @@ class StopAddition:
     """
     The answer to putting a number on the STOP list.
 
-    :param stop_id: the entry's id, where told: not for a number that was listed before.
+    :param stop_id: the entry's id, where reported: not for a number that was listed before.
     :param already: True when it was listed before.
     """
 
@@ -137,7 +137,7 @@ def parse_batch(response: ApiResponse, message: Message, recipients: Sequence[Re
     :param message: as it was given to :func:`build_batch`.
     :param recipients: likewise, in that order.
     :raises GatewayError: for anything but a success with an id, or the refusal of each recipient by name; its kind says
-        whether the batch may have been taken.
+        whether the batch may have been accepted.
     """
     numbers = phone_numbers_of(recipients)
     if not isinstance(message, SmsMessage):
@@ -229,7 +229,7 @@ def _receipt(endpoint: Endpoint, response: ApiResponse, data: Mapping[str, Any],
             endpoint,
             response,
             data,
-            "the answer claims success without a message id, so nothing proves that the SMS was taken",
+            "the answer claims success without a message id, so nothing proves that the SMS was accepted",
         )
     receipt = Receipt(
         gateway_id=gateway_id,
@@ -283,7 +283,7 @@ def parse_me(response: ApiResponse) -> Account:
     """
     Read the account and its credit.
 
-    :returns: the balance in money; in its details, where told, how many ``premium_sms``, ``low_cost_sms`` and
+    :returns: the balance in money; in its details, where reported, how many ``premium_sms``, ``low_cost_sms`` and
         ``hlr`` checks it buys, and how many SMS wait (``to_send``).
     :raises GatewayError: also for a success without credits.
     """
@@ -396,7 +396,7 @@ def parse_bulk_status_by_tag(response: ApiResponse, *, tag: str | None = None) -
     """
     Read one page of what became of the numbers of all sends with one tag.
 
-    Entries name no message, so a number that was sent to twice with one tag cannot be told apart.
+    Entries name no message, so a number that was sent to twice with one tag cannot be distinguished.
 
     :param tag: as it was asked; the reports' ``reference`` is taken from it.
     :raises GatewayError: ``NOT_FOUND`` for a tag that is not known (yet); also for a success without a list.

@@ -1,9 +1,10 @@
 """
 What became of messages, and what was answered to them: delivery reports, replies, STOPs, and lists of statuses.
 
-Callbacks are told apart by their fields, in JSON or as a form. They carry no signature: whoever knows the URL can forge
-one. The vendor's page on delivery reports is known from quotes and from what other clients read, so every spelling of a
-key that was seen is accepted. An entry of a status list says the same as a delivery report, in other spellings.
+Callbacks are distinguished by their fields, in JSON or as a form. They carry no signature: whoever knows the URL can
+forge one. The vendor's page on delivery reports is known from quotes and from what other clients read, so every
+spelling of a key that was seen is accepted. An entry of a status list says the same as a delivery report, in other
+spellings.
 """
 
 from __future__ import annotations
@@ -59,9 +60,9 @@ class StatusPage:
     """
     One page of the statuses of a tag.
 
-    :param page: which one, from 1, where told.
-    :param total: how many statuses all pages hold, where told. The size of a page is not documented: read on until as
-        many were seen, or a page is empty.
+    :param page: which one, from 1, where reported.
+    :param total: how many statuses all pages hold, where reported. The size of a page is not documented: read on until
+        as many were seen, or a page is empty.
     :param listed: how many entries the page has, those included that cannot be read.
     """
 
@@ -230,9 +231,9 @@ def _no_status(entry: Mapping[str, Any], word: str, response: ApiResponse) -> st
     return NOT_FOUND if code == NOT_FOUND_CODE else f"error_{code or 'unknown'}"
 
 
-def shows_taken(report: DeliveryReport) -> bool:
+def shows_accepted(report: DeliveryReport) -> bool:
     """
-    Say whether an entry of a status list shows that its number was taken, whatever became of the message.
+    Say whether an entry of a status list shows that its number was accepted, whatever became of the message.
 
     It must have a documented status, and nothing of an error: "Numéro introuvable", a code that is none of a success,
     a flag that is no yes.

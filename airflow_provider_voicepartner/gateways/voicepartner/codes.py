@@ -77,7 +77,7 @@ STATUS_WORDS: Final = StatusWords(
     {
         "pending": DeliveryStatus.PENDING,
         "delivered": DeliveryStatus.DELIVERED,
-        # Not picked up, busy or unreachable: the word does not tell which, so a later call may succeed.
+        # Not picked up, busy or unreachable: the word does not say which, so a later call may succeed.
         "undelivered": DeliveryStatus.FAILED,
     },
 )

@@ -65,7 +65,7 @@ def build_batch(
     Neither knows an idempotency key: sending the request twice is two campaigns and two charges.
 
     :param recipients: 1 to 500; the vendor documents the limit for voicemail drops and enforces it by
-        ``PHONE_NUMBER_SIZE_ERROR``, so it is kept for calls too.
+        ``PHONE_NUMBER_SIZE_ERROR``, so it applies to calls too.
     :param reference: not sent, since the API has no field for it; put it into the path of ``callbacks.delivery``,
         so that the report names the batch.
     :param send_at: goes out in Europe/Paris, moved up to the next full minute, since seconds are always 00 on the
@@ -139,8 +139,8 @@ def build_cancel(gateway_id: str, kind: Kind) -> ApiRequest:
     Build the request that takes back a scheduled call or voicemail drop; both kinds share one address.
 
     Not marked safe to repeat, although a second cancel does no harm: after a first one that succeeded, the second is
-    answered with 404 or 400, which nobody can tell from a wrong id, and the refunded credit is never learnt. So an
-    unclear answer is reported as such, and asking again is the caller's decision.
+    answered with 404 or 400, which cannot be distinguished from a wrong id, and the refunded credit is never learnt. So
+    an unclear answer is reported as such, and asking again is the caller's decision.
 
     :param gateway_id: the campaign's id as the receipt gave it.
     :raises InvalidArgumentError: for an id that cannot be one.

@@ -52,8 +52,8 @@ class AudioFile:
     :param token: what ``audio_token`` takes.
     :param name: as shown on the dashboard.
     :param size: as the vendor writes it, in French units: ``88.2Ko``.
-    :param duration: seconds, None where the answer does not tell.
-    :param created_at: aware, None where the answer does not tell.
+    :param duration: seconds, None where the answer does not say.
+    :param created_at: aware, None where the answer does not say.
     """
 
     token: str = field(repr=False)
@@ -84,7 +84,7 @@ def parse_batch(response: ApiResponse, message: Message, recipients: Sequence[Re
     Read the answer to ``tts/send`` or ``campaign/send``.
 
     ``accepted`` is the vendor's count of messages, but never more than were asked for; without a count it is all
-    of them. Which numbers were dropped is never told, nor whether they were: those beyond the count are in doubt.
+    of them. Which numbers were dropped is never reported, nor whether they were: those beyond the count are in doubt.
 
     :raises GatewayError: for anything but a success with a campaign id. An answer that contradicts itself, or that
         leaves out the success flag, is in doubt: nobody can tell whether the calls will be made.
@@ -97,7 +97,7 @@ def parse_batch(response: ApiResponse, message: Message, recipients: Sequence[Re
     )
     gateway_id = campaign_id(data)
     if gateway_id is None:
-        summary = "the answer says success but names no campaign, so nobody can tell whether it was taken"
+        summary = "the answer says success but names no campaign, so nobody can tell whether it was accepted"
         raise GatewayError(INFO.name, endpoint, ErrorKind.UNKNOWN, summary, status=response.status)
     count = as_count(data.get("nbSms"))
     accepted = len(recipients) if count is None else min(count, len(recipients))
@@ -130,12 +130,12 @@ def parse_balance(response: ApiResponse) -> Balance:
     if amount is None:
         raise _unreadable("me", response, "the answer holds no credit", safe_to_repeat=True)
     counters = as_object(data.get("details"))
-    told = {
+    counters_read = {
         "tts_mobile_seconds": _seconds(counters.get("tts")),
         "tts_landline_seconds": _seconds(counters.get("tts_fixe")),
         "voicemail_messages": as_int(as_object(counters.get("voice")).get("message")),
     }
-    details = {name: value for name, value in told.items() if value is not None}
+    details = {name: value for name, value in counters_read.items() if value is not None}
     return Balance(amount=amount, unit=_currency(data), details=details, raw=data)
 
 

@@ -1,7 +1,7 @@
 """
 What Voice Partner sends to a callback URL: a POST per number for calls, one GET per campaign for voicemail drops.
 
-Both are told apart by their fields, not by their method, so that one URL can serve both. There is no signature.
+Both are distinguished by their fields, not by their method, so that one URL can serve both. There is no signature.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ NAME = "acme"
 
 
 def names_a_send(response: ApiResponse) -> bool:
-    """Say whether an answer names a message that was taken."""
+    """Say whether an answer names a message that was accepted."""
     return names_id(response, ("id",))
 
 
