@@ -7,9 +7,19 @@ once, however many ``retries`` it has left, also when the error comes out of a h
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, TypeVar
+
 from airflow_provider_voicepartner.compat import AirflowException, AirflowFailException
-from airflow_provider_voicepartner.gateways.errors import ErrorKind, GatewayError, RecipientProblem
+from airflow_provider_voicepartner.gateways.errors import (
+    ErrorKind,
+    GatewayError,
+    InvalidArgumentError,
+    RecipientProblem,
+)
 from airflow_provider_voicepartner.gateways.model import Receipt
+
+Built = TypeVar("Built")
 
 
 class VoicePartnerProviderError(AirflowException):
@@ -114,6 +124,21 @@ class BudgetExceededError(VoicePartnerProviderError, AirflowFailException):
 def ends_retries(error: BaseException) -> bool:
     """Say whether Airflow fails the task at once for an error, however many ``retries`` it has left."""
     return isinstance(error, AirflowFailException)
+
+
+def checked(build: Callable[..., Built], *args: Any, **kwargs: Any) -> Built:
+    """
+    Build a value; a bad argument is a configuration error, which Airflow does not retry.
+
+    :param build: is called with the other arguments.
+    :raises ConfigurationError: naming the argument and the fix.
+    """
+    problem: InvalidArgumentError
+    try:
+        return build(*args, **kwargs)
+    except InvalidArgumentError as error:
+        problem = error
+    raise ConfigurationError(str(problem))
 
 
 def nobody_taken(gateway: str, endpoint: str, receipt: Receipt) -> RejectedError:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from airflow_provider_voicepartner.gateways.gateway import attribute as _attribute
 
 if TYPE_CHECKING:
+    from airflow_provider_voicepartner.exceptions import checked
     from airflow_provider_voicepartner.gateways.compiled_message import CompiledMessage
     from airflow_provider_voicepartner.gateways.dates import (
         read_date,
@@ -104,7 +105,6 @@ if TYPE_CHECKING:
         scrub,
     )
     from airflow_provider_voicepartner.hooks.base import GatewayHook
-    from airflow_provider_voicepartner.hooks.checking import checked
     from airflow_provider_voicepartner.hooks.connection import ConnectionExtra
     from airflow_provider_voicepartner.hooks.forms import connection_type_of
     from airflow_provider_voicepartner.sending.records import Evidence, Proof, taken_numbers
@@ -126,7 +126,7 @@ _MODULES: Final = (
     "gateways.placeholders",
     "gateways.dates",
     "gateways.phone_numbers",
-    "hooks.checking",
+    "exceptions",
     "hooks.connection",
     "sending.records",
     "hooks.base",

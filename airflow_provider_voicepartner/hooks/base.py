@@ -16,6 +16,7 @@ from airflow_provider_voicepartner.exceptions import (
     ConfigurationError,
     DeliveryUnconfirmedError,
     VoicePartnerProviderError,
+    checked,
     nobody_taken,
 )
 from airflow_provider_voicepartner.gateways.dates import check_lead
@@ -38,9 +39,9 @@ from airflow_provider_voicepartner.hooks.callbacks import (
     callback_config,
     find_calls,
 )
-from airflow_provider_voicepartner.hooks.checking import checked, plan_valid_recipients
 from airflow_provider_voicepartner.hooks.connected import ConnectedHook
 from airflow_provider_voicepartner.hooks.mixins import check_is_no_path
+from airflow_provider_voicepartner.recipients.lists import plan_recipients
 from airflow_provider_voicepartner.sending.fingerprint import new_reference
 from airflow_provider_voicepartner.sending.records import Proof
 from airflow_provider_voicepartner.sending.transport import Slot
@@ -230,7 +231,13 @@ class GatewayHook(ConnectedHook):
         :raises InvalidRecipientError: naming the rows that are not; nothing was sent.
         """
         check_is_no_path("message" if message.kind == "sms" else "text", getattr(message, "text", None))
-        plan = plan_valid_recipients(to, message, most=self.gateway.INFO.most_recipients)
+        plan = checked(
+            plan_recipients,
+            to,
+            line="mobile" if message.kind == "sms" else "any",
+            on_invalid="fail",
+            limit=self.gateway.INFO.most_recipients,
+        )
         return self.send_batch(
             message,
             plan.recipients,

@@ -15,6 +15,7 @@ from airflow_provider_voicepartner.compat import BaseHook, Connection, mask_secr
 from airflow_provider_voicepartner.exceptions import (
     SendOutcomeUnknownError,
     VoicePartnerProviderError,
+    checked,
     from_gateway,
 )
 from airflow_provider_voicepartner.gateways.errors import ErrorKind, GatewayError
@@ -24,7 +25,6 @@ from airflow_provider_voicepartner.gateways.model import (
 )
 from airflow_provider_voicepartner.gateways.rate_limits import Windows, parse_windows
 from airflow_provider_voicepartner.gateways.wire import ApiRequest, ApiResponse, Credentials, scrub
-from airflow_provider_voicepartner.hooks.checking import checked
 from airflow_provider_voicepartner.hooks.connection import (
     ConnectionExtra,
     check_type,

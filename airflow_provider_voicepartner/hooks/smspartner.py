@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Final, Protocol
 from pydantic import Field
 
 from airflow_provider_voicepartner.constants import MOST_TAG_PAGES
-from airflow_provider_voicepartner.exceptions import DeliveryUnconfirmedError, RejectedError
+from airflow_provider_voicepartner.exceptions import DeliveryUnconfirmedError, RejectedError, checked
 from airflow_provider_voicepartner.gateways import smspartner
 from airflow_provider_voicepartner.gateways.errors import ErrorKind
 from airflow_provider_voicepartner.gateways.gateway import Gateway
@@ -27,7 +27,6 @@ from airflow_provider_voicepartner.gateways.model import (
 )
 from airflow_provider_voicepartner.gateways.wire import ApiResponse
 from airflow_provider_voicepartner.hooks.base import GatewayHook
-from airflow_provider_voicepartner.hooks.checking import checked
 from airflow_provider_voicepartner.hooks.connection import ConnectionExtra
 from airflow_provider_voicepartner.sending.records import Evidence, Proof, taken_numbers
 

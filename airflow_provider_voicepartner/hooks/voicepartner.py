@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, ClassVar
 
+from airflow_provider_voicepartner.exceptions import checked
 from airflow_provider_voicepartner.gateways import voicepartner
 from airflow_provider_voicepartner.gateways.gateway import Gateway
 from airflow_provider_voicepartner.gateways.model import (
@@ -19,7 +20,6 @@ from airflow_provider_voicepartner.gateways.model import (
     VoiceMessage,
 )
 from airflow_provider_voicepartner.hooks.base import GatewayHook
-from airflow_provider_voicepartner.hooks.checking import checked
 from airflow_provider_voicepartner.hooks.connection import ConnectionExtra
 
 

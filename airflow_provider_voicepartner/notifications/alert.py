@@ -23,6 +23,7 @@ from airflow_provider_voicepartner.exceptions import (
     ConfigurationError,
     NotSentError,
     VoicePartnerProviderError,
+    checked,
 )
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.gsm import to_gsm7
@@ -100,20 +101,16 @@ def send_alert(
     sender.connect_timeout = min(sender.connect_timeout, ALERT_CONNECT_TIMEOUT)
     sender.read_timeout = min(sender.read_timeout, ALERT_READ_TIMEOUT)
     sender.retry = replace(sender.retry, attempts=ALERT_ATTEMPTS, longest_wait=ALERT_REPEAT_WAIT)
-    problem: InvalidArgumentError
-    try:
-        plan = plan_recipients(
+    plan = checked(
+        lambda: plan_recipients(
             read_recipients(to), line="mobile" if needs_mobile else "any", on_invalid="skip"
         )
-    except InvalidArgumentError as error:
-        problem = error
-    else:
-        if not plan.recipients:
-            raise ConfigurationError(
-                f"to: all {plan.invalid} recipients are invalid: {name_rejected(plan.rejected)}"
-            )
-        return _send(hook, sayable(hook, message), plan, departure)
-    raise ConfigurationError(str(problem))
+    )
+    if not plan.recipients:
+        raise ConfigurationError(
+            f"to: all {plan.invalid} recipients are invalid: {name_rejected(plan.rejected)}"
+        )
+    return _send(hook, sayable(hook, message), plan, departure)
 
 
 def _send(hook: GatewayHook, message: Message, plan: RecipientPlan, departure: Departure) -> SentAlert:

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_voicepartner.constants import NAMED_SKIPS, NETWORK_MARGIN
-from airflow_provider_voicepartner.exceptions import ConfigurationError
+from airflow_provider_voicepartner.exceptions import ConfigurationError, checked
 from airflow_provider_voicepartner.gateways.compiled_message import CompiledMessage
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.gsm import count_segments
@@ -127,12 +127,7 @@ def plan_of(arguments: SendingArguments, hook: GatewayHook, message: Message) ->
 
 
 def _read_to(arguments: SendingArguments) -> Any:
-    problem: InvalidArgumentError
-    try:
-        return rows_of_frame(read_recipients(arguments.to))
-    except InvalidArgumentError as error:
-        problem = error
-    raise ConfigurationError(str(problem))
+    return checked(lambda: rows_of_frame(read_recipients(arguments.to)))
 
 
 def _rejects_path(arguments: SendingArguments) -> str | None:
