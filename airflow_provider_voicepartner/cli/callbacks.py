@@ -27,8 +27,7 @@ from airflow_provider_voicepartner.hooks.callbacks import (
     callback_config,
     why_not,
 )
-from airflow_provider_voicepartner.hooks.http import new_session
-from airflow_provider_voicepartner.hooks.http_log import hide_from_http_logs
+from airflow_provider_voicepartner.hooks.http_session import hide_from_http_logs, new_session
 from airflow_provider_voicepartner.sending.fingerprint import new_reference
 from airflow_provider_voicepartner.settings import open_receiver_store
 

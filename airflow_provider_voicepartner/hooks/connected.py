@@ -38,9 +38,8 @@ from airflow_provider_voicepartner.hooks.http import (
     HttpSender,
     RetryPolicy,
     asked_wait,
-    new_session,
 )
-from airflow_provider_voicepartner.hooks.http_log import hide_from_http_logs
+from airflow_provider_voicepartner.hooks.http_session import hide_from_http_logs, new_session
 from airflow_provider_voicepartner.sending.transport import Slot
 
 Answer = TypeVar("Answer")

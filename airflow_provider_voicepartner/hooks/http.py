@@ -18,7 +18,6 @@ from urllib.parse import urlencode
 import requests
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
 
-from airflow_provider_voicepartner import __version__
 from airflow_provider_voicepartner.constants import (
     LARGEST_ANSWER,
     LONGEST_REPEAT_WAIT,
@@ -37,32 +36,21 @@ from airflow_provider_voicepartner.exceptions import (
 )
 from airflow_provider_voicepartner.gateways.errors import ErrorKind
 from airflow_provider_voicepartner.gateways.wire import ApiRequest, ApiResponse
-from airflow_provider_voicepartner.hooks import connections
-from airflow_provider_voicepartner.hooks.environment import read_environment
-from airflow_provider_voicepartner.hooks.last_look import (
+from airflow_provider_voicepartner.hooks.cancellable_body import (
     CancellableBody,
-    Departure,
     Gate,
+    OutgoingRequest,
     TooLateError,
-    departing,
+    current_request,
 )
+from airflow_provider_voicepartner.hooks.http_session import read_environment
 from airflow_provider_voicepartner.sending.transport import Slot
 
-USER_AGENT = f"airflow-provider-voicepartner/{__version__}"
 _CONTENT_TYPES = {"json": "application/json", "form": "application/x-www-form-urlencoded"}
 
 # Should a later urllib3 name them otherwise, such an error is in doubt: the safe side.
 _CONNECTING = frozenset({"_validate_conn", "_prepare_proxy"})
 _TRANSIENT_READ_STATUS = frozenset({408, 425, 500, 502, 503, 504})
-
-
-def new_session(*, clock: Callable[[], float] | None = None) -> requests.Session:
-    """
-    Return a pooled session that adds nothing of its own, see :mod:`airflow_provider_voicepartner.hooks.connections`.
-
-    :param clock: what a connection's silence is measured with; injected by tests.
-    """
-    return connections.new_session(USER_AGENT, **({} if clock is None else {"clock": clock}))
 
 
 def provably_not_sent(error: BaseException) -> bool:
@@ -245,7 +233,7 @@ class HttpSender:
             attempt, slot = attempt + 1, None
 
     def _attempt(self, request: ApiRequest, slot: Slot | None) -> ApiResponse:
-        departure = Departure(
+        outgoing = OutgoingRequest(
             request.endpoint,
             has_body=request.body is not None,
             gate=self.gate,
@@ -254,9 +242,9 @@ class HttpSender:
             sleep=lambda seconds: self.sleep(seconds),
         )
         try:
-            response = self._exchange_in_time(request, departure)
+            response = self._exchange_in_time(request, outgoing)
         except BaseException:
-            departure.give_up()
+            outgoing.give_up()
             raise
         if self.watch is not None:
             self.watch(request, response)
@@ -298,12 +286,12 @@ class HttpSender:
         except Exception as error:  # of a gateway outside this package; its text may show the answer
             return f"its answer could not be read ({type(error).__name__})"
 
-    def _exchange_in_time(self, request: ApiRequest, departure: Departure) -> ApiResponse:
+    def _exchange_in_time(self, request: ApiRequest, outgoing: OutgoingRequest) -> ApiResponse:
         """Exchange a request when its slot has come, and begin anew each time when it comes too late for that."""
         _ = self._environment  # what is wrong there must not cost a slot
         for _ in range(MOST_LATE_SLOTS):
-            departure.prepare()
-            response, failure = self._exchange(request, departure)
+            outgoing.prepare()
+            response, failure = self._exchange(request, outgoing)
             if response is not None:
                 return response
             if failure is not None:
@@ -315,17 +303,17 @@ class HttpSender:
         )
 
     def _exchange(
-        self, request: ApiRequest, departure: Departure
+        self, request: ApiRequest, outgoing: OutgoingRequest
     ) -> tuple[ApiResponse | None, Exception | None]:
         """Return an answer, or a failure, or neither: the request came too late for its slot, and did not leave."""
-        prepared = self._prepare(request, departure)
+        prepared = self._prepare(request, outgoing)
         if prepared is None:
             return None, ConfigurationError(
                 f"{self.gateway} {request.endpoint}: the request cannot be put on the wire; nothing was sent. "
                 "Check the connection's host, login and password"
             )
         private = (*self.secrets, *request.private)
-        token = departing.set(departure)
+        token = current_request.set(outgoing)
         try:
             # The session's own send would look for redirects and cookies too, at half of the cost of a request, and
             # would fail on a malformed redirect although the request may have been taken.
@@ -343,11 +331,11 @@ class HttpSender:
             return None, kept
         except Exception as error:
             # Every kind: one that got away from here would be an ordinary failure, and Airflow would send again.
-            return None, self._failure(request, departure, error)
+            return None, self._failure(request, outgoing, error)
         finally:
-            departing.reset(token)
+            current_request.reset(token)
 
-    def _prepare(self, request: ApiRequest, departure: Departure) -> requests.PreparedRequest | None:
+    def _prepare(self, request: ApiRequest, outgoing: OutgoingRequest) -> requests.PreparedRequest | None:
         """Put a request together, or return None for one that HTTP has no way to write."""
         try:
             prepared = self.session.prepare_request(
@@ -360,7 +348,7 @@ class HttpSender:
             )
             if request.body is not None:
                 prepared.prepare_body(body := self._written(request.body), None)
-                prepared.body = CancellableBody(body, departure)  # type: ignore[assignment]  # requests takes files
+                prepared.body = CancellableBody(body, outgoing)  # type: ignore[assignment]  # requests takes files
             return prepared
         except (requests.RequestException, HTTPError, ValueError, TypeError):
             return None
@@ -374,7 +362,7 @@ class HttpSender:
             headers.setdefault("Content-Type", _CONTENT_TYPES[self.body])
         return headers
 
-    def _failure(self, request: ApiRequest, departure: Departure, error: Exception) -> Exception:
+    def _failure(self, request: ApiRequest, outgoing: OutgoingRequest, error: Exception) -> Exception:
         """Judge a request without an answer. The message names kinds of errors only: their texts hold URLs."""
         what = f"{self.gateway} {request.endpoint}"
         if provably_not_sent(error):
@@ -384,7 +372,7 @@ class HttpSender:
                 ),
                 None,
             )
-        if request.body is not None and not departure.has_left:
+        if request.body is not None and not outgoing.has_left:
             # Nobody read the body, so it has not left, wherever the connection broke.
             return _RepeatError(
                 RetryableNotSentError(

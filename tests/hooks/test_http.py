@@ -24,10 +24,9 @@ from airflow_provider_voicepartner.gateways.wire import ApiRequest, ApiResponse
 from airflow_provider_voicepartner.hooks.http import (
     HttpSender,
     asked_wait,
-    new_session,
     provably_not_sent,
 )
-from airflow_provider_voicepartner.hooks.http_log import hide_from_http_logs
+from airflow_provider_voicepartner.hooks.http_session import hide_from_http_logs, new_session
 from airflow_provider_voicepartner.sending.transport import Slot
 from tests.support.gate import FakeGate
 from tests.support.servers import (

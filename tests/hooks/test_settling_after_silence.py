@@ -14,7 +14,7 @@ import pytest
 
 from airflow_provider_voicepartner.gateways.model import Recipient, SmsMessage
 from airflow_provider_voicepartner.hooks import connected
-from airflow_provider_voicepartner.hooks.connections import new_session
+from airflow_provider_voicepartner.hooks.http_session import new_session
 from airflow_provider_voicepartner.hooks.octopush import OctopushHook
 from airflow_provider_voicepartner.sending.reconcile import OutcomeReconciler, UnknownOutcome, Verdict
 from airflow_provider_voicepartner.sending.records import BatchRecord, Evidence, Phase
@@ -106,9 +106,7 @@ def hook(
     """Return a hook that reaches the sandbox through the firewall."""
     path = urlsplit(sandbox.gateway_url("octopush")).path
     set_connection("octopush", host=f"http://127.0.0.1:{firewall.port}{path}")
-    monkeypatch.setattr(
-        connected, "new_session", lambda *given: new_session("tests", clock=lambda: clock.moment)
-    )
+    monkeypatch.setattr(connected, "new_session", lambda: new_session(clock=lambda: clock.moment))
     return OctopushHook()
 
 

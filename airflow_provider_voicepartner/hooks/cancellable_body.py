@@ -48,7 +48,7 @@ class TooLateError(Exception):
     """A request was kept at the last moment: its slot was gone, or its connection. Nothing of its body left."""
 
 
-class Departure:
+class OutgoingRequest:
     """
     One request on its way out.
 
@@ -130,7 +130,7 @@ class Departure:
             raise TooLateError
 
 
-departing: ContextVar[Departure | None] = ContextVar("departing", default=None)
+current_request: ContextVar[OutgoingRequest | None] = ContextVar("current_request", default=None)
 """The request that this thread is sending, for the connection that it leaves through."""
 
 
@@ -142,17 +142,17 @@ class CancellableBody:
     and nobody's number.
 
     :param body: with its length in the headers already.
-    :param departure: is asked; raises to keep it here.
+    :param outgoing: the request, which is asked; raises to keep it here.
     """
 
-    def __init__(self, body: bytes, departure: Departure) -> None:
+    def __init__(self, body: bytes, outgoing: OutgoingRequest) -> None:
         self._body = body
-        self._departure = departure
+        self._request = outgoing
 
     def read(self, size: int = -1) -> bytes:
         """Return the whole body, whatever the size asked for, then nothing."""
         body, self._body = self._body, b""
         # Not a second time, at the end: all of it has left then.
         if body:
-            self._departure.on_body()
+            self._request.on_body()
         return body

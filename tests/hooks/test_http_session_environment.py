@@ -10,7 +10,8 @@ import pytest
 
 from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.gateways.wire import ApiRequest
-from airflow_provider_voicepartner.hooks.http import HttpSender, new_session
+from airflow_provider_voicepartner.hooks.http import HttpSender
+from airflow_provider_voicepartner.hooks.http_session import new_session
 from airflow_provider_voicepartner.sending.transport import Slot
 from tests.support.servers import FakeTime, answer, counting_server
 

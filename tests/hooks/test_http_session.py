@@ -23,7 +23,8 @@ from cryptography.x509.oid import NameOID
 from airflow_provider_voicepartner.constants import LONGEST_IDLE
 from airflow_provider_voicepartner.exceptions import RetryableNotSentError, SendOutcomeUnknownError
 from airflow_provider_voicepartner.gateways.wire import ApiRequest
-from airflow_provider_voicepartner.hooks.http import HttpSender, new_session
+from airflow_provider_voicepartner.hooks.http import HttpSender
+from airflow_provider_voicepartner.hooks.http_session import new_session
 from tests.support.servers import FakeTime
 
 SEND = ApiRequest(
