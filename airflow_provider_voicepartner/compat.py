@@ -44,7 +44,7 @@ __all__ = [
     "DAG", "AirflowException", "AirflowFailException", "AirflowNotFoundException", "AirflowPlugin",
     "AirflowSensorTimeout", "AirflowSkipException", "AirflowTaskTimeout", "BaseEventTrigger", "BaseHook",
     "BaseNotifier", "BaseOperator", "BaseSensorOperator", "Connection", "Context", "ObjectStoragePath",
-    "PokeReturnValue", "ProvidersManager", "TaskDeferred", "Variable", "conf", "get_async_connection",
+    "Picklable", "PokeReturnValue", "ProvidersManager", "TaskDeferred", "Variable", "conf", "get_async_connection",
     "get_current_context", "mask_secret", "redact",
     "render_template_to_string",
 ]  # fmt: skip
@@ -101,6 +101,16 @@ def __getattr__(name: str) -> Any:
     if name in _PLACES:
         raise ImportError(f"{name}: not in this Airflow; looked in {', '.join(_PLACES[name])}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+class Picklable:
+    """Mixin of operators: Airflow 3 keeps a logger on them that cannot be pickled once it wrote a line."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the logger out; it is made again when it is asked for."""
+        state: dict[str, Any] = super().__getstate__()  # type: ignore[assignment]  # an operator's is a dict
+        state.pop("_cached_logger", None)
+        return state
 
 
 async def get_async_connection(conn_id: str) -> Connection:

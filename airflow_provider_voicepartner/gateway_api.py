@@ -106,7 +106,7 @@ if TYPE_CHECKING:
     )
     from airflow_provider_voicepartner.hooks.base import GatewayHook
     from airflow_provider_voicepartner.hooks.connection import ConnectionExtra
-    from airflow_provider_voicepartner.hooks.forms import connection_type_of
+    from airflow_provider_voicepartner.hooks.connection_form import connection_type_of
     from airflow_provider_voicepartner.sending.records import Evidence, Proof, taken_numbers
 
 API_VERSION: Final = 1
@@ -115,7 +115,7 @@ API_VERSION: Final = 1
 _PACKAGE: Final = __name__.rpartition(".")[0]
 _MODULES: Final = (
     "gateways.gateway",
-    "hooks.forms",
+    "hooks.connection_form",
     "gateways.errors",
     "gateways.status",
     "gateways.wire",

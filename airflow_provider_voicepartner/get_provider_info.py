@@ -6,7 +6,7 @@ from typing import Any
 
 from airflow_provider_voicepartner import __version__
 from airflow_provider_voicepartner.gateways.gateway import own_gateways
-from airflow_provider_voicepartner.hooks.forms import connection_type_of
+from airflow_provider_voicepartner.hooks.connection_form import connection_type_of
 
 PACKAGE = "airflow_provider_voicepartner"
 

@@ -24,7 +24,7 @@ DOORS = {
     "notifications.voice": "DAG files import it",
     "hooks.contacts": "DAG files import it through the operators; phonenumbers and pydantic take long to import",
     "hooks.delivery": "DAG files import it, for tasks that read answers",
-    "hooks.mixins": "DAG files import it through the operators",
+    "hooks.templates": "DAG files import it through the operators",
     "hooks.registry": "operators import it; only a connection tells which hook is needed",
     "hooks.callbacks": "an alert needs no store, and SQLAlchemy takes long to import",
     "hooks.storage": "most campaigns read no file, and Airflow's object storage takes long to import",

@@ -40,7 +40,7 @@ from airflow_provider_voicepartner.hooks.callbacks import (
     find_calls,
 )
 from airflow_provider_voicepartner.hooks.connected import ConnectedHook
-from airflow_provider_voicepartner.hooks.mixins import check_is_no_path
+from airflow_provider_voicepartner.hooks.templates import check_is_no_path
 from airflow_provider_voicepartner.recipients.lists import plan_recipients
 from airflow_provider_voicepartner.sending.fingerprint import new_reference
 from airflow_provider_voicepartner.sending.records import Proof

@@ -33,7 +33,7 @@ from airflow_provider_voicepartner.hooks.connection import (
     read_credentials,
     read_extra,
 )
-from airflow_provider_voicepartner.hooks.forms import connection_form_widgets, ui_field_behaviour
+from airflow_provider_voicepartner.hooks.connection_form import connection_form_widgets, ui_field_behaviour
 from airflow_provider_voicepartner.hooks.http import (
     HttpSender,
     RetryPolicy,

@@ -165,7 +165,7 @@ class GatewayNotifier(BaseNotifier):
 
         Its braces are replaced: what a template renders may hold any, and an alert must not fail because of them.
         """
-        from airflow_provider_voicepartner.hooks.mixins import check_is_no_path
+        from airflow_provider_voicepartner.hooks.templates import check_is_no_path
         from airflow_provider_voicepartner.notifications.message import without_braces
         from airflow_provider_voicepartner.sending.arguments import read_text
 
@@ -198,7 +198,7 @@ class GatewayNotifier(BaseNotifier):
         A callback's context often lacks a name that a template uses, and an alert in other words beats no alert.
         Airflow's own rendering would log the template, with the numbers in it.
         """
-        from airflow_provider_voicepartner.hooks.mixins import are_numbers
+        from airflow_provider_voicepartner.hooks.templates import are_numbers
 
         for name in template_fields:
             # From the template each time: one notifier may serve many callbacks in a process.
@@ -238,7 +238,7 @@ class GatewayNotifier(BaseNotifier):
         self._do_render_template_fields(self, self.template_fields, context, environment, set())
 
     def _render(self, template: Any, context: Context, dag: Any = None) -> Any:
-        from airflow_provider_voicepartner.hooks.mixins import native_as_text
+        from airflow_provider_voicepartner.hooks.templates import native_as_text
 
         text = native_as_text(template, context) if self._renders_text else None
         if text is not None:

@@ -9,15 +9,12 @@ from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from airflow_provider_voicepartner.compat import AirflowSkipException, BaseOperator, conf
+from airflow_provider_voicepartner.compat import AirflowSkipException, BaseOperator, Picklable, conf
 from airflow_provider_voicepartner.constants import DEFER_FROM, LONGEST_SLEEP, MAX_IN_FLIGHT
 from airflow_provider_voicepartner.exceptions import (
     CampaignInterruptedError,
     OutcomePendingError,
     RetryableNotSentError,
-)
-from airflow_provider_voicepartner.hooks.mixins import (
-    Picklable,
 )
 from airflow_provider_voicepartner.operators.private_fields import PrivateFields
 from airflow_provider_voicepartner.operators.sending_arguments import SendingArguments

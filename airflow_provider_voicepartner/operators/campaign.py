@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_voicepartner.compat import BaseOperator, Context
+from airflow_provider_voicepartner.compat import BaseOperator, Context, Picklable
 from airflow_provider_voicepartner.db.errors import StoreUnavailableError
 from airflow_provider_voicepartner.exceptions import (
     ConfigurationError,
@@ -18,7 +18,7 @@ from airflow_provider_voicepartner.exceptions import (
     VoicePartnerProviderError,
 )
 from airflow_provider_voicepartner.gateways.errors import ErrorKind
-from airflow_provider_voicepartner.hooks.mixins import Picklable, StrictTemplates
+from airflow_provider_voicepartner.hooks.templates import StrictTemplates
 
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.hooks.base import GatewayHook

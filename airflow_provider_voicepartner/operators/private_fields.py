@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider_voicepartner.hooks.mixins import (
+from airflow_provider_voicepartner.hooks.templates import (
     StrictTemplates,
     are_numbers,
     check_is_there,

@@ -38,7 +38,7 @@ class SendSmsOperator(SendingOperator):
     def message_to_send(self) -> SmsMessage:
         """Build the text message."""
         from airflow_provider_voicepartner.gateways.model import Purpose, SmsMessage
-        from airflow_provider_voicepartner.hooks.mixins import check_is_no_path
+        from airflow_provider_voicepartner.hooks.templates import check_is_no_path
         from airflow_provider_voicepartner.sending.arguments import (
             literals,
             read_choice,

@@ -54,7 +54,7 @@ class TtsCallOperator(SendingOperator):
     def message_to_send(self) -> VoiceMessage:
         """Build the voice message."""
         from airflow_provider_voicepartner.gateways.model import Purpose, VoiceMessage
-        from airflow_provider_voicepartner.hooks.mixins import check_is_no_path
+        from airflow_provider_voicepartner.hooks.templates import check_is_no_path
         from airflow_provider_voicepartner.sending.arguments import (
             is_left_out,
             literals,

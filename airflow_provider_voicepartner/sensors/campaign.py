@@ -18,13 +18,14 @@ from airflow_provider_voicepartner.compat import (
     AirflowTaskTimeout,
     BaseSensorOperator,
     Context,
+    Picklable,
     PokeReturnValue,
     conf,
 )
 from airflow_provider_voicepartner.constants import NOT_FOUND_GRACE, SENSOR_GRACE, UNLISTED_GRACE
 from airflow_provider_voicepartner.db.errors import StoreUnavailableError
 from airflow_provider_voicepartner.exceptions import WaitGivenUpError
-from airflow_provider_voicepartner.hooks.mixins import Picklable, StrictTemplates
+from airflow_provider_voicepartner.hooks.templates import StrictTemplates
 
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.hooks.completion import CompletionCheck

@@ -38,7 +38,7 @@ from airflow_provider_voicepartner.gateways.model import (
 )
 from airflow_provider_voicepartner.gateways.wire import ApiRequest
 from airflow_provider_voicepartner.hooks.base import GatewayHook
-from airflow_provider_voicepartner.hooks.forms import form_of
+from airflow_provider_voicepartner.hooks.connection_form import form_of
 from airflow_provider_voicepartner.hooks.registry import gateway_names, hook_class, info_of
 from airflow_provider_voicepartner.sandbox.faults import Fault
 from tests.conftest import KEYS, LOGIN

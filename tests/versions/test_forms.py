@@ -10,7 +10,7 @@ from airflow import __version__
 
 from airflow_provider_voicepartner.compat import Connection
 from airflow_provider_voicepartner.hooks.connection import ConnectionExtra, read_extra
-from airflow_provider_voicepartner.hooks.forms import form_of as made_for
+from airflow_provider_voicepartner.hooks.connection_form import form_of as made_for
 from airflow_provider_voicepartner.hooks.registry import gateway_names, info_of
 
 IS_2 = __version__.startswith("2.")

@@ -1,5 +1,5 @@
 """
-Mixins of the operators and the sensor: templates that are rendered strictly, and pickling after a line was logged.
+Templates of operators, sensor and notifiers, rendered strictly.
 
 Airflow renders an XCom that does not exist as the word ``None``. In the text that a recipient gets, nobody could tell
 it from a word that was meant. So a missing value is an error that names the place in the template.
@@ -33,16 +33,6 @@ _OF_TEXT: Final = frozenset(
 )  # fmt: skip
 """Filters of Jinja that make text of any value, and so of a missing one."""
 _LOOKS_LIKE_A_PATH: Final = re.compile(r"[/\\]|\.\w{1,8}$")
-
-
-class Picklable:
-    """Mixed into operators: Airflow 3 keeps a logger on them that cannot be pickled once a line was written to it."""
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Leave the logger out; it is made again when it is asked for."""
-        state: dict[str, Any] = super().__getstate__()  # type: ignore[assignment]  # an operator's is a dict
-        state.pop("_cached_logger", None)
-        return state
 
 
 class StrictTemplates:
