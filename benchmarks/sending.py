@@ -89,7 +89,8 @@ def measure(path: Path, url: str, what: str, *, at_once: bool) -> dict[str, Any]
     :returns: seconds of each, and the growth of memory in MB.
     """
     from airflow_provider_voicepartner.db.engine import open_store
-    from airflow_provider_voicepartner.operators.sending import campaign_of, plan_of, send_campaign
+    from airflow_provider_voicepartner.operators.planning import plan_of
+    from airflow_provider_voicepartner.operators.sending import campaign_of, send_campaign
     from airflow_provider_voicepartner.operators.sms import SendSmsOperator
     from airflow_provider_voicepartner.sending.ledger import Ledger, Try
     from airflow_provider_voicepartner.sending.task_state import TaskStateMemory

@@ -16,9 +16,7 @@ from airflow_provider_voicepartner.exceptions import (
     OutcomePendingError,
     RetryableNotSentError,
 )
-from airflow_provider_voicepartner.operators.private_fields import PrivateFields
-from airflow_provider_voicepartner.operators.sending_arguments import SendingArguments
-from airflow_provider_voicepartner.operators.time_limit import TimeLimit
+from airflow_provider_voicepartner.operators.redacted import PrivateFields
 from airflow_provider_voicepartner.sending.transport import CancellationToken
 
 if TYPE_CHECKING:
@@ -28,6 +26,8 @@ if TYPE_CHECKING:
     from airflow_provider_voicepartner.db.transactions import Store
     from airflow_provider_voicepartner.gateways.model import Kind, Message, Purpose
     from airflow_provider_voicepartner.hooks.base import GatewayHook
+    from airflow_provider_voicepartner.operators.planning import SendingArguments
+    from airflow_provider_voicepartner.operators.waiting import TimeLimit
     from airflow_provider_voicepartner.sending.ledger import Ledger, OnUnknown
     from airflow_provider_voicepartner.sending.plan import CampaignPlan
     from airflow_provider_voicepartner.sending.report import CampaignReport
@@ -162,6 +162,8 @@ class SendingOperator(PrivateFields, Picklable, BaseOperator):
 
     def sending_arguments(self) -> SendingArguments:
         """Return what the rendered arguments say about whom to send to, when, and at what price."""
+        from airflow_provider_voicepartner.operators.planning import SendingArguments
+
         return SendingArguments(
             to=self.given("to"),
             column=self.column,
@@ -216,6 +218,7 @@ class SendingOperator(PrivateFields, Picklable, BaseOperator):
     def _send(self, context: Context) -> CampaignReport:
         from airflow_provider_voicepartner.db.transactions import StoreRetry
         from airflow_provider_voicepartner.operators.ledger import patience, task_ledger
+        from airflow_provider_voicepartner.operators.waiting import TimeLimit
         from airflow_provider_voicepartner.settings import open_sending_store, store_wait
 
         # Airflow gives a part that goes on after a wait all of the time anew; ours runs on, also while a store is away.
@@ -245,12 +248,11 @@ class SendingOperator(PrivateFields, Picklable, BaseOperator):
         """Plan the campaign, and send what the ledger does not know as sent."""
         from airflow_provider_voicepartner.hooks.dry_run import warn_of_a_trial
         from airflow_provider_voicepartner.operators.ledger import refuse_unshared_lists
+        from airflow_provider_voicepartner.operators.planning import plan_of, why_nobody
         from airflow_provider_voicepartner.operators.sending import (
             campaign_of,
-            plan_of,
             send_campaign,
             warn_of_a_long_campaign,
-            why_nobody,
         )
         from airflow_provider_voicepartner.operators.waiting import check_that_results_can_come
         from airflow_provider_voicepartner.sending.arguments import read_flag, read_send_again

@@ -1,9 +1,25 @@
-"""Rendered arguments that Airflow's UI may not show: numbers and texts, replaced by a description of them."""
+"""Rendered arguments that Airflow's UI may not show: numbers and texts are replaced by a description of them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sized
-from typing import Any
+from collections.abc import Iterable, Mapping, Sized
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow_provider_voicepartner.hooks.templates import (
+    StrictTemplates,
+    are_numbers,
+    check_is_there,
+    is_unset,
+    native_as_text,
+    refusing_nothing,
+    rendered,
+)
+
+if TYPE_CHECKING:
+    from airflow_provider_voicepartner.compat import Context
+
+_GUARDS = ("max_cost", "send_at")
+"""What keeps a campaign from costing more, or from being sent now: a template must not take them away by accident."""
 
 
 class Redacted:
@@ -57,3 +73,79 @@ def redact(value: Any, shown: str | None = None) -> Any:
 def reveal(value: Any) -> Any:
     """Return the hidden value; anything else as it is (an operator that is run without Airflow renders nothing)."""
     return value._value if isinstance(value, Redacted) else value
+
+
+class PrivateFields(StrictTemplates):
+    """
+    An operator of whose template fields some are private.
+
+    They are rendered apart from the others and hidden at once; :meth:`given` returns them.
+    """
+
+    private_fields: ClassVar[frozenset[str]] = frozenset({"to", "options"})
+    said_fields: ClassVar[frozenset[str]] = frozenset()
+    """What people read or hear; all of them private."""
+    _renders_text = False
+    render_template: Any
+
+    def _do_render_template_fields(
+        self,
+        parent: Any,
+        template_fields: Iterable[str],
+        context: Context,
+        jinja_env: Any,
+        seen_oids: set[int],
+    ) -> None:
+        """Render as always, but hide numbers and texts: Airflow shows rendered fields in its UI."""
+        private = self.private_fields if parent is self else frozenset()
+        others = [name for name in template_fields if name not in private]
+        guards = [name for name in _GUARDS if parent is self and not is_unset(getattr(self, name))]
+        super()._do_render_template_fields(parent, others, context, jinja_env, seen_oids)
+        for name in guards:
+            check_is_there(name, getattr(self, name))
+        for name in sorted(private):
+            # Not by Airflow's loop: for a field that cannot be rendered it logs the whole value.
+            value = self._render_private(name, context, jinja_env, seen_oids)
+            setattr(self, name, redact(value, shown=_path_in(value) if name == "to" else None))
+
+    def _render_private(self, name: str, context: Context, jinja_env: Any, seen_oids: set[int]) -> Any:
+        value = getattr(self, name)
+        if value is None:
+            return None
+        # Rows whose fields are templates go into texts, too; one template for all of ``to`` may render to nobody.
+        is_said = name in self.said_fields or (name == "to" and isinstance(value, list | tuple | dict))
+        if is_said:
+            jinja_env = refusing_nothing(jinja_env, name)
+        if callable(value):
+            return rendered(name, lambda: value(context=context, jinja_env=jinja_env))
+        self._renders_text = is_said
+        try:
+            found = rendered(name, lambda: self.render_template(value, context, jinja_env, seen_oids))
+            if name == "to" and isinstance(value, str) and are_numbers(found):
+                self._renders_text = True
+                found = rendered(name, lambda: self.render_template(value, context, jinja_env, seen_oids))
+        finally:
+            self._renders_text = False
+        return found
+
+    def _render(self, template: Any, context: Context, *args: Any, **kwargs: Any) -> Any:
+        """
+        Render what is said, and phone numbers, to text also where the DAG wants native objects.
+
+        There even a text without a template is read as Python: ``12.50`` becomes 12.5, and a number loses its plus.
+        """
+        text = native_as_text(template, context) if self._renders_text else None
+        render: Any = super()._render  # type: ignore[misc]
+        return render(template, context, *args, **kwargs) if text is None else text
+
+    def given(self, name: str) -> Any:
+        """Return a rendered argument as the user gave it."""
+        return reveal(getattr(self, name))
+
+
+def _path_in(to: Any) -> str | None:
+    """Return the path of a file of recipients as everybody may see it; None for anything else."""
+    from airflow_provider_voicepartner.hooks.storage import is_file
+    from airflow_provider_voicepartner.recipients.source import shown_path
+
+    return shown_path(str(to)) if is_file(to) else None

@@ -31,11 +31,11 @@ def task(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Tas
 @pytest.fixture
 def single(monkeypatch: pytest.MonkeyPatch) -> None:
     """Send batches of one, and without asking what it costs first: each request to send is a batch."""
-    from airflow_provider_voicepartner.operators import sending
+    from airflow_provider_voicepartner.operators import planning
 
-    plan = sending.plan_campaign
+    plan = planning.plan_campaign
     monkeypatch.setattr(
-        sending, "plan_campaign", lambda *given, **named: plan(*given, **{**named, "batch_size": 1})
+        planning, "plan_campaign", lambda *given, **named: plan(*given, **{**named, "batch_size": 1})
     )
     monkeypatch.setattr("airflow_provider_voicepartner.sending.pricing.Pricing._is_worth_it", False)
 

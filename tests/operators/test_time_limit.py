@@ -14,7 +14,7 @@ from airflow_provider_voicepartner.compat import AirflowTaskTimeout, TaskDeferre
 from airflow_provider_voicepartner.hooks.http import HttpSender
 from airflow_provider_voicepartner.hooks.rate_limiter import StoreRateLimiter
 from airflow_provider_voicepartner.operators.sms import SendSmsOperator
-from airflow_provider_voicepartner.operators.time_limit import TimeLimit
+from airflow_provider_voicepartner.operators.waiting import TimeLimit
 from airflow_provider_voicepartner.sending.transport import Slot
 from tests.support.batches import cut_batches
 from tests.support.gateways import fault, requests, sent
@@ -52,7 +52,7 @@ def set_clock(monkeypatch: pytest.MonkeyPatch) -> SetClock:
 
     def define(passed: Callable[[], float]) -> None:
         clock = SimpleNamespace(time=lambda: BEGAN.timestamp() + passed())
-        monkeypatch.setattr("airflow_provider_voicepartner.operators.time_limit.time", clock)
+        monkeypatch.setattr("airflow_provider_voicepartner.operators.waiting.time", clock)
 
     return define
 

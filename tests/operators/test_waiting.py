@@ -67,7 +67,10 @@ def hours(sandbox: Any, monkeypatch: pytest.MonkeyPatch) -> list[float]:
         waits.append(seconds)
         sandbox.advance(3 * 3600)
 
-    monkeypatch.setattr("airflow_provider_voicepartner.operators.waiting.time", SimpleNamespace(sleep=sleep))
+    monkeypatch.setattr(
+        "airflow_provider_voicepartner.operators.waiting.time",
+        SimpleNamespace(sleep=sleep, time=time.time),
+    )
     return waits
 
 
@@ -226,7 +229,7 @@ def test_a_task_that_is_told_to_stop_stops_waiting(sandbox: Any, monkeypatch: py
     store, operator = FakeStore(), sms()
     monkeypatch.setattr(
         "airflow_provider_voicepartner.operators.waiting.time",
-        SimpleNamespace(sleep=lambda seconds: operator.on_kill()),
+        SimpleNamespace(sleep=lambda seconds: operator.on_kill(), time=time.time),
     )
     with pytest.raises(CampaignInterruptedError):
         operator.execute(task(store, FakeTi()))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_voicepartner.operators import sending
+from airflow_provider_voicepartner.operators import planning
 from airflow_provider_voicepartner.sending.planning import plan_campaign
 
 
@@ -23,6 +23,6 @@ def cut_batches(size: int, monkeypatch: pytest.MonkeyPatch | None = None) -> Non
         return plan_campaign(*args, **{**given, "batch_size": size})
 
     if monkeypatch is None:
-        sending.plan_campaign = plan
+        planning.plan_campaign = plan
     else:
-        monkeypatch.setattr(sending, "plan_campaign", plan)
+        monkeypatch.setattr(planning, "plan_campaign", plan)
