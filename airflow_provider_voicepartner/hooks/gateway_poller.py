@@ -1,8 +1,8 @@
 """
-Asks a gateway about all the campaigns that wait in one event loop, as in a triggerer: few threads, few requests.
+Polls a gateway for all campaigns that wait in one event loop, as in a triggerer: few threads, few requests.
 
-An account has one hook, whoever waits, and keeps to its rate limit. Campaigns of which few people are left are asked
-about together. What is told goes to the store in groups, from where all learn it.
+An account has one hook, however many wait, and keeps to its rate limit. Campaigns with few recipients left share
+requests. Reports go to the store in groups, and every waiting campaign reads them there.
 """
 
 from __future__ import annotations
@@ -20,8 +20,13 @@ from weakref import WeakKeyDictionary
 from airflow_provider_voicepartner.constants import POLL_SLOT_WAIT, POLL_THREADS
 from airflow_provider_voicepartner.delivery.group_commit import GroupWriter
 from airflow_provider_voicepartner.exceptions import RetryableNotSentError, SendOutcomeUnknownError
-from airflow_provider_voicepartner.hooks.completion import CompletionCheck
-from airflow_provider_voicepartner.hooks.polling import PollRequest, PollResult, Rounds, is_enough_for_a_write
+from airflow_provider_voicepartner.hooks.polling import (
+    CampaignPoller,
+    PollRequest,
+    PollResult,
+    Rounds,
+    is_enough_for_a_write,
+)
 from airflow_provider_voicepartner.hooks.rate_limiter import StoreRateLimiter, limit_polling
 from airflow_provider_voicepartner.settings import WAITING, open_configured_store
 
@@ -36,8 +41,8 @@ if TYPE_CHECKING:
 
 @cache
 def _pool() -> ThreadPoolExecutor:
-    """Return the threads in which gateways are asked: a few for all triggers of the process."""
-    return ThreadPoolExecutor(POLL_THREADS, thread_name_prefix="voicepartner-asks")
+    """Return the threads in which gateways are polled: a few for all triggers of the process."""
+    return ThreadPoolExecutor(POLL_THREADS, thread_name_prefix="voicepartner-polls")
 
 
 async def _in_a_thread(work: Callable[..., Any], *arguments: Any) -> Any:
@@ -45,15 +50,15 @@ async def _in_a_thread(work: Callable[..., Any], *arguments: Any) -> Any:
 
 
 class _RefusedTogetherError(Exception):
-    """The gateway minds one of several questions; which one is not known."""
+    """The gateway refused several poll requests in one HTTP request; which one it minds is not known."""
 
 
 @dataclass(slots=True)
 class _Group:
-    """Questions about a few people each, on their way into one request."""
+    """Poll requests about a few recipients each, which are to share one HTTP request."""
 
-    questions: list[PollRequest] = field(default_factory=list)
-    people: int = 0
+    requests: list[PollRequest] = field(default_factory=list)
+    recipients: int = 0
     reports: asyncio.Future[Mapping[int, Reports]] = field(
         default_factory=lambda: asyncio.get_running_loop().create_future()
     )
@@ -62,66 +67,66 @@ class _Group:
 
 class GatewayPoller:
     """
-    Asks one account. Belongs to one event loop.
+    Polls one account. Belongs to one event loop.
 
     :param hook: the account's.
     """
 
     def __init__(self, hook: GatewayHook) -> None:
         self.hook = hook
-        # A failed request is asked again with the next round: nobody is to wait for it in a thread that others need.
+        # A failed request is repeated in the next round: it must not hold a thread that others need.
         hook.sender.retry = replace(hook.sender.retry, attempts=1)
         self._writer = GroupWriter(partial(open_configured_store, WAITING))
         self._rate_limiter: StoreRateLimiter | None = None
         self._preparing = asyncio.Lock()
         self._group = _Group()
 
-    async def ask(
-        self, watch: CompletionCheck, known: Mapping[CampaignKey, KnownCampaign], *, batching_delay: float
+    async def poll(
+        self, campaign: CampaignPoller, known: Mapping[CampaignKey, KnownCampaign], *, batching_delay: float
     ) -> None:
         """
-        Ask about every batch of a campaign that is not complete. What is told is in the store when this returns.
+        Poll every batch of a campaign that is not complete. All reports are in the store when this returns.
 
-        :param watch: made with this poller's hook.
+        :param campaign: made with this poller's hook.
         :param known: of the campaign.
-        :param batching_delay: seconds that a question about few people may wait for others.
-        :raises RejectedError: the gateway refuses to tell.
-        :raises StoreUnavailableError: slots cannot be taken.
-        :raises NotStoredError: what was told could not be kept.
+        :param batching_delay: seconds that a request about few recipients may wait for others.
+        :raises RejectedError: the gateway refuses to answer.
+        :raises StoreUnavailableError: no slot can be acquired.
+        :raises NotStoredError: the reports could not be stored.
         """
         await self._prepare()
-        rounds = Rounds(watch.questions(known), share=self._share)
-        answers, refused = list[PollResult](), None
+        rounds = Rounds(campaign.poll_requests(known), share=self._share)
+        results, refused = list[PollResult](), None
         while refused is None and (asked := rounds.next()):
-            watch.last_asked = asked[-1].place
+            campaign.last_polled = asked[-1].place
             found = await asyncio.gather(
-                *(self._answer(watch, question, batching_delay) for question in asked), return_exceptions=True
+                *(self._run(campaign, request, batching_delay) for request in asked), return_exceptions=True
             )
             answered = [one for one in found if isinstance(one, PollResult)]
-            answers += answered
+            results += answered
             refused = next((one for one in found if isinstance(one, BaseException)), None)
-            rounds.take(len(answered))
-            if is_enough_for_a_write(answers):
-                await self._keep(watch, answers)
-                answers = []
-        await self._keep(watch, answers)
+            rounds.note(len(answered))
+            if is_enough_for_a_write(results):
+                await self._store_results(campaign, results)
+                results = []
+        await self._store_results(campaign, results)
         if refused is not None:
             raise refused
 
-    async def _keep(self, watch: CompletionCheck, answers: Sequence[PollResult]) -> None:
-        """Write what several answers tell in one transaction, and take note of them."""
-        if arrivals := [arrival for answer in answers for arrival in watch.arrivals(answer)]:
-            await self._writer.write(arrivals)
-        for answer in answers:
-            watch.take(answer)
+    async def _store_results(self, campaign: CampaignPoller, results: Sequence[PollResult]) -> None:
+        """Write the reports of several results in one transaction, and note the results."""
+        if records := [record for result in results for record in campaign.records(result)]:
+            await self._writer.write(records)
+        for result in results:
+            campaign.note(result)
 
-    def _share(self, question: PollRequest) -> float:
-        """Return which part of a request a question takes."""
+    def _share(self, request: PollRequest) -> float:
+        """Return which part of an HTTP request a poll request takes."""
         most = self.hook.most_recipients_a_poll
-        return len(question.people) / most if question.people and most else 1.0
+        return len(request.phone_numbers) / most if request.phone_numbers and most else 1.0
 
     async def close(self) -> None:
-        """Close what was opened; whoever still waits is not answered."""
+        """Close what was opened; requests that still wait get no answer."""
         await _in_a_thread(self._close)
 
     def _close(self) -> None:
@@ -134,62 +139,62 @@ class GatewayPoller:
         if self._rate_limiter is None:
             async with self._preparing:
                 if self._rate_limiter is None:
-                    self._rate_limiter = await _in_a_thread(self._pace)
+                    self._rate_limiter = await _in_a_thread(self._limit)
 
-    def _pace(self) -> StoreRateLimiter:
+    def _limit(self) -> StoreRateLimiter:
         return limit_polling(self.hook, open_configured_store(WAITING), longest_wait=POLL_SLOT_WAIT)
 
-    async def _answer(
-        self, watch: CompletionCheck, question: PollRequest, batching_delay: float
+    async def _run(
+        self, campaign: CampaignPoller, request: PollRequest, batching_delay: float
     ) -> PollResult | None:
-        if question.people and self.hook.most_recipients_a_poll:
+        if request.phone_numbers and self.hook.most_recipients_a_poll:
             try:
-                return await self._answer_in_a_group(watch, question, batching_delay)
+                return await self._run_in_a_group(campaign, request, batching_delay)
             except _RefusedTogetherError:
-                # One that the gateway minds must not end the wait of all who were asked about with it.
-                question = replace(question, people=())
-        found: PollResult | None = await _in_a_thread(watch.answer, question)
+                # One request that the gateway refuses must not end the wait of all that shared it.
+                request = replace(request, phone_numbers=())
+        found: PollResult | None = await _in_a_thread(campaign.run, request)
         return found
 
-    async def _answer_in_a_group(
-        self, watch: CompletionCheck, question: PollRequest, batching_delay: float
+    async def _run_in_a_group(
+        self, campaign: CampaignPoller, request: PollRequest, batching_delay: float
     ) -> PollResult | None:
-        group, place = self._join(question, batching_delay)
+        group, place = self._join(request, batching_delay)
         await asyncio.wait([group.reports])
         error = group.reports.exception()
         if error is not None and not isinstance(error, RetryableNotSentError | SendOutcomeUnknownError):
             raise _RefusedTogetherError
-        return watch.answer(question, lambda: group.reports.result()[place])
+        return campaign.run(request, lambda: group.reports.result()[place])
 
-    def _join(self, question: PollRequest, batching_delay: float) -> tuple[_Group, int]:
-        """Put a question into the next request, and let that leave when it is full or has waited for long enough."""
-        if self._group.people + len(question.people) > self.hook.most_recipients_a_poll:
-            self._leave(self._group)
+    def _join(self, request: PollRequest, batching_delay: float) -> tuple[_Group, int]:
+        """Add a poll request to the next HTTP request, which leaves when it is full or has waited long enough."""
+        if self._group.recipients + len(request.phone_numbers) > self.hook.most_recipients_a_poll:
+            self._send(self._group)
         group = self._group
-        group.questions.append(question)
-        group.people += len(question.people)
-        if group.people == self.hook.most_recipients_a_poll:
-            self._leave(group)
+        group.requests.append(request)
+        group.recipients += len(request.phone_numbers)
+        if group.recipients == self.hook.most_recipients_a_poll:
+            self._send(group)
         elif group.timer is None:
-            group.timer = asyncio.get_running_loop().call_later(batching_delay, self._leave, group)
-        return group, len(group.questions) - 1
+            group.timer = asyncio.get_running_loop().call_later(batching_delay, self._send, group)
+        return group, len(group.requests) - 1
 
-    def _leave(self, group: _Group) -> None:
+    def _send(self, group: _Group) -> None:
         if group.timer is not None:
             group.timer.cancel()
         if group is self._group:
             self._group = _Group()
-        asking = asyncio.get_running_loop().run_in_executor(_pool(), self._poll, group.questions)
-        asking.add_done_callback(lambda done: _settle(group.reports, done))
+        polling = asyncio.get_running_loop().run_in_executor(_pool(), self._poll, group.requests)
+        polling.add_done_callback(lambda done: _settle(group.reports, done))
 
-    def _poll(self, questions: Sequence[PollRequest]) -> dict[int, Reports]:
-        """Ask about the people of several questions at once, and sort what is told by question."""
+    def _poll(self, requests: Sequence[PollRequest]) -> dict[int, Reports]:
+        """Poll the recipients of several requests at once, and sort the reports by request."""
         places = {
-            (question.sent.gateway_id, number): place
-            for place, question in enumerate(questions)
-            for number in question.people
+            (request.sent.gateway_id, number): place
+            for place, request in enumerate(requests)
+            for number in request.phone_numbers
         }
-        found: dict[int, list[DeliveryReport]] = {place: [] for place in range(len(questions))}
+        found: dict[int, list[DeliveryReport]] = {place: [] for place in range(len(requests))}
         for report in self.hook.poll_recipients([(str(name), number) for name, number in places]):
             place = places.get((report.campaign_id, report.phone_number))
             if place is not None:
@@ -205,7 +210,7 @@ def _settle(reports: asyncio.Future[Mapping[int, Reports]], done: asyncio.Future
         reports.set_result(done.result())
     else:
         reports.set_exception(error)
-        reports.exception()  # everybody may have left meanwhile; that is no reason for a warning
+        reports.exception()  # nobody may wait for it any more; that is no reason for a warning
 
 
 @dataclass(slots=True)
@@ -229,7 +234,7 @@ def _account_of(hook: GatewayHook) -> bytes:
 @asynccontextmanager
 async def shared_poller(hook: GatewayHook) -> AsyncIterator[GatewayPoller]:
     """
-    Share a poller with all who ask the same account at the same time, within a block.
+    Share a poller among all that poll the same account at the same time, within a block.
 
     :param hook: is used by all of them if this is the first; its connection has been looked up.
     """

@@ -177,7 +177,7 @@ class HttpSender:
     :param sleep: waits; injected by tests.
     :param now: the present, aware; injected by tests.
     :param random: jitter; injected by tests.
-    :param watch: is shown every answer with its request, for what it says of rate limits; must not raise.
+    :param on_response: is shown every answer with its request, for what it says of rate limits; must not raise.
     :param gate: the rate limit, which lets requests pass one by one; None keeps no limit.
     :param may_leave: asked before each request, and before its body; raises ``CampaignInterruptedError`` to keep it.
     :param body: how bodies are written; values of a form are text, or lists of text.
@@ -194,7 +194,7 @@ class HttpSender:
     sleep: Callable[[float], None] = time.sleep
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     random: Random | None = None
-    watch: Callable[[ApiRequest, ApiResponse], None] | None = None
+    on_response: Callable[[ApiRequest, ApiResponse], None] | None = None
     gate: Gate | None = None
     may_leave: Callable[[], None] | None = None
     names_a_send: Callable[[ApiResponse], bool] | None = None
@@ -246,8 +246,8 @@ class HttpSender:
         except BaseException:
             outgoing.give_up()
             raise
-        if self.watch is not None:
-            self.watch(request, response)
+        if self.on_response is not None:
+            self.on_response(request, response)
         if response.status == 429:
             if not request.safe_to_repeat and (found := self._named_in(response)):
                 raise SendOutcomeUnknownError(

@@ -44,7 +44,7 @@ def limit_polling(hook: GatewayHook, store: Store, *, longest_wait: float) -> St
     """
     # Who asks comes again anyway, and holds up others while it waits.
     rate_limiter = StoreRateLimiter(store, hook, patience=0.0)
-    hook.sender.watch = rate_limiter.watch
+    hook.sender.on_response = rate_limiter.on_response
     hook.sender.gate = rate_limiter.waiting(hook.sender.sleep, longest_wait)
     return rate_limiter
 
@@ -179,7 +179,7 @@ class StoreRateLimiter:
             f"{self.gateway} {endpoint}: the rate limit: {gone}; the request was not sent"
         )
 
-    def watch(self, request: ApiRequest, response: ApiResponse) -> None:
+    def on_response(self, request: ApiRequest, response: ApiResponse) -> None:
         """Teach every worker what an answer says of the limit. Never raises: the answer itself matters more."""
         try:
             name, wait = self._name(request.endpoint), asked_wait(response.headers, self._now())

@@ -313,16 +313,16 @@ class SendingOperator(PrivateFields, Picklable, BaseOperator):
 
         options, interval = read_completion(self.completion)
         self._push(report, context)
-        watch = CompletionCheck(report, options)
+        completion = CompletionCheck(report, options)
         try:
             if self.deferrable:
                 from airflow_provider_voicepartner.triggers.campaign import CampaignCompletionTrigger
 
-                trigger = CampaignCompletionTrigger.of_watch(watch, poke_interval=interval)
+                trigger = CampaignCompletionTrigger.of(completion, poke_interval=interval)
                 return self.defer(trigger=trigger, method_name="execute_complete")
-            return with_delivery(report, wait_here(watch, interval, self._stop or CancellationToken()))
+            return with_delivery(report, wait_here(completion, interval, self._stop or CancellationToken()))
         finally:
-            watch.close()
+            completion.close()
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> dict[str, Any]:
         """
@@ -348,11 +348,11 @@ class SendingOperator(PrivateFields, Picklable, BaseOperator):
         )
 
         report = pushed_report(context["ti"])
-        watch = CompletionCheck(report, read_completion(self.completion)[0])
+        completion = CompletionCheck(report, read_completion(self.completion)[0])
         try:
-            return with_delivery(report, watch.judge_event(event))
+            return with_delivery(report, completion.judge_event(event))
         finally:
-            watch.close()
+            completion.close()
 
     def on_kill(self) -> None:
         """Claim nothing more; what is under way is recorded if it is answered in time."""

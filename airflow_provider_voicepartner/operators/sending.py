@@ -135,7 +135,7 @@ def send_campaign(
     :param dry_run: go the whole way and send nothing; the ledger is then a forgetful one.
     """
     rate_limiter = StoreRateLimiter(store, hook)
-    hook.sender.watch = rate_limiter.watch
+    hook.sender.on_response = rate_limiter.on_response
 
     def may_leave() -> None:
         stop.check()

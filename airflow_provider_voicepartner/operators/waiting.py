@@ -76,7 +76,7 @@ def with_delivery(report: CampaignReport, delivery: dict[str, Any]) -> dict[str,
     return {**report.to_json(), "delivery": delivery}
 
 
-def wait_here(watch: CompletionCheck, interval: float, stop: CancellationToken) -> dict[str, Any]:
+def wait_here(completion: CompletionCheck, interval: float, stop: CancellationToken) -> dict[str, Any]:
     """
     Look again and again until the campaign is complete, and return the counts.
 
@@ -87,7 +87,7 @@ def wait_here(watch: CompletionCheck, interval: float, stop: CancellationToken) 
     failures = 0
     while True:
         try:
-            result = watch.judge(watch.look())
+            result = completion.judge(completion.check())
             failures = 0
         except StoreUnavailableError as error:
             failures += 1

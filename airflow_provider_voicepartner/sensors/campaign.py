@@ -139,7 +139,7 @@ class CampaignCompletionSensor(Picklable, StrictTemplates, BaseSensorOperator):
         if not self.deferrable:
             return super().execute(context)
         deadline = time.time() + self.timeout
-        first = self._first_look(context)
+        first = self._first_poke(context)
         if first:
             return first.xcom_value if isinstance(first, PokeReturnValue) else None
         return self._hand_over(deadline)
@@ -148,17 +148,17 @@ class CampaignCompletionSensor(Picklable, StrictTemplates, BaseSensorOperator):
         """Wait in the triggerer up to a moment, in Unix seconds."""
         from airflow_provider_voicepartner.triggers.campaign import CampaignCompletionTrigger
 
-        watch = self._watch(self._report())
+        completion = self._completion_check(self._report())
         try:
-            trigger = CampaignCompletionTrigger.of_watch(
-                watch, poke_interval=self.poke_interval, deadline=deadline
+            trigger = CampaignCompletionTrigger.of(
+                completion, poke_interval=self.poke_interval, deadline=deadline
             )
         finally:
-            watch.close()
+            completion.close()
         left = max(0.0, deadline - time.time()) + SENSOR_GRACE
         return self.defer(trigger=trigger, method_name="execute_complete", timeout=timedelta(seconds=left))
 
-    def _first_look(self, context: Context) -> bool | PokeReturnValue:
+    def _first_poke(self, context: Context) -> bool | PokeReturnValue:
         """Poke as Airflow's own loop does, which turns errors into what the sensor was told to make of them."""
         try:
             return self.poke(context)
@@ -174,18 +174,18 @@ class CampaignCompletionSensor(Picklable, StrictTemplates, BaseSensorOperator):
         :raises AirflowSensorTimeout: the campaign is not complete after ``timeout``.
         :raises WaitGivenUpError: the trigger could not wait, or it is another event than the trigger's.
         """
-        watch = self._watch(self._report())
+        completion = self._completion_check(self._report())
         try:
             if isinstance(event, dict) and event.get("status") == "timeout":
-                return self._last_look(watch)
-            return watch.judge_event(event)
+                return self._final_check(completion)
+            return completion.judge_event(event)
         except Exception as error:
             deadline = event.get("deadline") if isinstance(event, dict) else None
             if isinstance(deadline, int | float) and self._goes_on_after(error):
                 return self._hand_over(deadline)
             self._end(error)
         finally:
-            watch.close()
+            completion.close()
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Go on after a deferral; not as Airflow does, whose versions make different things of ``soft_fail`` here."""
@@ -215,13 +215,13 @@ class CampaignCompletionSensor(Picklable, StrictTemplates, BaseSensorOperator):
         self.log.error("Sensor poke failed", exc_info=error)
         return True
 
-    def _last_look(self, watch: CompletionCheck) -> dict[str, Any]:
+    def _final_check(self, completion: CompletionCheck) -> dict[str, Any]:
         """Look once more before the time-out counts, as Airflow's loop does."""
         try:
-            progress = watch.look()
+            progress = completion.check()
         except StoreUnavailableError as error:
             raise timed_out(self.timeout, f"the store cannot be used: {error}") from error
-        result = watch.judge(progress)
+        result = completion.judge(progress)
         if result is None:
             raise timed_out(self.timeout, progress)
         return result
@@ -238,21 +238,21 @@ class CampaignCompletionSensor(Picklable, StrictTemplates, BaseSensorOperator):
         from airflow_provider_voicepartner.delivery.completion import Progress
 
         report = self._report()
-        watch = self._watch(report)
+        completion = self._completion_check(report)
         if report.dry_run:
             self.log.info("A dry run: nothing was sent, so there is nothing to wait for")
             nothing = Progress.of_batches((), {})
             return PokeReturnValue(is_done=True, xcom_value=nothing.to_json())
         try:
-            watch.check()
-            progress = watch.look()
+            completion.validate()
+            progress = completion.check()
             self.log.info("Campaign: %s", progress)
-            result = watch.judge(progress)
+            result = completion.judge(progress)
         except StoreUnavailableError as error:
             self.log.warning("Could not look now, will look again: %s", error)
             return False
         finally:
-            watch.close()
+            completion.close()
         return False if result is None else PokeReturnValue(is_done=True, xcom_value=result)
 
     def _report(self) -> CampaignReport:
@@ -260,7 +260,7 @@ class CampaignCompletionSensor(Picklable, StrictTemplates, BaseSensorOperator):
 
         return read_report(self.campaign)
 
-    def _watch(self, report: CampaignReport) -> CompletionCheck:
+    def _completion_check(self, report: CampaignReport) -> CompletionCheck:
         from airflow_provider_voicepartner.hooks.completion import CompletionCheck
         from airflow_provider_voicepartner.hooks.completion_options import CompletionOptions
 

@@ -63,12 +63,15 @@ class CampaignCompletionTrigger(BaseTrigger):
         self.deadline = deadline
 
     @classmethod
-    def of_watch(
-        cls, watch: CompletionCheck, *, poke_interval: float, deadline: float | None = None
+    def of(
+        cls, completion: CompletionCheck, *, poke_interval: float, deadline: float | None = None
     ) -> CampaignCompletionTrigger:
         """Hand over a wait."""
         return cls(
-            watch.report_to_hand_over.to_json(), watch.options.to_json(), poke_interval, deadline=deadline
+            completion.report_to_hand_over.to_json(),
+            completion.options.to_json(),
+            poke_interval,
+            deadline=deadline,
         )
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -109,12 +112,12 @@ class CampaignCompletionTrigger(BaseTrigger):
             return {"status": "error", "message": str(error)}
         if report is None:
             return {"status": "timeout"}
-        watch = CompletionCheck(report, CompletionOptions(**self.options), now=time.time)
+        completion = CompletionCheck(report, CompletionOptions(**self.options), now=time.time)
         watcher = shared_watcher(store_url() or "", open_delivery_store)
-        with watcher.watch(watch.keys, interval=self.poke_interval) as watched:
-            if watch.asks:
-                return await self._asking_too(watch, watched, watcher)
-            return await self._until_final(watch, watched, watcher, None)
+        with watcher.watch(completion.keys, interval=self.poke_interval) as subscription:
+            if completion.can_poll:
+                return await self._poll_and_wait(completion, subscription, watcher)
+            return await self._until_final(completion, subscription, watcher, None)
 
     async def _with_batches(self, report: CampaignReport) -> CampaignReport | None:
         """Read the batches that the report does not list; None where the store was away until the deadline."""
@@ -135,67 +138,67 @@ class CampaignCompletionTrigger(BaseTrigger):
             await asyncio.sleep(min(self.poke_interval, left))
         return report
 
-    async def _asking_too(
-        self, watch: CompletionCheck, watched: Subscription, watcher: StoreWatcher
+    async def _poll_and_wait(
+        self, completion: CompletionCheck, subscription: Subscription, watcher: StoreWatcher
     ) -> dict[str, Any]:
         """Wait for what the store knows, and let the gateway be asked meanwhile."""
         from airflow_provider_voicepartner.hooks.gateway_poller import shared_poller
 
-        async with shared_poller(await self._hook(watch)) as poller:
-            watch.hook = poller.hook
-            asking = asyncio.create_task(self._ask_again_and_again(poller, watch, watched))
+        async with shared_poller(await self._hook(completion)) as poller:
+            completion.hook = poller.hook
+            polling = asyncio.create_task(self._poll_repeatedly(poller, completion, subscription))
             try:
-                return await self._until_final(watch, watched, watcher, asking)
+                return await self._until_final(completion, subscription, watcher, polling)
             finally:
-                await _end(asking)
+                await _end(polling)
 
-    async def _hook(self, watch: CompletionCheck) -> GatewayHook:
+    async def _hook(self, completion: CompletionCheck) -> GatewayHook:
         """Look the connection up without blocking the loop, and make the hook of it."""
         from airflow_provider_voicepartner.compat import get_async_connection
         from airflow_provider_voicepartner.hooks.registry import hook_class
 
-        conn_id = watch.options.conn_id or watch.report.conn_id
+        conn_id = completion.options.conn_id or completion.report.conn_id
         connection = await get_async_connection(conn_id)
-        watch.report.check_gateway(str(connection.conn_type))
+        completion.report.check_gateway(str(connection.conn_type))
         return hook_class(str(connection.conn_type))(conn_id, connection=connection)
 
     async def _until_final(
         self,
-        watch: CompletionCheck,
-        watched: Subscription,
+        completion: CompletionCheck,
+        subscription: Subscription,
         watcher: StoreWatcher,
-        asking: asyncio.Task[dict[str, Any]] | None,
+        polling: asyncio.Task[dict[str, Any]] | None,
     ) -> dict[str, Any]:
         while True:
-            watched.changed.clear()
+            subscription.changed.clear()
             # Before the store's first answer, silence means nothing.
-            if watched.as_of is not None:
-                progress = watch.progress(watched.known, watched.as_of)
+            if subscription.as_of is not None:
+                progress = completion.progress(subscription.known, subscription.as_of)
                 if progress.is_complete:
                     return _event("complete", progress)
-                if watch.is_hopeless(progress):
+                if completion.is_rate_unreachable(progress):
                     return _event("hopeless", progress)
-            if asking is not None and asking.done():
-                return asking.result()
-            if self._left(watch) <= 0:
+            if polling is not None and polling.done():
+                return polling.result()
+            if self._left(completion) <= 0:
                 return {"status": "timeout"}
-            if watcher.has_failed_for(watched) >= self.max_failures * self.poke_interval:
+            if watcher.has_failed_for(subscription) >= self.max_failures * self.poke_interval:
                 return {"status": "error", "message": f"the store could not be asked: {watcher.problem}"}
             # Once silence counts, the store and the gateway are asked once more before it does. The waits are short,
             # since the machine's clock may be set meanwhile.
-            left = watch.unconfirmed_at - watch.now()
-            pause = min(left if left > 0 else self.poke_interval, TRIGGER_SLEEP, self._left(watch))
+            left = completion.unconfirmed_at - completion.now()
+            pause = min(left if left > 0 else self.poke_interval, TRIGGER_SLEEP, self._left(completion))
             with contextlib.suppress(TimeoutError):
                 # Not wait_for, which makes a task: thousands wait here.
                 async with asyncio.timeout(max(pause, LEAST_TRIGGER_SLEEP)):
-                    await watched.changed.wait()
+                    await subscription.changed.wait()
 
-    def _left(self, watch: CompletionCheck) -> float:
+    def _left(self, completion: CompletionCheck) -> float:
         """Return the seconds until the deadline."""
-        return inf if self.deadline is None else self.deadline - watch.now()
+        return inf if self.deadline is None else self.deadline - completion.now()
 
-    async def _ask_again_and_again(
-        self, poller: GatewayPoller, watch: CompletionCheck, watched: Subscription
+    async def _poll_repeatedly(
+        self, poller: GatewayPoller, completion: CompletionCheck, subscription: Subscription
     ) -> dict[str, Any]:
         """Ask the gateway; what it tells goes to the store, from which all are told."""
         from airflow_provider_voicepartner.delivery.group_commit import NotStoredError
@@ -203,14 +206,16 @@ class CampaignCompletionTrigger(BaseTrigger):
         try:
             while True:
                 try:
-                    await poller.ask(watch, watched.known, batching_delay=self.poke_interval * BATCHING_SHARE)
+                    await poller.poll(
+                        completion, subscription.known, batching_delay=self.poke_interval * BATCHING_SHARE
+                    )
                 except (StoreUnavailableError, NotStoredError) as error:
                     self.log.warning("What the gateway tells could not be kept, will ask again: %s", error)
-                watched.changed.set()
-                left = watch.unconfirmed_at - watch.now()
+                subscription.changed.set()
+                left = completion.unconfirmed_at - completion.now()
                 await asyncio.sleep(min(left, self.poke_interval) if left > 0 else self.poke_interval)
         except RejectedError as error:
-            told = {
+            event = {
                 "status": "rejected",
                 "message": str(error),
                 "code": error.code,
@@ -218,9 +223,9 @@ class CampaignCompletionTrigger(BaseTrigger):
             }
         except Exception as error:
             self.log.exception("The gateway cannot be asked")
-            told = {"status": "error", "message": type(error).__name__}
-        watched.changed.set()
-        return told
+            event = {"status": "error", "message": type(error).__name__}
+        subscription.changed.set()
+        return event
 
 
 async def _end(task: asyncio.Task[Any]) -> None:

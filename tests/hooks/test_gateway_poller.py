@@ -58,24 +58,24 @@ def sent(place: int, *people: int) -> CampaignReport:
     return report_of(batch)
 
 
-def watch_of(poller: GatewayPoller, report: CampaignReport, **options: Any) -> CompletionCheck:
+def completion_of(poller: GatewayPoller, report: CampaignReport, **options: Any) -> CompletionCheck:
     return CompletionCheck(
         report, CompletionOptions(**options), hook=poller.hook, now=time.time, start=lambda batches: 0
     )
 
 
-def known(watch: CompletionCheck) -> Any:
+def known(completion: CompletionCheck) -> Any:
     store = open_delivery_store()
     try:
         from airflow_provider_voicepartner.delivery.store import FROM_NOW
 
-        return store.changes(since=FROM_NOW, also=watch.keys).campaigns
+        return store.changes(since=FROM_NOW, also=completion.keys).campaigns
     finally:
         store.close()
 
 
-def counts(watch: CompletionCheck) -> dict[DeliveryStatus, int]:
-    return {status: n for campaign in known(watch).values() for status, n in campaign.counts.items()}
+def counts(completion: CompletionCheck) -> dict[DeliveryStatus, int]:
+    return {status: n for campaign in known(completion).values() for status, n in campaign.counts.items()}
 
 
 def run(work: Callable[[GatewayPoller], Any]) -> Any:
@@ -92,16 +92,21 @@ def test_few_people_of_many_campaigns_are_asked_about_in_one_request(sandbox: An
     reports = [sent(place, place, place + 10, place + 20) for place in range(10)]
 
     async def work(poller: GatewayPoller) -> None:
-        watches = [watch_of(poller, report) for report in reports]
+        completions = [completion_of(poller, report) for report in reports]
         for each in (10, 1, 1):
             before = requests(sandbox)
-            await asyncio.gather(*(poller.ask(watch, known(watch), batching_delay=0.3) for watch in watches))
+            await asyncio.gather(
+                *(
+                    poller.poll(completion, known(completion), batching_delay=0.3)
+                    for completion in completions
+                )
+            )
             assert requests(sandbox) - before == each
         sandbox.advance(20_000)
-        await asyncio.gather(*(poller.ask(watch, known(watch), batching_delay=0.3) for watch in watches))
-        assert [counts(watch) for watch in watches] == [{DELIVERED: 3}] * 10
+        await asyncio.gather(*(poller.poll(each, known(each), batching_delay=0.3) for each in completions))
+        assert [counts(completion) for completion in completions] == [{DELIVERED: 3}] * 10
         before = requests(sandbox)
-        await asyncio.gather(*(poller.ask(watch, known(watch), batching_delay=0.3) for watch in watches))
+        await asyncio.gather(*(poller.poll(each, known(each), batching_delay=0.3) for each in completions))
         assert requests(sandbox) == before
 
     run(work)
@@ -112,13 +117,13 @@ def test_a_request_is_full_at_500(sandbox: Any, monkeypatch: pytest.MonkeyPatch)
 
     async def work(poller: GatewayPoller) -> None:
         monkeypatch.setattr(poller.hook, "poll_recipients", lambda people: asked.append(len(people)) or ())
-        watches = []
+        completions = []
         for place in range(30):
             batch = SentBatch(reference=f"b{place}", gateway_id=str(place), accepted=40, state="sent")
-            watch = watch_of(poller, report_of(batch))
-            watch._left[0] = tuple(number(person) for person in range(40))
-            watches.append(watch)
-        await asyncio.gather(*(poller.ask(watch, {}, batching_delay=0.2) for watch in watches))
+            completion = completion_of(poller, report_of(batch))
+            completion.unfinished[0] = tuple(number(person) for person in range(40))
+            completions.append(completion)
+        await asyncio.gather(*(poller.poll(each, {}, batching_delay=0.2) for each in completions))
 
     run(work)
     assert asked == [480, 480, 240]
@@ -136,15 +141,15 @@ def test_one_that_the_gateway_minds_is_asked_about_alone(
     reports = [sent(place, place) for place in range(2)]
 
     async def work(poller: GatewayPoller) -> None:
-        watches = [watch_of(poller, report) for report in reports]
-        for watch in watches:
-            await poller.ask(watch, {}, batching_delay=0.0)
-            assert watch._left
+        completions = [completion_of(poller, report) for report in reports]
+        for completion in completions:
+            await poller.poll(completion, {}, batching_delay=0.0)
+            assert completion.unfinished
 
         monkeypatch.setattr(poller.hook, "poll_recipients", Mock(side_effect=mind))
         sandbox.advance(20_000)
-        await asyncio.gather(*(poller.ask(watch, {}, batching_delay=0.1) for watch in watches))
-        assert [counts(watch) for watch in watches] == [{DELIVERED: 1}] * 2
+        await asyncio.gather(*(poller.poll(each, {}, batching_delay=0.1) for each in completions))
+        assert [counts(completion) for completion in completions] == [{DELIVERED: 1}] * 2
 
     run(work)
 
@@ -154,14 +159,14 @@ def test_trouble_with_a_request_for_many_passes(sandbox: Any) -> None:
     report = sent(1, 1)
 
     async def work(poller: GatewayPoller) -> None:
-        watch = watch_of(poller, report)
-        await poller.ask(watch, {}, batching_delay=0.0)
+        completion = completion_of(poller, report)
+        await poller.poll(completion, {}, batching_delay=0.0)
         sandbox.advance(20_000)
         fault(sandbox, "503", path="multi-status")
-        await poller.ask(watch, {}, batching_delay=0.0)
-        assert counts(watch) == {PENDING: 1}
-        await poller.ask(watch, {}, batching_delay=0.0)
-        assert counts(watch) == {DELIVERED: 1}
+        await poller.poll(completion, {}, batching_delay=0.0)
+        assert counts(completion) == {PENDING: 1}
+        await poller.poll(completion, {}, batching_delay=0.0)
+        assert counts(completion) == {DELIVERED: 1}
 
     run(work)
 
@@ -171,15 +176,15 @@ def test_somebody_whom_the_gateway_forgot_is_looked_for_among_all(sandbox: Any) 
     report = sent(1, 1)
 
     async def work(poller: GatewayPoller) -> None:
-        watch = watch_of(poller, report)
-        await poller.ask(watch, {}, batching_delay=0.0)
-        watch._left[0] = (number(7),)
-        await poller.ask(watch, {}, batching_delay=0.0)
-        assert not watch._left
-        assert counts(watch) == {PENDING: 1}
+        completion = completion_of(poller, report)
+        await poller.poll(completion, {}, batching_delay=0.0)
+        completion.unfinished[0] = (number(7),)
+        await poller.poll(completion, {}, batching_delay=0.0)
+        assert not completion.unfinished
+        assert counts(completion) == {PENDING: 1}
         sandbox.advance(20_000)
-        await poller.ask(watch, {}, batching_delay=0.0)
-        assert counts(watch) == {DELIVERED: 1}
+        await poller.poll(completion, {}, batching_delay=0.0)
+        assert counts(completion) == {DELIVERED: 1}
 
     run(work)
 
@@ -199,8 +204,8 @@ def test_so_many_are_asked_at_once_and_no_more(sandbox: Any, monkeypatch: pytest
     async def work(poller: GatewayPoller) -> None:
         monkeypatch.setattr(poller.hook, "poll_delivery", slow)
         batch = SentBatch(reference="b", gateway_id="1", accepted=1, state="sent")
-        watches = [watch_of(poller, report_of(batch)) for _ in range(50)]
-        await asyncio.gather(*(poller.ask(watch, {}, batching_delay=0.0) for watch in watches))
+        completions = [completion_of(poller, report_of(batch)) for _ in range(50)]
+        await asyncio.gather(*(poller.poll(each, {}, batching_delay=0.0) for each in completions))
 
     run(work)
     assert most == [POLL_THREADS]
@@ -219,8 +224,8 @@ def test_questions_keep_to_the_rate_limit(
     before = requests(sandbox)
 
     async def work(poller: GatewayPoller) -> None:
-        watches = [watch_of(poller, report) for report in reports]
-        await asyncio.gather(*(poller.ask(watch, {}, batching_delay=0.0) for watch in watches))
+        completions = [completion_of(poller, report) for report in reports]
+        await asyncio.gather(*(poller.poll(each, {}, batching_delay=0.0) for each in completions))
 
     run(work)
     assert requests(sandbox) == before + 1
@@ -234,12 +239,12 @@ def test_so_do_the_looks_of_a_worker(
         host=sandbox.gateway_url("smspartner"),
         extra={"rate_limits": {"bulk-status": "1/60"}},
     )
-    monkeypatch.setattr("airflow_provider_voicepartner.hooks.completion.WORKER_POLL_SLOT_WAIT", 0.05)
+    monkeypatch.setattr("airflow_provider_voicepartner.hooks.polling.WORKER_POLL_SLOT_WAIT", 0.05)
     batches = [sent(place, place).batches[0] for place in range(5)]
     before = requests(sandbox)
-    watch = CompletionCheck(report_of(*batches), CompletionOptions())
-    watch.ask()
-    watch.close()
+    completion = CompletionCheck(report_of(*batches), CompletionOptions())
+    completion.poll()
+    completion.close()
     assert requests(sandbox) == before + 1
 
 
@@ -252,7 +257,7 @@ def test_a_gateway_that_is_away_is_not_tried_for_every_batch(sandbox: Any) -> No
 
     async def work(poller: GatewayPoller) -> None:
         before = requests(sandbox)
-        await poller.ask(watch_of(poller, report_of(*batches)), {}, batching_delay=0.0)
+        await poller.poll(completion_of(poller, report_of(*batches)), {}, batching_delay=0.0)
         assert requests(sandbox) == before + 3
 
     run(work)
@@ -263,19 +268,19 @@ def test_what_could_not_be_kept_is_told_again(sandbox: Any, monkeypatch: pytest.
     sandbox.advance(86_400)
 
     async def work(poller: GatewayPoller) -> None:
-        watch = watch_of(poller, report, unlisted_grace=0.0, unconfirmed_after=0.0)
-        write = poller._writer.write
+        completion = completion_of(poller, report, unlisted_grace=0.0, unconfirmed_after=0.0)
+        keep = poller._writer.write
 
         async def refuse(items: Any) -> None:
             raise NotStoredError("away")
 
         monkeypatch.setattr(poller._writer, "write", refuse)
         with pytest.raises(NotStoredError):
-            await poller.ask(watch, {}, batching_delay=0.0)
-        assert not watch.progress({}, time.time()).is_complete
-        monkeypatch.setattr(poller._writer, "write", write)
-        await poller.ask(watch, {}, batching_delay=0.0)
-        assert counts(watch) == {DELIVERED: 1}
+            await poller.poll(completion, {}, batching_delay=0.0)
+        assert not completion.progress({}, time.time()).is_complete
+        monkeypatch.setattr(poller._writer, "keep", keep)
+        await poller.poll(completion, {}, batching_delay=0.0)
+        assert counts(completion) == {DELIVERED: 1}
 
     run(work)
 
@@ -285,14 +290,14 @@ def test_what_is_no_news_is_not_written_again(sandbox: Any, monkeypatch: pytest.
     report = sent(1, 1)
 
     async def work(poller: GatewayPoller) -> None:
-        watch = watch_of(poller, report)
-        await poller.ask(watch, {}, batching_delay=0.0)
+        completion = completion_of(poller, report)
+        await poller.poll(completion, {}, batching_delay=0.0)
         before = poller._writer.counts.commits
         for _ in range(3):
-            await poller.ask(watch, {}, batching_delay=0.0)
+            await poller.poll(completion, {}, batching_delay=0.0)
         assert poller._writer.counts.commits == before
         sandbox.advance(20_000)
-        await poller.ask(watch, {}, batching_delay=0.0)
+        await poller.poll(completion, {}, batching_delay=0.0)
         assert poller._writer.counts.commits == before + 1
 
     run(work)
@@ -318,9 +323,9 @@ def test_a_look_at_many_batches_asks_several_at_once_in_one_transaction(
             return poll(gateway_id)
 
         monkeypatch.setattr(poller.hook, "poll_delivery", slow)
-        watch = watch_of(poller, report_of(*batches))
-        await poller.ask(watch, {}, batching_delay=0.0)
-        assert watch.progress(known(watch), time.time()).delivered == 12
+        completion = completion_of(poller, report_of(*batches))
+        await poller.poll(completion, {}, batching_delay=0.0)
+        assert completion.progress(known(completion), time.time()).delivered == 12
         assert poller._writer.counts.commits == 1
 
     run(work)
@@ -341,10 +346,10 @@ def test_what_was_told_before_a_refusal_is_kept(sandbox: Any, monkeypatch: pytes
             return poll(gateway_id)
 
         monkeypatch.setattr(poller.hook, "poll_delivery", refuse_one)
-        watch = watch_of(poller, report_of(*batches))
+        completion = completion_of(poller, report_of(*batches))
         with pytest.raises(RejectedError):
-            await poller.ask(watch, {}, batching_delay=0.0)
-        assert watch.progress(known(watch), time.time()).delivered == 2
+            await poller.poll(completion, {}, batching_delay=0.0)
+        assert completion.progress(known(completion), time.time()).delivered == 2
 
     run(work)
 
@@ -365,15 +370,15 @@ def test_batches_that_are_never_answered_keep_no_other_from_being_asked_about(
             return poll(gateway_id)
 
         monkeypatch.setattr(poller.hook, "poll_delivery", some)
-        watch = watch_of(poller, report_of(*batches))
+        completion = completion_of(poller, report_of(*batches))
         for _ in range(3):
-            await poller.ask(watch, known(watch), batching_delay=0.0)
-        assert watch.progress(known(watch), time.time()).delivered == 5
+            await poller.poll(completion, known(completion), batching_delay=0.0)
+        assert completion.progress(known(completion), time.time()).delivered == 5
 
     run(work)
 
 
-def test_an_account_has_one_asker_while_anybody_asks(sandbox: Any, set_connection: Any) -> None:
+def test_an_account_has_one_poller_while_anybody_polls(sandbox: Any, set_connection: Any) -> None:
     set_connection("smspartner", "other", host=sandbox.gateway_url("smspartner"))
 
     async def main() -> None:
@@ -384,7 +389,7 @@ def test_an_account_has_one_asker_while_anybody_asks(sandbox: Any, set_connectio
             ):
                 assert one is two
                 assert one is not other
-            await one.ask(watch_of(one, sent(1, 1)), {}, batching_delay=0.0)
+            await one.poll(completion_of(one, sent(1, 1)), {}, batching_delay=0.0)
         async with shared_poller(hook_for("smspartner_default")) as later:
             assert later is not one
 
@@ -392,13 +397,13 @@ def test_an_account_has_one_asker_while_anybody_asks(sandbox: Any, set_connectio
 
 
 def test_a_silent_gateway_is_not_waited_for_in_a_thread(sandbox: Any) -> None:
-    """A 429 that asks for a minute ends the question; the next round asks again."""
+    """A 429 that asks for a minute ends the request; the next round asks again."""
     fault(sandbox, "429", times=1, path="bulk-status", retry_after=60)
 
     async def work(poller: GatewayPoller) -> None:
         batch = SentBatch(reference="b", gateway_id="1", accepted=1, state="sent")
         started = time.monotonic()
-        await poller.ask(watch_of(poller, report_of(batch)), {}, batching_delay=0.0)
+        await poller.poll(completion_of(poller, report_of(batch)), {}, batching_delay=0.0)
         assert time.monotonic() - started < 5
         with pytest.raises(RetryableNotSentError):
             await asyncio.to_thread(poller.hook.poll_delivery, "1")
@@ -422,13 +427,16 @@ def test_reports_name_the_person_they_are_about(sandbox: Any, monkeypatch: pytes
 
     async def work(poller: GatewayPoller) -> None:
         monkeypatch.setattr(poller.hook, "poll_recipients", told)
-        watches = []
+        completions = []
         for place in (1, 2):
             batch = SentBatch(reference=f"b{place}", gateway_id=str(place), accepted=1, state="sent")
-            watch = watch_of(poller, report_of(batch))
-            watch._left[0] = (number(5),)
-            watches.append(watch)
-        await asyncio.gather(*(poller.ask(watch, {}, batching_delay=0.1) for watch in watches))
-        assert [counts(watch) for watch in watches] == [{DELIVERED: 1}, {DeliveryStatus.FAILED: 1}]
+            completion = completion_of(poller, report_of(batch))
+            completion.unfinished[0] = (number(5),)
+            completions.append(completion)
+        await asyncio.gather(*(poller.poll(each, {}, batching_delay=0.1) for each in completions))
+        assert [counts(completion) for completion in completions] == [
+            {DELIVERED: 1},
+            {DeliveryStatus.FAILED: 1},
+        ]
 
     run(work)

@@ -236,7 +236,7 @@ def test_a_429_that_names_a_message_is_in_doubt_and_not_repeated(names: bool) ->
         sender = sender_for(server.url, time)
         sender.names_a_send, sender.gate = names_a_send, (gate := FakeGate(time))
         watched: list[int] = []
-        sender.watch = lambda request, response: watched.append(response.status)
+        sender.on_response = lambda request, response: watched.append(response.status)
         if names:
             with pytest.raises(SendOutcomeUnknownError, match=r"HTTP 429.*names a message"):
                 sender.send(SEND)

@@ -285,7 +285,7 @@ class TestTurns:
         rate_limiter.acquire("campaign/send", None)
         slot = rate_limiter.acquire("campaign/send", None)
         shop.time.sleep(slot.wait)
-        rate_limiter.watch(asked("campaign/send"), answer(429, retry_after="40"))
+        rate_limiter.on_response(asked("campaign/send"), answer(429, retry_after="40"))
         again = rate_limiter.confirm(slot)
         assert again.wait == pytest.approx(40 - CONFIRM_AHEAD)
         shop.time.sleep(40)
@@ -314,7 +314,7 @@ class TestWatch:
     ) -> None:
         hook = hook_of(set_connection)
         first, second = shop.rate_limiter(hook), shop.rate_limiter(SmsPartnerHook())
-        first.watch(asked(), response)
+        first.on_response(asked(), response)
         due = pytest.approx(wait - CONFIRM_AHEAD if wait else 0)
         assert first.acquire("send", None).wait == due
         assert second.acquire("send", None).wait == due
@@ -329,14 +329,14 @@ class TestWatch:
         )
         first, second = shop.rate_limiter(hook_of(set_connection)), shop.rate_limiter(SmsPartnerHook())
         assert (first.acquire("send", None).wait, second.acquire("send", None).wait) == (0, 0)
-        first.watch(asked(), answer(429, retry_after="25"))
+        first.on_response(asked(), answer(429, retry_after="25"))
         assert first.acquire("send", None).wait == pytest.approx(25 - CONFIRM_AHEAD)
         clock.sleep(0.25)
         assert second.acquire("send", None).wait == pytest.approx(25 - CONFIRM_AHEAD)
 
     def test_a_long_penalty_is_no_longer_than_an_hour(self, shop: Shop, set_connection: Any) -> None:
         rate_limiter = shop.rate_limiter(hook_of(set_connection))
-        rate_limiter.watch(asked(), answer(429, retry_after="999999"))
+        rate_limiter.on_response(asked(), answer(429, retry_after="999999"))
         assert rate_limiter.acquire("send", None).wait == pytest.approx(3600 - CONFIRM_AHEAD)
 
     @pytest.mark.parametrize(
@@ -353,7 +353,7 @@ class TestWatch:
         self, headers: dict[str, str], shop: Shop, set_connection: Any
     ) -> None:
         rate_limiter = shop.rate_limiter(hook_of(set_connection))
-        rate_limiter.watch(asked(), answer(200, **headers))
+        rate_limiter.on_response(asked(), answer(200, **headers))
         assert rate_limiter.acquire("send", None).wait == 0
 
     def test_a_store_that_broke_never_costs_the_answer(
@@ -365,14 +365,14 @@ class TestWatch:
     ) -> None:
         rate_limiter = shop.rate_limiter(hook_of(set_connection))
         monkeypatch.setattr(rate_limiter._window_log, "block_for", lambda *_: 1 / 0)
-        rate_limiter.watch(asked(), answer(429, retry_after="25"))
+        rate_limiter.on_response(asked(), answer(429, retry_after="25"))
         assert "The rate limit could not be noted: ZeroDivisionError" in caplog.text
 
     def test_another_process_learns_it_too(self, tmp_path: Path, set_connection: Any) -> None:
         url = f"sqlite:///{tmp_path / 'store.db'}"
         hook = hook_of(set_connection)
         rate_limiter = StoreRateLimiter(open_store(url), hook)
-        rate_limiter.watch(asked(), answer(429, retry_after="500"))
+        rate_limiter.on_response(asked(), answer(429, retry_after="500"))
         rate_limiter.close()
         told = subprocess.run(
             [
@@ -412,11 +412,11 @@ def test_a_campaign_at_the_documented_kind_of_limit_is_never_refused(
         rate_limiter = StoreRateLimiter(open_store(f"sqlite:///{tmp_path / 'store.db'}"), hook)
         statuses: list[int] = []
 
-        def watch(request: ApiRequest, response: ApiResponse) -> None:
+        def on_response(request: ApiRequest, response: ApiResponse) -> None:
             statuses.append(response.status)
-            rate_limiter.watch(request, response)
+            rate_limiter.on_response(request, response)
 
-        hook.sender.watch = watch
+        hook.sender.on_response = on_response
         hook.sender.gate = rate_limiter.waiting(time.sleep, None)
         sender = CampaignSender(
             transport=hook,
@@ -496,7 +496,7 @@ class TestGate:
         slot = rate_limiter.acquire("send", None)
         shop.time.sleep(5)
         others = rate_limiter.waiting(shop.time.sleep, None)
-        rate_limiter.watch(asked(), answer(429, retry_after="400"))
+        rate_limiter.on_response(asked(), answer(429, retry_after="400"))
         with pytest.raises(RetryableNotSentError) as caught:
             rate_limiter.waiting(shop.time.sleep, 30.0).pass_through("send", slot)
         assert caught.value.retry_after == pytest.approx(400)
@@ -524,7 +524,7 @@ class TestGate:
         def sleep(seconds: float) -> None:
             shop.time.sleep(seconds)
             if len(shop.time.slept) == 1:
-                rate_limiter.watch(asked(), answer(429, retry_after="40"))
+                rate_limiter.on_response(asked(), answer(429, retry_after="40"))
 
         rate_limiter.waiting(sleep, None).pass_through("send", None)
         assert shop.time.moment == pytest.approx(START + 10.4 - CONFIRM_AHEAD + 40)
@@ -537,7 +537,7 @@ class TestGate:
         slot = gate.pass_through("send", None)
         shop.time.sleep(3600)
         assert gate.is_open(slot)  # there is no moment that it could miss
-        rate_limiter.watch(asked(), answer(429, retry_after="40"))
+        rate_limiter.on_response(asked(), answer(429, retry_after="40"))
         shop.time.slept.clear()
         gate.pass_through("send", None)
         assert sum(shop.time.slept) == pytest.approx(40)

@@ -41,7 +41,7 @@ def sms(**arguments: Any) -> SendSmsOperator:
 def _no_penalties(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a 429 make nobody else wait: the store of slots is the ledger's, too, and a test cannot wait for it."""
     monkeypatch.setattr(
-        "airflow_provider_voicepartner.hooks.rate_limiter.StoreRateLimiter.watch", lambda *_: None
+        "airflow_provider_voicepartner.hooks.rate_limiter.StoreRateLimiter.on_response", lambda *_: None
     )
 
 

@@ -69,7 +69,7 @@ def campaigns(sandbox: Any, set_connection: Any, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("airflow_provider_voicepartner.hooks.http.RetryPolicy.wait_after", lambda *_: 0.0)
     # What was learnt from a 429 is tried elsewhere; here it would only make everybody wait.
     monkeypatch.setattr(
-        "airflow_provider_voicepartner.hooks.rate_limiter.StoreRateLimiter.watch", lambda *_: None
+        "airflow_provider_voicepartner.hooks.rate_limiter.StoreRateLimiter.on_response", lambda *_: None
     )
 
     def connect(read_timeout: float) -> Any:

@@ -439,7 +439,7 @@ def test_a_part_after_a_wait_waits_for_the_store_no_longer_than_the_time_that_is
     clock = SimpleNamespace(time=lambda: began.timestamp() + 80 + away.waited)
     monkeypatch.setattr("airflow_provider_voicepartner.operators.waiting.time", clock)
     # What was learnt from the 429 is tried elsewhere; here it would only make this part wait, too.
-    monkeypatch.setattr(StoreRateLimiter, "watch", lambda *_: None)
+    monkeypatch.setattr(StoreRateLimiter, "on_response", lambda *_: None)
     fault(sandbox, "429", retry_after=45, method="POST", path="/send")
     given = run.attempt()
     given["ti"].start_date = began

@@ -25,7 +25,7 @@ from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.hooks.base import GatewayHook
 from airflow_provider_voicepartner.hooks.octopush import OctopushHook
 from airflow_provider_voicepartner.hooks.smspartner import SmsPartnerHook
-from airflow_provider_voicepartner.operators.sending import plan_of
+from airflow_provider_voicepartner.operators.planning import plan_of
 from airflow_provider_voicepartner.operators.sms import SendSmsOperator
 from airflow_provider_voicepartner.sandbox.text import octopush_parts, smspartner_parts
 from tests.support.batches import cut_batches

@@ -34,7 +34,7 @@ def _small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     cut_batches(1, monkeypatch)
     # What was learnt from a 429 is tried elsewhere; here only the refused request itself is to wait.
     monkeypatch.setattr(
-        "airflow_provider_voicepartner.hooks.rate_limiter.StoreRateLimiter.watch", lambda *_: None
+        "airflow_provider_voicepartner.hooks.rate_limiter.StoreRateLimiter.on_response", lambda *_: None
     )
     # Nor does the campaign ask what it costs first: each request is a batch.
     monkeypatch.setattr("airflow_provider_voicepartner.sending.pricing.Pricing._is_worth_it", False)

@@ -41,7 +41,7 @@ def sms(**arguments: Any) -> SendSmsOperator:
 def _one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
     cut_batches(1, monkeypatch)
     # What was learnt from a 429 is tried elsewhere; here it would only make the next part wait, too.
-    monkeypatch.setattr(StoreRateLimiter, "watch", lambda *_: None)
+    monkeypatch.setattr(StoreRateLimiter, "on_response", lambda *_: None)
     # Nor does the campaign ask what it costs first: each request is a batch.
     monkeypatch.setattr("airflow_provider_voicepartner.sending.pricing.Pricing._is_worth_it", False)
 

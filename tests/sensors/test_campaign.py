@@ -69,7 +69,7 @@ def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
         nonlocal shift
         shift += seconds
 
-    monkeypatch.setattr("airflow_provider_voicepartner.hooks.completion.hook_for", shifted)
+    monkeypatch.setattr("airflow_provider_voicepartner.hooks.polling.hook_for", shifted)
     return move
 
 
@@ -247,7 +247,7 @@ def test_a_gateway_that_cannot_be_reached_is_asked_again(
     report = send()
     set_connection("smspartner", host="http://127.0.0.1:1")
     assert poke(report) is False
-    assert "will ask again" in logs.text
+    assert "will try again" in logs.text
 
 
 @pytest.mark.parametrize(
@@ -345,7 +345,7 @@ def test_too_low_a_rate_fails_and_says_by_how_much(sandbox: Any) -> None:
     report = send()
     sandbox.advance(DAY)
     with pytest.raises(
-        DeliveryFailedError, match=r"min_delivery_rate: 60\.00% demanded, 50\.00% reached: 1 delivered"
+        DeliveryFailedError, match=r"min_delivery_rate: 60\.00% required, 50\.00% reached: 1 delivered"
     ):
         poke(report, min_delivery_rate=0.6)
     assert poke(report, min_delivery_rate="0.5").xcom_value["delivered"] == 1

@@ -84,8 +84,8 @@ def by_trigger(campaign: Any, **arguments: Any) -> Outcome:
     sensor = CampaignCompletionSensor(task_id="wait", campaign=campaign, deferrable=True, **arguments)
 
     def run() -> Any:
-        watch: CompletionCheck = sensor._watch(sensor._report())
-        trigger = CampaignCompletionTrigger.of_watch(
+        watch: CompletionCheck = sensor._completion_check(sensor._report())
+        trigger = CampaignCompletionTrigger.of(
             watch, poke_interval=arguments.get("poke_interval", 0.05), deadline=time.time() + sensor.timeout
         )
         watch.close()
@@ -194,7 +194,7 @@ def test_a_rate_that_is_too_low_fails(wait: Any) -> None:
     keep(report, DELIVERED, FAILED)
     error, text = wait(report, min_delivery_rate=0.9)
     assert error is DeliveryFailedError
-    assert text.startswith("min_delivery_rate: 90.00% demanded, 50.00% reached")
+    assert text.startswith("min_delivery_rate: 90.00% required, 50.00% reached")
 
 
 @MODES
@@ -400,7 +400,7 @@ def test_a_store_that_is_away_when_silence_counts_is_asked_once_more(monkeypatch
     report = call()
     report["sent_at"] = datetime.now(UTC).isoformat()
     sensor = CampaignCompletionSensor(task_id="wait", campaign=report, unconfirmed_after=0.8)
-    trigger = CampaignCompletionTrigger.of_watch(sensor._watch(sensor._report()), poke_interval=0.05)
+    trigger = CampaignCompletionTrigger.of(sensor._completion_check(sensor._report()), poke_interval=0.05)
     ask, began = DeliveryStore.changes, time.monotonic()
 
     def changes(self: DeliveryStore, **arguments: Any) -> Any:
@@ -421,7 +421,7 @@ def test_what_came_just_before_silence_counts_is_looked_for_however_long_the_int
     report = call()
     report["sent_at"] = datetime.now(UTC).isoformat()
     sensor = CampaignCompletionSensor(task_id="wait", campaign=report, unconfirmed_after=1.0)
-    trigger = CampaignCompletionTrigger.of_watch(sensor._watch(sensor._report()), poke_interval=2.0)
+    trigger = CampaignCompletionTrigger.of(sensor._completion_check(sensor._report()), poke_interval=2.0)
     telling = threading.Timer(0.6, keep, (report, DELIVERED, DELIVERED))
     telling.start()
     event = first_event(trigger)
@@ -500,7 +500,9 @@ def test_a_store_that_stays_away_ends_the_wait_with_a_word(
     monkeypatch.setenv("AIRFLOW__VOICEPARTNER__STORE_URL", f"sqlite:///{tmp_path}/file/store.db")
     sensor = CampaignCompletionSensor(task_id="wait", campaign=report)
     event = first_event(
-        CampaignCompletionTrigger(report, sensor._watch(sensor._report()).options.to_json(), 0.01, 3)
+        CampaignCompletionTrigger(
+            report, sensor._completion_check(sensor._report()).options.to_json(), 0.01, 3
+        )
     )
     assert event["status"] == "error"
     with pytest.raises(WaitGivenUpError, match="the store could not be asked"):
@@ -513,7 +515,7 @@ def test_a_triggerer_that_is_started_anew_goes_on_with_the_same_wait_and_counts_
     report["sent_at"] = datetime.now(UTC).isoformat()
     sent = time.monotonic()
     sensor = CampaignCompletionSensor(task_id="wait", campaign=report, unconfirmed_after=2.5)
-    options = sensor._watch(sensor._report()).options.to_json()
+    options = sensor._completion_check(sensor._report()).options.to_json()
     stored = json.loads(json.dumps(CampaignCompletionTrigger(report, options, 0.05).serialize()[1]))
 
     async def killed() -> None:
@@ -540,7 +542,7 @@ def test_no_task_is_resumed_at_once() -> None:
     report = call()
     keep(report, DELIVERED, DELIVERED)
     sensor = CampaignCompletionSensor(task_id="wait", campaign=report)
-    options = sensor._watch(sensor._report()).options.to_json()
+    options = sensor._completion_check(sensor._report()).options.to_json()
     started = time.monotonic()
     assert first_event(CampaignCompletionTrigger(report, options, 0.7))["status"] == "complete"
     assert time.monotonic() - started >= 0.7

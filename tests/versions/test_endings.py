@@ -158,7 +158,7 @@ def test_where_the_triggerer_is_gone_airflow_ends_the_wait_alike(sandbox: Any, s
 
 
 def test_a_refusal_without_a_word_is_put_into_words(sandbox: Any) -> None:
-    with pytest.raises(RejectedError, match=r"^the gateway refuses to tell"):
+    with pytest.raises(RejectedError, match=r"^the gateway refuses to report"):
         resume(sensor(sent(sandbox, "nothing")), {"status": "rejected"})
 
 
@@ -180,7 +180,7 @@ def test_an_error_that_a_retry_may_mend_is_the_same_in_both(
 ) -> None:
     """``soft_fail`` does not cover it: the cause is not the campaign."""
     report = sent(sandbox, "nothing")
-    ready = event_of(CampaignCompletionTrigger.of_watch(_watch(report), poke_interval=0.1))
+    ready = event_of(CampaignCompletionTrigger.of(_completion_check(report), poke_interval=0.1))
 
     def broken(*_: Any, **__: Any) -> Any:
         raise OSError("disk")
@@ -195,9 +195,9 @@ def test_an_error_that_a_retry_may_mend_is_the_same_in_both(
             resume(sensor(report, **flags), ready)
 
 
-def _watch(report: dict[str, Any]) -> Any:
+def _completion_check(report: dict[str, Any]) -> Any:
     waiting = sensor(report)
-    return waiting._watch(waiting._report())
+    return waiting._completion_check(waiting._report())
 
 
 def test_the_deadline_is_the_moment_when_it_began_and_its_timeout(sandbox: Any) -> None:
