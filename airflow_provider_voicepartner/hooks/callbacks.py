@@ -139,7 +139,7 @@ def receiver_tokens() -> CallbackTokens:
     secrets = callback_secrets()
     if not secrets:
         raise ConfigurationError(
-            f"[{SECTION}] callback_secret is not set: only URLs that are signed with it are believed. Make one "
+            f"[{SECTION}] callback_secret is not set: the receiver accepts only URLs signed with it. Make one "
             'with: python -c "import secrets; print(secrets.token_urlsafe(32))"'
         )
     return _tokens(secrets)
@@ -210,7 +210,7 @@ class BatchUrls:
                 self._store, self._info.name, reference, people=people, now=now, send_at=send_at
             )
         except StoreUnavailableError as error:
-            log.warning("Whom a batch is sent to could not be noted for its callbacks: %s", error)
+            log.warning("The recipients of a batch could not be stored for its callbacks: %s", error)
         return urls
 
     def close(self) -> None:
@@ -264,4 +264,4 @@ def _reports_about(
             store.close()
     except StoreUnavailableError as error:
         problem = str(error)
-    raise DeliveryUnconfirmedError(f"whether the gateway called back cannot be looked up: {problem}")
+    raise DeliveryUnconfirmedError(f"the store of callbacks cannot be read: {problem}")

@@ -75,11 +75,11 @@ def not_found(conn_id: str, *, certain: bool) -> ConfigurationError | RetryableN
     if certain and not any(conf.get(section, key, fallback="") for section, key in _BACKENDS):
         return ConfigurationError(
             f"connection {conn_id!r} does not exist; add it in the UI (Admin, Connections), with airflow connections "
-            "add, or as the environment's variable AIRFLOW_CONN_" + conn_id.upper()
+            "add, or as the environment variable AIRFLOW_CONN_" + conn_id.upper()
         )
     # A secrets backend that fails and one that has no such connection look the same from here.
     return RetryableNotSentError(
-        f"connection {conn_id!r} was not found, or what holds it could not be asked; nothing was sent"
+        f"connection {conn_id!r} was not found, or its secrets backend could not be reached; nothing was sent"
     )
 
 
@@ -220,8 +220,8 @@ def _check_endpoints(connection: Connection, limits: Mapping[str, str], known: C
     for endpoint in limits:
         if endpoint not in known:
             raise ConfigurationError(
-                f"connection {connection.conn_id!r}: extra field 'rate_limits': there is no endpoint {endpoint!r}; "
-                f"there are {', '.join(sorted(known))}"
+                f"connection {connection.conn_id!r}: extra field 'rate_limits': no endpoint {endpoint!r}; "
+                f"the endpoints are {', '.join(sorted(known))}"
             )
 
 
@@ -266,7 +266,7 @@ def read_base_url(connection: Connection, default: str) -> str:
         raise ConfigurationError(f"{where} has a port that does not exist; give 1 to 65535, or none")
     if parts.scheme == "http" and not is_loopback(name):
         raise ConfigurationError(
-            f"{where} uses http, which would show the key to everybody on the way; use https "
+            f"{where} uses http, which would send the key unencrypted; use https "
             "(http is allowed on 127.0.0.1, ::1 and localhost, for the sandbox)"
         )
     shown = f"[{name}]" if ":" in name else name
@@ -312,7 +312,7 @@ def read_credentials(connection: Connection, *, needs_login: bool) -> Credential
     login = (connection.login or "").strip()
     if not key:
         raise ConfigurationError(
-            f"connection {connection.conn_id!r}: password is empty; put the API key of the gateway's dashboard there"
+            f"connection {connection.conn_id!r}: password is empty; put the API key from the gateway's dashboard there"
         )
     if not _fits_a_header(key):
         raise ConfigurationError(

@@ -133,7 +133,7 @@ class DeliveryHook:
         from airflow_provider_voicepartner.gateways.phone_numbers import InvalidNumberError, parse_number
 
         if isinstance(among, str):
-            raise ConfigurationError("among: is one text; give a list of numbers")
+            raise ConfigurationError("among: is a single text; give a list of numbers")
         written: dict[str, list[str]] = {}
         for position, number in enumerate(among, start=1):
             try:
@@ -182,7 +182,7 @@ class _Shares:
         except KeyError:
             raise ConfigurationError(
                 f"the task {task.task_id!r} must name the asset {asset.name!r} in its inlets, as in @task(inlets=[…]), "
-                "and needs Airflow 3.3: which events were taken is kept with the asset"
+                "and needs Airflow 3.3: the asset's state records which events were taken"
             ) from None
         name = f"{dag.dag_id}.{task.task_id}"
         return cls(state, f"voicepartner.taken.{hashlib.sha256(name.encode()).hexdigest()[:12]}", name)

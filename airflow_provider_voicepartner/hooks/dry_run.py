@@ -54,8 +54,8 @@ def warn_of_a_trial(hook: GatewayHook) -> None:
     if is_loopback(urlsplit(hook.sender.base_url).hostname or "") or not is_trial():
         return
     log.warning(
-        "dag.test() and 'airflow tasks test' really send: this goes to real people and is billed. To "
-        "try a DAG out, give the connection %r the sandbox's host, or set dry_run=True",
+        "dag.test() and 'airflow tasks test' really send: real people get this message, and it is billed. "
+        "To try a DAG out, give the connection %r the sandbox's host, or set dry_run=True",
         hook.conn_id,
     )
 
@@ -114,9 +114,7 @@ class DryRun:
             return replace(receipt, gateway_id=None, segments=segments)
         except SendOutcomeUnknownError as error:
             unanswered = error
-        raise RetryableNotSentError(
-            f"dry_run: the simulation was not answered, and nothing was sent: {unanswered}"
-        )
+        raise RetryableNotSentError(f"dry_run: the simulation got no answer; nothing was sent: {unanswered}")
 
     def can_look_up(self, message: Message, reference: str) -> bool:
         """There is nowhere to look."""

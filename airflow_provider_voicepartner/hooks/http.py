@@ -251,7 +251,7 @@ class HttpSender:
         if response.status == 429:
             if not request.safe_to_repeat and (found := self._named_in(response)):
                 raise SendOutcomeUnknownError(
-                    f"{self.gateway} {request.endpoint}: refused by the gateway's rate limit (HTTP 429), and yet "
+                    f"{self.gateway} {request.endpoint}: refused by the gateway's rate limit (HTTP 429), but "
                     f"{found}. The gateway may have taken it: check there before you send again"
                 )
             wait = asked_wait(response.headers, self.now())
@@ -269,7 +269,7 @@ class HttpSender:
         if request.safe_to_repeat and response.status in _TRANSIENT_READ_STATUS and not _has_json(response):
             raise _RepeatError(
                 RetryableNotSentError(
-                    f"{self.gateway} {request.endpoint}: the gateway is in trouble (HTTP {response.status}): "
+                    f"{self.gateway} {request.endpoint}: the gateway failed (HTTP {response.status}): "
                     f"{response.excerpt()!r}",
                     kind=ErrorKind.RETRYABLE,
                 ),
@@ -298,8 +298,8 @@ class HttpSender:
                 # Outside the except block of requests, whose exceptions carry the URL, and the key with it.
                 raise failure
         raise RetryableNotSentError(
-            f"{self.gateway} {request.endpoint}: each of {MOST_LATE_SLOTS} slots at the rate limit was over before the "
-            "request could leave: this machine is too busy, or often frozen; nothing was sent"
+            f"{self.gateway} {request.endpoint}: each of {MOST_LATE_SLOTS} slots at the rate limit had passed "
+            "before the request could leave: this machine is too busy, or freezes often; nothing was sent"
         )
 
     def _exchange(

@@ -99,7 +99,7 @@ class StoreRateLimiter:
         if reservation.slot is None and not reservation.wait:
             self._open[endpoint] = (started, slot)
         elif reservation.wait >= 1:
-            log.info("The rate limit of %s gives us a slot in %.0f s", endpoint, reservation.wait)
+            log.info("The next slot at the rate limit of %s is in %.0f s", endpoint, reservation.wait)
         return slot
 
     def confirm(self, slot: Slot) -> Slot:
@@ -192,7 +192,9 @@ class StoreRateLimiter:
                 if remaining:
                     self._open.pop(request.endpoint, None)
         except Exception as error:
-            log.warning("The rate limit could not be noted: %s", type(error).__name__)
+            log.warning(
+                "The gateway's answer could not be recorded in the rate limit: %s", type(error).__name__
+            )
 
     def _name(self, endpoint: str) -> str:
         return limit_name(self.gateway, endpoint, self._account)

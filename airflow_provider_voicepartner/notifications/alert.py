@@ -153,7 +153,7 @@ def left_out(sent: SentAlert) -> list[str]:
     lines = []
     if sent.plan.rejected:
         lines.append(
-            f"{sent.plan.invalid} recipients are invalid and were left out: {name_rejected(sent.plan.rejected)}"
+            f"{sent.plan.invalid} recipients are invalid and were skipped: {name_rejected(sent.plan.rejected)}"
         )
     refused = [one for receipt in sent.receipts for one in receipt.refused]
     if refused:
@@ -166,9 +166,9 @@ def left_out(sent: SentAlert) -> list[str]:
         lines.append(f"the gateway refused {len(refused)} recipients: {'. '.join(shown)}")
     for error in sent.failures[:NAMED_REFUSED]:
         known = (
-            "one request was certainly not taken"
+            "one request was not accepted"
             if isinstance(error, NOT_SENT_ERRORS)
-            else ("nobody knows whether one request was taken")
+            else ("it is unknown whether one request was accepted")
         )
         lines.append(f"{known}: {error}")
     return lines

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from airflow_provider_voicepartner.notifications.alert import Departure
 
 
-NOT_SENT = "the alert was certainly not sent"
-NOBODY_KNOWS = "nobody knows whether the alert was sent"
+NOT_SENT = "the alert was not sent"
+NOBODY_KNOWS = "it is unknown whether the alert was sent"
 
 
 def check_names(given: Collection[str], known: Collection[str], *, who: str) -> None:

@@ -411,7 +411,7 @@ class SendingOperator(PrivateFields, Picklable, BaseOperator):
 
     def _log_left_out(self, plan: CampaignPlan) -> None:
         if plan.invalid or plan.duplicates:
-            self.log.warning("Left out: %d invalid, %d duplicate recipients", plan.invalid, plan.duplicates)
+            self.log.warning("Skipped %d invalid and %d duplicate recipients", plan.invalid, plan.duplicates)
         for row in plan.describe_rejected():
             self.log.warning("%s", row)
 

@@ -146,4 +146,7 @@ def _tell_those_who_wait(gateway: str, batches: Sequence[SentBatch]) -> None:
         finally:
             store.close()
     except (ConfigurationError, StoreUnavailableError) as error:
-        log.warning("A sensor that waits for the campaign will not be told that it was cancelled: %s", error)
+        log.warning(
+            "The cancellation could not be stored, so a sensor that waits for the campaign will not see it: %s",
+            error,
+        )

@@ -105,7 +105,10 @@ def _give_back(mine: MappedList) -> None:
     try:
         mine.release()
     except Exception as error:
-        log.warning("The list of this mapped instance stays its own: %s", type(error).__name__)
+        log.warning(
+            "The recipients of this mapped instance could not be released for other instances: %s",
+            type(error).__name__,
+        )
 
 
 def expansion_of(context: Context) -> str:
@@ -206,7 +209,7 @@ def patience(sleep: Callable[[float], None]) -> Callable[[Callable[[], Any]], An
         if isinstance(problem, StoreUrlError):
             raise ConfigurationError(f"[voicepartner] store_url: {problem}")
         raise RetryableNotSentError(
-            f"the ledger: {problem}. What was sent is known again when the store is back"
+            f"the ledger: {problem}. What was sent is recorded there; retry when the store is back"
         )
 
     return run
@@ -224,17 +227,17 @@ def refuse_unshared_lists(context: Context, ledger: Ledger) -> None:
     problem = unshared_store_problem()
     if ledger.other_stores:
         problem = (
-            "[voicepartner] store_url: an earlier attempt of this task wrote to another store: not all machines share "
-            "one, or its file was removed. Set it to one PostgreSQL database for all of them; until then they pass "
-            "rate limits together"
+            "[voicepartner] store_url: an earlier attempt of this task wrote to another store: the machines do not "
+            "share one, or its file was removed. Set it to one PostgreSQL database for all of them; until then they "
+            "exceed rate limits together"
         )
         log.warning("%s", problem)
     if problem is None and not ledger.has_store:
         problem = "[voicepartner] store_url: the store is in memory, and gone with this process"
     if problem is not None and is_mapped(context):
-        stays = "; what began with another store cannot go on in this run, and a new run sends everything"
+        stays = "; a campaign that began with another store cannot resume in this run, and a new run sends everything"
         raise ConfigurationError(
-            f"{problem}. The instances of this mapped task cannot know of each other's recipients, so nothing was sent"
+            f"{problem}. The instances of this mapped task cannot compare their recipients, so nothing was sent"
             f"{stays if ledger.other_stores else ''}"
         )
 

@@ -217,7 +217,7 @@ def _checked(plan: CampaignPlan, on_empty: str) -> CampaignPlan:
     if plan.recipients or on_empty == "skip":
         return plan
     raise ConfigurationError(
-        f"to: nobody is left to send to, of {plan.rows} rows {plan.invalid} are invalid "
+        f"to: no recipients are left: {plan.invalid} of {plan.rows} rows are invalid "
         "(see on_invalid and rejects_path); use on_empty='skip' if that may happen"
     )
 
@@ -229,8 +229,8 @@ def why_nobody(plan: CampaignPlan | None) -> str:
     :param plan: without recipients; None where there are no rows.
     """
     if plan is None or not plan.invalid:
-        return "nobody is left to send to: there are no recipients, and on_empty is 'skip'"
+        return "no recipients are left: the list is empty, and on_empty is 'skip'"
     return (
-        f"nobody is left to send to: all of {plan.rows} rows are invalid, and on_invalid and on_empty are 'skip'. "
+        f"no recipients are left: all of {plan.rows} rows are invalid, and on_invalid and on_empty are 'skip'. "
         + ". ".join(plan.describe_rejected()[:NAMED_SKIPS])
     )

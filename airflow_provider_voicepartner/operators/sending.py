@@ -233,7 +233,7 @@ def warn_of_a_long_campaign(
     if limit is not None and seconds > limit:
         log.warning(
             "This campaign cannot finish within execution_timeout: %d batches take at least %.0f s at the rate limit "
-            "of %s, and %.0f s are allowed. It goes on with each retry; raise execution_timeout, or leave it out",
+            "of %s, and %.0f s are allowed. Each retry resumes it; raise execution_timeout, or remove it",
             plan.batch_count, seconds, endpoint, limit,
         )  # fmt: skip
     latest = None if send_at is None else send_at - hook.gateway.INFO.shortest_lead

@@ -93,7 +93,7 @@ def wait_here(completion: CompletionCheck, interval: float, stop: CancellationTo
             failures += 1
             if failures == MOST_STORE_FAILURES:
                 raise
-            log.warning("Could not look now, will look again: %s", error)
+            log.warning("The store could not be read, will try again: %s", error)
             result = None
         if result is not None:
             return result
@@ -145,6 +145,6 @@ class TimeLimit:
         """
         if self.is_over:
             raise AirflowTaskTimeout(
-                "execution_timeout is over, the waits for the rate limit included; what was sent is recorded, and a "
-                "retry goes on with the rest"
+                "execution_timeout is over, including the waits for the rate limit; what was sent is recorded, and a "
+                "retry sends the rest"
             )

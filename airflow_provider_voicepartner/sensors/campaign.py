@@ -240,7 +240,7 @@ class CampaignCompletionSensor(Picklable, StrictTemplates, BaseSensorOperator):
         report = self._report()
         completion = self._completion_check(report)
         if report.dry_run:
-            self.log.info("A dry run: nothing was sent, so there is nothing to wait for")
+            self.log.info("A dry run sent nothing, so there is nothing to wait for")
             nothing = Progress.of_batches((), {})
             return PokeReturnValue(is_done=True, xcom_value=nothing.to_json())
         try:
@@ -249,7 +249,7 @@ class CampaignCompletionSensor(Picklable, StrictTemplates, BaseSensorOperator):
             self.log.info("Campaign: %s", progress)
             result = completion.judge(progress)
         except StoreUnavailableError as error:
-            self.log.warning("Could not look now, will look again: %s", error)
+            self.log.warning("The store could not be read, will try again: %s", error)
             return False
         finally:
             completion.close()

@@ -183,7 +183,7 @@ class CampaignCompletionTrigger(BaseTrigger):
             if self._left(completion) <= 0:
                 return {"status": "timeout"}
             if watcher.has_failed_for(subscription) >= self.max_failures * self.poke_interval:
-                return {"status": "error", "message": f"the store could not be asked: {watcher.problem}"}
+                return {"status": "error", "message": f"the store could not be read: {watcher.problem}"}
             # Once silence counts, the store and the gateway are asked once more before it does. The waits are short,
             # since the machine's clock may be set meanwhile.
             left = completion.unconfirmed_at - completion.now()
@@ -210,7 +210,7 @@ class CampaignCompletionTrigger(BaseTrigger):
                         completion, subscription.known, batching_delay=self.poke_interval * BATCHING_SHARE
                     )
                 except (StoreUnavailableError, NotStoredError) as error:
-                    self.log.warning("What the gateway tells could not be kept, will ask again: %s", error)
+                    self.log.warning("Delivery reports could not be stored, will poll again: %s", error)
                 subscription.changed.set()
                 left = completion.unconfirmed_at - completion.now()
                 await asyncio.sleep(min(left, self.poke_interval) if left > 0 else self.poke_interval)
@@ -222,7 +222,7 @@ class CampaignCompletionTrigger(BaseTrigger):
                 "kind": _value(error.kind),
             }
         except Exception as error:
-            self.log.exception("The gateway cannot be asked")
+            self.log.exception("Polling the gateway failed")
             event = {"status": "error", "message": type(error).__name__}
         subscription.changed.set()
         return event

@@ -110,7 +110,7 @@ class EventReader:
             self._note(error)
             return None
         if self.failing_since is not None:
-            log.info("The store can be read again")
+            log.info("The store is readable again")
             self.failing_since = self.last_error = None
         return answer
 
@@ -136,7 +136,7 @@ class EventReader:
         self.last_error = error
         if now - self._logged_at >= STORE_LOG_INTERVAL:
             self._logged_at = now
-            log.warning("The store cannot be read for events, which wait in it meanwhile: %s", told)
+            log.warning("The store cannot be read now; events stay in it until it can: %s", told)
 
 
 _READERS: WeakKeyDictionary[asyncio.AbstractEventLoop, EventReader] = WeakKeyDictionary()

@@ -77,7 +77,7 @@ class Cursor:
         try:
             return cls(id=int(value["id"]), seq=int(value["seq"]), received_at=float(value["received_at"]))
         except (TypeError, KeyError, ValueError, OverflowError):
-            raise ValueError("it is no cursor of ours") from None
+            raise ValueError("it is not a cursor of this provider") from None
 
 
 class EventStream(SharedStreamProducer):
@@ -202,7 +202,7 @@ class EventStream(SharedStreamProducer):
                 return
             except Exception as error:
                 if attempt == EVENT_WRITE_ATTEMPTS:
-                    log.warning("The cursor of events could not be kept: %s", type(error).__name__)
+                    log.warning("The cursor of events could not be stored: %s", type(error).__name__)
                     return
             await self._feed.sleep(EVENT_WRITE_PAUSE * attempt)
 

@@ -139,7 +139,7 @@ class DeliveryEventTrigger(BaseEventTrigger):
 def _checked_kinds(kinds: str | Collection[str]) -> tuple[str, ...]:
     chosen = {kinds} if isinstance(kinds, str) else set(kinds)
     if not chosen or chosen - set(KINDS):
-        raise ConfigurationError(f"kinds must be among {', '.join(KINDS)}, and at least one of them")
+        raise ConfigurationError(f"kinds must be one or more of {', '.join(KINDS)}")
     # In one order, because Airflow tells triggers apart by their arguments.
     return tuple(kind for kind in KINDS if kind in chosen)
 

@@ -240,4 +240,4 @@ def test_a_store_that_is_away_keeps_no_batch_from_leaving(
     request = SmsPartnerHook().build_batch(SMS, people(50), reference=REFERENCE)
     assert request.body is not None
     assert request.body["urlDlr"].startswith("https://hooks.example.org/")
-    assert "Whom a batch is sent to could not be noted" in caplog.text
+    assert "The recipients of a batch could not be stored for its callbacks" in caplog.text

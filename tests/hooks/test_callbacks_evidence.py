@@ -100,7 +100,7 @@ def test_a_store_that_cannot_be_asked_says_nothing(monkeypatch: pytest.MonkeyPat
         raise StoreUnavailableError("gone")
 
     monkeypatch.setattr("airflow_provider_voicepartner.delivery.store.DeliveryStore.reports", gone)
-    with pytest.raises(DeliveryUnconfirmedError, match="cannot be looked up: gone"):
+    with pytest.raises(DeliveryUnconfirmedError, match="the store of callbacks cannot be read: gone"):
         find_calls(voicepartner, REFERENCE, PEOPLE)
 
 

@@ -124,7 +124,7 @@ def test_a_machine_that_always_freezes_ends_as_not_sent(way: Callable[[str], Way
     with counting_server(GOOD) as server:
         out = way(server.url)
         out.freezes = [1.0] * 1000
-        with pytest.raises(RetryableNotSentError, match=r"each of 20 slots .* was over"):
+        with pytest.raises(RetryableNotSentError, match=r"each of 20 slots .* had passed"):
             out.sender.send(SEND)
         assert server.received == []
     assert len(out.gate.given_back) == 1

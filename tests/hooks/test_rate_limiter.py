@@ -216,7 +216,8 @@ class TestTurns:
 
     def test_of_an_endpoint_that_does_not_exist_are_refused(self, set_connection: Any) -> None:
         with pytest.raises(
-            ConfigurationError, match=r"rate_limits.*no endpoint 'tts-send'; there are audio.*tts/send"
+            ConfigurationError,
+            match=r"rate_limits.*no endpoint 'tts-send'; the endpoints are audio.*tts/send",
         ):
             hook_of(set_connection, "voicepartner", rate_limits={"tts-send": "1/1"}).check_connection()
 
@@ -269,7 +270,7 @@ class TestTurns:
         )
         for _ in range(2):
             rate_limiter.acquire("campaign/send", None)
-        assert ("The rate limit of campaign/send gives us a slot in 60 s" in caplog.text) == is_told
+        assert ("The next slot at the rate limit of campaign/send is in 60 s" in caplog.text) == is_told
 
     def test_are_confirmed_when_their_time_has_come(self, shop: Shop, set_connection: Any) -> None:
         limits = {"campaign/send": "1/60"}
@@ -366,7 +367,9 @@ class TestWatch:
         rate_limiter = shop.rate_limiter(hook_of(set_connection))
         monkeypatch.setattr(rate_limiter._window_log, "block_for", lambda *_: 1 / 0)
         rate_limiter.on_response(asked(), answer(429, retry_after="25"))
-        assert "The rate limit could not be noted: ZeroDivisionError" in caplog.text
+        assert (
+            "The gateway's answer could not be recorded in the rate limit: ZeroDivisionError" in caplog.text
+        )
 
     def test_another_process_learns_it_too(self, tmp_path: Path, set_connection: Any) -> None:
         url = f"sqlite:///{tmp_path / 'store.db'}"

@@ -183,7 +183,7 @@ def test_a_task_that_skips_since_all_are_invalid_says_how_many_and_why(
     assert "23456789" not in f"{skipped.value}{logged}"
     assert len(rejects.read_text().splitlines()) == 3
     people.write_text("phone_number\n")
-    with pytest.raises(AirflowSkipException, match="nobody is left to send to: there are no recipients, and"):
+    with pytest.raises(AirflowSkipException, match="no recipients are left: the list is empty, and"):
         send(to=str(people), on_invalid="skip", on_empty="skip")
     assert requests(sandbox) == 0
 

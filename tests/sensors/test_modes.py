@@ -505,7 +505,7 @@ def test_a_store_that_stays_away_ends_the_wait_with_a_word(
         )
     )
     assert event["status"] == "error"
-    with pytest.raises(WaitGivenUpError, match="the store could not be asked"):
+    with pytest.raises(WaitGivenUpError, match="the store could not be read"):
         sensor.execute_complete(context(), event)
 
 

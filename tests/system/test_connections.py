@@ -84,7 +84,7 @@ def test_where_a_secrets_backend_may_have_failed_a_retry_is_left(
 ) -> None:
     monkeypatch.setenv("AIRFLOW__SECRETS__BACKEND", "airflow.secrets.local_filesystem.LocalFilesystemBackend")
     with pytest.raises(
-        RetryableNotSentError, match="'nowhere' was not found, or what holds it could not be asked"
+        RetryableNotSentError, match="'nowhere' was not found, or its secrets backend could not be reached"
     ):
         raise connection.not_found("nowhere", certain=True)
 

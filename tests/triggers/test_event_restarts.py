@@ -165,7 +165,7 @@ def test_a_cursor_that_cannot_be_kept_stops_nothing(
         await triggerer.stop()
 
     run(test)
-    assert "could not be kept: RuntimeError" in caplog.text
+    assert "could not be stored: RuntimeError" in caplog.text
 
 
 @airflow3

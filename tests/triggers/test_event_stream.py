@@ -90,7 +90,7 @@ def test_a_store_that_is_away_is_waited_for_and_told_once_a_minute(
     assert len(lines) == 5
     assert all(told in line for line in lines)
     assert NUMBER not in caplog.text
-    assert "can be read again" in caplog.text
+    assert "is readable again" in caplog.text
 
 
 @airflow3
