@@ -1,4 +1,4 @@
-"""A request's way out: what is asked once more when its connection stands, and right before its body leaves."""
+"""A request on its way out: its slot is checked when its connection is open, and right before its body leaves."""
 
 from __future__ import annotations
 
@@ -11,41 +11,41 @@ from airflow_provider_voicepartner.sending.transport import Slot
 
 
 class Gate(Protocol):
-    """The rate limit, as who sends sees it."""
+    """The rate limit, as the HTTP sender sees it."""
 
     def pass_through(self, endpoint: str, slot: Slot | None) -> Slot:
         """
         Wait until a request may leave.
 
-        :param slot: the request's; None takes one. Where its moment is gone, it becomes a later one.
-        :returns: one whose moment is now.
-        :raises RetryableNotSentError: that takes too long, or the store cannot be reached; the slot was released. So
-            it is when the wait was cut by another error.
+        :param slot: the request's; None acquires one. An expired one is exchanged for a later one.
+        :returns: a slot that is due now.
+        :raises RetryableNotSentError: the wait is too long, or the store cannot be reached; the slot was released, as
+            when another error ends the wait.
         """
 
     def is_open(self, slot: Slot) -> bool:
-        """Say, without asking anybody, whether this is a slot's moment."""
+        """Say whether a slot is due now, from the local clock alone."""
 
     def renew(self, slot: Slot) -> Slot:
-        """Change a slot whose moment is gone for a later one; errors as above."""
+        """Exchange an expired slot for a later one; errors as above."""
 
     def left_of(self, slot: Slot) -> float:
-        """Return the seconds until a slot's moment."""
+        """Return the seconds until a slot is due."""
 
     def release(self, slot: Slot) -> None:
         """Release the slot of a request that did not leave; never raises."""
 
 
 class PooledConnection(Protocol):
-    """A connection, as a request on its way out sees it."""
+    """A pooled connection, as an outgoing request sees it."""
 
     @property
     def is_usable(self) -> bool:
-        """False where the other side closed it, or may have forgotten it."""
+        """False where the other side closed it, or it was idle for too long."""
 
 
 class TooLateError(Exception):
-    """A request was kept at the last moment: its slot was gone, or its connection. Nothing of its body left."""
+    """A request was held back at the last moment: its slot or its connection had expired. Its body did not leave."""
 
 
 class OutgoingRequest:
@@ -53,10 +53,10 @@ class OutgoingRequest:
     One request on its way out.
 
     :param endpoint: the request's.
-    :param has_body: without one, the request leaves as soon as its connection stands.
-    :param gate: the rate limit; None keeps none.
-    :param slot: that the caller took; None takes one.
-    :param may_leave: raises to keep the request here.
+    :param has_body: without one, the request leaves as soon as its connection is open.
+    :param gate: the rate limit; None means no limit.
+    :param slot: acquired by the caller; None acquires one.
+    :param may_leave: raises to hold the request back.
     :param sleep: waits; may raise to end the wait.
     """
 
@@ -80,7 +80,7 @@ class OutgoingRequest:
         self._connection: PooledConnection | None = None
 
     def prepare(self) -> None:
-        """Wait for the request's slot; before a connection is taken, since one must not wait for long."""
+        """Wait for the request's slot, before a connection is taken from the pool: one must not be idle for long."""
         self._connection = None
         if self._gate is not None:
             self._slot = self._gate.pass_through(self._endpoint, self._slot)
@@ -89,12 +89,12 @@ class OutgoingRequest:
 
     def on_connected(self, connection: PooledConnection) -> None:
         """
-        Look at the clock once the connection stands, before anything is written to it.
+        Check the slot once the connection is open, before anything is written to it.
 
-        To connect takes a while, to a server far away longer than a slot lasts. So a slot that is gone is changed for
-        another right here, if that is soon.
+        Connecting to a distant server may take longer than a slot lasts. So an expired slot is exchanged right here for
+        another one, if that is due soon.
 
-        :raises TooLateError: it is not, or the connection was closed.
+        :raises TooLateError: it is not due soon, or the connection was closed.
         """
         self._connection = connection
         if self._gate is not None and self._slot is not None and not self._gate.is_open(self._slot):
@@ -109,9 +109,9 @@ class OutgoingRequest:
 
     def on_body(self) -> None:
         """
-        Look at the clock a last time, and let the body leave.
+        Check the slot a last time, and let the body leave.
 
-        :raises TooLateError: its slot or its connection is gone: the process was frozen in between.
+        :raises TooLateError: the slot or the connection has expired: the process was frozen in between.
         """
         if self._may_leave is not None:
             self._may_leave()
@@ -136,13 +136,12 @@ current_request: ContextVar[OutgoingRequest | None] = ContextVar("current_reques
 
 class CancellableBody:
     """
-    A request's body, which asks before its first byte leaves.
+    A request's body that can still be held back when its first byte is about to leave.
 
-    Nobody gets at the body but by reading it. So if it was not read, it did not leave: a gateway has the headers then,
-    and nobody's number.
+    The body leaves only by being read. If it was not read, the gateway has the headers at most, and no phone number.
 
     :param body: with its length in the headers already.
-    :param outgoing: the request, which is asked; raises to keep it here.
+    :param outgoing: the request; raises to hold the body back.
     """
 
     def __init__(self, body: bytes, outgoing: OutgoingRequest) -> None:

@@ -28,7 +28,7 @@ from airflow_provider_voicepartner.exceptions import (
 from airflow_provider_voicepartner.gateways.errors import ErrorKind
 from airflow_provider_voicepartner.hooks.completion_options import (
     check_options,
-    check_that_anybody_tells,
+    check_reports_can_come,
 )
 from airflow_provider_voicepartner.hooks.polling import CampaignPoller
 from airflow_provider_voicepartner.hooks.registry import reports_by_batch
@@ -59,7 +59,7 @@ class CompletionCheck(CampaignPoller):
         :raises DeliveryUnconfirmedError: the gateway only calls a URL, and there is none.
         """
         self.report.check_gateway(self.hook.conn_type)
-        check_that_anybody_tells(type(self.hook))
+        check_reports_can_come(type(self.hook))
         check_options(self.options)
 
     def check(self) -> Progress:

@@ -1,4 +1,4 @@
-"""What one who waits for a campaign may choose, read and checked; and whether anybody can ever tell its result."""
+"""The options of a wait for a campaign, read and checked; and whether its delivery reports can come at all."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ UNCONFIRMED_AFTER: Final[Mapping[str, float]] = {
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompletionOptions:
     """
-    What one who waits may choose.
+    The options of a wait for a campaign.
 
     :param conn_id: another connection than the report's.
-    :param min_delivery_rate: fail when a smaller share than this (0 to 1) of the accepted recipients got it.
+    :param min_delivery_rate: fail when less than this share (0 to 1) of the accepted recipients got the message.
     :param fail_fast: fail as soon as ``min_delivery_rate`` can no longer be reached.
     :param report_path: path or URI of a CSV file to write one line a recipient to, once complete.
-    :param on_unconfirmed: ``fail`` when anybody is unconfirmed in the end, or ``succeed``.
-    :param unconfirmed_after: seconds after sending from which those of whom nothing was told are unconfirmed; None is
+    :param on_unconfirmed: what to do when a recipient is unconfirmed in the end: ``fail`` or ``succeed``.
+    :param unconfirmed_after: seconds after sending from which recipients without a report are unconfirmed; None is
         72 hours for SMS, 24 for calls and voicemail.
     :param not_found_grace: seconds after sending during which the gateway may not know the campaign yet.
     :param unlisted_grace: seconds after sending from which recipients whom a gateway does not list, while all that it
@@ -107,9 +107,9 @@ def _read_seconds(name: str, value: Any) -> float:
     return seconds
 
 
-def check_that_anybody_tells(hook: type[GatewayHook]) -> None:
+def check_reports_can_come(hook: type[GatewayHook]) -> None:
     """
-    Make sure that a gateway can be asked, or can call us.
+    Check that a gateway can be polled, or can call us.
 
     :raises DeliveryUnconfirmedError: it never reports delivery, or only to a URL, and there is none.
     """
@@ -123,9 +123,9 @@ def check_that_anybody_tells(hook: type[GatewayHook]) -> None:
 
 def check_options(options: CompletionOptions) -> None:
     """
-    Look at what can go wrong with the options only in the end.
+    Check what would otherwise fail only at the end of the wait.
 
-    :raises ConfigurationError: something else than delivery reports is at ``report_path``.
+    :raises ConfigurationError: a file that is not of delivery reports is at ``report_path``.
     """
     if options.report_path:
         check_report_path(options.report_path)

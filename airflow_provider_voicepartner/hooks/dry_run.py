@@ -40,7 +40,7 @@ _TRIALS: Final = frozenset(
 
 
 def is_trial() -> bool:
-    """Say whether ``dag.test()`` or ``airflow tasks test`` runs this task: its stack tells, no Airflow does."""
+    """Say whether ``dag.test()`` or ``airflow tasks test`` runs this task. Only the call stack shows it."""
     frame: FrameType | None = sys._getframe()
     while frame is not None:
         if (frame.f_globals.get("__name__"), frame.f_code.co_name) in _TRIALS:
@@ -50,7 +50,7 @@ def is_trial() -> bool:
 
 
 def warn_of_a_trial(hook: GatewayHook) -> None:
-    """Log a warning before a trial sends to real people; the sandbox, on this machine, is not worth one."""
+    """Log a warning before a trial sends to real people; not for the sandbox, which is on this machine."""
     if is_loopback(urlsplit(hook.sender.base_url).hostname or "") or not is_trial():
         return
     log.warning(
@@ -62,7 +62,7 @@ def warn_of_a_trial(hook: GatewayHook) -> None:
 
 class DryRun:
     """
-    Stands in for a hook in the batch loop: planning, checks, pacing and budget are the real ones.
+    Replaces the hook in the batch loop: planning, checks, rate limits and budget stay real.
 
     :param hook: the real one.
     """
@@ -72,7 +72,7 @@ class DryRun:
 
     @property
     def simulation_tells_price(self) -> bool:
-        """As the gateway does."""
+        """Answer as the hook."""
         return self._hook.simulation_tells_price
 
     def build_batch(
@@ -91,7 +91,8 @@ class DryRun:
             recipients,
             reference=reference,
             send_at=send_at,
-            callbacks=callbacks or CallbackUrls(),  # none of ours: nobody will report of what is not sent
+            callbacks=callbacks
+            or CallbackUrls(),  # not the receiver's: there are no reports about what is not sent
             simulate=simulate or self._hook.simulates,
         )
 
@@ -103,13 +104,13 @@ class DryRun:
         *,
         slot: Slot | None = None,
     ) -> Receipt:
-        """Let the gateway simulate, or make up the receipt of a send that did not happen."""
+        """Let the gateway simulate the send, or make up a receipt."""
         if not self._hook.simulates:
             return Receipt(gateway_id=None, accepted=len(recipients))
         try:
             receipt = self._hook.deliver(request, message, recipients, slot=slot)
-            # An id that names nothing; some gateways give the same one to every simulation. Where figures are made up,
-            # a count of SMS says nothing about how the gateway counts.
+            # The id names nothing; some gateways give the same one to every simulation. Where figures are made up, a
+            # count of SMS does not show how the gateway counts.
             segments = receipt.segments if self._hook.simulation_tells_price else None
             return replace(receipt, gateway_id=None, segments=segments)
         except SendOutcomeUnknownError as error:
@@ -117,31 +118,31 @@ class DryRun:
         raise RetryableNotSentError(f"dry_run: the simulation got no answer; nothing was sent: {unanswered}")
 
     def can_look_up(self, message: Message, reference: str) -> bool:
-        """There is nowhere to look."""
+        """Return False: nothing is sent, so nothing can be found."""
         return False
 
     def find_proof(
         self, message: Message, reference: str, recipients: Sequence[Recipient], since: datetime | None
     ) -> Proof | None:
-        """There is none."""
+        """Return None: nothing was sent."""
         return None
 
     def known_within(self, message: Message) -> timedelta | None:
-        """There is nothing to wait for."""
+        """Return None: there is nothing to wait for."""
         return None
 
     def can_disprove(self, message: Message) -> bool:
-        """As the gateway can: a choice that the real run may not make is refused here too."""
+        """Answer as the hook: an ``on_unknown`` that the real run refuses is refused here too."""
         return self._hook.can_disprove(message)
 
     def tag_of(self, message: Message, reference: str) -> str | None:
-        """There is nothing to ask about."""
+        """Return None: there is nothing to ask about."""
         return None
 
     def repeats_safely(self, age: timedelta) -> bool:
-        """As the gateway does; there is nothing to repeat."""
+        """Answer as the hook; there is nothing to repeat."""
         return self._hook.repeats_safely(age)
 
     def money_left(self) -> Decimal | None:
-        """As the account has it."""
+        """Return the account's real balance."""
         return self._hook.money_left()

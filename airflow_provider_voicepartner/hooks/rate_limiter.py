@@ -37,12 +37,12 @@ PURPOSE = "knowing what was sent, and keeping to the gateways' rate limits acros
 
 def limit_polling(hook: GatewayHook, store: Store, *, longest_wait: float) -> StoreRateLimiter:
     """
-    Let a hook that only asks keep to the rate limits, too, and share with everybody what it is told of them.
+    Apply the rate limits to a hook that only polls, and share what the gateway's answers say of them.
 
-    :param store: where slots are kept.
-    :param longest_wait: seconds that a question may wait for its slot; one that would take longer is refused.
+    :param store: holds the slots.
+    :param longest_wait: seconds that a request may wait for its slot; one that would wait longer is refused.
     """
-    # Who asks comes again anyway, and holds up others while it waits.
+    # A poll is repeated anyway, and would hold up others while it waits.
     rate_limiter = StoreRateLimiter(store, hook, patience=0.0)
     hook.sender.on_response = rate_limiter.on_response
     hook.sender.gate = rate_limiter.waiting(hook.sender.sleep, longest_wait)
@@ -51,7 +51,7 @@ def limit_polling(hook: GatewayHook, store: Store, *, longest_wait: float) -> St
 
 class StoreRateLimiter:
     """
-    Takes slots in the store's reservation log, and tells the log what the gateway's answers say.
+    Acquires slots in the store's reservation log, and records there what the gateway's answers say.
 
     :param store: an open store.
     :param hook: whose account and endpoints are limited.
@@ -82,14 +82,14 @@ class StoreRateLimiter:
 
     def acquire(self, endpoint: str, longest_wait: float | None) -> Slot:
         """
-        Take the next slot.
+        Acquire the next slot.
 
-        :raises RateLimitWaitTooLongError: no slot was taken.
-        :raises RetryableNotSentError: the store cannot be reached, and was waited for.
+        :raises RateLimitWaitTooLongError: no slot was acquired.
+        :raises RetryableNotSentError: the store could not be reached within the wait for it.
         """
-        looked, slot = self._open.get(endpoint, (-PENALTY_LOOK_INTERVAL, None))
+        checked_at, slot = self._open.get(endpoint, (-PENALTY_LOOK_INTERVAL, None))
         started = time.monotonic()
-        if slot is not None and started - looked < PENALTY_LOOK_INTERVAL:
+        if slot is not None and started - checked_at < PENALTY_LOOK_INTERVAL:
             return slot
         with self._as_not_sent(endpoint):
             reservation = self._window_log.reserve(
@@ -104,9 +104,9 @@ class StoreRateLimiter:
 
     def confirm(self, slot: Slot) -> Slot:
         """
-        Ask whether a slot is still good, right before the request leaves; a slot with a wait means: not yet.
+        Check that a slot is still valid, right before the request leaves; a slot with a wait means: not yet.
 
-        :raises RetryableNotSentError: the store cannot be reached, and was waited for.
+        :raises RetryableNotSentError: the store could not be reached within the wait for it.
         """
         endpoint, reservation = _ticket(slot)
         with self._as_not_sent(endpoint):
@@ -124,20 +124,20 @@ class StoreRateLimiter:
         brief: Collection[str] = (),
     ) -> RateLimitGate:
         """
-        Return what lets requests pass, each in its slot: those that the batch loop took one for, and all others.
+        Return the gate that lets requests pass, each in its slot: the slot of the batch loop, or a new one.
 
         :param sleep: waits; may raise to end the wait.
         :param longest_wait: seconds; None waits for as long as it takes.
-        :param brief: endpoints for whose answer nobody is to wait longer than a few seconds.
+        :param brief: endpoints whose requests wait a few seconds at most.
         """
         return RateLimitGate(self, sleep, longest_wait, frozenset(brief))
 
     def wait_for_slot(self, slot: Slot, longest_wait: float | None, sleep: Callable[[float], None]) -> Slot:
         """
-        Wait for a slot's moment, and for that of a later one where it is gone.
+        Wait until a slot is due, or until a later one where it has expired.
 
         :raises RateLimitWaitTooLongError: that is further away than ``longest_wait``; the slot was released.
-        :raises RetryableNotSentError: the store cannot be reached, and was waited for.
+        :raises RetryableNotSentError: the store could not be reached within the wait for it.
         """
         endpoint, reservation = _ticket(slot)
         with self._as_not_sent(endpoint):
@@ -147,15 +147,15 @@ class StoreRateLimiter:
         return slot if come is reservation else Slot(0.0, (endpoint, come))
 
     def is_open(self, slot: Slot) -> bool:
-        """Say whether this is a slot's moment, without asking the store."""
+        """Say whether a slot is due now, without asking the store."""
         return self._window_log.is_open(_ticket(slot)[1])
 
     def left_of(self, slot: Slot) -> float:
-        """Return the seconds until a slot's moment."""
+        """Return the seconds until a slot is due."""
         return self._window_log.left_of(_ticket(slot)[1])
 
     def _slot(self, endpoint: str, reservation: Reservation) -> Slot:
-        """Make a slot that is due a little before its moment: there is a claim to write then, and to ask again."""
+        """Make a slot that is due a little early: there is still a claim to write, and the slot to confirm."""
         left = self._window_log.left_of(reservation)
         return Slot(
             left - self._window_log.ahead if left > self._window_log.ahead else 0.0, (endpoint, reservation)
@@ -163,24 +163,24 @@ class StoreRateLimiter:
 
     @contextmanager
     def _as_not_sent(self, endpoint: str) -> Iterator[None]:
-        """Say of the sliding-window log's errors what they mean for a request."""
-        far: float | None = None
-        gone = ""
+        """Turn errors of the sliding-window log into what they mean for a request."""
+        too_long: float | None = None
+        problem = ""
         try:
             yield
             return
         except TooLongError as error:
-            far = error.wait
+            too_long = error.wait
         except StoreUnavailableError as error:
-            gone = str(error)
-        if far is not None:
-            raise RateLimitWaitTooLongError(far)
+            problem = str(error)
+        if too_long is not None:
+            raise RateLimitWaitTooLongError(too_long)
         raise RetryableNotSentError(
-            f"{self.gateway} {endpoint}: the rate limit: {gone}; the request was not sent"
+            f"{self.gateway} {endpoint}: the rate limit: {problem}; the request was not sent"
         )
 
     def on_response(self, request: ApiRequest, response: ApiResponse) -> None:
-        """Teach every worker what an answer says of the limit. Never raises: the answer itself matters more."""
+        """Record for all workers what an answer says of the limit. Never raises: the answer itself matters more."""
         try:
             name, wait = self._name(request.endpoint), asked_wait(response.headers, self._now())
             if response.status == 429:
@@ -206,12 +206,12 @@ def _ticket(slot: Slot) -> tuple[str, Reservation]:
 
 class RateLimitGate:
     """
-    Lets a hook's requests pass, each in its slot; made by :meth:`StoreRateLimiter.waiting`.
+    Lets a hook's requests pass, each in its slot. Made by :meth:`StoreRateLimiter.waiting`.
 
-    :param rate_limiter: where slots are taken.
+    :param rate_limiter: gives the slots.
     :param sleep: waits; may raise to end the wait.
     :param longest_wait: seconds; None waits for as long as it takes.
-    :param brief: endpoints for whose answer nobody is to wait longer than a few seconds.
+    :param brief: endpoints whose requests wait a few seconds at most.
     """
 
     def __init__(
@@ -230,34 +230,34 @@ class RateLimitGate:
         """
         Wait until a request may leave.
 
-        :param slot: the request's; None takes one. Where its moment is gone, it becomes a later one.
-        :raises RetryableNotSentError: that takes too long, or the store cannot be reached; the slot was released.
+        :param slot: the request's; None acquires one. An expired one is exchanged for a later one.
+        :raises RetryableNotSentError: the wait is too long, or the store cannot be reached; the slot was released.
         """
         longest = BALANCE_WAIT if endpoint in self._brief else self._longest_wait
         try:
             slot = slot or self._rate_limiter.acquire(endpoint, longest)
             return self._rate_limiter.wait_for_slot(slot, longest, self._sleep)
         except RateLimitWaitTooLongError as error:
-            far = error
+            too_long = error
         raise RetryableNotSentError(
-            f"{self._rate_limiter.gateway} {endpoint}: the rate limit: {far}; the request was not sent",
-            retry_after=far.wait,
+            f"{self._rate_limiter.gateway} {endpoint}: the rate limit: {too_long}; the request was not sent",
+            retry_after=too_long.wait,
         )
 
     def is_open(self, slot: Slot) -> bool:
-        """Say whether this is a slot's moment, without asking the store."""
+        """Say whether a slot is due now, without asking the store."""
         return self._rate_limiter.is_open(slot)
 
     def renew(self, slot: Slot) -> Slot:
         """
-        Change a slot whose moment is gone for a later one.
+        Exchange an expired slot for a later one.
 
         :raises RetryableNotSentError: the store cannot be reached.
         """
         return self._rate_limiter.confirm(slot)
 
     def left_of(self, slot: Slot) -> float:
-        """Return the seconds until a slot's moment."""
+        """Return the seconds until a slot is due."""
         return self._rate_limiter.left_of(slot)
 
     def release(self, slot: Slot) -> None:

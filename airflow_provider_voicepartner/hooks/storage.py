@@ -56,7 +56,7 @@ _NUMBER_WITHIN = re.compile(r"(?:\d[ .\-/()]*){9}")
 
 def check_no_path(to: Any) -> None:
     """
-    Refuse a text that is the path of a file whose kind cannot be told, before it is taken for phone numbers.
+    Refuse a text that looks like the path of a file of unknown kind, before it is read as phone numbers.
 
     :param to: what :func:`is_file` does not hold for a file.
     :raises ConfigurationError: saying what is wrong with its name.
@@ -113,9 +113,9 @@ def file_source(
 
 
 def _version_of(path: Any) -> tuple[object, ...]:
-    """Return what tells a changed file from an unchanged one, as far as the storage tells."""
-    told = path.stat()
-    return tuple(getattr(told, name, None) for name in ("st_size", "st_mtime_ns", "st_mtime"))
+    """Return size and dates of a file, as far as the storage has them: they change when the file does."""
+    facts = path.stat()
+    return tuple(getattr(facts, name, None) for name in ("st_size", "st_mtime_ns", "st_mtime"))
 
 
 def is_same_file(one: Any, other: Any) -> bool:
@@ -135,7 +135,7 @@ def is_same_file(one: Any, other: Any) -> bool:
 
 
 def _local_path(path: Any) -> str | None:
-    """Return where a file is on this machine; None for one that is elsewhere, or that nobody knows how to reach."""
+    """Return where a file is on this machine; None for one elsewhere, or on an unknown storage."""
     try:
         found = storage_path(path)
     except (ImportError, ValueError):

@@ -17,7 +17,7 @@ from airflow_provider_voicepartner.hooks.completion import CompletionCheck
 from airflow_provider_voicepartner.hooks.completion_options import (
     CompletionOptions,
     check_options,
-    check_that_anybody_tells,
+    check_reports_can_come,
 )
 from airflow_provider_voicepartner.sending.report import CampaignReport, read_report
 
@@ -67,7 +67,7 @@ def check_that_results_can_come(hook: GatewayHook, given: Any) -> None:
     :raises DeliveryUnconfirmedError: the gateway only calls a URL, and there is none.
     """
     options, _ = read_completion(given)
-    check_that_anybody_tells(type(hook))
+    check_reports_can_come(type(hook))
     check_options(options)
 
 
