@@ -141,7 +141,7 @@ def checked(build: Callable[..., Built], *args: Any, **kwargs: Any) -> Built:
     raise ConfigurationError(str(problem))
 
 
-def nobody_taken(gateway: str, endpoint: str, receipt: Receipt) -> RejectedError:
+def all_refused(gateway: str, endpoint: str, receipt: Receipt) -> RejectedError:
     """Turn the receipt of a batch in which everybody was refused into the error for whoever sends just that batch."""
     problems = tuple(
         RecipientProblem(refused.phone_number or None, refused.code, refused.reason)

@@ -25,7 +25,7 @@ from airflow_provider_voicepartner.hooks.callbacks import (
     CallbackConfig,
     airflow_base_path,
     callback_config,
-    why_not,
+    missing_settings,
 )
 from airflow_provider_voicepartner.hooks.http_session import hide_from_http_logs, new_session
 from airflow_provider_voicepartner.sending.fingerprint import new_reference
@@ -75,7 +75,7 @@ def check(_: Namespace) -> None:
 def _config() -> CallbackConfig:
     config = callback_config()
     if config is None:
-        raise CommandError(f"{why_not()}; see docs/callbacks.md")
+        raise CommandError(f"{missing_settings()}; see docs/callbacks.md")
     return config
 
 

@@ -13,8 +13,8 @@ from airflow_provider_voicepartner.cli.commands import CommandError, say
 from airflow_provider_voicepartner.delivery.tokens import PREFIX
 from airflow_provider_voicepartner.hooks.callbacks import (
     callback_config,
+    missing_settings,
     receiver_tokens,
-    why_not,
 )
 from airflow_provider_voicepartner.hooks.registry import every_gateway
 from airflow_provider_voicepartner.settings import open_receiver_store
@@ -53,7 +53,7 @@ def run(arguments: Namespace) -> None:
     freeze_loaded_objects()
     port = listening.getsockname()[1]
     if config is None:
-        say(f"{why_not()}, so gateways get no URL to report to.")
+        say(f"{missing_settings()}, so gateways get no URL to report to.")
 
     def started() -> None:
         say(f"Listening on http://{arguments.host}:{port}{PREFIX}; health at {PREFIX}/health.")

@@ -16,8 +16,8 @@ from airflow_provider_voicepartner.exceptions import (
     ConfigurationError,
     DeliveryUnconfirmedError,
     VoicePartnerProviderError,
+    all_refused,
     checked,
-    nobody_taken,
 )
 from airflow_provider_voicepartner.gateways.dates import check_lead
 from airflow_provider_voicepartner.gateways.errors import ErrorKind, GatewayError
@@ -37,7 +37,7 @@ from airflow_provider_voicepartner.gateways.wire import ApiRequest, ApiResponse
 from airflow_provider_voicepartner.hooks.callbacks import (
     BatchUrls,
     callback_config,
-    find_calls,
+    find_callbacks,
 )
 from airflow_provider_voicepartner.hooks.connected import ConnectedHook
 from airflow_provider_voicepartner.hooks.templates import check_is_no_path
@@ -78,7 +78,7 @@ class GatewayHook(ConnectedHook):
         :param callbacks: where the gateway reports, for gateways that take it per request.
         :param simulate: ask for price and checks only; nothing is sent or billed.
         :raises ConfigurationError: an argument that no gateway would take; nothing was sent.
-        :raises NotSentError: nothing was sent, or it was refused; also where everybody was refused by name.
+        :raises NotSentError: nothing was sent, or it was refused; also where every recipient was refused by name.
         :raises SendOutcomeUnknownError: in doubt.
         """
         request = self.build_batch(
@@ -86,7 +86,7 @@ class GatewayHook(ConnectedHook):
         )
         receipt = self.deliver(request, message, recipients)
         if receipt.gateway_id is None:
-            raise nobody_taken(self.gateway.INFO.name, request.endpoint, receipt)
+            raise all_refused(self.gateway.INFO.name, request.endpoint, receipt)
         return receipt
 
     def deliver(
@@ -121,30 +121,30 @@ class GatewayHook(ConnectedHook):
         return balance.amount if len(balance.unit) == 3 and balance.unit.isupper() else None
 
     def can_look_up(self, message: Message, reference: str) -> bool:
-        """Say whether there is anywhere to look whether a batch was sent: at the gateway, or in what it called back."""
+        """Say whether a batch can be looked up: at the gateway, or among its callbacks."""
         return self.tag_of(message, reference) is not None or self._is_called_back
 
     def find_proof(
         self, message: Message, reference: str, recipients: Sequence[Recipient], since: datetime | None
     ) -> Proof | None:
         """
-        Look for what shows that a batch was sent, and to whom of it: here, what was called back about it.
+        Look for proof that a batch was sent, and to which of its recipients: here, in its callbacks.
 
         :param message: what the batch says.
         :param reference: our own id of the batch.
         :param recipients: of the batch.
         :param since: when it was claimed; None where that is not known.
-        :returns: None when nothing at all is listed; a proof of nobody when something is, and nothing of it counts.
+        :returns: None when nothing is listed; a proof of 0 recipients when something is, and none of it counts.
         :raises VoicePartnerProviderError: there was no proper answer.
         """
-        return find_calls(self.gateway, reference, recipients) if self._is_called_back else None
+        return find_callbacks(self.gateway, reference, recipients) if self._is_called_back else None
 
     def known_within(self, message: Message) -> timedelta | None:
         """Return how long after its claim a batch may still come to be found; None where there is nothing to ask."""
         return CALLED_BACK_WITHIN if self._is_called_back else None
 
     def can_disprove(self, message: Message) -> bool:
-        """Say whether a look-up that lists nothing may be believed after that: here never, since calls get lost."""
+        """Say whether a look-up that lists nothing is proof after that: here never, since callbacks get lost."""
         return False
 
     @property
@@ -200,7 +200,7 @@ class GatewayHook(ConnectedHook):
             raise ConfigurationError(
                 f"{info.name}: build_batch made a request that is {wrong}; nothing was sent"
             )
-        # Whoever knows such a URL may report through it, so an answer that quotes it is not shown as it is.
+        # Anybody who knows such a URL can report through it, so it is scrubbed from answers that quote it.
         urls = {url for url in (callbacks.delivery, callbacks.replies) if url}
         return replace(request, private=(*request.private, *urls)) if urls else request
 
@@ -258,8 +258,8 @@ class GatewayHook(ConnectedHook):
         """
         raise DeliveryUnconfirmedError(f"{self.gateway.INFO.label} cannot be polled for delivery reports")
 
-    def poll_recipients(self, people: Sequence[tuple[str, str]]) -> tuple[DeliveryReport, ...]:
-        """Ask what became of up to ``most_recipients_a_poll`` people of any batches; only where that is above 0."""
+    def poll_recipients(self, recipients: Sequence[tuple[str, str]]) -> tuple[DeliveryReport, ...]:
+        """Ask what became of up to ``most_recipients_a_poll`` recipients of any batches; only where that is above 0."""
         raise DeliveryUnconfirmedError(f"{self.gateway.INFO.label} cannot be polled for single recipients")
 
     def poll_by_tag(self, tag: str) -> tuple[DeliveryReport, ...]:

@@ -1,8 +1,8 @@
 """
-Where gateways report to, for which batch, and what their reports prove.
+The URLs to which gateways report, and what their callbacks prove.
 
-The URLs are made of ``[voicepartner] public_url`` and ``callback_secret``. The URL of a batch can speak only of those
-whom the batch was sent to. What a gateway called back about a batch in doubt shows who of it was accepted.
+The URLs are made from ``[voicepartner] public_url`` and ``callback_secret``. The URL of a batch is valid only for its
+recipients. Callbacks about a batch in doubt show which of its recipients were accepted.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class CallbackConfig:
         now: datetime,
         send_at: datetime | None = None,
         lifetime: timedelta = CALLBACK_LIFETIME,
-        people: Sequence[str] = (),
+        phone_numbers: Sequence[str] = (),
     ) -> CallbackUrls:
         """
         Make the URLs to which a gateway reports about one batch; none where it takes no URL with a batch.
@@ -73,14 +73,14 @@ class CallbackConfig:
         :param now: the present, aware.
         :param send_at: when the batch is due; None is now.
         :param lifetime: of the URLs, from when the batch is due; 30 days.
-        :param people: whom the batch is sent to, in E.164, so that the URLs can speak of nobody else; of more than 16
-            the store has to know: :meth:`note_recipients`.
+        :param phone_numbers: of the batch's recipients, in E.164; the URLs are valid only for them. More than 16 have
+            to be in the store: :meth:`note_recipients`.
         """
         if info.reports != "batch":
             return CallbackUrls()
         ends = expiry(now=now, send_at=send_at, lifetime=lifetime)
         url = self.url(
-            info.name, self.tokens.for_batch(info.name, reference, expires=ends, recipients=people)
+            info.name, self.tokens.for_batch(info.name, reference, expires=ends, recipients=phone_numbers)
         )
         return CallbackUrls(delivery=url, replies=url if info.reports_replies else None)
 
@@ -90,18 +90,18 @@ class CallbackConfig:
         gateway: str,
         reference: str,
         *,
-        people: Sequence[str],
+        phone_numbers: Sequence[str],
         now: datetime,
         send_at: datetime | None = None,
     ) -> None:
         """
-        Let the store know whom a batch is sent to, where that is too much for its URLs.
+        Store the recipients of a batch that has too many for its URLs.
 
-        :param people: in E.164.
-        :raises StoreUnavailableError: it does not know.
+        :param phone_numbers: in E.164.
+        :raises StoreUnavailableError: they could not be stored.
         """
         ends = expiry(now=now, send_at=send_at).timestamp()
-        store.note_recipients(gateway, reference, self.tokens.stored_marks(people), ends=ends)
+        store.note_recipients(gateway, reference, self.tokens.stored_marks(phone_numbers), ends=ends)
 
     def for_connection(self, gateway: str, conn_id: str) -> str:
         """
@@ -121,7 +121,7 @@ def callback_config() -> CallbackConfig | None:
     """
     Read the configuration.
 
-    :returns: None where ``public_url`` or ``callback_secret`` is not set, so that nobody can report.
+    :returns: None where ``public_url`` or ``callback_secret`` is not set, so that gateways cannot report.
     :raises ConfigurationError: one of them is set and cannot be used.
     """
     url, secrets = public_url(), callback_secrets()
@@ -145,8 +145,8 @@ def receiver_tokens() -> CallbackTokens:
     return _tokens(secrets)
 
 
-def why_not() -> str:
-    """Say what is missing for gateways to report, for errors; empty when nothing is."""
+def missing_settings() -> str:
+    """Say which setting is missing for gateways to report, for errors; empty when none is."""
     missing = [
         name
         for name, value in (("public_url", public_url()), ("callback_secret", callback_secrets()))
@@ -177,7 +177,7 @@ def _tokens(secrets: tuple[str, ...]) -> CallbackTokens:
 
 class BatchUrls:
     """
-    Makes URLs, and lets the receiver's store know of a large batch's people.
+    Makes the URLs of batches, and stores the recipients of a large batch for the receiver.
 
     :param config: where gateways report to.
     :param info: what is known of the gateway.
@@ -196,18 +196,20 @@ class BatchUrls:
         send_at: datetime | None,
     ) -> CallbackUrls:
         """
-        Make the URLs of a batch. Where the store cannot be reached they are believed about anybody, and the log warns.
+        Make the URLs of a batch. If the store cannot be reached, they are valid for any number, and the log warns.
 
         :param reference: our own id of the batch.
         :param send_at: when the batch is due; None is now.
         """
-        people = phone_numbers_of(recipients)
-        urls = self._config.for_batch(self._info, reference, now=now, send_at=send_at, people=people)
-        if urls.delivery is None or len(people) <= RECIPIENTS_IN_URL:
+        phone_numbers = phone_numbers_of(recipients)
+        urls = self._config.for_batch(
+            self._info, reference, now=now, send_at=send_at, phone_numbers=phone_numbers
+        )
+        if urls.delivery is None or len(phone_numbers) <= RECIPIENTS_IN_URL:
             return urls
         try:
             self._config.note_recipients(
-                self._store, self._info.name, reference, people=people, now=now, send_at=send_at
+                self._store, self._info.name, reference, phone_numbers=phone_numbers, now=now, send_at=send_at
             )
         except StoreUnavailableError as error:
             log.warning("The recipients of a batch could not be stored for its callbacks: %s", error)
@@ -220,32 +222,32 @@ class BatchUrls:
 
     @cached_property
     def _store(self) -> DeliveryStore:
-        """Where the receiver looks."""
+        """The store that the receiver reads."""
         from airflow_provider_voicepartner.delivery.store import DeliveryStore
 
         return DeliveryStore(open_receiver_store())
 
 
-def find_calls(gateway: Gateway, reference: str, recipients: Sequence[Recipient]) -> Proof | None:
+def find_callbacks(gateway: Gateway, reference: str, recipients: Sequence[Recipient]) -> Proof | None:
     """
-    Look for what was called back about a batch.
+    Look for callbacks about a batch.
 
-    A report under our reference counts for its number, if the batch has it and the status is one that the gateway
-    documents. One on the whole batch counts for as many people as it says that the campaign had.
+    A report under our reference counts for its number, if the batch has that number and the gateway documents the
+    status. A report on the whole batch counts for as many recipients as it says that the campaign had.
 
     :param reference: our own id of the batch, which its URLs carry.
     :param recipients: of the batch.
-    :returns: None when there was no call.
-    :raises DeliveryUnconfirmedError: the store cannot be asked.
+    :returns: None when there was no callback.
+    :raises DeliveryUnconfirmedError: the store cannot be read.
     """
     reports, whole = _reports_about(gateway.INFO.name, reference)
     if not reports and whole is None:
         return None
     statuses = (report for report in reports if gateway.knows_status(report.gateway_status))
-    taken = len(taken_numbers(statuses, phone_numbers_of(recipients)))
+    accepted = len(taken_numbers(statuses, phone_numbers_of(recipients)))
     if whole is not None:
-        taken = max(taken, min(whole.total, len(recipients)))
-    return Proof(Evidence.CALLED_BACK, taken)
+        accepted = max(accepted, min(whole.total, len(recipients)))
+    return Proof(Evidence.CALLED_BACK, accepted)
 
 
 def _reports_about(

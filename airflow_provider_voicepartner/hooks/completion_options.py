@@ -13,7 +13,7 @@ from airflow_provider_voicepartner.constants import (
     UNLISTED_GRACE,
 )
 from airflow_provider_voicepartner.exceptions import ConfigurationError, DeliveryUnconfirmedError
-from airflow_provider_voicepartner.hooks.callbacks import why_not
+from airflow_provider_voicepartner.hooks.callbacks import missing_settings
 from airflow_provider_voicepartner.hooks.registry import can_report
 from airflow_provider_voicepartner.hooks.storage import check_report_path
 from airflow_provider_voicepartner.sending.arguments import is_left_out, literals, read_choice, read_flag
@@ -117,7 +117,9 @@ def check_reports_can_come(hook: type[GatewayHook]) -> None:
         return
     info = hook.gateway.INFO
     never = info.reports == "never"
-    why = "never reports delivery" if never else f"reports delivery only by callback, and {why_not()}"
+    why = (
+        "never reports delivery" if never else f"reports delivery only by callback, and {missing_settings()}"
+    )
     raise DeliveryUnconfirmedError(f"{info.label} {why}; all that is known is that it accepted the campaign")
 
 

@@ -49,7 +49,7 @@ _URL = re.compile(r"[a-z][a-z0-9+.\-]*:\\*/\\*/[^\s'\"<>]*", re.IGNORECASE)
 
 @dataclass(repr=False)
 class _Held:
-    """A connection that is not shown with what holds it: Airflow's own ``repr`` of one has the password in it."""
+    """A connection that does not show in its holder's repr: Airflow's ``repr`` of a connection has the password."""
 
     connection: Connection | None
     checked: bool = False
@@ -66,7 +66,7 @@ class ConnectedHook(BaseHook):
     gateway: ClassVar[Gateway]
     extra_model: ClassVar[type[ConnectionExtra]] = ConnectionExtra
 
-    # What follows is taken from the gateway's INFO.
+    # Set from the gateway's INFO.
     conn_name_attr: ClassVar[str] = "conn_id"
     conn_type: ClassVar[str]
     default_conn_name: ClassVar[str]
@@ -78,7 +78,7 @@ class ConnectedHook(BaseHook):
     simulation_tells_price: ClassVar[bool]
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Take over what is known of the gateway."""
+        """Copy the facts of the gateway's INFO."""
         super().__init_subclass__(**kwargs)
         if "gateway" not in vars(cls):
             return
@@ -88,7 +88,7 @@ class ConnectedHook(BaseHook):
         cls.send_endpoints = info.sends
         cls.polls_delivery, cls.most_recipients_a_poll = info.polls, info.most_polled
         cls.simulates, cls.simulation_tells_price = info.simulates, info.simulation_tells_price
-        # Airflow before 3.2 looks for these two in the class itself, not in its bases.
+        # Airflow before 3.2 expects these two in the class itself, not in its bases.
         for name in ("get_ui_field_behaviour", "get_connection_form_widgets"):
             setattr(cls, name, ConnectedHook.__dict__[name])
 
@@ -105,7 +105,7 @@ class ConnectedHook(BaseHook):
         The Airflow connection, looked up once.
 
         :raises ConfigurationError: when there is none, or it is of another gateway's type.
-        :raises RetryableNotSentError: when it was not found, and may be where nobody could ask.
+        :raises RetryableNotSentError: when it was not found, and a place that may have it could not be reached.
         """
         held = self._held
         if held.connection is None:
@@ -185,7 +185,7 @@ class ConnectedHook(BaseHook):
         """
         Authenticate and send a request of the gateway, also one that has no method here yet.
 
-        It is repeated only if ``request.safe_to_repeat``, or when it provably was not taken (no connection, HTTP 429).
+        It is repeated only if ``request.safe_to_repeat``, or if it provably was not accepted (no connection, HTTP 429).
 
         :param request: without the key.
         :param slot: at the rate limit, of the request's endpoint; None waits for one.
@@ -225,7 +225,7 @@ class ConnectedHook(BaseHook):
         raise failure
 
     def _where_to_look(self, error: GatewayError) -> str:
-        """Say which connection a refusal is about, where it is about one."""
+        """Name the connection for a refusal that is about it."""
         if error.status == 404 and not urlsplit(self.sender.base_url).path:
             example = urlsplit(self.gateway.INFO.base_url).path
             return f"The host of connection {self.conn_id!r} has no path; a base URL ends for instance with {example}"

@@ -1,8 +1,8 @@
 """
-An Airflow connection of ours: looked up, and read strictly.
+An Airflow connection of this provider: looked up, and read strictly.
 
-The look-up works in tasks and in our own processes, and tells a missing connection from one out of reach. A wrong field
-fails with its name and the fix.
+The look-up works in tasks and in our own processes, and tells a missing connection from one that cannot be reached. An
+error names the wrong field and the fix.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ _PATH = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:@%/-]*")
 
 def look_up(conn_id: str) -> Connection:
     """
-    Return a connection from wherever Airflow finds it, in one's own process also from the metadata database.
+    Return a connection from wherever Airflow finds it; outside of tasks also from the metadata database.
 
     Airflow 3 looks into its database only for its own processes, so that a script or a command would not find what
     ``airflow connections add`` or the UI made.
 
     :param conn_id: the connection.
     :raises ConfigurationError: there is no such connection.
-    :raises RetryableNotSentError: it was not found, and not everywhere where it may be could be asked.
+    :raises RetryableNotSentError: it was not found, and a place that may have it could not be reached.
     """
     try:
         return BaseHook.get_connection(conn_id)
@@ -70,7 +70,7 @@ def not_found(conn_id: str, *, certain: bool) -> ConfigurationError | RetryableN
     """
     Return the error for a connection that was not found.
 
-    :param certain: False where a place that could not be asked may have it.
+    :param certain: False where a place that could not be reached may have it.
     """
     if certain and not any(conf.get(section, key, fallback="") for section, key in _BACKENDS):
         return ConfigurationError(
@@ -84,25 +84,25 @@ def not_found(conn_id: str, *, certain: bool) -> ConfigurationError | RetryableN
 
 
 def _supervisor() -> Any:
-    """Return what a task asks for connections, or None outside of tasks."""
+    """Return the supervisor from which a task gets connections; None outside of tasks."""
     runner = sys.modules.get("airflow.sdk.execution_time.task_runner")
     return getattr(runner, "SUPERVISOR_COMMS", None)
 
 
 def _supervisor_has_none(supervisor: Any, conn_id: str) -> bool:
-    """Ask again and hear why: a look-up says of an outage, too, that there is no such connection."""
+    """Ask again for the reason: a look-up reports an outage, too, as a missing connection."""
     from airflow.sdk.exceptions import ErrorType
     from airflow.sdk.execution_time.comms import GetConnection
 
     try:
-        told = getattr(supervisor.send(GetConnection(conn_id=conn_id)), "error", None)
+        error_type = getattr(supervisor.send(GetConnection(conn_id=conn_id)), "error", None)
     except Exception as error:
-        told = getattr(getattr(error, "error", None), "error", None)
-    return told is ErrorType.CONNECTION_NOT_FOUND
+        error_type = getattr(getattr(error, "error", None), "error", None)
+    return error_type is ErrorType.CONNECTION_NOT_FOUND
 
 
 def _in_metadata(conn_id: str) -> tuple[Connection | None, bool]:
-    """Look into Airflow's database; say also whether it surely holds no such connection."""
+    """Look in Airflow's database; say also whether it certainly has no such connection."""
     if os.environ.get("_AIRFLOW_PROCESS_CONTEXT") == "client":
         return None, False
     try:
@@ -133,7 +133,7 @@ class ConnectionExtra(BaseModel):
     @field_validator("rate_limits", mode="before")
     @classmethod
     def _from_a_form(cls, limits: Any) -> Any:
-        """Read the text that a form without a field for objects keeps (Airflow before 3.2)."""
+        """Read the text that a form without a field for objects stores (Airflow before 3.2)."""
         if not isinstance(limits, str):
             return limits
         try:
@@ -153,7 +153,7 @@ AnyExtra = TypeVar("AnyExtra", bound=ConnectionExtra)
 
 
 def _from_here(read: Callable[Parameters, Read]) -> Callable[Parameters, Read]:
-    """Let a function fail without its frames: their variables hold the key, and crash reporters show variables."""
+    """Remove a function's frames from its errors: their variables hold the key, and crash reporters show variables."""
 
     @functools.wraps(read)
     def reading(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Read:

@@ -1,5 +1,5 @@
 """
-What people answered, for tasks: the reading side of the delivery store.
+Replies, opt-outs and other events for tasks: the reading side of the delivery store.
 
 A DAG that an event started gets numbers and texts from here. They are never part of the event, nor of XCom.
 """
@@ -53,15 +53,15 @@ class DeliveryHook:
 
     def take_events(self, asset: Any, *, context: Mapping[str, Any] | None = None) -> list[StoredEvent]:
         """
-        Return the events that this task has to work on: all that came in and that no earlier run has taken.
+        Return the events that this task has to process: all that came in and that no earlier run has taken.
 
         Each event is taken by one run. A retry, or a run that is cleared, gets the events that it had. An asset event
-        only wakes the DAG: Airflow may tell one twice, or attach it to a later run than the one it belongs to.
+        only starts the DAG: Airflow may deliver it twice, or attach it to a later run than the one it belongs to.
 
         :param asset: with the watchers that chose the events, as in the DAG's ``schedule``. The task must name it in
             its ``inlets``, and the DAG must have ``max_active_runs=1``.
         :param context: of the task; None takes that of the task that runs.
-        :returns: in the order in which they came in; empty where an earlier run has them all.
+        :returns: in the order in which they came in; empty where earlier runs have them all.
         :raises ConfigurationError: naming what the DAG lacks.
         """
         from airflow_provider_voicepartner.delivery.events import SummaryReader
@@ -74,7 +74,7 @@ class DeliveryHook:
         shares = _Shares.of(asset, context)
         reader = SummaryReader(self._store)
         stretches = shares.share_of(
-            context["run_id"], head=reader.head(), first=_first_told(asset, context, wanted)
+            context["run_id"], head=reader.head(), first=_first_event_of_run(asset, context, wanted)
         )
         return self.get_events(
             [number for since, until in stretches for number in reader.ids(wanted, since=since, until=until)]
@@ -111,9 +111,9 @@ class DeliveryHook:
 
     def get_opt_outs(self, *, since: datetime | None = None) -> list[str]:
         """
-        Read who said STOP, whichever gateway told, in E.164.
+        Read the numbers that opted out at any gateway, in E.164.
 
-        A purge of the store leaves no more of them than a hash, so carry them into a list of your own, or ask
+        A purge of the store keeps only their hashes, so copy them to a list of your own, or use
         :meth:`get_opted_out`.
 
         :param since: aware; leaves out what was received before. None reads all.
@@ -122,11 +122,11 @@ class DeliveryHook:
 
     def get_opted_out(self, among: Collection[str]) -> set[str]:
         """
-        Read who of a list ever said STOP, also those of whom a purge left no more than a hash.
+        Read which numbers of a list ever opted out, also those of which a purge kept only the hash.
 
         :param among: numbers, written as ``to`` takes them: ``+33612345678``, ``06 12 34 56 78``.
-        :returns: those of them who did, as they are written in the list.
-        :raises ConfigurationError: one of them is no number, so that nobody knows whether it said STOP; or
+        :returns: those that did, as they are written in the list.
+        :raises ConfigurationError: one of them is no phone number, so that its opt-out cannot be known; or
             ``[voicepartner] opt_out_key`` is not the one that the hashes were made with.
         """
         from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
@@ -191,11 +191,11 @@ class _Shares:
         """
         Return what a run may take, in stretches: after one ``id``, up to another.
 
-        All that came in since the last run. One that Airflow told of events which are older than what the first run
-        began with gets these too: it waited, or failed, while a person or a later event started that one.
+        All that came in since the last run. If Airflow gave the run events older than those that the first run began
+        with, it gets these too: it waited, or failed, while a person or a later event started the first run.
 
         :param head: of the store, now.
-        :param first: the first event that Airflow told this run of.
+        :param first: the first event that Airflow attached to this run.
         """
         try:
             taken = _Taken.from_json(self.state.get(self.key))
@@ -224,7 +224,7 @@ class _Taken:
     What the runs of a task have taken.
 
     :param seq: how far the store was; None before the first run.
-    :param begin: nobody has taken an event up to this ``id``.
+    :param begin: no run has taken an event up to this ``id``.
     :param until: all between have been given to some run.
     :param runs: the last of them, each with a stretch of what it has; one run may have two.
     """
@@ -247,7 +247,7 @@ class _Taken:
         return cls(seq=int(record["seq"]), begin=int(record["begin"]), until=int(record["until"]), runs=runs)
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as it is kept."""
+        """Return it as it is stored."""
         runs = [list(run) for run in self.runs]
         return {"seq": self.seq, "begin": self.begin, "until": self.until, "runs": runs}
 
@@ -263,7 +263,9 @@ def _wanted_of(asset: Any) -> list[EventFilter]:
     return wanted
 
 
-def _first_told(asset: Any, context: Mapping[str, Any], wanted: Collection[EventFilter]) -> int | None:
+def _first_event_of_run(
+    asset: Any, context: Mapping[str, Any], wanted: Collection[EventFilter]
+) -> int | None:
     """Return the lowest ``id`` that the run's asset events tell; they may also be others', or made in the UI."""
     payloads = [
         (event.extra or {}).get("payload") for event in context["triggering_asset_events"].get(asset, ())

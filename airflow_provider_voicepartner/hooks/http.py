@@ -117,7 +117,7 @@ def asked_wait(headers: object, now: datetime) -> float | None:
 
 
 def _bounded(seconds: float) -> float:
-    """Bound a wait by a day: nobody means more, whatever a header says."""
+    """Limit a wait to one day, whatever a header says."""
     return float(max(0, min(seconds, LONGEST_RETRY_AFTER)))
 
 
@@ -178,14 +178,14 @@ class HttpSender:
     :param now: the present, aware; injected by tests.
     :param random: jitter; injected by tests.
     :param on_response: is shown every answer with its request, for what it says of rate limits; must not raise.
-    :param gate: the rate limit, which lets requests pass one by one; None keeps no limit.
-    :param may_leave: asked before each request, and before its body; raises ``CampaignInterruptedError`` to keep it.
+    :param gate: the rate limit, which lets requests pass one by one; None means no limit.
+    :param may_leave: called before each request and before its body; raises ``CampaignInterruptedError`` to stop it.
     :param body: how bodies are written; values of a form are text, or lists of text.
     :param names_a_send: says whether an answer names a message, so that a refusal with such an answer is none.
     """
 
     gateway: str
-    base_url: str = field(repr=False)  # somebody pastes the key into the host
+    base_url: str = field(repr=False)  # users paste the key into the host by mistake
     connect_timeout: float
     read_timeout: float
     secrets: tuple[str, ...] = field(default=(), repr=False)
@@ -210,11 +210,11 @@ class HttpSender:
         Send one request and return the answer, whatever its status, but for what the errors below say.
 
         :param request: with its key.
-        :param slot: that the caller took at the rate limit; it is confirmed right before the request leaves, and given
-            back if it does not. None takes one, as each repeat does.
+        :param slot: acquired by the caller at the rate limit; it is confirmed right before the request leaves, and
+            released if it does not leave. None acquires one, as each repeat does.
         :raises RetryableNotSentError: no connection; still 429 after the repeats; a read that keeps failing; or a slot
             that is too far away.
-        :raises CampaignInterruptedError: ``may_leave`` kept it here; nothing was sent, or its first try was refused.
+        :raises CampaignInterruptedError: ``may_leave`` held it back; nothing was sent, or its first try was refused.
         :raises SendOutcomeUnknownError: it left, it is not safe to repeat, and no answer came.
         :raises ConfigurationError: it cannot be put on the wire, or the environment's proxy or certificates cannot be
             used; nothing was sent.
@@ -278,7 +278,7 @@ class HttpSender:
         return response
 
     def _named_in(self, response: ApiResponse) -> str | None:
-        """Say what in a refusal speaks for a message that was taken; an answer that cannot be read may name one."""
+        """Say what in a refusal suggests an accepted message; an answer that cannot be read may name one."""
         if self.names_a_send is None:
             return None
         try:
@@ -287,8 +287,8 @@ class HttpSender:
             return f"its answer could not be read ({type(error).__name__})"
 
     def _exchange_in_time(self, request: ApiRequest, outgoing: OutgoingRequest) -> ApiResponse:
-        """Exchange a request when its slot has come, and begin anew each time when it comes too late for that."""
-        _ = self._environment  # what is wrong there must not cost a slot
+        """Exchange a request when its slot is due, and start over each time the slot expires first."""
+        _ = self._environment  # an unusable proxy must not cost a slot
         for _ in range(MOST_LATE_SLOTS):
             outgoing.prepare()
             response, failure = self._exchange(request, outgoing)
@@ -305,7 +305,7 @@ class HttpSender:
     def _exchange(
         self, request: ApiRequest, outgoing: OutgoingRequest
     ) -> tuple[ApiResponse | None, Exception | None]:
-        """Return an answer, or a failure, or neither: the request came too late for its slot, and did not leave."""
+        """Return an answer, or a failure, or neither: the slot expired, and the request did not leave."""
         prepared = self._prepare(request, outgoing)
         if prepared is None:
             return None, ConfigurationError(
@@ -327,8 +327,8 @@ class HttpSender:
                 ), None
         except TooLateError:
             return None, None
-        except (CampaignInterruptedError, NotSentError) as kept:
-            return None, kept
+        except (CampaignInterruptedError, NotSentError) as held_back:
+            return None, held_back
         except Exception as error:
             # Every kind: one that got away from here would be an ordinary failure, and Airflow would send again.
             return None, self._failure(request, outgoing, error)
@@ -373,7 +373,7 @@ class HttpSender:
                 None,
             )
         if request.body is not None and not outgoing.has_left:
-            # Nobody read the body, so it has not left, wherever the connection broke.
+            # The body was not read, so it has not left, wherever the connection broke.
             return _RepeatError(
                 RetryableNotSentError(
                     f"{what}: the connection broke before the request left ({_kind_of(error)}); nothing was sent"

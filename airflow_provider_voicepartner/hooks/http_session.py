@@ -1,8 +1,8 @@
 """
 What lies beneath a request: pooled connections, the environment's proxies and certificates, and what urllib3 logs.
 
-A connection is not used after a long silence, and asks the request once more before it leaves. Proxies and certificates
-are tried before any connection is made. Keys stay out of the HTTP library's log lines.
+A connection is not reused after a long idle time, and checks the request before it leaves. Proxies and certificates are
+tried before any connection is made. Keys stay out of the HTTP library's log lines.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ _PLAIN = logging.Formatter()
 
 class _Connection:
     """
-    Mixed into urllib3's connections. Their silence is counted from when the last request left, not from its answer: so
-    a process that was frozen between the two is not deceived, and an answer that takes long costs a new connection.
+    Mixed into urllib3's connections. Idle time counts from when the last request left, not from its answer. So a
+    process that was frozen in between notices it, and a slow answer costs a new connection.
     """
 
     clock: Callable[[], float]
@@ -48,14 +48,14 @@ class _Connection:
         self.was_used = False
 
     @property
-    def is_forgotten(self) -> bool:
+    def is_idle_too_long(self) -> bool:
         return self.clock() - self.last_used >= LONGEST_IDLE
 
     @property
     def is_usable(self) -> bool:
         # A new connection by TLS has something to read, which is not its end: the server's tickets.
         is_there = not self.was_used or self.is_connected  # type: ignore[attr-defined]
-        return bool(is_there) and not self.is_forgotten
+        return bool(is_there) and not self.is_idle_too_long
 
     def request(self, *args: Any, **kwargs: Any) -> None:
         outgoing = current_request.get()
@@ -73,7 +73,7 @@ class _Pool:
 
     def _get_conn(self, timeout: float | None = None) -> Any:
         connection = super()._get_conn(timeout)  # type: ignore[misc]
-        if not connection.is_closed and connection.is_forgotten:
+        if not connection.is_closed and connection.is_idle_too_long:
             connection.close()  # urllib3 opens it again, as it does with one that the server closed
         return connection
 
@@ -125,7 +125,7 @@ def new_session(*, clock: Callable[[], float] = machine_clock) -> requests.Sessi
 
     urllib3's usual retry recipe would post a message up to five times on a read timeout.
 
-    :param clock: what a connection's silence is measured with; injected by tests.
+    :param clock: measures how long a connection was idle; injected by tests.
     """
     session = requests.Session()
     adapter = Adapter(clock=clock, pool_connections=2, pool_maxsize=KEPT_CONNECTIONS, max_retries=0)
@@ -178,7 +178,7 @@ def read_environment(session: requests.Session, base_url: str) -> dict[str, Any]
 
 
 def _proxy_variable(proxy: str, base_url: str) -> str:
-    """Name the variable that a proxy comes from."""
+    """Name the environment variable of a proxy."""
     scheme = base_url.partition(":")[0]
     for name in (f"{scheme}_proxy", "all_proxy"):
         for spelling in (name, name.upper()):  # as Python reads them: the one in small letters counts
@@ -194,7 +194,7 @@ def _advice(proxy: str | None) -> str:
 
 
 def _problem_with_bundle(bundle: str, environment: Mapping[str, str] = os.environ) -> str | None:
-    """Load certificates as the connection would, which by then could not tell what is wrong."""
+    """Load certificates as the connection would, whose own error would not say what is wrong."""
     name = next((name for name in _CA_VARIABLES if environment.get(name) == bundle), None)
     where = f"the environment variable {name}" if name else "the session's verify"
     path = Path(bundle)

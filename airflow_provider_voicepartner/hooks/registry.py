@@ -1,5 +1,5 @@
 """
-From a connection to the hook of its gateway: the connection's type picks it.
+The hook of a connection: its type picks the gateway.
 
 The gateways of this package come first. Others live in distributions of their own, which require this one: Airflow
 tells which connection types they bring along, and which class is the hook of each.
@@ -60,7 +60,7 @@ def info_of(conn_type: str) -> GatewayInfo:
 
 
 def gateway_of(conn_type: str) -> Gateway:
-    """Return a gateway, for whoever reads its calls; errors as :func:`hook_class`."""
+    """Return a gateway, for reading its callbacks; errors as :func:`hook_class`."""
     own = own_modules().get(conn_type)
     return hook_class(conn_type).gateway if own is None else own
 
@@ -79,9 +79,9 @@ def every_gateway() -> Mapping[str, Gateway]:
 
 def can_report(gateway: str) -> bool:
     """
-    Say whether calls of a gateway can reach us.
+    Say whether callbacks of a gateway can reach the receiver.
 
-    Of one that has a URL for the whole account it says that they could: ``callbacks register`` sets that URL once.
+    For a gateway with one URL for the whole account it says yes: ``callbacks register`` sets that URL once.
 
     :param gateway: the connection type.
     :raises ConfigurationError: the configuration cannot be used.
@@ -90,7 +90,7 @@ def can_report(gateway: str) -> bool:
 
 
 def reports_by_batch(gateway: str) -> bool:
-    """Say whether a gateway is given a URL for each batch, so that its calls name a batch whose id we do not know."""
+    """Say whether a gateway gets a URL for each batch, so that callbacks name a batch without the gateway's id."""
     return _reporting(gateway) == "batch"
 
 
@@ -126,7 +126,7 @@ def _hook_at(path: str, conn_type: str) -> type[GatewayHook]:
 
 @cache
 def _outside() -> Mapping[str, str]:
-    """Return the paths of the hooks that distributions bring along which require this one, by connection type."""
+    """Return the paths of the hooks of other distributions that require this one, by connection type."""
     from airflow_provider_voicepartner.compat import ProvidersManager
 
     found: dict[str, str] = {}
@@ -153,9 +153,9 @@ def hook_for(conn_id: str, *, kind: Kind | None = None, who: str = "this task") 
 
     :param conn_id: the Airflow connection.
     :param kind: what the gateway must be able to send; None for anything.
-    :param who: the name of the asker, for the error.
+    :param who: the name of the caller, for the error.
     :raises ConfigurationError: when there is no such connection, it is not ours, or its gateway cannot send that.
-    :raises RetryableNotSentError: when it was not found, and may be where nobody could ask.
+    :raises RetryableNotSentError: when it was not found, and a place that may have it could not be reached.
     """
     from airflow_provider_voicepartner.hooks.connection import look_up
 

@@ -77,7 +77,7 @@ class SmsPartnerHook(GatewayHook):
         self, message: Message, reference: str, recipients: Sequence[Recipient], since: datetime | None
     ) -> Proof | None:
         """
-        Look a batch up by what was called back, and by its tag where that does not show all of it.
+        Look a batch up in its callbacks, and by its tag where those do not show all of it.
 
         An entry counts for its number if it is a status and no error, of a number of the batch, and not from before its
         claim: ``sending.records`` says how far clocks may differ.
@@ -98,21 +98,21 @@ class SmsPartnerHook(GatewayHook):
         return max(proofs, key=lambda proof: proof.accepted, default=None)
 
     def _look_up(self, tag: str, numbers: Sequence[str], since: datetime | None) -> Proof | None:
-        """Read the statuses of a tag, page after page, until everybody is found."""
-        taken: set[str] = set()
+        """Read the statuses of a tag, page after page, until every recipient is found."""
+        accepted: set[str] = set()
         is_blank = True
         for page in self._pages(tag, smspartner.parse_tag_look_up):
             is_blank = is_blank and page.is_blank
-            taken |= taken_numbers(filter(smspartner.shows_accepted, page.reports), numbers, since=since)
-            if len(taken) == len(numbers):
+            accepted |= taken_numbers(filter(smspartner.shows_accepted, page.reports), numbers, since=since)
+            if len(accepted) == len(numbers):
                 break
-        return None if is_blank else Proof(Evidence.LOOK_UP, len(taken))
+        return None if is_blank else Proof(Evidence.LOOK_UP, len(accepted))
 
     def _pages(self, tag: str, parse: _ParsePage) -> Iterator[smspartner.StatusPage]:
         """
         Read the pages of a tag, until as many entries as it is said to have were seen, or a page brings nothing new.
 
-        The latter, since the name of the paging parameter is inferred: who ignores it sends the first page again.
+        The latter because the name of the paging parameter is inferred: a server that ignores it repeats page 1.
         """
         known: set[object] = set()
         seen = 0
@@ -140,7 +140,7 @@ class SmsPartnerHook(GatewayHook):
         return timedelta(seconds=self.extra.listed_within)
 
     def can_disprove(self, message: Message) -> bool:
-        """Say yes: every send has its tag, and one that was taken is listed under it after a while (inferred)."""
+        """Say yes for SMS: each accepted send is listed under its tag after a while (inferred)."""
         return isinstance(message, SmsMessage)
 
     def poll_by_tag(self, tag: str) -> tuple[DeliveryReport, ...]:
@@ -218,9 +218,9 @@ class SmsPartnerHook(GatewayHook):
         """Ask what became of every recipient of a batch: :meth:`get_bulk_status`."""
         return self.get_bulk_status(gateway_id)
 
-    def poll_recipients(self, people: Sequence[tuple[str, str]]) -> tuple[DeliveryReport, ...]:
+    def poll_recipients(self, recipients: Sequence[tuple[str, str]]) -> tuple[DeliveryReport, ...]:
         """Ask what became of up to 500 recipients of any batches: :meth:`get_statuses`."""
-        return self.get_statuses(people)
+        return self.get_statuses(recipients)
 
     def get_status_by_tag(
         self, tag: str, *, page: int | None = None, page_parameter: str = "page"

@@ -1,8 +1,8 @@
 """
 Templates of operators, sensor and notifiers, rendered strictly.
 
-Airflow renders an XCom that does not exist as the word ``None``. In the text that a recipient gets, nobody could tell
-it from a word that was meant. So a missing value is an error that names the place in the template.
+Airflow renders a missing XCom as the word ``None``, which would be sent as part of the text. So a missing value is an
+error that names the place in the template.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 Rendered = TypeVar("Rendered")
 
-# An error of Jinja's may hold what a template compares or looks up; these hold only names that stand in the template.
+# A Jinja error may quote values that the template uses; these errors hold only names from the template.
 _ONLY_NAMES: Final = re.compile(r"'[A-Za-z_][\w ]*' (is undefined|has no attribute '[A-Za-z_]\w*')")
 _OF_TEXT: Final = frozenset(
     (
@@ -31,12 +31,12 @@ _OF_TEXT: Final = frozenset(
         "striptags", "title", "trim", "truncate", "upper", "urlencode", "urlize", "wordwrap",
     )
 )  # fmt: skip
-"""Filters of Jinja that make text of any value, and so of a missing one."""
+"""Jinja filters that turn any value into text, a missing one too."""
 _LOOKS_LIKE_A_PATH: Final = re.compile(r"[/\\]|\.\w{1,8}$")
 
 
 class StrictTemplates:
-    """An operator whose templates fail for good: a retry would render the same."""
+    """An operator whose template errors are not retried: a retry would render the same."""
 
     def _do_render_template_fields(
         self,
@@ -77,9 +77,9 @@ def rendered(argument: str, render: Callable[[], Rendered]) -> Rendered:
     raise ConfigurationError(f"{argument}: cannot be rendered: {why}; correct the template. Nothing was sent")
 
 
-def refusing_nothing(jinja_env: Any, argument: str) -> Any:
+def strict_environment(jinja_env: Any, argument: str) -> Any:
     """
-    Return an environment like another one, in which a value that is missing cannot be written into a text.
+    Return a copy of a template environment in which a missing value cannot become part of a text.
 
     Missing is ``None``, an undefined name, and what data frames have in empty cells.
 
@@ -99,9 +99,9 @@ def refusing_nothing(jinja_env: Any, argument: str) -> Any:
                 else ""
             )
             raise ConfigurationError(
-                f"{argument}: a value that the template puts into it is missing (None), as the XCom of a task that was "
-                "skipped or pushed nothing; see where it comes from, or write in the template what stands there "
-                "instead, such as {{ value or '' }}. Nothing was sent"
+                f"{argument}: the template uses a missing value (None), like the XCom of a task that was skipped or "
+                "pushed nothing; check its source, or give a default in the template, "
+                "such as {{ value or '' }}. Nothing was sent"
                 f"{field}"
             )
         return value
@@ -122,20 +122,20 @@ def is_unset(value: Any) -> bool:
 
 def check_is_there(argument: str, value: Any) -> None:
     """
-    Refuse what became of an argument that was given, where that is a missing value; blank text leaves it out.
+    Refuse an argument that was given and rendered to a missing value; blank text omits it.
 
     :param value: as rendered.
     :raises ConfigurationError: for None, and for the word that a template makes of it.
     """
     if value is None or (isinstance(value, str) and value.strip() == "None"):
         raise ConfigurationError(
-            f"{argument}: what it is taken from is missing (None), as the XCom of a task that was skipped or pushed "
-            "nothing; see where it comes from, or write {{ value or '' }} where it may be left out. Nothing was sent"
+            f"{argument}: its value is missing (None), like the XCom of a task that was skipped or pushed nothing; "
+            "check its source, or write {{ value or '' }} where it may be left out. Nothing was sent"
         )
 
 
 def _checked(text_filter: Callable[..., Any], check: Callable[[Any], Any]) -> Callable[..., Any]:
-    """Return a filter that looks at its value first: it would write the word ``None``."""
+    """Return a filter that checks its value first; otherwise it would write the word ``None``."""
     at = 1 if getattr(text_filter, "jinja_pass_arg", None) else 0
 
     @functools.wraps(text_filter)
@@ -148,7 +148,7 @@ def _checked(text_filter: Callable[..., Any], check: Callable[[Any], Any]) -> Ca
 
 @functools.cache
 def _checking_joins(generator: Any) -> Any:
-    """Return a compiler of templates in which ``~`` looks at what it joins."""
+    """Return a template compiler in which ``~`` checks the values that it joins."""
 
     class Checking(generator):  # type: ignore[misc]
         def visit_Concat(self, node: Any, frame: Any) -> None:  # noqa: N802 - Jinja's name

@@ -153,7 +153,7 @@ class SendingOperator(PrivateFields, Picklable, BaseOperator):
         self._is_resumed = False
 
     def _text_folders(self) -> list[str]:
-        """Return where Airflow looks for templates: a text may be meant as the path of one."""
+        """Return the folders in which Airflow finds templates: a text may be meant as the path of one."""
         dag = self.get_dag()
         if dag is None:
             return []
@@ -194,13 +194,13 @@ class SendingOperator(PrivateFields, Picklable, BaseOperator):
 
         :returns: the report, see :class:`~airflow_provider_voicepartner.sending.report.CampaignReport`.
         """
-        # One for each attempt: Airflow copies operators, and a sign that is up stays up.
+        # One for each attempt: Airflow copies operators, and a cancelled token stays cancelled.
         self._stop = CancellationToken()
         report = self._send(context)
         if self._waits and not report.dry_run:
             return self._wait(report, context)
         if self._is_resumed:
-            # In place of what was left there before the wait; of an attempt that is tried again Airflow drops it.
+            # Replaces what was pushed before the wait; Airflow drops the XCom of an attempt that is tried again.
             self._push(report, context)
         return report.to_json()
 
@@ -221,7 +221,7 @@ class SendingOperator(PrivateFields, Picklable, BaseOperator):
         from airflow_provider_voicepartner.operators.waiting import TimeLimit
         from airflow_provider_voicepartner.settings import open_sending_store, store_wait
 
-        # Airflow gives a part that goes on after a wait all of the time anew; ours runs on, also while a store is away.
+        # Airflow restarts the time limit after each wait; ours keeps running, also while a store is away.
         time_limit = TimeLimit.of(self.execution_timeout if self._is_resumed else None, context)
         sleep = CancellationToken(lambda: self._is_stopped or time_limit.is_over).sleeper(time.sleep)
         try:
@@ -248,7 +248,7 @@ class SendingOperator(PrivateFields, Picklable, BaseOperator):
         """Plan the campaign, and send what the ledger does not know as sent."""
         from airflow_provider_voicepartner.hooks.dry_run import warn_of_a_trial
         from airflow_provider_voicepartner.operators.ledger import refuse_unshared_lists
-        from airflow_provider_voicepartner.operators.planning import plan_of, why_nobody
+        from airflow_provider_voicepartner.operators.planning import plan_of, why_skipped
         from airflow_provider_voicepartner.operators.sending import (
             campaign_of,
             send_campaign,
@@ -271,7 +271,7 @@ class SendingOperator(PrivateFields, Picklable, BaseOperator):
             if longest_wait is not None:
                 hook.sender.retry = replace(hook.sender.retry, longest_wait=longest_wait)
             elif not ledger.is_durable:
-                # A retry would be blind: whatever the gateway asks for is waited for here.
+                # A retry would not know what was sent, so any wait that the gateway asks for happens here.
                 hook.sender.retry = replace(hook.sender.retry, longest_wait=math.inf)
             message = hook.with_defaults(self.message_to_send())
             arguments = self.sending_arguments()
@@ -282,7 +282,7 @@ class SendingOperator(PrivateFields, Picklable, BaseOperator):
                 if not dry_run:
                     # An empty list is changed input like any other, where a longer one was begun before.
                     ledger.open("", 0, send_again=read_send_again(self.send_again))
-                raise AirflowSkipException(why_nobody(plan))
+                raise AirflowSkipException(why_skipped(plan))
             account = account_key(hook.conn_type, hook.credentials)
             campaign = campaign_of(
                 arguments,
@@ -294,7 +294,7 @@ class SendingOperator(PrivateFields, Picklable, BaseOperator):
             )
             limit = self.execution_timeout.total_seconds() if self.execution_timeout else None
             warn_of_a_long_campaign(plan, hook, message, limit, campaign.send_at)
-            # A campaign that fails raises its sign for good, so it is not the attempt's own.
+            # A campaign that fails cancels its token for good, so it has one of its own.
             stop = CancellationToken(lambda: self._is_stopped or time_limit.is_over)
             report = send_campaign(
                 campaign, plan, hook, context, ledger=ledger, store=store, stop=stop, dry_run=dry_run
@@ -307,7 +307,7 @@ class SendingOperator(PrivateFields, Picklable, BaseOperator):
         return self._stop is not None and self._stop.is_cancelled
 
     def _wait(self, report: CampaignReport, context: Context) -> dict[str, Any]:
-        """Wait until the campaign is complete; first the ids of what was sent are kept where a person can find them."""
+        """Wait until the campaign is complete; before that, push the report, where a person finds the ids."""
         from airflow_provider_voicepartner.hooks.completion import CompletionCheck
         from airflow_provider_voicepartner.operators.waiting import read_completion, wait_here, with_delivery
 
@@ -355,7 +355,7 @@ class SendingOperator(PrivateFields, Picklable, BaseOperator):
             completion.close()
 
     def on_kill(self) -> None:
-        """Claim nothing more; what is under way is recorded if it is answered in time."""
+        """Claim nothing more; requests in flight are recorded if they are answered in time."""
         if self._stop is not None:
             self._stop.cancel()
 
@@ -398,7 +398,7 @@ class SendingOperator(PrivateFields, Picklable, BaseOperator):
         """
         Say whether a wait may be handed over: without a memory the resumed task would not know what it sent.
 
-        A dry run keeps no record, so it would begin anew after each wait.
+        A dry run records nothing, so it would start over after each wait.
         """
         from airflow_provider_voicepartner.sending.arguments import read_flag
 

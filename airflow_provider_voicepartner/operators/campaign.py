@@ -87,9 +87,9 @@ class CancelCampaignOperator(Picklable, StrictTemplates, BaseOperator):
 
 def cancel_batches(report: CampaignReport, hook: GatewayHook, *, ignore_too_late: bool) -> dict[str, Any]:
     """
-    Cancel every batch; one that cannot be cancelled does not keep the others from it. Of a dry run there is none.
+    Cancel every batch; one that cannot be cancelled does not stop the others. A dry run has none.
 
-    :raises VoicePartnerProviderError: the first failure, after all batches were tried; one that a retry may mend first.
+    :raises VoicePartnerProviderError: the first failure, after all batches were tried; retryable ones first.
     :raises ConfigurationError: when a batch has no id, so that it cannot be named to the gateway.
     """
     counts = {"cancelled": 0, "already_cancelled": 0, "too_late": 0}
@@ -97,8 +97,8 @@ def cancel_batches(report: CampaignReport, hook: GatewayHook, *, ignore_too_late
         return {**counts, "refunded": None}
     refunds: list[Decimal] = []
     failures: list[VoicePartnerProviderError] = []
-    taken_back: list[SentBatch] = []
-    # A batch in which everybody was refused has no id either, and nothing to cancel.
+    cancelled_batches: list[SentBatch] = []
+    # A batch whose recipients were all refused has no id either, and nothing to cancel.
     nameless = sum(batch.gateway_id is None and batch.accepted > 0 for batch in report.batches)
     for batch in report.batches:
         if batch.gateway_id is None:
@@ -112,10 +112,10 @@ def cancel_batches(report: CampaignReport, hook: GatewayHook, *, ignore_too_late
                 failures.append(error)
             continue
         counts["already_cancelled" if answer.already else "cancelled"] += 1
-        taken_back.append(batch)
+        cancelled_batches.append(batch)
         if answer.refunded is not None:
             refunds.append(answer.refunded)
-    _tell_those_who_wait(report.gateway, taken_back)
+    _store_cancellations(report.gateway, cancelled_batches)
     if failures:
         raise next((error for error in failures if isinstance(error, RetryableNotSentError)), failures[0])
     if nameless:
@@ -125,7 +125,7 @@ def cancel_batches(report: CampaignReport, hook: GatewayHook, *, ignore_too_late
     return {**counts, "refunded": str(sum(refunds, Decimal(0))) if refunds else None}
 
 
-def _tell_those_who_wait(gateway: str, batches: Sequence[SentBatch]) -> None:
+def _store_cancellations(gateway: str, batches: Sequence[SentBatch]) -> None:
     """Keep that batches were cancelled: gateways tell nobody, and somebody may wait for what became of them."""
     from airflow_provider_voicepartner.delivery.inbound import cancelled, of_gateway_id, of_reference
     from airflow_provider_voicepartner.settings import open_delivery_store

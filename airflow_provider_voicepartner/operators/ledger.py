@@ -49,13 +49,13 @@ def is_mapped(context: Context) -> bool:
 
 
 @contextmanager
-def asking_others(
+def comparing_lists(
     ledger: Ledger, context: Context, store: Store, plan: CampaignPlan, hook: GatewayHook
 ) -> Iterator[None]:
     """
-    Let the ledger of a mapped instance ask what the others were given; any other task has nobody to ask.
+    Let the ledger of a mapped instance compare its recipients with those of the others; other tasks have none.
 
-    A list of which nobody was sent anything is given back when the block fails, so that any instance may send it.
+    If the block fails before anything was sent, the list is released, so that any instance may send it.
 
     :param ledger: of this instance, registered.
     :param context: Airflow's.
@@ -67,7 +67,7 @@ def asking_others(
         yield
         return
     mine = _list_of(ledger, context, store, plan, hook)
-    taken = []
+    taken: list[MappedList] = []
 
     def take() -> None:
         mine.claim()
@@ -78,7 +78,7 @@ def asking_others(
         yield
     except BaseException:
         if taken and not ledger.may_have_sent:
-            _give_back(mine)
+            _release_list(mine)
         raise
 
 
@@ -86,7 +86,7 @@ def _list_of(
     ledger: Ledger, context: Context, store: Store, plan: CampaignPlan, hook: GatewayHook
 ) -> MappedList:
     ti: Any = context["ti"]
-    # With the account's own key, nobody else can try out numbers.
+    # Keyed with the account's secret, so that others cannot test numbers against the hashes.
     key = account_key(hook.conn_type, hook.credentials)
     task = task_name(ti.dag_id, ti.run_id, ti.task_id)
     return MappedList(
@@ -101,7 +101,7 @@ def _list_of(
     )
 
 
-def _give_back(mine: MappedList) -> None:
+def _release_list(mine: MappedList) -> None:
     try:
         mine.release()
     except Exception as error:
@@ -113,9 +113,9 @@ def _give_back(mine: MappedList) -> None:
 
 def expansion_of(context: Context) -> str:
     """
-    Return what instances have in common whose lists were made together.
+    Return a value that instances share whose lists were made together.
 
-    That is how often the run was cleared, and when it began: a run that was deleted and made anew counts from 0 again.
+    It is how often the run was cleared, and when it began: a run that was deleted and recreated counts from 0 again.
     Airflow 2 does not count the clearings of a run that is still at work, so there it is also when the tasks ran that
     make the lists.
     """
@@ -130,7 +130,7 @@ def expansion_of(context: Context) -> str:
 
 
 def _when_made(ti: Any) -> list[str]:
-    """Return when the tasks began from which a mapped task, or the mapped group that it is in, has its lists."""
+    """Return when the tasks began that make the lists of a mapped task, or of its mapped group."""
     from airflow.models.taskinstance import TaskInstance
     from airflow.utils.session import create_session
 
@@ -164,7 +164,7 @@ class _TaskState:
 
 
 def task_state(context: Context) -> StateStore | None:
-    """Return what Airflow keeps for the attempts of a task; None before Airflow 3.3."""
+    """Return Airflow's state store of the task; None before Airflow 3.3."""
     # The context is read as a plain mapping, whose type knows no keys.
     store = cast(Mapping[str, Any], context).get("task_state_store")
     return None if store is None else _TaskState(store)
@@ -172,9 +172,9 @@ def task_state(context: Context) -> StateStore | None:
 
 def state_survives_clearing() -> bool:
     """
-    Say whether Airflow keeps a task's state whatever happens.
+    Say whether Airflow always keeps a task's state.
 
-    From 3.4 on, to clear the task discards it; with ``clear_on_success`` its success does.
+    From 3.4 on, clearing the task discards it; with ``clear_on_success``, success does.
     """
     from airflow import __version__
 
@@ -217,10 +217,10 @@ def patience(sleep: Callable[[float], None]) -> Callable[[Callable[[], Any]], An
 
 def refuse_unshared_lists(context: Context, ledger: Ledger) -> None:
     """
-    Notice several machines that share no store; a mapped task sends nothing there.
+    Warn where several machines share no store; a mapped task sends nothing there.
 
-    Its instances learn in the store whom the others have sent to. Two that have a store each would send to somebody
-    twice when what they are mapped over is made anew.
+    Its instances compare their recipients in the store. With separate stores, they could send to a recipient twice when
+    the mapped list changes.
 
     :raises ConfigurationError: for an instance of a mapped task.
     """
@@ -233,7 +233,7 @@ def refuse_unshared_lists(context: Context, ledger: Ledger) -> None:
         )
         log.warning("%s", problem)
     if problem is None and not ledger.has_store:
-        problem = "[voicepartner] store_url: the store is in memory, and gone with this process"
+        problem = "[voicepartner] store_url: the store is in memory and ends with this process"
     if problem is not None and is_mapped(context):
         stays = "; a campaign that began with another store cannot resume in this run, and a new run sends everything"
         raise ConfigurationError(
@@ -252,8 +252,8 @@ def without_stored_batches(report: CampaignReport, context: Context, store: Stor
     """
     Return the report as XCom is to hold it: of more than 500 batches it only says where they are stored.
 
-    Where no store holds all of them for other tasks, the report lists them, whatever XCom says to that: whoever waits
-    for the campaign must know them. Those of a dry run, which was not sent, nobody needs.
+    If no store holds all of them for other tasks, the report lists them, however large XCom gets: a wait for the
+    campaign needs them. Those of a dry run are left out, since they were not sent.
     """
     if len(report.batches) <= BATCHES_IN_A_REPORT:
         return report

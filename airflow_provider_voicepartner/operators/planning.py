@@ -1,4 +1,4 @@
-"""From an operator's rendered arguments to a plan: everybody in `to` is read and checked before anything is sent."""
+"""From an operator's rendered arguments to a plan: all recipients are read and checked before anything is sent."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SendingArguments:
     """
-    Rendered arguments, as the user gave them; whoever uses one checks it.
+    Rendered arguments, unchecked.
 
     All but two are described at :class:`~airflow_provider_voicepartner.operators.base.SendingOperator`.
 
@@ -79,7 +79,7 @@ class SendingArguments:
 
 def plan_of(arguments: SendingArguments, hook: GatewayHook, message: Message) -> CampaignPlan | None:
     """
-    Check everybody in ``to``, before anything is sent; who is left out is written to ``rejects_path``.
+    Check all recipients before anything is sent, and write the invalid ones to ``rejects_path``.
 
     :returns: the plan, without recipients when all rows are invalid and both ``on_invalid`` and ``on_empty`` are
         ``skip``; None when there are no rows and ``on_empty`` is ``skip``.
@@ -132,18 +132,18 @@ def _rejects_path(arguments: SendingArguments) -> str | None:
 
 def _check_paths(arguments: SendingArguments, to: Any) -> None:
     """Refuse to write over the file of recipients, or one of our files over the other."""
-    taken = {"to": to} if is_file(to) else {}
+    used = {"to": to} if is_file(to) else {}
     rejects = _rejects_path(arguments)
     for name, path in (("rejects_path", rejects), ("completion: report_path", arguments.report_path)):
         if is_left_out(path):
             continue
-        for other, given in taken.items():
+        for other, given in used.items():
             if is_same_file(path, given):
                 raise ConfigurationError(
                     f"{name}: is the same file as {other}, and would overwrite it; give another path. "
                     "Nothing was read, written or sent"
                 )
-        taken[name] = path
+        used[name] = path
     if rejects:
         check_rejects_path(rejects)
 
@@ -172,13 +172,13 @@ def _is_empty(to: Any) -> bool:
 
 
 def _template_of(message: Message) -> TextTemplate:
-    """Return what is said, taken apart; of an audio file nothing."""
+    """Return the message's text as a template; empty for an audio file."""
     text = None if isinstance(message, Voicemail) else message.text
     return read_template(text or "", "message" if isinstance(message, SmsMessage) else "text")
 
 
 def _check_of(hook: GatewayHook, message: Message) -> RecipientCheck:
-    """Check each person as the gateway would: a name may be longer than a field, or an SMS, has room for."""
+    """Return the gateway's check of one recipient: a name may be too long for its field, or for the SMS."""
 
     def check(recipient: Recipient) -> str | None:
         try:
@@ -191,7 +191,7 @@ def _check_of(hook: GatewayHook, message: Message) -> RecipientCheck:
 
 
 def _compiled(hook: GatewayHook, message: Message) -> CompiledMessage:
-    """Return a text with placeholders, ready for many recipients; where the gateway has no rule, each is looked at."""
+    """Return a text with placeholders, compiled for many recipients; without a rule of the gateway, each is counted."""
     return hook.gateway.compile_message(message) or CompiledMessage(
         _template_of(message), rule=None, count=lambda own: _segments_of(hook, message, own)
     )
@@ -200,7 +200,7 @@ def _compiled(hook: GatewayHook, message: Message) -> CompiledMessage:
 def _segment_counter(
     hook: GatewayHook, message: Message, compiled: CompiledMessage | None
 ) -> CountSegments | None:
-    """Return what counts the SMS segments of people's own texts; None for calls, which count as one."""
+    """Return the counter of SMS segments of personal texts; None for calls, which count as one."""
     if not isinstance(message, SmsMessage):
         return None
     if compiled is not None:
@@ -222,9 +222,9 @@ def _checked(plan: CampaignPlan, on_empty: str) -> CampaignPlan:
     )
 
 
-def why_nobody(plan: CampaignPlan | None) -> str:
+def why_skipped(plan: CampaignPlan | None) -> str:
     """
-    Say why a task is skipped: nobody was given, or everybody was left out, which is quite another thing.
+    Say why a task is skipped: the list was empty, or all of its rows were invalid.
 
     :param plan: without recipients; None where there are no rows.
     """

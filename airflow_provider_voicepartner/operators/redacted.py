@@ -11,15 +11,15 @@ from airflow_provider_voicepartner.hooks.templates import (
     check_is_there,
     is_unset,
     native_as_text,
-    refusing_nothing,
     rendered,
+    strict_environment,
 )
 
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.compat import Context
 
 _GUARDS = ("max_cost", "send_at")
-"""What keeps a campaign from costing more, or from being sent now: a template must not take them away by accident."""
+"""Arguments that limit a campaign's cost or delay it: a template must not unset them by accident."""
 
 
 class Redacted:
@@ -77,14 +77,14 @@ def reveal(value: Any) -> Any:
 
 class PrivateFields(StrictTemplates):
     """
-    An operator of whose template fields some are private.
+    An operator with private template fields.
 
-    They are rendered apart from the others and hidden at once; :meth:`given` returns them.
+    They are rendered separately and hidden at once; :meth:`given` returns them.
     """
 
     private_fields: ClassVar[frozenset[str]] = frozenset({"to", "options"})
-    said_fields: ClassVar[frozenset[str]] = frozenset()
-    """What people read or hear; all of them private."""
+    text_fields: ClassVar[frozenset[str]] = frozenset()
+    """The texts of the message; all of them are private too."""
     _renders_text = False
     render_template: Any
 
@@ -96,7 +96,7 @@ class PrivateFields(StrictTemplates):
         jinja_env: Any,
         seen_oids: set[int],
     ) -> None:
-        """Render as always, but hide numbers and texts: Airflow shows rendered fields in its UI."""
+        """Render, but hide numbers and texts: Airflow shows rendered fields in its UI."""
         private = self.private_fields if parent is self else frozenset()
         others = [name for name in template_fields if name not in private]
         guards = [name for name in _GUARDS if parent is self and not is_unset(getattr(self, name))]
@@ -113,9 +113,9 @@ class PrivateFields(StrictTemplates):
         if value is None:
             return None
         # Rows whose fields are templates go into texts, too; one template for all of ``to`` may render to nobody.
-        is_said = name in self.said_fields or (name == "to" and isinstance(value, list | tuple | dict))
+        is_said = name in self.text_fields or (name == "to" and isinstance(value, list | tuple | dict))
         if is_said:
-            jinja_env = refusing_nothing(jinja_env, name)
+            jinja_env = strict_environment(jinja_env, name)
         if callable(value):
             return rendered(name, lambda: value(context=context, jinja_env=jinja_env))
         self._renders_text = is_said
@@ -144,7 +144,7 @@ class PrivateFields(StrictTemplates):
 
 
 def _path_in(to: Any) -> str | None:
-    """Return the path of a file of recipients as everybody may see it; None for anything else."""
+    """Return the path of a file of recipients without its secrets; None for anything else."""
     from airflow_provider_voicepartner.hooks.storage import is_file
     from airflow_provider_voicepartner.recipients.source import shown_path
 

@@ -14,7 +14,7 @@ from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.gateways.model import Recipient
 from airflow_provider_voicepartner.hooks.dry_run import DryRun
 from airflow_provider_voicepartner.hooks.rate_limiter import StoreRateLimiter
-from airflow_provider_voicepartner.operators.ledger import asking_others, without_stored_batches
+from airflow_provider_voicepartner.operators.ledger import comparing_lists, without_stored_batches
 from airflow_provider_voicepartner.operators.planning import SendingArguments
 from airflow_provider_voicepartner.operators.waiting import REPORT_KEY
 from airflow_provider_voicepartner.sending.arguments import (
@@ -130,9 +130,9 @@ def send_campaign(
     :param hook: the gateway.
     :param context: Airflow's.
     :param ledger: of the task, registered.
-    :param store: ours; keeps the rate limit.
-    :param stop: raised when the task is killed, and by a campaign that fails: no request leaves after that.
-    :param dry_run: go the whole way and send nothing; the ledger is then a forgetful one.
+    :param store: the provider's; holds the rate limit.
+    :param stop: cancelled when the task is killed, and by a campaign that fails: no request leaves after that.
+    :param dry_run: do everything but send, with a ledger in memory.
     """
     rate_limiter = StoreRateLimiter(store, hook)
     hook.sender.on_response = rate_limiter.on_response
@@ -157,7 +157,7 @@ def send_campaign(
         is_dry_run=dry_run,
     )
     reporting = _Reporting(campaign, plan, hook, dry_run=_end_of(hook) if dry_run else None)
-    with nullcontext() if dry_run else asking_others(ledger, context, store, plan, hook):
+    with nullcontext() if dry_run else comparing_lists(ledger, context, store, plan, hook):
         try:
             return without_stored_batches(reporting.of(sender.send(campaign)), context, store)
         except BaseException:
@@ -190,9 +190,9 @@ class _Reporting:
 
 
 def _push_what_was_sent(context: Context, reporting: _Reporting, ledger: Ledger, store: Store) -> None:
-    """Leave the report so far where a person finds it; whatever keeps that from happening, the failure matters more."""
+    """Push the report so far to XCom; if that fails, the campaign's own error is raised all the same."""
     if not ledger.is_open:
-        return  # Refused as it is: what the ledger knows is of something else, or of nothing.
+        return  # The campaign was refused: the ledger has records of another one, or none.
     plan = reporting.plan
     known = (ledger.find(index, plan.size_of(index)) for index in range(plan.batch_count))
     records = [record for record in known if record and record.phase is not Phase.REFUSED]
@@ -216,10 +216,10 @@ def warn_of_a_long_campaign(
     send_at: datetime | None,
 ) -> None:
     """
-    Say at planning when the rate limit alone makes a campaign longer than it may take.
+    Warn before sending when the rate limit alone makes a campaign take longer than it may.
 
     :param limit: ``execution_timeout`` in seconds, None for none.
-    :param send_at: when it is to reach people; all batches must have left before.
+    :param send_at: the planned time; all batches must have left before.
     """
     endpoint = hook.send_endpoints[message.kind]
     seconds = estimate(hook.rate_limits(endpoint), plan.batch_count, margin=NETWORK_MARGIN)

@@ -29,7 +29,7 @@ class SendSmsOperator(SendingOperator):
 
     template_fields: Sequence[str] = ("message", *SendingOperator.template_fields)
     private_fields: ClassVar[frozenset[str]] = SendingOperator.private_fields | {"message"}
-    said_fields: ClassVar[frozenset[str]] = frozenset({"message"})
+    text_fields: ClassVar[frozenset[str]] = frozenset({"message"})
 
     def __init__(self, *, message: str, conn_id: str = "smspartner_default", **kwargs: Any) -> None:
         super().__init__(conn_id=conn_id, **kwargs)

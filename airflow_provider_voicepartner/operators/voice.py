@@ -33,7 +33,7 @@ class TtsCallOperator(SendingOperator):
         "text", "audio_token", "language", "speech_rate", *SendingOperator.template_fields,
     )  # fmt: skip
     private_fields: ClassVar[frozenset[str]] = SendingOperator.private_fields | {"text", "audio_token"}
-    said_fields: ClassVar[frozenset[str]] = frozenset({"text", "audio_token"})
+    text_fields: ClassVar[frozenset[str]] = frozenset({"text", "audio_token"})
 
     def __init__(
         self,
@@ -100,7 +100,7 @@ class VoicemailDropOperator(SendingOperator):
         "audio_token", "email_for_notification", *SendingOperator.template_fields,
     )  # fmt: skip
     private_fields: ClassVar[frozenset[str]] = SendingOperator.private_fields | {"audio_token", "sender"}
-    said_fields: ClassVar[frozenset[str]] = frozenset({"audio_token"})
+    text_fields: ClassVar[frozenset[str]] = frozenset({"audio_token"})
 
     def __init__(
         self,

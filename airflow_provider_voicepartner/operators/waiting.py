@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 REPORT_KEY: Final = "campaign"
-"""Under which XCom key the report so far is kept: while the operator waits, and when a campaign ends early."""
+"""The XCom key of the report so far: while the operator waits, and when a campaign ends early."""
 _NAMES: Final = tuple(field.name for field in fields(CompletionOptions) if field.name != "conn_id")
 
 
@@ -37,7 +37,7 @@ def read_completion(given: Any) -> tuple[CompletionOptions, float]:
     """
     Read the argument ``completion``.
 
-    :returns: the options, and the seconds between two looks.
+    :returns: the options, and the seconds between two checks.
     :raises ConfigurationError: naming the key and the fix.
     """
     if given is None:
@@ -60,7 +60,7 @@ def read_completion(given: Any) -> tuple[CompletionOptions, float]:
 
 def check_that_results_can_come(hook: GatewayHook, given: Any) -> None:
     """
-    Refuse to send what could never be waited for.
+    Refuse to send a campaign whose delivery reports could never come.
 
     :param given: the argument ``completion``.
     :raises ConfigurationError: naming what is wrong with it.
@@ -72,15 +72,15 @@ def check_that_results_can_come(hook: GatewayHook, given: Any) -> None:
 
 
 def with_delivery(report: CampaignReport, delivery: dict[str, Any]) -> dict[str, Any]:
-    """Return the report with the counts of what became of it."""
+    """Return the report with the counts by delivery status."""
     return {**report.to_json(), "delivery": delivery}
 
 
 def wait_here(completion: CompletionCheck, interval: float, stop: CancellationToken) -> dict[str, Any]:
     """
-    Look again and again until the campaign is complete, and return the counts.
+    Check repeatedly until the campaign is complete, and return the counts.
 
-    :raises CampaignInterruptedError: ``stop`` was raised.
+    :raises CampaignInterruptedError: ``stop`` was cancelled.
     :raises StoreUnavailableError: the store failed ``MOST_STORE_FAILURES`` times, one after another.
     """
     sleep = stop.sleeper(time.sleep)
@@ -104,19 +104,19 @@ def pushed_report(ti: Any) -> CampaignReport:
     """
     Return what the task sent before it began to wait.
 
-    :raises ConfigurationError: nobody knows; a retry finds it in the ledger.
+    :raises ConfigurationError: XCom has no report; a retry finds what was sent in the ledger.
     """
     return read_report(ti.xcom_pull(task_ids=ti.task_id, key=REPORT_KEY, map_indexes=ti.map_index))
 
 
 class TimeLimit:
     """
-    The time of one try, however many parts its waits cut it into.
+    The time limit of one try, across its waits in the triggerer.
 
     Airflow gives each part of a try all of ``execution_timeout``, and counts nothing of the waits in between.
 
     :param allowed: for the whole try; None has no end.
-    :param began: when the first part did, aware; None where Airflow does not tell, and then nothing ends.
+    :param began: when its first part began, aware; None where Airflow does not say, and then there is no end.
     """
 
     def __init__(self, allowed: timedelta | None, began: datetime | None) -> None:
@@ -124,7 +124,7 @@ class TimeLimit:
 
     @classmethod
     def of(cls, allowed: timedelta | None, context: Context) -> TimeLimit:
-        """Read when this try began: Airflow keeps that when a task goes on after a wait."""
+        """Read when this try began; Airflow keeps that across waits."""
         return cls(allowed, getattr(context["ti"], "start_date", None))
 
     @property

@@ -142,13 +142,13 @@ def test_without_an_address_and_a_secret_nobody_can_report(
     assert not any(registry.can_report(gateway) for gateway in ("smspartner", "voicepartner", "octopush"))
     assert "urlDlr" not in build(SmsPartnerHook(), SMS).body
     missing = {"public_url", "callback_secret"} - set(options)
-    assert all(name in callbacks.why_not() for name in missing)
+    assert all(name in callbacks.missing_settings() for name in missing)
 
 
 def test_with_both_every_gateway_can_report(configured: callbacks.CallbackConfig) -> None:
     assert all(registry.can_report(gateway) for gateway in ("smspartner", "voicepartner", "octopush"))
     assert not registry.can_report("pigeon")
-    assert callbacks.why_not() == ""
+    assert callbacks.missing_settings() == ""
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from airflow_provider_voicepartner.gateways.model import (
 )
 from airflow_provider_voicepartner.gateways.status import DeliveryStatus
 from airflow_provider_voicepartner.hooks.base import GatewayHook
-from airflow_provider_voicepartner.hooks.callbacks import find_calls
+from airflow_provider_voicepartner.hooks.callbacks import find_callbacks
 from airflow_provider_voicepartner.hooks.dry_run import DryRun
 from airflow_provider_voicepartner.hooks.octopush import OctopushHook
 from airflow_provider_voicepartner.hooks.smspartner import SmsPartnerHook
@@ -80,19 +80,19 @@ def totals(delivered: int, total: int) -> CampaignDeliveryReport:
 )
 def test_calls_count_for_the_people_of_the_batch(events: list[Any], taken: int) -> None:
     call_back(*events)
-    assert find_calls(voicepartner, REFERENCE, PEOPLE) == Proof(Evidence.CALLED_BACK, taken)
+    assert find_callbacks(voicepartner, REFERENCE, PEOPLE) == Proof(Evidence.CALLED_BACK, taken)
 
 
 def test_calls_about_another_batch_are_none() -> None:
-    assert find_calls(voicepartner, REFERENCE, PEOPLE) is None
+    assert find_callbacks(voicepartner, REFERENCE, PEOPLE) is None
     call_back(report(A), totals(3, 3), reference="p0c4m8d1z6tb")
     call_back(report(A, gateway="smspartner"), gateway="smspartner")
     store = open_delivery_store()
     key = of_gateway_id("voicepartner", REFERENCE)
     store.write([InboundRecord(key=key, event=report(A), received_at=1.9e9)])
     store.close()
-    assert find_calls(voicepartner, REFERENCE, PEOPLE) is None
-    assert find_calls(smspartner, REFERENCE, PEOPLE) == Proof(Evidence.CALLED_BACK, 1)
+    assert find_callbacks(voicepartner, REFERENCE, PEOPLE) is None
+    assert find_callbacks(smspartner, REFERENCE, PEOPLE) == Proof(Evidence.CALLED_BACK, 1)
 
 
 def test_a_store_that_cannot_be_asked_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,7 +101,7 @@ def test_a_store_that_cannot_be_asked_says_nothing(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr("airflow_provider_voicepartner.delivery.store.DeliveryStore.reports", gone)
     with pytest.raises(DeliveryUnconfirmedError, match="the store of callbacks cannot be read: gone"):
-        find_calls(voicepartner, REFERENCE, PEOPLE)
+        find_callbacks(voicepartner, REFERENCE, PEOPLE)
 
 
 @pytest.mark.parametrize(

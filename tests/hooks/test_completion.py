@@ -44,7 +44,7 @@ from airflow_provider_voicepartner.gateways.model import DeliveryReport
 from airflow_provider_voicepartner.gateways.status import DeliveryStatus
 from airflow_provider_voicepartner.hooks import registry
 from airflow_provider_voicepartner.hooks.completion import CompletionCheck
-from airflow_provider_voicepartner.hooks.completion_options import CompletionOptions, check_that_anybody_tells
+from airflow_provider_voicepartner.hooks.completion_options import CompletionOptions, check_reports_can_come
 from airflow_provider_voicepartner.hooks.polling import NOT_FOUND, PollRequest, PollResult
 from airflow_provider_voicepartner.hooks.smspartner import SmsPartnerHook
 from airflow_provider_voicepartner.operators.sms import SendSmsOperator
@@ -732,4 +732,4 @@ def test_a_gateway_that_never_reports_is_not_said_to_call_a_url(monkeypatch: pyt
     info = SimpleNamespace(label="Pigeon", reports="never")
     hook: Any = SimpleNamespace(polls_delivery=False, conn_type="pigeon", gateway=SimpleNamespace(INFO=info))
     with pytest.raises(DeliveryUnconfirmedError, match=r"^Pigeon never reports delivery; all that is known"):
-        check_that_anybody_tells(hook)
+        check_reports_can_come(hook)

@@ -420,12 +420,12 @@ class TestCallsBesideALookUp:
         monkeypatch.setenv("AIRFLOW__VOICEPARTNER__CALLBACK_SECRET", "a-planted-secret-of-32-characters")
 
     def called(self, monkeypatch: pytest.MonkeyPatch, proof: Proof | Exception | None) -> None:
-        def find_calls(*_: Any) -> Proof | None:
+        def find_callbacks(*_: Any) -> Proof | None:
             if isinstance(proof, Exception):
                 raise proof
             return proof
 
-        monkeypatch.setattr("airflow_provider_voicepartner.hooks.base.find_calls", find_calls)
+        monkeypatch.setattr("airflow_provider_voicepartner.hooks.base.find_callbacks", find_callbacks)
 
     @pytest.mark.parametrize(
         ("calls", "listed", "proof", "requests"),

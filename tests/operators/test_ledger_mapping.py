@@ -22,7 +22,7 @@ from airflow_provider_voicepartner.db.transactions import Store
 from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.gateways.model import Recipient
 from airflow_provider_voicepartner.gateways.wire import Credentials
-from airflow_provider_voicepartner.operators.ledger import asking_others, expansion_of, is_mapped
+from airflow_provider_voicepartner.operators.ledger import comparing_lists, expansion_of, is_mapped
 from airflow_provider_voicepartner.sending.ledger import Ledger
 from airflow_provider_voicepartner.sending.mapped import ALONE, MappedList
 from airflow_provider_voicepartner.sending.records import BatchRecord, Phase
@@ -73,7 +73,7 @@ class Instance:
     ) -> Iterator[Ledger]:
         """Make an attempt with a list; the block is what happens once its ledger is open."""
         ledger = registered(self.state, try_number=try_number)
-        with asking_others(ledger, context_of(self.map_index, cleared), self.store, plan_of(people), HOOK):
+        with comparing_lists(ledger, context_of(self.map_index, cleared), self.store, plan_of(people), HOOK):
             ledger.open(people, 1, send_again=send_again)
             yield ledger
 

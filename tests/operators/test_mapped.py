@@ -358,7 +358,7 @@ def test_a_kill_before_the_first_claim_keeps_the_list(
 
     with monkeypatch.context() as killed:
         killed.setattr(MappedList, "claim", claim_and_die)
-        killed.setattr(ledger, "_give_back", lambda _: None)  # which a kill leaves no time for
+        killed.setattr(ledger, "_release_list", lambda _: None)  # which a kill leaves no time for
         with pytest.raises(KeyboardInterrupt):
             task.run(0, ANNA)
     task.clear()

@@ -265,7 +265,7 @@ def test_what_is_meant_is_sent(sandbox: Any, text: str, expected: str) -> None:
 
 def test_a_missing_value_in_a_row_or_a_token_is_refused(sandbox: Any) -> None:
     rows = [{"phone_number": ANNA, "nom": "{{ missing }}"}]
-    with pytest.raises(ConfigurationError, match=r"^to: a value that the template puts into it is missing"):
+    with pytest.raises(ConfigurationError, match=r"^to: the template uses a missing value"):
         _run(operator("smspartner", "Bonjour {nom}", rows), missing=None)
     drop = VoicemailDropOperator(task_id="t", to=ANNA, audio_token="{{ missing }}")
     with pytest.raises(ConfigurationError, match=r"^audio_token: a value"):
@@ -307,7 +307,7 @@ def test_a_guard_is_not_taken_away_by_a_value_that_is_missing(
         dag = DAG("guards", schedule=None, render_template_as_native_obj=native)
         _run(operator("smspartner", "Bonjour", ANNA, dag=dag, **{argument: value}), missing=None)
 
-    with pytest.raises(ConfigurationError, match=rf"^{argument}: what it is taken from is missing"):
+    with pytest.raises(ConfigurationError, match=rf"^{argument}: its value is missing"):
         send("{{ missing }}")
     assert requests(sandbox) == 0
     for left_out in (None, "", "{{ missing or '' }}"):
