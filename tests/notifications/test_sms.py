@@ -13,6 +13,7 @@ from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 import pytest
+from airflow_provider_voicepartner.gateways.options import GatewayOptions
 
 from airflow_provider_voicepartner.compat import DAG
 from airflow_provider_voicepartner.exceptions import ConfigurationError
