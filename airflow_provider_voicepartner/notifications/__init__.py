@@ -1,3 +1,3 @@
-"""Notifiers that tell people by SMS or by a call."""
+"""Notifiers that alert people by SMS or by a call."""
 
 from __future__ import annotations

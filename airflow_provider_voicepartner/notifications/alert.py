@@ -1,7 +1,7 @@
 """
-Sends one alert quickly: short timeouts, few repeats, and whoever can be reached is messaged even if others cannot.
+Sends one alert quickly: short timeouts, few repeats, and invalid recipients do not stop the others.
 
-An alert is either released to the gateway or given up, never both: whichever thread comes first decides.
+An alert is either released to the gateway or given up, never both: the first thread decides.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ NOT_SENT_ERRORS: Final = (NotSentError, ConfigurationError)
 """Errors which prove that nothing was sent."""
 
 
-class Departure:
-    """The moment at which an alert leaves for the gateway, and which must not come once it was given up."""
+class AlertRelease:
+    """Releases an alert to the gateway, or gives it up: one of the two, never both."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -56,9 +56,9 @@ class Departure:
 
     def leave(self) -> None:
         """
-        Let the request out.
+        Release the request.
 
-        :raises NotSentError: it was given up before.
+        :raises NotSentError: the alert was given up before.
         """
         with self._lock:
             if self._given_up:
@@ -75,11 +75,11 @@ class Departure:
 @dataclass(frozen=True, slots=True)
 class SentAlert:
     """
-    What became of an alert that somebody gets.
+    The result of an alert that was accepted for at least one recipient.
 
-    :param receipts: one for each request that was taken, at least one.
-    :param plan: whom it was meant for.
-    :param failures: one for each request that was not, or of which nobody knows.
+    :param receipts: one for each accepted request, at least one.
+    :param plan: its recipients.
+    :param failures: one for each other request: refused, or with an unknown outcome.
     """
 
     receipts: Sequence[Receipt]
@@ -88,14 +88,14 @@ class SentAlert:
 
 
 def send_alert(
-    hook: GatewayHook, message: Message, to: Any, *, needs_mobile: bool, departure: Departure
+    hook: GatewayHook, message: Message, to: Any, *, needs_mobile: bool, release: AlertRelease
 ) -> SentAlert:
     """
-    Send a message to everybody in ``to`` who can be reached, in as many requests as the gateway needs.
+    Send a message to all valid recipients in ``to``, in as many requests as the gateway needs.
 
-    :param departure: passed once nothing but the request itself is left to do.
-    :raises ConfigurationError: when nobody can.
-    :raises VoicePartnerProviderError: when it was not sent, or nobody knows.
+    :param release: passed right before the first request.
+    :raises ConfigurationError: when no recipient is valid.
+    :raises VoicePartnerProviderError: when it was not sent, or the outcome is unknown.
     """
     sender = hook.sender
     sender.connect_timeout = min(sender.connect_timeout, ALERT_CONNECT_TIMEOUT)
@@ -110,30 +110,30 @@ def send_alert(
         raise ConfigurationError(
             f"to: all {plan.invalid} recipients are invalid: {name_rejected(plan.rejected)}"
         )
-    return _send(hook, sayable(hook, message), plan, departure)
+    return _send(hook, in_plain_letters(hook, message), plan, release)
 
 
-def _send(hook: GatewayHook, message: Message, plan: RecipientPlan, departure: Departure) -> SentAlert:
-    """Send request by request; what fails keeps nobody else from being messaged."""
+def _send(hook: GatewayHook, message: Message, plan: RecipientPlan, release: AlertRelease) -> SentAlert:
+    """Send request by request; one that fails does not stop the others."""
     receipts: list[Receipt] = []
     failures: list[VoicePartnerProviderError] = []
     most = hook.gateway.INFO.most_recipients
     for start in range(0, len(plan.recipients), most):
         try:
-            departure.leave()
+            release.leave()
             batch = plan.recipients[start : start + most]
             receipts.append(hook.send_batch(message, batch, reference=new_reference()))
         except VoicePartnerProviderError as error:
             failures.append(error)
     if not receipts:
-        # Where one request may have arrived, it must not be said that none did.
+        # If one request may have arrived, the error must not say that none did.
         raise next((error for error in failures if not isinstance(error, NOT_SENT_ERRORS)), failures[0])
     return SentAlert(receipts, plan, failures)
 
 
-def sayable(hook: GatewayHook, message: Message) -> Message:
+def in_plain_letters(hook: GatewayHook, message: Message) -> Message:
     """
-    Return an alert as its gateway takes it.
+    Return an alert as its gateway accepts it.
 
     A text that is refused as it is, such as one with an emoji in a call, is written in plain letters: an
     alert in other words beats none.
@@ -149,7 +149,7 @@ def sayable(hook: GatewayHook, message: Message) -> Message:
 
 
 def left_out(sent: SentAlert) -> list[str]:
-    """Say who is not told while others are, numbers masked, and why."""
+    """Describe the recipients who do not get the alert, numbers masked, and why."""
     lines = []
     if sent.plan.rejected:
         lines.append(
@@ -158,7 +158,7 @@ def left_out(sent: SentAlert) -> list[str]:
     refused = [one for receipt in sent.receipts for one in receipt.refused]
     if refused:
         shown = [
-            f"{mask_number(one.phone_number) or 'somebody'} {one.reason}".strip()
+            f"{mask_number(one.phone_number) or 'a recipient'} {one.reason}".strip()
             for one in refused[:NAMED_REFUSED]
         ]
         more = len(refused) - len(shown)

@@ -27,16 +27,16 @@ from airflow_provider_voicepartner.gateways.gateway import GatewayInfo, Kind, ow
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.gateways.model import Message
     from airflow_provider_voicepartner.hooks.base import GatewayHook
-    from airflow_provider_voicepartner.notifications.alert import Departure
+    from airflow_provider_voicepartner.notifications.alert import AlertRelease
 
 
 NOT_SENT = "the alert was not sent"
-NOBODY_KNOWS = "it is unknown whether the alert was sent"
+OUTCOME_UNKNOWN = "it is unknown whether the alert was sent"
 
 
 def check_names(given: Collection[str], known: Collection[str], *, who: str) -> None:
     """
-    Refuse an argument that nobody knows.
+    Refuse an unknown argument.
 
     :raises TypeError: as Python itself does, naming the argument that was meant.
     """
@@ -47,9 +47,9 @@ def check_names(given: Collection[str], known: Collection[str], *, who: str) -> 
 
 def check_settings(options: Any, kind: Kind) -> None:
     """
-    Refuse a setting that no gateway knows for this kind of message; which gateway it is, only the connection knows.
+    Refuse a setting that no gateway has for this kind of message; the connection names the gateway only later.
 
-    :param options: as given; what is no dict may be a template, and is looked at when it is rendered.
+    :param options: as given; anything but a dict may be a template, and is checked when it is rendered.
     :raises ConfigurationError: naming the setting, and those that exist.
     """
     if not isinstance(options, Mapping) or not options:
@@ -205,7 +205,7 @@ class GatewayNotifier(BaseNotifier):
             value = self._templates.setdefault(name, getattr(parent, name, None))
             if value is None:
                 continue
-            # A DAG that renders native objects would read a phone number as a number, and nobody would be told.
+            # A DAG that renders native objects would turn a phone number into a Python number.
             self._renders_text = name != "options" and (name != "to" or not isinstance(value, str))
             try:
                 rendered = (
@@ -275,14 +275,14 @@ class GatewayNotifier(BaseNotifier):
         self, make_hook: Callable[[], GatewayHook], context: Context, seconds: float | None = None
     ) -> None:
         """Run in a daemon thread: a socket timeout bounds each wait, only leaving the thread behind bounds the sum."""
-        from airflow_provider_voicepartner.notifications.alert import Departure
+        from airflow_provider_voicepartner.notifications.alert import AlertRelease
 
         failures: list[Exception] = []
-        departure = Departure()
+        release = AlertRelease()
 
         def work() -> None:
             try:
-                self._send(make_hook(), context, departure)
+                self._send(make_hook(), context, release)
             except Exception as error:
                 failures.append(error)
 
@@ -293,9 +293,9 @@ class GatewayNotifier(BaseNotifier):
         # Asked first: a thread that ends in between has left its failure behind.
         late = thread.is_alive()
         if failures:
-            self._log_failure(failures[0], has_left=departure.has_left)
+            self._log_failure(failures[0], has_left=release.has_left)
         elif late:
-            self._log_end(f"no answer within {self.total_seconds:g} s", certainly_not=departure.give_up())
+            self._log_end(f"no answer within {self.total_seconds:g} s", certainly_not=release.give_up())
 
     def _log_failure(self, error: Exception, *, has_left: bool) -> None:
         """Log our own errors whole, since they hold no secret; of others only the kind."""
@@ -306,11 +306,11 @@ class GatewayNotifier(BaseNotifier):
         )
 
     def _log_end(self, why: str, *, certainly_not: bool) -> None:
-        """Log one of two lines, as what to do differs: tell them otherwise, or look at the gateway first."""
-        line = NOT_SENT if certainly_not else NOBODY_KNOWS
+        """Log whether the alert was not sent, or its outcome is unknown: only then may it have arrived."""
+        line = NOT_SENT if certainly_not else OUTCOME_UNKNOWN
         self.log.error("%s (connection %s): %s: %s", type(self).__name__, self.conn_id, line, why)
 
-    def _send(self, hook: GatewayHook, context: Context, departure: Departure) -> None:
+    def _send(self, hook: GatewayHook, context: Context, release: AlertRelease) -> None:
         from airflow_provider_voicepartner.notifications.alert import left_out, send_alert
 
         try:
@@ -319,7 +319,7 @@ class GatewayNotifier(BaseNotifier):
                 self.message_to_send(context),
                 self.to,
                 needs_mobile=self.needs_mobile,
-                departure=departure,
+                release=release,
             )
         finally:
             hook.close()

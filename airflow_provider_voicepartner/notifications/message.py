@@ -1,4 +1,4 @@
-"""What an alert says when nobody wrote a text: built from whatever the callback's context holds."""
+"""The default text of an alert, built from the callback's context."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def _said(source: Any, name: str) -> str:
 
 
 def _text(value: Any) -> str:
-    """Turn anything into text, with the secrets that Airflow knows taken out; empty for whatever goes wrong."""
+    """Turn anything into text, without the secrets that Airflow knows; empty if that fails."""
     from airflow_provider_voicepartner.compat import redact
 
     try:

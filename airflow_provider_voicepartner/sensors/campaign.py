@@ -135,7 +135,7 @@ class CampaignCompletionSensor(Picklable, StrictTemplates, BaseSensorOperator):
         self.deferrable = deferrable
 
     def execute(self, context: Context) -> Any:
-        """Wait: here, or after a first look in the triggerer."""
+        """Wait here; with ``deferrable``, check once and then wait in the triggerer."""
         if not self.deferrable:
             return super().execute(context)
         deadline = time.time() + self.timeout
@@ -159,7 +159,7 @@ class CampaignCompletionSensor(Picklable, StrictTemplates, BaseSensorOperator):
         return self.defer(trigger=trigger, method_name="execute_complete", timeout=timedelta(seconds=left))
 
     def _first_poke(self, context: Context) -> bool | PokeReturnValue:
-        """Poke as Airflow's own loop does, which turns errors into what the sensor was told to make of them."""
+        """Poke as Airflow's own loop does, with its handling of errors."""
         try:
             return self.poke(context)
         except Exception as error:
@@ -200,7 +200,7 @@ class CampaignCompletionSensor(Picklable, StrictTemplates, BaseSensorOperator):
         return getattr(self, next_method)(context, **(next_kwargs or {}))
 
     def _end(self, error: BaseException) -> NoReturn:
-        """Raise an error, or the skip that it comes to."""
+        """Raise an error, or the skip that replaces it."""
         never_fail = bool(getattr(self, "never_fail", False))
         end = ending(error, soft_fail=bool(self.soft_fail), never_fail=never_fail)
         if end is error:
@@ -208,7 +208,7 @@ class CampaignCompletionSensor(Picklable, StrictTemplates, BaseSensorOperator):
         raise end from error
 
     def _goes_on_after(self, error: Exception) -> bool:
-        """Say whether ``silent_fail`` lets the sensor look again after an error, as Airflow's loop does."""
+        """Say whether ``silent_fail`` lets the sensor go on after an error, as Airflow's loop does."""
         final = AirflowFailException | AirflowSensorTimeout | AirflowSkipException | AirflowTaskTimeout
         if not getattr(self, "silent_fail", False) or isinstance(error, final):
             return False
@@ -216,7 +216,7 @@ class CampaignCompletionSensor(Picklable, StrictTemplates, BaseSensorOperator):
         return True
 
     def _final_check(self, completion: CompletionCheck) -> dict[str, Any]:
-        """Look once more before the time-out counts, as Airflow's loop does."""
+        """Check once more before the time-out counts, as Airflow's loop does."""
         try:
             progress = completion.check()
         except StoreUnavailableError as error:
@@ -228,12 +228,12 @@ class CampaignCompletionSensor(Picklable, StrictTemplates, BaseSensorOperator):
 
     def poke(self, context: Context) -> bool | PokeReturnValue:
         """
-        Look once.
+        Check once.
 
         :returns: when complete, the counts by status with ``expected`` and ``delivery_rate``, as XCom.
-        :raises DeliveryUnconfirmedError: the gateway tells results only by callback and none can come; or somebody is
+        :raises DeliveryUnconfirmedError: the gateway reports only by callback and none can come; or a recipient is
             unconfirmed in the end, and ``on_unconfirmed`` is ``fail``.
-        :raises DeliveryFailedError: when fewer got it than ``min_delivery_rate`` demands.
+        :raises DeliveryFailedError: when fewer got the message than ``min_delivery_rate`` requires.
         """
         from airflow_provider_voicepartner.delivery.completion import Progress
 

@@ -34,17 +34,17 @@ if TYPE_CHECKING:
 
 class CampaignCompletionTrigger(BaseTrigger):
     """
-    Wait until everybody whom a campaign was accepted for has a final status. It asks, and never sends.
+    Wait until every accepted recipient of a campaign has a final status. It polls, and never sends.
 
-    Its moments are absolute and its arguments hold no number, text or key: a triggerer that is started anew goes on
-    with the same wait. Ends with one event, whose ``status`` is ``complete``, ``hopeless``, ``timeout``, ``rejected``
-    or ``error``: it is the sensor that judges, so that a wait ends alike wherever it was spent.
+    Its deadlines are absolute and its arguments hold no number, text or key: a restarted triggerer resumes the wait. It
+    ends with one event, whose ``status`` is ``complete``, ``hopeless``, ``timeout``, ``rejected``
+    or ``error``: the sensor judges it, so that a wait ends the same way wherever it was spent.
 
     :param campaign: the report of the operator that sent it.
     :param options: of :class:`~airflow_provider_voicepartner.hooks.completion_options.CompletionOptions`, as JSON.
-    :param poke_interval: seconds between two questions; those to the store are asked for all triggers together.
+    :param poke_interval: seconds between two polls; the store is read for all triggers together.
     :param max_failures: intervals for which the store may fail, one after another, before the wait is given up.
-    :param deadline: Unix seconds from which it waits no longer; None waits until all is known. The event repeats it.
+    :param deadline: Unix seconds at which the wait ends; None waits until all is known. The event repeats it.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class CampaignCompletionTrigger(BaseTrigger):
     def of(
         cls, completion: CompletionCheck, *, poke_interval: float, deadline: float | None = None
     ) -> CampaignCompletionTrigger:
-        """Hand over a wait."""
+        """Make the trigger that continues a wait."""
         return cls(
             completion.report_to_hand_over.to_json(),
             completion.options.to_json(),
@@ -88,12 +88,12 @@ class CampaignCompletionTrigger(BaseTrigger):
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Yield one event: a final one, whatever happens, and never at once."""
+        """Yield one event, a final one, whatever happens; never immediately."""
         started = time.monotonic()
         try:
             event = await self._wait()
         except Exception as error:
-            # An exception would fail the task without the sensor having its say.
+            # An exception would fail the task without the sensor's own handling.
             self.log.exception("The wait for a campaign failed")
             event = {"status": "error", "message": type(error).__name__}
         await asyncio.sleep(min(self.poke_interval, SHORTEST_DEFERRAL) - (time.monotonic() - started))
@@ -120,7 +120,7 @@ class CampaignCompletionTrigger(BaseTrigger):
             return await self._until_final(completion, subscription, watcher, None)
 
     async def _with_batches(self, report: CampaignReport) -> CampaignReport | None:
-        """Read the batches that the report does not list; None where the store was away until the deadline."""
+        """Read the batches that the report does not list; None if the store was unreachable until the deadline."""
         from airflow_provider_voicepartner.hooks.delivery import with_stored_batches
 
         failures = 0
@@ -141,7 +141,7 @@ class CampaignCompletionTrigger(BaseTrigger):
     async def _poll_and_wait(
         self, completion: CompletionCheck, subscription: Subscription, watcher: StoreWatcher
     ) -> dict[str, Any]:
-        """Wait for what the store knows, and let the gateway be asked meanwhile."""
+        """Wait for reports in the store, and poll the gateway meanwhile."""
         from airflow_provider_voicepartner.hooks.gateway_poller import shared_poller
 
         async with shared_poller(await self._hook(completion)) as poller:
@@ -171,7 +171,7 @@ class CampaignCompletionTrigger(BaseTrigger):
     ) -> dict[str, Any]:
         while True:
             subscription.changed.clear()
-            # Before the store's first answer, silence means nothing.
+            # Until the store was read once, missing reports mean nothing.
             if subscription.as_of is not None:
                 progress = completion.progress(subscription.known, subscription.as_of)
                 if progress.is_complete:
@@ -184,8 +184,8 @@ class CampaignCompletionTrigger(BaseTrigger):
                 return {"status": "timeout"}
             if watcher.has_failed_for(subscription) >= self.max_failures * self.poke_interval:
                 return {"status": "error", "message": f"the store could not be read: {watcher.problem}"}
-            # Once silence counts, the store and the gateway are asked once more before it does. The waits are short,
-            # since the machine's clock may be set meanwhile.
+            # Before recipients count as unconfirmed, the store and the gateway are read once more. Waits are short, as
+            # the machine's clock may be set meanwhile.
             left = completion.unconfirmed_at - completion.now()
             pause = min(left if left > 0 else self.poke_interval, TRIGGER_SLEEP, self._left(completion))
             with contextlib.suppress(TimeoutError):
@@ -200,7 +200,7 @@ class CampaignCompletionTrigger(BaseTrigger):
     async def _poll_repeatedly(
         self, poller: GatewayPoller, completion: CompletionCheck, subscription: Subscription
     ) -> dict[str, Any]:
-        """Ask the gateway; what it tells goes to the store, from which all are told."""
+        """Poll the gateway again and again; reports go to the store, where every trigger reads them."""
         from airflow_provider_voicepartner.delivery.group_commit import NotStoredError
 
         try:

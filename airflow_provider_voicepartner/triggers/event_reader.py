@@ -1,7 +1,7 @@
 """
-The store, read for all triggers of a process at once: one query an interval, however many of them wait.
+Reads the store for all triggers of a process: one query an interval, however many of them wait.
 
-Reading happens in a thread. A store that cannot be read is no failure here: events wait in it, and so do the triggers.
+Reading happens in a thread. A store that cannot be read is no failure here: events stay in it, and triggers wait.
 This module needs nothing of Airflow, and so works on every version.
 """
 
@@ -25,12 +25,12 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-class Look(NamedTuple):
+class PositionReading(NamedTuple):
     """
-    What one look at the store found.
+    The result of reading the store's position once.
 
-    :param at: when, on the feed's clock.
-    :param head: how far the store has come; None when it could not be read.
+    :param at: when, on the reader's clock.
+    :param head: the position; None when the store could not be read.
     """
 
     at: float
@@ -39,7 +39,7 @@ class Look(NamedTuple):
 
 class EventReader:
     """
-    Reads the store for all who wait in one event loop.
+    Reads the store for all triggers of one event loop.
 
     :param open_reader: opens the store, in a thread; called again after each failure.
     :param clock: seconds that never go back, injected by tests, as is ``sleep``.
@@ -58,44 +58,44 @@ class EventReader:
         self.sleep = sleep
         self._open_reader = open_reader
         self._reader: SummaryReader | None = None
-        self._looking: asyncio.Future[None] | None = None
-        self._last = Look(-math.inf, None)
+        self._reading: asyncio.Future[None] | None = None
+        self._last = PositionReading(-math.inf, None)
         self._pages: dict[int, asyncio.Task[list[EventSummary] | None]] = {}
         self._logged_at = -math.inf
 
-    async def look(self, *, since: float, every: float) -> Look:
+    async def read_position(self, *, since: float, every: float) -> PositionReading:
         """
-        Return a look that is newer than one that was had before: another's, or one's own when nobody else looked.
+        Return a position read after a moment: another trigger's, or a new one when no other trigger read it.
 
-        :param since: ``at`` of the last look, ``-inf`` before the first.
-        :param every: seconds to wait for another's.
+        :param since: ``at`` of the last one, ``-inf`` before the first.
+        :param every: seconds to wait for another trigger's.
         """
         while self._last.at <= since:
             wait = since + every - self.clock()
             if wait > 0:
                 await self.sleep(wait)
                 continue
-            if self._looking is None:
-                self._looking = asyncio.ensure_future(self._look())
-            # Shielded, because the trigger that is cancelled is not the only one that waits for it.
-            await asyncio.shield(self._looking)
+            if self._reading is None:
+                self._reading = asyncio.ensure_future(self._read_position())
+            # Shielded, because other triggers wait for it when this one is cancelled.
+            await asyncio.shield(self._reading)
         return self._last
 
-    async def _look(self) -> None:
+    async def _read_position(self) -> None:
         head = await self.ask(SummaryReader.head)
         if head is not None and head != self._last.head:
             self._pages.clear()
-        self._last = Look(self.clock(), head)
-        self._looking = None
+        self._last = PositionReading(self.clock(), head)
+        self._reading = None
 
     async def after(self, cursor: int) -> list[EventSummary] | None:
-        """Return the next notices after a cursor; all who ask for the same share one query. None: not readable."""
+        """Return the next events after a cursor, by one query for all that ask for the same; None: not readable."""
         task = self._pages.get(cursor)
         if task is None:
             task = asyncio.ensure_future(self.ask(lambda reader: reader.after(cursor)))
             self._pages[cursor] = task
             if len(self._pages) > MOST_EVENT_PAGES:
-                # The oldest; whoever waits for it has it all the same.
+                # The oldest; triggers that wait for it still get it.
                 del self._pages[next(iter(self._pages))]
         page = await asyncio.shield(task)
         if page is None:
@@ -103,7 +103,7 @@ class EventReader:
         return page
 
     async def ask(self, question: Callable[[SummaryReader], T]) -> T | None:
-        """Ask the store in a thread; None when it cannot be read, which the log tells now and then."""
+        """Query the store in a thread; None when it cannot be read, which is logged now and then."""
         try:
             answer = await asyncio.to_thread(self._ask, question)
         except Exception as error:
@@ -120,7 +120,7 @@ class EventReader:
         try:
             answer = question(reader)
         except BaseException:
-            # Opened anew by the next question: whoever replaced the file also took its tables away.
+            # Opened anew by the next query: a file that was replaced has no tables.
             reader.close()
             raise
         self._reader = reader
@@ -128,27 +128,27 @@ class EventReader:
 
     def _note(self, error: Exception) -> None:
         now = self.clock()
-        # A driver's error, unlike our own, may say anything; its name must do.
+        # A driver's error, unlike our own, may quote anything, so only its name is logged.
         is_ours = isinstance(error, (StoreUnavailableError, VoicePartnerProviderError))
-        told = str(error) if is_ours else f"it failed with {type(error).__qualname__}"
+        reason = str(error) if is_ours else f"it failed with {type(error).__qualname__}"
         if self.failing_since is None:
             self.failing_since = now
         self.last_error = error
         if now - self._logged_at >= STORE_LOG_INTERVAL:
             self._logged_at = now
-            log.warning("The store cannot be read now; events stay in it until it can: %s", told)
+            log.warning("The store cannot be read now; events stay in it until it can: %s", reason)
 
 
 _READERS: WeakKeyDictionary[asyncio.AbstractEventLoop, EventReader] = WeakKeyDictionary()
 
 
 def shared_reader() -> EventReader:
-    """Return the feed of the event loop that runs, on the configured store; a triggerer has one loop."""
+    """Return the reader of the running event loop, on the configured store; a triggerer has one loop."""
     loop = asyncio.get_running_loop()
-    feed = _READERS.get(loop)
-    if feed is None:
-        feed = _READERS[loop] = EventReader(_open_reader)
-    return feed
+    reader = _READERS.get(loop)
+    if reader is None:
+        reader = _READERS[loop] = EventReader(_open_reader)
+    return reader
 
 
 def _open_reader() -> SummaryReader:

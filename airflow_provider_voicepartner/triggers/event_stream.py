@@ -1,9 +1,9 @@
 """
 From the store to each trigger of an Airflow with shared streams (3.3 and later): a cursor for each of them.
 
-A cursor moves only behind what Airflow has kept. Airflow's shared streams in ack mode carry it (Airflow 3.3): Airflow
-says of each event when the asset event that it became is committed, and only then is the cursor moved past it. The
-cursor lies in the asset's state store.
+A cursor moves only past events that Airflow has committed. Airflow's shared streams in ack mode (Airflow 3.3) report
+when the asset event made of an event is committed, and only then does the cursor move past it. The cursor is stored in
+the asset's state store.
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ class State(Protocol):
         """Return a value."""
 
     async def aset(self, key: str, value: Any) -> None:
-        """Keep a value."""
+        """Store a value."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cursor:
     """
-    The last event that is known to be kept by Airflow.
+    The last event that Airflow is known to have committed.
 
     :param id: of the event; 0 before the first.
     :param seq: of its commit.
@@ -64,7 +64,7 @@ class Cursor:
     received_at: float
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as it is kept."""
+        """Return it as it is stored."""
         return {"id": self.id, "seq": self.seq, "received_at": self.received_at}
 
     @classmethod
@@ -84,18 +84,18 @@ class EventStream(SharedStreamProducer):
     """
     The stream of one trigger.
 
-    :param feed: reads the store.
+    :param reader: reads the store.
     :param states: the state stores of the trigger's assets.
     :param key: of the cursor in them.
-    :param wanted: which events it tells.
-    :param poll_interval: seconds between two looks at the store.
+    :param wanted: which events it yields.
+    :param poll_interval: seconds between two reads of the store.
     :param from_oldest: without a cursor, True begins with the oldest event of the store, False with the next.
     :param now: Unix seconds, injected by tests.
     """
 
     def __init__(
         self,
-        feed: EventReader,
+        reader: EventReader,
         states: Sequence[State],
         *,
         key: str,
@@ -104,7 +104,7 @@ class EventStream(SharedStreamProducer):
         from_oldest: bool,
         now: Callable[[], float] = time.time,
     ) -> None:
-        self._feed = feed
+        self._reader = reader
         self._states = states
         self._key = key
         self._wanted = wanted
@@ -113,8 +113,8 @@ class EventStream(SharedStreamProducer):
         self._now = now
         self._room = asyncio.Semaphore(EVENTS_UNDER_WAY)
         self._is_broken = False
-        self._opened_at = feed.clock()
-        self._looked_at = -math.inf
+        self._opened_at = reader.clock()
+        self._read_at = -math.inf
 
     async def open_stream(self) -> AsyncIterator[tuple[EventSummary, EventSummary]]:
         """Yield every event that is wanted, after the cursor, in order; for ever."""
@@ -126,38 +126,38 @@ class EventStream(SharedStreamProducer):
             if head.seq < cursor.seq:
                 cursor = await self._find_again(cursor)
             while head.event > cursor.id:
-                page = await self._feed.after(cursor.id)
-                for notice in page or ():
-                    if notice in self._wanted:
-                        # Not more than Airflow keeps up with: a full queue would fail the trigger.
+                page = await self._reader.after(cursor.id)
+                for event in page or ():
+                    if event in self._wanted:
+                        # No faster than Airflow commits them: a full queue would fail the trigger.
                         await self._room.acquire()
-                        yield notice, notice
-                    cursor = _behind(notice)
+                        yield event, event
+                    cursor = _behind(event)
                 if not page:
                     break
 
     async def advance(self, batch: Sequence[AdvanceItem]) -> None:
-        """Move the cursor behind what Airflow has kept, and never past an event that it has not."""
-        kept: EventSummary | None = None
+        """Move the cursor past what Airflow has committed, and never past an event that it has not."""
+        committed: EventSummary | None = None
         for item in batch:
             self._room.release()
             self._is_broken = self._is_broken or not item.outcome.is_clean
             if not self._is_broken:
-                kept = item.broker_payload
-        if kept is not None:
-            await self._save(_behind(kept))
+                committed = item.broker_payload
+        if committed is not None:
+            await self._save(_behind(committed))
 
     async def _next_head(self) -> StorePosition:
         while True:
-            look = await self._feed.look(since=self._looked_at, every=self._poll_interval)
-            self._looked_at = look.at
-            if look.head is not None:
-                return look.head
-            failing_since = self._feed.failing_since
-            if failing_since is not None and self._feed.last_error is not None:
-                waited = self._feed.clock() - max(failing_since, self._opened_at)
+            reading = await self._reader.read_position(since=self._read_at, every=self._poll_interval)
+            self._read_at = reading.at
+            if reading.head is not None:
+                return reading.head
+            failing_since = self._reader.failing_since
+            if failing_since is not None and self._reader.last_error is not None:
+                waited = self._reader.clock() - max(failing_since, self._opened_at)
                 if waited > EVENT_STORE_WAIT:
-                    raise self._feed.last_error
+                    raise self._reader.last_error
 
     async def _begin(self, head: StorePosition) -> Cursor:
         try:
@@ -166,10 +166,10 @@ class EventStream(SharedStreamProducer):
         except ValueError as error:
             text = f"the asset's state {self._key!r} cannot be read: {error}. Delete it to begin with the next event"
             log.error("Events: %s", text)
-            await self._feed.sleep(BEFORE_FAILING)
+            await self._reader.sleep(BEFORE_FAILING)
             raise ConfigurationError(text) from None
         if known:
-            # An asset that was taken off and put back has an old one.
+            # An asset that was removed and added again has an old one.
             return max(known, key=lambda cursor: (cursor.received_at, cursor.id))
         if self._from_oldest:
             cursor = Cursor(id=0, seq=0, received_at=0.0)
@@ -179,14 +179,14 @@ class EventStream(SharedStreamProducer):
         return cursor
 
     async def _find_again(self, cursor: Cursor) -> Cursor:
-        """Go on in a store that is behind the cursor: it is another one, or was put back from a copy."""
-        # Anew, because another trigger may have had the last look before our last event was committed.
-        head = await self._feed.ask(SummaryReader.head)
+        """Go on in a store that is behind the cursor: it is another store, or was restored from a backup."""
+        # Read again, because another trigger may have read the position before our last event was committed.
+        head = await self._reader.ask(SummaryReader.head)
         if head is None or head.seq >= cursor.seq:
             return cursor
-        place = await self._feed.ask(lambda reader: reader.last_received(cursor.received_at))
+        place = await self._reader.ask(lambda reader: reader.last_received(cursor.received_at))
         if place is None:
-            return cursor  # it cannot be read now; the next look asks again
+            return cursor  # it cannot be read now; the next read tries again
         log.warning(
             "The store is not the one that events were last read from, or an older copy of it; "
             "going on with those that were received later than the last"
@@ -194,7 +194,7 @@ class EventStream(SharedStreamProducer):
         return Cursor(id=place, seq=head.seq, received_at=cursor.received_at)
 
     async def _save(self, cursor: Cursor) -> None:
-        """Keep the cursor. If that fails the next one is kept, and a kill before it repeats more."""
+        """Store the cursor. If that fails, the next one is stored; a kill before then repeats more events."""
         for attempt in range(1, EVENT_WRITE_ATTEMPTS + 1):
             try:
                 for state in self._states:
@@ -204,8 +204,8 @@ class EventStream(SharedStreamProducer):
                 if attempt == EVENT_WRITE_ATTEMPTS:
                     log.warning("The cursor of events could not be stored: %s", type(error).__name__)
                     return
-            await self._feed.sleep(EVENT_WRITE_PAUSE * attempt)
+            await self._reader.sleep(EVENT_WRITE_PAUSE * attempt)
 
 
-def _behind(notice: EventSummary) -> Cursor:
-    return Cursor(id=notice.id, seq=notice.seq, received_at=notice.received_at)
+def _behind(event: EventSummary) -> Cursor:
+    return Cursor(id=event.id, seq=event.seq, received_at=event.received_at)

@@ -1,4 +1,4 @@
-"""Start DAGs when people answer: replies, opt-outs, pressed keys and finished campaigns become asset events."""
+"""Start DAGs on what gateways send back: replies, opt-outs, pressed keys and finished campaigns become asset events."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 CLASSPATH: Final = "airflow_provider_voicepartner.triggers.events.DeliveryEventTrigger"
 
 _TOO_OLD: Final = (
-    "DeliveryEventTrigger needs Airflow 3.3 or later, whose shared streams say when an event is safely kept"
+    "DeliveryEventTrigger needs Airflow 3.3 or later, whose shared streams report when an event is committed"
 )
 
 
@@ -31,15 +31,15 @@ class DeliveryEventTrigger(BaseEventTrigger):
     """
     Turn what comes back from the gateways into asset events, for an ``AssetWatcher``. Needs Airflow 3.3.
 
-    Each event is told once per asset, in the order in which events came in, whoever restarts in between. What a kill
-    at the wrong moment may repeat does no harm to a task that reads its events with
+    Each event arrives once per asset, in the order in which events came in, across restarts. A kill at the wrong moment
+    may repeat one, which does no harm to a task that reads its events with
     :meth:`~airflow_provider_voicepartner.hooks.delivery.DeliveryHook.take_events`. The payload is ``{"id",
     "kind", "gateway", "campaign", "at", "received_at"}``: never a number or a text.
 
     :param kinds: of ``reply``, ``opt_out``, ``pressed_keys``, ``completion``; one or several. Default: all.
     :param gateway: its connection type, such as that of the connection; None for all.
     :param campaign: one campaign only: ``ref:`` and a batch's reference, or ``id:`` and its id at the gateway.
-    :param poll_interval: seconds between two looks at the store, at least 0.1; default 5.
+    :param poll_interval: seconds between two reads of the store, at least 0.1; default 5.
     :param start: where the very first start begins: ``now``, with what comes in next, or ``oldest``, with all that the
         store holds. A later start goes on where the last ended.
     :raises ConfigurationError: for an argument that cannot be, and on Airflow before 3.3.
@@ -100,9 +100,9 @@ class DeliveryEventTrigger(BaseEventTrigger):
         """
         Return a key of this trigger's own.
 
-        A stream that is shared has one cursor, and whoever joins it late misses what was told before. So each trigger
-        has its own stream and cursor, for the sake of what Airflow says of a stream's events: which of them it has
-        kept. What is shared is the reading of the store.
+        A shared stream has one cursor, and a trigger that joins late misses earlier events. So each trigger has its own
+        stream and cursor, for the sake of Airflow's reports on which events it has committed. Only the reading of the
+        store is shared.
         """
         arguments = _as_text(self.serialize()[1])
         # Airflow makes the stream from the arguments alone, and it needs the asset's state store, which we were given.
@@ -126,9 +126,9 @@ class DeliveryEventTrigger(BaseEventTrigger):
         )
 
     async def filter_shared_stream(self, shared_stream: AsyncIterator[Any]) -> AsyncIterator[TriggerEvent]:
-        """Turn each notice into the event that Airflow keeps."""
-        async for notice in shared_stream:
-            yield TriggerEvent(notice.to_json())
+        """Turn each event of the store into the event that Airflow commits."""
+        async for event in shared_stream:
+            yield TriggerEvent(event.to_json())
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Refuse: Airflow runs this where it has no shared streams."""
@@ -152,7 +152,7 @@ def _states_of(accessors: Any) -> list[Any]:
     """
     Return the state store of each asset that the trigger is on.
 
-    Two watchers with equal triggers share one, which then has two assets, and Airflow does not tell it their names.
+    Two watchers with equal triggers share one, which then has two assets, and Airflow does not give it their names.
     """
     found = [*getattr(accessors, "_by_name", {}).values(), *getattr(accessors, "_by_uri", {}).values()]
     if accessors is not None and not found:

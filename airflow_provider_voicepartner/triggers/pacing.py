@@ -1,4 +1,4 @@
-"""Wait without holding a worker: for a gateway's rate limit, or until it is worth asking about a doubt again."""
+"""Wait without holding a worker: for a rate limit, or until a batch in doubt can be looked up. Tasks store the path."""
 
 from __future__ import annotations
 
@@ -30,6 +30,6 @@ class WaitUntilTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield one event, ``{"status": "due"}``, when the moment has come."""
         while (left := self.until - time.time()) > 0:
-            # In naps, since the machine's clock may be set while we wait.
+            # In short sleeps, since the machine's clock may be set meanwhile.
             await asyncio.sleep(min(left, TRIGGER_SLEEP))
         yield TriggerEvent({"status": "due"})

@@ -13,7 +13,6 @@ from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow_provider_voicepartner.gateways.options import GatewayOptions
 
 from airflow_provider_voicepartner.compat import DAG
 from airflow_provider_voicepartner.exceptions import ConfigurationError
@@ -254,7 +253,7 @@ def test_when_nobody_can_be_told_it_is_an_error_in_the_log_only(sandbox: Any, lo
 # What goes wrong
 
 
-NOT_SENT, NOBODY_KNOWS = "the alert was not sent: ", "it is unknown whether the alert was sent: "
+NOT_SENT, OUTCOME_UNKNOWN = "the alert was not sent: ", "it is unknown whether the alert was sent: "
 
 TROUBLES: dict[str, tuple[dict[str, Any], dict[str, Any] | None, str]] = {
     # the notifier's arguments, what the gateway does, and the end of the line
@@ -283,8 +282,8 @@ def test_an_alert_that_cannot_be_sent_is_an_error_in_the_log_and_nothing_is_rais
     else:
         asyncio.run(alert.async_notify(failed()))
     shown = logs.text
-    lines = [line for line in shown.splitlines() if NOT_SENT in line or NOBODY_KNOWS in line]
-    expected = NOBODY_KNOWS if case in ("a refusal", "a lost answer") else NOT_SENT
+    lines = [line for line in shown.splitlines() if NOT_SENT in line or OUTCOME_UNKNOWN in line]
+    expected = OUTCOME_UNKNOWN if case in ("a refusal", "a lost answer") else NOT_SENT
     assert lines
     assert all(expected in line and says in line for line in lines), lines
     assert max(sent(sandbox, "smspartner").values(), default=1) == 1

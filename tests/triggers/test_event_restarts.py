@@ -14,7 +14,7 @@ from airflow_provider_voicepartner.delivery.events import StorePosition, Summary
 from airflow_provider_voicepartner.delivery.inbound import KINDS
 from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.hooks.delivery import DeliveryHook
-from airflow_provider_voicepartner.triggers.event_reader import Look
+from airflow_provider_voicepartner.triggers.event_reader import PositionReading
 from airflow_provider_voicepartner.triggers.events import DeliveryEventTrigger
 from tests.support.triggerer import ASSET, LONG_AGO, Gateways, Stage, run, task_context
 
@@ -264,15 +264,15 @@ def test_a_look_from_before_the_last_event_is_no_other_store(
         await triggerer.work(1)
         gateways.tell("reply", "reply")
         await triggerer.work()
-        look = triggerer.feed.look
+        read_position = triggerer.feed.read_position
 
-        async def stale(**how: Any) -> Look:
+        async def stale(**how: Any) -> PositionReading:
             # As another trigger had it, that looked before our last event was committed.
-            return (await look(**how))._replace(head=StorePosition(0, 0))
+            return (await read_position(**how))._replace(head=StorePosition(0, 0))
 
-        triggerer.feed.look = stale  # type: ignore[method-assign]
+        triggerer.feed.read_position = stale  # type: ignore[method-assign]
         await triggerer.work()
-        triggerer.feed.look = look  # type: ignore[method-assign]
+        triggerer.feed.read_position = read_position  # type: ignore[method-assign]
         gateways.tell("reply")
         await triggerer.work()
         assert stage.database.ids("answers") == [1, 2, 3]
