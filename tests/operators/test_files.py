@@ -115,7 +115,7 @@ def test_a_data_frame_is_sent_and_an_empty_one_is_nobody(sandbox: Any) -> None:
     assert "12345678" not in rendered(operator)
     operator.execute(context(FakeStore()))
     assert sent(sandbox, "smspartner") == {ANNA: 1, BEN: 1}
-    with pytest.raises(AirflowSkipException, match="there are no recipients"):
+    with pytest.raises(AirflowSkipException, match="the list is empty"):
         send(to=frame.head(0), column="mobile", on_empty="skip")
 
 
@@ -178,7 +178,7 @@ def test_a_task_that_skips_since_all_are_invalid_says_how_many_and_why(
     ):
         assert part in str(skipped.value)
     logged = logs.text
-    assert "Left out: 2 invalid, 0 duplicate recipients" in logged
+    assert "Skipped 2 invalid and 0 duplicate recipients" in logged
     assert "is a landline" in logged
     assert "23456789" not in f"{skipped.value}{logged}"
     assert len(rejects.read_text().splitlines()) == 3

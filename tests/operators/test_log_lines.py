@@ -43,9 +43,9 @@ def test_a_cost_that_nobody_told_is_not_known(sandbox: Any, logs: Logs) -> None:
 @pytest.mark.parametrize(
     ("to", "line"),
     [
-        ([ANNA, BEN, ANNA], "Left out: 0 invalid, 1 duplicate recipients"),
-        ([ANNA, "12", BEN], "Left out: 1 invalid, 0 duplicate recipients"),
-        ([ANNA, "12", BEN, BEN, "13"], "Left out: 2 invalid, 1 duplicate recipients"),
+        ([ANNA, BEN, ANNA], "Skipped 0 invalid and 1 duplicate recipients"),
+        ([ANNA, "12", BEN], "Skipped 1 invalid and 0 duplicate recipients"),
+        ([ANNA, "12", BEN, BEN, "13"], "Skipped 2 invalid and 1 duplicate recipients"),
     ],
 )
 def test_whoever_is_left_out_is_counted(sandbox: Any, logs: Logs, to: list[str], line: str) -> None:

@@ -238,7 +238,7 @@ def _run(task: SendingOperator, **names: Any) -> Any:
 def test_what_a_data_frame_has_in_an_empty_cell_is_never_a_word(sandbox: Any) -> None:
     pandas = pytest.importorskip("pandas")
     for nothing in (pandas.NaT, pandas.NA, Decimal("NaN"), float("nan")):
-        with pytest.raises(ConfigurationError, match=r"^message: a value"):
+        with pytest.raises(ConfigurationError, match=r"^message: the template uses"):
             _run(operator("smspartner", "Bonjour {{ nothing }}", ANNA), nothing=nothing)
         _run(operator("smspartner", "Bonjour {nom}!", [{"phone_number": ANNA, "nom": nothing}]))
         assert said(sandbox) == ["Bonjour !"]
@@ -268,7 +268,7 @@ def test_a_missing_value_in_a_row_or_a_token_is_refused(sandbox: Any) -> None:
     with pytest.raises(ConfigurationError, match=r"^to: the template uses a missing value"):
         _run(operator("smspartner", "Bonjour {nom}", rows), missing=None)
     drop = VoicemailDropOperator(task_id="t", to=ANNA, audio_token="{{ missing }}")
-    with pytest.raises(ConfigurationError, match=r"^audio_token: a value"):
+    with pytest.raises(ConfigurationError, match=r"^audio_token: the template uses"):
         _run(drop, missing=None)
     with pytest.raises(ConfigurationError, match="None alone"):
         VoicePartnerHook().drop_voicemail(ANNA, audio_token="None")
@@ -419,9 +419,9 @@ REPORT = {"gateway": "smspartner", "conn_id": "smspartner_default", "kind": "sms
 @pytest.mark.parametrize(
     ("make", "why"),
     [
-        (lambda: operator("smspartner", "{{ nme }}", ANNA), "message: a value"),
+        (lambda: operator("smspartner", "{{ nme }}", ANNA), "message: the template uses"),
         (lambda: operator("smspartner", "{{ nme.x }}", ANNA), "message: cannot be rendered: 'nme' is undefined"),
-        (lambda: operator("smspartner", "{{ names['+33612345678'] }}{{ x.y }}", ANNA), "message: a value"),
+        (lambda: operator("smspartner", "{{ names['+33612345678'] }}{{ x.y }}", ANNA), "message: the template uses"),
         (lambda: operator("smspartner", "{{ names['+33612345678'].x }}", ANNA), "message: cannot be rendered: Und"),
         (lambda: operator("smspartner", "{{ 'planté' oops }}", ANNA), "message: cannot be rendered: Template"),
         (lambda: operator("smspartner", "x", "{{ nme }}"), "to: cannot be rendered: 'nme' is undefined"),
