@@ -278,7 +278,7 @@ def test_what_could_not_be_kept_is_told_again(sandbox: Any, monkeypatch: pytest.
         with pytest.raises(NotStoredError):
             await poller.poll(completion, {}, batching_delay=0.0)
         assert not completion.progress({}, time.time()).is_complete
-        monkeypatch.setattr(poller._writer, "keep", keep)
+        monkeypatch.setattr(poller._writer, "write", keep)
         await poller.poll(completion, {}, batching_delay=0.0)
         assert counts(completion) == {DELIVERED: 1}
 
