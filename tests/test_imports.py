@@ -32,7 +32,7 @@ DOORS = {
     "plugins.receiver": "every Airflow process imports it",
     "cli.callbacks": "every airflow command imports the list of commands",
     "cli.receiver": "FastAPI may not be installed",
-    "testing.gateway_cases": "a gateway's wire is tested without Airflow; only the cases of its hook need it",
+    "testing.gateway_cases.facts": "a gateway's wire is tested without Airflow; only the cases of its hook need it",
 }
 """Modules that may import ours inside functions, and why."""
 
