@@ -58,6 +58,7 @@ NO_CAPS = {
     "SHORT_MARK": "the size of a hash",
     "LONG_MARK": "the size of a hash",
     "_MARK": "the size of a hash",
+    "HASH_BYTES": "the size of a hash",
     "COST": "of a hash",
     "FROM_NOW": "a cursor behind every change",
     "REFERENCE_LENGTH": "the form of a reference",
