@@ -130,12 +130,12 @@ def parse_balance(response: ApiResponse) -> Balance:
     if amount is None:
         raise _unreadable("me", response, "the answer holds no credit", safe_to_repeat=True)
     counters = as_object(data.get("details"))
-    counters_read = {
+    counts = {
         "tts_mobile_seconds": _seconds(counters.get("tts")),
         "tts_landline_seconds": _seconds(counters.get("tts_fixe")),
         "voicemail_messages": as_int(as_object(counters.get("voice")).get("message")),
     }
-    details = {name: value for name, value in counters_read.items() if value is not None}
+    details = {name: value for name, value in counts.items() if value is not None}
     return Balance(amount=amount, unit=_currency(data), details=details, raw=data)
 
 
