@@ -79,6 +79,17 @@ def test_a_body_that_says_it_is_much_too_large_is_refused_unread(
     assert bool(asked) is not is_refused_unread
 
 
+def test_a_client_that_hangs_up_in_the_middle_is_counted_as_gone() -> None:
+    messages = [{"type": "http.request", "body": b"x", "more_body": True}, {"type": "http.disconnect"}]
+
+    async def receive() -> Any:
+        return messages.pop(0)
+
+    with pytest.raises(module.BodyError, match=r"^gone$") as caught:
+        asyncio.run(module.read_body({}, receive))
+    assert caught.value.status == 400
+
+
 def test_a_store_that_takes_too_long_is_a_503_and_not_an_error_of_ours(
     receiver: RunningReceiver, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -204,6 +204,11 @@ class TestReports:
         assert delivery.has_report(of_gateway_id("octopush", wild))
         assert [len(rows(store, table)) for table in ("event", "dead_letter")] == [1, 1]
 
+    def test_a_word_of_a_gateway_keeps_its_first_255_letters(self, delivery: DeliveryStore) -> None:
+        delivery.write([reply("oui", to="é" * 300, part=2, parts=3)])
+        (found,) = events(delivery)
+        assert (found.sent_to, found.part, found.parts) == ("é" * 255, 2, 3)
+
 
 STATUSES = st.sampled_from([PENDING, DELIVERED, FAILED])
 ARRIVALS = st.builds(
