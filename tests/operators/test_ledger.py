@@ -234,7 +234,7 @@ def test_clearing_sends_what_is_left_and_nothing_twice(
     sandbox: Any, task: TaskRun, clear: Callable[[TaskRun], None]
 ) -> None:
     credit, sandbox.world.credit["smspartner"] = sandbox.world.credit["smspartner"], ONE_SMS
-    with pytest.raises(RejectedError, match="clear the task, which sends what is left"):
+    with pytest.raises(RejectedError, match="clear the task: it sends what is left"):
         sms(max_in_flight=1).execute(task.attempt())
     assert sent(sandbox, "smspartner") == {ANNA: 1}
     sandbox.world.credit["smspartner"] = credit
@@ -407,7 +407,7 @@ def test_a_store_that_goes_away_is_waited_for(sandbox: Any, away: Away, logs: Lo
     assert sms(max_in_flight=1).execute(TaskRun().attempt())["counts"]["accepted"] == 2
     assert sent(sandbox, "smspartner") == ALL
     assert 10 <= away.waited < 15
-    assert "it is away. It is waited for, for 60 s at most" in logs.text
+    assert "it is away. Will try again for 60 s at most" in logs.text
 
 
 @pytest.mark.parametrize("setting", [None, 0, 7])
@@ -419,7 +419,7 @@ def test_a_store_that_stays_away_is_waited_for_once_and_then_it_is_the_documente
         monkeypatch.setenv("AIRFLOW__VOICEPARTNER__STORE_WAIT", str(setting))
     run = TaskRun()
     with pytest.raises(
-        RetryableNotSentError, match=r"^the ledger: it is away\. What was sent is known again"
+        RetryableNotSentError, match=r"^the ledger: it is away\. What was sent is recorded there; retry"
     ):
         sms(max_in_flight=1).execute(run.attempt())
     assert away.waited == pytest.approx(60 if setting is None else setting)
