@@ -140,7 +140,7 @@ def test_its_limits_are_those_of_its_documentation_or_of_the_connection(
     set_connection("acme", "slow", **own, extra={"rate_limits": {"messages": "5/60"}})
     assert hook_for("slow").rate_limits("messages") == parse_windows("5/60")
     set_connection("acme", "odd", **own, extra={"rate_limits": {"send": "5/60"}})
-    with pytest.raises(ConfigurationError, match="there is no endpoint 'send'; there are account, messages"):
+    with pytest.raises(ConfigurationError, match="no endpoint 'send'; the endpoints are account, messages"):
         hook_for("odd").check_connection()
 
 
