@@ -1155,6 +1155,12 @@ ALERT_TIMEOUT: Final = 20.0
 
 DAG callbacks run in the DAG processor, which has other work to do.
 """
+ALERT_CONTACTS_TIMEOUT: Final = 5.0
+"""
+[seconds] For the contacts that an alert names, where a triggerer asks Airflow for them.
+
+Within `ALERT_TIMEOUT`; plain numbers are alerted all the same.
+"""
 LEAST_ALERT_WAIT: Final = 0.1
 """
 [seconds] That an alert has left, however long its templates took.

@@ -1,4 +1,8 @@
-"""Tell people by SMS when a task fails, and call them when the whole DAG does. Needs Airflow 2.11 or later."""
+"""
+Tell whoever is on call by SMS when a task fails, and call the team when the DAG does. Needs Airflow 2.11 or later.
+
+``[voicepartner] contacts`` names the people: ``data/contacts.toml`` is an example.
+"""
 
 from __future__ import annotations
 
@@ -20,12 +24,12 @@ with DAG(
     start_date=pendulum.datetime(2026, 1, 1, tz="Europe/Paris"),
     catchup=False,
     on_failure_callback=send_tts_call_notification(
-        conn_id="voicepartner_default", to="0612345601", text="Le DAG {{ dag.dag_id }} a échoué."
+        conn_id="voicepartner_default", to="@data-team", text="Le DAG {{ dag.dag_id }} a échoué."
     ),
     tags=["voicepartner", "example"],
 ) as dag:
 
-    @task(on_failure_callback=send_sms_notification(conn_id="smspartner_default", to="0612345601"))
+    @task(on_failure_callback=send_sms_notification(conn_id="smspartner_default", to="@oncall"))
     def fragile() -> None:
         """Fail, as tasks do."""
         raise RuntimeError("the source table is empty")

@@ -1,4 +1,8 @@
-"""Call people and speak a text, through Voice Partner and through Octopush. Needs Airflow 2.11 or later."""
+"""
+Call people and speak a text, through Voice Partner and through Octopush. Needs Airflow 2.11 or later.
+
+``[voicepartner] contacts`` names the people: ``data/contacts.toml`` is an example.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +22,7 @@ with DAG(
     call_on_duty = TtsCallOperator(
         task_id="call_on_duty",
         conn_id="voicepartner_default",
-        to="0612345601, 0142685308",
+        to="@data-team",
         text="La chaîne de données de la nuit a échoué,, regardez vos messages.",
         speech_rate=0.9,
     )

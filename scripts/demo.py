@@ -180,6 +180,7 @@ def set_environment(url: str) -> None:
         "AIRFLOW__CORE__DAGS_FOLDER": str(DEMO / "dags"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__VOICEPARTNER__STORE_URL": f"sqlite:///{DEMO / 'voicepartner.db'}",
+        "AIRFLOW__VOICEPARTNER__CONTACTS": str(DEMO / "dags" / "data" / "contacts.toml"),
         "AIRFLOW__VOICEPARTNER__CALLBACK_SECRET": secrets.token_urlsafe(32),
         "NO_PROXY": "127.0.0.1",
     }

@@ -44,6 +44,9 @@ _ROW = re.compile(r"^\|(.+)\|$", re.MULTILINE)
 _NOT_HERE = re.compile(r"acme|people\.csv$|^\.|\*|…|tests/sandbox/test_acme")
 
 
+CONTACTS = "example_dags/data/contacts.toml"
+
+
 def read(name: str) -> str:
     return (PROJECT / name).read_text(encoding="utf-8")
 
@@ -121,10 +124,18 @@ class TestExamples:
             compile(block, str(page), "exec")
 
     @pytest.mark.airflow3
-    def test_the_deadline_alert_works(self) -> None:
+    def test_the_deadline_alert_works(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("AIRFLOW__VOICEPARTNER__CONTACTS", str(PROJECT / CONTACTS))
         (block,) = [block for block in _PYTHON.findall(read("docs/notifiers.md")) if "DeadlineAlert" in block]
         names: dict[str, Any] = {}
         exec(block, names)
+
+    def test_the_contacts_are_those_of_the_examples_and_have_no_mistake(self) -> None:
+        from airflow_provider_voicepartner.contacts.validation import read_directory
+
+        (block,) = re.findall(r"```toml\n(.*?)```", read("docs/contacts.md"), re.DOTALL)
+        assert read(CONTACTS).endswith(textwrap.dedent(block))
+        assert read_directory(tomllib.loads(read(CONTACTS))).problems == ()
 
 
 class TestLinks:
@@ -518,7 +529,8 @@ def unquoted_samples() -> list[str]:
     return [block for block in _PYTHON.findall(text) if block.strip() not in quoted]
 
 
-def test_the_samples_of_the_readme_are_taken_by_what_they_call() -> None:
+def test_the_samples_of_the_readme_are_taken_by_what_they_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__VOICEPARTNER__CONTACTS", str(PROJECT / CONTACTS))
     from airflow_provider_voicepartner.compat import DAG
     from airflow_provider_voicepartner.notifications.sms import send_sms_notification
     from airflow_provider_voicepartner.notifications.voice import send_tts_call_notification

@@ -219,6 +219,7 @@ campaign: Final = Table(
     Column("account", String(64)),
     Column("since", Integer),
     Column("at", _Seconds, nullable=False),
+    Column("names", Text),
     Index("voicepartner_campaign_task", "dag_id", "run_id", "task_id", "map_index", unique=True),
     Index("voicepartner_campaign_at", "at"),
     # An id is never used twice, so that rows that a purge left behind never belong to another campaign.
@@ -227,7 +228,8 @@ campaign: Final = Table(
 """
 One row for each task instance that sends. ``attempts`` is the number of the newest attempt: other claims are refused.
 
-``generation`` counts how often everything was sent again; 0 until the first attempt has planned.
+``generation`` counts how often everything was sent again; 0 until the first attempt has planned. ``names`` says whom
+groups and rotas meant then, as JSON: names of people, no numbers.
 """
 
 attempt: Final = Table(

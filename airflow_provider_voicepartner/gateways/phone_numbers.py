@@ -230,6 +230,8 @@ def tidy(text: str) -> str:
 def _what_is_wrong(text: str) -> str:
     if not text:
         return "is empty"
+    if text.startswith("@"):
+        return "is no number; names of the contacts are for the argument to, and are not looked up in files"
     if _ROUNDED.fullmatch(text):
         return "was rounded by a spreadsheet; format the column as text and export it again"
     digits = text.translate(_TIDY)

@@ -115,7 +115,7 @@ _names_of_files: dict[str, tuple[Version, frozenset[str] | None]] = {}
 """By path: of which version, and the names in it; None where it could not be read."""
 
 
-def check_names(to: Any, column: object = "phone_number") -> None:
+def check_contact_names(to: Any, column: object = "phone_number") -> None:
     """
     Refuse a name that is certainly in no contacts, when a DAG file is parsed.
 

@@ -16,13 +16,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from airflow_provider_voicepartner.compat import BaseNotifier, Context
-from airflow_provider_voicepartner.constants import ALERT_TIMEOUT, LEAST_ALERT_WAIT, NAMED_REFUSED
+from airflow_provider_voicepartner.constants import (
+    ALERT_CONTACTS_TIMEOUT,
+    ALERT_TIMEOUT,
+    LEAST_ALERT_WAIT,
+    NAMED_REFUSED,
+)
+from airflow_provider_voicepartner.contacts.names import MARK
 from airflow_provider_voicepartner.exceptions import (
     ConfigurationError,
     NotSentError,
     VoicePartnerProviderError,
 )
 from airflow_provider_voicepartner.gateways.gateway import GatewayInfo, Kind, own_gateways
+from airflow_provider_voicepartner.hooks.contacts import KnownContacts, check_contact_names, known_contacts
 
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.gateways.model import Message
@@ -100,7 +107,8 @@ class GatewayNotifier(BaseNotifier):
     Base of the notifiers.
 
     :param conn_id: the Airflow connection.
-    :param to: the recipients: a number, a comma-separated text or a list; an invalid one is left out and logged.
+    :param to: the recipients: a number, an ``@name`` of the contacts, a comma-separated text or a list of these; an
+        invalid one is left out and logged. A name that leads to nobody falls to the contacts' last resort.
     :param sender: sender ID or caller ID.
     :param options: gateway-specific settings.
     """
@@ -124,6 +132,9 @@ class GatewayNotifier(BaseNotifier):
         if kwargs.keys() - {"context"}:
             check_names(kwargs, self._arguments(), who=type(self).__name__)
         check_settings(options, self.kind)
+        if "context" not in kwargs:
+            # With a context the alert is due: then it must reach somebody, whatever is wrong in the contacts.
+            check_contact_names(to)
         # Airflow 3.1 and later pass a context for deadline alerts; before, the base class takes no argument.
         super().__init__(**kwargs)
         self.conn_id = conn_id
@@ -263,16 +274,35 @@ class GatewayNotifier(BaseNotifier):
         except Exception as error:
             self._log_failure(error, has_left=False)
             return
+        contacts = await self._contacts_in_advance()
         left = max(LEAST_ALERT_WAIT, self.total_seconds - (time.monotonic() - begun))
         await asyncio.to_thread(
             self._in_time,
             lambda: hook_of(connection, kind=self.kind, who=type(self).__name__),
             context,
             left,
+            contacts,
         )
 
+    async def _contacts_in_advance(self) -> KnownContacts | None:
+        """Read the contacts, if one of the recipients is a name: other threads may not ask Airflow in a triggerer."""
+        from asgiref.sync import sync_to_async
+
+        if MARK not in str(self.to):
+            return None
+        try:
+            return await asyncio.wait_for(sync_to_async(known_contacts)(), ALERT_CONTACTS_TIMEOUT)
+        except TimeoutError:
+            return KnownContacts(
+                None, (f"the contacts could not be read within {ALERT_CONTACTS_TIMEOUT:g} s",)
+            )
+
     def _in_time(
-        self, make_hook: Callable[[], GatewayHook], context: Context, seconds: float | None = None
+        self,
+        make_hook: Callable[[], GatewayHook],
+        context: Context,
+        seconds: float | None = None,
+        contacts: KnownContacts | None = None,
     ) -> None:
         """Run in a daemon thread: a socket timeout bounds each wait, only leaving the thread behind bounds the sum."""
         from airflow_provider_voicepartner.notifications.alert import AlertRelease
@@ -282,7 +312,7 @@ class GatewayNotifier(BaseNotifier):
 
         def work() -> None:
             try:
-                self._send(make_hook(), context, release)
+                self._send(make_hook(), context, release, contacts)
             except Exception as error:
                 failures.append(error)
 
@@ -297,6 +327,18 @@ class GatewayNotifier(BaseNotifier):
         elif late:
             self._log_end(f"no answer within {self.total_seconds:g} s", certainly_not=release.give_up())
 
+    def _numbers(self, hook: GatewayHook, contacts: KnownContacts | None) -> Any:
+        """Return the recipients with numbers in place of names; what is wrong with names is logged."""
+        from airflow_provider_voicepartner.notifications.recipients import AlertRecipients
+        from airflow_provider_voicepartner.sending.arguments import read_recipients
+
+        recipients = AlertRecipients(lambda: contacts or known_contacts(), self.kind, hook.sender.now())
+        try:
+            return recipients.of(read_recipients(self.to))
+        finally:
+            for problem in recipients.problems:
+                self.log.error("%s: %s", type(self).__name__, problem)
+
     def _log_failure(self, error: Exception, *, has_left: bool) -> None:
         """Log our own errors whole, since they hold no secret; of others only the kind."""
         known = isinstance(error, VoicePartnerProviderError)
@@ -310,14 +352,16 @@ class GatewayNotifier(BaseNotifier):
         line = NOT_SENT if certainly_not else OUTCOME_UNKNOWN
         self.log.error("%s (connection %s): %s: %s", type(self).__name__, self.conn_id, line, why)
 
-    def _send(self, hook: GatewayHook, context: Context, release: AlertRelease) -> None:
+    def _send(
+        self, hook: GatewayHook, context: Context, release: AlertRelease, contacts: KnownContacts | None
+    ) -> None:
         from airflow_provider_voicepartner.notifications.alert import left_out, send_alert
 
         try:
             sent = send_alert(
                 hook,
                 self.message_to_send(context),
-                self.to,
+                self._numbers(hook, contacts),
                 needs_mobile=self.needs_mobile,
                 release=release,
             )

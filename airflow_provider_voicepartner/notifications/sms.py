@@ -17,7 +17,8 @@ class SmsNotifier(GatewayNotifier):
     """
     Send an SMS from a callback: ``on_failure_callback``, ``on_success_callback``, a deadline alert.
 
-    :param to: a number, a comma-separated text or a list; an invalid one is left out and logged.
+    :param to: a number, an ``@name`` of the contacts, a comma-separated text or a list of these; an invalid one is left
+        out and logged.
     :param message: the text, templated; the default text names the DAG, the task, the run and the error.
     :param max_segments: cut the text to this many SMS segments, from 1. None cuts the default text to one, and your own
         text to 8, which every gateway accepts.

@@ -17,7 +17,8 @@ class TtsCallNotifier(GatewayNotifier):
     """
     Make a call that speaks a text, from a callback.
 
-    :param to: a number, a comma-separated text or a list; an invalid one is left out and logged.
+    :param to: a number, an ``@name`` of the contacts, a comma-separated text or a list of these; an invalid one is left
+        out and logged.
     :param text: what is spoken, templated, cut to 1,224 characters; the default text, in English, names the DAG, the
         task and the error.
     :param language: language of the text, such as ``fr-FR``; the default text is always spoken in English.

@@ -16,6 +16,7 @@ from airflow_provider_voicepartner.exceptions import (
     OutcomePendingError,
     RetryableNotSentError,
 )
+from airflow_provider_voicepartner.hooks.contacts import check_contact_names
 from airflow_provider_voicepartner.operators.redacted import PrivateFields
 from airflow_provider_voicepartner.sending.transport import CancellationToken
 
@@ -45,9 +46,9 @@ class SendingOperator(PrivateFields, Picklable, BaseOperator):
     Base of the operators that send.
 
     :param conn_id: the Airflow connection; its type picks the gateway.
-    :param to: recipients: a number, a comma-separated text, a list of numbers, a list of dicts with ``phone_number``
-        and personal fields, a data frame, or the path or URI of a CSV, JSON lines, Parquet or Excel file with such
-        columns. Any number of recipients, sent in batches of up to 500.
+    :param to: recipients: a number, an ``@name`` of the contacts, a comma-separated text or a list of these, a list of
+        dicts with ``phone_number`` and personal fields, a data frame, or the path or URI of a CSV, JSON lines, Parquet
+        or Excel file with such columns. Any number of recipients, sent in batches of up to 500.
     :param column: the column, or field of dicts, with the phone number: by name, or by zero-based index for CSV, Excel
         and rows of a query.
     :param header: for CSV and Excel files: whether the first row holds column names; None means yes when ``column`` is
@@ -126,6 +127,7 @@ class SendingOperator(PrivateFields, Picklable, BaseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        check_contact_names(to, column)
         self.conn_id = conn_id
         self.to = to
         self.column = column
@@ -170,6 +172,7 @@ class SendingOperator(PrivateFields, Picklable, BaseOperator):
             header=self.header,
             encoding=self.encoding,
             region=self.region,
+            kind=self.kind,
             needs_mobile=self.needs_mobile,
             on_invalid=self.on_invalid,
             on_empty=self.on_empty,
@@ -247,6 +250,7 @@ class SendingOperator(PrivateFields, Picklable, BaseOperator):
     ) -> CampaignReport:
         """Plan the campaign, and send what the ledger does not know as sent."""
         from airflow_provider_voicepartner.hooks.dry_run import warn_of_a_trial
+        from airflow_provider_voicepartner.operators.contacts import with_numbers
         from airflow_provider_voicepartner.operators.ledger import refuse_unshared_lists
         from airflow_provider_voicepartner.operators.planning import plan_of, why_skipped
         from airflow_provider_voicepartner.operators.sending import (
@@ -274,7 +278,7 @@ class SendingOperator(PrivateFields, Picklable, BaseOperator):
                 # A retry would not know what was sent, so any wait that the gateway asks for happens here.
                 hook.sender.retry = replace(hook.sender.retry, longest_wait=math.inf)
             message = hook.with_defaults(self.message_to_send())
-            arguments = self.sending_arguments()
+            arguments, names = with_numbers(self.sending_arguments(), hook, ledger)
             plan = plan_of(arguments, hook, message)
             if plan is not None:
                 self._log_left_out(plan)
@@ -290,6 +294,7 @@ class SendingOperator(PrivateFields, Picklable, BaseOperator):
                 plan,
                 longest_wait=longest_wait,
                 account=account,
+                names=names,
                 shortest_lead=hook.gateway.INFO.shortest_lead,
             )
             limit = self.execution_timeout.total_seconds() if self.execution_timeout else None

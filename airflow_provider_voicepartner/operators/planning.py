@@ -40,7 +40,7 @@ from airflow_provider_voicepartner.sending.plan import CampaignPlan
 from airflow_provider_voicepartner.sending.planning import CountSegments, plan_campaign
 
 if TYPE_CHECKING:
-    from airflow_provider_voicepartner.gateways.model import Message
+    from airflow_provider_voicepartner.gateways.model import Kind, Message
     from airflow_provider_voicepartner.hooks.base import GatewayHook
     from airflow_provider_voicepartner.recipients.chunks import RecipientCheck
 
@@ -52,8 +52,9 @@ class SendingArguments:
     """
     Rendered arguments, unchecked.
 
-    All but two are described at :class:`~airflow_provider_voicepartner.operators.base.SendingOperator`.
+    All but three are described at :class:`~airflow_provider_voicepartner.operators.base.SendingOperator`.
 
+    :param kind: of the messages.
     :param needs_mobile: whether only mobile numbers can be reached.
     :param report_path: of ``completion``: where a report of who got the message is written to.
     """
@@ -63,6 +64,7 @@ class SendingArguments:
     header: Any
     encoding: Any
     region: str
+    kind: Kind
     needs_mobile: bool
     on_invalid: Any
     on_empty: Any
@@ -88,7 +90,7 @@ def plan_of(arguments: SendingArguments, hook: GatewayHook, message: Message) ->
     """
     on_invalid = read_choice("on_invalid", arguments.on_invalid, literals(OnInvalid))
     on_empty = read_choice("on_empty", arguments.on_empty, ("fail", "skip"))
-    to = _read_to(arguments)
+    to = read_to(arguments)
     if on_empty == "skip" and _is_empty(to):
         return None
     _check_paths(arguments, to)
@@ -122,7 +124,12 @@ def plan_of(arguments: SendingArguments, hook: GatewayHook, message: Message) ->
     raise ConfigurationError(str(problem))
 
 
-def _read_to(arguments: SendingArguments) -> Any:
+def read_to(arguments: SendingArguments) -> Any:
+    """
+    Return recipients as they were rendered: rows of a data frame, and lists that a template made text.
+
+    :raises ConfigurationError: they cannot be read.
+    """
     return checked(lambda: rows_of_frame(read_recipients(arguments.to)))
 
 
@@ -148,10 +155,14 @@ def _check_paths(arguments: SendingArguments, to: Any) -> None:
         check_rejects_path(rejects)
 
 
+def column_of(arguments: SendingArguments) -> str | int:
+    """Return what holds the number: a column's name, or its position from 0, also where a template made it text."""
+    column: str | int = arguments.column
+    return int(column) if isinstance(column, str) and column.isdecimal() else column
+
+
 def _source_of(arguments: SendingArguments, to: Any) -> Source:
-    column = arguments.column
-    if isinstance(column, str) and column.isdecimal():
-        column = int(column)
+    column = column_of(arguments)
     if not is_file(to):
         check_no_path(to)
         return ListSource(to, column=column, region=arguments.region)

@@ -106,7 +106,7 @@ class PrivateFields(StrictTemplates):
         for name in sorted(private):
             # Not by Airflow's loop: for a field that cannot be rendered it logs the whole value.
             value = self._render_private(name, context, jinja_env, seen_oids)
-            setattr(self, name, redact(value, shown=_path_in(value) if name == "to" else None))
+            setattr(self, name, redact(value, shown=_shown(value) if name == "to" else None))
 
     def _render_private(self, name: str, context: Context, jinja_env: Any, seen_oids: set[int]) -> Any:
         value = getattr(self, name)
@@ -143,9 +143,10 @@ class PrivateFields(StrictTemplates):
         return reveal(getattr(self, name))
 
 
-def _path_in(to: Any) -> str | None:
-    """Return the path of a file of recipients without its secrets; None for anything else."""
+def _shown(to: Any) -> str | None:
+    """Return the path of a file of recipients without its secrets, or names of the contacts; else None."""
+    from airflow_provider_voicepartner.contacts.names import shown_names
     from airflow_provider_voicepartner.hooks.storage import is_file
     from airflow_provider_voicepartner.recipients.source import shown_path
 
-    return shown_path(str(to)) if is_file(to) else None
+    return shown_path(str(to)) if is_file(to) else shown_names(to)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -66,6 +66,7 @@ def campaign_of(
     *,
     longest_wait: float | None,
     account: bytes = b"",
+    names: Mapping[str, Sequence[str]] | None = None,
     shortest_lead: timedelta = timedelta(0),
 ) -> Campaign:
     """
@@ -75,6 +76,7 @@ def campaign_of(
 
     :param longest_wait: seconds to wait for a slot before the campaign is handed back; None always waits.
     :param account: see :func:`~airflow_provider_voicepartner.sending.fingerprint.account_key`.
+    :param names: whom the names of groups and rotas mean.
     :param shortest_lead: of the gateway.
     :raises ConfigurationError: naming the argument and the fix.
     """
@@ -95,6 +97,7 @@ def campaign_of(
         recipients=plan.recipients,
         fingerprint=plan.fingerprint,
         account=account,
+        names=names or {},
         send_at=read_send_at(arguments.send_at),
         on_late=read_choice("on_late", arguments.on_late, literals(OnLate)),
         max_cost=max_cost,

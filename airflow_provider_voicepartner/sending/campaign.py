@@ -47,6 +47,7 @@ class CampaignSender(SendingTools):
             len(campaign.batches),
             send_again=campaign.send_again,
             account=campaign.account,
+            names=campaign.names,
         )
         with closing(WorkerPool()) as pool:
             run = CampaignRun(sender=self, campaign=campaign, pool=pool)

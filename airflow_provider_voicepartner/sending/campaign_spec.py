@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -93,6 +93,7 @@ class Campaign:
     :param batches: 1 to 500 recipients each, all different.
     :param fingerprint: of all that; a retry that would send something else is told by it.
     :param account: its own key for hashes, see :func:`~airflow_provider_voicepartner.sending.fingerprint.account_key`.
+    :param names: whom the names of groups and rotas mean among the recipients: names of people.
     :param recipients: how many there are in all batches together.
     :param send_at: aware; None sends at once.
     :param on_late: what to do with batches that have not left when ``send_at`` passes: ``fail``, or ``send_now``.
@@ -113,6 +114,7 @@ class Campaign:
     recipients: int
     fingerprint: str
     account: bytes = field(default=b"", repr=False)
+    names: Mapping[str, Sequence[str]] = field(default_factory=dict)
     send_at: datetime | None = None
     on_late: OnLate = "fail"
     max_cost: Decimal | None = None

@@ -194,6 +194,25 @@ class Ledger:
             f"store, died before it began, or its state was discarded), so what it sent is unknown. {SHARE_A_STORE}"
         )
 
+    def people_by_name(self, send_again: str | None) -> Mapping[str, Sequence[str]]:
+        """
+        Return whom the names of groups and rotas meant when this campaign was begun.
+
+        Nothing, so that they mean whoever it is now, where provably nobody was sent anything, or everything is to be
+        sent again.
+
+        :param send_again: as :meth:`open` gets it.
+        :raises ConfigurationError: somebody changed the record by hand into something unreadable.
+        """
+        mark = _mark_of(send_again)
+        if (
+            self._plan is None
+            or not self.may_have_sent
+            or (mark is not None and not self._plan.has_used(mark))
+        ):
+            return {}
+        return self._plan.people_by_name()
+
     def open(
         self,
         fingerprint: str,
@@ -201,6 +220,7 @@ class Ledger:
         *,
         send_again: str | None = None,
         account: bytes | None = None,
+        names: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         """
         Begin, or continue where an earlier attempt stopped.
@@ -209,6 +229,7 @@ class Ledger:
         :param batches: how many batches that are.
         :param send_again: begin anew, once, if this campaign never had that text.
         :param account: the account's own key, for hashes; tells whether a look-up asks where earlier attempts sent.
+        :param names: whom the names of groups and rotas mean in what this attempt would send.
         :raises ConfigurationError: when an earlier attempt sent, or may have sent, something else: a shifted list would
             otherwise send to some people twice and to others never.
         """
@@ -227,6 +248,7 @@ class Ledger:
                 # The first try that may know of the generation that begins now.
                 since=min(self._missing, default=self._this.number),
                 account=account,
+                names=names,
             )
             self._records = {}  # The plan travels with the first claim.
         else:
@@ -262,7 +284,8 @@ class Ledger:
         if sent and self._plan:
             raise ConfigurationError(
                 f"what this task would send has changed since an earlier attempt sent {sent} of {self._plan.batches} "
-                "batches (recipients, text or time differ; a template of the present time does that). Nothing was "
+                "batches (recipients, text or time differ; a template of the present time does that, and a number "
+                "that was changed in the contacts). Nothing was "
                 f"sent now. Restore the earlier input to continue, or {self._way_to_the_new_input}"
             )
 

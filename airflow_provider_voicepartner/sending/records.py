@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 import secrets
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -261,6 +262,7 @@ class Plan:
         None if there was none.
     :param account: a hash of the account with the salt, in which no key can be found; None where it is not known.
     :param since: the first try whose traces tell what became of this generation.
+    :param names: whom the names of groups and rotas meant among the recipients, as JSON; None where there were none.
     """
 
     generation: int
@@ -270,6 +272,7 @@ class Plan:
     send_again: str | None = None
     account: str | None = None
     since: int = 1
+    names: str | None = None
 
     @classmethod
     def of(
@@ -281,11 +284,13 @@ class Plan:
         send_again: str | None,
         since: int,
         account: bytes | None = None,
+        names: Mapping[str, Sequence[str]] | None = None,
     ) -> Plan:
         """
         Make a plan with a salt of its own.
 
         :param account: the account's own key, for hashes.
+        :param names: whom the names of groups and rotas mean: names of people.
         """
         salt = secrets.token_hex(16)
         return cls(
@@ -296,7 +301,24 @@ class Plan:
             send_again=send_again,
             account=None if account is None else _account(account, salt),
             since=since,
+            names=json.dumps({name: list(names[name]) for name in sorted(names)}) if names else None,
         )
+
+    def people_by_name(self) -> dict[str, tuple[str, ...]]:
+        """
+        Return whom the names of groups and rotas meant.
+
+        :raises ConfigurationError: somebody changed that by hand into something unreadable.
+        """
+        try:
+            read = json.loads(self.names or "{}")
+            found = {name: tuple(people) for name, people in read.items()}
+            is_right = all(isinstance(person, str) for people in found.values() for person in people)
+        except (AttributeError, TypeError, ValueError):
+            is_right = False
+        if not is_right:
+            raise unreadable("a plan")
+        return found
 
     def has_used(self, mark: str) -> bool:
         """

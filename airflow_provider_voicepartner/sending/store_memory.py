@@ -151,6 +151,7 @@ class StoreMemory:
                 **plan.to_json(),
                 "send_again": plan.send_again,
                 "account": plan.account,
+                "names": plan.names,
                 "campaign": campaign,
             }
             connection.execute(self._sql.plan, {**values, "now": self._store.now(connection)})
@@ -180,7 +181,7 @@ class StoreMemory:
 def _plan_of(row: Any) -> Plan | None:
     if not row.generation:
         return None
-    names = ("generation", "fingerprint", "salt", "batches", "send_again", "account", "since")
+    names = ("generation", "fingerprint", "salt", "batches", "send_again", "account", "since", "names")
     values = {name: getattr(row, name) for name in names}
     return Plan.from_json({name: value for name, value in values.items() if value is not None})
 
@@ -228,7 +229,8 @@ class _Statements:
         )
         self.plan = text(
             f"UPDATE {campaign.name} SET generation = :generation, fingerprint = :fingerprint, salt = :salt, "
-            "batches = :batches, send_again = :send_again, account = :account, since = :since, at = :now "
+            "batches = :batches, send_again = :send_again, account = :account, since = :since, "
+            "names = :names, at = :now "
             "WHERE id = :campaign AND generation <= :generation"
         )
         self.batches = select(batch.c.position, batch.c.record).where(

@@ -13,7 +13,7 @@ from airflow_provider_voicepartner.exceptions import ConfigurationError, Retryab
 from airflow_provider_voicepartner.hooks import contacts
 from airflow_provider_voicepartner.hooks.contacts import (
     Source,
-    check_names,
+    check_contact_names,
     known_contacts,
     load_directory,
     read_source,
@@ -142,7 +142,7 @@ class TestParsing:
         ["@anne", "@Team, 0612345609", ["@anne"], [{"phone_number": "@anne"}], "0612345609", None, "{{ x }}"],
     )
     def test_names_that_are_there_are_taken(self, file: Path, to: Any) -> None:
-        check_names(to)
+        check_contact_names(to)
 
     @pytest.mark.parametrize(
         ("to", "expected"),
@@ -157,23 +157,23 @@ class TestParsing:
     )
     def test_a_name_that_is_not_there_is_refused(self, file: Path, to: Any, expected: str) -> None:
         with pytest.raises(ConfigurationError, match=expected) as caught:
-            check_names(to)
+            check_contact_names(to)
         assert "12345678" not in str(caught.value)
 
     def test_a_name_needs_contacts(self) -> None:
         with pytest.raises(
             ConfigurationError, match=r"@anne is a name .*\[voicepartner\] contacts is not set"
         ):
-            check_names("@anne")
+            check_contact_names("@anne")
 
     def test_another_column_holds_the_names(self, file: Path) -> None:
-        check_names([{"phone_number": "@nobody", "mobile": "@anne"}], "mobile")
+        check_contact_names([{"phone_number": "@nobody", "mobile": "@anne"}], "mobile")
         with pytest.raises(ConfigurationError, match="@nobody"):
-            check_names([{"phone_number": "@nobody", "mobile": "@anne"}])
+            check_contact_names([{"phone_number": "@nobody", "mobile": "@anne"}])
 
     def test_an_entry_with_a_mistake_is_there_all_the_same(self, file: Path) -> None:
         write(file, '[people.anne]\nphone = "06"\n')
-        check_names("@anne")
+        check_contact_names("@anne")
 
     @pytest.mark.parametrize("text", [None, b"\xff", b"people = ["])
     def test_a_file_that_cannot_be_read_stops_no_dag(
@@ -183,23 +183,23 @@ class TestParsing:
             file.unlink()
         else:
             file.write_bytes(text)
-        check_names("@anne")
+        check_contact_names("@anne")
         assert "Names in DAGs are not checked" in caplog.text
 
     @pytest.mark.parametrize("text", ["variable:people", "connection:people"])
     def test_airflow_is_not_asked(self, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(OPTION, text)
         monkeypatch.setattr(contacts, "_READERS", {})
-        check_names("@nobody")
+        check_contact_names("@nobody")
 
     def test_a_file_is_read_once(self, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        check_names("@anne")
+        check_contact_names("@anne")
         with monkeypatch.context() as patch:
             patch.setattr(contacts, "_read_file", None)
-            check_names("@anne, @team")
+            check_contact_names("@anne, @team")
         write(file, TEXT.replace("anne", "dora"))
         with pytest.raises(ConfigurationError):
-            check_names("@anne")
+            check_contact_names("@anne")
 
 
 class TestForAlerts:

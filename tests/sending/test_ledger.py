@@ -70,6 +70,46 @@ def test_what_an_attempt_said_last_of_a_batch_counts_also_where_the_phase_is_the
     assert task.opened(2).find(0, 3) == record
 
 
+MEANT = {"oncall": ("anne",), "team": ("anne", "bruno")}
+
+
+@pytest.mark.parametrize(
+    ("record", "send_again", "expected"),
+    [
+        (CLAIM, None, MEANT),
+        (SENT, None, MEANT),
+        (SENT, "new", {}),
+        (REFUSED, None, {}),
+        (None, None, {}),
+    ],
+)
+def test_whom_names_meant_is_known_unless_provably_nobody_was_sent_anything(
+    task: Task, record: BatchRecord | None, send_again: str | None, expected: Mapping[str, Any]
+) -> None:
+    first = task.registered()
+    assert first.people_by_name(None) == {}
+    first.open("f1", 2, names=MEANT)
+    if record is not None:
+        first.write({0: CLAIM})
+        first.write({0: record})
+    second = task.registered(2)
+    assert second.people_by_name(send_again) == expected
+    # Another list, which nothing keeps from being sent now.
+    if not expected:
+        second.open("f2", 2, send_again=send_again, names={"oncall": ("bruno",)})
+        second.write({0: SENT})
+        assert task.registered(3).people_by_name(send_again) == {"oncall": ("bruno",)}
+
+
+@pytest.mark.parametrize("names", ["{", "[]", '{"oncall": [3]}', '{"oncall": 3}'])
+def test_names_that_somebody_changed_by_hand_are_refused(names: str) -> None:
+    plan = Plan.from_json(
+        {**Plan.of("f", batches=1, generation=1, send_again=None, since=1).to_json(), "names": names}
+    )
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        plan.people_by_name()
+
+
 def test_nothing_is_known_of_a_batch_that_was_never_claimed(task: Task) -> None:
     task.opened().write({0: SENT})
     assert task.opened(2).find(1, 3) is None

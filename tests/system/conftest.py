@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
+CONTACTS = PROJECT / "example_dags" / "data" / "contacts.toml"
 
 
 @pytest.fixture(scope="session")
@@ -27,7 +28,9 @@ def dags(airflow_home: Path) -> Any:
     readme = (PROJECT / "README.md").read_text(encoding="utf-8")
     (folder / "readme.py").write_text(readme.split("```python\n", 1)[1].split("```", 1)[0], encoding="utf-8")
     initdb()
-    bag = DagBag(dag_folder=str(folder), bundle_name="dags-folder")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AIRFLOW__VOICEPARTNER__CONTACTS", str(CONTACTS))
+        bag = DagBag(dag_folder=str(folder), bundle_name="dags-folder")
     assert bag.import_errors == {}
     return bag.dags
 
@@ -44,9 +47,14 @@ class Run:
 
 @pytest.fixture
 def run_dag(
-    dags: Any, sandbox: Any, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+    dags: Any,
+    sandbox: Any,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Callable[..., Run]:
     """Run a DAG to its end against the sandbox; keywords are the run's params."""
+    monkeypatch.setenv("AIRFLOW__VOICEPARTNER__CONTACTS", str(CONTACTS))
 
     def run(dag_id: str, **conf: Any) -> Run:
         capfd.readouterr()

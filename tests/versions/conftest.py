@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).resolve().parent
+EXAMPLES = HERE.parent.parent / "example_dags"
 Airflow = Callable[..., str]
 
 
@@ -18,14 +20,13 @@ Airflow = Callable[..., str]
 def _airflow(airflow_home: Path) -> Airflow:
     """Return ``airflow`` of this environment, with its database made and DAGs in its folder."""
     shutil.copytree(HERE / "dags", airflow_home / "dags" / "versions", dirs_exist_ok=True)
-    shutil.copytree(
-        HERE.parent.parent / "example_dags", airflow_home / "dags" / "examples", dirs_exist_ok=True
-    )
+    shutil.copytree(EXAMPLES, airflow_home / "dags" / "examples", dirs_exist_ok=True)
 
     def run(*arguments: str) -> str:
         done = subprocess.run(
             [sys.executable, "-m", "airflow", *arguments],
             capture_output=True, text=True, timeout=240, check=False,
+            env={"AIRFLOW__VOICEPARTNER__CONTACTS": str(EXAMPLES / "data" / "contacts.toml"), **os.environ},
         )  # fmt: skip
         return f"{done.stdout}\n{done.stderr}\nexit {done.returncode}"
 

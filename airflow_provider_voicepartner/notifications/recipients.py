@@ -1,0 +1,104 @@
+"""
+Whom an alert goes to: names of the contacts replaced by numbers, so that somebody is told whatever is wrong in them.
+
+A name that leads to nobody falls to the last resort of its rota, else of all contacts, and that is said.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+from airflow_provider_voicepartner.contacts.directory import Directory
+from airflow_provider_voicepartner.contacts.expansion import expand
+from airflow_provider_voicepartner.contacts.names import MARK, name_of
+from airflow_provider_voicepartner.exceptions import ConfigurationError
+from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
+from airflow_provider_voicepartner.gateways.model import Kind
+from airflow_provider_voicepartner.hooks.contacts import KnownContacts
+
+log = logging.getLogger(__name__)
+
+
+class AlertRecipients:
+    """
+    The recipients of one alert.
+
+    :param read_contacts: tells what is known of them; asked once, and only where there is a name.
+    :param kind: of the message.
+    :param now: aware; when a rota is asked.
+    """
+
+    def __init__(self, read_contacts: Callable[[], KnownContacts], kind: Kind, now: datetime) -> None:
+        self._read_contacts = read_contacts
+        self._directory: Directory | None = None
+        self._was_read = False
+        self._kind = kind
+        self._now = now
+        self.problems: list[str] = []
+        """What is to be logged as an error: who is not told, and who is in their place."""
+
+    def of(self, to: Any) -> Any:
+        """
+        Return recipients with numbers in place of names.
+
+        :raises ConfigurationError: nobody is left.
+        """
+        found = expand(to, self._people_of, self._numbers_of)
+        if isinstance(found, list) and not found:
+            raise ConfigurationError(f"to: nobody can be told: {'; '.join(self.problems)}")
+        return found
+
+    def _people_of(self, reference: str) -> Sequence[str]:
+        directory = self._known()
+        if directory is None:
+            return ()
+        problem: InvalidArgumentError
+        try:
+            name = name_of(reference)
+        except InvalidArgumentError as error:
+            problem = error
+        else:
+            return self._people_behind(name, directory)
+        return self._last_resort(None, directory, problem.problem)
+
+    def _known(self) -> Directory | None:
+        if not self._was_read:
+            self._was_read = True
+            contacts = self._read_contacts()
+            self._directory = contacts.directory
+            self.problems += contacts.problems
+        return self._directory
+
+    def _people_behind(self, name: str, directory: Directory) -> Sequence[str]:
+        found = directory.known_people_of(name, self._now)
+        reached = [person for person in found if self._numbers_of(person)]
+        lost = [person for person in found if person not in reached]
+        if not found:
+            known = name in directory.names
+            why = f"{MARK}{name} has a mistake in {directory.label}" if known else directory.unknown(name)
+            return self._last_resort(name, directory, why)
+        if not reached:
+            who = f"{MARK}{name} ({', '.join(lost)})" if found != (name,) else f"{MARK}{name}"
+            return self._last_resort(name, directory, f"{who} has no number for this kind of message")
+        if lost:
+            self.problems.append(
+                f"of {MARK}{name} {', '.join(lost)} cannot be told: no number for this kind of message"
+            )
+        if found != (name,):
+            log.info("%s%s is %s", MARK, name, ", ".join(reached))
+        return reached
+
+    def _last_resort(self, name: str | None, directory: Directory, why: str) -> Sequence[str]:
+        found = [person for person in directory.last_resort_of(name) if self._numbers_of(person)]
+        instead = (
+            f"the last resort is told instead: {', '.join(found)}" if found else "there is no last resort"
+        )
+        self.problems.append(f"{why}. {instead[0].upper()}{instead[1:]}")
+        return found
+
+    def _numbers_of(self, person: str) -> Sequence[str]:
+        known = self._directory.people.get(person) if self._directory is not None else None
+        return () if known is None else known.numbers(self._kind)
