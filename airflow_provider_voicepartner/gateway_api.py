@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from airflow_provider_voicepartner.gateways.gateway import attribute as _attribute
+from airflow_provider_voicepartner.gateways.info import attribute as _attribute
 
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.exceptions import checked
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
         InvalidCallbackError,
         RecipientProblem,
     )
-    from airflow_provider_voicepartner.gateways.gateway import (
+    from airflow_provider_voicepartner.gateways.gateway import Gateway
+    from airflow_provider_voicepartner.gateways.info import (
         NO_LIMIT,
         SENDER_FIELD,
         FormField,
-        Gateway,
         GatewayInfo,
         Kind,
         attribute,
@@ -114,6 +114,7 @@ API_VERSION: Final = 1
 
 _PACKAGE: Final = __name__.rpartition(".")[0]
 _MODULES: Final = (
+    "gateways.info",
     "gateways.gateway",
     "hooks.connection_form",
     "gateways.errors",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from airflow_provider_voicepartner import __version__
-from airflow_provider_voicepartner.gateways.gateway import own_gateways
+from airflow_provider_voicepartner.gateways.info import own_gateways
 from airflow_provider_voicepartner.hooks.connection_form import connection_type_of
 
 PACKAGE = "airflow_provider_voicepartner"

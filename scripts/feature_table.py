@@ -10,7 +10,7 @@ import re
 from datetime import timedelta
 from pathlib import Path
 
-from airflow_provider_voicepartner.gateways.gateway import GatewayInfo, Kind, own_gateways
+from airflow_provider_voicepartner.gateways.info import GatewayInfo, Kind, own_gateways
 
 README = Path(__file__).resolve().parent.parent / "README.md"
 

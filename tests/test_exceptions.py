@@ -26,7 +26,7 @@ PYTHONS = {
     "notifications/base.py": "TypeError: an argument that does not exist, as Python says it",
     "notifications/sms.py": "ValueError: when a DAG file is parsed, where Airflow shows it as an import error",
     "delivery/receiver_server.py": "OSError: as the socket says it of other ports; the command turns it into its error",
-    "gateways/gateway.py": "AttributeError: a module has no such name",
+    "gateways/info.py": "AttributeError: a module has no such name",
     "operators/base.py": "NotImplementedError for subclasses; ValueError for an event that is none of ours",
 }
 """Modules that raise what Python raises, and why."""

@@ -20,7 +20,7 @@ from airflow_provider_voicepartner.constants import PROBE_LIFETIME, PROBE_SLOW, 
 from airflow_provider_voicepartner.delivery.inbound import CampaignKey, of_reference
 from airflow_provider_voicepartner.delivery.store import DeliveryStore
 from airflow_provider_voicepartner.delivery.tokens import PREFIX
-from airflow_provider_voicepartner.gateways.gateway import GatewayInfo, own_gateways
+from airflow_provider_voicepartner.gateways.info import GatewayInfo, own_gateways
 from airflow_provider_voicepartner.hooks.callbacks import (
     CallbackConfig,
     airflow_base_path,

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, Final
 
-from airflow_provider_voicepartner.gateways.gateway import own_gateways
+from airflow_provider_voicepartner.gateways.info import own_gateways
 
 _OURS: Final = "airflow_provider_voicepartner."
 

@@ -9,7 +9,7 @@ from typing import Any, Final, Literal, overload
 
 import pendulum
 
-from airflow_provider_voicepartner.gateways.gateway import Kind as Kind  # noqa: PLC0414 (one of our words too)
+from airflow_provider_voicepartner.gateways.info import Kind as Kind  # noqa: PLC0414 (one of our words too)
 from airflow_provider_voicepartner.gateways.placeholders import composed
 from airflow_provider_voicepartner.gateways.status import DeliveryStatus
 from airflow_provider_voicepartner.gateways.wire import mask_number

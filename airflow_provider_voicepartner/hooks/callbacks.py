@@ -20,7 +20,8 @@ from airflow_provider_voicepartner.constants import CALLBACK_LIFETIME, RECIPIENT
 from airflow_provider_voicepartner.db.errors import StoreUnavailableError
 from airflow_provider_voicepartner.delivery.tokens import PREFIX, CallbackTokens, WeakSecretError, expiry
 from airflow_provider_voicepartner.exceptions import ConfigurationError, DeliveryUnconfirmedError
-from airflow_provider_voicepartner.gateways.gateway import Gateway, GatewayInfo
+from airflow_provider_voicepartner.gateways.gateway import Gateway
+from airflow_provider_voicepartner.gateways.info import GatewayInfo
 from airflow_provider_voicepartner.gateways.model import (
     CallbackUrls,
     CampaignDeliveryReport,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from airflow_provider_voicepartner.gateways.gateway import FormField, GatewayInfo
+from airflow_provider_voicepartner.gateways.info import FormField, GatewayInfo
 
 _TIMEOUTS: Final[Mapping[str, FormField]] = {
     "connect_timeout": FormField(

@@ -16,13 +16,8 @@ from importlib.metadata import PackageNotFoundError, requires
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_voicepartner.exceptions import ConfigurationError
-from airflow_provider_voicepartner.gateways.gateway import (
-    GatewayInfo,
-    Kind,
-    Reporting,
-    own_gateways,
-    own_modules,
-)
+from airflow_provider_voicepartner.gateways.gateway import own_modules
+from airflow_provider_voicepartner.gateways.info import GatewayInfo, Kind, Reporting, own_gateways
 from airflow_provider_voicepartner.hooks.callbacks import callback_config
 
 if TYPE_CHECKING:

@@ -28,7 +28,7 @@ from airflow_provider_voicepartner.exceptions import (
     NotSentError,
     VoicePartnerProviderError,
 )
-from airflow_provider_voicepartner.gateways.gateway import GatewayInfo, Kind, own_gateways
+from airflow_provider_voicepartner.gateways.info import GatewayInfo, Kind, own_gateways
 from airflow_provider_voicepartner.hooks.contacts import KnownContacts, check_contact_names, known_contacts
 
 if TYPE_CHECKING:

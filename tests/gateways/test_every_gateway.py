@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from airflow_provider_voicepartner.gateways import octopush, smspartner, voicepartner
-from airflow_provider_voicepartner.gateways.gateway import own_gateways
+from airflow_provider_voicepartner.gateways.info import own_gateways
 from airflow_provider_voicepartner.gateways.model import SmsMessage
 from airflow_provider_voicepartner.testing.gateway_cases import (
     CALL,

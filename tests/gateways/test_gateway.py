@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
-from airflow_provider_voicepartner.gateways.gateway import SENDER_FIELD, GatewayInfo, own_gateways
+from airflow_provider_voicepartner.gateways.info import SENDER_FIELD, GatewayInfo, own_gateways
 from airflow_provider_voicepartner.gateways.model import SmsMessage
 from airflow_provider_voicepartner.hooks.registry import hook_class
 

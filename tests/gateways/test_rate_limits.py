@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import airflow_provider_voicepartner.gateways as package
-from airflow_provider_voicepartner.gateways.gateway import own_gateways
+from airflow_provider_voicepartner.gateways.info import own_gateways
 
 NAMED = re.compile(r'endpoint="([^"]+)"|_(?:sending|read)\(\s*"([^"]+)"')
 

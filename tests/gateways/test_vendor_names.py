@@ -11,7 +11,7 @@ import pytest
 
 import airflow_provider_voicepartner
 from airflow_provider_voicepartner.gateways import GATEWAYS
-from airflow_provider_voicepartner.gateways.gateway import own_gateways
+from airflow_provider_voicepartner.gateways.info import own_gateways
 
 PACKAGE = Path(str(airflow_provider_voicepartner.__file__)).parent
 OWN = re.compile(rf"gateways/({'|'.join(GATEWAYS)})/|hooks/({'|'.join(GATEWAYS)})\.py|sandbox/")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_voicepartner.db.engine import open_store
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
-from airflow_provider_voicepartner.gateways.gateway import own_gateways
+from airflow_provider_voicepartner.gateways.info import own_gateways
 from airflow_provider_voicepartner.gateways.rate_limits import Window, Windows, parse_windows
 from airflow_provider_voicepartner.sending.rate_limit import SlidingWindowLog
 from airflow_provider_voicepartner.sending.reservations import (

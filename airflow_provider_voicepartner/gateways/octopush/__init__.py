@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from airflow_provider_voicepartner.gateways.gateway import SENDER_FIELD, GatewayInfo, attribute
+from airflow_provider_voicepartner.gateways.info import SENDER_FIELD, GatewayInfo, attribute
 
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.gateways.octopush.codes import knows_status

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from airflow_provider_voicepartner.gateways.gateway import SENDER_FIELD, FormField, GatewayInfo, attribute
+from airflow_provider_voicepartner.gateways.info import SENDER_FIELD, FormField, GatewayInfo, attribute
 
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.gateways.smspartner.codes import knows_status

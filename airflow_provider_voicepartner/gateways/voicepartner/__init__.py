@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from airflow_provider_voicepartner.gateways.gateway import FormField, GatewayInfo, attribute
+from airflow_provider_voicepartner.gateways.info import FormField, GatewayInfo, attribute
 
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.gateways.voicepartner.codes import knows_status

@@ -12,7 +12,8 @@ import pytest
 from airflow_provider_voicepartner.gateways.errors import (
     InvalidArgumentError,
 )
-from airflow_provider_voicepartner.gateways.gateway import Gateway, GatewayInfo
+from airflow_provider_voicepartner.gateways.gateway import Gateway
+from airflow_provider_voicepartner.gateways.info import GatewayInfo
 from airflow_provider_voicepartner.gateways.model import (
     CallbackUrls,
     Recipient,
