@@ -280,7 +280,7 @@ def test_changed_recipients_are_refused_after_something_was_sent(sandbox: Any, t
 
 EMPTY: dict[str, dict[str, Any]] = {
     "an empty list": {"to": []},
-    "a list of which nobody is left": {"to": ["0123456789"], "on_invalid": "skip"},
+    "a list of which no recipients are left": {"to": ["0123456789"], "on_invalid": "skip"},
 }
 
 

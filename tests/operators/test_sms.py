@@ -169,7 +169,7 @@ def test_bad_rows_are_left_out_counted_and_written_to_a_file(
 def test_an_empty_list_fails_or_skips_as_told(sandbox: Any, to: Any) -> None:
     with pytest.raises(ConfigurationError, match=r"^to: has no recipients"):
         sms(to=to).execute(context(FakeStore()))
-    with pytest.raises(AirflowSkipException, match="nobody is left"):
+    with pytest.raises(AirflowSkipException, match="no recipients are left"):
         sms(to=to, on_empty="skip").execute(context(FakeStore()))
     assert requests(sandbox) == 0
 
@@ -178,7 +178,7 @@ def test_a_list_of_which_nobody_is_left_fails_or_skips_as_told(sandbox: Any, tmp
     rejects = tmp_path / "rejects.csv"
     bad: dict[str, Any] = {"to": ["0123456789"], "on_invalid": "skip", "rejects_path": str(rejects)}
     with pytest.raises(
-        ConfigurationError, match=r"^to: nobody is left to send to, of 1 rows 1 .*on_empty='skip'"
+        ConfigurationError, match=r"^to: no recipients are left: 1 of 1 rows .*on_empty='skip'"
     ):
         sms(**bad).execute(context(FakeStore()))
     with pytest.raises(AirflowSkipException):
