@@ -23,7 +23,7 @@ READERS = {
 PYTHONS = {
     "gateways/compiled_message.py": "TypeError: a call that only a mistake of ours can make",
     "hooks/base.py": "NotImplementedError: not every gateway can",
-    "notifications/base.py": "TypeError: an argument that does not exist, as Python says it",
+    "notifications/checks.py": "TypeError: an argument that does not exist, as Python says it",
     "notifications/sms.py": "ValueError: when a DAG file is parsed, where Airflow shows it as an import error",
     "delivery/receiver_server.py": "OSError: as the socket says it of other ports; the command turns it into its error",
     "gateways/info.py": "AttributeError: a module has no such name",

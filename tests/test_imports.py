@@ -19,6 +19,7 @@ DOORS = {
     "triggers.events": "DAG files import it",
     "triggers.event_reader": "the events read it when they begin; the store is opened there",
     "notifications.base": "DAG files import it",
+    "notifications.checks": "DAG files import it",
     "notifications.message": "DAG files import it",
     "notifications.sms": "DAG files import it",
     "notifications.voice": "DAG files import it",

@@ -1,18 +1,16 @@
 """
-What both notifiers share: an alert is sent within 20 seconds or an error is logged; the callback never fails.
+What both notifiers share: an alert is sent within 20 seconds or an error is logged.
 
-The names of arguments and settings are checked when the DAG is parsed, where the connection is not known.
+A callback of a task or a DAG never fails. A deadline callback fails when nobody was told, since Airflow shows that.
 """
 
 from __future__ import annotations
 
 import asyncio
-import difflib
 import inspect
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, MutableMapping, Sequence
-from importlib import import_module
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from airflow_provider_voicepartner.compat import BaseNotifier, Context
@@ -23,73 +21,16 @@ from airflow_provider_voicepartner.constants import (
     NAMED_REFUSED,
 )
 from airflow_provider_voicepartner.contacts.names import MARK
-from airflow_provider_voicepartner.exceptions import (
-    ConfigurationError,
-    NotSentError,
-    VoicePartnerProviderError,
-)
-from airflow_provider_voicepartner.gateways.info import GatewayInfo, Kind, own_gateways
+from airflow_provider_voicepartner.exceptions import ConfigurationError
+from airflow_provider_voicepartner.gateways.info import Kind
 from airflow_provider_voicepartner.hooks.contacts import KnownContacts, check_contact_names, known_contacts
+from airflow_provider_voicepartner.notifications.checks import check_names, check_settings
+from airflow_provider_voicepartner.notifications.failure import AlertFailure, nobody_told
 
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.gateways.model import Message
     from airflow_provider_voicepartner.hooks.base import GatewayHook
     from airflow_provider_voicepartner.notifications.alert import AlertRelease
-
-
-NOT_SENT = "the alert was not sent"
-OUTCOME_UNKNOWN = "it is unknown whether the alert was sent"
-
-
-def check_names(given: Collection[str], known: Collection[str], *, who: str) -> None:
-    """
-    Refuse an unknown argument.
-
-    :raises TypeError: as Python itself does, naming the argument that was meant.
-    """
-    for name in given:
-        if name not in known:
-            raise TypeError(f"{who} has no argument {name!r}{_meant(name, known)}")
-
-
-def check_settings(options: Any, kind: Kind) -> None:
-    """
-    Refuse a setting that no gateway has for this kind of message; the connection names the gateway only later.
-
-    :param options: as given; anything but a dict may be a template, and is checked when it is rendered.
-    :raises ConfigurationError: naming the setting, and those that exist.
-    """
-    if not isinstance(options, Mapping) or not options:
-        return
-    known = _settings_of(own_gateways().values(), kind)
-    if options.keys() - known:
-        from airflow_provider_voicepartner.hooks.registry import every_gateway
-
-        known = _settings_of((gateway.INFO for gateway in every_gateway().values()), kind)
-    for name in options:
-        if name not in known and not (isinstance(name, str) and "{{" in name):
-            raise ConfigurationError(
-                f"options[{name!r}]: no gateway has this setting{_meant(str(name), known)}; "
-                f"the settings are: {', '.join(sorted(known))}"
-            )
-
-
-def _settings_of(gateways: Iterable[GatewayInfo], kind: Kind) -> set[str]:
-    """Return the names of every setting that one of the gateways has."""
-    return {name for info in gateways for name in _fields(info.options.get(kind))}
-
-
-def _fields(model: str | None) -> Collection[str]:
-    if model is None:
-        return ()
-    module, _, name = model.rpartition(".")
-    fields: Mapping[str, Any] = getattr(import_module(module), name).model_fields
-    return fields.keys()
-
-
-def _meant(name: str, known: Collection[str]) -> str:
-    close = difflib.get_close_matches(name, sorted(known), n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def _dag_of(context: Context) -> Any:
@@ -258,25 +199,45 @@ class GatewayNotifier(BaseNotifier):
         return super(BaseNotifier, self)._render(template, context, dag or _dag_of(context))
 
     def notify(self, context: Context) -> None:
-        """Send the alert within 20 s in total. What goes wrong is logged as an error; nothing is raised."""
-        from airflow_provider_voicepartner.hooks.registry import hook_for
+        """
+        Send the alert within 20 s in total. What goes wrong is logged as an error.
 
-        self._in_time(lambda: hook_for(self.conn_id, kind=self.kind, who=type(self).__name__), context)
+        :raises VoicePartnerProviderError: in a deadline callback: nobody was told, or that is
+            unknown.
+        """
+        failure = self._attempt(context)
+        if failure is not None and "deadline" in context:
+            raise nobody_told([failure])
 
     async def async_notify(self, context: Context) -> None:
-        """Do the same in the triggerer: the event loop never waits for the gateway."""
+        """
+        Do the same in the triggerer: the event loop never waits for the gateway.
+
+        :raises VoicePartnerProviderError: nobody was told, or it is unknown whether somebody was; only deadline
+            callbacks run in the triggerer.
+        """
+        failure = await self._attempt_in_triggerer(context)
+        if failure is not None:
+            raise nobody_told([failure])
+
+    def _attempt(self, context: Context) -> AlertFailure | None:
+        """Send the alert; return why nobody was told, None where somebody was. Nothing is raised."""
+        from airflow_provider_voicepartner.hooks.registry import hook_for
+
+        return self._in_time(lambda: hook_for(self.conn_id, kind=self.kind, who=type(self).__name__), context)
+
+    async def _attempt_in_triggerer(self, context: Context) -> AlertFailure | None:
         from airflow_provider_voicepartner.compat import get_async_connection
         from airflow_provider_voicepartner.hooks.registry import hook_of
 
         begun = time.monotonic()
         try:
             connection = await asyncio.wait_for(get_async_connection(self.conn_id), self.total_seconds)
+            contacts = await self._contacts_in_advance()
         except Exception as error:
-            self._log_failure(error, has_left=False)
-            return
-        contacts = await self._contacts_in_advance()
+            return self._failed(error, has_left=False)
         left = max(LEAST_ALERT_WAIT, self.total_seconds - (time.monotonic() - begun))
-        await asyncio.to_thread(
+        return await asyncio.to_thread(
             self._in_time,
             lambda: hook_of(connection, kind=self.kind, who=type(self).__name__),
             context,
@@ -303,17 +264,17 @@ class GatewayNotifier(BaseNotifier):
         context: Context,
         seconds: float | None = None,
         contacts: KnownContacts | None = None,
-    ) -> None:
+    ) -> AlertFailure | None:
         """Run in a daemon thread: a socket timeout bounds each wait, only leaving the thread behind bounds the sum."""
         from airflow_provider_voicepartner.notifications.alert import AlertRelease
 
-        failures: list[Exception] = []
+        failures: list[BaseException] = []
         release = AlertRelease()
 
         def work() -> None:
             try:
                 self._send(make_hook(), context, release, contacts)
-            except Exception as error:
+            except BaseException as error:  # ended by anything, it is no success
                 failures.append(error)
 
         limit = self.total_seconds if seconds is None else seconds
@@ -323,9 +284,10 @@ class GatewayNotifier(BaseNotifier):
         # Asked first: a thread that ends in between has left its failure behind.
         late = thread.is_alive()
         if failures:
-            self._log_failure(failures[0], has_left=release.has_left)
-        elif late:
-            self._log_end(f"no answer within {self.total_seconds:g} s", certainly_not=release.give_up())
+            return self._failed(failures[0], has_left=release.has_left)
+        if late:
+            return self._failed(f"no answer within {self.total_seconds:g} s", has_left=not release.give_up())
+        return None
 
     def _numbers(self, hook: GatewayHook, contacts: KnownContacts | None) -> Any:
         """Return the recipients with numbers in place of names; what is wrong with names is logged."""
@@ -339,18 +301,14 @@ class GatewayNotifier(BaseNotifier):
             for problem in recipients.problems:
                 self.log.error("%s: %s", type(self).__name__, problem)
 
-    def _log_failure(self, error: Exception, *, has_left: bool) -> None:
-        """Log our own errors whole, since they hold no secret; of others only the kind."""
-        known = isinstance(error, VoicePartnerProviderError)
-        self._log_end(
-            str(error) if known else type(error).__name__,
-            certainly_not=not has_left or isinstance(error, NotSentError | ConfigurationError),
-        )
+    def _failed(self, why: BaseException | str, *, has_left: bool) -> AlertFailure:
+        """Log why nobody was told, as an error."""
+        failure = AlertFailure.of(why, self._who(), has_left=has_left)
+        self.log.error("%s", failure)
+        return failure
 
-    def _log_end(self, why: str, *, certainly_not: bool) -> None:
-        """Log whether the alert was not sent, or its outcome is unknown: only then may it have arrived."""
-        line = NOT_SENT if certainly_not else OUTCOME_UNKNOWN
-        self.log.error("%s (connection %s): %s: %s", type(self).__name__, self.conn_id, line, why)
+    def _who(self) -> str:
+        return f"{type(self).__name__} (connection {self.conn_id})"
 
     def _send(
         self, hook: GatewayHook, context: Context, release: AlertRelease, contacts: KnownContacts | None

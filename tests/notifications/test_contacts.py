@@ -13,7 +13,7 @@ import pytest
 
 from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.hooks import contacts as source
-from airflow_provider_voicepartner.notifications.base import NOT_SENT
+from airflow_provider_voicepartner.notifications.failure import NOT_SENT
 from airflow_provider_voicepartner.notifications.sms import SmsNotifier
 from airflow_provider_voicepartner.notifications.voice import TtsCallNotifier
 from tests.support.gateways import requests, sent

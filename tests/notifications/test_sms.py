@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import socket
 import threading
 import time
@@ -15,7 +16,11 @@ from typing import Any
 import pytest
 
 from airflow_provider_voicepartner.compat import DAG
-from airflow_provider_voicepartner.exceptions import ConfigurationError
+from airflow_provider_voicepartner.exceptions import (
+    ConfigurationError,
+    SendOutcomeUnknownError,
+    VoicePartnerProviderError,
+)
 from airflow_provider_voicepartner.gateways import smspartner
 from airflow_provider_voicepartner.gateways.gsm import BASIC, EXTENSION, count_segments
 from airflow_provider_voicepartner.gateways.model import Receipt, RefusedRecipient
@@ -270,7 +275,7 @@ TROUBLES: dict[str, tuple[dict[str, Any], dict[str, Any] | None, str]] = {
 
 @pytest.mark.parametrize("case", TROUBLES)
 @pytest.mark.parametrize("way", ["callback", "async"])
-def test_an_alert_that_cannot_be_sent_is_an_error_in_the_log_and_nothing_is_raised(
+def test_an_alert_that_cannot_be_sent_is_an_error_in_the_log_and_raised_only_in_the_triggerer(
     sandbox: Any, logs: Logs, case: str, way: str
 ) -> None:
     arguments, trouble, says = TROUBLES[case]
@@ -280,7 +285,8 @@ def test_an_alert_that_cannot_be_sent_is_an_error_in_the_log_and_nothing_is_rais
     if way == "callback":
         alert(failed())
     else:
-        asyncio.run(alert.async_notify(failed()))
+        with pytest.raises(VoicePartnerProviderError, match=re.escape(says)):
+            asyncio.run(alert.async_notify(failed()))
     shown = logs.text
     lines = [line for line in shown.splitlines() if NOT_SENT in line or OUTCOME_UNKNOWN in line]
     expected = OUTCOME_UNKNOWN if case in ("a refusal", "a lost answer") else NOT_SENT
@@ -311,7 +317,8 @@ def test_a_gateway_that_does_not_come_to_an_end_does_not_hold_up_the_callback(
         if way == "callback":
             notifier(message=TEXT)(failed())
         else:
-            asyncio.run(notifier(message=TEXT).async_notify(failed()))
+            with pytest.raises(SendOutcomeUnknownError, match="no answer within"):
+                asyncio.run(notifier(message=TEXT).async_notify(failed()))
         assert time.monotonic() - begun < 5  # the limit is half a second; a busy machine may add to it
         assert len(server.received) == 1
     shown = logs.text
