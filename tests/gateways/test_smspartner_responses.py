@@ -13,6 +13,7 @@ import pytest
 from airflow_provider_voicepartner.gateways import smspartner
 from airflow_provider_voicepartner.gateways.errors import ErrorKind, GatewayError
 from airflow_provider_voicepartner.gateways.model import Recipient, SmsMessage
+from airflow_provider_voicepartner.gateways.smspartner.codes import explanation
 from airflow_provider_voicepartner.gateways.wire import ApiResponse
 
 NUMBERS = ["+33600000001", "+33600000002"]
@@ -718,3 +719,25 @@ class TestStopList:
     def test_list_codes(self, code):
         error = failure(smspartner.parse_stop_list, answer({"success": False, "code": code}))
         assert error.kind is ErrorKind.CONFIGURATION
+
+
+@pytest.mark.parametrize(
+    ("field", "argument"),
+    [
+        ("phoneNumbers", "to (phoneNumbers)"),
+        ("phoneNumber", "to (phoneNumber)"),
+        ("SMSList", "to (SMSList)"),
+        ("scheduledDeliveryDate", "send_at (scheduledDeliveryDate)"),
+        ("time", "send_at (time)"),
+        ("minute", "send_at (minute)"),
+        ("isStopSms", "is_stop_sms (isStopSms)"),
+        ("isUnicode", "is_unicode (isUnicode)"),
+        ("urlDlr", "url_dlr (urlDlr)"),
+        ("urlResponse", "url_response (urlResponse)"),
+        ("from", "virtual_number (from)"),
+        ("sender", "sender"),
+    ],
+)
+def test_a_refused_field_is_named_by_the_argument_that_fills_it(field: str, argument: str) -> None:
+    content = {"errors": [{"elementId": f"children[{field}].data", "message": "no"}]}
+    assert explanation(content) == f"{argument}: no"

@@ -23,6 +23,7 @@ from airflow_provider_voicepartner.exceptions import (
 from airflow_provider_voicepartner.gateways.wire import ApiRequest, ApiResponse
 from airflow_provider_voicepartner.hooks.http import (
     HttpSender,
+    _kind_of,
     asked_wait,
     provably_not_sent,
 )
@@ -464,3 +465,9 @@ def test_a_request_that_took_long_to_connect_keeps_its_body_when_somebody_asked_
         [received] = server.received
         assert received.endswith(b"\r\n\r\n")
         assert b"33612345678" not in received
+
+
+def test_a_transport_error_is_named_by_its_outermost_and_innermost_kind() -> None:
+    assert _kind_of(TimeoutError("secret")) == "TimeoutError"
+    middle = requests.ConnectionError(ProtocolError("secret", ConnectionResetError("secret")))
+    assert _kind_of(middle) == "ConnectionError, ConnectionResetError"
