@@ -1,4 +1,4 @@
-"""Fixtures of hooks that several files need."""
+"""Fixtures that several tests of hooks need."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.completions import (
-    Completions,
-)
+from tests.support.completions import Completions
 from tests.support.rate_limiters import Shop
 
 
@@ -24,6 +22,7 @@ def completions(sandbox: Any) -> Iterator[Completions]:
 
 @pytest.fixture
 def shop(tmp_path: Path) -> Iterator[Shop]:
+    """Return what opens rate limiters on one store, and closes them at the end."""
     made = Shop(f"sqlite:///{tmp_path / 'store.db'}")
     yield made
     for rate_limiter in made.opened:

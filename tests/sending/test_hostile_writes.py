@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.hostile import Fault, HostileCampaign, Wrong
+from tests.support.hostile import HostileCampaign
+from tests.support.hostile_memories import Fault, Wrong
 
 MEMORIES = {"both": ("state", "store"), "state": ("state",), "store": ("store",)}
 """What an attempt remembers by, and where a write may go wrong then."""

@@ -14,7 +14,8 @@ from airflow_provider_voicepartner.sending.campaign import CampaignSender
 from airflow_provider_voicepartner.sending.ledger import Ledger, Try
 from airflow_provider_voicepartner.sending.store_memory import StoreMemory, TaskInstanceKey
 from tests.support.doubts import doubts_in
-from tests.support.hostile import BATCHES, NOW, CrashError, Crashes, Gateway, campaign
+from tests.support.hostile import BATCHES, NOW, Gateway, campaign
+from tests.support.hostile_memories import CrashError, Crashes
 
 TASK = TaskInstanceKey("crash", "run", "send")
 

@@ -18,14 +18,8 @@ from airflow_provider_voicepartner.sending.report import CampaignReport, SentBat
 from tests.support.tasks import FakeStore, context
 
 ANNA, BEN = "+33612345678", "+33612345679"
-
-
 DELIVERED, PENDING, FAILED = DeliveryStatus.DELIVERED, DeliveryStatus.PENDING, DeliveryStatus.FAILED
-
-
 SENT_AT = 1_900_000_000.0
-
-
 HOUR, DAY = 3_600.0, 86_400.0
 
 

@@ -15,10 +15,7 @@ from airflow_provider_voicepartner.gateways.phone_numbers import (
 )
 
 NBSP, NARROW, THIN = "\u00a0", "\u202f", "\u2009"
-
-
 OVERSEAS = ("GP", "MQ", "GF", "RE", "YT", "PM")
-
 Answer = tuple[str, str, LineType] | None
 
 

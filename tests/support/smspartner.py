@@ -11,8 +11,6 @@ from airflow_provider_voicepartner.gateways.errors import GatewayError
 from airflow_provider_voicepartner.gateways.wire import ApiResponse
 
 NUMBERS = ["+33600000001", "+33600000002"]
-
-
 QUEUED = {"success": True, "code": 200, "message": "Request queued for processing"}
 
 
