@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_voicepartner.constants import (
@@ -80,11 +80,13 @@ class SentAlert:
     :param receipts: one for each accepted request, at least one.
     :param plan: its recipients.
     :param failures: one for each other request: refused, or with an unknown outcome.
+    :param reached: the numbers of those for whom it was accepted.
     """
 
     receipts: Sequence[Receipt]
     plan: RecipientPlan
     failures: Sequence[VoicePartnerProviderError] = ()
+    reached: Sequence[str] = field(default=(), repr=False)
 
 
 def send_alert(
@@ -117,18 +119,22 @@ def _send(hook: GatewayHook, message: Message, plan: RecipientPlan, release: Ale
     """Send request by request; one that fails does not stop the others."""
     receipts: list[Receipt] = []
     failures: list[VoicePartnerProviderError] = []
+    reached: list[str] = []
     most = hook.gateway.INFO.most_recipients
     for start in range(0, len(plan.recipients), most):
         try:
             release.leave()
             batch = plan.recipients[start : start + most]
-            receipts.append(hook.send_batch(message, batch, reference=new_reference()))
+            receipt = hook.send_batch(message, batch, reference=new_reference())
+            receipts.append(receipt)
+            refused = {one.phone_number for one in receipt.refused}
+            reached += [one.phone_number for one in batch if one.phone_number not in refused]
         except VoicePartnerProviderError as error:
             failures.append(error)
     if not receipts:
         # If one request may have arrived, the error must not say that none did.
         raise next((error for error in failures if not isinstance(error, NOT_SENT_ERRORS)), failures[0])
-    return SentAlert(receipts, plan, failures)
+    return SentAlert(receipts, plan, failures, reached)
 
 
 def in_plain_letters(hook: GatewayHook, message: Message) -> Message:
@@ -146,6 +152,13 @@ def in_plain_letters(hook: GatewayHook, message: Message) -> Message:
     if not is_the_text or not isinstance(message, SmsMessage | VoiceMessage) or not message.text:
         return message
     return replace(message, text=without_braces(to_gsm7(message.text).text)[:LONGEST_ALERT])
+
+
+def masked(numbers: Sequence[str]) -> str:
+    """Return the first few numbers, masked."""
+    more = len(numbers) - NAMED_REFUSED
+    shown = [mask_number(number) for number in numbers[:NAMED_REFUSED]]
+    return ", ".join([*shown, *([f"and {more} more"] if more > 0 else [])])
 
 
 def left_out(sent: SentAlert) -> list[str]:

@@ -10,7 +10,7 @@ import asyncio
 import inspect
 import threading
 import time
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from airflow_provider_voicepartner.compat import BaseNotifier, Context
@@ -26,8 +26,11 @@ from airflow_provider_voicepartner.gateways.info import Kind
 from airflow_provider_voicepartner.hooks.contacts import KnownContacts, check_contact_names, known_contacts
 from airflow_provider_voicepartner.notifications.checks import check_names, check_settings
 from airflow_provider_voicepartner.notifications.failure import AlertFailure, nobody_told
+from airflow_provider_voicepartner.notifications.fallback import NOTIFIER, read_fallback
 
 if TYPE_CHECKING:
+    from typing import Self
+
     from airflow_provider_voicepartner.gateways.model import Message
     from airflow_provider_voicepartner.hooks.base import GatewayHook
     from airflow_provider_voicepartner.notifications.alert import AlertRelease
@@ -52,6 +55,8 @@ class GatewayNotifier(BaseNotifier):
         invalid one is left out and logged. A name that leads to nobody falls to the contacts' last resort.
     :param sender: sender ID or caller ID.
     :param options: gateway-specific settings.
+    :param fallback: other notifiers of this provider, without a fallback of their own: tried in this order, each for
+        up to 20 s, when nobody was reached or that is unknown; then the text says that it may be a repeat.
     """
 
     kind: ClassVar[Kind]
@@ -61,6 +66,14 @@ class GatewayNotifier(BaseNotifier):
 
     template_fields: Sequence[str] = ("conn_id", "to", "sender", "options")
 
+    def __new__(cls, *_: Any, **arguments: Any) -> Self:
+        """Remember the arguments, for :meth:`as_arguments`."""
+        notifier = super().__new__(cls)
+        notifier._given = arguments
+        return notifier
+
+    _given: Mapping[str, Any]
+
     def __init__(
         self,
         *,
@@ -68,6 +81,7 @@ class GatewayNotifier(BaseNotifier):
         to: Any,
         sender: str | None = None,
         options: dict[str, Any] | None = None,
+        fallback: Sequence[Any] = (),
         **kwargs: Any,
     ) -> None:
         if kwargs.keys() - {"context"}:
@@ -82,6 +96,13 @@ class GatewayNotifier(BaseNotifier):
         self.to = to
         self.sender = sender
         self.options = options
+        self.fallback = read_fallback(
+            fallback, GatewayNotifier, on_problem=self.log.error if "context" in kwargs else None
+        )
+        self.may_be_repeat = False
+        """True for a fallback that is sent while nobody knows whether the alert arrived."""
+        self.language_of_people: str | None = None
+        """``fr`` or ``en``, if all recipients are contacts who share it."""
         self._templates: dict[str, Any] = {}
         self._renders_text = False
 
@@ -96,16 +117,23 @@ class GatewayNotifier(BaseNotifier):
     @classmethod
     def checked(cls, **arguments: Any) -> dict[str, Any]:
         """
-        Return the arguments as they are, once a notifier could be made of them.
+        Return the arguments, once a notifier could be made of them.
 
         For callbacks that Airflow only makes where they run: ``AsyncCallback(SmsNotifier,
-        kwargs=SmsNotifier.checked(to=...))`` fails when the DAG is parsed, and not when the alert is due.
+        kwargs=SmsNotifier.checked(to=...))`` fails when the DAG is parsed, and not when the alert is due. Notifiers in
+        ``fallback`` become dicts, which Airflow can store.
 
         :raises TypeError: for an argument that does not exist.
         :raises ConfigurationError: for a setting that no gateway has.
         """
-        cls(**arguments)
-        return arguments
+        notifier = cls(**arguments)
+        if not notifier.fallback:
+            return arguments
+        return {**arguments, "fallback": [one.as_arguments() for one in notifier.fallback]}
+
+    def as_arguments(self) -> dict[str, Any]:
+        """Return a dict that stands for this notifier in ``fallback`` where Airflow stores the arguments as JSON."""
+        return {NOTIFIER: f"{type(self).__module__}.{type(self).__qualname__}", **self._given}
 
     def message_to_send(self, context: Context) -> Message:
         """Build the message from rendered arguments; each notifier its own."""
@@ -200,14 +228,18 @@ class GatewayNotifier(BaseNotifier):
 
     def notify(self, context: Context) -> None:
         """
-        Send the alert within 20 s in total. What goes wrong is logged as an error.
+        Send the alert within 20 s in total, and else each fallback. What goes wrong is logged as an error.
 
-        :raises VoicePartnerProviderError: in a deadline callback: nobody was told, or that is
-            unknown.
+        :raises VoicePartnerProviderError: in a deadline callback: nobody was told, or that is unknown.
         """
-        failure = self._attempt(context)
-        if failure is not None and "deadline" in context:
-            raise nobody_told([failure])
+        failures: list[AlertFailure] = []
+        for notifier in self._in_order(context, failures):
+            failure = notifier._attempt(context)
+            if failure is None:
+                return
+            failures.append(failure)
+        if "deadline" in context:
+            raise nobody_told(failures)
 
     async def async_notify(self, context: Context) -> None:
         """
@@ -216,9 +248,31 @@ class GatewayNotifier(BaseNotifier):
         :raises VoicePartnerProviderError: nobody was told, or it is unknown whether somebody was; only deadline
             callbacks run in the triggerer.
         """
-        failure = await self._attempt_in_triggerer(context)
-        if failure is not None:
-            raise nobody_told([failure])
+        failures: list[AlertFailure] = []
+        for notifier in self._in_order(context, failures):
+            failure = await notifier._attempt_in_triggerer(context)
+            if failure is None:
+                return
+            failures.append(failure)
+        raise nobody_told(failures)
+
+    def _in_order(self, context: Context, failures: list[AlertFailure]) -> Iterator[GatewayNotifier]:
+        """Give this notifier, which is rendered, then each fallback, rendered when it is due."""
+        self.may_be_repeat = False
+        yield self
+        for place, notifier in enumerate(self.fallback, 1):
+            notifier.may_be_repeat = any(failure.in_doubt for failure in failures)
+            try:
+                notifier._update_context(context)
+                notifier.render_template_fields(context)
+            except Exception as error:
+                failures.append(notifier._failed(error, has_left=False))
+                continue
+            self.log.warning(
+                "%s: nobody is known to be told; fallback %d of %d is tried: %s",
+                self._who(), place, len(self.fallback), notifier._who(),
+            )  # fmt: skip
+            yield notifier
 
     def _attempt(self, context: Context) -> AlertFailure | None:
         """Send the alert; return why nobody was told, None where somebody was. Nothing is raised."""
@@ -296,7 +350,9 @@ class GatewayNotifier(BaseNotifier):
 
         recipients = AlertRecipients(lambda: contacts or known_contacts(), self.kind, hook.sender.now())
         try:
-            return recipients.of(read_recipients(self.to))
+            found = recipients.of(read_recipients(self.to))
+            self.language_of_people = recipients.language
+            return found
         finally:
             for problem in recipients.problems:
                 self.log.error("%s: %s", type(self).__name__, problem)
@@ -313,13 +369,15 @@ class GatewayNotifier(BaseNotifier):
     def _send(
         self, hook: GatewayHook, context: Context, release: AlertRelease, contacts: KnownContacts | None
     ) -> None:
-        from airflow_provider_voicepartner.notifications.alert import left_out, send_alert
+        from airflow_provider_voicepartner.notifications.alert import left_out, masked, send_alert
 
         try:
+            # First, since the text may be in their language.
+            numbers = self._numbers(hook, contacts)
             sent = send_alert(
                 hook,
                 self.message_to_send(context),
-                self._numbers(hook, contacts),
+                numbers,
                 needs_mobile=self.needs_mobile,
                 release=release,
             )
@@ -328,8 +386,10 @@ class GatewayNotifier(BaseNotifier):
         for line in left_out(sent):
             self.log.error("%s: %s", type(self).__name__, line)
         self.log.info(
-            "%s: accepted for %d recipients as %s",
+            "%s: accepted for %d recipients as %s, through %s: %s",
             type(self).__name__,
             sum(receipt.accepted for receipt in sent.receipts),
             ", ".join(str(receipt.gateway_id) for receipt in sent.receipts[:NAMED_REFUSED]),
+            self.conn_id,
+            masked(sent.reached),
         )

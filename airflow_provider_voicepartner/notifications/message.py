@@ -7,6 +7,22 @@ from typing import Any, Final
 
 _OTHER_BRACKETS: Final = str.maketrans("{}", "()")
 
+_WRITTEN_REPEAT: Final = {"en": "Possible repeat: ", "fr": "Doublon possible : "}
+_SPOKEN_REPEAT: Final = {
+    "en": "This may be a repeat. ",
+    "fr": "Ce message est peut-être une répétition. ",
+}
+
+
+def as_repeat(text: str, language: str | None, *, is_spoken: bool = False) -> str:
+    """
+    Return a text that begins with a short sentence: the alert may have arrived before.
+
+    :param language: ``fr`` or ``en``, or longer such as ``fr-FR``; English for all others.
+    """
+    sentences = _SPOKEN_REPEAT if is_spoken else _WRITTEN_REPEAT
+    return sentences["fr" if (language or "")[:2].lower() == "fr" else "en"] + text
+
 
 def without_braces(text: str) -> str:
     """Return a text with parentheses for its braces, which would name fields, and cost double in an SMS."""

@@ -39,6 +39,8 @@ class AlertRecipients:
         self._now = now
         self.problems: list[str] = []
         """What is to be logged as an error: who is not told, and who is in their place."""
+        self.language: str | None = None
+        """``fr`` or ``en``, if all recipients are contacts who share it."""
 
     def of(self, to: Any) -> Any:
         """
@@ -46,7 +48,20 @@ class AlertRecipients:
 
         :raises ConfigurationError: nobody is left.
         """
-        found = expand(to, self._people_of, self._numbers_of)
+        of_contacts = 0
+
+        def numbers_of(person: str) -> Sequence[str]:
+            nonlocal of_contacts
+            numbers = self._numbers_of(person)
+            of_contacts += len(numbers)
+            if numbers and self._directory is not None:
+                languages.add(self._directory.people[person].language)
+            return numbers
+
+        languages = set[str | None]()
+        found = expand(to, self._people_of, numbers_of)
+        if len(languages) == 1 and len(found) == of_contacts:
+            self.language = languages.pop()
         if isinstance(found, list) and not found:
             raise ConfigurationError(f"to: nobody can be told: {'; '.join(self.problems)}")
         return found

@@ -25,6 +25,7 @@ class SmsNotifier(GatewayNotifier):
     :param conn_id: the connection of a gateway that sends text messages.
     :param sender: sender ID.
     :param options: gateway-specific settings.
+    :param fallback: other notifiers, tried in order when nobody was reached or that is unknown.
     """
 
     kind: ClassVar[Kind] = "sms"
@@ -54,14 +55,18 @@ class SmsNotifier(GatewayNotifier):
         """Build the text message."""
         from airflow_provider_voicepartner.gateways.gsm import cut_to_segments, to_gsm7
         from airflow_provider_voicepartner.gateways.model import SmsMessage
-        from airflow_provider_voicepartner.notifications.message import default_text, without_braces
+        from airflow_provider_voicepartner.notifications.message import (
+            as_repeat,
+            default_text,
+            without_braces,
+        )
 
-        text = self.own_text(self.message)
+        text, segments = self.own_text(self.message), self.max_segments or ALERT_SEGMENTS
         if text is None:
-            plain = without_braces(to_gsm7(default_text(context)).text)
-            text = cut_to_segments(plain, self.max_segments or 1)
-        else:
-            text = cut_to_segments(text, self.max_segments or ALERT_SEGMENTS)
+            text, segments = without_braces(to_gsm7(default_text(context)).text), self.max_segments or 1
+        if self.may_be_repeat:
+            text = as_repeat(text, self.language_of_people)
+        text = cut_to_segments(text, segments)
         return SmsMessage(
             text=text, sender=self.given_sender(), purpose="alert", options=self.given_options()
         )

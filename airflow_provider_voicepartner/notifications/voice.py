@@ -25,6 +25,7 @@ class TtsCallNotifier(GatewayNotifier):
     :param conn_id: the connection of a gateway that makes calls.
     :param sender: caller ID.
     :param options: gateway-specific settings.
+    :param fallback: other notifiers, tried in order when nobody was reached or that is unknown.
     """
 
     kind: ClassVar[Kind] = "tts"
@@ -48,12 +49,19 @@ class TtsCallNotifier(GatewayNotifier):
     def message_to_send(self, context: Context) -> VoiceMessage:
         """Build the voice message."""
         from airflow_provider_voicepartner.gateways.model import VoiceMessage
-        from airflow_provider_voicepartner.notifications.message import default_text, without_braces
+        from airflow_provider_voicepartner.notifications.message import (
+            as_repeat,
+            default_text,
+            without_braces,
+        )
 
         text, language = self.own_text(self.text), self.language or None
         if text is None:
             text = without_braces(default_text(context)).replace("_", " ")[:LONGEST_SPOKEN]
             language = "en-GB"
+        if self.may_be_repeat:
+            # Gateways speak French where no language is given.
+            text = as_repeat(text, language or "fr", is_spoken=True)
         return VoiceMessage(
             text=text[:LONGEST_ALERT],
             language=language,
