@@ -285,6 +285,21 @@ class TestReference:
                 assert f"airflow_provider_voicepartner/gateways/{name}/{shared}.py" in made
                 assert (PROJECT / f"airflow_provider_voicepartner/gateways/{name}/{shared}.py").exists()
 
+    def test_the_map_of_files_names_every_module_and_no_other(self) -> None:
+        page = read("docs/architecture.md")
+        package = PROJECT / "airflow_provider_voicepartner"
+        begin = page.index("\n### Files\n")
+        listed = {"the package": package}
+        for folders, modules in rows(page[begin : page.index("\n### ", begin + 1)])[2:]:
+            inside = [listed.get(folders) or package / name for name in CODE.findall(folders) or [folders]]
+            there = {
+                path.stem
+                for folder in inside
+                for path in (*folder.glob("*.py"), *folder.glob("migrations/*.py"))
+                if path.stem != "__init__"
+            }
+            assert {name for name in CODE.findall(modules) if not name.endswith("/")} == there, folders
+
     def test_every_name_that_a_gateway_outside_may_import(self) -> None:
         from airflow_provider_voicepartner import gateway_api
 
