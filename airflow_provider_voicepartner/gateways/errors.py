@@ -31,7 +31,7 @@ class ErrorKind(Enum):
     """Nobody can tell whether the gateway accepted the request."""
 
 
-class _CopiedByFields(Exception):  # noqa: N818 - a base, never raised
+class _CopiedByFieldsError(Exception):
     """
     An error that copying and pickling rebuild from its fields.
 
@@ -39,10 +39,10 @@ class _CopiedByFields(Exception):  # noqa: N818 - a base, never raised
     """
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]  # not in typeshed
 
 
-class InvalidArgumentError(_CopiedByFields, ValueError):
+class InvalidArgumentError(_CopiedByFieldsError, ValueError):
     """
     An argument that no gateway would take; raised before anything is sent.
 
@@ -69,7 +69,7 @@ class RecipientProblem:
     reason: str
 
 
-class GatewayError(_CopiedByFields):
+class GatewayError(_CopiedByFieldsError):
     """
     A gateway's answer that is not a success.
 

@@ -54,17 +54,17 @@ class _Connection:
     @property
     def is_usable(self) -> bool:
         # A new connection by TLS has something to read, which is not its end: the server's tickets.
-        is_there = not self.was_used or self.is_connected  # type: ignore[attr-defined]
+        is_there = not self.was_used or self.is_connected  # type: ignore[attr-defined]  # urllib3's
         return bool(is_there) and not self.is_idle_too_long
 
     def request(self, *args: Any, **kwargs: Any) -> None:
         outgoing = current_request.get()
         if outgoing is not None:
-            if self.is_closed:  # type: ignore[attr-defined]
+            if self.is_closed:  # type: ignore[attr-defined]  # urllib3's
                 self.connect()
             outgoing.on_connected(self)
         self.last_used = self.clock()
-        super().request(*args, **kwargs)  # type: ignore[misc]
+        super().request(*args, **kwargs)  # type: ignore[misc]  # as in connect
         self.was_used = True
 
 
@@ -72,7 +72,7 @@ class _Pool:
     """Mixed into urllib3's pools."""
 
     def _get_conn(self, timeout: float | None = None) -> Any:
-        connection = super()._get_conn(timeout)  # type: ignore[misc]
+        connection = super()._get_conn(timeout)  # type: ignore[misc]  # of the pool that this is mixed into
         if not connection.is_closed and connection.is_idle_too_long:
             connection.close()  # urllib3 opens it again, as it does with one that the server closed
         return connection

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 from random import randrange
 from typing import TYPE_CHECKING, Final
 
@@ -161,7 +161,7 @@ def run_at_once(
             return [error]
         return [] if found is None else [found]
     threads = WorkerPool()
-    jobs = [Job(lambda request=request: run(request)) for request in requests]  # type: ignore[misc]
+    jobs = [Job(partial(run, request)) for request in requests]
     try:
         for job in jobs:
             threads.start(job)

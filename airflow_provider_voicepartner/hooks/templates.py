@@ -51,7 +51,7 @@ class StrictTemplates:
 
         :raises ConfigurationError: for a name that is not defined, and any other error of the template itself.
         """
-        render: Any = super()._do_render_template_fields  # type: ignore[misc]
+        render: Any = super()._do_render_template_fields  # type: ignore[misc]  # of Airflow's Templater
         rendered(
             "a templated argument",
             lambda: render(parent, template_fields, context, jinja_env, seen_oids),
@@ -150,7 +150,7 @@ def _checked(text_filter: Callable[..., Any], check: Callable[[Any], Any]) -> Ca
 def _checking_joins(generator: Any) -> Any:
     """Return a template compiler in which ``~`` checks the values that it joins."""
 
-    class Checking(generator):  # type: ignore[misc]
+    class Checking(generator):  # type: ignore[misc]  # the environment names its class
         def visit_Concat(self, node: Any, frame: Any) -> None:  # noqa: N802 - Jinja's name
             self.write("(markup_join if context.eval_ctx.autoescape else str_join)((")
             for part in node.nodes:

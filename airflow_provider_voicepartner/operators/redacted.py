@@ -62,7 +62,7 @@ class Redacted:
         """Compare by the hidden values."""
         return bool(self._value == reveal(other))
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None  # type: ignore[assignment]  # equal values may be unhashable
 
 
 def redact(value: Any, shown: str | None = None) -> Any:
@@ -135,7 +135,7 @@ class PrivateFields(StrictTemplates):
         There even a text without a template is read as Python: ``12.50`` becomes 12.5, and a number loses its plus.
         """
         text = native_as_text(template, context) if self._renders_text else None
-        render: Any = super()._render  # type: ignore[misc]
+        render: Any = super()._render  # type: ignore[misc]  # of Airflow's operator
         return render(template, context, *args, **kwargs) if text is None else text
 
     def given(self, name: str) -> Any:
