@@ -174,7 +174,7 @@ def test_a_store_that_fails_at_the_end_changes_nothing_and_hides_no_error(
     monkeypatch.setattr(MappedList, "release", fail)
     with pytest.raises(StoppedError), one(store).attempt("A"):
         raise StoppedError
-    assert "stays its own: StoreUnavailableError" in caplog.text
+    assert "could not be released for other instances: StoreUnavailableError" in caplog.text
 
 
 def test_a_rotated_key_lets_an_instance_go_on_and_hides_nobody_who_moved(

@@ -242,7 +242,7 @@ class TestCallsAsEvidence:
         )
         with pytest.raises(OutcomePendingError):
             self.attempt(store, 1)
-        assert "cannot be looked up" in logs.text
+        assert "could not be looked up" in logs.text
 
 
 def _unavailable(*_: Any) -> bool:

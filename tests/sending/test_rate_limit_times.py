@@ -126,7 +126,7 @@ def test_a_worker_that_froze_while_it_looked_at_the_clocks_is_not_too_early() ->
         frozen.now += 15
         return now
 
-    store._pace = freeze
+    store._slot_clock = freeze
     reserved = window_log.reserve(NAME, [Window(1, 1)])
     # Its moment, by the store's clock, came 15 s before all this ended, so it is gone.
     assert reserved.opens > reserved.closes

@@ -57,7 +57,7 @@ def test_callbacks_register_finds_a_stored_connection(
     monkeypatch.setenv("AIRFLOW__VOICEPARTNER__CALLBACK_SECRET", SECRET)
     monkeypatch.setenv("AIRFLOW__VOICEPARTNER__PUBLIC_URL", "https://hooks.example.org")
     main(["callbacks", "register", "--conn-id", stored])
-    assert "Octopush reports to this receiver" in capsys.readouterr().out
+    assert "Octopush now reports to this receiver" in capsys.readouterr().out
     assert sandbox.world.parameters["callbacks"]["callback_url_for_deliveries"].startswith(
         "https://hooks.example.org/"
     )
