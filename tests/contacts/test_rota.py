@@ -43,8 +43,8 @@ def rota(
     )
 
 
-def paris(*when: int) -> datetime:
-    return datetime(*when, tzinfo=PARIS)  # type: ignore[misc,arg-type]
+def paris(year: int, month: int, day: int, hour: int = 0, minute: int = 0, second: int = 0) -> datetime:
+    return datetime(year, month, day, hour, minute, second, tzinfo=PARIS)
 
 
 class TestHandingOver:

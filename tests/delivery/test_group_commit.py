@@ -82,7 +82,7 @@ def test_an_item_for_which_nothing_can_stand_in_leaves_the_others_their_writer(t
     async def scenario() -> None:
         async with asyncio.timeout(30):
             with pytest.raises(NotStoredError):
-                await writer.write([None])  # type: ignore[list-item]
+                await writer.write([None])  # type: ignore[list-item]  # fails in the transaction
             assert await writer.write([letter()]) is False
 
     asyncio.run(scenario())

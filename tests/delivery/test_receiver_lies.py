@@ -16,7 +16,7 @@ from airflow_provider_voicepartner.gateways.status import DeliveryStatus
 from tests.support.receiver import rows, running_receiver
 
 NUMBER = "+33612345678"
-GOOD = DeliveryReport(
+GOOD: Any = DeliveryReport(
     gateway="acme", campaign_id="1", phone_number=NUMBER, status=DeliveryStatus.DELIVERED, raw={"id": "1"}
 )
 
@@ -27,13 +27,13 @@ LIES: dict[str, Any] = {
     "a dict": ({"status": "delivered"},),
     "a number": 5,
     "a text": "delivered",
-    "a status that is a text": (replace(GOOD, status="delivered"),),  # type: ignore[arg-type]
-    "no number": (replace(GOOD, phone_number=None),),  # type: ignore[arg-type]
-    "a date that is a text": (replace(GOOD, at="today"),),  # type: ignore[arg-type]
-    "a duration that is a text": (replace(GOOD, duration="long"),),  # type: ignore[arg-type]
+    "a status that is a text": (replace(GOOD, status="delivered"),),
+    "no number": (replace(GOOD, phone_number=None),),
+    "a date that is a text": (replace(GOOD, at="today"),),
+    "a duration that is a text": (replace(GOOD, duration="long"),),
     "another's report": (replace(GOOD, gateway="smspartner"),),
-    "nobody's report": (replace(GOOD, gateway=None),),  # type: ignore[arg-type]
-    "raw that is no JSON": (replace(GOOD, status=None, raw={("a",): object()}),),  # type: ignore[arg-type]
+    "nobody's report": (replace(GOOD, gateway=None),),
+    "raw that is no JSON": (replace(GOOD, status=None, raw={("a",): object()}),),
 }
 
 

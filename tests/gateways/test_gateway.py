@@ -30,7 +30,7 @@ def info(**facts: object) -> GatewayInfo:
         "limits_example": "{}",
         "credentials": ("header",),
     }
-    return GatewayInfo(**given | facts)  # type: ignore[arg-type]
+    return GatewayInfo(**given | facts)  # type: ignore[arg-type]  # checked when it is made
 
 
 def readers() -> Iterator[ast.AST]:
@@ -147,4 +147,4 @@ def test_a_fact_that_cannot_be_one_is_refused_by_name(name: str, value: object) 
 
 def test_a_fact_that_is_missing_is_named() -> None:
     with pytest.raises(TypeError, match="base_url"):
-        GatewayInfo(name="acme")  # type: ignore[call-arg]
+        GatewayInfo(name="acme")  # type: ignore[call-arg]  # what is tested

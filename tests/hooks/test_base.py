@@ -238,37 +238,38 @@ def test_an_answer_that_a_gateway_fails_to_read_is_in_doubt_and_not_shown(
     assert TEXT not in shown
 
 
+untyped: Any = Receipt
 LIES: dict[str, tuple[Any, str]] = {
     "nothing": (None, "NoneType"),
     "the answer itself": ({"id": "1"}, "dict"),
-    "a negative count": (Receipt(gateway_id="1", accepted=-1), "count"),
-    "a count that is a text": (Receipt(gateway_id="1", accepted="1"), "count"),  # type: ignore[arg-type]
-    "a count that is a flag": (Receipt(gateway_id="1", accepted=True), "count"),
-    "a negative doubt": (Receipt(gateway_id="1", accepted=1, in_doubt=-1), "count"),
-    "too many": (Receipt(gateway_id="1", accepted=2), "more recipients"),
+    "a negative count": (untyped(gateway_id="1", accepted=-1), "count"),
+    "a count that is a text": (untyped(gateway_id="1", accepted="1"), "count"),
+    "a count that is a flag": (untyped(gateway_id="1", accepted=True), "count"),
+    "a negative doubt": (untyped(gateway_id="1", accepted=1, in_doubt=-1), "count"),
+    "too many": (untyped(gateway_id="1", accepted=2), "more recipients"),
     "too many with those refused": (
-        Receipt(gateway_id="1", accepted=1, refused=(RefusedRecipient(phone_number=NUMBER),)),
+        untyped(gateway_id="1", accepted=1, refused=(RefusedRecipient(phone_number=NUMBER),)),
         "more recipients",
     ),
     "somebody else": (
-        Receipt(gateway_id="1", accepted=0, refused=(RefusedRecipient(phone_number="+33611111111"),)),
+        untyped(gateway_id="1", accepted=0, refused=(RefusedRecipient(phone_number="+33611111111"),)),
         "was not sent to",
     ),
     "a refusal of another shape": (
-        Receipt(gateway_id="1", accepted=0, refused=(NUMBER,)),  # type: ignore[arg-type]
+        untyped(gateway_id="1", accepted=0, refused=(NUMBER,)),
         "no recipient",
     ),
-    "a success without an id": (Receipt(gateway_id=None, accepted=1), "no id"),
-    "nobody without an id, and nobody refused": (Receipt(gateway_id=None, accepted=0), "no id"),
-    "a doubt without an id": (Receipt(gateway_id=None, accepted=0, in_doubt=1), "no id"),
-    "an id that is a number": (Receipt(gateway_id=1, accepted=1), "id is no text"),  # type: ignore[arg-type]
-    "a blank id": (Receipt(gateway_id=" ", accepted=1), "id is no text"),
-    "an id without an end": (Receipt(gateway_id="1" * 256, accepted=1), "id is no text"),
-    "a cost that is a float": (Receipt(gateway_id="1", accepted=1, cost=0.05), "cost"),  # type: ignore[arg-type]
-    "a negative cost": (Receipt(gateway_id="1", accepted=1, cost=Decimal(-1)), "cost"),
-    "a cost that is none": (Receipt(gateway_id="1", accepted=1, cost=Decimal("NaN")), "cost"),
-    "negative segments": (Receipt(gateway_id="1", accepted=1, segments=-1), "segments"),
-    "a currency of bytes": (Receipt(gateway_id="1", accepted=1, currency=b"EUR"), "currency"),  # type: ignore[arg-type]
+    "a success without an id": (untyped(gateway_id=None, accepted=1), "no id"),
+    "nobody without an id, and nobody refused": (untyped(gateway_id=None, accepted=0), "no id"),
+    "a doubt without an id": (untyped(gateway_id=None, accepted=0, in_doubt=1), "no id"),
+    "an id that is a number": (untyped(gateway_id=1, accepted=1), "id is no text"),
+    "a blank id": (untyped(gateway_id=" ", accepted=1), "id is no text"),
+    "an id without an end": (untyped(gateway_id="1" * 256, accepted=1), "id is no text"),
+    "a cost that is a float": (untyped(gateway_id="1", accepted=1, cost=0.05), "cost"),
+    "a negative cost": (untyped(gateway_id="1", accepted=1, cost=Decimal(-1)), "cost"),
+    "a cost that is none": (untyped(gateway_id="1", accepted=1, cost=Decimal("NaN")), "cost"),
+    "negative segments": (untyped(gateway_id="1", accepted=1, segments=-1), "segments"),
+    "a currency of bytes": (untyped(gateway_id="1", accepted=1, currency=b"EUR"), "currency"),
 }
 
 
@@ -324,7 +325,7 @@ def test_a_receipt_that_cannot_be_true_leaves_a_doubt(
 
 def test_an_error_of_no_known_kind_is_no_refusal(sandbox: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def read(*_: Any) -> Receipt:
-        raise GatewayError("acme", "send", "perhaps", "who knows")  # type: ignore[arg-type]
+        raise GatewayError("acme", "send", "perhaps", "who knows")  # type: ignore[arg-type]  # no kind
 
     hook = hook_of(SENDS[0].conn_type)
     monkeypatch.setattr(hook.gateway, "parse_batch", read)

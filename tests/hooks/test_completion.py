@@ -116,7 +116,7 @@ class TestBorrowedHook:
         completion.close()
         assert {name: getattr(sender, name) for name in before} == before
         closed: list[bool] = []
-        sender.session.close = lambda: closed.append(True)  # type: ignore[method-assign]
+        sender.session.close = lambda: closed.append(True)  # type: ignore[method-assign]  # to see it
         completion.close()
         assert not closed
 
@@ -131,7 +131,7 @@ class TestBorrowedHook:
         completion.check()
         assert completion.hook.sender.gate is gate  # made once
         closed: list[bool] = []
-        completion.hook.sender.session.close = lambda: closed.append(True)  # type: ignore[method-assign]
+        completion.hook.sender.session.close = lambda: closed.append(True)  # type: ignore[method-assign]  # to see it
         completion.close()
         assert closed
 
@@ -144,7 +144,7 @@ class TestBorrowedHook:
         completion = completions(campaign())
         completion.known()
         closed: list[bool] = []
-        completion._opened.close = lambda: closed.append(True)  # type: ignore[method-assign]
+        completion._opened.close = lambda: closed.append(True)  # type: ignore[method-assign]  # to see it
         completion.close()
         assert closed == [True]
 

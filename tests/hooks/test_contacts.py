@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,7 @@ class TestTheOption:
 
 class TestReading:
     def test_a_file(self, file: Path) -> None:
-        assert load_directory(Source("file", str(file))).people_of("team", None) == ("anne",)  # type: ignore[arg-type]
+        assert load_directory(Source("file", str(file))).people_of("team", datetime.now(UTC)) == ("anne",)
 
     @pytest.mark.parametrize(
         "text", [TEXT, YAML, json.dumps({"people": {"anne": {"phone": "+33612345601"}}})]

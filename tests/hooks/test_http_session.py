@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -98,8 +99,8 @@ class Forgetful:
 
 
 @contextlib.contextmanager
-def forgetful(**settings: object) -> Iterator[Forgetful]:
-    server = Forgetful(**settings)  # type: ignore[arg-type]
+def forgetful(**settings: Any) -> Iterator[Forgetful]:
+    server = Forgetful(**settings)
     try:
         yield server
     finally:

@@ -48,12 +48,12 @@ class NoSlots:
 
 
 def refused(sender: HttpSender) -> str:
-    sender.gate = gate = NoSlots()  # type: ignore[assignment]
+    sender.gate = gate = NoSlots()  # type: ignore[assignment]  # half a gate
     slot = Slot(0.0)
     with pytest.raises(ConfigurationError) as caught:
         sender.send(SEND, slot=slot)
     assert gate.given_back == [slot]
-    assert sender.sleep.__self__.slept == []  # type: ignore[attr-defined]
+    assert sender.sleep.__self__.slept == []  # type: ignore[attr-defined]  # a FakeTime
     assert caught.value.__cause__ is None
     assert caught.value.__context__ is None
     assert SECRET not in str(caught.value)

@@ -98,7 +98,7 @@ def test_in_the_triggerer_too(sandbox: Any, contacts: Contacts, monkeypatch: pyt
     monkeypatch.setenv("AIRFLOW_VAR_PEOPLE", json.dumps(contacts.data))
     monkeypatch.setenv(OPTION, "variable:people")
     notifier = SmsNotifier(to="@oncall", message="Bonjour")
-    asyncio.run(notifier.async_notify({}))  # type: ignore[typeddict-item]
+    asyncio.run(notifier.async_notify({}))  # type: ignore[typeddict-item]  # no context
     assert sent(sandbox, "smspartner") == {ANNE: 1}
 
 
@@ -193,7 +193,7 @@ class TestContactsThatCannotBeRead:
         monkeypatch.setattr(
             "airflow_provider_voicepartner.compat.get_async_connection", connection_of_smspartner(sandbox)
         )
-        asyncio.run(notifier.async_notify({}))  # type: ignore[typeddict-item]
+        asyncio.run(notifier.async_notify({}))  # type: ignore[typeddict-item]  # no context
         assert sent(sandbox, "smspartner") == {PLAIN: 1}
         assert "could not be read within 5 s" in logs.text
 

@@ -103,7 +103,7 @@ def test_it_raises_when_no_answer_comes_in_time(
     with counting_server(never_answer) as server:
         set_connection(gateway, host=server.url)
         with pytest.raises(SendOutcomeUnknownError, match="no answer within"):
-            NOTIFIERS[gateway](to="@anne").notify(deadline())  # type: ignore[arg-type]
+            NOTIFIERS[gateway](to="@anne").notify(deadline())
 
 
 @pytest.mark.parametrize("gateway", NOTIFIERS)
@@ -115,7 +115,7 @@ def test_an_end_of_the_thread_by_anything_is_no_success(
 
     monkeypatch.setattr(NOTIFIERS[gateway], "message_to_send", stop)
     with pytest.raises(NotSentError, match="the alert was not sent: SystemExit"):
-        NOTIFIERS[gateway](to="@anne").notify(deadline())  # type: ignore[arg-type]
+        NOTIFIERS[gateway](to="@anne").notify(deadline())
 
 
 @pytest.mark.airflow3

@@ -452,8 +452,9 @@ def test_a_setting_that_no_gateway_has_fails_when_the_dag_is_read() -> None:
             ConfigurationError, match=r"^options\['gama'\]: .* did you mean 'gamme'\?.*with_replies"
         ):
             make(to=ANNA, options={"gama": "Premium"})
+    fine: Any
     for fine in (None, {}, {"gamme": 1}, {"with_replies": True}, "{{ params.options }}", {"{{ x }}": 1}):
-        SmsNotifier(to=ANNA, options=fine)  # type: ignore[arg-type]
+        SmsNotifier(to=ANNA, options=fine)
 
 
 def test_a_gateway_outside_that_cannot_be_used_breaks_no_dag_of_others(

@@ -203,7 +203,7 @@ def test_a_task_that_is_not_mapped_asks_nobody(store: Store) -> None:
 @pytest.mark.parametrize(("map_index", "mapped"), [(None, False), (-1, False), (0, True), (7, True)])
 def test_which_tasks_are_mapped(map_index: Any, mapped: bool) -> None:
     assert is_mapped(context_of(map_index)) is mapped
-    assert not is_mapped({"ti": SimpleNamespace()})  # type: ignore[typeddict-item]
+    assert not is_mapped({"ti": SimpleNamespace()})  # type: ignore[typeddict-item]  # what it reads
 
 
 def test_lists_that_were_made_together_are_told_by_how_often_the_run_was_cleared() -> None:

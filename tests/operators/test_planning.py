@@ -366,7 +366,7 @@ def test_a_campaign_that_cannot_be_handed_over_before_its_time_says_so(
 
 
 def test_what_to_do_when_late_is_one_of_two_words(sandbox: Any) -> None:
-    task = SendSmsOperator(task_id="t", to=NUMBERS, message="Bonjour", on_late="send")  # type: ignore[arg-type]
+    task = SendSmsOperator(task_id="t", to=NUMBERS, message="Bonjour", on_late="send")  # type: ignore[arg-type]  # a wrong word
     with pytest.raises(ConfigurationError, match="on_late: 'send' is not one of 'fail', 'send_now'"):
         task.execute(context(FakeStore()))
 

@@ -22,9 +22,9 @@ class Stage(AirflowStage):
     def load(self) -> None:
         """Create the database, and load the DAGs."""
         from airflow.cli.cli_parser import get_parser
-        from airflow.jobs import local_task_job_runner  # noqa: F401
+        from airflow.jobs import local_task_job_runner  # noqa: F401 - loaded before forks
         from airflow.models import DagBag
-        from airflow.task.task_runner import standard_task_runner  # noqa: F401
+        from airflow.task.task_runner import standard_task_runner  # noqa: F401 - as above
         from airflow.utils.db import initdb
 
         initdb()

@@ -44,7 +44,7 @@ class Stage(AirflowStage):
         """Create the database, and load everything that a worker would otherwise load itself."""
         from airflow.dag_processing.bundles.manager import DagBundlesManager
         from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
-        from airflow.sdk.execution_time import supervisor, task_runner  # noqa: F401
+        from airflow.sdk.execution_time import supervisor, task_runner  # noqa: F401 - loaded before forks
         from airflow.serialization.serialized_objects import DagSerialization
         from airflow.utils.db import initdb
 

@@ -210,7 +210,7 @@ class Workers:
 
 def main() -> None:
     """Read workers and fork them, until the input ends."""
-    import airflow_provider_voicepartner.db.versions  # noqa: F401
+    import airflow_provider_voicepartner.db.versions  # noqa: F401 - loaded before forks
 
     __import__("sqlalchemy")
     # What is logged goes to the standard output too, and is not what is read from there.

@@ -270,9 +270,9 @@ def test_a_look_from_before_the_last_event_is_no_other_store(
             # As another trigger had it, that looked before our last event was committed.
             return (await read_position(**how))._replace(head=StorePosition(0, 0))
 
-        triggerer.feed.read_position = stale  # type: ignore[method-assign]
+        triggerer.feed.read_position = stale  # type: ignore[method-assign]  # for one read
         await triggerer.work()
-        triggerer.feed.read_position = read_position  # type: ignore[method-assign]
+        triggerer.feed.read_position = read_position  # type: ignore[method-assign]  # as it was
         gateways.tell("reply")
         await triggerer.work()
         assert stage.database.ids("answers") == [1, 2, 3]

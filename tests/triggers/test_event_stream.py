@@ -118,9 +118,9 @@ def test_a_trigger_that_is_taken_away_while_it_asks_does_not_disturb_the_others(
     stage: Stage, gateways: Gateways
 ) -> None:
     async def test() -> None:
-        watchers = {(name,): DeliveryEventTrigger for name in ("one", "two")}
+        watchers: dict[tuple[str, ...], Any] = {(name,): DeliveryEventTrigger for name in ("one", "two")}
         # Two rows with equal arguments do not exist; their pace makes them two.
-        watchers["two",] = partial(DeliveryEventTrigger, poll_interval=5.0, start="oldest")  # type: ignore[assignment]
+        watchers["two",] = partial(DeliveryEventTrigger, poll_interval=5.0, start="oldest")
         triggerer = stage.start(watchers)
         await triggerer.work(1)
         gateways.tell("reply")
