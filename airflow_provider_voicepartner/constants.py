@@ -206,7 +206,7 @@ An error shows only the first 200 characters.
 """
 DEEPEST_REPEAT_NOTICE: Final = 6
 """
-[levels] Of nested lists and objects that are searched for a notice that a request was taken before.
+[levels] Of nested lists and objects that are searched for a notice that a request was accepted before.
 
 The notice decides whether a batch is sent again, so more is read than for words.
 """
@@ -336,9 +336,9 @@ After an hour one request finds out whether it is still meant.
 """
 PENALTY_LOOK_INTERVAL: Final = 0.1
 """
-[seconds] Between two looks for a penalty, where no limit is known.
+[seconds] Between two checks for a penalty, where no limit is known.
 
-A look takes a millisecond, as long as a whole request to a gateway that answers at once. Another worker's 429
+A check takes a millisecond, as long as a whole request to a gateway that answers at once. Another worker's 429
 is seen that much later, our own at once.
 """
 BALANCE_WAIT: Final = 5.0
@@ -388,7 +388,7 @@ Airflow kills a task 60 s after SIGTERM.
 """
 STOP_LOOK_INTERVAL: Final = 0.5
 """
-[seconds] Between two looks whether a campaign was told to stop.
+[seconds] Between two checks whether a campaign was cancelled.
 
 A signal handler can only set a flag; half a second is soon for whoever stops a task.
 """
@@ -403,14 +403,14 @@ CLAIM_IS_STALE: Final = timedelta(minutes=5)
 """
 [time] After which a claimed batch does not leave any more.
 
-Its claim was not renewed, so the worker stood still, and a later attempt may have been told by the gateway that
+Its claim was not renewed, so the worker stood still, and a later attempt may have learnt from the gateway that
 it has no such batch.
 """
 LOOK_UP_AFTER: Final = (0.0, 2.0, 5.0)
 """
 [seconds] Before each look-up of a batch whose outcome is unknown, within one attempt.
 
-A batch may not be known at once, right after it was taken.
+A batch may not be known at once, right after it was accepted.
 """
 LEAST_LOOK_UP_INTERVAL: Final = 30.0
 """
@@ -513,7 +513,7 @@ They take 32 MB.
 """
 KEPT_ITEM: Final = 200
 """
-[characters] Of an invalid row's number that are kept.
+[characters] Of an invalid row's number that are stored.
 
 Enough to recognise it, whatever else stands in the column.
 """
@@ -792,7 +792,7 @@ None begins more quickly.
 
 POKE_INTERVAL: Final = 60.0
 """
-[seconds] Between two looks at a campaign, by default.
+[seconds] Between two checks of a campaign, by default.
 
 Delivery reports take minutes to days.
 """
@@ -800,7 +800,7 @@ NOT_FOUND_GRACE: Final = 300.0
 """
 [seconds] After sending during which the gateway may not know the campaign yet, by default.
 
-Statuses are listed some time after a batch was taken.
+Statuses are listed some time after a batch was accepted.
 """
 UNLISTED_GRACE: Final = 3_600.0
 """
@@ -847,7 +847,7 @@ A wait of nothing would keep the event loop busy.
 """
 MOST_STORE_FAILURES: Final = 100
 """
-[looks] That may fail one after another before a wait is given up.
+[checks] That may fail one after another before a wait is given up.
 
 At the default interval they take more than an hour and a half.
 """
@@ -879,7 +879,7 @@ WORKER_POLL_SLOT_WAIT: Final = 10.0
 """
 [seconds] That a poll waits for the rate limit in a worker.
 
-Then it is left to the next look.
+Then it is left to the next check.
 """
 POLLS_AT_ONCE: Final = 4
 """
@@ -889,15 +889,15 @@ As many as `max_in_flight` allows by default.
 """
 MOST_UNANSWERED_POLLS: Final = 3
 """
-[requests] In a row without an answer, after which a look is over.
+[requests] In a row without an answer, after which a check is over.
 
-The next look finds the gateway again.
+The next check finds the gateway again.
 """
 REPORTS_A_WRITE: Final = 20_000
 """
 [reports] That are written in one transaction.
 
-A look that brings more writes more often, so that memory stays flat.
+A check that brings more writes more often, so that memory stays flat.
 """
 LONGEST_POLL_ROUND: Final = 600.0
 """
@@ -907,7 +907,7 @@ The timeouts of HTTP end each of them long before.
 """
 CAMPAIGNS_A_TURN: Final = 50
 """
-[campaigns] That are told of a change before the event loop may do something else.
+[campaigns] That are notified of a change before the event loop may do something else.
 
 A few milliseconds, when all go on.
 """
@@ -916,7 +916,7 @@ A few milliseconds, when all go on.
 
 EVENT_POLL_INTERVAL: Final = 5.0
 """
-[seconds] Between two looks at the store for new events, by default.
+[seconds] Between two reads of the store for new events, by default.
 
 Whoever answers a message waits a few seconds.
 """
@@ -924,7 +924,7 @@ LEAST_EVENT_POLL_INTERVAL: Final = 0.1
 """
 [seconds] That `poll_interval` may be.
 
-A look takes a millisecond.
+A read takes a millisecond.
 """
 EVENTS_UNDER_WAY: Final = 25
 """

@@ -90,7 +90,7 @@ class OutcomePendingError(VoicePartnerProviderError):
 
 
 class CampaignInterruptedError(VoicePartnerProviderError):
-    """The task was told to stop, or a later attempt took over. What was sent is recorded; a retry sends the rest."""
+    """The task was stopped, or a later attempt took over. What was sent is recorded; a retry sends the rest."""
 
 
 class DeliveryFailedError(VoicePartnerProviderError, AirflowFailException):
@@ -170,7 +170,7 @@ def from_gateway(
     match error.kind:
         case ErrorKind.UNKNOWN:
             return SendOutcomeUnknownError(
-                f"{error}. The gateway may have taken it: check there before you send again"
+                f"{error}. The gateway may have accepted it: check there before you send again"
             )
         case ErrorKind.RETRYABLE:
             return RetryableNotSentError(

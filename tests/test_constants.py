@@ -14,7 +14,7 @@ from tests.support.source import PACKAGE, called, trees
 
 UNITS = {
     "attempts", "batches", "bytes", "callbacks", "calls", "campaigns", "characters", "columns", "connections", "digits",
-    "distances", "entries", "events", "kinds", "levels", "lines", "looks", "numbers", "pages", "read timeouts",
+    "distances", "entries", "events", "kinds", "levels", "lines", "checks", "numbers", "pages", "read timeouts",
     "recipients", "records", "reports", "requests", "rows", "runs", "seconds", "segments", "signers", "slots", "texts",
     "threads", "time", "times", "tokens", "writes", "share of a window", "share of the margin", "share of an interval",
     "tenths of a second", "objects, rounds, rounds",

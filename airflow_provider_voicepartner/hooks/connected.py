@@ -220,7 +220,7 @@ class ConnectedHook(BaseHook):
             # text may quote the answer.
             failure = SendOutcomeUnknownError(
                 f"{self.gateway.INFO.name} {request.endpoint}: the answer cannot be read ({type(error).__name__}). The "
-                "gateway may have taken it: check there before you send again"
+                "gateway may have accepted it: check there before you send again"
             )
         raise failure
 

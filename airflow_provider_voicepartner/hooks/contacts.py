@@ -238,8 +238,8 @@ def _read_variable(name: str) -> str:
         return str(Variable.get(name))
     except Exception as error:
         # Of an outage Airflow 3 says, too, that there is no such Variable.
-        told = getattr(getattr(error, "error", None), "error", None)
-        if not isinstance(error, KeyError) and getattr(told, "name", None) != "VARIABLE_NOT_FOUND":
+        reported = getattr(getattr(error, "error", None), "error", None)
+        if not isinstance(error, KeyError) and getattr(reported, "name", None) != "VARIABLE_NOT_FOUND":
             raise
     found = None if os.environ.get("_AIRFLOW_PROCESS_CONTEXT") == "client" else _variable_in_metadata(name)
     if found is not None:

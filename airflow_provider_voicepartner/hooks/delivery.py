@@ -53,9 +53,9 @@ class DeliveryHook:
 
     def take_events(self, asset: Any, *, context: Mapping[str, Any] | None = None) -> list[StoredEvent]:
         """
-        Return the events that this task has to process: all that came in and that no earlier run has taken.
+        Return the events that this task has to process: all that came in and that no earlier run has claimed.
 
-        Each event is taken by one run. A retry, or a run that is cleared, gets the events that it had. An asset event
+        Each event is claimed by one run. A retry, or a run that is cleared, gets the events that it had. An asset event
         only starts the DAG: Airflow may deliver it twice, or attach it to a later run than the one it belongs to.
 
         :param asset: with the watchers that chose the events, as in the DAG's ``schedule``. The task must name it in
@@ -160,7 +160,7 @@ class DeliveryHook:
 @dataclass(frozen=True, slots=True)
 class _Shares:
     """
-    Which run of a task has taken which events, in the asset's state store.
+    Which run of a task has claimed which events, in the asset's state store.
 
     Written by one run at a time, since the DAG has one at a time. One value, so that it changes as a whole; and not the
     task's own state, which some versions of Airflow forget when a task is cleared.
@@ -221,10 +221,10 @@ class _Shares:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Taken:
     """
-    What the runs of a task have taken.
+    What the runs of a task have claimed.
 
     :param seq: how far the store was; None before the first run.
-    :param begin: no run has taken an event up to this ``id``.
+    :param begin: no run has claimed an event up to this ``id``.
     :param until: all between have been given to some run.
     :param runs: the last of them, each with a stretch of what it has; one run may have two.
     """

@@ -252,7 +252,7 @@ class HttpSender:
             if not request.safe_to_repeat and (found := self._named_in(response)):
                 raise SendOutcomeUnknownError(
                     f"{self.gateway} {request.endpoint}: refused by the gateway's rate limit (HTTP 429), but "
-                    f"{found}. The gateway may have taken it: check there before you send again"
+                    f"{found}. The gateway may have accepted it: check there before you send again"
                 )
             wait = asked_wait(response.headers, self.now())
             if wait is None:
@@ -316,7 +316,7 @@ class HttpSender:
         token = current_request.set(outgoing)
         try:
             # The session's own send would look for redirects and cookies too, at half of the cost of a request, and
-            # would fail on a malformed redirect although the request may have been taken.
+            # would fail on a malformed redirect although the request may have been accepted.
             adapter = self.session.get_adapter(self.base_url)
             timeout = self.connect_timeout, self.read_timeout
             with adapter.send(prepared, timeout=timeout, **self._environment) as answer:
@@ -388,7 +388,7 @@ class HttpSender:
                 None,
             )
         return SendOutcomeUnknownError(
-            f"{what}: the request was sent and no answer came ({_kind_of(error)}). The gateway may have taken it: "
+            f"{what}: the request was sent and no answer came ({_kind_of(error)}). The gateway may have accepted it: "
             "check there before you send again"
         )
 

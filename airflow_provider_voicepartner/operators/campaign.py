@@ -126,7 +126,7 @@ def cancel_batches(report: CampaignReport, hook: GatewayHook, *, ignore_too_late
 
 
 def _store_cancellations(gateway: str, batches: Sequence[SentBatch]) -> None:
-    """Keep that batches were cancelled: gateways tell nobody, and somebody may wait for what became of them."""
+    """Store that batches were cancelled: gateways do not report it, and somebody may wait for the outcome."""
     from airflow_provider_voicepartner.delivery.inbound import cancelled, of_gateway_id, of_reference
     from airflow_provider_voicepartner.settings import open_delivery_store
 

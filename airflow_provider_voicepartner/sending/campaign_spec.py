@@ -91,7 +91,7 @@ class Campaign:
 
     :param message: what is said.
     :param batches: 1 to 500 recipients each, all different.
-    :param fingerprint: of all that; a retry that would send something else is told by it.
+    :param fingerprint: of all that; a retry that would send something else is recognised by it.
     :param account: its own key for hashes, see :func:`~airflow_provider_voicepartner.sending.fingerprint.account_key`.
     :param names: whom the names of groups and rotas mean among the recipients: names of people.
     :param recipients: how many there are in all batches together.

@@ -231,7 +231,7 @@ class Ledger:
         :param account: the account's own key, for hashes; tells whether a look-up asks where earlier attempts sent.
         :param names: whom the names of groups and rotas mean in what this attempt would send.
         :raises ConfigurationError: when an earlier attempt sent, or may have sent, something else: a shifted list would
-            otherwise send to some people twice and to others never.
+            otherwise send to some recipients twice and to others never.
         """
         mark = _mark_of(send_again)
         begins = self._begins_anew(fingerprint, batches, mark)

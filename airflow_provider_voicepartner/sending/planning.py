@@ -74,7 +74,7 @@ def plan_campaign(
     :param on_invalid: ``fail`` raises when a row is bad, after all were counted; ``skip`` leaves it out.
     :param region: where numbers without a country code are from, two letters; default ``FR``, overseas included.
     :param batch_size: recipients of a batch, at least 1; default 500.
-    :param fields: the personal fields that the message uses. Nothing else is kept; a row without one of these is bad,
+    :param fields: the personal fields that the message uses. Nothing else is stored; a row without one of these is bad,
         and so is a source in which no row has it. None keeps all and needs none.
     :param check: a further check of each row, duplicates included.
     :param places_to_check: which rows need that check; None for all.

@@ -235,8 +235,8 @@ class SlidingWindowLog:
         """
         Learn from an answer's rate-limit headers: when nothing remains, all workers wait for the reset.
 
-        :param remaining: requests left; None where it was not told.
-        :param reset_in: seconds until there are more; None where it was not told.
+        :param remaining: requests left; None where it was not reported.
+        :param reset_in: seconds until there are more; None where it was not reported.
         """
         if remaining is not None and remaining <= 0 and reset_in is not None and reset_in > 0:
             self.block_for(name, reset_in)

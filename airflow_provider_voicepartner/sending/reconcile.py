@@ -111,7 +111,7 @@ class OutcomeReconciler:
     :param message: what the campaign says.
     :param send_at: returns for when a repeat is to be sent, None for at once.
     :param on_unknown: the user's choice.
-    :param planned: when the campaign is to reach people, None for at once; before, a gateway may list nothing of it.
+    :param planned: when the campaign reaches recipients, None for at once; before, a gateway may list none of it.
     :param is_same_account: the claims were made with this very account and key; another one lists nothing of them.
     :param is_overtaken: tries that left no trace may have sent again, under other references, what is in doubt. Then
         nothing is repeated or believed unlisted.
@@ -248,7 +248,7 @@ class OutcomeReconciler:
         return (self.planned + SENDING_ROUNDED_BY + known_within - self.now()).total_seconds()
 
     def ask_in(self, claim: BatchRecord) -> float | None:
-        """Return the seconds after which to ask again; None once the gateway would know a batch that it had taken."""
+        """Return the seconds after which to ask again; None once the gateway would list an accepted batch."""
         known_within = self.transport.known_within(self.message)
         if known_within is None or claim.at is None or not claim.reference:
             return None

@@ -64,7 +64,7 @@ class Proof:
     What a look-up found about a batch.
 
     :param evidence: ``LOOK_UP`` or ``CALLED_BACK``.
-    :param accepted: how many recipients of the batch it shows as taken; 0 where something is listed and nothing of it
+    :param accepted: recipients of the batch that it shows as accepted; 0 where something is listed and nothing of it
         counts.
     """
 

@@ -36,7 +36,7 @@ class SentBatch:
     """
     One batch as the report names it.
 
-    :param gateway_id: None where the answer that told it was lost, or everybody in it was refused by name.
+    :param gateway_id: None where the answer that held it was lost, or everybody in it was refused by name.
     :param tag: what the gateway can be asked by, where it gave no id.
     :param evidence: what settled it, where it was in doubt once; a word of
         :class:`~airflow_provider_voicepartner.sending.records.Evidence`.
@@ -102,11 +102,11 @@ class CampaignReport:
         ``refused`` (left out by the gateway for another reason), ``in_doubt`` and, of a campaign that ended before its
         time, ``left`` (not sent).
     :param batches: in the order of sending; without those that are ``stored``.
-    :param segments: messages charged, None where the gateway does not tell.
-    :param cost: total price, None where the gateway does not tell.
+    :param segments: messages charged, None where the gateway does not report it.
+    :param cost: total price, None where the gateway does not report it.
     :param currency: ISO 4217 code.
     :param scheduled_for: ISO 8601, None when sent at once.
-    :param sent_at: when the last batch was taken, or was assumed to be, ISO 8601: since when the sensor waits.
+    :param sent_at: when the last batch was accepted, or was assumed to be, ISO 8601: since when the sensor waits.
     :param dry_run: how a dry run ended: ``simulated`` by the gateway or ``would_send``; None for a real one.
     :param perhaps_twice: recipients in batches that were sent again while they were in doubt, as the user chose: their
         first sending may have reached them and may be charged too, beside ``cost``.
@@ -144,7 +144,7 @@ class CampaignReport:
         """
         Sum up the ledger's records; recipients that the gateway left out without a word count as ``refused``.
 
-        :param left: recipients in batches without a record, or whose record says that they were not taken.
+        :param left: recipients in batches without a record, or whose record says that they were not accepted.
         """
         records = [record for record in records if record.phase is not Phase.REFUSED]
         sent = [record for record in records if record.phase is Phase.SENT]

@@ -108,7 +108,9 @@ def test_in_doubt_it_is_never_sent_again(
         set_connection(send.conn_type, host=sandbox.gateway_url(send.conn_type), extra={"read_timeout": 0.3})
     sandbox.world.faults.add(Fault(**fault, path=send.path))
     hook = hook_of(send.conn_type)
-    with pytest.raises(SendOutcomeUnknownError, match="may have taken it: check there before you send again"):
+    with pytest.raises(
+        SendOutcomeUnknownError, match="may have accepted it: check there before you send again"
+    ):
         send.by_method(hook, NUMBER)
     assert sandbox.world.requests.total == 1
     assert times_sent(sandbox, send.conn_type) == int(Fault(**fault).takes())

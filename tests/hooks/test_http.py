@@ -76,7 +76,7 @@ def test_a_send_without_an_answer_is_in_doubt_and_never_repeated(name: str) -> N
     behave, arrived = IN_DOUBT[name]
     time = FakeTime()
     with counting_server(behave, GOOD) as server:
-        with pytest.raises(SendOutcomeUnknownError, match="may have taken it") as caught:
+        with pytest.raises(SendOutcomeUnknownError, match="may have accepted it") as caught:
             sender_for(server.url, time, read_timeout=0.3).send(SEND)
         assert len(server.received) == arrived
         assert server.connections == 1

@@ -22,7 +22,7 @@ from tests.support.tasks import Logs
 
 ANNE = "+33612345601"
 SECRETS = (*KEYS.values(), LOGIN, ANNE[3:], "planted")
-NOTIFIERS: Mapping[str, type[GatewayNotifier]] = {"smspartner": SmsNotifier, "voicepartner": TtsCallNotifier}
+NOTIFIERS: Mapping[str, Any] = {"smspartner": SmsNotifier, "voicepartner": TtsCallNotifier}
 PATHS = {name: f"{notifier.__module__}.{notifier.__qualname__}" for name, notifier in NOTIFIERS.items()}
 
 TROUBLES: dict[str, tuple[dict[str, Any] | None, type[Exception], str]] = {

@@ -268,7 +268,7 @@ TROUBLES: dict[str, tuple[dict[str, Any], dict[str, Any] | None, str]] = {
     "another gateway's setting": ({"options": {"with_replies": True}}, None, "options['with_replies']"),
     "settings that are no dict": ({"options": ["x"]}, None, "options: is not a dict"),
     "a refusal": ({}, {"kind": "500"}, "HTTP 500"),
-    "a lost answer": ({}, {"kind": "drop_after"}, "may have taken it"),
+    "a lost answer": ({}, {"kind": "drop_after"}, "may have accepted it"),
     "a long rate limit": ({}, {"kind": "429", "retry_after": 600}, "rate limit"),
 }
 

@@ -80,7 +80,7 @@ def build_batch(
     Build the request that sends one batch.
 
     One text for all goes to ``send``. When the text has placeholders, each recipient gets a text of its own through
-    ``bulk-send``, so that none can land on the wrong person. The option ``virtual_number`` goes to ``vn/send``.
+    ``bulk-send``, so that none can reach the wrong recipient. The option ``virtual_number`` goes to ``vn/send``.
 
     :param message: an SMS.
     :param recipients: 1 to 500; with ``virtual_number`` exactly one.

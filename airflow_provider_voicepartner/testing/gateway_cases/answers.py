@@ -48,8 +48,8 @@ class ReceiptCases(Cases):
     def test_money_as_text_and_exact(self, sample: Sample) -> None:
         if sample.cost_key is not None:
             exact = "0.10000000000000000001"
-            told = with_value(sample.sent, sample.cost_key, exact)
-            receipt = sample.parse(answer(told, sample.good_status))
+            changed = with_value(sample.sent, sample.cost_key, exact)
+            receipt = sample.parse(answer(changed, sample.good_status))
             assert receipt.cost == Decimal(exact)
 
     @pytest.mark.parametrize("nothing", [None, "", " "])
@@ -63,8 +63,8 @@ class ReceiptCases(Cases):
     @pytest.mark.parametrize("cost", [0, "0", "0.00", "0,0", -1, "-0.045", -0.0, None, "", "free", [], True])
     def test_a_cost_of_nothing_or_less_is_not_told(self, sample: Sample, cost: object) -> None:
         """A budget that believed it would never end."""
-        told = sample.sent if sample.cost_key is None else with_value(sample.sent, sample.cost_key, cost)
-        assert sample.parse(answer(told, sample.good_status)).cost is None
+        changed = sample.sent if sample.cost_key is None else with_value(sample.sent, sample.cost_key, cost)
+        assert sample.parse(answer(changed, sample.good_status)).cost is None
 
     @pytest.mark.parametrize(
         ("count", "accepted"),
