@@ -1209,6 +1209,18 @@ LONGEST_SPOKEN: Final = 300
 
 Some 20 seconds of speech.
 """
+QUESTION_SEGMENTS: Final = 3
+"""
+[segments] Of the default text of a question to people, unless `max_segments` says otherwise.
+
+Subject, options and a link rarely fit into one.
+"""
+LEAST_ERROR: Final = 20
+"""
+[characters] Of an error that stand in an SMS before the link to the log is left out.
+
+A link without an error says less than an error without a link.
+"""
 
 # --- Commands ---
 

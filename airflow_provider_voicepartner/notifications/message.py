@@ -1,17 +1,60 @@
-"""The default text of an alert, built from the callback's context."""
+"""The default text of an alert, in English or French: an SMS of one segment, or sentences that are made to be heard."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final
+import re
+from typing import Any, Final, Literal
+
+from airflow_provider_voicepartner.constants import LEAST_ERROR, LONGEST_SPOKEN, QUESTION_SEGMENTS
+from airflow_provider_voicepartner.notifications.event import AlertEvent, What, read_event
+
+Language = Literal["en", "fr"]
 
 _OTHER_BRACKETS: Final = str.maketrans("{}", "()")
-
 _WRITTEN_REPEAT: Final = {"en": "Possible repeat: ", "fr": "Doublon possible : "}
 _SPOKEN_REPEAT: Final = {
     "en": "This may be a repeat. ",
     "fr": "Ce message est peut-être une répétition. ",
 }
+
+# What happened, after the name of a task or a DAG.
+_HAPPENED: Final[dict[Language, dict[What, str]]] = {
+    "en": {
+        What.TASK_FAILED: "failed", What.TASK_RETRIED: "failed, will be retried",
+        What.TASK_LOST: "failed without an error: killed, or ended by a trigger",
+        What.TASK_SKIPPED: "skipped", What.TASK_SUCCEEDED: "succeeded", What.TASK_OTHER: "needs attention",
+        What.DAG_FAILED: "failed", What.DAG_SUCCEEDED: "succeeded", What.DAG_OTHER: "needs attention",
+        What.DEADLINE: "missed its deadline", What.QUESTION: "asks",
+    },
+    "fr": {
+        What.TASK_FAILED: "a échoué", What.TASK_RETRIED: "a échoué, nouvel essai prévu",
+        What.TASK_LOST: "a échoué sans erreur : tuée, ou terminée par un trigger",
+        What.TASK_SKIPPED: "a été ignorée", What.TASK_SUCCEEDED: "a réussi", What.TASK_OTHER: "demande attention",
+        What.DAG_FAILED: "a échoué", What.DAG_SUCCEEDED: "a réussi", What.DAG_OTHER: "demande attention",
+        What.DEADLINE: "a dépassé son échéance", What.QUESTION: "demande",
+    },
+}  # fmt: skip
+_WORDS: Final[dict[Language, dict[str, str]]] = {
+    "en": {
+        "dag": "DAG", "a dag": "a DAG", "a task": "a task", "try": "try {0}", "try of": "try {0} of {1}",
+        "run": "run {0}",
+        "of": " of {0}", "in": " in {0}", "answer": "Answer in Airflow", "again": "I repeat.",
+        "option": "Option {0}: {1}.",
+        "task": "Task {0} of DAG {1}", "index": ", number {0},", "and": " and ",
+        "where": "Answer in Airflow, under Required Actions.",
+    },
+    "fr": {
+        "dag": "le DAG", "a dag": "un DAG", "a task": "une tâche", "try": "essai {0}", "try of": "essai {0} sur {1}",
+        "run": "run {0}", "of": " du {0}", "in": " : {0}", "answer": "Répondre dans Airflow", "again": "Je répète.",
+        "option": "Choix {0} : {1}.", "task": "La tâche {0} du DAG {1}", "index": ", numéro {0},", "and": " et ",
+        "where": "Répondez dans Airflow, sous Required Actions.",
+    },
+}  # fmt: skip
+
+
+def language_of(code: str | None) -> Language:
+    """Return the language of our words for a code such as ``fr-FR``: English for all but French."""
+    return "fr" if (code or "")[:2].lower() == "fr" else "en"
 
 
 def as_repeat(text: str, language: str | None, *, is_spoken: bool = False) -> str:
@@ -20,8 +63,7 @@ def as_repeat(text: str, language: str | None, *, is_spoken: bool = False) -> st
 
     :param language: ``fr`` or ``en``, or longer such as ``fr-FR``; English for all others.
     """
-    sentences = _SPOKEN_REPEAT if is_spoken else _WRITTEN_REPEAT
-    return sentences["fr" if (language or "")[:2].lower() == "fr" else "en"] + text
+    return (_SPOKEN_REPEAT if is_spoken else _WRITTEN_REPEAT)[language_of(language)] + text
 
 
 def without_braces(text: str) -> str:
@@ -29,82 +71,162 @@ def without_braces(text: str) -> str:
     return text.translate(_OTHER_BRACKETS)
 
 
-def default_text(context: Mapping[str, Any]) -> str:
+def default_text(
+    context: Any, language: str | None = None, *, segments: int | None = None, is_repeat: bool = False
+) -> str:
     """
-    Describe in one line what happened.
+    Describe in one line what happened, in GSM-7: what, the run, the first line of the error, and a link.
 
-    Contexts differ: a task callback has ``ti`` and perhaps ``exception``; a Dag callback adds ``reason``; a deadline
-    alert has only ``dag_run`` as a dict and ``deadline``; a run may have no logical date. Nothing here may raise.
+    What does not fit is left out or cut: first the run, then the end of the error. The link is whole or missing.
 
-    :param context: of a task callback, a Dag callback, a deadline alert, or nothing at all.
+    :param context: of any callback, or nothing at all. Nothing here may raise.
+    :param segments: the most it may take; None means 1, and 3 for a question with options.
+    :param is_repeat: begin with the sentence of :func:`as_repeat`.
     """
-    dag_run, ti = _look(context, "dag_run"), _ti(context)
-    dag_id = _said(dag_run, "dag_id") or _said(_look(context, "dag"), "dag_id") or _said(ti, "dag_id") or ""
-    run = _said(dag_run, "run_id") or _said(context, "run_id") or _said(ti, "run_id")
-    what = _what_happened(context, dag_id)
-    return " ".join(f"Airflow: {what}{f', run {run}' if run else ''}{_why(context)}".split())
+    event, words = read_event(context), language_of(language)
+    link = event.link if _plain(event.link) == event.link else ""
+    head = _plain(f"Airflow: {_written(event, words)}")
+    head = as_repeat(head, words) if is_repeat else head
+    if event.what is What.QUESTION:
+        return _fit(
+            head,
+            _plain(event.subject),
+            _plain(_choices(event, words)),
+            link,
+            segments or QUESTION_SEGMENTS,
+        )
+    run = f", {_WORDS[words]['run'].format(event.run_id)}" if event.run_id else ""
+    whole = [_plain(f"{head}{run}{f': {event.error}' if event.error else ''}"), link]
+    if _is_within(" ".join(filter(None, whole)), segments or 1):
+        return " ".join(filter(None, whole))
+    return _fit(head, _plain(event.error), "", link, segments or 1)
 
 
-def _what_happened(context: Mapping[str, Any], dag_id: str) -> str:
-    deadline, ti = _look(context, "deadline"), _ti(context)
-    if deadline is not None:
-        due = _said(deadline, "deadline_time")
-        return f"{dag_id or 'a DAG'} missed its deadline{f' of {due}' if due else ''}"
-    has_error = _look(context, "exception") is not None
-    if ti is None or (_said(context, "reason") and not has_error):
-        return f"{f'DAG {dag_id}' if dag_id else 'a DAG'} {_state(_look(context, 'dag_run')) or 'needs attention'}"
-    state = _state(ti)
-    if has_error:
-        state = "failed, will be retried" if state == "up for retry" else "failed"
-    tries, mapped = _look(ti, "try_number"), _look(ti, "map_index")
-    name = ".".join(part for part in (dag_id, _said(ti, "task_id") or "a task") if part)
-    if type(mapped) is int and mapped >= 0:
-        name += f"[{mapped}]"
-    return (
-        f"{name} {state or 'needs attention'}{f' (try {tries})' if type(tries) is int and tries > 1 else ''}"
+def _written(event: AlertEvent, language: Language) -> str:
+    words, happened = _WORDS[language], _HAPPENED[language][event.what]
+    if event.what is What.DEADLINE:
+        due = words["of"].format(event.due) if event.due else ""
+        return f"{event.dag_id or words['a dag']} {happened}{due}"
+    if event.what in (What.DAG_FAILED, What.DAG_SUCCEEDED, What.DAG_OTHER):
+        if event.what is What.DAG_OTHER and event.state:
+            happened = event.state
+        tasks = words["in"].format(", ".join(event.failed_tasks)) if event.failed_tasks else ""
+        name = f"{words['dag']} {event.dag_id}" if event.dag_id else words["a dag"]
+        return f"{name} {happened}{tasks}"
+    if event.what is What.TASK_OTHER and event.state:
+        happened = event.state
+    name = ".".join(part for part in (event.dag_id, event.task_id or words["a task"]) if part)
+    index = f"[{event.map_index}]" if event.map_index >= 0 else ""
+    tries = _tries(event, language)
+    return f"{name}{index} {happened}{f' ({tries})' if tries else ''}"
+
+
+def _tries(event: AlertEvent, language: Language) -> str:
+    if event.of_tries > 1 and event.what in (What.TASK_FAILED, What.TASK_RETRIED, What.TASK_LOST):
+        return _WORDS[language]["try of"].format(event.tries, event.of_tries)
+    return _WORDS[language]["try"].format(event.tries) if event.tries > 1 else ""
+
+
+def _choices(event: AlertEvent, language: Language) -> str:
+    numbered = " ".join(f"{number} {option}" for number, option in enumerate(event.options, 1))
+    return f"{numbered}. {_WORDS[language]['answer']}"
+
+
+def _plain(text: str) -> str:
+    """Return a text in GSM-7, in one line."""
+    from airflow_provider_voicepartner.gateways.gsm import to_gsm7
+
+    return without_braces(" ".join(to_gsm7(text).text.split()))
+
+
+def _is_within(text: str, segments: int) -> bool:
+    from airflow_provider_voicepartner.gateways.gsm import count_segments
+
+    return count_segments(text).segments <= segments
+
+
+def _fit(head: str, said: str, tail: str, link: str, segments: int) -> str:
+    """
+    Put a text together whose middle is cut so that all of it fits.
+
+    :param head: stays whole, if it fits by itself.
+    :param said: the error, or the question.
+    :param tail: stays whole, if it fits beside a bit of the middle.
+    :param link: likewise; left out before all else.
+    """
+    from airflow_provider_voicepartner.gateways.gsm import cut_to_segments
+
+    links = [link] if link else []
+    for ends in ([tail, *links], [tail]):
+        end = (". " if tail and said else " ") + (": " if tail and links and ends[-1] is link else " ").join(
+            filter(None, ends)
+        )
+        end = end.rstrip()
+        least = said if len(said) <= LEAST_ERROR else said[:LEAST_ERROR] + "..."
+        if not _is_within(_joined(head, least) + end, segments):
+            continue
+        if _is_within(_joined(head, said) + end, segments):
+            return _joined(head, said) + end
+        length = LEAST_ERROR
+        while _is_within(f"{_joined(head, said[: length + 1].rstrip())}...{end}", segments):
+            length += 1
+        return f"{_joined(head, said[:length].rstrip())}...{end}"
+    return cut_to_segments(_joined(head, said) + (f" {tail}" if tail else ""), segments)
+
+
+def _joined(head: str, said: str) -> str:
+    return f"{head}: {said}" if said else head
+
+
+# Spoken
+
+
+def spoken_text(context: Any, language: str | None = None) -> str:
+    """
+    Describe what happened in sentences that are made to be heard: names without underscores, all said twice.
+
+    :param context: as for :func:`default_text`.
+    """
+    event, words = read_event(context), language_of(language)
+    again = _WORDS[words]["again"]
+    most = (LONGEST_SPOKEN - len(again) - 2) // 2
+    said = without_braces(" ".join(_spoken(event, words).split()))
+    if len(said) > most:
+        said = f"{said[: most - 1].rsplit(' ', 1)[0].rstrip('.,;: ')}."
+    return f"{said} {again} {said}"
+
+
+def _spoken(event: AlertEvent, language: Language) -> str:
+    words, happened = _WORDS[language], _HAPPENED[language][event.what]
+    dag = f"{words['dag']} {readable(event.dag_id)}" if event.dag_id else words["a dag"]
+    if event.what in (What.DEADLINE, What.DAG_FAILED, What.DAG_SUCCEEDED, What.DAG_OTHER):
+        due = words["of"].format(event.due) if event.due else ""
+        if event.what is What.DAG_OTHER and event.state:
+            happened = event.state
+        tasks = words["and"].join(map(readable, event.failed_tasks))
+        said = (
+            f"Airflow. {dag[0].upper()}{dag[1:]} {happened}{due}{words['in'].format(tasks) if tasks else ''}."
+        )
+        return f"{said} {_as_sentence(readable(event.error))}"
+    if event.what is What.TASK_OTHER and event.state:
+        happened = event.state
+    task = readable(event.task_id) or words["a task"]
+    name = words["task"].format(task, readable(event.dag_id)) if event.dag_id else task
+    index = words["index"].format(event.map_index) if event.map_index >= 0 else ""
+    tries = _tries(event, language)
+    if event.what is What.QUESTION:
+        options = " ".join(words["option"].format(*one) for one in enumerate(event.options, 1))
+        return f"Airflow. {name}{index} {happened}: {_as_sentence(event.subject)} {options} {words['where']}"
+    return f"Airflow. {name}{index} {happened}{f', {tries}' if tries else ''}. {_as_sentence(readable(event.error))}"
+
+
+def readable(identifier: str) -> str:
+    """Return an identifier as it is spoken: ``daily_load`` is "daily load", ``ValueError`` "Value Error"."""
+    words = re.sub(
+        r"(?<=[a-z])(?=[A-Z])", " ", re.sub(r"[_/\\]+|(?<=\w)[.\-]+(?=[A-Za-z_])", " ", identifier)
     )
+    return " ".join(words.split())
 
 
-def _ti(context: Mapping[str, Any]) -> Any:
-    ti = _look(context, "ti")
-    return _look(context, "task_instance") if ti is None else ti
-
-
-def _state(source: Any) -> str:
-    state = _look(source, "state")
-    value = _look(state, "value")
-    return _text(state if value is None else value).replace("_", " ")
-
-
-def _why(context: Mapping[str, Any]) -> str:
-    error = _look(context, "exception")
-    if error is None:
-        reason = _said(context, "reason").replace("_", " ")
-        return f": {reason}" if reason else ""
-    said = _text(error)
-    if not issubclass(type(error), BaseException):
-        return f": {said}" if said else ""
-    return f": {type(error).__name__}{f': {said}' if said else ''}"
-
-
-def _said(source: Any, name: str) -> str:
-    """Return a key or an attribute as text; empty where there is none."""
-    return _text(_look(source, name))
-
-
-def _text(value: Any) -> str:
-    """Turn anything into text, without the secrets that Airflow knows; empty if that fails."""
-    from airflow_provider_voicepartner.compat import redact
-
-    try:
-        return "" if value is None else str(redact(str(value)))
-    except Exception:
-        return ""
-
-
-def _look(source: Any, name: str) -> Any:
-    """Read a key or an attribute; None for whatever goes wrong, since contexts hold lazy and detached objects."""
-    try:
-        return source.get(name) if isinstance(source, Mapping) else getattr(source, name, None)
-    except Exception:
-        return None
+def _as_sentence(text: str) -> str:
+    return text if not text or text.endswith((".", "?", "!")) else f"{text}."

@@ -19,9 +19,10 @@ class SmsNotifier(GatewayNotifier):
 
     :param to: a number, an ``@name`` of the contacts, a comma-separated text or a list of these; an invalid one is left
         out and logged.
-    :param message: the text, templated; the default text names the DAG, the task, the run and the error.
-    :param max_segments: cut the text to this many SMS segments, from 1. None cuts the default text to one, and your own
-        text to 8, which every gateway accepts.
+    :param message: the text, templated; the default text says what happened, in the language that all recipients share
+        in the contacts, else in English.
+    :param max_segments: cut the text to this many SMS segments, from 1. None cuts the default text to one (three for a
+        question to people), and your own text to 8, which every gateway accepts.
     :param conn_id: the connection of a gateway that sends text messages.
     :param sender: sender ID.
     :param options: gateway-specific settings.
@@ -53,20 +54,16 @@ class SmsNotifier(GatewayNotifier):
 
     def message_to_send(self, context: Context) -> SmsMessage:
         """Build the text message."""
-        from airflow_provider_voicepartner.gateways.gsm import cut_to_segments, to_gsm7
+        from airflow_provider_voicepartner.gateways.gsm import cut_to_segments
         from airflow_provider_voicepartner.gateways.model import SmsMessage
-        from airflow_provider_voicepartner.notifications.message import (
-            as_repeat,
-            default_text,
-            without_braces,
-        )
+        from airflow_provider_voicepartner.notifications.message import as_repeat, default_text
 
-        text, segments = self.own_text(self.message), self.max_segments or ALERT_SEGMENTS
+        text, language = self.own_text(self.message), self.language_of_people
         if text is None:
-            text, segments = without_braces(to_gsm7(default_text(context)).text), self.max_segments or 1
-        if self.may_be_repeat:
-            text = as_repeat(text, self.language_of_people)
-        text = cut_to_segments(text, segments)
+            text = default_text(context, language, segments=self.max_segments, is_repeat=self.may_be_repeat)
+        else:
+            text = as_repeat(text, language) if self.may_be_repeat else text
+            text = cut_to_segments(text, self.max_segments or ALERT_SEGMENTS)
         return SmsMessage(
             text=text, sender=self.given_sender(), purpose="alert", options=self.given_options()
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider_voicepartner.constants import LONGEST_ALERT, LONGEST_SPOKEN
+from airflow_provider_voicepartner.constants import LONGEST_ALERT
 from airflow_provider_voicepartner.notifications.base import GatewayNotifier
 
 if TYPE_CHECKING:
@@ -19,9 +19,9 @@ class TtsCallNotifier(GatewayNotifier):
 
     :param to: a number, an ``@name`` of the contacts, a comma-separated text or a list of these; an invalid one is left
         out and logged.
-    :param text: what is spoken, templated, cut to 1,224 characters; the default text, in English, names the DAG, the
-        task and the error.
-    :param language: language of the text, such as ``fr-FR``; the default text is always spoken in English.
+    :param text: what is spoken, templated, cut to 1,224 characters; the default text says what happened, twice.
+    :param language: language of your text, such as ``fr-FR``. The default text is spoken in the language that all
+        recipients share in the contacts, else in English.
     :param conn_id: the connection of a gateway that makes calls.
     :param sender: caller ID.
     :param options: gateway-specific settings.
@@ -49,16 +49,12 @@ class TtsCallNotifier(GatewayNotifier):
     def message_to_send(self, context: Context) -> VoiceMessage:
         """Build the voice message."""
         from airflow_provider_voicepartner.gateways.model import VoiceMessage
-        from airflow_provider_voicepartner.notifications.message import (
-            as_repeat,
-            default_text,
-            without_braces,
-        )
+        from airflow_provider_voicepartner.notifications.message import as_repeat, language_of, spoken_text
 
         text, language = self.own_text(self.text), self.language or None
         if text is None:
-            text = without_braces(default_text(context)).replace("_", " ")[:LONGEST_SPOKEN]
-            language = "en-GB"
+            text = spoken_text(context, self.language_of_people)
+            language = {"en": "en-GB", "fr": "fr-FR"}[language_of(self.language_of_people)]
         if self.may_be_repeat:
             # Gateways speak French where no language is given.
             text = as_repeat(text, language or "fr", is_spoken=True)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from airflow_provider_voicepartner.notifications.sms import SmsNotifier
 from airflow_provider_voicepartner.notifications.voice import TtsCallNotifier, send_tts_call_notification
 from tests.conftest import KEYS, LOGIN
 from tests.support.gateways import fault, last_body, requests, sent
@@ -38,7 +41,8 @@ def language(sandbox: Any) -> str:
 def test_without_a_text_it_says_in_english_what_failed(sandbox: Any, gateway: str) -> None:
     notifier(gateway)(failed())
     assert sent(sandbox, gateway) == {ANNA: 1, LANDLINE: 1}
-    assert last_body(sandbox)["text"] == "Airflow: daily sales.load failed, run r1: ValueError: no (rows)"
+    said = "Airflow. Task load of DAG daily sales failed. Value Error: no (rows)."
+    assert last_body(sandbox)["text"] == f"{said} I repeat. {said}"
     assert language(sandbox).startswith("en")
 
 
@@ -53,7 +57,8 @@ def test_a_text_of_ones_own_is_rendered_and_spoken_in_its_language(sandbox: Any,
 @pytest.mark.parametrize("text", [None, "{{ exception }}"])
 def test_nobody_has_to_listen_for_ever(sandbox: Any, gateway: str, text: str | None) -> None:
     notifier(gateway, text=text)(failed(exception=ValueError("trace " * 2000)))
-    assert len(last_body(sandbox)["text"]) == (300 if text is None else 1224)
+    length = len(last_body(sandbox)["text"])
+    assert 250 < length <= 300 if text is None else length == 1224
 
 
 @pytest.mark.parametrize("gateway", GATEWAYS)
@@ -62,14 +67,13 @@ def test_neither_braces_nor_emoji_keep_an_alert_from_leaving(sandbox: Any, gatew
     notifier(gateway, text="{{ exception }}" if own else None)(
         failed(exception=ValueError("{param1} 🚨 日… é"))
     )
-    assert last_body(sandbox)["text"].endswith(
-        "(param1) 🚨 日… é" if gateway == "voicepartner" else "(param1) ? ?... é"
-    )
+    written = "(param1) 🚨 日… é" if gateway == "voicepartner" else "(param1) ? ?... é"
+    assert last_body(sandbox)["text"].endswith(written if own else f"{written}.")
 
 
 def test_a_text_that_cannot_be_rendered_gives_way_to_the_english_one(sandbox: Any, logs: Logs) -> None:
     notifier(text=TEXT + "{{ ti.nothing.x }}", language="fr-FR")(failed())
-    assert last_body(sandbox)["text"].startswith("Airflow: daily sales.load failed")
+    assert last_body(sandbox)["text"].startswith("Airflow. Task load of DAG daily sales failed")
     assert language(sandbox) == "en"
     shown = logs.text
     assert "text cannot be rendered" in shown
@@ -105,3 +109,29 @@ def test_a_connection_that_cannot_call_is_named(sandbox: Any, logs: Logs) -> Non
 
 def test_the_alias_is_the_class() -> None:
     assert send_tts_call_notification is TtsCallNotifier
+
+
+@pytest.mark.parametrize(
+    ("languages", "spoken"), [(("fr", "fr"), "fr"), (("fr", "en"), "en"), (("fr", None), "en")]
+)
+@pytest.mark.parametrize("more", [[], [LANDLINE]], ids=["contacts", "and a number"])
+def test_the_default_text_is_in_the_language_that_all_share(
+    sandbox: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    languages: Any,
+    spoken: str,
+    more: list[str],
+) -> None:
+    people = {
+        name: {"phone": number, **({"language": language} if language else {})}
+        for name, number, language in zip(("anne", "bruno"), (ANNA, "+33612345679"), languages, strict=True)
+    }
+    (tmp_path / "contacts.json").write_text(json.dumps({"people": people}))
+    monkeypatch.setenv("AIRFLOW__VOICEPARTNER__CONTACTS", str(tmp_path / "contacts.json"))
+    spoken = "en" if more else spoken
+    notifier(to=["@anne", "@bruno", *more])(failed())
+    assert language(sandbox).startswith(spoken)
+    assert ("Je répète." in last_body(sandbox)["text"]) is (spoken == "fr")
+    SmsNotifier(to=["@anne", "@bruno", *(more and ["+33612345670"])])(failed())
+    assert ("a échoué" in last_body(sandbox)["message"]) is (spoken == "fr")
