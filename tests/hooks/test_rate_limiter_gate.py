@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from airflow_provider_voicepartner.exceptions import (
     ConfigurationError,
     RetryableNotSentError,
 )
+from airflow_provider_voicepartner.hooks import rate_limiter as rate_limiter_module
 from airflow_provider_voicepartner.hooks.rate_limiter import StoreRateLimiter
 from airflow_provider_voicepartner.hooks.registry import hook_class
 from airflow_provider_voicepartner.operators.voice import TtsCallOperator
@@ -129,6 +131,21 @@ class TestGate:
         gate.pass_through("send", None)
         assert sum(shop.time.slept) == pytest.approx(40)
         assert len(shop.time.slept) == 2  # until shortly before, and for the rest of it
+
+    def test_where_no_limit_is_known_the_store_is_asked_ten_times_a_second_at_most(
+        self, shop: Shop, set_connection: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        rate_limiter = shop.rate_limiter(hook_of(set_connection))
+        window_log, asked_at = rate_limiter._window_log, list[float]()
+        reserve = window_log.reserve
+        monkeypatch.setattr(rate_limiter_module, "time", SimpleNamespace(monotonic=lambda: shop.time.moment))
+        monkeypatch.setattr(
+            window_log, "reserve", lambda *a, **k: asked_at.append(shop.time.moment) or reserve(*a, **k)
+        )
+        for _ in range(10):
+            rate_limiter.acquire("send", None)
+            shop.time.sleep(0.04)
+        assert asked_at == pytest.approx([START, START + 0.12, START + 0.24, START + 0.36])
 
 
 class Subscription:

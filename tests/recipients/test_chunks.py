@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from airflow_provider_voicepartner.recipients.chunks import ColumnRows, without
+import pytest
+
+from airflow_provider_voicepartner.recipients.chunks import ChunkReader, ColumnRows, without
 
 ROWS = [{"phone_number": f"06{at}", "name": f"n{at}"} for at in range(5)]
 COLUMNS = ColumnRows({name: [row[name] for row in ROWS] for name in ROWS[0]})
@@ -20,3 +22,10 @@ def test_some_are_left_out() -> None:
     assert list(COLUMNS.without([0, 2, 4])) == [ROWS[1], ROWS[3]]
     assert list(COLUMNS.without([])) == ROWS
     assert without("abc", [1]) == ["a", "c"]
+
+
+@pytest.mark.parametrize("beside", ["n", 5])
+def test_a_decomposed_text_is_composed_whatever_stands_in_its_column(beside: object) -> None:
+    rows = ColumnRows({"phone_number": ["0612345601", "0612345602"], "name": ["e\u0301", beside]})
+    chunk = ChunkReader(line="mobile", region="FR", fields=frozenset({"name"})).read(rows)
+    assert chunk.columns["name"] == ["\u00e9", str(beside)]

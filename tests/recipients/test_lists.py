@@ -225,7 +225,7 @@ def test_other_arguments_are_checked(change: dict[str, str], message: str) -> No
     arguments: dict[str, Any] = {"line": "mobile", **change}
     with pytest.raises(InvalidArgumentError) as caught:
         plan_recipients(A, **arguments)
-    assert message in str(caught.value)
+    assert str(caught.value).startswith(message)
 
 
 def test_501_recipients_are_refused_and_500_with_duplicates_are_not() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_voicepartner.exceptions import ConfigurationError
-from airflow_provider_voicepartner.sending.campaign_spec import Schedule
+from airflow_provider_voicepartner.sending.campaign_spec import Campaign, Schedule
 from airflow_provider_voicepartner.sending.ledger import BatchRecord, Phase
 
 PLANNED = datetime(2031, 5, 6, 12, 0, tzinfo=UTC)
@@ -96,3 +96,9 @@ def test_a_gateway_that_wants_batches_early_makes_them_late_early(caplog: pytest
         schedule(PLANNED - QUARTER, lead=QUARTER, gone=(Phase.SENT,)).for_next()
     assert schedule(PLANNED - QUARTER, "send_now", lead=QUARTER).for_next() is None
     assert "send_at is less than 15 minutes ahead" in caplog.text
+
+
+def test_a_campaign_shows_no_key_of_its_account() -> None:
+    message: Any = SimpleNamespace()
+    campaign = Campaign(message=message, batches=[], recipients=0, fingerprint="f", account=b"planted")
+    assert "planted" not in repr(campaign)
