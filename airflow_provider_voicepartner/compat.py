@@ -35,7 +35,7 @@ if TYPE_CHECKING:
         AirflowTaskTimeout,
         TaskDeferred,
     )
-    from airflow.sdk.log import mask_secret, redact  # type: ignore[attr-defined]  # not in its __all__
+    from airflow.sdk.log import mask_secret, redact  # type: ignore[attr-defined]  # imported there, not exported
     from airflow.sdk.plugins_manager import AirflowPlugin
     from airflow.sdk.providers_manager_runtime import ProvidersManagerTaskRuntime as ProvidersManager
     from airflow.triggers.base import BaseEventTrigger
