@@ -123,7 +123,10 @@ def _of_task(context: Any, dag_id: str, run_id: str, ti: Any) -> AlertEvent:
     what = _what_of_task(ti, state, has_error=error is not None)
     if options and what is What.TASK_OTHER:
         what = What.QUESTION
-    link = _question_link(context, task) if what is What.QUESTION else _said(ti, "log_url")
+    # The log's page opens with the latest try, so its number only makes the link longer.
+    link = re.sub(r"\?try_number=\d+$", "", _said(ti, "log_url"))
+    if what is What.QUESTION:
+        link = _question_link(context, task, link)
     return AlertEvent(
         what=what,
         dag_id=dag_id,
@@ -134,8 +137,7 @@ def _of_task(context: Any, dag_id: str, run_id: str, ti: Any) -> AlertEvent:
         tries=tries,
         of_tries=of_tries,
         error=_error(error) or _line(_said(context, "reason").replace("_", " ")),
-        # The log's page opens with the latest try, so its number only makes the link longer.
-        link=_for_phones(re.sub(r"\?try_number=\d+$", "", link)),
+        link=_for_phones(link),
         subject=subject,
         options=options,
     )
@@ -189,14 +191,17 @@ def _ask(context: Any, dag_id: str, run_id: str) -> list[str]:
 def _question(task: Any) -> tuple[str, Sequence[str]]:
     """Return subject and options of a HITL operator; nothing of any other."""
     options = _look(task, "options")
-    if not callable(_look(task, "generate_link_to_ui")) or not isinstance(options, list | tuple):
+    is_asking = any(base.__name__ == "HITLOperator" for base in type(task).__mro__)
+    if not is_asking or not isinstance(options, list | tuple):
         return "", ()
     return _line(_said(task, "subject")), [_line(_text(option)) for option in options]
 
 
-def _question_link(context: Any, task: Any) -> str:
+def _question_link(context: Any, task: Any, log_url: str) -> str:
+    """Return the address of the page with the question; the first HITL operators could not say it."""
+    build = _look(task, "generate_link_to_ui_from_context")
     try:
-        link = _text(_look(task, "generate_link_to_ui_from_context")(context=context))
+        link = _text(build(context=context)) if callable(build) else f"{log_url}/required_actions"
     except Exception:
         return ""
     return re.sub(r"\?map_index=-1$", "", link)

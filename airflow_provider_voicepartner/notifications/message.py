@@ -156,22 +156,25 @@ def _fit(head: str, said: str, tail: str, link: str, segments: int) -> str:
     """
     from airflow_provider_voicepartner.gateways.gsm import cut_to_segments
 
-    links = [link] if link else []
-    for ends in ([tail, *links], [tail]):
-        end = (". " if tail and said else " ") + (": " if tail and links and ends[-1] is link else " ").join(
-            filter(None, ends)
-        )
-        end = end.rstrip()
-        least = said if len(said) <= LEAST_ERROR else said[:LEAST_ERROR] + "..."
-        if not _is_within(_joined(head, least) + end, segments):
+    middle = f"{said}." if tail and said and not said.endswith((".", "?", "!")) else said
+    for end in dict.fromkeys((_end(tail, link), _end(tail, ""))):
+        short = middle if len(middle) <= LEAST_ERROR else f"{said[:LEAST_ERROR].rstrip()}..."
+        if not _is_within(_joined(head, short) + end, segments):
             continue
-        if _is_within(_joined(head, said) + end, segments):
-            return _joined(head, said) + end
+        if _is_within(_joined(head, middle) + end, segments):
+            return _joined(head, middle) + end
         length = LEAST_ERROR
         while _is_within(f"{_joined(head, said[: length + 1].rstrip())}...{end}", segments):
             length += 1
         return f"{_joined(head, said[:length].rstrip())}...{end}"
-    return cut_to_segments(_joined(head, said) + (f" {tail}" if tail else ""), segments)
+    return cut_to_segments(_joined(head, middle) + _end(tail, ""), segments)
+
+
+def _end(tail: str, link: str) -> str:
+    """Return what stands after the middle: how to answer, and where."""
+    if tail:
+        return f" {tail}{f': {link}' if link else ''}"
+    return f" {link}" if link else ""
 
 
 def _joined(head: str, said: str) -> str:
