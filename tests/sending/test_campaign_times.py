@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,8 +19,10 @@ from airflow_provider_voicepartner.exceptions import (
     RetryableNotSentError,
     SendOutcomeUnknownError,
 )
+from airflow_provider_voicepartner.sending.campaign_run import CampaignRun
 from airflow_provider_voicepartner.sending.records import Phase
 from airflow_provider_voicepartner.sending.store_memory import StoreMemory, TaskInstanceKey
+from airflow_provider_voicepartner.sending.transport import CancellationToken
 from tests.support.campaigns import (
     SIZE,
     attempt,
@@ -324,3 +327,21 @@ def test_a_time_that_passes_in_the_very_attempt_that_settles_the_doubt(taken: bo
     assert set(transport.messaged.values()) == {1}
     assert transport.messaged.total() == 2 * SIZE
     assert transport.planned[-1] is None
+
+
+@pytest.mark.parametrize(("due", "waited"), [(None, 0.5), (100.1, 0.1), (99.0, 0.0), (200.0, 0.5)])
+def test_the_loop_waits_until_the_next_slot_and_no_longer(due: float | None, waited: float) -> None:
+    """Where no answer comes meanwhile, a batch that leaves late has lost its slot."""
+    waits: list[float] = []
+    run: Any = SimpleNamespace(
+        ready=None if due is None else SimpleNamespace(due=due),
+        sender=SimpleNamespace(clock=lambda: 100.0, stop=CancellationToken()),
+        under_way={0: (None, SimpleNamespace(is_done=False))},
+        failure=None,
+        _has_result=False,
+        batches=SimpleNamespace(read_one=lambda: False),
+        pool=SimpleNamespace(wait=waits.append),
+        _collect_results=lambda: None,
+    )
+    CampaignRun._wait(run)
+    assert waits == [pytest.approx(waited)]

@@ -214,6 +214,8 @@ def test_utf_8_by_the_name_that_means_a_byte_order_mark(mark: bytes) -> None:
         (EXCEL.encode("cp1252"), {}, "line 1 of the file 'people.csv' is not UTF-8; save the whole file as UTF-8, or "
             "give its encoding: encoding='cp1252' for a CSV of a French Excel"),
         (EXCEL.encode(), {"encoding": "cp1252"}, "is UTF-8 and not cp1252, so letters would come out wrong"),
+        ("phone\n12;Zoé\n".encode(), {"encoding": "cp1252"}, "line 2 of the file 'people.csv' is UTF-8 and not "
+            "cp1252, so letters would come out wrong; leave encoding out (byte 6 of the line)"),
         (b"\xef\xbb\xbf" + EXCEL.encode(), {"encoding": "cp1252"}, "is UTF-8, as its first bytes say, and not cp1252"),
         ("téléphone\nprix\n12 €".encode("cp1252"), {"encoding": "latin-1"}, "line 3 of the file 'people.csv' has "
             "characters that no text has where it is read as iso8859-1, so letters would come out wrong; give "
