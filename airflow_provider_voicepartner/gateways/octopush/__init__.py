@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         segments_of,
     )
     from airflow_provider_voicepartner.gateways.octopush.options import SmsOptions, VoiceOptions
+    from airflow_provider_voicepartner.gateways.octopush.refusals import names_a_send
     from airflow_provider_voicepartner.gateways.octopush.requests import (
         authenticate,
         build_balance,
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from airflow_provider_voicepartner.gateways.octopush.responses import (
         CampaignParameters,
         WalletPack,
-        names_a_send,
         parse_balance,
         parse_batch,
         parse_cancel,
@@ -73,7 +73,7 @@ INFO: Final = GatewayInfo(
 )
 """All that is known of the vendor."""
 
-_MODULES: Final = ("requests", "messages", "responses", "webhooks", "codes", "options")
+_MODULES: Final = ("requests", "messages", "responses", "webhooks", "codes", "options", "refusals")
 
 __all__ = [
     "INFO",

@@ -26,11 +26,14 @@ from airflow_provider_voicepartner.gateways.parsing import (
     as_text,
     decode,
     is_presentable_code,
+    names_id,
     refusal,
     transport_kind,
 )
 from airflow_provider_voicepartner.gateways.wire import ApiResponse
 
+# The vendor's pages and clients disagree on the key; drafts, parameters and calls say ticket_number.
+TICKET_KEYS: Final = ("ticket_number", "sms_ticket", "voice_ticket", "vocal_ticket")
 _SUCCESS_CODES: Final = frozenset({"200", "201"})
 # Statuses whose meaning no code in the body may change.
 _DECIDED_BY_STATUS: Final = frozenset({401, 402, 403, 408, 429})
@@ -81,6 +84,11 @@ _PLACES: Final = frozenset(
     }
 )
 """Under such a name, an entry says which field it is about."""
+
+
+def names_a_send(response: ApiResponse) -> bool:
+    """Say whether the answer to a send names a ticket, whatever its status and whatever else it says."""
+    return names_id(response, (*TICKET_KEYS, "ticket"))
 
 
 def decode_answer(endpoint: str, response: ApiResponse, *, safe_to_repeat: bool) -> dict[str, Any]:

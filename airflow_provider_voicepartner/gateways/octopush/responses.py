@@ -21,7 +21,12 @@ from airflow_provider_voicepartner.gateways.model import (
     SmsMessage,
 )
 from airflow_provider_voicepartner.gateways.octopush import INFO, codes
-from airflow_provider_voicepartner.gateways.octopush.refusals import build_refusal, decode_answer
+from airflow_provider_voicepartner.gateways.octopush.refusals import (
+    TICKET_KEYS,
+    build_refusal,
+    decode_answer,
+    names_a_send,
+)
 from airflow_provider_voicepartner.gateways.octopush.requests import (
     EDIT_PARAMETERS,
     PARAMETER_GROUPS,
@@ -39,15 +44,12 @@ from airflow_provider_voicepartner.gateways.parsing import (
     as_text,
     as_verdict,
     in_doubt_if_named,
-    names_id,
     pick,
     read_opaque_id,
     warn_of_counts,
 )
 from airflow_provider_voicepartner.gateways.wire import ApiResponse
 
-# The vendor's pages and clients disagree on the key; drafts, parameters and calls say ticket_number.
-_TICKET_KEYS: Final = ("ticket_number", "sms_ticket", "voice_ticket", "vocal_ticket")
 _LEFT_OUT: Final = RefusedRecipient(phone_number="", reason="left out; the answer counts and does not name")
 
 
@@ -64,11 +66,6 @@ class WalletPack:
     pack_id: str | None
     credit: Decimal | None
     expires_at: pendulum.DateTime | None
-
-
-def names_a_send(response: ApiResponse) -> bool:
-    """Say whether the answer to a send names a ticket, whatever its status and whatever else it says."""
-    return names_id(response, (*_TICKET_KEYS, "ticket"))
 
 
 @in_doubt_if_named(names_a_send)
@@ -111,7 +108,7 @@ def parse_batch(response: ApiResponse, message: Message, recipients: Sequence[Re
         refused=(_LEFT_OUT,) * left_out if accepted else (),
         in_doubt=0 if accepted else left_out,
         cost=cost,
-        currency=None if cost is None else "EUR",
+        currency=None if cost is None else INFO.currency,
         segments=as_int(data.get("number_of_sms_needed")),
         duration=as_decimal(data.get("estimated_duration")),
         remaining_credit=as_decimal(data.get("residual_credit")),
@@ -122,7 +119,7 @@ def parse_batch(response: ApiResponse, message: Message, recipients: Sequence[Re
 
 
 def _ticket(data: Mapping[str, Any]) -> str | None:
-    found = (read_opaque_id(data.get(key)) for key in _TICKET_KEYS)
+    found = (read_opaque_id(data.get(key)) for key in TICKET_KEYS)
     return next(filter(None, found), None)
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         segments_of,
     )
     from airflow_provider_voicepartner.gateways.voicepartner.options import TtsOptions, VoicemailOptions
+    from airflow_provider_voicepartner.gateways.voicepartner.refusals import names_a_send
     from airflow_provider_voicepartner.gateways.voicepartner.requests import (
         authenticate,
         build_audios,
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from airflow_provider_voicepartner.gateways.voicepartner.responses import (
         AudioFile,
         RenamedAudio,
-        names_a_send,
         parse_audios,
         parse_balance,
         parse_batch,
@@ -80,7 +80,7 @@ INFO: Final = GatewayInfo(
 )
 """All that is known of the vendor."""
 
-_MODULES: Final = ("requests", "messages", "responses", "webhooks", "codes", "options")
+_MODULES: Final = ("requests", "messages", "responses", "webhooks", "codes", "options", "refusals")
 
 __all__ = [
     "INFO",

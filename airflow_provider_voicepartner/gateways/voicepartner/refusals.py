@@ -21,6 +21,7 @@ from airflow_provider_voicepartner.gateways.parsing import (
     as_verdict,
     decode,
     is_presentable_code,
+    names_id,
     pick,
     read_opaque_id,
     refusal,
@@ -38,6 +39,11 @@ _REASON_KEYS = ("code", "error", "errors", "message")
 
 CAMPAIGN_KEYS = ("campaignId", "campaign_id")
 _NO_CODES = Codes.of({})
+
+
+def names_a_send(response: ApiResponse) -> bool:
+    """Say whether the answer to a send names a campaign, whatever its status and whatever else it says."""
+    return names_id(response, CAMPAIGN_KEYS)
 
 
 def accepted_answer(

@@ -29,15 +29,14 @@ from airflow_provider_voicepartner.gateways.parsing import (
     as_price,
     as_text,
     in_doubt_if_named,
-    names_id,
     transport_kind,
     warn_of_counts,
 )
 from airflow_provider_voicepartner.gateways.voicepartner import INFO, codes
 from airflow_provider_voicepartner.gateways.voicepartner.refusals import (
-    CAMPAIGN_KEYS,
     accepted_answer,
     campaign_id,
+    names_a_send,
 )
 from airflow_provider_voicepartner.gateways.wire import ApiResponse
 
@@ -71,11 +70,6 @@ class RenamedAudio:
     token: str = field(repr=False)
     name: str
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
-
-
-def names_a_send(response: ApiResponse) -> bool:
-    """Say whether the answer to a send names a campaign, whatever its status and whatever else it says."""
-    return names_id(response, CAMPAIGN_KEYS)
 
 
 @in_doubt_if_named(names_a_send)
@@ -218,7 +212,7 @@ def parse_rename_audio(response: ApiResponse) -> RenamedAudio:
 
 def _currency(data: Mapping[str, Any]) -> str:
     """Read the currency: a code everywhere, the symbol on the balance; euro is the only one the vendor names."""
-    return as_currency(data.get("currency")) or "EUR"
+    return as_currency(data.get("currency")) or INFO.currency or ""
 
 
 def _seconds(value: Any) -> int | None:
