@@ -334,7 +334,7 @@ LONGEST_PENALTY: Final = 3_600.0
 
 After an hour one request finds out whether it is still meant.
 """
-PENALTY_LOOK_INTERVAL: Final = 0.1
+PENALTY_CHECK_INTERVAL: Final = 0.1
 """
 [seconds] Between two checks for a penalty, where no limit is known.
 
@@ -386,7 +386,7 @@ INTERRUPTED_GRACE: Final = 20.0
 
 Airflow kills a task 60 s after SIGTERM.
 """
-STOP_LOOK_INTERVAL: Final = 0.5
+STOP_CHECK_INTERVAL: Final = 0.5
 """
 [seconds] Between two checks whether a campaign was cancelled.
 

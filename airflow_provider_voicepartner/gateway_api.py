@@ -107,7 +107,7 @@ if TYPE_CHECKING:
     from airflow_provider_voicepartner.hooks.base import GatewayHook
     from airflow_provider_voicepartner.hooks.connection import ConnectionExtra
     from airflow_provider_voicepartner.hooks.connection_form import connection_type_of
-    from airflow_provider_voicepartner.sending.records import Evidence, Proof, taken_numbers
+    from airflow_provider_voicepartner.sending.records import Evidence, Proof, accepted_numbers
 
 API_VERSION: Final = 1
 """Counts changes that a gateway outside has to follow; see ``docs/gateway-api.md``."""
@@ -178,6 +178,7 @@ __all__ = [
     "TextTemplate",
     "VoiceMessage",
     "Voicemail",
+    "accepted_numbers",
     "as_bool",
     "as_count",
     "as_currency",
@@ -220,7 +221,6 @@ __all__ = [
     "require_future_slot",
     "round_up_to_minutes",
     "scrub",
-    "taken_numbers",
     "transport_kind",
 ]
 

@@ -332,8 +332,8 @@ def flaw_of_receipt(receipt: Any, recipients: Sequence[Recipient]) -> str | None
     if named and not set(named) <= set(phone_numbers_of(recipients)):
         return "the receipt is about somebody who was not sent to"
     if receipt.gateway_id is None:
-        is_nobody_taken = len(receipt.refused) == len(recipients)
-        return None if is_nobody_taken else "the receipt has no id, and does not refuse everybody"
+        is_nobody_accepted = len(receipt.refused) == len(recipients)
+        return None if is_nobody_accepted else "the receipt has no id, and does not refuse everybody"
     if (
         not isinstance(receipt.gateway_id, str)
         or not 0 < len(receipt.gateway_id.strip()) <= LONGEST_GATEWAY_ID

@@ -29,7 +29,7 @@ from airflow_provider_voicepartner.gateways.model import (
     Recipient,
     phone_numbers_of,
 )
-from airflow_provider_voicepartner.sending.records import Evidence, Proof, taken_numbers
+from airflow_provider_voicepartner.sending.records import Evidence, Proof, accepted_numbers
 from airflow_provider_voicepartner.settings import SECTION, callback_secrets, open_receiver_store, public_url
 
 if TYPE_CHECKING:
@@ -245,7 +245,7 @@ def find_callbacks(gateway: Gateway, reference: str, recipients: Sequence[Recipi
     if not reports and whole is None:
         return None
     statuses = (report for report in reports if gateway.knows_status(report.gateway_status))
-    accepted = len(taken_numbers(statuses, phone_numbers_of(recipients)))
+    accepted = len(accepted_numbers(statuses, phone_numbers_of(recipients)))
     if whole is not None:
         accepted = max(accepted, min(whole.total, len(recipients)))
     return Proof(Evidence.CALLED_BACK, accepted)

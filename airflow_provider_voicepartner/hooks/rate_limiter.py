@@ -13,7 +13,7 @@ from airflow_provider_voicepartner.constants import (
     BALANCE_WAIT,
     DEFAULT_PENALTY,
     NETWORK_MARGIN,
-    PENALTY_LOOK_INTERVAL,
+    PENALTY_CHECK_INTERVAL,
 )
 from airflow_provider_voicepartner.db.errors import StoreUnavailableError
 from airflow_provider_voicepartner.db.transactions import StoreRetry
@@ -87,9 +87,9 @@ class StoreRateLimiter:
         :raises RateLimitWaitTooLongError: no slot was acquired.
         :raises RetryableNotSentError: the store could not be reached within the wait for it.
         """
-        checked_at, slot = self._open.get(endpoint, (-PENALTY_LOOK_INTERVAL, None))
+        checked_at, slot = self._open.get(endpoint, (-PENALTY_CHECK_INTERVAL, None))
         started = time.monotonic()
-        if slot is not None and started - checked_at < PENALTY_LOOK_INTERVAL:
+        if slot is not None and started - checked_at < PENALTY_CHECK_INTERVAL:
             return slot
         with self._as_not_sent(endpoint):
             reservation = self._window_log.reserve(

@@ -28,7 +28,7 @@ from airflow_provider_voicepartner.gateways.model import (
 from airflow_provider_voicepartner.gateways.wire import ApiResponse
 from airflow_provider_voicepartner.hooks.base import GatewayHook
 from airflow_provider_voicepartner.hooks.connection import ConnectionExtra
-from airflow_provider_voicepartner.sending.records import Evidence, Proof, taken_numbers
+from airflow_provider_voicepartner.sending.records import Evidence, Proof, accepted_numbers
 
 LISTED_WITHIN: Final = 900.0
 """Seconds; see :class:`SmsPartnerExtra`."""
@@ -103,7 +103,9 @@ class SmsPartnerHook(GatewayHook):
         is_blank = True
         for page in self._pages(tag, smspartner.parse_tag_look_up):
             is_blank = is_blank and page.is_blank
-            accepted |= taken_numbers(filter(smspartner.shows_accepted, page.reports), numbers, since=since)
+            accepted |= accepted_numbers(
+                filter(smspartner.shows_accepted, page.reports), numbers, since=since
+            )
             if len(accepted) == len(numbers):
                 break
         return None if is_blank else Proof(Evidence.LOOK_UP, len(accepted))

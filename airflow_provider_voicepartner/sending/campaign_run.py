@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from airflow_provider_voicepartner.constants import INTERRUPTED_GRACE, STOP_LOOK_INTERVAL
+from airflow_provider_voicepartner.constants import INTERRUPTED_GRACE, STOP_CHECK_INTERVAL
 from airflow_provider_voicepartner.exceptions import (
     CampaignInterruptedError,
     RejectedError,
@@ -340,7 +340,7 @@ class CampaignRun:
 
     def _wait(self) -> None:
         """Wait until an attempt ends, or the next batch's slot comes."""
-        timeout = STOP_LOOK_INTERVAL
+        timeout = STOP_CHECK_INTERVAL
         if self.ready is not None:
             timeout = min(timeout, max(0.0, self.ready.due - self.sender.clock()))
         if not self.under_way:

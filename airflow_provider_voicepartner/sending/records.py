@@ -72,7 +72,7 @@ class Proof:
     accepted: int
 
 
-def taken_numbers(
+def accepted_numbers(
     reports: Iterable[DeliveryReport], numbers: Collection[str], *, since: datetime | None = None
 ) -> set[str]:
     """

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Protocol
 
-from airflow_provider_voicepartner.constants import STOP_LOOK_INTERVAL
+from airflow_provider_voicepartner.constants import STOP_CHECK_INTERVAL
 from airflow_provider_voicepartner.exceptions import CampaignInterruptedError
 from airflow_provider_voicepartner.gateways.model import CallbackUrls, Message, Receipt, Recipient
 from airflow_provider_voicepartner.gateways.wire import ApiRequest
@@ -196,7 +196,7 @@ class CancellationToken:
                 self.check()
                 if seconds <= 0:
                     return
-                sleep(min(seconds, STOP_LOOK_INTERVAL))
-                seconds -= STOP_LOOK_INTERVAL
+                sleep(min(seconds, STOP_CHECK_INTERVAL))
+                seconds -= STOP_CHECK_INTERVAL
 
         return wait

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from airflow_provider_voicepartner.constants import CLOCK_TOLERANCE
 from airflow_provider_voicepartner.gateways.model import DeliveryReport
 from airflow_provider_voicepartner.gateways.status import DeliveryStatus
-from airflow_provider_voicepartner.sending.records import taken_numbers
+from airflow_provider_voicepartner.sending.records import accepted_numbers
 
 A, B, C = NUMBERS = ("+33600000001", "+33600000002", "+33600000003")
 STRANGER = "+33699999999"
@@ -28,9 +28,9 @@ def report(number: str, at: datetime | None = None) -> DeliveryReport:
 
 def test_each_number_of_the_batch_counts_once() -> None:
     reports = [report(A), report(A), report(STRANGER), report(C), report("")]
-    assert taken_numbers(reports, NUMBERS) == {A, C}
-    assert taken_numbers([], NUMBERS) == set()
-    assert taken_numbers(reports, []) == set()
+    assert accepted_numbers(reports, NUMBERS) == {A, C}
+    assert accepted_numbers([], NUMBERS) == set()
+    assert accepted_numbers(reports, []) == set()
 
 
 def test_clocks_may_differ_by_ten_minutes() -> None:
@@ -55,15 +55,17 @@ def test_clocks_may_differ_by_ten_minutes() -> None:
     ],
 )
 def test_what_is_older_than_the_claim_does_not_count(at: datetime | None, counts: bool) -> None:
-    assert taken_numbers([report(A, at)], NUMBERS, since=CLAIMED) == ({A} if counts else set())
-    assert taken_numbers([report(A, at)], NUMBERS) == {A}
+    assert accepted_numbers([report(A, at)], NUMBERS, since=CLAIMED) == ({A} if counts else set())
+    assert accepted_numbers([report(A, at)], NUMBERS) == {A}
 
 
 def test_one_young_report_among_old_ones_is_enough() -> None:
     old = datetime(2001, 5, 6, tzinfo=UTC)
-    assert taken_numbers([report(A, old), report(A, CLAIMED), report(B, old)], NUMBERS, since=CLAIMED) == {A}
+    assert accepted_numbers([report(A, old), report(A, CLAIMED), report(B, old)], NUMBERS, since=CLAIMED) == {
+        A
+    }
 
 
 @given(st.lists(st.sampled_from([*NUMBERS, STRANGER, "", "x"]), max_size=20))
 def test_never_more_than_the_batch(numbers: list[str]) -> None:
-    assert taken_numbers(map(report, numbers), NUMBERS) == set(numbers) & set(NUMBERS)
+    assert accepted_numbers(map(report, numbers), NUMBERS) == set(numbers) & set(NUMBERS)
