@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_voicepartner.delivery.tokens import CallbackTokens
+from airflow_provider_voicepartner.gateways import GATEWAYS
 from tests.support.receiver import PREFIX, SECRET, RunningReceiver, running_receiver
 
-GATEWAYS = ("smspartner", "voicepartner", "octopush")
 REPORTS = {
     "smspartner": {"status": "delivered", "msgId": "1", "phone": "+33600000001"},
     "voicepartner": {"status": "delivered", "campaignId": "1", "phoneNumber": "+33600000001"},

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from airflow_provider_voicepartner.gateways import GATEWAYS
 from tests.support.receiver import RunningReceiver, running_receiver
 
-GATEWAYS = ("smspartner", "voicepartner", "octopush")
 NAMES = [
     "status", "statut", "msgId", "phone", "phone_number", "phoneNumber", "number", "type", "text", "msisdn", "to",
     "message-timestamp", "concat", "concat-part", "concat-total", "concat-ref", "date", "cost", "tag", "stopSms",

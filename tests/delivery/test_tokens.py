@@ -22,10 +22,10 @@ from airflow_provider_voicepartner.delivery.tokens import (
     WeakSecretError,
     expiry,
 )
+from airflow_provider_voicepartner.gateways import GATEWAYS
 
 NOW = datetime(2031, 5, 6, 12, tzinfo=UTC)
 SECRET = "a-secret-for-the-tests"
-GATEWAYS = ("smspartner", "voicepartner", "octopush")
 TOKENS = CallbackTokens([SECRET])
 
 references = st.text("abcdefghijklmnopqrstuvwxyz0123456789", min_size=12, max_size=12)

@@ -54,14 +54,6 @@ class Acme:
         self._server.shutdown()
         self._server.server_close()
 
-    @property
-    def most_in_a_second(self) -> int:
-        """How many sends came within any second, at most."""
-        times = sorted(self.arrivals)
-        return max(
-            (sum(t <= other < t + 1 for other in times[i : i + 1000]) for i, t in enumerate(times)), default=0
-        )
-
     def send(self, form: dict[str, str]) -> tuple[int, Any]:
         """Take one message."""
         with self.lock:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_voicepartner.hooks.registry import every_gateway
-from tests.external.server import Acme
+from tests.external.server import ACCOUNT, KEY, Acme
 from tests.support.receiver import SECRET, running_receiver
 
 pytestmark = pytest.mark.airflow3
@@ -52,7 +52,12 @@ Run = Callable[[str], tuple[dict[str, str], dict[str, Any]]]
 
 
 @pytest.mark.timeout(900)
-def test_600_people_are_sent_to_and_waited_for_in_every_mode(acme: Acme, run: Run) -> None:
+def test_600_people_are_sent_to_and_waited_for_in_every_mode(
+    acme: Acme, run: Run, set_connection: Callable[..., str]
+) -> None:
+    # Fewer than would pass without a rate limiter: 600 take 15 s at least.
+    limits = {"rate_limits": {"messages": "150/5"}}
+    set_connection("acme", host=acme.url, login=ACCOUNT, password=KEY, extra=limits)
     acme.refused = {BLOCKED: "blocked", STOPPED: "stopped"}
     acme.states = {FAILED: "failed"}
     states, xcoms = run("acme_many")
@@ -63,7 +68,9 @@ def test_600_people_are_sent_to_and_waited_for_in_every_mode(acme: Acme, run: Ru
     counts = xcoms["send"]["counts"]
     assert (counts["recipients"], counts["accepted"]) == (600, 598)
     assert (counts["refused"], counts["opted_out"]) == (1, 1)
-    assert acme.most_in_a_second <= 150
+    arrivals = sorted(acme.arrivals)
+    # Threads that share an interpreter with their vendor arrive late, by more than the margin of such short windows.
+    assert arrivals[450] - arrivals[0] >= 3 * 5 - 1
     for mode in ("poke", "reschedule", "deferrable"):
         assert (xcoms[mode]["expected"], xcoms[mode]["delivered"], xcoms[mode]["failed"]) == (598, 597, 1)
     assert acme.polls >= 598
