@@ -69,8 +69,8 @@ def test_600_people_are_sent_to_and_waited_for_in_every_mode(
     assert (counts["recipients"], counts["accepted"]) == (600, 598)
     assert (counts["refused"], counts["opted_out"]) == (1, 1)
     arrivals = sorted(acme.arrivals)
-    # Threads that share an interpreter with their vendor arrive late, by more than the margin of such short windows.
-    assert arrivals[450] - arrivals[0] >= 3 * 5 - 1
+    assert acme.most_within(5) <= 150
+    assert arrivals[450] - arrivals[0] >= 3 * 5
     for mode in ("poke", "reschedule", "deferrable"):
         assert (xcoms[mode]["expected"], xcoms[mode]["delivered"], xcoms[mode]["failed"]) == (598, 597, 1)
     assert acme.polls >= 598
