@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from airflow_provider_voicepartner.constants import EACH_BATCH_UP_TO, PROGRESS_INTERVAL
+from airflow_provider_voicepartner.exceptions import RetryableNotSentError
 from airflow_provider_voicepartner.sending.ledger import BatchRecord, Phase
-from airflow_provider_voicepartner.sending.progress import ProgressLog
+from airflow_provider_voicepartner.sending.progress import Count, ProgressLog, Standing
 from airflow_provider_voicepartner.sending.records import Evidence
 from tests.support.servers import FakeTime
 
@@ -62,3 +64,23 @@ def test_what_settled_a_doubt_is_told_with_the_batch(told: pytest.LogCaptureFixt
         "sent again",
         "Batch 2 (k3v9x0q2w7ha): 499 of 500 recipients accepted (it was in doubt; evidence: look_up)",
     ]
+
+
+@pytest.mark.parametrize(
+    ("on_unknown", "doubts", "said"),
+    [
+        ("fail", 1, "and nothing twice"),
+        ("assume_sent", 1, "and nothing twice"),
+        ("resend", 0, "and nothing twice"),
+        ("resend", 1, "and what is in doubt once more (on_unknown='resend'), so these recipients may get it twice"),
+        ("resend_unlisted", 1, "and what is in doubt once more where the gateway does not list it "
+            "(on_unknown='resend_unlisted'), so these recipients may get it twice"),
+    ],
+)  # fmt: skip
+def test_a_failure_says_whom_a_retry_may_message_twice(on_unknown: Any, doubts: int, said: str) -> None:
+    error = RetryableNotSentError("the gateway is away")
+    Standing(
+        whole=Count(3, 3), sent=Count(2 - doubts, 2 - doubts), in_doubt=Count(doubts, doubts), refused=Count(),
+        left=Count(1, 1), is_durable=True, on_unknown=on_unknown,
+    ).add_to(error)  # fmt: skip
+    assert str(error).endswith(f"A retry, or clearing the task, sends what is left, {said}")
