@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from airflow_provider_voicepartner.compat import AirflowSkipException, BaseOperator, Picklable, conf
 from airflow_provider_voicepartner.constants import DEFER_FROM, LONGEST_SLEEP, MAX_IN_FLIGHT
+from airflow_provider_voicepartner.contacts.names import references_in
 from airflow_provider_voicepartner.exceptions import (
     CampaignInterruptedError,
     OutcomePendingError,
     RetryableNotSentError,
 )
-from airflow_provider_voicepartner.hooks.contacts import check_contact_names
 from airflow_provider_voicepartner.operators.redacted import PrivateFields
 from airflow_provider_voicepartner.sending.transport import CancellationToken
 
@@ -127,7 +127,11 @@ class SendingOperator(PrivateFields, Picklable, BaseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        check_contact_names(to, column)
+        if any(references_in(to, column)):
+            # Inside, because most lists name nobody, and settings and contacts take as long to import as all the rest.
+            from airflow_provider_voicepartner.hooks.contacts import check_contact_names
+
+            check_contact_names(to, column)
         self.conn_id = conn_id
         self.to = to
         self.column = column
