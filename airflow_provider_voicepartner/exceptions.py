@@ -8,7 +8,7 @@ once, however many ``retries`` it has left, also when the error comes out of a h
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_voicepartner.compat import AirflowException, AirflowFailException
 from airflow_provider_voicepartner.gateways.errors import (
@@ -17,7 +17,9 @@ from airflow_provider_voicepartner.gateways.errors import (
     InvalidArgumentError,
     RecipientProblem,
 )
-from airflow_provider_voicepartner.gateways.model import Receipt
+
+if TYPE_CHECKING:
+    from airflow_provider_voicepartner.gateways.model import Receipt
 
 Built = TypeVar("Built")
 

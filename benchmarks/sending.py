@@ -92,9 +92,9 @@ def measure(path: Path, url: str, what: str, *, at_once: bool) -> dict[str, Any]
     from airflow_provider_voicepartner.operators.planning import plan_of
     from airflow_provider_voicepartner.operators.sending import campaign_of, send_campaign
     from airflow_provider_voicepartner.operators.sms import SendSmsOperator
+    from airflow_provider_voicepartner.sending.cancellation import CancellationToken
     from airflow_provider_voicepartner.sending.ledger import Ledger, Try
     from airflow_provider_voicepartner.sending.task_state import TaskStateMemory
-    from airflow_provider_voicepartner.sending.transport import CancellationToken
 
     operator = SendSmsOperator(
         task_id="send", to=str(path), message=PERSONAL_TEXT if what == "personal" else TEXT

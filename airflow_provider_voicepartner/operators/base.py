@@ -18,7 +18,7 @@ from airflow_provider_voicepartner.exceptions import (
     RetryableNotSentError,
 )
 from airflow_provider_voicepartner.operators.redacted import PrivateFields
-from airflow_provider_voicepartner.sending.transport import CancellationToken
+from airflow_provider_voicepartner.sending.cancellation import CancellationToken
 
 if TYPE_CHECKING:
     from datetime import datetime

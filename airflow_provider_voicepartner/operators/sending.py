@@ -28,12 +28,12 @@ from airflow_provider_voicepartner.sending.arguments import (
 from airflow_provider_voicepartner.sending.batch import check_claim
 from airflow_provider_voicepartner.sending.campaign import CampaignSender
 from airflow_provider_voicepartner.sending.campaign_spec import Campaign, OnLate
+from airflow_provider_voicepartner.sending.cancellation import CancellationToken
 from airflow_provider_voicepartner.sending.ledger import Ledger, OnUnknown, Try
 from airflow_provider_voicepartner.sending.plan import CampaignPlan
 from airflow_provider_voicepartner.sending.records import BatchRecord, Phase
 from airflow_provider_voicepartner.sending.report import CampaignReport, DryRunEnd
 from airflow_provider_voicepartner.sending.reservations import estimate
-from airflow_provider_voicepartner.sending.transport import CancellationToken
 
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.compat import Context

@@ -24,7 +24,7 @@ from airflow_provider_voicepartner.sending.report import CampaignReport, read_re
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.compat import Context
     from airflow_provider_voicepartner.hooks.base import GatewayHook
-    from airflow_provider_voicepartner.sending.transport import CancellationToken
+    from airflow_provider_voicepartner.sending.cancellation import CancellationToken
 
 log = logging.getLogger(__name__)
 

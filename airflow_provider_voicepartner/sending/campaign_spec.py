@@ -14,14 +14,10 @@ from typing import Generic, Literal, Protocol, TypeVar
 from airflow_provider_voicepartner.constants import MAX_IN_FLIGHT
 from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.gateways.model import Message, Recipient
+from airflow_provider_voicepartner.sending.cancellation import CancellationToken
 from airflow_provider_voicepartner.sending.fingerprint import new_reference
 from airflow_provider_voicepartner.sending.ledger import Ledger, OnUnknown
-from airflow_provider_voicepartner.sending.transport import (
-    BatchTransport,
-    CancellationToken,
-    NoLimit,
-    RateLimiter,
-)
+from airflow_provider_voicepartner.sending.transport import BatchTransport, NoLimit, RateLimiter
 
 log = logging.getLogger(__name__)
 

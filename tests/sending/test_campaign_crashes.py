@@ -19,8 +19,8 @@ from airflow_provider_voicepartner.exceptions import (
     RetryableNotSentError,
     SendOutcomeUnknownError,
 )
+from airflow_provider_voicepartner.sending.cancellation import CancellationToken
 from airflow_provider_voicepartner.sending.records import BatchRecord, Evidence, Phase
-from airflow_provider_voicepartner.sending.transport import CancellationToken
 from tests.support.campaigns import (
     SIZE,
     attempt,

@@ -16,8 +16,8 @@ from airflow_provider_voicepartner.exceptions import (
 )
 from airflow_provider_voicepartner.gateways.errors import ErrorKind
 from airflow_provider_voicepartner.gateways.model import RefusedRecipient
+from airflow_provider_voicepartner.sending.cancellation import CancellationToken
 from airflow_provider_voicepartner.sending.records import Evidence, Phase
-from airflow_provider_voicepartner.sending.transport import CancellationToken
 from tests.support.campaigns import (
     SIZE,
     attempt,

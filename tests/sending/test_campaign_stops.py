@@ -15,8 +15,8 @@ from airflow_provider_voicepartner.exceptions import (
 )
 from airflow_provider_voicepartner.sending import campaign_run
 from airflow_provider_voicepartner.sending.batch import Job, WorkerPool
+from airflow_provider_voicepartner.sending.cancellation import CancellationToken
 from airflow_provider_voicepartner.sending.records import Phase
-from airflow_provider_voicepartner.sending.transport import CancellationToken
 from tests.support.campaigns import (
     SIZE,
     attempt,

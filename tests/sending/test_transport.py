@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_voicepartner.exceptions import CampaignInterruptedError
-from airflow_provider_voicepartner.sending.transport import CancellationToken
+from airflow_provider_voicepartner.sending.cancellation import CancellationToken
 
 
 @pytest.mark.parametrize(

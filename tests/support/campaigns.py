@@ -9,8 +9,8 @@ from airflow_provider_voicepartner.gateways.model import Recipient, SmsMessage
 from airflow_provider_voicepartner.gateways.wire import Credentials
 from airflow_provider_voicepartner.sending.campaign import CampaignSender
 from airflow_provider_voicepartner.sending.campaign_spec import Campaign
+from airflow_provider_voicepartner.sending.cancellation import CancellationToken
 from airflow_provider_voicepartner.sending.records import BatchRecord, Memory
-from airflow_provider_voicepartner.sending.transport import CancellationToken
 from tests.support.fingerprints import fingerprint
 from tests.support.ledgers import known, registered
 from tests.support.transport import NOW, FakeRateLimiter, FakeTransport
