@@ -25,7 +25,6 @@ _SMSPARTNER_REWRITES = str.maketrans(
     }
 )  # fmt: skip
 
-STOP_MENTION = "STOP au XXXXX"
 STOP_MENTION_LENGTH = 14
 """What Octopush appends to a French marketing SMS that has no opt-out mention, blank included."""
 
