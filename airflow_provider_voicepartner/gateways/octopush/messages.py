@@ -164,7 +164,7 @@ def _check_speakable(text: str, language: str | None) -> None:
 
 
 def segments_of(message: Message, text: str) -> tuple[int, ...] | None:
-    """Return how many SMS a text takes, in each way to read the vendor's pages; see :func:`~.length.readings`."""
+    """Return how many SMS a text takes, in each way to read the vendor's pages; see :func:`readings`."""
     if not isinstance(message, SmsMessage):
         return None
     return readings(text, optimizes=_optimizes(message), needs_stop=message.purpose == "marketing")

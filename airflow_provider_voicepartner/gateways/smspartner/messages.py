@@ -162,7 +162,7 @@ def as_sms(message: Message) -> SmsMessage:
 
 
 def segments_of(message: Message, text: str) -> tuple[int]:
-    """Return how many SMS a text takes, see :func:`~.length.segments`; an appended STOP mention is not counted."""
+    """Return how many SMS a text takes, see :func:`segments`; an appended STOP mention is not counted."""
     return (segments(text, is_unicode=options_of(message).is_unicode),)
 
 
