@@ -28,6 +28,8 @@ from airflow_provider_voicepartner.gateways.rate_limits import Windows, parse_wi
 Kind = Literal["sms", "tts", "voicemail"]
 Reporting = Literal["batch", "account", "never"]
 CredentialPlace = Literal["body", "query", "path", "header", "basic"]
+BodyFormat = Literal["json", "form"]
+JsonType = Literal["string", "number", "boolean", "object"]
 NO_LIMIT: Final = "none"
 OWN_FIELDS: Final = frozenset({"connect_timeout", "read_timeout", "rate_limits"})
 """Of each gateway's connection form."""
@@ -49,7 +51,7 @@ class FormField:
 
     label: str
     description: str
-    type: Literal["string", "number", "boolean", "object"] = "string"
+    type: JsonType = "string"
     rules: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -110,7 +112,7 @@ class GatewayInfo:
     login_hint: str = ""
     credentials: tuple[CredentialPlace, ...]
     options: Mapping[Kind, str] = field(default_factory=dict)
-    body: Literal["json", "form"] = "json"
+    body: BodyFormat = "json"
     most_recipients: int = MAX_RECIPIENTS_PER_BATCH
     shortest_lead: timedelta = timedelta(0)
     longest_lead: timedelta | None = None
@@ -133,7 +135,7 @@ class GatewayInfo:
             if not isinstance(table, Mapping):
                 raise InvalidArgumentError(f"INFO.{name}", "must be a mapping")
             object.__setattr__(self, name, MappingProxyType(dict(table)))
-        check_info(self, kinds=get_args(Kind), reporting=get_args(Reporting))
+        _check_info(self)
 
     @property
     def kinds(self) -> frozenset[Kind]:
@@ -182,16 +184,13 @@ def attribute(package: str, modules: Sequence[str], names: Collection[str], name
     raise AttributeError(f"module {package!r} has no attribute {name!r}")
 
 
-def check_info(info: Any, *, kinds: Collection[str], reporting: Collection[str]) -> None:
+def _check_info(info: GatewayInfo) -> None:
     """
     Check every fact by itself and beside the others.
 
-    :param info: of a gateway, all of its fields.
-    :param kinds: of messages that there are.
-    :param reporting: ways to report that there are.
     :raises InvalidArgumentError: whose ``argument`` is ``INFO.`` and the field's name.
     """
-    for name, (is_good, needed) in _rules(info, kinds, reporting).items():
+    for name, (is_good, needed) in _rules(info).items():
         value, is_true = getattr(info, name), False
         try:
             is_true = is_good(value)
@@ -201,10 +200,9 @@ def check_info(info: Any, *, kinds: Collection[str], reporting: Collection[str])
             raise InvalidArgumentError(f"INFO.{name}", f"must be {needed}")
 
 
-def _rules(
-    info: Any, kinds: Collection[str], reporting: Collection[str]
-) -> Mapping[str, tuple[Callable[[Any], bool], str]]:
-    places = ("body", "query", "path", "header", "basic")
+def _rules(info: GatewayInfo) -> Mapping[str, tuple[Callable[[Any], bool], str]]:
+    kinds, reporting = get_args(Kind), get_args(Reporting)
+    places, bodies = get_args(CredentialPlace), get_args(BodyFormat)
     return {
         "name": (
             lambda it: bool(_NAME.fullmatch(it)),
@@ -242,7 +240,7 @@ def _rules(
             lambda it: set(it) <= set(info.sends) and all(map(_is_dotted, it.values())),
             "the dotted path of a model for each kind of message that it sends",
         ),
-        "body": (lambda it: it in ("json", "form"), "'json' or 'form'"),
+        "body": (lambda it: it in bodies, " or ".join(map(repr, bodies))),
         "most_recipients": (
             lambda it: type(it) is int and 1 <= it <= MAX_RECIPIENTS_PER_BATCH,
             "a whole number from 1 to 500",
@@ -313,6 +311,6 @@ def _is_form_field(field: Any) -> bool:
     return (
         _is_said(field.label)
         and isinstance(field.description, str)
-        and field.type in ("string", "number", "boolean", "object")
+        and field.type in get_args(JsonType)
         and isinstance(field.rules, Mapping)
     )

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import cached_property
 from random import Random
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import urlencode
 
 import requests
@@ -35,6 +35,7 @@ from airflow_provider_voicepartner.exceptions import (
     VoicePartnerProviderError,
 )
 from airflow_provider_voicepartner.gateways.errors import ErrorKind
+from airflow_provider_voicepartner.gateways.info import BodyFormat
 from airflow_provider_voicepartner.gateways.wire import ApiRequest, ApiResponse
 from airflow_provider_voicepartner.hooks.cancellable_body import (
     CancellableBody,
@@ -198,7 +199,7 @@ class HttpSender:
     gate: Gate | None = None
     may_leave: Callable[[], None] | None = None
     names_a_send: Callable[[ApiResponse], bool] | None = None
-    body: Literal["json", "form"] = "json"
+    body: BodyFormat = "json"
 
     @cached_property
     def _environment(self) -> dict[str, Any]:
