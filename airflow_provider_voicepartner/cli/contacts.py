@@ -18,7 +18,7 @@ from airflow_provider_voicepartner.contacts.calendar import as_text, export_rota
 from airflow_provider_voicepartner.contacts.directory import Directory
 from airflow_provider_voicepartner.contacts.names import meant, read_name, shown
 from airflow_provider_voicepartner.contacts.reading import UnreadableContactsError, format_of, read_text
-from airflow_provider_voicepartner.contacts.rota import Override, Reason, Rota
+from airflow_provider_voicepartner.contacts.rota import YEARS, Override, Reason, Rota
 from airflow_provider_voicepartner.contacts.validation import read_directory
 from airflow_provider_voicepartner.hooks.contacts import OPTION, Source, load_directory, read_source
 
@@ -147,7 +147,7 @@ def _moment(text: str | None, rota: Rota) -> datetime:
         moment = datetime.fromisoformat(text.strip())
     except ValueError:
         moment = None
-    if moment is None or not 1 < moment.year < 9999:
+    if moment is None or moment.year not in YEARS:
         raise CommandError("--at: is no time; write one such as 2026-12-24T09:00 or 2026-12-24T09:00+01:00")
     return moment if moment.tzinfo else moment.replace(tzinfo=rota.zone)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from airflow_provider_voicepartner.contacts.directory import Directory, Person
 from airflow_provider_voicepartner.contacts.names import meant, read_name, shown
 from airflow_provider_voicepartner.contacts.reading import UnreadableContactsError
-from airflow_provider_voicepartner.contacts.rota import Override, Rota
+from airflow_provider_voicepartner.contacts.rota import YEARS, Override, Rota
 
 if TYPE_CHECKING:
     from icalendar import Calendar
@@ -118,10 +118,14 @@ def _override(event: Any, rota: Rota, people: Mapping[str, Person]) -> Override:
     if begin is None:
         raise UnreadableContactsError("has no time at which it begins; correct it")
     end, duration = _time(event, "dtend"), getattr(event.get("duration"), "dt", None)
-    if end is None and isinstance(duration, timedelta):
-        end = begin + duration
-    if end is None:
-        end = begin + timedelta(days=0 if isinstance(begin, datetime) else 1)
+    if not isinstance(duration, timedelta):
+        duration = timedelta(days=0 if isinstance(begin, datetime) else 1)
+    try:
+        end = begin + duration if end is None else end
+    except OverflowError:
+        end = date.max
+    if begin.year not in YEARS or end.year not in YEARS:
+        raise UnreadableContactsError(f"is not in the years {YEARS[0]} to {YEARS[-1]}; correct it")
     first, last = _instant(begin, rota), _instant(end, rota)
     if last <= first:
         raise UnreadableContactsError("does not end after it begins; correct it")

@@ -11,11 +11,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from airflow_provider_voicepartner.constants import MOST_SHIFTS
 
 _DAY = timedelta(days=1)
+
+YEARS: Final = range(1900, 3000)
+"""Of every day in a rota: outside of them Python cannot reckon with days and zones."""
 
 
 class Reason(StrEnum):

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from airflow_provider_voicepartner.contacts.directory import Directory, Person, Problem
 from airflow_provider_voicepartner.contacts.names import NAME_RULE, meant, read_name, shown
-from airflow_provider_voicepartner.contacts.rota import HandOver, Override, Rota
+from airflow_provider_voicepartner.contacts.rota import YEARS, HandOver, Override, Rota
 from airflow_provider_voicepartner.gateways.phone_numbers import InvalidNumberError, PhoneNumber, parse_number
 from airflow_provider_voicepartner.recipients.rejects import masked
 
@@ -301,10 +301,11 @@ class _Reader:
 
     def _day(self, where: str, value: object, name: str) -> date | None:
         day = _day_of(value)
-        if day is None:
-            said = "is missing" if value is None else f"{shown(value)} is no day"
-            self._add(where, f"{said}; write one such as 2026-01-05", name)
-        return day
+        if day is not None and day.year in YEARS:
+            return day
+        said = "is missing" if value is None else f"{shown(value)} is no day{_of_years(day)}"
+        self._add(where, f"{said}; write one such as 2026-01-05", name)
+        return None
 
     def _override(self, where: str, row: Mapping[Any, Any], zone: ZoneInfo, name: str) -> Override | None:
         begin = self._moment(f"{where}.from", row.get("from"), zone, name, is_end=False)
@@ -327,11 +328,12 @@ class _Reader:
                 moment = datetime.fromisoformat(moment.strip())
             except ValueError:
                 moment = None
-        if isinstance(moment, date) and not isinstance(moment, datetime):
+        is_out = isinstance(moment, date) and moment.year not in YEARS
+        if isinstance(moment, date) and not isinstance(moment, datetime) and not is_out:
             day = moment + timedelta(days=1) if is_end else moment
             moment = datetime.combine(day, time())
-        if not isinstance(moment, datetime):
-            said = "is missing" if value is None else f"{shown(value)} is no time"
+        if not isinstance(moment, datetime) or is_out:
+            said = "is missing" if value is None else f"{shown(value)} is no time{_of_years(moment)}"
             self._add(where, f"{said}; write one such as 2026-12-24T09:00, or a day", name)
             return None
         return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
@@ -350,6 +352,12 @@ class _Reader:
             if day in known:
                 self._add(f"{where}.{key}", f"{day} is a holiday of this rota already; take one out", name)
         return {day: who for day in days if day is not None and who is not None}
+
+
+def _of_years(moment: object) -> str:
+    """Say which years there are, of a day outside of them."""
+    is_out = isinstance(moment, date) and moment.year not in YEARS
+    return f" of the years {YEARS[0]} to {YEARS[-1]}" if is_out else ""
 
 
 def _day_of(value: object) -> date | None:

@@ -111,6 +111,9 @@ def test_each_wrong_event_is_an_error_of_its_own() -> None:
         event("bruno", ":20260105T180000Z", ":20260106T080000Z", "RRULE:FREQ=DAILY"),
         "UID:1\r\nDTSTAMP:20260101T000000Z\r\nSUMMARY:bruno",
         event("bruno", ":yesterday", ":20260106T080000Z"),
+        event("bruno", ":20260105T180000Z", ":99991231T235959Z"),
+        event("bruno", ";VALUE=DATE:00010101"),
+        event("bruno", ":20260105T180000Z", more="DURATION:P9999999D"),
     ]
     found = read_overrides(calendar(good, *wrong), ROTA, PEOPLE)
     assert len(found.overrides) == 1
@@ -123,6 +126,9 @@ def test_each_wrong_event_is_an_error_of_its_own() -> None:
         "event 7 ('bruno', 2026-01-05T18:00:00+00:00): repeats; write each time as an event of its own",
         "event 8 ('bruno'): has no time at which it begins",
         "event 9 ('bruno'): has no time at which it begins",
+        "event 10 ('bruno', 2026-01-05T18:00:00+00:00): is not in the years 1900 to 2999; correct it",
+        "event 11 ('bruno', 0001-01-01): is not in the years 1900 to 2999",
+        "event 12 ('bruno', 2026-01-05T18:00:00+00:00): is not in the years 1900 to 2999",
     ]
     assert len(found.errors) == len(expected)
     for error, start in zip(found.errors, expected, strict=True):

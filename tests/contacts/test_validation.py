@@ -158,6 +158,27 @@ class TestMistakes:
         assert len(problems(text)) >= 3
 
     @pytest.mark.parametrize(
+        ("old", "new", "where"),
+        [
+            ("until = 2026-02-02", "until = 9999-12-31", "overrides[2].until: "),
+            ("until = 2026-02-02", "until = 9999-12-31T23:59:59-08:00", "overrides[2].until: "),
+            ("from = 2026-02-01", "from = 0001-01-01", "overrides[2].from: "),
+            ("day = 2026-12-25", "day = 9999-12-31", "holidays[1].day: "),
+            ("day = 2026-12-25", 'day = "0001-01-01"', "holidays[1].day: "),
+            ("start = 2026-01-05", "start = 9999-12-31", "start: "),
+        ],
+    )
+    def test_a_day_that_python_cannot_reckon_with_concerns_only_its_rota(
+        self, old: str, new: str, where: str
+    ) -> None:
+        directory = read(GOOD.replace(old, new))
+        [problem] = map(str, directory.problems)
+        assert problem.startswith(f"rotas.oncall.{where}")
+        assert "of the years 1900 to 2999; write one such as" in problem
+        assert directory.people_of("data-team", NOW) == ("anne", "bruno")
+        directory.known_people_of("oncall", NOW)
+
+    @pytest.mark.parametrize(
         "data", [None, [], "anne", 3, {"people": []}, {"people": {"anne": "0612345601"}}]
     )
     def test_what_is_no_table_is_said_to_be_none(self, data: object) -> None:
