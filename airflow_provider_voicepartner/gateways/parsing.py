@@ -379,26 +379,14 @@ def in_doubt_if_named(names_a_send: Callable[[ApiResponse], bool]) -> Callable[[
 
 def account_for_all(gateway: str, endpoint: str, receipt: Receipt, size: int) -> Receipt:
     """
-    Count as in doubt whoever of a batch a receipt leaves out, so that nobody is lost in silence.
+    Count as in doubt whoever of a batch a receipt leaves out, so that nobody is lost in silence; log every doubt.
+
+    The log has no number and no id.
 
     :param receipt: without a flaw, see :func:`flaw_of_receipt`.
     :param size: recipients in the batch.
     """
-    missing = size - receipt.accepted - len(receipt.refused) - receipt.in_doubt
-    if not missing:
-        return receipt
-    log.error(
-        "%s %s: the gateway module's receipt leaves out %d of %d recipients (%d accepted, %d refused, %d in doubt); "
-        "they count as in doubt",
-        gateway, endpoint, missing, size, receipt.accepted, len(receipt.refused), receipt.in_doubt,
-    )  # fmt: skip
-    return replace(receipt, in_doubt=receipt.in_doubt + missing)
-
-
-def warn_of_counts(gateway: str, endpoint: str, receipt: Receipt) -> None:
-    """Log that an answer does not account for everybody, or names nobody whom it left out; no number, no id."""
-    nameless = sum(not refused.phone_number for refused in receipt.refused)
-    if nameless:
+    if nameless := sum(not refused.phone_number for refused in receipt.refused):
         log.warning(
             "%s %s: %d recipients were left out, and the answer does not say which",
             gateway, endpoint, nameless,
@@ -409,3 +397,12 @@ def warn_of_counts(gateway: str, endpoint: str, receipt: Receipt) -> None:
             "%d in doubt",
             gateway, endpoint, receipt.accepted, len(receipt.refused), receipt.in_doubt,
         )  # fmt: skip
+    missing = size - receipt.accepted - len(receipt.refused) - receipt.in_doubt
+    if not missing:
+        return receipt
+    log.error(
+        "%s %s: the gateway module's receipt leaves out %d of %d recipients (%d accepted, %d refused, %d in doubt); "
+        "they count as in doubt",
+        gateway, endpoint, missing, size, receipt.accepted, len(receipt.refused), receipt.in_doubt,
+    )  # fmt: skip
+    return replace(receipt, in_doubt=receipt.in_doubt + missing)

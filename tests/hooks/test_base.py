@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import pickle
+import re
 import socket
 from collections.abc import Callable
 from dataclasses import replace
@@ -308,6 +309,20 @@ def test_whoever_a_receipt_leaves_out_is_in_doubt(
     assert (receipt.accepted, receipt.refused, receipt.in_doubt) == (accepted, dropped, in_doubt)
     assert ("they count as in doubt" in caplog.text) is (said != in_doubt)
     assert NUMBER not in caplog.text
+
+
+@each_send
+def test_every_doubt_of_a_receipt_is_logged(
+    send: Send, sandbox: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    given = Receipt(gateway_id="m-1", accepted=1, refused=(RefusedRecipient(phone_number=""),), in_doubt=3)
+    hook = hook_of(send.conn_type)
+    monkeypatch.setattr(hook.gateway, "parse_batch", lambda *_: given)
+    people = [Recipient(f"+3369988776{digit}") for digit in range(5)]
+    assert hook.send_batch(send.message, people, reference=REFERENCE) == given
+    assert ": 1 recipients were left out, and the answer does not say which" in caplog.text
+    assert ": 1 accepted, 1 refused, 3 in doubt" in caplog.text
+    assert not re.search(r"m-1|\+336", caplog.text)
 
 
 @pytest.mark.parametrize("lie", LIES)

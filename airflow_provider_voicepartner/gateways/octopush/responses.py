@@ -46,7 +46,6 @@ from airflow_provider_voicepartner.gateways.parsing import (
     in_doubt_if_named,
     pick,
     read_opaque_id,
-    warn_of_counts,
 )
 from airflow_provider_voicepartner.gateways.wire import ApiResponse
 
@@ -102,7 +101,7 @@ def parse_batch(response: ApiResponse, message: Message, recipients: Sequence[Re
     accepted = len(recipients) if count is None else min(count, len(recipients))
     left_out = len(recipients) - accepted
     cost = as_price(data.get("total_cost"))
-    receipt = Receipt(
+    return Receipt(
         gateway_id=ticket,
         accepted=accepted,
         refused=(_LEFT_OUT,) * left_out if accepted else (),
@@ -114,8 +113,6 @@ def parse_batch(response: ApiResponse, message: Message, recipients: Sequence[Re
         remaining_credit=as_decimal(data.get("residual_credit")),
         raw=data,
     )
-    warn_of_counts(INFO.name, endpoint, receipt)
-    return receipt
 
 
 def _ticket(data: Mapping[str, Any]) -> str | None:

@@ -30,7 +30,6 @@ from airflow_provider_voicepartner.gateways.parsing import (
     decode,
     in_doubt_if_named,
     pick,
-    warn_of_counts,
 )
 from airflow_provider_voicepartner.gateways.phone_numbers import read_wire_number
 from airflow_provider_voicepartner.gateways.placeholders import read_template
@@ -231,7 +230,7 @@ def _receipt(endpoint: Endpoint, response: ApiResponse, data: Mapping[str, Any],
             data,
             "the answer claims success without a message id, so nothing proves that the SMS was accepted",
         )
-    receipt = Receipt(
+    return Receipt(
         gateway_id=gateway_id,
         accepted=tally.accepted,
         cost=as_price(data.get("cost")),
@@ -241,8 +240,6 @@ def _receipt(endpoint: Endpoint, response: ApiResponse, data: Mapping[str, Any],
         in_doubt=tally.in_doubt,
         raw=data,
     )
-    warn_of_counts(INFO.name, endpoint.name, receipt)
-    return receipt
 
 
 def parse_cancel(response: ApiResponse, gateway_id: str) -> Cancellation:

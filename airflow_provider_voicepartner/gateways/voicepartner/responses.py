@@ -30,7 +30,6 @@ from airflow_provider_voicepartner.gateways.parsing import (
     as_text,
     in_doubt_if_named,
     transport_kind,
-    warn_of_counts,
 )
 from airflow_provider_voicepartner.gateways.voicepartner import INFO, codes
 from airflow_provider_voicepartner.gateways.voicepartner.refusals import (
@@ -96,7 +95,7 @@ def parse_batch(response: ApiResponse, message: Message, recipients: Sequence[Re
     count = as_count(data.get("nbSms"))
     accepted = len(recipients) if count is None else min(count, len(recipients))
     cost = as_price(data.get("cost"))
-    receipt = Receipt(
+    return Receipt(
         gateway_id=gateway_id,
         accepted=accepted,
         in_doubt=len(recipients) - accepted,
@@ -106,8 +105,6 @@ def parse_batch(response: ApiResponse, message: Message, recipients: Sequence[Re
         duration=as_decimal(data.get("duration")),
         raw=data,
     )
-    warn_of_counts(INFO.name, endpoint, receipt)
-    return receipt
 
 
 def parse_balance(response: ApiResponse) -> Balance:
