@@ -56,14 +56,13 @@ def look_up(conn_id: str) -> Connection:
         if type(error).__name__ != "AirflowNotFoundException":
             raise
     supervisor = _supervisor()
-    found, missing = None, False
-    if supervisor is None:
-        found, missing = _in_metadata(conn_id)
-    else:
-        missing = _supervisor_has_none(supervisor, conn_id)
+    if supervisor is not None:
+        raise not_found(conn_id, certain=_supervisor_has_none(supervisor, conn_id))
+    found: Connection | None
+    found, was_asked = ask_metadata(lambda backend: backend.get_connection(conn_id))
     if found is not None:
         return found
-    raise not_found(conn_id, certain=missing)
+    raise not_found(conn_id, certain=was_asked)
 
 
 def not_found(conn_id: str, *, certain: bool) -> ConfigurationError | RetryableNotSentError:
@@ -101,17 +100,21 @@ def _supervisor_has_none(supervisor: Any, conn_id: str) -> bool:
     return error_type is ErrorType.CONNECTION_NOT_FOUND
 
 
-def _in_metadata(conn_id: str) -> tuple[Connection | None, bool]:
-    """Look in Airflow's database; say also whether it certainly has no such connection."""
+def ask_metadata(ask: Callable[[Any], Read | None]) -> tuple[Read | None, bool]:
+    """
+    Look into Airflow's database, as scripts and commands have to.
+
+    :param ask: asks Airflow's ``MetastoreBackend``.
+    :returns: what was found, and whether this process could ask at all.
+    """
     if os.environ.get("_AIRFLOW_PROCESS_CONTEXT") == "client":
         return None, False
     try:
         from airflow.secrets.metastore import MetastoreBackend
 
-        found = MetastoreBackend().get_connection(conn_id)
+        return ask(MetastoreBackend()), True
     except Exception:  # of any driver, and Airflow's own where the database is not for this process
         return None, False
-    return found, found is None
 
 
 class ConnectionExtra(BaseModel):

@@ -241,7 +241,7 @@ def _read_variable(name: str) -> str:
         reported = getattr(getattr(error, "error", None), "error", None)
         if not isinstance(error, KeyError) and getattr(reported, "name", None) != "VARIABLE_NOT_FOUND":
             raise
-    found = None if os.environ.get("_AIRFLOW_PROCESS_CONTEXT") == "client" else _variable_in_metadata(name)
+    found = _variable_in_metadata(name)
     if found is not None:
         return found
     raise RetryableNotSentError(
@@ -250,13 +250,10 @@ def _read_variable(name: str) -> str:
 
 
 def _variable_in_metadata(name: str) -> str | None:
-    """Look into Airflow's database, as commands have to."""
-    try:
-        from airflow.secrets.metastore import MetastoreBackend
+    from airflow_provider_voicepartner.hooks.connection import ask_metadata
 
-        return MetastoreBackend().get_variable(name)
-    except Exception:  # of any driver, and Airflow's own where the database is not for this process
-        return None
+    found: str | None = ask_metadata(lambda backend: backend.get_variable(name))[0]
+    return found
 
 
 def _read_connection(conn_id: str) -> str:
