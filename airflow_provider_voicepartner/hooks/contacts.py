@@ -20,6 +20,7 @@ from airflow_provider_voicepartner.contacts.names import (
     meant,
     name_of,
     references_in,
+    shown,
 )
 from airflow_provider_voicepartner.contacts.reading import (
     FORMATS,
@@ -72,7 +73,7 @@ class Source:
         if os.path.isabs(path) and format_of(path):
             return cls("file", path)
         raise ConfigurationError(
-            f"{OPTION}: {text[:80]!r} cannot be read; give the absolute path of a file that ends in "
+            f"{OPTION}: {shown(text)} cannot be read; give the absolute path of a file that ends in "
             f"{', '.join(FORMATS)}, or variable:NAME, or connection:ID"
         )
 

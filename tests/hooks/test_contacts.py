@@ -68,6 +68,12 @@ class TestTheOption:
         with pytest.raises(ConfigurationError, match=r"\[voicepartner\] contacts: "):
             read_source()
 
+    def test_contacts_in_place_of_their_name_are_not_shown(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv(OPTION, '{"people": {"anne": {"phone": "0612345601"}}}')
+        with pytest.raises(ConfigurationError, match="give the absolute path of a file") as caught:
+            read_source()
+        assert "12345601" not in str(caught.value)
+
     def test_a_path_may_begin_at_home(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("HOME", "/home/anne")
         monkeypatch.setenv(OPTION, "~/contacts.toml")
@@ -176,7 +182,7 @@ class TestParsing:
         write(file, '[people.anne]\nphone = "06"\n')
         check_contact_names("@anne")
 
-    @pytest.mark.parametrize("text", [None, b"\xff", b"people = ["])
+    @pytest.mark.parametrize("text", [None, b"\xff", b"people = [", b"people = " + b"[" * 100_000])
     def test_a_file_that_cannot_be_read_stops_no_dag(
         self, file: Path, text: bytes | None, caplog: pytest.LogCaptureFixture
     ) -> None:
