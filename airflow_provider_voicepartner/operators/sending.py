@@ -73,7 +73,6 @@ def campaign_of(
     Put an operator's arguments together.
 
     :param arguments: of the operator.
-
     :param longest_wait: seconds to wait for a slot before the campaign is handed back; None always waits.
     :param account: see :func:`~airflow_provider_voicepartner.sending.fingerprint.account_key`.
     :param names: whom the names of groups and rotas mean.

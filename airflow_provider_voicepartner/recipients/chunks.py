@@ -249,7 +249,7 @@ def _places_of(wanted: int, numbers: list[int]) -> Iterator[int]:
 
 
 def _text(item: object) -> str:
-    """Return a row's number as it is written; nothing where it takes a by_row look."""
+    """Return a row's number as it is written; an empty text where it has to be read by itself."""
     if isinstance(item, dict):
         item = item.get(NUMBER_FIELD)
     elif isinstance(item, Recipient):

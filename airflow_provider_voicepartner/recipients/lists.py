@@ -16,7 +16,7 @@ from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.model import Recipient
 from airflow_provider_voicepartner.gateways.phone_numbers import PhoneNumber
 from airflow_provider_voicepartner.gateways.placeholders import shown_name
-from airflow_provider_voicepartner.recipients.rejects import RejectedRow, write_rejects
+from airflow_provider_voicepartner.recipients.rejects import RejectedRow
 from airflow_provider_voicepartner.recipients.rows import (
     NUMBER_FIELD,
     Line,
@@ -32,7 +32,7 @@ from airflow_provider_voicepartner.recipients.text_blocks import UnreadableFileE
 
 __all__ = [
     "OnInvalid", "RecipientPlan", "RejectedRow", "collect", "describe_rejected", "name_rejected",
-    "plan_recipients", "split_rows", "write_rejects",
+    "plan_recipients", "split_rows",
 ]  # fmt: skip
 
 OnInvalid = Literal["fail", "skip"]

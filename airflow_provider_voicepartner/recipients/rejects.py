@@ -103,19 +103,3 @@ class RejectsWriter:
     def write(self, row: RejectedRow) -> None:
         """Write one row."""
         write_row(self._writer, (row.row, row.number, row.reason))
-
-
-def write_rejects(rejected: Iterable[RejectedRow], file: IO[str]) -> int:
-    """
-    Write rejected rows as CSV, see ``RejectsWriter``.
-
-    :param rejected: in the order in which they shall stand.
-    :param file: opened for text with ``newline=""``.
-    :returns: how many rows were written, without the header.
-    """
-    writer = RejectsWriter(file)
-    written = 0
-    for row in rejected:
-        writer.write(row)
-        written += 1
-    return written

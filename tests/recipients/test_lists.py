@@ -24,8 +24,8 @@ from airflow_provider_voicepartner.recipients.lists import (
     RejectedRow,
     describe_rejected,
     plan_recipients,
-    write_rejects,
 )
+from airflow_provider_voicepartner.recipients.rejects import RejectsWriter
 from airflow_provider_voicepartner.recipients.rows import RowReader, check_rows
 
 A, B = "+33612345678", "+33756781234"
@@ -280,7 +280,10 @@ def test_rejects_are_written_whole_for_the_user() -> None:
     ]
     plan = plan_recipients(rows, line="mobile", on_invalid="skip")
     file = io.StringIO(newline="")
-    assert write_rejects(plan.rejected, file) == 7
+    writer = RejectsWriter(file)
+    for row in plan.rejected:
+        writer.write(row)
+    assert len(plan.rejected) == 7
     file.getvalue().encode()
     written = list(csv.reader(io.StringIO(file.getvalue(), newline="")))
     assert written[0] == ["row", "number", "reason"]
@@ -293,7 +296,7 @@ def test_rejects_are_written_whole_for_the_user() -> None:
 
 def test_no_rejects_still_have_a_header() -> None:
     file = io.StringIO()
-    assert write_rejects((), file) == 0
+    RejectsWriter(file)
     assert file.getvalue() == "row,number,reason\n"
 
 
