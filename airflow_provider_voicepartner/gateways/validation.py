@@ -156,11 +156,16 @@ def check_secret(secret: str | None, *, argument: str, what: str) -> str:
     """
     if not secret:
         raise InvalidArgumentError(argument, f"is missing; put {what} into the connection's {argument}")
-    if not secret.isascii() or not secret.isprintable() or " " in secret:
+    if not fits_a_header(secret):
         raise InvalidArgumentError(
             argument, f"holds a blank, a line break or another character that is not in {what}; copy it again"
         )
     return secret
+
+
+def fits_a_header(secret: str) -> bool:
+    """Say whether a credential can travel in any part of a request, without a blank or a character beyond ASCII."""
+    return secret.isascii() and secret.isprintable() and " " not in secret
 
 
 def check_encodable(text: str, *, argument: str, what: str = "") -> None:
@@ -219,12 +224,13 @@ def is_callback_url(url: str) -> bool:
         return False
     if not host or any(letter.isspace() or not letter.isprintable() for letter in url):
         return False
-    return parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host))
+    return parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Say whether a host name can only mean this machine."""
     try:
-        return host == "localhost" or ip_address(host).is_loopback
+        return host.casefold() == "localhost" or ip_address(host).is_loopback
     except ValueError:
         return False
 

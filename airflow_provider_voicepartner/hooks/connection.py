@@ -28,6 +28,7 @@ from airflow_provider_voicepartner.constants import (
 )
 from airflow_provider_voicepartner.exceptions import ConfigurationError, RetryableNotSentError
 from airflow_provider_voicepartner.gateways.rate_limits import parse_windows
+from airflow_provider_voicepartner.gateways.validation import fits_a_header, is_loopback
 from airflow_provider_voicepartner.gateways.wire import Credentials
 
 _BACKENDS = (("secrets", "backend"), ("workers", "secrets_backend"))
@@ -294,16 +295,6 @@ def is_address(name: str) -> bool:
     return "%" not in name
 
 
-def is_loopback(hostname: str) -> bool:
-    """Say whether a host name can only mean this machine."""
-    if hostname.casefold() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(hostname).is_loopback
-    except ValueError:
-        return False
-
-
 @_from_here
 def read_credentials(connection: Connection, *, needs_login: bool) -> Credentials:
     """
@@ -317,7 +308,7 @@ def read_credentials(connection: Connection, *, needs_login: bool) -> Credential
         raise ConfigurationError(
             f"connection {connection.conn_id!r}: password is empty; put the API key from the gateway's dashboard there"
         )
-    if not _fits_a_header(key):
+    if not fits_a_header(key):
         raise ConfigurationError(
             f"connection {connection.conn_id!r}: password holds a character that no API key has, such as a blank or a "
             "line break; copy the key again"
@@ -326,13 +317,9 @@ def read_credentials(connection: Connection, *, needs_login: bool) -> Credential
         raise ConfigurationError(
             f"connection {connection.conn_id!r}: login is empty; put the account's e-mail address there"
         )
-    if needs_login and not _fits_a_header(login):
+    if needs_login and not fits_a_header(login):
         raise ConfigurationError(
             f"connection {connection.conn_id!r}: login holds a character that no login has, such as a blank or a line "
             "break; copy it again"
         )
     return Credentials(api_key=key, login=login or None)
-
-
-def _fits_a_header(text: str) -> bool:
-    return text.isascii() and text.isprintable() and " " not in text

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from airflow_provider_voicepartner.exceptions import RetryableNotSentError, SendOutcomeUnknownError
 from airflow_provider_voicepartner.gateways.model import CallbackUrls, Message, Receipt, Recipient
-from airflow_provider_voicepartner.hooks.connection import is_loopback
+from airflow_provider_voicepartner.gateways.validation import is_loopback
 
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.gateways.wire import ApiRequest

@@ -27,6 +27,7 @@ from airflow_provider_voicepartner.gateways.validation import (
     check_secret,
     check_sender,
     is_callback_url,
+    is_loopback,
     read_options,
 )
 from tests.support.tasks import CALM
@@ -281,3 +282,12 @@ def test_a_name_that_is_no_text(options):
 def test_settings_cannot_be_changed():
     with pytest.raises(ValueError, match="frozen"):
         read_options(Settings, {}).speed = 2
+
+
+def test_loopback() -> None:
+    assert [is_loopback(name) for name in ("localhost", "LocalHost", "127.0.0.1", "127.1.2.3", "::1")] == [
+        True
+    ] * 5
+    assert [is_loopback(n) for n in ("", "127.1", "localhost.", "127.evil.com", "128.0.0.1", "::2")] == [
+        False
+    ] * 6
