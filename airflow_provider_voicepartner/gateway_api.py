@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     )
     from airflow_provider_voicepartner.gateways.gateway import Gateway
     from airflow_provider_voicepartner.gateways.info import (
-        NO_LIMIT,
         SENDER_FIELD,
         FormField,
         GatewayInfo,
@@ -81,6 +80,7 @@ if TYPE_CHECKING:
     )
     from airflow_provider_voicepartner.gateways.phone_numbers import read_wire_number
     from airflow_provider_voicepartner.gateways.placeholders import TextTemplate, read_template
+    from airflow_provider_voicepartner.gateways.rate_limits import NO_LIMIT
     from airflow_provider_voicepartner.gateways.status import DeliveryStatus, StatusWords
     from airflow_provider_voicepartner.gateways.validation import (
         CallbackUrl,
@@ -115,6 +115,7 @@ API_VERSION: Final = 1
 _PACKAGE: Final = __name__.rpartition(".")[0]
 _MODULES: Final = (
     "gateways.info",
+    "gateways.rate_limits",
     "gateways.gateway",
     "hooks.connection_form",
     "gateways.errors",

@@ -19,14 +19,12 @@ from typing import Any, Final, TypeVar, cast, get_args
 from airflow_provider_voicepartner.constants import MESSAGES_CACHED
 from airflow_provider_voicepartner.gateways.model import Message
 from airflow_provider_voicepartner.gateways.placeholders import TextTemplate
-from airflow_provider_voicepartner.gateways.validation import says_nothing
+from airflow_provider_voicepartner.gateways.validation import WORD_FOR_NOTHING, says_nothing
 
 Columns = Mapping[str, Sequence[str]]
 """Personal fields of many recipients: the name of a field -> its value for each recipient, in order."""
 
 Makes = TypeVar("Makes", bound=Callable[..., Any])
-
-_WORD_FOR_NOTHING: Final = "None"
 
 
 class CharacterSet:
@@ -120,7 +118,7 @@ class CompiledMessage:
         # Only its first character can become one with the field before it.
         self._may_join = not all(STANDS_ALONE.holds_all_of(part[:1]) for part in template.literals[1:])
         visible = sum(not says_nothing(character) for character in template.plain)
-        self._says_something = visible > len(_WORD_FOR_NOTHING)
+        self._says_something = visible > len(WORD_FOR_NOTHING)
 
     def texts(self, columns: Columns) -> list[str]:
         """Return each recipient's own text, as :meth:`~.placeholders.TextTemplate.fill_in` writes it."""
@@ -200,7 +198,7 @@ def _found_in(allowed: CharacterSet, columns: Columns, names: Iterable[str]) -> 
 
 def _surely_says(text: str) -> bool:
     """Say whether a text begins with a letter or digit and is not the word None; without a look at all of it."""
-    return text[:1].isalnum() and text[: len(_WORD_FOR_NOTHING) + 1].rstrip() != _WORD_FOR_NOTHING
+    return text[:1].isalnum() and text[: len(WORD_FOR_NOTHING) + 1].rstrip() != WORD_FOR_NOTHING
 
 
 _NAMES: Final = {kind: tuple(part.name for part in fields(kind)) for kind in get_args(Message)}

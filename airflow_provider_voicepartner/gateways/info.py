@@ -23,14 +23,13 @@ from urllib.parse import urlsplit
 from airflow_provider_voicepartner.constants import MAX_RECIPIENTS_PER_BATCH, REPEAT_SAFETY_MARGIN
 from airflow_provider_voicepartner.gateways import GATEWAYS
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
-from airflow_provider_voicepartner.gateways.rate_limits import Windows, parse_windows
+from airflow_provider_voicepartner.gateways.rate_limits import NO_LIMIT, Windows, parse_windows
 
 Kind = Literal["sms", "tts", "voicemail"]
 Reporting = Literal["batch", "account", "never"]
 CredentialPlace = Literal["body", "query", "path", "header", "basic"]
 BodyFormat = Literal["json", "form"]
 JsonType = Literal["string", "number", "boolean", "object"]
-NO_LIMIT: Final = "none"
 OWN_FIELDS: Final = frozenset({"connect_timeout", "read_timeout", "rate_limits"})
 """Of each gateway's connection form."""
 _NAME: Final = re.compile(r"[a-z][a-z0-9]{0,39}")

@@ -15,7 +15,7 @@ from airflow_provider_voicepartner.constants import (
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 
 _WINDOW = re.compile(r"\s*([0-9]{1,9})\s*/\s*([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*", re.ASCII)
-_NO_LIMIT: Final = "none"
+NO_LIMIT: Final = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def parse_windows(text: object, *, argument: str = "rate_limits") -> Windows:
     """
     if not isinstance(text, str):
         raise InvalidArgumentError(argument, "must be a text such as '5/60, 2000/3600' (requests/seconds)")
-    if text.strip().casefold() == _NO_LIMIT:
+    if text.strip().casefold() == NO_LIMIT:
         return ()
     windows = tuple(_parse_window(part, argument) for part in text.split(","))
     if len({window.seconds for window in windows}) != len(windows):

@@ -19,12 +19,12 @@ from airflow_provider_voicepartner.constants import MAX_RECIPIENTS_PER_BATCH
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 
 E164: Final = re.compile(r"\+[1-9][0-9]{6,14}")
-_ALL_E164 = re.compile(r"\+[1-9][0-9]{6,14}(?:,\+[1-9][0-9]{6,14})*+")
+_ALL_E164 = re.compile(rf"{E164.pattern}(?:,{E164.pattern})*+")
 SENDER: Final = re.compile(r"[A-Za-z0-9]{3,11}")
 _SENDER_WITH_BLANKS: Final = re.compile(r"(?=.{3,11}\Z)[A-Za-z0-9]+(?: +[A-Za-z0-9]+)*")
 EMAIL: Final = re.compile(r"[^@\s,;]+@[^@\s,;]+\.[^@\s,;]+")
 
-_WORD_FOR_NOTHING: Final = "None"
+WORD_FOR_NOTHING: Final = "None"
 _UNSEEN: Final = re.compile(
     # Letters, marks and a symbol by their category: fillers, selectors of a variant, and Braille without a dot.
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
@@ -130,7 +130,7 @@ def check_said(text: object, *, argument: str, fix: str) -> None:
         raise InvalidArgumentError(argument, f"is empty; {fix}")
     if STRAY_CONTROLS.search(text):
         raise InvalidArgumentError(argument, f"holds {OF_A_WRONG_ENCODING}")
-    if text.strip() == _WORD_FOR_NOTHING:
+    if text.strip() == WORD_FOR_NOTHING:
         raise InvalidArgumentError(
             argument,
             "is the word None alone, which is what a template makes of a value that is missing, such as the XCom of a "

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import re
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_voicepartner.constants import RUNS_REMEMBERED
 from airflow_provider_voicepartner.exceptions import ConfigurationError
@@ -27,10 +26,6 @@ if TYPE_CHECKING:
     from airflow_provider_voicepartner.sending.report import CampaignReport
 
 log = logging.getLogger(__name__)
-
-
-_E164: Final = re.compile(r"\+[1-9][0-9]{6,14}")
-"""As gateways report numbers, also those that no plan knows."""
 
 
 class DeliveryHook:
@@ -131,17 +126,16 @@ class DeliveryHook:
         """
         from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
         from airflow_provider_voicepartner.gateways.phone_numbers import InvalidNumberError, parse_number
+        from airflow_provider_voicepartner.gateways.validation import E164
 
         if isinstance(among, str):
             raise ConfigurationError("among: is a single text; give a list of numbers")
         written: dict[str, list[str]] = {}
         for position, number in enumerate(among, start=1):
             try:
-                e164 = (
-                    number
-                    if isinstance(number, str) and _E164.fullmatch(number)
-                    else parse_number(number).e164
-                )
+                # As gateways report numbers, also those that no plan knows.
+                is_written_so = isinstance(number, str) and E164.fullmatch(number)
+                e164 = number if is_written_so else parse_number(number).e164
                 written.setdefault(e164, []).append(number)
             except InvalidNumberError as error:
                 reason = error.reason
