@@ -71,9 +71,10 @@ class Directory:
     The contacts, as far as they could be read.
 
     :param people: by name.
-    :param groups: the names of the members, by the group's name.
+    :param groups: the names of the members, which may be nobody's, by the group's name.
     :param rotas: by name.
     :param last_resort: names of people and groups: whom an alert goes to that reaches nobody.
+    :param rota_last_resorts: the same for single rotas, by name; also of one that cannot be used for a mistake.
     :param problems: all mistakes, in the order of the contacts.
     :param label: where they were read, for errors; holds no secret.
     """
@@ -82,6 +83,7 @@ class Directory:
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     rotas: Mapping[str, Rota] = field(default_factory=dict)
     last_resort: tuple[str, ...] = ()
+    rota_last_resorts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
     label: str = "the contacts"
 
@@ -150,12 +152,21 @@ class Directory:
             )
         return numbers
 
-    def last_resort_of(self, name: str | None) -> tuple[str, ...]:
-        """Return the people whom an alert goes to that does not reach a name; a rota may have its own."""
-        rota = self.rotas.get(name) if name else None
-        named: Sequence[str] = (rota.last_resort if rota else ()) or self.last_resort
-        found = [person for one in named for person in self.groups.get(one, (one,))]
-        return tuple(dict.fromkeys(person for person in found if person in self.people))
+    def last_resort_of(self, name: str | None, kind: Kind | None = None) -> tuple[str, ...]:
+        """
+        Return the people whom an alert goes to that does not reach a name.
+
+        :param name: a rota may have its own last resort; where that reaches nobody, it is the one of all contacts.
+        :param kind: of the message; None asks for no number.
+        """
+        own = self.rota_last_resorts.get(name, ()) if name else ()
+        for named in (own, self.last_resort):
+            people = dict.fromkeys(person for one in named for person in self.groups.get(one, (one,)))
+            found = [self.people[person] for person in people if person in self.people]
+            reached = tuple(person.name for person in found if kind is None or person.numbers(kind))
+            if reached:
+                return reached
+        return ()
 
     def _mistakes(self, names: Sequence[str]) -> list[str]:
         found = list(map(str, dict.fromkeys(one for one in self.problems if one.name in names)))

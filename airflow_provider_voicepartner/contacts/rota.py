@@ -110,7 +110,6 @@ class Rota:
     :param start: the first member's turn ends with the second hand-over from this day on; until the first one, the
         first member is on call too.
     :param zone: whose clock is meant.
-    :param last_resort: names of people and groups: whom an alert goes to that reaches nobody here.
     :param overrides: of two at the same time the later in the list counts.
     :param holidays: days, from midnight to midnight, and who is on call then; overrides go before them.
     """
@@ -119,7 +118,6 @@ class Rota:
     hand_over: HandOver
     start: date
     zone: ZoneInfo
-    last_resort: tuple[str, ...] = ()
     overrides: tuple[Override, ...] = ()
     holidays: Mapping[date, str] = field(default_factory=dict)
 

@@ -54,6 +54,7 @@ class _Reader:
         self._known: frozenset[str] = frozenset()
         self._known_people: frozenset[str] = frozenset()
         self._known_rotas: frozenset[str] = frozenset()
+        self._rota_last_resorts: dict[str, tuple[str, ...]] = {}
 
     def read(self, data: object, label: str) -> Directory:
         if not isinstance(data, Mapping):
@@ -73,6 +74,7 @@ class _Reader:
             groups=groups,
             rotas=rotas,
             last_resort=last_resort,
+            rota_last_resorts=self._rota_last_resorts,
             problems=tuple(self._problems),
             label=label,
         )
@@ -201,11 +203,10 @@ class _Reader:
 
     def _group(self, name: str, entry: Mapping[Any, Any]) -> tuple[str, ...]:
         self._check_keys(f"groups.{name}", entry, _GROUP, name)
-        members = self._people(f"groups.{name}.members", entry.get("members"), name)
-        return tuple(dict.fromkeys(member for member in members if member in self._known_people))
+        return tuple(dict.fromkeys(self._people(f"groups.{name}.members", entry.get("members"), name)))
 
     def _people(self, where: str, value: object, name: str) -> tuple[str, ...]:
-        """Read a list of names of people, in its order; what can be no name is left out."""
+        """Read a list of names, in its order, which may be nobody's; what can be no name is left out."""
         if not isinstance(value, list | tuple) or not value:
             self._add(where, 'is no list of names; write such as ["anne", "bruno"]', name)
             return ()
@@ -251,7 +252,9 @@ class _Reader:
         hand_over = self._hand_over(f"{where}.hand_over", entry.get("hand_over"), name)
         start = self._day(f"{where}.start", entry.get("start"), name)
         zone = self._zone(f"{where}.time_zone", entry.get("time_zone", DEFAULT_ZONE), name)
-        last_resort = self._last_resort(f"{where}.last_resort", entry.get("last_resort"), name)
+        self._rota_last_resorts[name] = self._last_resort(
+            f"{where}.last_resort", entry.get("last_resort"), name
+        )
         overrides, holidays = list[Override](), dict[date, str]()
         for place, row in self._rows(f"{where}.overrides", entry.get("overrides"), _OVERRIDE, name):
             override = self._override(place, row, zone or ZoneInfo("UTC"), name)
@@ -265,7 +268,6 @@ class _Reader:
             hand_over=hand_over,
             start=start,
             zone=zone,
-            last_resort=last_resort,
             overrides=tuple(overrides),
             holidays=holidays,
         )

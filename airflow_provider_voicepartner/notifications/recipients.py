@@ -107,7 +107,7 @@ class AlertRecipients:
         return reached
 
     def _last_resort(self, name: str | None, directory: Directory, why: str) -> Sequence[str]:
-        found = [person for person in directory.last_resort_of(name) if self._numbers_of(person)]
+        found = directory.last_resort_of(name, self._kind)
         instead = (
             f"the last resort is told instead: {', '.join(found)}" if found else "there is no last resort"
         )

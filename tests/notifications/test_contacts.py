@@ -146,6 +146,36 @@ def test_somebody_with_a_mistake_does_not_keep_the_others_from_being_told(
     assert "@anne has a mistake in the contacts" in logs.text
 
 
+def test_a_misspelt_member_of_a_group_is_said_not_to_be_told(
+    sandbox: Any, contacts: Contacts, logs: Logs
+) -> None:
+    contacts.data["groups"]["team"]["members"] = ["anne", "brunoo"]
+    contacts.write()
+    told("@team")
+    assert sent(sandbox, "smspartner") == {ANNE: 1}
+    assert "of @team brunoo cannot be told" in logs.text
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        # An SMS reaches nobody of the rota's last resort, so the one of all contacts is told.
+        ({"last_resort": ["desk"]}, CHLOE),
+        # A rota that cannot be used for a mistake has its last resort all the same.
+        ({"hand_over": "noon"}, BRUNO),
+        ({"members": []}, BRUNO),
+    ],
+)
+def test_a_last_resort_is_told_whatever_is_wrong_with_its_rota(
+    change: dict[str, Any], expected: str, sandbox: Any, contacts: Contacts, logs: Logs
+) -> None:
+    contacts.data["rotas"]["desks"] |= change
+    contacts.write()
+    told("@desks")
+    assert sent(sandbox, "smspartner") == {expected: 1}
+    assert "The last resort is told instead" in logs.text
+
+
 def test_without_a_last_resort_nobody_is_told_and_that_is_said(
     sandbox: Any, contacts: Contacts, logs: Logs
 ) -> None:
