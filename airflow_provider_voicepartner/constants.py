@@ -538,11 +538,11 @@ NAMED_SKIPS: Final = 3
 
 The reason is one line of the UI.
 """
-NAMED_REFUSED: Final = 5
+NAMED_IN_ALERT: Final = 5
 """
-[recipients] Refused ones that an alert's log line names, masked.
+[entries] Recipients (masked), ids and errors that an alert's log line names, and failed tasks that its text names.
 
-The log line must stay readable.
+Both must stay readable.
 """
 SHOWN_COLUMNS: Final = 10
 """
@@ -1155,11 +1155,11 @@ ALERT_TIMEOUT: Final = 20.0
 
 DAG callbacks run in the DAG processor, which has other work to do.
 """
-ALERT_CONTACTS_TIMEOUT: Final = 5.0
+ALERT_QUESTION_TIMEOUT: Final = 5.0
 """
-[seconds] For the contacts that an alert names, where a triggerer asks Airflow for them.
+[seconds] For each question that an alert asks Airflow: for its contacts in a triggerer, for the failed tasks of a DAG.
 
-Within `ALERT_TIMEOUT`; plain numbers are alerted all the same.
+Within `ALERT_TIMEOUT`; the alert is sent all the same, without the answer.
 """
 LEAST_ALERT_WAIT: Final = 0.1
 """

@@ -17,7 +17,7 @@ from airflow_provider_voicepartner.constants import (
     ALERT_READ_TIMEOUT,
     ALERT_REPEAT_WAIT,
     LONGEST_ALERT,
-    NAMED_REFUSED,
+    NAMED_IN_ALERT,
 )
 from airflow_provider_voicepartner.exceptions import (
     ConfigurationError,
@@ -156,8 +156,8 @@ def in_plain_letters(hook: GatewayHook, message: Message) -> Message:
 
 def masked(numbers: Sequence[str]) -> str:
     """Return the first few numbers, masked."""
-    more = len(numbers) - NAMED_REFUSED
-    shown = [mask_number(number) for number in numbers[:NAMED_REFUSED]]
+    more = len(numbers) - NAMED_IN_ALERT
+    shown = [mask_number(number) for number in numbers[:NAMED_IN_ALERT]]
     return ", ".join([*shown, *([f"and {more} more"] if more > 0 else [])])
 
 
@@ -172,12 +172,12 @@ def left_out(sent: SentAlert) -> list[str]:
     if refused:
         shown = [
             f"{mask_number(one.phone_number) or 'a recipient'} {one.reason}".strip()
-            for one in refused[:NAMED_REFUSED]
+            for one in refused[:NAMED_IN_ALERT]
         ]
         more = len(refused) - len(shown)
         shown += [f"and {more} more"] if more else []
         lines.append(f"the gateway refused {len(refused)} recipients: {'. '.join(shown)}")
-    for error in sent.failures[:NAMED_REFUSED]:
+    for error in sent.failures[:NAMED_IN_ALERT]:
         known = (
             "one request was not accepted"
             if isinstance(error, NOT_SENT_ERRORS)

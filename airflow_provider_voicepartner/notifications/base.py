@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from airflow_provider_voicepartner.compat import BaseNotifier, Context
 from airflow_provider_voicepartner.constants import (
-    ALERT_CONTACTS_TIMEOUT,
+    ALERT_QUESTION_TIMEOUT,
     ALERT_TIMEOUT,
     LEAST_ALERT_WAIT,
-    NAMED_REFUSED,
+    NAMED_IN_ALERT,
 )
 from airflow_provider_voicepartner.contacts.names import MARK
 from airflow_provider_voicepartner.exceptions import ConfigurationError
@@ -306,10 +306,10 @@ class GatewayNotifier(BaseNotifier):
         if MARK not in str(self.to):
             return None
         try:
-            return await asyncio.wait_for(sync_to_async(known_contacts)(), ALERT_CONTACTS_TIMEOUT)
+            return await asyncio.wait_for(sync_to_async(known_contacts)(), ALERT_QUESTION_TIMEOUT)
         except TimeoutError:
             return KnownContacts(
-                None, (f"the contacts could not be read within {ALERT_CONTACTS_TIMEOUT:g} s",)
+                None, (f"the contacts could not be read within {ALERT_QUESTION_TIMEOUT:g} s",)
             )
 
     def _in_time(
@@ -389,7 +389,7 @@ class GatewayNotifier(BaseNotifier):
             "%s: accepted for %d recipients as %s, through %s: %s",
             type(self).__name__,
             sum(receipt.accepted for receipt in sent.receipts),
-            ", ".join(str(receipt.gateway_id) for receipt in sent.receipts[:NAMED_REFUSED]),
+            ", ".join(str(receipt.gateway_id) for receipt in sent.receipts[:NAMED_IN_ALERT]),
             self.conn_id,
             masked(sent.reached),
         )

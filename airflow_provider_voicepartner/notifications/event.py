@@ -16,7 +16,7 @@ from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
 from airflow_provider_voicepartner.compat import conf, redact
-from airflow_provider_voicepartner.constants import ALERT_CONTACTS_TIMEOUT, NAMED_REFUSED
+from airflow_provider_voicepartner.constants import ALERT_QUESTION_TIMEOUT, NAMED_IN_ALERT
 
 _LOCAL: Final = ("localhost", "127.0.0.1", "0.0.0.0", "::1")
 _FAILED: Final = ("failed", "TaskInstanceState.FAILED")
@@ -165,13 +165,13 @@ def _failed_tasks(context: Any, dag_id: str, run_id: str, reason: str) -> Sequen
     if reason in ("", "task_failure"):
         thread = threading.Thread(target=lambda: found.extend(_ask(context, dag_id, run_id)), daemon=True)
         thread.start()
-        thread.join(ALERT_CONTACTS_TIMEOUT)
+        thread.join(ALERT_QUESTION_TIMEOUT)
     ti = _ti(context)
     if not found and ti is not None and reason == "task_failure" and _state(ti) in ("", "failed"):
         found.append(_said(ti, "task_id"))
     names = [_line(name) for name in dict.fromkeys(found) if name]
-    more = len(names) - NAMED_REFUSED
-    return [*names[:NAMED_REFUSED], *([f"+{more}"] if more > 0 else [])]
+    more = len(names) - NAMED_IN_ALERT
+    return [*names[:NAMED_IN_ALERT], *([f"+{more}"] if more > 0 else [])]
 
 
 def _ask(context: Any, dag_id: str, run_id: str) -> list[str]:

@@ -262,7 +262,7 @@ def test_a_dags_failure_names_all_failing_tasks_as_airflow_2_tells_them() -> Non
 
 
 def test_it_does_not_wait_long_for_the_names(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("airflow_provider_voicepartner.notifications.event.ALERT_CONTACTS_TIMEOUT", 0.05)
+    monkeypatch.setattr("airflow_provider_voicepartner.notifications.event.ALERT_QUESTION_TIMEOUT", 0.05)
     never = threading.Event()
     context = {"ti": ti(get_task_states=lambda **_: never.wait(5)), "reason": "task_failure"}
     assert default_text(context) == "Airflow: DAG sales failed in load, run r1"
