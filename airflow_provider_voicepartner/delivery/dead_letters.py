@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from airflow_provider_voicepartner.db.errors import StoreDataError
 from airflow_provider_voicepartner.delivery.admission import QUARANTINED
-from airflow_provider_voicepartner.delivery.inbound import CampaignKey, InboundRecord, of_gateway_id
+from airflow_provider_voicepartner.delivery.group_commit import is_about_values
+from airflow_provider_voicepartner.delivery.inbound import CampaignKey, InboundRecord, key_in, read_events
 from airflow_provider_voicepartner.delivery.statements import Statements
 from airflow_provider_voicepartner.delivery.store import DeliveryStore
 from airflow_provider_voicepartner.gateways.errors import InvalidCallbackError
 from airflow_provider_voicepartner.gateways.gateway import Gateway
-from airflow_provider_voicepartner.gateways.model import CallbackEvent, CampaignDeliveryReport
+from airflow_provider_voicepartner.gateways.model import CallbackEvent
 from airflow_provider_voicepartner.gateways.wire import CallbackRequest
 
 if TYPE_CHECKING:
@@ -104,8 +104,10 @@ class DeadLetters:
             return Replay(letter=letter, problem=problem)
         try:
             DeliveryStore(self._store).write(records)
-        except (StoreDataError, ValueError):  # the others are stored all the same
-            return Replay(letter=letter, problem=REFUSED)
+        except Exception as error:
+            if not is_about_values(error):
+                raise
+            return Replay(letter=letter, problem=REFUSED)  # the others are stored all the same
         with self._store.write() as connection:
             connection.execute(self._sql.delete_letter, {"id": letter.id})
         return Replay(letter=letter)
@@ -115,7 +117,7 @@ class DeadLetters:
         if gateway is None or not letter.call.method:
             return [], NO_CALL
         try:
-            events = gateway.parse_callback(letter.call)
+            events = read_events(gateway, letter.call)
         except InvalidCallbackError as error:
             return [], f"{UNREADABLE}: {error}"
         except Exception as error:  # as in the receiver: a bug in one parser must not stop the others
@@ -130,9 +132,7 @@ class DeadLetters:
 def _key(letter: Letter, event: CallbackEvent) -> CampaignKey | None:
     if letter.campaign is not None:
         return CampaignKey(letter.gateway, letter.campaign)
-    if isinstance(event, CampaignDeliveryReport) or not event.campaign_id:
-        return None
-    return of_gateway_id(letter.gateway, event.campaign_id)
+    return key_in(event)
 
 
 def _letter(row: Mapping[str, Any]) -> Letter:

@@ -225,9 +225,9 @@ class GroupWriter:
             quarantined = store.quarantined
             store.write(items)
         except StoreUnavailableError as error:
-            failure = _Failure(str(error), isinstance(error, StoreDataError))
+            failure = _Failure(str(error), is_about_values(error))
         except Exception as error:  # a driver's own error shows what it was given
-            failure = _Failure(f"the store failed with {type(error).__name__}", _is_about_values(error))
+            failure = _Failure(f"the store failed with {type(error).__name__}", is_about_values(error))
         else:
             self.counts.commits += 1
             self.counts.written += len(items)
@@ -239,7 +239,7 @@ class GroupWriter:
         return failure
 
 
-def _is_about_values(error: Exception) -> bool:
+def is_about_values(error: Exception) -> bool:
     """
     Say whether an error is about the values to be written, so that the store accepts others.
 
@@ -247,7 +247,7 @@ def _is_about_values(error: Exception) -> bool:
     """
     from sqlalchemy.exc import IntegrityError
 
-    return isinstance(error, (*_VALUE_ERRORS, IntegrityError))
+    return isinstance(error, (StoreDataError, *_VALUE_ERRORS, IntegrityError))
 
 
 def _wake(group: Sequence[_Waiter], outcomes: dict[int, _Outcome]) -> None:

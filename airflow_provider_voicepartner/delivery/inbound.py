@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from airflow_provider_voicepartner.delivery.recipient_marks import BatchRecipients
 from airflow_provider_voicepartner.gateways.model import CallbackEvent, CampaignDeliveryReport, DeliveryReport
 from airflow_provider_voicepartner.gateways.status import DeliveryStatus
 from airflow_provider_voicepartner.gateways.wire import CallbackRequest
+
+if TYPE_CHECKING:
+    from airflow_provider_voicepartner.gateways.gateway import Gateway
 
 REPLY: Final = "reply"
 OPT_OUT: Final = "opt_out"
@@ -123,6 +126,28 @@ class Completion:
 
 
 Item = InboundRecord | DeadLetter | Completion
+
+
+def read_events(gateway: Gateway, call: CallbackRequest) -> Sequence[CallbackEvent]:
+    """
+    Parse a call into events that are the gateway's own.
+
+    :param gateway: perhaps of another distribution.
+    :param call: as it came.
+    :raises InvalidCallbackError: it cannot be read.
+    :raises Exception: any other kind is a mistake of the gateway's module, and the call is not lost.
+    """
+    events = tuple(gateway.parse_callback(call))
+    if not all(isinstance(event, CallbackEvent) and event.gateway == gateway.INFO.name for event in events):
+        raise TypeError
+    return events
+
+
+def key_in(event: CallbackEvent) -> CampaignKey | None:
+    """Return the campaign that an event names by the gateway's id; a whole campaign's report has one for each id."""
+    if isinstance(event, CampaignDeliveryReport) or not event.campaign_id:
+        return None
+    return of_gateway_id(event.gateway, event.campaign_id)
 
 
 def dead_letter_of(record: InboundRecord, why: str) -> DeadLetter:

@@ -33,8 +33,9 @@ from airflow_provider_voicepartner.delivery.inbound import (
     DeadLetter,
     InboundRecord,
     dead_letter_of,
-    of_gateway_id,
+    key_in,
     of_reference,
+    read_events,
 )
 from airflow_provider_voicepartner.delivery.receiver_monitoring import RateLimitedLog, ReceiverCounts
 from airflow_provider_voicepartner.delivery.tokens import (
@@ -46,7 +47,7 @@ from airflow_provider_voicepartner.delivery.tokens import (
 )
 from airflow_provider_voicepartner.gateways.errors import InvalidCallbackError
 from airflow_provider_voicepartner.gateways.gateway import Gateway, own_modules
-from airflow_provider_voicepartner.gateways.model import CallbackEvent, CampaignDeliveryReport
+from airflow_provider_voicepartner.gateways.model import CallbackEvent
 from airflow_provider_voicepartner.gateways.wire import CallbackRequest
 
 if TYPE_CHECKING:
@@ -176,7 +177,7 @@ class Receiver:
         """
         received_at = time.time()
         try:
-            events = _checked(gateway.INFO.name, gateway.parse_callback(call))
+            events = read_events(gateway, call)
         except InvalidCallbackError as error:
             why = str(error)
         except Exception as error:  # a bug in a parser must not lose a call that is made only once
@@ -368,21 +369,11 @@ async def read_body(
     return body
 
 
-def _checked(gateway: str, events: Iterable[CallbackEvent]) -> Sequence[CallbackEvent]:
-    """Return the events that a gateway, perhaps of another distribution, parsed, if they can be stored."""
-    parsed = tuple(events)
-    if not all(isinstance(event, CallbackEvent) and event.gateway == gateway for event in parsed):
-        raise TypeError
-    return parsed
-
-
 def key_of(gateway: str, token: CallbackToken, event: CallbackEvent) -> CampaignKey | None:
     """Return the campaign of an event: the batch that the URL was made for, else the one that the gateway names."""
     if isinstance(token, BatchToken):
         return of_reference(gateway, token.reference)
-    if isinstance(event, CampaignDeliveryReport) or not event.campaign_id:
-        return None  # a whole campaign's report is stored under each of its ids
-    return of_gateway_id(gateway, event.campaign_id)
+    return key_in(event)
 
 
 def dead_letter(

@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_voicepartner.delivery.dead_letters import DeadLetters
+from airflow_provider_voicepartner.delivery.inbound import DeadLetter
+from airflow_provider_voicepartner.delivery.store import DeliveryStore
 from airflow_provider_voicepartner.gateways import smspartner
 from airflow_provider_voicepartner.gateways.gateway import own_modules
 from airflow_provider_voicepartner.gateways.model import DeliveryReport
@@ -39,7 +42,9 @@ LIES: dict[str, Any] = {
 
 @pytest.mark.parametrize("account", [False, True])
 @pytest.mark.parametrize("lie", LIES)
-def test_what_is_no_report_is_kept_as_it_came(lie: str, account: bool, tmp_path: Path) -> None:
+def test_what_is_no_report_is_kept_as_it_came_and_stops_no_replay(
+    lie: str, account: bool, tmp_path: Path
+) -> None:
     acme: Any = SimpleNamespace(
         INFO=replace(smspartner.INFO, name="acme"), parse_callback=lambda call: LIES[lie]
     )
@@ -55,3 +60,14 @@ def test_what_is_no_report_is_kept_as_it_came(lie: str, account: bool, tmp_path:
         ]
         reports = rows(receiver.store, "delivery_report")
         assert [(report["gateway"], report["status"]) for report in reports] == [("smspartner", "delivered")]
+        good = DeadLetter(
+            gateway="smspartner", campaign="ref:k3v9", method="POST", content_type="", query="", why="odd",
+            body=b'{"message_id": "2", "phone": "+33612345679", "status": "Delivered"}', received_at=1.0,
+        )  # fmt: skip
+        DeliveryStore(receiver.store).write([good])
+        replayed = DeadLetters(receiver.store, {**own_modules(), "acme": acme})
+        kept, read = replayed.replay(replayed.all())
+        assert kept.problem
+        assert read.problem == ""
+        assert [letter.gateway for letter in replayed.all()] == ["acme"]
+        assert {report["gateway"] for report in rows(receiver.store, "delivery_report")} == {"smspartner"}
