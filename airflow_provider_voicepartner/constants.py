@@ -1157,7 +1157,7 @@ DAG callbacks run in the DAG processor, which has other work to do.
 """
 ALERT_QUESTION_TIMEOUT: Final = 5.0
 """
-[seconds] For each question that an alert asks Airflow: for its contacts in a triggerer, for the failed tasks of a DAG.
+[seconds] For each question that an alert asks Airflow: for its contacts, for the failed tasks of a DAG.
 
 Within `ALERT_TIMEOUT`; the alert is sent all the same, without the answer.
 """

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
@@ -285,12 +286,39 @@ class KnownContacts:
 
 def known_contacts() -> KnownContacts:
     """Return the contacts for an alert, which must not fail: where they cannot be read, as they were read last."""
-    source: Source | None = None
     try:
-        source = needed_source("one of the recipients")
-        return KnownContacts(load_directory(source))
+        return KnownContacts(load_directory(needed_source("one of the recipients")))
     except VoicePartnerProviderError as error:
         problem = str(error)
+    except Exception as error:  # whatever Airflow's configuration raises, and may quote
+        problem = f"{OPTION}: cannot be read: {type(error).__name__}"
+    return contacts_read_before(problem)
+
+
+def contacts_within(seconds: float) -> KnownContacts:
+    """Do the same in a bounded time, so that enough is left to tell those whose numbers are known."""
+    found: list[KnownContacts] = []
+    thread = threading.Thread(target=lambda: found.append(known_contacts()), name="contacts", daemon=True)
+    thread.start()
+    thread.join(seconds)
+    return found[0] if found else late_contacts(seconds)
+
+
+def late_contacts(seconds: float) -> KnownContacts:
+    """Return the contacts for an alert that waited for them in vain."""
+    return contacts_read_before(f"the contacts could not be read within {seconds:g} s")
+
+
+def contacts_read_before(problem: str) -> KnownContacts:
+    """
+    Return the contacts as this process read them last.
+
+    :param problem: why they cannot be read now.
+    """
+    try:
+        source = read_source()
+    except Exception:
+        source = None
     directory = _last_good.get(source) if source is not None else None
     if directory is None:
         return KnownContacts(None, (problem,))

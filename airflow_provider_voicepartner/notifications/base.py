@@ -23,7 +23,13 @@ from airflow_provider_voicepartner.constants import (
 from airflow_provider_voicepartner.contacts.names import MARK
 from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.gateways.info import Kind
-from airflow_provider_voicepartner.hooks.contacts import KnownContacts, check_contact_names, known_contacts
+from airflow_provider_voicepartner.hooks.contacts import (
+    KnownContacts,
+    check_contact_names,
+    contacts_within,
+    known_contacts,
+    late_contacts,
+)
 from airflow_provider_voicepartner.notifications.checks import check_names, check_settings
 from airflow_provider_voicepartner.notifications.failure import AlertFailure, nobody_told
 from airflow_provider_voicepartner.notifications.fallback import NOTIFIER, read_fallback
@@ -308,9 +314,7 @@ class GatewayNotifier(BaseNotifier):
         try:
             return await asyncio.wait_for(sync_to_async(known_contacts)(), ALERT_QUESTION_TIMEOUT)
         except TimeoutError:
-            return KnownContacts(
-                None, (f"the contacts could not be read within {ALERT_QUESTION_TIMEOUT:g} s",)
-            )
+            return late_contacts(ALERT_QUESTION_TIMEOUT)
 
     def _in_time(
         self,
@@ -348,7 +352,9 @@ class GatewayNotifier(BaseNotifier):
         from airflow_provider_voicepartner.notifications.recipients import AlertRecipients
         from airflow_provider_voicepartner.sending.arguments import read_recipients
 
-        recipients = AlertRecipients(lambda: contacts or known_contacts(), self.kind, hook.sender.now())
+        recipients = AlertRecipients(
+            lambda: contacts or contacts_within(ALERT_QUESTION_TIMEOUT), self.kind, hook.sender.now()
+        )
         try:
             found = recipients.of(read_recipients(self.to))
             self.language_of_people = recipients.language

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 
 from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.hooks import contacts as source
+from airflow_provider_voicepartner.notifications import base
 from airflow_provider_voicepartner.notifications.failure import NOT_SENT
 from airflow_provider_voicepartner.notifications.sms import SmsNotifier
 from airflow_provider_voicepartner.notifications.voice import TtsCallNotifier
@@ -226,6 +228,48 @@ class TestContactsThatCannotBeRead:
         asyncio.run(notifier.async_notify({}))  # type: ignore[typeddict-item]  # no context
         assert sent(sandbox, "smspartner") == {PLAIN: 1}
         assert "could not be read within 5 s" in logs.text
+
+    @pytest.mark.parametrize("is_known", [True, False])
+    @pytest.mark.parametrize("in_triggerer", [True, False])
+    def test_contacts_that_take_too_long_are_used_as_they_were_read_last(
+        self, sandbox: Any, contacts: Contacts, logs: Logs, monkeypatch: pytest.MonkeyPatch,
+        is_known: bool, in_triggerer: bool,
+    ) -> None:  # fmt: skip
+        if is_known:
+            source.known_contacts()
+        end = threading.Event()
+        contacts.write()
+        monkeypatch.setattr(base, "ALERT_QUESTION_TIMEOUT", 0.2)
+        monkeypatch.setattr(source, "_READERS", {"file": lambda _: end.wait(8) and ""})
+        notifier = SmsNotifier(to=["{{ '@' }}oncall", PLAIN], message="Bonjour")
+        monkeypatch.setattr(notifier, "total_seconds", 7.0)
+        if in_triggerer:
+            notifier.render_template_fields({})  # type: ignore[typeddict-item]  # no context
+
+            async def tell() -> None:
+                try:
+                    await notifier.async_notify({})  # type: ignore[typeddict-item]  # no context
+                finally:
+                    end.set()  # The loop waits for its threads.
+
+            asyncio.run(tell())
+        else:
+            notifier({})
+            end.set()
+        assert sent(sandbox, "smspartner") == dict.fromkeys([ANNE, PLAIN] if is_known else [PLAIN], 1)
+        assert "could not be read within 0.2 s" in logs.text
+
+    def test_a_configuration_that_cannot_be_read_keeps_nobody_from_being_told(
+        self, sandbox: Any, contacts: Contacts, logs: Logs, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail() -> str:
+            raise RuntimeError("planted")
+
+        monkeypatch.setattr(source.settings, "contacts", fail)
+        told(f"{{{{ '@' }}}}oncall, {PLAIN}")
+        assert sent(sandbox, "smspartner") == {PLAIN: 1}
+        assert "[voicepartner] contacts: cannot be read: RuntimeError" in logs.text
+        assert "planted" not in logs.text
 
 
 def connection_of_smspartner(sandbox: Any) -> Any:
