@@ -331,6 +331,8 @@ def flaw_of_receipt(receipt: Any, recipients: Sequence[Recipient]) -> str | None
     named = [refused.phone_number for refused in receipt.refused if refused.phone_number]
     if named and not set(named) <= set(phone_numbers_of(recipients)):
         return "the receipt is about somebody who was not sent to"
+    if len(set(named)) < len(named):
+        return "the receipt refuses somebody twice, and so leaves out somebody else"
     if receipt.gateway_id is None:
         is_nobody_accepted = len(receipt.refused) == len(recipients)
         return None if is_nobody_accepted else "the receipt has no id, and does not refuse everybody"

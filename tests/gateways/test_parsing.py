@@ -17,6 +17,7 @@ from airflow_provider_voicepartner.gateways.errors import (
     InvalidCallbackError,
     RecipientProblem,
 )
+from airflow_provider_voicepartner.gateways.model import Receipt, Recipient, RefusedRecipient
 from airflow_provider_voicepartner.gateways.parsing import (
     as_bool,
     as_count,
@@ -29,6 +30,7 @@ from airflow_provider_voicepartner.gateways.parsing import (
     as_text,
     as_verdict,
     decode,
+    flaw_of_receipt,
     is_presentable_code,
     loads,
     pick,
@@ -372,3 +374,12 @@ def test_a_callback_about_nobody(value):
 )  # fmt: skip
 def test_a_price_is_above_zero_or_not_told(value, price):
     assert as_price(value) == (None if price is None else Decimal(price))
+
+
+@pytest.mark.parametrize("gateway_id", [None, "m-1"])
+def test_a_receipt_that_refuses_one_recipient_twice_loses_another(gateway_id):
+    people = [Recipient("+33612345678"), Recipient("+33612345679")]
+    twice = (RefusedRecipient(phone_number="+33612345678"),) * 2
+    assert "twice" in flaw_of_receipt(Receipt(gateway_id=gateway_id, accepted=0, refused=twice), people)
+    each = tuple(RefusedRecipient(phone_number=person.phone_number) for person in people)
+    assert flaw_of_receipt(Receipt(gateway_id=gateway_id, accepted=0, refused=each), people) is None
