@@ -327,7 +327,8 @@ class DeliveryReport:
     :param phone_number: in E.164.
     :param status: in our vocabulary.
     :param gateway_status: the gateway's own word.
-    :param detail: a second word that qualifies the first (``VOICE_ANSWERED``).
+    :param detail: a second word that qualifies the first (``VOICE_ANSWERED``); ``not_found`` in a polled entry that
+        only says that the gateway does not know the recipient under the message.
     :param at: when it happened, aware, where reported.
     :param duration: seconds of call.
     :param cost: of this recipient, where reported.

@@ -13,6 +13,9 @@ from airflow_provider_voicepartner.constants import MOST_UNKNOWN_WORDS
 
 log = logging.getLogger(__name__)
 
+NOT_FOUND: Final = "not_found"
+"""The ``detail`` of a polled entry that is no report: the gateway does not know the recipient under the message."""
+
 _WORD: Final = re.compile(r"[^\W\d]{2,25}(?: [^\W\d]{2,25})?")
 """One or two words of letters, as documented statuses are; anything else may be somebody's text, and is not shown."""
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property, partial
 from random import randrange
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from airflow_provider_voicepartner.constants import (
     FEW_RECIPIENTS,
@@ -32,6 +32,7 @@ from airflow_provider_voicepartner.exceptions import (
     SendOutcomeUnknownError,
 )
 from airflow_provider_voicepartner.gateways.errors import ErrorKind
+from airflow_provider_voicepartner.gateways.status import NOT_FOUND
 from airflow_provider_voicepartner.hooks.completion_options import UNCONFIRMED_AFTER, CompletionOptions
 from airflow_provider_voicepartner.hooks.rate_limiter import limit_polling
 from airflow_provider_voicepartner.hooks.registry import can_report, hook_class, hook_for, reports_by_account
@@ -46,9 +47,6 @@ if TYPE_CHECKING:
     from airflow_provider_voicepartner.hooks.rate_limiter import StoreRateLimiter
 
 log = logging.getLogger(__name__)
-
-NOT_FOUND: Final = "not_found"
-"""Detail of an entry that is no report: the gateway does not know this recipient under this message."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,8 +30,9 @@ from airflow_provider_voicepartner.exceptions import (
 )
 from airflow_provider_voicepartner.gateways.errors import ErrorKind
 from airflow_provider_voicepartner.gateways.model import DeliveryReport
+from airflow_provider_voicepartner.gateways.status import NOT_FOUND
 from airflow_provider_voicepartner.hooks import registry
-from airflow_provider_voicepartner.hooks.polling import NOT_FOUND, PollRequest, PollResult
+from airflow_provider_voicepartner.hooks.polling import PollRequest, PollResult
 from tests.support.completions import (
     ANNA,
     BEN,

@@ -73,11 +73,11 @@ if TYPE_CHECKING:
         parse_vn_send,
     )
     from airflow_provider_voicepartner.gateways.smspartner.webhooks import (
-        NOT_FOUND,
         StatusPage,
         parse_callback,
         shows_accepted,
     )
+    from airflow_provider_voicepartner.gateways.status import NOT_FOUND
 
 INFO: Final = GatewayInfo(
     name="smspartner",

@@ -42,13 +42,10 @@ from airflow_provider_voicepartner.gateways.smspartner.codes import (
 )
 from airflow_provider_voicepartner.gateways.smspartner.options import reference_of
 from airflow_provider_voicepartner.gateways.smspartner.refusals import accepted_answer, unclear
-from airflow_provider_voicepartner.gateways.status import DeliveryStatus
+from airflow_provider_voicepartner.gateways.status import NOT_FOUND, DeliveryStatus
 from airflow_provider_voicepartner.gateways.wire import ApiResponse, CallbackRequest
 
 STATUS_LISTS = ("StatutResponse_List", "StatusResponse_List")
-
-NOT_FOUND = "not_found"
-"""The ``detail`` of a report about a number that the gateway does not know under this message."""
 
 _MAX_PARTS = 255
 _HLR_FIELDS = ("mccMnc", "errorGrpId", "errorName", "errorDesc", "ported")
