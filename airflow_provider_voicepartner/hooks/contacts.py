@@ -96,6 +96,14 @@ def read_source() -> Source | None:
     return None if text is None else Source.of(text)
 
 
+def has_contacts() -> bool:
+    """Say whether the option is set, to whatever it is."""
+    try:
+        return settings.contacts() is not None
+    except Exception:  # Airflow's configuration cannot be read; whoever asks must not fail
+        return False
+
+
 def needed_source(names: str) -> Source:
     """
     Return what the option names.

@@ -20,7 +20,6 @@ from airflow_provider_voicepartner.constants import (
     LEAST_ALERT_WAIT,
     NAMED_IN_ALERT,
 )
-from airflow_provider_voicepartner.contacts.names import MARK
 from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.gateways.info import Kind
 from airflow_provider_voicepartner.hooks.contacts import (
@@ -306,10 +305,12 @@ class GatewayNotifier(BaseNotifier):
         )
 
     async def _contacts_in_advance(self) -> KnownContacts | None:
-        """Read the contacts, if one of the recipients is a name: other threads may not ask Airflow in a triggerer."""
+        """Read the contacts, where they may be needed: other threads may not ask Airflow in a triggerer."""
         from asgiref.sync import sync_to_async
 
-        if MARK not in str(self.to):
+        from airflow_provider_voicepartner.notifications.recipients import may_need_contacts
+
+        if not may_need_contacts(self.to):
             return None
         try:
             return await asyncio.wait_for(sync_to_async(known_contacts)(), ALERT_QUESTION_TIMEOUT)

@@ -17,9 +17,24 @@ from airflow_provider_voicepartner.contacts.names import MARK, name_of
 from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.model import Kind
-from airflow_provider_voicepartner.hooks.contacts import KnownContacts
+from airflow_provider_voicepartner.gateways.validation import WORD_FOR_NOTHING
+from airflow_provider_voicepartner.hooks.contacts import KnownContacts, has_contacts
 
 log = logging.getLogger(__name__)
+
+
+def may_need_contacts(to: Any) -> bool:
+    """Say whether the contacts are to be asked: for a name, or for the last resort of an alert to nobody."""
+    return MARK in str(to) or is_for_nobody(to)
+
+
+def is_for_nobody(to: Any) -> bool:
+    """Say whether recipients rendered to nothing, or could not be rendered, and contacts may hold a last resort."""
+    if isinstance(to, str):
+        is_nothing = to.strip() in ("", WORD_FOR_NOTHING)
+    else:
+        is_nothing = to is None or (isinstance(to, list | tuple) and not to)
+    return is_nothing and has_contacts()
 
 
 class AlertRecipients:
@@ -59,7 +74,7 @@ class AlertRecipients:
             return numbers
 
         languages = set[str | None]()
-        found = expand(to, self._people_of, numbers_of)
+        found = expand(MARK if is_for_nobody(to) else to, self._people_of, numbers_of)
         if len(languages) == 1 and len(found) == of_contacts:
             self.language = languages.pop()
         if isinstance(found, list) and not found:
@@ -70,6 +85,8 @@ class AlertRecipients:
         directory = self._known()
         if directory is None:
             return ()
+        if reference == MARK:
+            return self._last_resort(None, directory, "to: names nobody, or could not be rendered")
         problem: InvalidArgumentError
         try:
             name = name_of(reference)

@@ -178,6 +178,23 @@ def test_a_last_resort_is_told_whatever_is_wrong_with_its_rota(
     assert "The last resort is told instead" in logs.text
 
 
+@pytest.mark.parametrize("in_triggerer", [True, False])
+@pytest.mark.parametrize(
+    "to", ["{{ '' }}", "@anne, {{ missing.one.more }}", ["@anne", "{{ missing.one.more }}"]]
+)
+def test_an_alert_whose_recipients_render_to_nothing_goes_to_the_last_resort(
+    to: Any, in_triggerer: bool, sandbox: Any, contacts: Contacts, logs: Logs
+) -> None:
+    alert = SmsNotifier(to=to, message="Bonjour")
+    if in_triggerer:
+        alert.render_template_fields({})  # type: ignore[typeddict-item]  # no context
+        asyncio.run(alert.async_notify({}))  # type: ignore[typeddict-item]  # no context
+    else:
+        alert({})
+    assert sent(sandbox, "smspartner") == {CHLOE: 1}
+    assert "to: names nobody, or could not be rendered. The last resort is told instead: chloe" in logs.text
+
+
 def test_without_a_last_resort_nobody_is_told_and_that_is_said(
     sandbox: Any, contacts: Contacts, logs: Logs
 ) -> None:
