@@ -20,9 +20,7 @@ from airflow_provider_voicepartner.exceptions import (
 )
 from airflow_provider_voicepartner.gateways.errors import ErrorKind, GatewayError
 from airflow_provider_voicepartner.gateways.gateway import Gateway
-from airflow_provider_voicepartner.gateways.model import (
-    Kind,
-)
+from airflow_provider_voicepartner.gateways.model import Kind
 from airflow_provider_voicepartner.gateways.rate_limits import Windows, parse_windows
 from airflow_provider_voicepartner.gateways.wire import ApiRequest, ApiResponse, Credentials, scrub
 from airflow_provider_voicepartner.hooks.connection import (

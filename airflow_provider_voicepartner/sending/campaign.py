@@ -6,9 +6,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import timedelta
 
-from airflow_provider_voicepartner.exceptions import (
-    ConfigurationError,
-)
+from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.sending.batch import WorkerPool
 from airflow_provider_voicepartner.sending.campaign_run import CampaignRun
 from airflow_provider_voicepartner.sending.campaign_spec import Campaign, SendingTools

@@ -32,9 +32,7 @@ from airflow_provider_voicepartner.recipients.lists import OnInvalid
 from airflow_provider_voicepartner.recipients.rejects import RejectedRow, RejectsWriter
 from airflow_provider_voicepartner.recipients.rows import NUMBER_FIELD, Line, number_as_given
 from airflow_provider_voicepartner.recipients.source import Source
-from airflow_provider_voicepartner.sending.fingerprint import (
-    CampaignFingerprint,
-)
+from airflow_provider_voicepartner.sending.fingerprint import CampaignFingerprint
 from airflow_provider_voicepartner.sending.plan import (
     CampaignPlan,
     PendingRecipients,

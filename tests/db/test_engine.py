@@ -19,9 +19,7 @@ from sqlalchemy import inspect, text
 from airflow_provider_voicepartner.db.engine import open_store
 from airflow_provider_voicepartner.db.errors import StoreDataError, StoreUnavailableError, StoreUrlError
 from airflow_provider_voicepartner.db.transactions import Store
-from tests.support.postgres import (
-    PostgresServer,
-)
+from tests.support.postgres import PostgresServer
 
 PROJECT = Path(__file__).resolve().parents[2]
 TABLES = {"voicepartner_rate_limit", "voicepartner_rate_slot"}

@@ -11,9 +11,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_voicepartner.constants import (
-    LAST_POLL_WITHIN,
-)
+from airflow_provider_voicepartner.constants import LAST_POLL_WITHIN
 from airflow_provider_voicepartner.db.errors import StoreUnavailableError
 from airflow_provider_voicepartner.delivery.completion import Progress
 from airflow_provider_voicepartner.delivery.inbound import (

@@ -22,9 +22,7 @@ from airflow_provider_voicepartner.hooks import rate_limiter as rate_limiter_mod
 from airflow_provider_voicepartner.hooks.rate_limiter import StoreRateLimiter
 from airflow_provider_voicepartner.hooks.registry import hook_class
 from airflow_provider_voicepartner.operators.voice import TtsCallOperator
-from airflow_provider_voicepartner.settings import (
-    store_wait,
-)
+from airflow_provider_voicepartner.settings import store_wait
 from tests.support.gateways import fault
 from tests.support.rate_limiters import START, Shop, answer, asked, hook_of
 from tests.support.servers import FakeTime

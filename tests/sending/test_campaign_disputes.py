@@ -30,9 +30,7 @@ from tests.support.campaigns import (
 from tests.support.doubts import doubts_in
 from tests.support.ledgers import phases
 from tests.support.tasks import FakeStore
-from tests.support.transport import (
-    FakeTransport,
-)
+from tests.support.transport import FakeTransport
 
 # Answers that contradict each other, or themselves
 

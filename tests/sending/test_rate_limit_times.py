@@ -16,9 +16,7 @@ from airflow_provider_voicepartner.db.engine import open_store
 from airflow_provider_voicepartner.db.errors import StoreUnavailableError
 from airflow_provider_voicepartner.gateways.rate_limits import Window
 from airflow_provider_voicepartner.sending.rate_limit import SlidingWindowLog
-from airflow_provider_voicepartner.sending.reservations import (
-    Reservation,
-)
+from airflow_provider_voicepartner.sending.reservations import Reservation
 from tests.support.rate_limits import NAME, SMALL, Clock, count_slots, shortest, take
 
 

@@ -26,9 +26,7 @@ from airflow_provider_voicepartner.exceptions import (
 )
 from airflow_provider_voicepartner.gateways.errors import ErrorKind
 from airflow_provider_voicepartner.hooks.octopush import OctopushHook
-from airflow_provider_voicepartner.sending.reconcile import (
-    Verdict,
-)
+from airflow_provider_voicepartner.sending.reconcile import Verdict
 from airflow_provider_voicepartner.sending.records import BatchRecord, Evidence, Phase, Proof
 from tests.support.reconciling import CLAIM, OLD, Gateway, outcome, reconciler, settled
 from tests.support.transport import NOW

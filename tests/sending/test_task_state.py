@@ -14,9 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_voicepartner.constants import MOST_STATE_RECORDS, STATE_REACH, SUMMARY_EVERY
-from airflow_provider_voicepartner.exceptions import (
-    ConfigurationError,
-)
+from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.sending.records import (
     Attempt,
     BatchRecord,

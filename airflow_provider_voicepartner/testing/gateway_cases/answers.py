@@ -9,13 +9,9 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_voicepartner.gateways.errors import (
-    ErrorKind,
-)
+from airflow_provider_voicepartner.gateways.errors import ErrorKind
 from airflow_provider_voicepartner.gateways.gateway import Gateway
-from airflow_provider_voicepartner.gateways.model import (
-    Recipient,
-)
+from airflow_provider_voicepartner.gateways.model import Recipient
 from airflow_provider_voicepartner.testing.gateway_cases.samples import (
     KEY,
     NUMBER,

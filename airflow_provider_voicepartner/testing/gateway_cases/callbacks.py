@@ -7,17 +7,11 @@ from urllib.parse import urlencode
 
 import pytest
 
-from airflow_provider_voicepartner.gateways.errors import (
-    InvalidCallbackError,
-)
+from airflow_provider_voicepartner.gateways.errors import InvalidCallbackError
 from airflow_provider_voicepartner.gateways.gateway import Gateway
-from airflow_provider_voicepartner.gateways.model import (
-    DeliveryReport,
-)
+from airflow_provider_voicepartner.gateways.model import DeliveryReport
 from airflow_provider_voicepartner.gateways.status import DeliveryStatus
-from airflow_provider_voicepartner.gateways.wire import (
-    CallbackRequest,
-)
+from airflow_provider_voicepartner.gateways.wire import CallbackRequest
 from airflow_provider_voicepartner.testing.gateway_cases.samples import (
     KEY,
     NUMBER,

@@ -10,13 +10,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from airflow_provider_voicepartner.gateways.errors import (
-    InvalidArgumentError,
-)
+from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.gateway import Gateway
-from airflow_provider_voicepartner.gateways.model import (
-    Kind,
-)
+from airflow_provider_voicepartner.gateways.model import Kind
 from airflow_provider_voicepartner.gateways.validation import GatewayOptions
 from airflow_provider_voicepartner.testing.gateway_cases.requests import places
 from airflow_provider_voicepartner.testing.gateway_cases.samples import (

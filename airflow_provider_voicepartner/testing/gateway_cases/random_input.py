@@ -19,9 +19,7 @@ from airflow_provider_voicepartner.gateways.model import (
     Receipt,
     Recipient,
 )
-from airflow_provider_voicepartner.gateways.wire import (
-    CallbackRequest,
-)
+from airflow_provider_voicepartner.gateways.wire import CallbackRequest
 from airflow_provider_voicepartner.testing.gateway_cases.samples import (
     ANNA,
     NUMBER,

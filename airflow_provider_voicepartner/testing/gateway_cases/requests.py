@@ -9,9 +9,7 @@ from urllib.parse import quote
 
 import pytest
 
-from airflow_provider_voicepartner.gateways.errors import (
-    InvalidArgumentError,
-)
+from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.gateway import Gateway
 from airflow_provider_voicepartner.gateways.info import GatewayInfo
 from airflow_provider_voicepartner.gateways.model import (
@@ -21,9 +19,7 @@ from airflow_provider_voicepartner.gateways.model import (
     Voicemail,
     VoiceMessage,
 )
-from airflow_provider_voicepartner.gateways.wire import (
-    ApiRequest,
-)
+from airflow_provider_voicepartner.gateways.wire import ApiRequest
 from airflow_provider_voicepartner.testing.gateway_cases.samples import (
     ANNA,
     CREDENTIALS,
