@@ -22,6 +22,7 @@ from airflow_provider_voicepartner.exceptions import (
 from airflow_provider_voicepartner.gateways.dates import check_lead
 from airflow_provider_voicepartner.gateways.errors import ErrorKind, GatewayError
 from airflow_provider_voicepartner.gateways.model import (
+    NO_CALLBACKS,
     Balance,
     CallbackUrls,
     Cancellation,
@@ -180,7 +181,7 @@ class GatewayHook(ConnectedHook):
             checked(check_lead, send_at, now, shortest=info.shortest_lead, longest=info.longest_lead)
         if callbacks is None and not simulate and self._batch_urls is not None:
             callbacks = self._batch_urls.make(reference, recipients, now=now, send_at=send_at)
-        callbacks = callbacks or CallbackUrls()
+        callbacks = callbacks or NO_CALLBACKS
         request = checked(
             self.gateway.build_batch,
             self.with_defaults(message),

@@ -23,6 +23,7 @@ from airflow_provider_voicepartner.exceptions import ConfigurationError, Deliver
 from airflow_provider_voicepartner.gateways.gateway import Gateway
 from airflow_provider_voicepartner.gateways.info import GatewayInfo
 from airflow_provider_voicepartner.gateways.model import (
+    NO_CALLBACKS,
     CallbackUrls,
     CampaignDeliveryReport,
     DeliveryReport,
@@ -78,7 +79,7 @@ class CallbackConfig:
             to be in the store: :meth:`note_recipients`.
         """
         if info.reports != "batch":
-            return CallbackUrls()
+            return NO_CALLBACKS
         ends = expiry(now=now, send_at=send_at, lifetime=lifetime)
         url = self.url(
             info.name, self.tokens.for_batch(info.name, reference, expires=ends, recipients=phone_numbers)

@@ -17,7 +17,13 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from airflow_provider_voicepartner.exceptions import RetryableNotSentError, SendOutcomeUnknownError
-from airflow_provider_voicepartner.gateways.model import CallbackUrls, Message, Receipt, Recipient
+from airflow_provider_voicepartner.gateways.model import (
+    NO_CALLBACKS,
+    CallbackUrls,
+    Message,
+    Receipt,
+    Recipient,
+)
 from airflow_provider_voicepartner.gateways.validation import is_loopback
 
 if TYPE_CHECKING:
@@ -91,8 +97,8 @@ class DryRun:
             recipients,
             reference=reference,
             send_at=send_at,
-            callbacks=callbacks
-            or CallbackUrls(),  # not the receiver's: there are no reports about what is not sent
+            # Not the receiver's: there are no reports about what is not sent.
+            callbacks=callbacks or NO_CALLBACKS,
             simulate=simulate or self._hook.simulates,
         )
 
