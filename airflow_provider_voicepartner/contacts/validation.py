@@ -289,7 +289,7 @@ class _Reader:
                 self._add(place, f"is no table with the keys {', '.join(keys)}", name)
 
     def _hand_over(self, where: str, value: object, name: str) -> HandOver | None:
-        if isinstance(value, time):
+        if isinstance(value, time) and value == value.replace(second=0, microsecond=0):
             value = value.isoformat("minutes")
         found = _HAND_OVER.fullmatch(value.strip().lower()) if isinstance(value, str) else None
         days = [day for day in _WEEKDAYS if found and found["day"] and day.startswith(found["day"])]
@@ -347,11 +347,13 @@ class _Reader:
         values = row.get(key)
         days = [
             self._day(f"{where}.{key}", value, name)
-            for value in (values if isinstance(values, list | tuple) else [values])
+            for value in (values if isinstance(values, list | tuple) and values else [values])
         ]
+        if "day" in row and "days" in row:
+            self._add(where, "has both day and days; give one of them", name)
         who = self._who(f"{where}.who", row.get("who"), name)
-        for day in days:
-            if day in known:
+        for at, day in enumerate(days):
+            if day is not None and (day in known or day in days[:at]):
                 self._add(f"{where}.{key}", f"{day} is a holiday of this rota already; take one out", name)
         return {day: who for day in days if day is not None and who is not None}
 

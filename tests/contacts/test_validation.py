@@ -179,6 +179,26 @@ class TestMistakes:
         directory.known_people_of("oncall", NOW)
 
     @pytest.mark.parametrize(
+        ("old", "new", "expected"),
+        [
+            ("{ day = 2026-12-25", "{ days = [], day = 2026-12-25", "holidays[1].days: '[]' is no day"),
+            (
+                "{ day = 2026-12-25",
+                "{ days = [2026-12-24], day = 2026-12-25",
+                "holidays[1]: has both day and days",
+            ),
+            (
+                "[2027-01-01, 2027-05-01]",
+                "[2027-01-01, 2027-01-01]",
+                "holidays[2].days: 2027-01-01 is a holiday of this rota already",
+            ),
+            ('"Monday 09:00"', "09:00:30", "hand_over: '09:00:30' is not understood"),
+        ],
+    )
+    def test_nothing_of_a_rota_is_dropped_without_a_word(self, old: str, new: str, expected: str) -> None:
+        assert f"rotas.oncall.{expected}" in "; ".join(problems(GOOD.replace(old, new)))
+
+    @pytest.mark.parametrize(
         "data", [None, [], "anne", 3, {"people": []}, {"people": {"anne": "0612345601"}}]
     )
     def test_what_is_no_table_is_said_to_be_none(self, data: object) -> None:
