@@ -56,8 +56,6 @@ if TYPE_CHECKING:
 
     from airflow_provider_voicepartner.db.transactions import Store
 
-PURPOSE: Final = "storing delivery reports"
-
 FROM_NOW: Final = 2**62
 """A cursor behind every change: :meth:`DeliveryStore.changes` then returns only the campaigns of ``also``."""
 

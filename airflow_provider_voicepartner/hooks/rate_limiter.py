@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-PURPOSE = "knowing what was sent, and keeping to the gateways' rate limits across processes"
-
 
 def limit_polling(hook: GatewayHook, store: Store, *, longest_wait: float) -> StoreRateLimiter:
     """

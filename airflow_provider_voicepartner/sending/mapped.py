@@ -8,7 +8,6 @@ at its front, recipients move to another instance, whose own ledger knows nothin
 from __future__ import annotations
 
 import hashlib
-import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 
     from airflow_provider_voicepartner.db.transactions import Store
 
-log = logging.getLogger(__name__)
 
 ALONE: Final = ""
 """The expansion of a list of which nobody can say that another one was made together with it."""
