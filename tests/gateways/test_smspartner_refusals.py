@@ -29,6 +29,7 @@ def answer(data: Any, status: int = 200) -> ApiResponse:
 def read(data: Any, message: SmsMessage = MESSAGE, people: int = 3, status: int = 200) -> Receipt:
     recipients = [Recipient(f"+336{number:08}", {"name": "Anna"}) for number in range(1, people + 1)]
     receipt = smspartner.parse_batch(answer(data, status), message, recipients)
+    assert parsing.account_for_all("smspartner", "send", receipt, people) == receipt, "nobody is left out"
     assert receipt.accepted + len(receipt.refused) + receipt.in_doubt == people
     assert min(receipt.accepted, receipt.in_doubt) >= 0
     return receipt
