@@ -253,3 +253,146 @@ batch: Final = Table(
     Column("record", Text, nullable=False),
 )
 """One row for each batch. A row is only ever replaced by one of a higher ``rank``."""
+
+incident: Final = Table(
+    "voicepartner_incident",
+    metadata,
+    Column("id", _Number, primary_key=True, autoincrement=True),
+    Column("key", String(250), nullable=False),
+    Column("open_key", String(250)),
+    Column("dag_id", String(250), nullable=False),
+    Column("task_id", String(250), nullable=False),
+    Column("what", String(40), nullable=False),
+    Column("title", Text, nullable=False),
+    Column("link", Text, nullable=False),
+    Column("state", String(20), nullable=False),
+    Column("opened_at", _Seconds, nullable=False),
+    Column("changed_at", _Seconds, nullable=False),
+    Column("alerts", BigInteger, nullable=False),
+    Column("untold", BigInteger, nullable=False),
+    Column("told_at", Text, nullable=False),
+    Column("untold_since", _Seconds),
+    Column("next_message_at", _Seconds),
+    Column("claim", String(32)),
+    Column("claimed_until", _Seconds),
+    Column("code", Integer),
+    Column("policy", String(120)),
+    Column("escalation", Text),
+    Column("due_at", _Seconds),
+    Column("owner", String(120)),
+    Column("acknowledged_at", _Seconds),
+    Column("version", BigInteger, nullable=False),
+    Index("voicepartner_incident_open_key", "open_key", unique=True),
+    Index("voicepartner_incident_code", "code", unique=True),
+    Index("voicepartner_incident_dag_id", "dag_id", "task_id"),
+    Index("voicepartner_incident_due_at", "due_at"),
+    Index("voicepartner_incident_next_message_at", "next_message_at"),
+    Index("voicepartner_incident_changed_at", "changed_at"),
+    sqlite_autoincrement=True,
+)
+"""
+One row for each incident: what broke, from its first alert until it is closed.
+
+``open_key`` is ``key`` until it is closed, and ``code`` a number for answers by phone that is free again afterwards.
+``state`` is ``open``, ``acknowledged`` or ``closed``. ``alerts`` counts all, ``untold`` those since the last message.
+``told_at`` is a JSON list of when the last messages were accepted; ``next_message_at`` when the untold ones are due.
+``claim`` names who is sending, until ``claimed_until``. ``title`` may hold an error's first line.
+``escalation`` is the state of the policy as JSON, ``due_at`` when it goes on, ``version`` guards its updates.
+"""
+
+incident_alert: Final = Table(
+    "voicepartner_incident_alert",
+    metadata,
+    Column("dag_id", String(250), primary_key=True),
+    Column("run_id", String(250), primary_key=True),
+    Column("task_id", String(250), primary_key=True),
+    Column("map_index", Integer, primary_key=True, autoincrement=False),
+    Column("try_number", Integer, primary_key=True, autoincrement=False),
+    Column("what", String(40), primary_key=True),
+    Column("incident", BigInteger, nullable=False),
+    Column("outcome", String(20), nullable=False),
+    Column("at", _Seconds, nullable=False),
+    Index("voicepartner_incident_alert_incident", "incident"),
+    Index("voicepartner_incident_alert_at", "at"),
+)
+"""
+One row for each alert: what happened where. So an alert that comes twice counts once, and the watchdog knows of which
+failures a callback told. ``outcome`` is ``told``, ``counted``, ``silenced``, ``inhibited``, ``claimed`` or ``lost``.
+"""
+
+incident_told: Final = Table(
+    "voicepartner_incident_told",
+    metadata,
+    Column("incident", BigInteger, primary_key=True, autoincrement=False),
+    Column("conn_id", String(250), primary_key=True),
+    Column("kind", String(20), primary_key=True),
+    Column("person", String(120), primary_key=True),
+    Column("phone_number", String(64), primary_key=True),
+    Column("at", _Seconds, nullable=False),
+    Index("voicepartner_incident_told_phone_number", "phone_number"),
+)
+"""One row for each recipient who was told of an incident: a name of the contacts, or a number, the other one empty."""
+
+silence: Final = Table(
+    "voicepartner_silence",
+    metadata,
+    Column("id", _Number, primary_key=True, autoincrement=True),
+    Column("matchers", Text, nullable=False),
+    Column("begins_at", _Seconds, nullable=False),
+    Column("ends_at", _Seconds, nullable=False),
+    Column("author", String(120), nullable=False),
+    Column("comment", Text, nullable=False),
+    Column("created_at", _Seconds, nullable=False),
+    Index("voicepartner_silence_ends_at", "ends_at"),
+    sqlite_autoincrement=True,
+)
+"""One row for each silence. ``matchers`` is a JSON object of fields and patterns."""
+
+page: Final = Table(
+    "voicepartner_page",
+    metadata,
+    Column("incident", BigInteger, primary_key=True, autoincrement=False),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("person", String(120), nullable=False),
+    Column("kind", String(20), nullable=False),
+    Column("conn_id", String(250), nullable=False),
+    Column("phase", String(20), nullable=False),
+    Column("phone_number", String(64)),
+    Column("reference", String(200)),
+    Column("gateway", String(40)),
+    Column("gateway_id", Text),
+    Column("claim", String(32), nullable=False),
+    Column("claimed_at", _Seconds, nullable=False),
+    Column("at", _Seconds, nullable=False),
+    Index("voicepartner_page_phone_number", "phone_number"),
+    Index("voicepartner_page_reference", "reference"),
+)
+"""
+One row for each page of an escalation, claimed before it is sent. ``number`` counts within the incident from 1, and
+``phase`` is ``claimed``, ``sent``, ``not_sent`` or ``in_doubt``.
+"""
+
+answer: Final = Table(
+    "voicepartner_answer",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("incident", BigInteger),
+    Column("person", String(120), nullable=False),
+    Column("channel", String(20), nullable=False),
+    Column("action", String(20), nullable=False),
+    Column("result", String(40), nullable=False),
+    Column("at", _Seconds, nullable=False),
+    Index("voicepartner_answer_incident", "incident"),
+    Index("voicepartner_answer_at", "at"),
+)
+"""One row for each answer of a human, by a digest of what it was read from: what is read twice acts once."""
+
+watch: Final = Table(
+    "voicepartner_watch",
+    metadata,
+    Column("name", String(120), primary_key=True),
+    Column("value", Text, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("at", _Seconds, nullable=False),
+)
+"""What the watchdog knows: cursors and heartbeats as JSON, by name; ``version`` guards updates."""
