@@ -24,6 +24,8 @@ HOW_TO_SEND_BRACES: Final = (
 )
 """The end of errors about braces."""
 
+_OTHER_BRACKETS: Final = str.maketrans("{}", "()")
+
 
 class TextTemplate:
     """
@@ -160,3 +162,8 @@ def there_are(fields: Collection[str]) -> str:
     shown = [shown_name(name) for name in sorted(fields)[:FIELDS_SHOWN]]
     more = f" and {len(fields) - len(shown)} more" if len(fields) > len(shown) else ""
     return f"there are {', '.join(shown)}{more}" if shown else "there are none"
+
+
+def without_braces(text: str) -> str:
+    """Return a text with parentheses for its braces, which would name fields, and cost double in an SMS."""
+    return text.translate(_OTHER_BRACKETS)

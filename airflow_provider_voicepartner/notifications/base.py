@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from typing import Self
 
     from airflow_provider_voicepartner.gateways.model import Message
+    from airflow_provider_voicepartner.hooks.alert import AlertRelease
     from airflow_provider_voicepartner.hooks.base import GatewayHook
-    from airflow_provider_voicepartner.notifications.alert import AlertRelease
 
 
 def _dag_of(context: Context) -> Any:
@@ -150,8 +150,8 @@ class GatewayNotifier(BaseNotifier):
 
         Its braces are replaced: what a template renders may hold any, and an alert must not fail because of them.
         """
+        from airflow_provider_voicepartner.gateways.placeholders import without_braces
         from airflow_provider_voicepartner.hooks.templates import check_is_no_path
-        from airflow_provider_voicepartner.notifications.message import without_braces
         from airflow_provider_voicepartner.sending.arguments import read_text
 
         try:
@@ -325,7 +325,7 @@ class GatewayNotifier(BaseNotifier):
         contacts: KnownContacts | None = None,
     ) -> AlertFailure | None:
         """Run in a daemon thread: a socket timeout bounds each wait, only leaving the thread behind bounds the sum."""
-        from airflow_provider_voicepartner.notifications.alert import AlertRelease
+        from airflow_provider_voicepartner.hooks.alert import AlertRelease
 
         failures: list[BaseException] = []
         release = AlertRelease()
@@ -376,7 +376,7 @@ class GatewayNotifier(BaseNotifier):
     def _send(
         self, hook: GatewayHook, context: Context, release: AlertRelease, contacts: KnownContacts | None
     ) -> None:
-        from airflow_provider_voicepartner.notifications.alert import left_out, masked, send_alert
+        from airflow_provider_voicepartner.hooks.alert import left_out, masked, send_alert
 
         try:
             # First, since the text may be in their language.

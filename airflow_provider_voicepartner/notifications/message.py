@@ -6,11 +6,11 @@ import re
 from typing import Any, Final, Literal
 
 from airflow_provider_voicepartner.constants import LEAST_ERROR, LONGEST_SPOKEN, QUESTION_SEGMENTS
+from airflow_provider_voicepartner.gateways.placeholders import without_braces
 from airflow_provider_voicepartner.notifications.event import AlertEvent, What, read_event
 
 Language = Literal["en", "fr"]
 
-_OTHER_BRACKETS: Final = str.maketrans("{}", "()")
 _WRITTEN_REPEAT: Final = {"en": "Possible repeat: ", "fr": "Doublon possible : "}
 _SPOKEN_REPEAT: Final = {
     "en": "This may be a repeat. ",
@@ -64,11 +64,6 @@ def as_repeat(text: str, language: str | None, *, is_spoken: bool = False) -> st
     :param language: ``fr`` or ``en``, or longer such as ``fr-FR``; English for all others.
     """
     return (_SPOKEN_REPEAT if is_spoken else _WRITTEN_REPEAT)[language_of(language)] + text
-
-
-def without_braces(text: str) -> str:
-    """Return a text with parentheses for its braces, which would name fields, and cost double in an SMS."""
-    return text.translate(_OTHER_BRACKETS)
 
 
 def default_text(

@@ -26,7 +26,7 @@ from airflow_provider_voicepartner.gateways.gsm import BASIC, EXTENSION, count_s
 from airflow_provider_voicepartner.gateways.model import Receipt, RefusedRecipient
 from airflow_provider_voicepartner.gateways.validation import GatewayOptions
 from airflow_provider_voicepartner.hooks import registry
-from airflow_provider_voicepartner.notifications.alert import SentAlert, left_out
+from airflow_provider_voicepartner.hooks.alert import SentAlert, left_out
 from airflow_provider_voicepartner.notifications.base import GatewayNotifier
 from airflow_provider_voicepartner.notifications.sms import SmsNotifier, send_sms_notification
 from airflow_provider_voicepartner.recipients.lists import plan_recipients

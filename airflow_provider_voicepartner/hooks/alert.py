@@ -28,8 +28,8 @@ from airflow_provider_voicepartner.exceptions import (
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.gsm import to_gsm7
 from airflow_provider_voicepartner.gateways.model import Message, Receipt, SmsMessage, VoiceMessage
+from airflow_provider_voicepartner.gateways.placeholders import without_braces
 from airflow_provider_voicepartner.gateways.wire import mask_number
-from airflow_provider_voicepartner.notifications.message import without_braces
 from airflow_provider_voicepartner.recipients.lists import RecipientPlan, name_rejected, plan_recipients
 from airflow_provider_voicepartner.sending.arguments import read_recipients
 from airflow_provider_voicepartner.sending.fingerprint import new_reference
