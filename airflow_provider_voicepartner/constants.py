@@ -1281,3 +1281,12 @@ MOST_CALENDAR_WEEKS: Final = 520
 
 Ten years; calendars become slow with more events.
 """
+
+# --- Incidents ---
+
+AT_MOST_SECONDS: Final = 900.0
+"""
+[seconds] In which people are told once of an incident, unless a notifier says otherwise.
+
+Long enough for a mapped task to fail a hundred times, and short enough that nobody believes it is over.
+"""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from airflow_provider_voicepartner.constants import AT_MOST_SECONDS
 from airflow_provider_voicepartner.gateways.info import Kind
 
 
@@ -62,7 +63,7 @@ class AtMost:
     """
 
     messages: int = 1
-    seconds: float = 900.0
+    seconds: float = AT_MOST_SECONDS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
