@@ -15,7 +15,7 @@ ON_AIRFLOW2 := tests/hooks tests/operators tests/sensors tests/triggers tests/no
   tests/cli tests/delivery tests/plugins tests/sending/test_rate_limit.py \
   tests/sending/test_rate_limit_times.py tests/sending/test_reservations.py \
   tests/sending/test_mapped.py tests/sending/test_store_memory.py tests/test_get_provider_info.py tests/crash \
-  tests/external/test_cases.py tests/external/test_hook.py \
+  tests/watchdog tests/external/test_cases.py tests/external/test_hook.py \
   $(ON_EACH)
 
 help: ## Show the targets

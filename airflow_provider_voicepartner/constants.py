@@ -1147,6 +1147,81 @@ SIGNERS_REMEMBERED: Final = 16
 Names come from URLs that anybody may write.
 """
 
+# --- The watchdog ---
+
+WATCH_INTERVAL: Final = 10.0
+"""
+[seconds] From one look of the watchdog at Airflow to the next; `times.interval`.
+
+A failure is to be told within a minute, and a look costs Airflow four small requests.
+"""
+WATCH_GRACE: Final = 15.0
+"""
+[seconds] That a failure is left to its own callback before the watchdog tells it; `times.grace`.
+
+A callback starts about 1.5 s after the failure, and its alert may take 20 s; a claimed one is waited for longer.
+"""
+WATCH_SILENCE: Final = 30.0
+"""
+[seconds] From which a scheduler, triggerer, DAG processor or API counts as silent; `times.silent_after`.
+
+Airflow's own health checks use 30 s; its parts give a sign of life every 5 s.
+"""
+WATCH_PEER_SILENCE: Final = 120.0
+"""
+[seconds] From which another watchdog counts as silent; `heartbeat.peer_silent_after`.
+
+One that is telling of a failure over all its fallbacks is late with its heartbeat.
+"""
+SHORTEST_WATCH: Final = 1.0
+"""
+[seconds] The shortest interval of the watchdog that can be configured.
+
+More often would only load Airflow's database.
+"""
+LONGEST_WATCH: Final = 3_600.0
+"""
+[seconds] The longest interval, grace or silence of the watchdog that can be configured.
+
+A failure that is told an hour late is a mistake in the file.
+"""
+WATCH_TIMEOUT: Final = 5.0
+"""
+[seconds] For Airflow's API to accept a connection, and again for each answer to begin.
+
+Five questions that end like this still fit into a minute.
+"""
+WATCH_PAGE: Final = 100
+"""
+[entries] How many the watchdog asks Airflow's API for at once.
+
+The most that Airflow's API gives, unless it is configured otherwise.
+"""
+MOST_WATCH_PAGES: Final = 50
+"""
+[times] The most pages of one list that the watchdog reads in one look.
+
+5,000 failures; the incident says that there are many, and the rest is read with the next look.
+"""
+LARGEST_WATCH_ANSWER: Final = 20_000_000
+"""
+[bytes] The largest answer of Airflow's API that is read.
+
+A page of a hundred is far smaller; a proxy that answers with something else must not fill the memory.
+"""
+LARGEST_WATCH_FILE: Final = 1_000_000
+"""
+[bytes] The largest file of the watchdog's configuration that is read.
+
+A file that was named by mistake must not fill the memory.
+"""
+WATCH_PIECE: Final = 65_536
+"""
+[bytes] Read of an answer of Airflow's API at once.
+
+After each piece the length so far is checked.
+"""
+
 # --- Notifiers ---
 
 ALERT_TIMEOUT: Final = 20.0
