@@ -33,6 +33,7 @@ from airflow_provider_voicepartner.sending.reconcile import (
     unresolved,
 )
 from airflow_provider_voicepartner.sending.records import BatchRecord, Phase
+from airflow_provider_voicepartner.sending.request_builder import RequestBuilder
 from airflow_provider_voicepartner.sending.transport import RateLimitWaitTooLongError
 
 log = logging.getLogger(__name__)
@@ -73,6 +74,12 @@ class CampaignRun:
             sender, campaign, self.budget, segment_counts, before_asking=partial(self._write, {})
         )
         self.schedule = Schedule(campaign, sender.ledger, sender.now)
+        self.requests = RequestBuilder(
+            transport=sender.transport,
+            message=campaign.message,
+            schedule=self.schedule,
+            new_reference=sender.reference,
+        )
         self.reconciler = OutcomeReconciler(
             transport=sender.transport,
             message=campaign.message,
@@ -166,13 +173,7 @@ class CampaignRun:
         if attempt.send_at is None or not self.schedule.is_late:
             return True
         try:
-            attempt.send_at = self.schedule.for_next()
-            attempt.request = self.sender.transport.build_batch(
-                self.campaign.message,
-                attempt.recipients,
-                reference=attempt.claim.reference,
-                send_at=attempt.send_at,
-            )
+            self.requests.build_later(attempt)
         except Exception as error:
             self.failure = error
             self.budget.free(attempt.index)
@@ -320,21 +321,17 @@ class CampaignRun:
         self, index: int, recipients: Sequence[Recipient], known: BatchRecord | None
     ) -> BatchAttempt:
         unresolved = known if known is not None and known.phase.is_in_doubt else None
-        claim = BatchAttempt.claim_for(unresolved, len(recipients), self.sender.reference)
-        send_at = self.schedule.for_next()
-        request = self.sender.transport.build_batch(
-            self.campaign.message, recipients, reference=claim.reference, send_at=send_at
-        )
-        self.pricing.approve(index, recipients, send_at, is_resent=unresolved is not None)
-        slot = self.sender.rate_limiter.acquire(request.endpoint, self.campaign.longest_wait)
+        built = self.requests.build(index, recipients, unresolved)
+        self.pricing.approve(index, recipients, built.send_at, is_resent=unresolved is not None)
+        slot = self.sender.rate_limiter.acquire(built.request.endpoint, self.campaign.longest_wait)
         return BatchAttempt(
             index=index,
             recipients=recipients,
-            request=request,
-            claim=claim,
+            request=built.request,
+            claim=built.claim,
             slot=slot,
             due=self.sender.clock() + slot.wait,
-            send_at=send_at,
+            send_at=built.send_at,
             unresolved=unresolved,
         )
 
@@ -346,13 +343,16 @@ class CampaignRun:
         if not self.under_way:
             self.sender.sleep(timeout)
             return
-        while (
-            not (self._has_result or self.failure or self.sender.stop.is_cancelled)
-            and self.batches.read_one()
+        while not (self._has_result or self.failure or self.sender.stop.is_cancelled) and (
+            self._build_ahead() or self.batches.read_one()
         ):
             pass
         self.pool.wait(0.0 if self._has_result else timeout)
         self._collect_results()
+
+    def _build_ahead(self) -> bool:
+        find, ready = self.sender.ledger.find, self.batches.ready
+        return self.requests.build_ahead(batch for batch in ready if find(batch[0], len(batch[1])) is None)
 
     @property
     def _has_result(self) -> bool:

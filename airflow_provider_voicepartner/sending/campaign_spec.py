@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -67,6 +67,11 @@ class ReadAhead(Iterator[Item], Generic[Item]):
         except Exception as error:
             self._error, self._is_over = error, True
         return not self._is_over
+
+    @property
+    def ready(self) -> Iterable[Item]:
+        """The items that were read and not given out yet."""
+        return self._ready
 
     def __next__(self) -> Item:
         """Return the next item; read it if it is not ready."""

@@ -340,6 +340,7 @@ def test_the_loop_waits_until_the_next_slot_and_no_longer(due: float | None, wai
         failure=None,
         _has_result=False,
         batches=SimpleNamespace(read_one=lambda: False),
+        _build_ahead=lambda: False,
         pool=SimpleNamespace(wait=waits.append),
         _collect_results=lambda: None,
     )
