@@ -386,6 +386,13 @@ INTERRUPTED_GRACE: Final = 20.0
 
 Airflow kills a task 60 s after SIGTERM.
 """
+ANSWERS_TOGETHER: Final = 0.02
+"""
+[seconds] After an answer, before more of the list is read.
+
+Requests that left together are answered together. To read a part of a file takes up to 20 ms, for which the next answer
+would wait.
+"""
 STOP_CHECK_INTERVAL: Final = 0.5
 """
 [seconds] Between two checks whether a campaign was cancelled.

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from airflow_provider_voicepartner.constants import INTERRUPTED_GRACE, STOP_CHECK_INTERVAL
+from airflow_provider_voicepartner.constants import ANSWERS_TOGETHER, INTERRUPTED_GRACE, STOP_CHECK_INTERVAL
 from airflow_provider_voicepartner.exceptions import (
     CampaignInterruptedError,
     RejectedError,
@@ -79,6 +79,7 @@ class CampaignRun:
             message=campaign.message,
             schedule=self.schedule,
             new_reference=sender.reference,
+            find=sender.ledger.find,
         )
         self.reconciler = OutcomeReconciler(
             transport=sender.transport,
@@ -343,16 +344,15 @@ class CampaignRun:
         if not self.under_way:
             self.sender.sleep(timeout)
             return
-        while not (self._has_result or self.failure or self.sender.stop.is_cancelled) and (
-            self._build_ahead() or self.batches.read_one()
-        ):
-            pass
+        while not (self._has_result or self.failure or self.sender.stop.is_cancelled):
+            if self.requests.build_ahead(self.batches.ready):
+                continue
+            if self.batches.ready:
+                self.pool.wait(min(ANSWERS_TOGETHER, timeout))
+            if self._has_result or not self.batches.read_one():
+                break
         self.pool.wait(0.0 if self._has_result else timeout)
         self._collect_results()
-
-    def _build_ahead(self) -> bool:
-        find, ready = self.sender.ledger.find, self.batches.ready
-        return self.requests.build_ahead(batch for batch in ready if find(batch[0], len(batch[1])) is None)
 
     @property
     def _has_result(self) -> bool:

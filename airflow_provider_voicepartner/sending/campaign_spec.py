@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -69,7 +69,7 @@ class ReadAhead(Iterator[Item], Generic[Item]):
         return not self._is_over
 
     @property
-    def ready(self) -> Iterable[Item]:
+    def ready(self) -> Collection[Item]:
         """The items that were read and not given out yet."""
         return self._ready
 

@@ -37,12 +37,14 @@ class RequestBuilder:
     :param message: what the campaign says.
     :param schedule: says for when.
     :param new_reference: makes the id of a batch.
+    :param find: what the ledger knows of a batch, from its index and size; None where that is nothing.
     """
 
     transport: BatchTransport
     message: Message
     schedule: Schedule
     new_reference: Callable[[], str]
+    find: Callable[[int, int], BatchRecord | None]
 
     def __post_init__(self) -> None:
         # None stands for one that cannot be built: its error is raised when its turn comes.
@@ -52,18 +54,19 @@ class RequestBuilder:
         """
         Build one more request ahead; an error is raised when the batch's turn comes, not now.
 
-        :param batches: the next ones, of which the ledger knows nothing.
+        :param batches: the next ones. One of which the ledger knows something is left for its turn.
         :returns: False when all of them are built, or the planned time has passed.
         """
-        waiting = next((batch for batch in batches if batch[0] not in self._ahead), None)
-        if waiting is None or self.schedule.is_late:
+        if self.schedule.is_late:
             return False
-        index, recipients = waiting
-        try:
-            self._ahead[index] = self._build(recipients, None, self.schedule.for_repeats())
-        except Exception:
-            self._ahead[index] = None
-        return True
+        for index, recipients in batches:
+            if index not in self._ahead and self.find(index, len(recipients)) is None:
+                try:
+                    self._ahead[index] = self._build(recipients, None, self.schedule.for_repeats())
+                except Exception:
+                    self._ahead[index] = None
+                return True
+        return False
 
     def build(
         self, index: int, recipients: Sequence[Recipient], unresolved: BatchRecord | None

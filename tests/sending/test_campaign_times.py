@@ -339,8 +339,8 @@ def test_the_loop_waits_until_the_next_slot_and_no_longer(due: float | None, wai
         under_way={0: (None, SimpleNamespace(is_done=False))},
         failure=None,
         _has_result=False,
-        batches=SimpleNamespace(read_one=lambda: False),
-        _build_ahead=lambda: False,
+        batches=SimpleNamespace(ready=(), read_one=lambda: False),
+        requests=SimpleNamespace(build_ahead=lambda batches: False),
         pool=SimpleNamespace(wait=waits.append),
         _collect_results=lambda: None,
     )

@@ -35,13 +35,14 @@ class Times:
         return self.send_at
 
 
-def builder(transport: Any, schedule: Any = None) -> RequestBuilder:
+def builder(transport: Any, schedule: Any = None, known: Any = None) -> RequestBuilder:
     numbers = count(1)
     return RequestBuilder(
         transport=transport,
         message=SmsMessage(text="Hello"),
         schedule=schedule or Times(),
         new_reference=lambda: f"r{next(numbers)}",
+        find=lambda index, size: (known or {}).get(index),
     )
 
 
@@ -96,6 +97,15 @@ def test_a_batch_in_doubt_keeps_its_reference() -> None:
     requests.build_ahead([batch])
     doubt = BatchRecord(phase=Phase.CLAIMED, reference="before", size=2)
     assert requests.build(*batch, doubt).claim.reference == "before"
+
+
+def test_what_the_ledger_knows_is_left_for_its_turn() -> None:
+    transport = FakeTransport()
+    requests = builder(transport, known={0: BatchRecord(phase=Phase.SENT, reference="before", size=2)})
+    assert requests.build_ahead(batches(0, 1))
+    assert not requests.build_ahead(batches(0, 1))
+    assert requests.build(*batches(1)[0], None).claim.reference == "r1"
+    assert transport.built == ["r1"]
 
 
 def test_an_error_is_raised_when_the_batch_comes_and_not_before() -> None:
