@@ -89,6 +89,40 @@ def get_provider_info() -> dict[str, Any]:
                         "example": "/opt/airflow/contacts.toml",
                         "default": "",
                     },
+                    "alert_to": {
+                        "description": "Whom an SMS goes to when a run fails of a DAG that has no notifier of this "
+                        "provider on its failure: as to of a notifier, best a name such as @oncall. Empty: nobody.\n",
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "sensitive": True,
+                        "example": "@oncall",
+                        "default": "",
+                    },
+                    "alert_dags": {
+                        "description": "The DAGs that alert_to is for: globs of their ids, separated by blanks or "
+                        "commas, with ! before those that are left out. Empty: all.\n",
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "etl_*, !etl_test_*",
+                        "default": "",
+                    },
+                    "alert_conn_id": {
+                        "description": "The connection of alerts that no DAG defines: those of alert_to, and e-mails "
+                        "to addresses such as oncall@sms.\n",
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "octopush_default",
+                        "default": "smspartner_default",
+                    },
+                    "alert_fallback": {
+                        "description": "What is tried for the same people, in this order, when such an alert reached "
+                        "nobody or that is unknown: sms:CONNECTION or call:CONNECTION, separated by blanks or "
+                        "commas.\n",
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "call:voicepartner_default",
+                        "default": "",
+                    },
                     "receiver_enabled": {
                         "description": "Take reports in Airflow's API server, at /voicepartner (Airflow 3). It "
                         "can also run alone, as airflow voicepartner receiver.\n",
@@ -132,6 +166,8 @@ def get_provider_info() -> dict[str, Any]:
             },
         ],
         "cli": [f"{PACKAGE}.cli.definition.get_commands"],
+        # Airflow 3.3.2 and later; earlier ones ignore what they do not know.
+        "email-backends": [f"{PACKAGE}.notifications.email.send_email"],
         "notifications": [
             f"{PACKAGE}.notifications.sms.SmsNotifier",
             f"{PACKAGE}.notifications.voice.TtsCallNotifier",

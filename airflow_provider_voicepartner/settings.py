@@ -126,6 +126,39 @@ def contacts() -> str | None:
     return _read("contacts").strip() or None
 
 
+def alert_to() -> str:
+    """Return ``alert_to``: whom the alert for all DAGs goes to; empty where there is none."""
+    return _read("alert_to").strip()
+
+
+def alert_conn_id() -> str:
+    """Return ``alert_conn_id``: the connection of alerts that no DAG defines."""
+    return _read("alert_conn_id").strip() or "smspartner_default"
+
+
+def alert_dags() -> tuple[str, ...]:
+    """Return ``alert_dags``: globs of ids, ``!`` before those of DAGs that are left out; empty for all DAGs."""
+    return tuple(filter(None, re.split(r"[\s,]+", _read("alert_dags"))))
+
+
+def alert_fallback() -> tuple[tuple[str, str], ...]:
+    """
+    Return ``alert_fallback``: what is tried when nobody was reached, as pairs of ``sms`` or ``call`` and a connection.
+
+    :raises ConfigurationError: it is nothing of that form.
+    """
+    found = []
+    for entry in filter(None, re.split(r"[\s,]+", _read("alert_fallback"))):
+        kind, _, conn_id = entry.partition(":")
+        if kind not in ("sms", "call") or not conn_id:
+            raise ConfigurationError(
+                f"[{SECTION}] alert_fallback: {entry!r} is neither sms:CONNECTION nor call:CONNECTION; write such "
+                "as sms:octopush_default, call:voicepartner_default"
+            )
+        found.append((kind, conn_id))
+    return tuple(found)
+
+
 def _read(option: str) -> str:
     return compat.conf.get(SECTION, option, fallback="") or ""
 

@@ -91,9 +91,12 @@ class TestExamples:
     @pytest.mark.airflow3
     def test_the_deadline_alert_works(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("AIRFLOW__VOICEPARTNER__CONTACTS", str(PROJECT / CONTACTS))
-        (block,) = [block for block in PYTHON.findall(read("docs/notifiers.md")) if "DeadlineAlert" in block]
+        (block, tiers) = [
+            block for block in PYTHON.findall(read("docs/notifiers.md")) if "DeadlineAlert" in block
+        ]
         names: dict[str, Any] = {}
         exec(block, names)
+        assert "deadline_tiers" in tiers  # which Airflow loads with the other examples
 
     def test_the_contacts_are_those_of_the_examples_and_have_no_mistake(self) -> None:
         from airflow_provider_voicepartner.contacts.validation import read_directory

@@ -72,6 +72,10 @@ def test_every_class_in_it_can_be_imported() -> None:
     assert all(isinstance(load(path), type) for path in paths)
 
 
+def test_the_email_backend_can_be_imported() -> None:
+    assert [callable(load(path)) for path in INFO["email-backends"]] == [True]
+
+
 @pytest.mark.parametrize("group", ["hooks", "operators", "sensors", "triggers"])
 def test_every_module_in_it_can_be_imported_and_belongs_to_an_integration(group: str) -> None:
     integrations = {entry["integration-name"] for entry in INFO["integrations"]}

@@ -19,10 +19,12 @@ PARSED = (
     "airflow_provider_voicepartner.sensors.campaign",
     "airflow_provider_voicepartner.notifications.sms",
     "airflow_provider_voicepartner.notifications.voice",
+    "airflow_provider_voicepartner.notifications.all_dags",
+    "airflow_provider_voicepartner.notifications.email",
     "airflow_provider_voicepartner.triggers.events",
     "airflow_provider_voicepartner.hooks.delivery",
 )
-"""What DAG files import."""
+"""What DAG files import, or Airflow in every process."""
 
 A_HOOK = "airflow_provider_voicepartner.hooks.smspartner"
 

@@ -18,6 +18,8 @@ DOORS = {
     "triggers.campaign": "DAG files import it through the sensor",
     "triggers.events": "DAG files import it",
     "triggers.event_reader": "the events read it when they begin; the store is opened there",
+    "notifications.all_dags": "every Airflow process imports it",
+    "notifications.email": "a mail to nobody's phone needs nothing of it",
     "notifications.base": "DAG files import it",
     "notifications.checks": "DAG files import it",
     "notifications.message": "DAG files import it",

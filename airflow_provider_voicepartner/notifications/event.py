@@ -11,6 +11,7 @@ import re
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
@@ -51,6 +52,7 @@ class AlertEvent:
     :param failed_tasks: those that made a DAG fail.
     :param error: the first line.
     :param due: the deadline that was missed.
+    :param seconds: from the run's start to that deadline, 0 where that is unknown.
     :param link: to the log, the run or the question.
     :param subject: of the question.
     :param options: to choose from.
@@ -67,6 +69,7 @@ class AlertEvent:
     failed_tasks: Sequence[str] = ()
     error: str = ""
     due: str = ""
+    seconds: int = 0
     link: str = ""
     subject: str = ""
     options: Sequence[str] = ()
@@ -78,18 +81,48 @@ def read_event(context: Any) -> AlertEvent:
 
     :param context: of a task callback, a DAG callback, a deadline alert, a HITL operator, or nothing at all.
     """
-    dag_run, ti = _look(context, "dag_run"), _ti(context)
-    dag_id = _said(dag_run, "dag_id") or _said(_look(context, "dag"), "dag_id") or _said(ti, "dag_id")
-    run_id = _said(dag_run, "run_id") or _said(context, "run_id") or _said(ti, "run_id")
+    ti = _ti(context)
+    dag_id, run_id = _ids(context)
     if _look(context, "deadline") is not None:
-        due = _minute(_said(_look(context, "deadline"), "deadline_time"))
-        return AlertEvent(
-            what=What.DEADLINE, dag_id=dag_id, run_id=run_id, due=due, link=_run_link(dag_id, run_id)
-        )
+        return _of_deadline(context, dag_id, run_id)
     error, reason = _look(context, "exception"), _said(context, "reason")
     if ti is None or (reason and error is None):
         return _of_dag(context, dag_id, run_id, reason)
     return _of_task(context, dag_id, run_id, ti)
+
+
+def _of_deadline(context: Any, dag_id: str, run_id: str) -> AlertEvent:
+    dag_run, due = _look(context, "dag_run"), _said(_look(context, "deadline"), "deadline_time")
+    started = _said(dag_run, "start_date")
+    begun, end = _moment(started or _said(dag_run, "queued_at")), _moment(due)
+    return AlertEvent(
+        what=What.DEADLINE,
+        dag_id=dag_id,
+        run_id=run_id,
+        # A run that has not started waits, whatever its state.
+        state=_state(dag_run) if started else "queued",
+        due=_minute(due),
+        seconds=max(0, round(end - begun)) if begun and end else 0,
+        link=_run_link(dag_id, run_id),
+    )
+
+
+def _moment(when: str) -> float:
+    """Return a time in Unix seconds; 0 for what is none, or has no time zone."""
+    try:
+        moment = datetime.fromisoformat(when)
+        return moment.timestamp() if moment.tzinfo else 0.0
+    except (ValueError, OverflowError, OSError):
+        return 0.0
+
+
+def _ids(context: Any) -> tuple[str, str]:
+    """Return the ids of DAG and run."""
+    dag_run, ti = _look(context, "dag_run"), _ti(context)
+    dag_id = _said(dag_run, "dag_id") or _said(_look(context, "dag"), "dag_id") or _said(ti, "dag_id")
+    # In the context of a deadline the run is a dict of Airflow's REST API, which has another name for its id.
+    run_id = _said(dag_run, "run_id") or _said(dag_run, "dag_run_id") or _said(context, "run_id")
+    return dag_id, run_id or _said(ti, "run_id")
 
 
 def _of_dag(context: Any, dag_id: str, run_id: str, reason: str) -> AlertEvent:
@@ -99,7 +132,7 @@ def _of_dag(context: Any, dag_id: str, run_id: str, reason: str) -> AlertEvent:
         what = What.DAG_SUCCEEDED
     elif reason or state == "failed":
         what = What.DAG_FAILED
-    failed = _failed_tasks(context, dag_id, run_id, reason) if what is What.DAG_FAILED else ()
+    failed = _named(failed_tasks(context)) if what is What.DAG_FAILED else ()
     said = "" if what is What.DAG_SUCCEEDED or (failed and reason == "task_failure") else reason
     run, mark, _ = _said(_ti(context), "log_url").partition("/tasks/")
     return AlertEvent(
@@ -159,8 +192,15 @@ def _what_of_task(ti: Any, state: str, *, has_error: bool) -> What:
     return What.TASK_LOST if is_lost else What.TASK_OTHER
 
 
-def _failed_tasks(context: Any, dag_id: str, run_id: str, reason: str) -> Sequence[str]:
-    """Return the failed tasks of a run, as Airflow says; in place of an answer the one that the context holds."""
+def failed_tasks(context: Any) -> Sequence[str]:
+    """
+    Return the tasks of a run that failed, as Airflow says; in place of an answer the one that the context holds.
+
+    :param context: of a callback of a DAG.
+    :returns: names, that of a mapped instance with its index after ``_``.
+    """
+    dag_id, run_id = _ids(context)
+    reason = _said(context, "reason")
     found: list[str] = []
     if reason in ("", "task_failure"):
         thread = threading.Thread(target=lambda: found.extend(_ask(context, dag_id, run_id)), daemon=True)
@@ -169,23 +209,37 @@ def _failed_tasks(context: Any, dag_id: str, run_id: str, reason: str) -> Sequen
     ti = _ti(context)
     if not found and ti is not None and reason == "task_failure" and _state(ti) in ("", "failed"):
         found.append(_said(ti, "task_id"))
-    names = [_line(name) for name in dict.fromkeys(found) if name]
-    more = len(names) - NAMED_IN_ALERT
-    return [*names[:NAMED_IN_ALERT], *([f"+{more}"] if more > 0 else [])]
+    return [_line(name) for name in dict.fromkeys(found) if name]
+
+
+def _named(tasks: Sequence[str]) -> Sequence[str]:
+    more = len(tasks) - NAMED_IN_ALERT
+    return [*tasks[:NAMED_IN_ALERT], *([f"+{more}"] if more > 0 else [])]
 
 
 def _ask(context: Any, dag_id: str, run_id: str) -> list[str]:
     try:
-        ask = _look(_ti(context), "get_task_states")
+        ti, dag_run = _ti(context), _look(context, "dag_run")
+        # The DAG processor leaves the task out of a context where it does not know the one that made the run fail.
+        ask = _look(_task_instance() if ti is None and dag_run is None else ti, "get_task_states")
         if callable(ask):
             states = ask(dag_id=dag_id, run_ids=[run_id]).get(run_id, {})
             return sorted(name for name, state in states.items() if _text(state) in _FAILED)
-        ask = _look(_look(context, "dag_run"), "get_task_instances")
+        ask = _look(dag_run, "get_task_instances")
         if callable(ask):
             return sorted(_said(one, "task_id") for one in ask(state=["failed"]))
     except Exception:
         return []
     return []
+
+
+def _task_instance() -> Any:
+    """Return the class of Airflow 3 that asks for states; None before it."""
+    try:
+        from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+    except ImportError:
+        return None
+    return RuntimeTaskInstance
 
 
 def _question(task: Any) -> tuple[str, Sequence[str]]:

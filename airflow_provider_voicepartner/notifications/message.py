@@ -37,7 +37,7 @@ _HAPPENED: Final[dict[Language, dict[What, str]]] = {
 _WORDS: Final[dict[Language, dict[str, str]]] = {
     "en": {
         "dag": "DAG", "a dag": "a DAG", "a task": "a task", "try": "try {0}", "try of": "try {0} of {1}",
-        "run": "run {0}",
+        "run": "run {0}", "running": ", running for {0}", "queued": ", queued for {0}",
         "of": " of {0}", "in": " in {0}", "answer": "Answer in Airflow", "again": "I repeat.",
         "option": "Option {0}: {1}.",
         "task": "Task {0} of DAG {1}", "index": ", number {0},", "and": " and ",
@@ -45,11 +45,19 @@ _WORDS: Final[dict[Language, dict[str, str]]] = {
     },
     "fr": {
         "dag": "le DAG", "a dag": "un DAG", "a task": "une tâche", "try": "essai {0}", "try of": "essai {0} sur {1}",
-        "run": "run {0}", "of": " du {0}", "in": " : {0}", "answer": "Répondre dans Airflow", "again": "Je répète.",
+        "run": "run {0}", "running": ", en cours depuis {0}", "queued": ", en attente depuis {0}",
+        "of": " du {0}", "in": " : {0}", "answer": "Répondre dans Airflow", "again": "Je répète.",
         "option": "Choix {0} : {1}.", "task": "La tâche {0} du DAG {1}", "index": ", numéro {0},", "and": " et ",
         "where": "Répondez dans Airflow, sous Required Actions.",
     },
 }  # fmt: skip
+
+_UNITS: Final[dict[Language | None, tuple[str, str, str]]] = {
+    None: ("s", "min", "h"),
+    "en": ("seconds", "minutes", "hours"),
+    "fr": ("secondes", "minutes", "heures"),
+}
+"""Of durations as they are written, and as they are spoken."""
 
 
 def language_of(code: str | None) -> Language:
@@ -101,7 +109,7 @@ def _written(event: AlertEvent, language: Language) -> str:
     words, happened = _WORDS[language], _HAPPENED[language][event.what]
     if event.what is What.DEADLINE:
         due = words["of"].format(event.due) if event.due else ""
-        return f"{event.dag_id or words['a dag']} {happened}{due}"
+        return f"{event.dag_id or words['a dag']} {happened}{due}{_since(event, language)}"
     if event.what in (What.DAG_FAILED, What.DAG_SUCCEEDED, What.DAG_OTHER):
         if event.what is What.DAG_OTHER and event.state:
             happened = event.state
@@ -120,6 +128,23 @@ def _tries(event: AlertEvent, language: Language) -> str:
     if event.of_tries > 1 and event.what in (What.TASK_FAILED, What.TASK_RETRIED, What.TASK_LOST):
         return _WORDS[language]["try of"].format(event.tries, event.of_tries)
     return _WORDS[language]["try"].format(event.tries) if event.tries > 1 else ""
+
+
+def _since(event: AlertEvent, language: Language, *, is_spoken: bool = False) -> str:
+    """Return for how long a run has been under way at its deadline: of several deadlines it tells which one."""
+    if not event.seconds or event.state not in ("running", "queued"):
+        return ""
+    return _WORDS[language][event.state].format(_duration(event.seconds, language, is_spoken=is_spoken))
+
+
+def _duration(seconds: int, language: Language, *, is_spoken: bool) -> str:
+    minutes, units = round(seconds / 60), _UNITS[language if is_spoken else None]
+    if minutes < 2:
+        return f"{seconds} {units[0]}"
+    if minutes < 120:
+        return f"{minutes} {units[1]}"
+    rest = f" {minutes % 60} {units[1]}" if minutes % 60 else ""
+    return f"{minutes // 60} {units[2]}{rest}"
 
 
 def _choices(event: AlertEvent, language: Language) -> str:
@@ -203,7 +228,8 @@ def _spoken(event: AlertEvent, language: Language) -> str:
             happened = event.state
         tasks = words["and"].join(map(readable, event.failed_tasks))
         said = (
-            f"Airflow. {dag[0].upper()}{dag[1:]} {happened}{due}{words['in'].format(tasks) if tasks else ''}."
+            f"Airflow. {dag[0].upper()}{dag[1:]} {happened}{due}{_since(event, language, is_spoken=True)}"
+            f"{words['in'].format(tasks) if tasks else ''}."
         )
         return f"{said} {_as_sentence(readable(event.error))}"
     if event.what is What.TASK_OTHER and event.state:

@@ -35,6 +35,14 @@ def ti(**more: Any) -> SimpleNamespace:
     return SimpleNamespace(**{**known, **more})
 
 
+def late(begun: str | None) -> dict[str, Any]:
+    """Return a run in the words of Airflow's REST API, as a deadline's context has it."""
+    return {
+        "dag_id": "sales", "dag_run_id": "r1", "queued_at": "2031-05-06T08:55:00Z",
+        "start_date": begun and f"2031-05-06T{begun}:00Z", "state": "running" if begun else "queued",
+    }  # fmt: skip
+
+
 RUN = SimpleNamespace(dag_id="sales", run_id="manual__2031-05-06", state=State.FAILED)
 CONTEXTS: dict[str, tuple[dict[str, Any], str]] = {
     "a task that failed": (
@@ -72,6 +80,22 @@ CONTEXTS: dict[str, tuple[dict[str, Any], str]] = {
             "deadline": {"id": "x", "deadline_time": datetime(2031, 5, 6, 12, tzinfo=UTC)},
         },
         "Airflow: sales missed its deadline of 2031-05-06 12:00 UTC, run r1",
+    ),
+    "a deadline as Airflow 3.3 tells it": (
+        {"dag_run": late("11:30"), "deadline": {"id": "x", "deadline_time": "2031-05-06T12:00:00Z"}},
+        "Airflow: sales missed its deadline of 2031-05-06 12:00 UTC, running for 30 min, run r1",
+    ),
+    "a deadline of a run that was not begun": (
+        {"dag_run": late(None), "deadline": {"id": "x", "deadline_time": "2031-05-06T12:00:00Z"}},
+        "Airflow: sales missed its deadline of 2031-05-06 12:00 UTC, queued for 3 h 5 min, run r1",
+    ),
+    "a deadline of a run that has ended": (
+        {"dag_run": {**late("11:30"), "state": "failed"}, "deadline": {"deadline_time": "2031-05-06T12:00:00Z"}},
+        "Airflow: sales missed its deadline of 2031-05-06 12:00 UTC, run r1",
+    ),
+    "a deadline with times that are none": (
+        {"dag_run": {**late("11:30"), "start_date": "noon"}, "deadline": {"deadline_time": "soon"}},
+        "Airflow: sales missed its deadline of soon, run r1",
     ),
     "a deadline without its time": ({"dag_run": {"dag_id": "sales"}, "deadline": {}},
         "Airflow: sales missed its deadline"),
@@ -321,6 +345,12 @@ ALL: dict[str, tuple[dict[str, Any], str, str, str]] = {
         "Airflow: le DAG sales a réussi, run r1",
         "Airflow. DAG sales succeeded.",
         "Airflow. Le DAG sales a réussi.",
+    ),
+    "deadline of a run that is late": (
+        {"dag_run": late("11:00"), "deadline": {"deadline_time": "2031-05-06T12:00:00+00:00"}},
+        "Airflow: sales a dépassé son échéance du 2031-05-06 12:00 UTC, en cours depuis 60 min, run r1",
+        "Airflow. DAG sales missed its deadline of 2031-05-06 12:00 UTC, running for 60 minutes.",
+        "Airflow. Le DAG sales a dépassé son échéance du 2031-05-06 12:00 UTC, en cours depuis 60 minutes.",
     ),
     "deadline": (
         {"dag_run": {"dag_id": "daily-sales"}, "deadline": {"deadline_time": "2031-05-06T12:00:00+00:00"}},

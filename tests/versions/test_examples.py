@@ -13,8 +13,8 @@ from airflow import __version__
 EXAMPLES = Path(__file__).resolve().parent.parent.parent / "example_dags"
 FILES = sorted(EXAMPLES.glob("*.py"))
 HERE = tuple(map(int, __version__.split(".")[:2]))
-NEEDS_33 = {"on_reply", "opt_out"}
-"""DAGs that wait for events."""
+NEEDS_33 = {"on_reply", "opt_out", "deadline_tiers"}
+"""DAGs that wait for events, and one with several deadlines."""
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,161 @@
+"""
+A cluster policy that alerts for all DAGs, if ``[voicepartner] alert_to`` is set.
+
+Airflow imports this in every process: nothing of ours is imported before a DAG is parsed, and nothing is raised.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any, Final
+
+import pluggy
+
+if TYPE_CHECKING:
+    from airflow_provider_voicepartner.notifications.base import GatewayNotifier
+
+log = logging.getLogger(__name__)
+
+hookimpl: Final = pluggy.HookimplMarker("airflow.policy")
+
+_BASE: Final = "airflow_provider_voicepartner.notifications.base"
+_INDEX: Final = re.compile(r"_\d+$")
+_logged: set[str] = set()
+
+
+@hookimpl
+def dag_policy(dag: Any) -> None:
+    """Add the alert of ``alert_to`` to a DAG that has no notifier of this provider on its failure."""
+    try:
+        _add_alert(dag)
+    except Exception as error:
+        # A DAG whose policy fails is not loaded at all.
+        _log_once(f"The alert for all DAGs could not be added: {_said(error)}")
+
+
+def _add_alert(dag: Any) -> None:
+    from airflow_provider_voicepartner import settings
+
+    if not settings.alert_to() or not is_meant(dag.dag_id, settings.alert_dags()):
+        return
+    given = _as_list(dag.on_failure_callback)
+    if any(isinstance(callback, AlertForAllDags) for callback in given) or _has_ours(given):
+        return
+    # A list of its own: the one that was given may be shared by other DAGs.
+    dag.on_failure_callback = [*given, AlertForAllDags(_tasks_with_ours(dag))]
+    dag.has_on_failure_callback = True
+    _check_settings()
+
+
+def is_meant(dag_id: str, globs: Sequence[str]) -> bool:
+    """
+    Say whether a DAG is one of ``alert_dags``.
+
+    :param globs: such as ``etl_*``; one that begins with ``!`` takes DAGs out again. Empty, or nothing but such ones,
+        begins with all DAGs.
+    """
+    wanted = [glob for glob in globs if not glob.startswith("!")] or ["*"]
+    unwanted = [glob[1:] for glob in globs if glob.startswith("!")]
+    return any(fnmatchcase(dag_id, glob) for glob in wanted) and not any(
+        fnmatchcase(dag_id, glob) for glob in unwanted
+    )
+
+
+def _as_list(callbacks: Any) -> list[Any]:
+    if callbacks is None:
+        return []
+    return list(callbacks) if isinstance(callbacks, list | tuple) else [callbacks]
+
+
+def _has_ours(callbacks: Iterable[Any]) -> bool:
+    """Say whether one is a notifier of this provider; where its module was never imported, none is."""
+    base = getattr(sys.modules.get(_BASE), "GatewayNotifier", None)
+    return base is not None and any(isinstance(callback, base) for callback in callbacks)
+
+
+def _tasks_with_ours(dag: Any) -> frozenset[str]:
+    return frozenset(task.task_id for task in dag.tasks if _has_ours(_as_list(task.on_failure_callback)))
+
+
+def _check_settings() -> None:
+    """Log what is wrong with the options while DAGs are parsed: an alert that is due is sent all the same."""
+    from airflow_provider_voicepartner import settings
+    from airflow_provider_voicepartner.hooks.contacts import check_contact_names
+
+    try:
+        settings.alert_fallback()
+        check_contact_names(settings.alert_to())
+    except Exception as error:
+        _log_once(f"[{settings.SECTION}] alert_to, alert_fallback: {_said(error)}")
+
+
+def _log_once(problem: str) -> None:
+    if problem not in _logged:
+        _logged.add(problem)
+        log.error("%s", problem)
+
+
+def _said(error: Exception) -> str:
+    is_ours = type(error).__module__.startswith("airflow_provider_voicepartner.")
+    return " ".join(str(error).split()) if is_ours else type(error).__name__
+
+
+class AlertForAllDags:
+    """
+    The callback that the policy adds; the notifier is made when the alert is due, from what the options say then.
+
+    :param told_of: tasks that have a notifier of this provider themselves: a run that fails by these alone is told by
+        them.
+    """
+
+    def __init__(self, told_of: frozenset[str] = frozenset()) -> None:
+        self.told_of = told_of
+        self.__name__ = type(self).__name__
+
+    def __call__(self, context: Any) -> None:
+        """Send the alert. Nothing is raised."""
+        try:
+            if self._is_told(context):
+                log.info("No alert for all DAGs: each task that failed has a notifier of its own")
+                return
+            default_notifier()(context)
+        except Exception as error:
+            log.error("The alert for all DAGs was not sent: %s", _said(error))
+
+    def _is_told(self, context: Any) -> bool:
+        from airflow_provider_voicepartner.notifications.event import failed_tasks
+
+        if not self.told_of or not isinstance(context, Mapping) or context.get("reason") != "task_failure":
+            return False
+        failed = failed_tasks(context)
+        return bool(failed) and all({name, _INDEX.sub("", name)} & self.told_of for name in failed)
+
+
+def default_notifier(to: Any = None, **arguments: Any) -> GatewayNotifier:
+    """
+    Return a notifier as the options describe it: ``alert_conn_id``, and ``alert_fallback``.
+
+    :param to: in place of ``alert_to``.
+    :param arguments: further ones of :class:`~airflow_provider_voicepartner.notifications.sms.SmsNotifier`.
+    """
+    from airflow_provider_voicepartner import settings
+    from airflow_provider_voicepartner.notifications.sms import SmsNotifier
+    from airflow_provider_voicepartner.notifications.voice import TtsCallNotifier
+
+    to = settings.alert_to() if to is None else to
+    kinds: Mapping[str, type[GatewayNotifier]] = {"sms": SmsNotifier, "call": TtsCallNotifier}
+    try:
+        others = settings.alert_fallback()
+    except Exception as error:
+        log.error("%s. The alert has no fallback", _said(error))
+        others = ()
+    fallback = [kinds[kind](to="", conn_id=conn_id) for kind, conn_id in others]
+    notifier = SmsNotifier(to="", conn_id=settings.alert_conn_id(), fallback=fallback, **arguments)
+    # Set afterwards: names are refused when a notifier is made, and an alert that is due must reach somebody.
+    for each in (notifier, *fallback):
+        each.to = to
+    return notifier

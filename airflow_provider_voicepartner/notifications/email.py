@@ -1,0 +1,169 @@
+"""
+An e-mail backend for Airflow that sends mails to addresses such as ``oncall@sms`` as SMS.
+
+Set ``[email] email_backend = airflow_provider_voicepartner.notifications.email.send_email``. All other addresses get
+their mail as before.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+log = logging.getLogger(__name__)
+
+DOMAIN: Final = "sms"
+"""Of the addresses that are messaged: no mail server can have it, since it has no dot."""
+
+_SEPARATORS: Final = re.compile(r"\s*[,;]\s*")
+_NUMBER: Final = re.compile(r"\+?[\d .()/-]+")
+_SUBJECTS: Final = (
+    # Airflow 2: <TaskInstance: dag.task run [failed]>, with map_index=3 before the state.
+    re.compile(
+        r"^Airflow alert: <TaskInstance: (?P<dag>\S+)\.(?P<task>[^.\s]+) (?P<run>\S+)"
+        r"(?: map_index=(?P<index>\d+))? \[(?P<state>\w+)\]>$"
+    ),
+    # Airflow 3 writes the fields of a task instance in a row.
+    re.compile(
+        r"^Airflow alert: id=\S+ task_id='(?P<task>[^']+)' dag_id='(?P<dag>[^']+)' run_id='(?P<run>[^']+)' "
+        r".*?map_index=(?:(?P<index>\d+)|-1|None)"
+    ),
+)
+_ERROR: Final = re.compile(r"Exception:\s*<br\s*/?>\s*(?P<error>.+?)\s*(?:<br|$)", re.IGNORECASE | re.DOTALL)
+
+
+def send_email(
+    to: str | Iterable[str],
+    subject: str,
+    html_content: str,
+    files: list[str] | None = None,
+    dryrun: bool = False,
+    cc: str | Iterable[str] | None = None,
+    bcc: str | Iterable[str] | None = None,
+    mime_subtype: str = "mixed",
+    mime_charset: str = "utf-8",
+    conn_id: str | None = None,
+    from_email: str | None = None,
+    custom_headers: dict[str, Any] | None = None,
+    **kwargs: Any,
+) -> None:
+    """
+    Send an e-mail, and an SMS to everybody whose address ends in ``@sms``.
+
+    The part before it is a name of the contacts or a number. The SMS says the first line of the subject, in one
+    segment; of Airflow's own failure mails it says what failed, and the error. Nothing is raised for an SMS: what goes
+    wrong is logged. If somebody was messaged, a mail that fails is logged too, since whoever is told of it tries again.
+
+    :param to: addresses, as a list or separated by commas or semicolons; likewise ``cc`` and ``bcc``.
+    :param dryrun: send nothing.
+    :param conn_id: of the mail server; the SMS go through ``[voicepartner] alert_conn_id``.
+    """
+    people: list[str] = []
+    others: dict[str, list[str]] = {}
+    for name, addresses in (("to", to), ("cc", cc), ("bcc", bcc)):
+        others[name] = []
+        for address in _as_list(addresses):
+            person = recipient_of(address)
+            if person is None:
+                others[name].append(address)
+            elif person not in people:
+                people.append(person)
+    is_messaged = bool(people) and not dryrun
+    if is_messaged:
+        _message(people, text_of(subject, html_content))
+    if not any(others.values()):
+        return
+    try:
+        _mail(
+            others["to"],
+            subject,
+            html_content,
+            files=files,
+            dryrun=dryrun,
+            cc=others["cc"] or None,
+            bcc=others["bcc"] or None,
+            mime_subtype=mime_subtype,
+            mime_charset=mime_charset,
+            conn_id=conn_id,
+            from_email=from_email,
+            custom_headers=custom_headers,
+            **kwargs,
+        )
+    except Exception as error:
+        if not is_messaged:
+            raise
+        kind = type(error).__name__
+        log.error("The mail to the addresses that are not messaged was not sent: %s", kind)
+
+
+def recipient_of(address: str) -> str | None:
+    """
+    Return the recipient whom an address means: a number, or an ``@name`` of the contacts.
+
+    :returns: None for the address of a mailbox.
+    """
+    local, mark, domain = address.strip().strip("<>").rpartition("@")
+    local = local.strip().lstrip("@")
+    if not mark or not local or domain.strip().lower() != DOMAIN:
+        return None
+    return local if _NUMBER.fullmatch(local) else f"@{local}"
+
+
+def text_of(subject: Any, html_content: Any) -> str:
+    """Return what an SMS says of a mail: one line, without markup."""
+    line = next((" ".join(part.split()) for part in str(subject or "").splitlines() if part.strip()), "")
+    found = next(filter(None, (pattern.match(line) for pattern in _SUBJECTS)), None)
+    if found is None:
+        return line or "Airflow: a mail without a subject"
+    given = found.groupdict()
+    index = f"[{given['index']}]" if given["index"] else ""
+    state = "failed, will be retried" if given.get("state") == "up_for_retry" else "failed"
+    error = _ERROR.search(str(html_content or ""))
+    said = f": {_without_markup(error['error'])}" if error else ""
+    return f"Airflow: {given['dag']}.{given['task']}{index} {state}, run {given['run']}{said}"
+
+
+def _without_markup(html_content: str) -> str:
+    from html import unescape
+
+    return " ".join(unescape(re.sub(r"<[^>]*>", " ", html_content)).split())
+
+
+def _as_list(addresses: str | Iterable[str] | None) -> Sequence[str]:
+    if addresses is None:
+        return ()
+    given = _SEPARATORS.split(addresses) if isinstance(addresses, str) else [*addresses]
+    return [address for address in given if not isinstance(address, str) or address.strip()]
+
+
+def _message(people: Sequence[str], text: str) -> None:
+    from airflow_provider_voicepartner.notifications.all_dags import default_notifier
+
+    try:
+        default_notifier(list(people), message=text, max_segments=1).notify({})
+    except Exception as error:
+        log.error("The SMS in place of a mail was not sent: %s", type(error).__name__)
+
+
+def _mail(to: Sequence[str], subject: str, html_content: str, **arguments: Any) -> None:
+    """Send a mail as Airflow does where no backend is set: by its SMTP provider on Airflow 3, if that is installed."""
+    try:
+        from airflow.providers.smtp.notifications.smtp import SmtpNotifier
+        from airflow.sdk import BaseNotifier  # noqa: F401  # Airflow 3
+    except ImportError:
+        from airflow.utils.email import send_email_smtp
+
+        send_email_smtp(list(to), subject, html_content, **arguments)
+        return
+    if arguments.pop("dryrun"):
+        return
+    known = ("files", "cc", "bcc", "mime_subtype", "mime_charset", "from_email", "custom_headers")
+    SmtpNotifier(
+        to=list(to),
+        subject=subject,
+        html_content=html_content,
+        smtp_conn_id=arguments["conn_id"],
+        **{name: arguments[name] for name in known},
+    ).notify({})

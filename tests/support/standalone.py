@@ -1,0 +1,253 @@
+"""A whole Airflow in a throw-away home, by its REST API; what listens to its metrics and spans."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from tests.conftest import KEYS, LOGIN
+
+PROJECT = Path(__file__).resolve().parent.parent.parent
+LIMIT = 240.0
+
+
+def free_port() -> int:
+    """Return a port of loopback that nobody listens to."""
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        return int(found.getsockname()[1])
+
+
+def until(what: Callable[[], Any], seconds: float, why: str) -> Any:
+    """Wait until something is true, and return it."""
+    end = time.monotonic() + seconds
+    while not (found := what()):
+        assert time.monotonic() < end, why
+        time.sleep(0.5)
+    return found
+
+
+class Airflow:
+    """A running Airflow, by its REST API."""
+
+    def __init__(self, url: str, home: Path) -> None:
+        self.url, self.home = url, home
+        self._session = requests.Session()
+        self._session.trust_env = False
+
+    def log_in(self) -> None:
+        """Get a token."""
+        token = self._session.get(f"{self.url}/auth/token", timeout=10).json()["access_token"]
+        self._session.headers["Authorization"] = f"Bearer {token}"
+
+    def is_healthy(self) -> bool:
+        """Say whether all of its parts are at work."""
+        try:
+            told = self._session.get(f"{self.url}/api/v2/monitor/health", timeout=5).json()
+        except (requests.RequestException, ValueError):
+            return False
+        parts = ("metadatabase", "scheduler", "triggerer", "dag_processor")
+        return all((told.get(part) or {}).get("status") == "healthy" for part in parts)
+
+    def get(self, path: str) -> Any:
+        """Return the JSON of an answer; an empty dict of one that is an error, or comes too late."""
+        try:
+            answer = self._session.get(f"{self.url}/api/v2/{path}", timeout=20)
+        except requests.RequestException:
+            return {}
+        return answer.json() if answer.ok else {}
+
+    def post(self, path: str, body: Any) -> Any:
+        """Post JSON, and return the answer's."""
+        answer = self._session.post(f"{self.url}/api/v2/{path}", json=body, timeout=60)
+        answer.raise_for_status()
+        return answer.json()
+
+    def states(self, dag: str, run: str) -> dict[str, str]:
+        """Return the states of a run's tasks."""
+        told = self.get(f"dags/{dag}/dagRuns/{run}/taskInstances").get("task_instances", [])
+        return {ti["task_id"]: ti["state"] for ti in told}
+
+    def run(self, dag: str, **conf: Any) -> str:
+        """Start a run, once the DAG was found."""
+        until(lambda: self.get(f"dags/{dag}").get("dag_id"), LIMIT, f"the DAG {dag} was not found")
+        started: str = self.post(f"dags/{dag}/dagRuns", {"logical_date": None, "conf": conf})["dag_run_id"]
+        return started
+
+    def ended(self, dag: str, run: str) -> str:
+        """Wait for the end of a run, and return its state."""
+
+        def state() -> Any:
+            found = self.get(f"dags/{dag}/dagRuns/{run}").get("state")
+            return found if found in ("success", "failed") else None
+
+        found: str = until(state, LIMIT, f"the run of {dag} did not end")
+        return found
+
+
+@contextlib.contextmanager
+def standalone(home: Path, env: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    """Start Airflow in a session of its own, and end that whole session."""
+    with (home / "standalone.log").open("wb") as log:
+        process = subprocess.Popen(
+            [str(Path(sys.executable).parent / "airflow"), "standalone"],
+            cwd=home, env=env, stdout=log, stderr=log, start_new_session=True,
+        )  # fmt: skip
+        try:
+            yield process
+        finally:
+            for number in (signal.SIGTERM, signal.SIGKILL):
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, number)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(20)
+
+
+def environment(home: Path, port: int, sandbox: Any) -> dict[str, str]:
+    """Return the environment of an Airflow whose gateways are the sandbox."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
+    url = f"http://127.0.0.1:{port}"
+    connections = {
+        name: {"conn_type": name, "password": key, "login": LOGIN, "host": sandbox.gateway_url(name)}
+        for name, key in KEYS.items()
+    }
+    return clean | {
+        # It starts its parts by name.
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(home / "dags"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__PARALLELISM": "4",
+        "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
+        "AIRFLOW__API__HOST": "127.0.0.1",
+        "AIRFLOW__API__PORT": str(port),
+        "AIRFLOW__API__BASE_URL": url,
+        "AIRFLOW__API__WORKERS": "1",
+        "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "5",
+        "AIRFLOW__VOICEPARTNER__STORE_URL": f"sqlite:///{home / 'voicepartner.db'}",
+        **{f"AIRFLOW_CONN_{name.upper()}_DEFAULT": json.dumps(value) for name, value in connections.items()},
+        "NO_PROXY": "127.0.0.1,localhost",
+        "PYTHONPATH": os.pathsep.join([str(PROJECT), *_entry_points(home)]),
+    }
+
+
+def _entry_points(home: Path) -> list[str]:
+    """Return a folder with the cluster policy's entry point, where the environment was set up before there was one."""
+    group, module = "airflow.policy", "airflow_provider_voicepartner.notifications.all_dags"
+    if any(point.value == module for point in entry_points(group=group)):
+        return []
+    folder = home / "entry points"
+    info = folder / "voicepartner_policy-0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: voicepartner-policy\nVersion: 0\n")
+    (info / "entry_points.txt").write_text(f"[{group}]\nvoicepartner_alerts = {module}\n")
+    return [str(folder)]
+
+
+@dataclass
+class Telemetry:
+    """
+    What Airflow reports of itself.
+
+    :param packets: of DogStatsD.
+    :param exports: of OpenTelemetry, the path of each and its bytes.
+    """
+
+    statsd_port: int = 0
+    otlp_url: str = ""
+    packets: list[bytes] = field(default_factory=list)
+    exports: list[tuple[str, bytes]] = field(default_factory=list)
+
+    def all(self) -> bytes:
+        """Return everything that came."""
+        return b"\n".join([*self.packets, *(body for _, body in self.exports)])
+
+
+@contextlib.contextmanager
+def telemetry() -> Iterator[Telemetry]:
+    """Listen to DogStatsD on UDP, and to OpenTelemetry on HTTP."""
+    found = Telemetry()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:  # http.server's name
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            unpack = {"gzip": gzip.decompress, "deflate": zlib.decompress}
+            found.exports.append(
+                (self.path, unpack.get(self.headers.get("Content-Encoding", ""), bytes)(body))
+            )
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            return
+
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as statsd,
+        ThreadingHTTPServer(("127.0.0.1", 0), Handler) as otlp,
+    ):
+        statsd.bind(("127.0.0.1", 0))
+        statsd.settimeout(0.5)
+        ended = threading.Event()
+
+        def listen() -> None:
+            while not ended.is_set():
+                with contextlib.suppress(TimeoutError):
+                    found.packets.append(statsd.recv(65_536))
+
+        threads = [threading.Thread(target=listen), threading.Thread(target=otlp.serve_forever)]
+        for thread in threads:
+            thread.start()
+        found.statsd_port, found.otlp_url = (
+            statsd.getsockname()[1],
+            f"http://127.0.0.1:{otlp.server_address[1]}",
+        )
+        try:
+            yield found
+        finally:
+            ended.set()
+            otlp.shutdown()
+            for thread in threads:
+                thread.join(5)
+
+
+def telemetry_environment(found: Telemetry, metrics: str) -> dict[str, str]:
+    """
+    Return the environment of an Airflow that reports spans by OpenTelemetry, and metrics as it is told.
+
+    :param metrics: ``dogstatsd`` or ``opentelemetry``; Airflow takes one.
+    """
+    common = {
+        "AIRFLOW__TRACES__OTEL_ON": "True",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": found.otlp_url,
+        "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+        "OTEL_METRIC_EXPORT_INTERVAL": "2000",
+        "OTEL_TRACES_EXPORTER": "otlp_proto_http",
+        "OTEL_SERVICE_NAME": "airflow",
+    }
+    if metrics == "opentelemetry":
+        return common | {"AIRFLOW__METRICS__OTEL_ON": "True"}
+    return common | {
+        "AIRFLOW__METRICS__STATSD_ON": "True",
+        "AIRFLOW__METRICS__STATSD_DATADOG_ENABLED": "True",
+        "AIRFLOW__METRICS__STATSD_HOST": "127.0.0.1",
+        "AIRFLOW__METRICS__STATSD_PORT": str(found.statsd_port),
+    }
