@@ -123,7 +123,7 @@ class TestReference:
             LONGEST_SILENCE,
             STORE_WAIT,
         )
-        from airflow_provider_voicepartner.hooks.smspartner import LISTED_WITHIN
+        from airflow_provider_voicepartner.gateways.smspartner import LISTED_WITHIN
 
         assert LONGEST_SILENCE.days == 1
         assert "answer look-ups at all is asked again for a day" in " ".join(read("docs/retries.md").split())

@@ -192,7 +192,7 @@ class _Shares:
         :param first: the first event that Airflow attached to this run.
         """
         try:
-            taken = _Taken.from_json(self.state.get(self.key))
+            taken = _ClaimedEvents.from_json(self.state.get(self.key))
         except (TypeError, KeyError, ValueError):
             raise ConfigurationError(
                 f"the asset's state {self.key!r} cannot be read; delete it to begin with the next event"
@@ -207,13 +207,13 @@ class _Shares:
             share.insert(0, (first - 1, begin))
             begin = first - 1
         runs = [*taken.runs, *((run_id, *stretch) for stretch in share)][-RUNS_REMEMBERED:]
-        now = _Taken(seq=head.seq, begin=begin, until=share[-1][1], runs=runs)
+        now = _ClaimedEvents(seq=head.seq, begin=begin, until=share[-1][1], runs=runs)
         self.state.set(self.key, {"task": self.task, **now.to_json()})
         return share
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Taken:
+class _ClaimedEvents:
     """
     What the runs of a task have claimed.
 
@@ -229,7 +229,7 @@ class _Taken:
     runs: Sequence[tuple[str, int, int]]
 
     @classmethod
-    def from_json(cls, record: Any) -> _Taken:
+    def from_json(cls, record: Any) -> _ClaimedEvents:
         """
         Read what :meth:`to_json` made; None is before the first run.
 

@@ -41,7 +41,7 @@ def limit_polling(hook: GatewayHook, store: Store, *, longest_wait: float) -> St
     :param longest_wait: seconds that a request may wait for its slot; one that would wait longer is refused.
     """
     # A poll is repeated anyway, and would hold up others while it waits.
-    rate_limiter = StoreRateLimiter(store, hook, patience=0.0)
+    rate_limiter = StoreRateLimiter(store, hook, store_seconds=0.0)
     hook.sender.on_response = rate_limiter.on_response
     hook.sender.gate = rate_limiter.waiting(hook.sender.sleep, longest_wait)
     return rate_limiter
@@ -53,10 +53,10 @@ class StoreRateLimiter:
 
     :param store: an open store.
     :param hook: whose account and endpoints are limited.
-    :param patience: seconds to wait for a store that cannot be reached; None takes ``[voicepartner] store_wait``.
+    :param store_seconds: how long to wait for a store that cannot be reached; None takes ``[voicepartner] store_wait``.
     """
 
-    def __init__(self, store: Store, hook: GatewayHook, *, patience: float | None = None) -> None:
+    def __init__(self, store: Store, hook: GatewayHook, *, store_seconds: float | None = None) -> None:
         self._store = store
         sender = hook.sender
         self._window_log = SlidingWindowLog(
@@ -64,7 +64,7 @@ class StoreRateLimiter:
             margin=NETWORK_MARGIN,
             # The sender's sleep is exchanged for one that can be stopped.
             retry=StoreRetry(
-                seconds=store_wait() if patience is None else patience,
+                seconds=store_wait() if store_seconds is None else store_seconds,
                 sleep=lambda seconds: sender.sleep(seconds),
             ),
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, ClassVar, Final, Protocol
+from typing import Any, ClassVar, Protocol
 
 from pydantic import Field
 
@@ -30,9 +30,6 @@ from airflow_provider_voicepartner.hooks.base import GatewayHook
 from airflow_provider_voicepartner.hooks.connection import ConnectionExtra
 from airflow_provider_voicepartner.sending.records import Evidence, Proof, accepted_numbers
 
-LISTED_WITHIN: Final = 900.0
-"""Seconds; see :class:`SmsPartnerExtra`."""
-
 
 class _ParsePage(Protocol):
     def __call__(self, response: ApiResponse, *, tag: str) -> smspartner.StatusPage: ...
@@ -48,7 +45,7 @@ class SmsPartnerExtra(ConnectionExtra):
     """
 
     sender: str | None = None
-    listed_within: float = Field(default=LISTED_WITHIN, gt=0, le=86_400)
+    listed_within: float = Field(default=smspartner.LISTED_WITHIN, gt=0, le=smspartner.LONGEST_LISTED_WITHIN)
 
 
 class SmsPartnerHook(GatewayHook):

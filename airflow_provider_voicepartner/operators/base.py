@@ -224,7 +224,7 @@ class SendingOperator(PrivateFields, Picklable, BaseOperator):
 
     def _send(self, context: Context) -> CampaignReport:
         from airflow_provider_voicepartner.db.transactions import StoreRetry
-        from airflow_provider_voicepartner.operators.ledger import patience, task_ledger
+        from airflow_provider_voicepartner.operators.ledger import repeated_transactions, task_ledger
         from airflow_provider_voicepartner.operators.waiting import TimeLimit
         from airflow_provider_voicepartner.settings import open_sending_store, store_wait
 
@@ -235,7 +235,9 @@ class SendingOperator(PrivateFields, Picklable, BaseOperator):
             # First of all: an attempt that fails before it has planned is then known to have sent nothing. One that
             # cannot register leaves the next one blind, before Airflow 3.3.
             with closing(open_sending_store(StoreRetry(seconds=store_wait(), sleep=sleep))) as store:
-                ledger = task_ledger(context, store, is_resumed=self._is_resumed, patiently=patience(sleep))
+                ledger = task_ledger(
+                    context, store, is_resumed=self._is_resumed, patiently=repeated_transactions(sleep)
+                )
                 if self._may_wait_in_triggerer(ledger):
                     # Where a try is never cut into parts, Airflow's own clock is right.
                     time_limit = TimeLimit.of(self.execution_timeout, context)

@@ -182,7 +182,7 @@ def state_survives_clearing() -> bool:
     return (major, minor) < (3, 4) and not conf.getboolean("state_store", "clear_on_success", fallback=False)
 
 
-def patience(sleep: Callable[[float], None]) -> Callable[[Callable[[], Any]], Any]:
+def repeated_transactions(sleep: Callable[[float], None]) -> Callable[[Callable[[], Any]], Any]:
     """
     Return what runs a transaction, and runs it again while the store cannot be reached, as ``store_wait`` says.
 
@@ -288,7 +288,7 @@ def task_ledger(
     :param context: Airflow's.
     :param store: ours.
     :param is_resumed: the attempt goes on after a wait in the triggerer.
-    :param patiently: see :func:`patience`.
+    :param patiently: see :func:`repeated_transactions`.
     """
     ti: Any = context["ti"]
     state, memories = task_state(context), list[Memory]()

@@ -236,7 +236,7 @@ class TestPatience:
             rate_limiter.acquire(endpoint, None)
 
     def test_is_not_had_by_who_only_asks(self, broken: Any) -> None:
-        rate_limiter, waited = broken(10, patience=0.0)
+        rate_limiter, waited = broken(10, store_seconds=0.0)
         with pytest.raises(RetryableNotSentError):
             rate_limiter.acquire("send", None)
         assert waited.slept == []

@@ -79,6 +79,14 @@ if TYPE_CHECKING:
     )
     from airflow_provider_voicepartner.gateways.status import NOT_FOUND
 
+LISTED_WITHIN: Final = 900.0
+LONGEST_LISTED_WITHIN: Final = 86_400
+"""
+Seconds in which a send comes to be listed under its tag, unless a connection says otherwise, and the most it may say.
+
+The vendor does not document it.
+"""
+
 INFO: Final = GatewayInfo(
     name="smspartner",
     label="SMS Partner",
@@ -109,9 +117,9 @@ INFO: Final = GatewayInfo(
         "listed_within": FormField(
             label="Listed within (s)",
             description="Seconds in which a send comes to be listed under its tag: how long a batch in doubt is "
-            "looked up again; 900 when empty.",
+            f"looked up again; {LISTED_WITHIN:.0f} when empty.",
             type="number",
-            rules={"exclusiveMinimum": 0, "maximum": 86_400},
+            rules={"exclusiveMinimum": 0, "maximum": LONGEST_LISTED_WITHIN},
         ),
     },
     credentials=("body", "query"),
