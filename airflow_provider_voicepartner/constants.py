@@ -1372,3 +1372,84 @@ AT_MOST_SECONDS: Final = 900.0
 
 Long enough for a mapped task to fail a hundred times, and short enough that nobody believes it is over.
 """
+
+# --- Escalation ---
+
+MOST_PAGE_STEPS: Final = 20
+"""
+[entries] The most steps of an escalation policy.
+
+After twenty people nobody is left, and each step costs money.
+"""
+MOST_PAGE_REPEATS: Final = 10
+"""
+[times] The most often that all steps of a policy are done again.
+
+Whoever slept through eleven rounds sleeps through the next, and a typing error must not page for days.
+"""
+SHORTEST_PAGE_WAIT: Final = 30.0
+"""
+[seconds] The shortest `wait` of a step, and the shortest time for which an acknowledgement holds.
+
+A text message takes some seconds to arrive, and a human some more to answer.
+"""
+LONGEST_PAGE_WAIT: Final = 86_400.0
+"""
+[seconds] The longest `wait` of a step.
+
+What may wait for longer than a day pages nobody.
+"""
+ACKNOWLEDGED_FOR: Final = 14_400.0
+"""
+[seconds] For which an acknowledgement holds if nothing is closed, unless the policy says otherwise.
+
+Somebody may fall asleep over it; after half a night's work the others are asked again.
+"""
+LONGEST_ACKNOWLEDGED_FOR: Final = 604_800.0
+"""
+[seconds] The longest time for which an acknowledgement may hold.
+
+After a week nobody remembers it; `never` is for those who mean it.
+"""
+LAST_RESORT_WAIT: Final = 300.0
+"""
+[seconds] For an answer of the last resort, in a policy without steps.
+
+As long as people usually give a step.
+"""
+FIRST_FUTILE_WAIT: Final = 60.0
+"""
+[seconds] Until a round is done again that certainly reached nobody; twice as long after each further one.
+
+A gateway that is down is often back within minutes, and nobody knows of the incident yet.
+"""
+LONGEST_FUTILE_WAIT: Final = 900.0
+"""
+[seconds] The longest of these pauses.
+
+Whoever is on call wants to know soon after the gateway is back.
+"""
+MOST_FUTILE_ROUNDS: Final = 100
+"""
+[times] The most rounds that reach nobody before an escalation gives up.
+
+They take about a day; by then people have noticed by other means.
+"""
+LONGEST_ANSWER: Final = 80
+"""
+[characters] The longest text that is read as an answer to a page.
+
+Whoever writes more says something that no word list understands.
+"""
+PAGE_LEASE: Final = 60.0
+"""
+[seconds] After which a page that was claimed and not reported on is in doubt.
+
+A page leaves within seconds or never does; whoever says nothing after a minute has died.
+"""
+DUE_ESCALATIONS: Final = 500
+"""
+[entries] The most escalations that one look takes on.
+
+The next look follows within seconds, and the longest due come first.
+"""

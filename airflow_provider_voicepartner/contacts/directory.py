@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from airflow_provider_voicepartner.constants import NAMED_PROBLEMS
-from airflow_provider_voicepartner.contacts.names import MARK, meant
+from airflow_provider_voicepartner.contacts.names import MARK, meant, shown
+from airflow_provider_voicepartner.contacts.policy import Policy
 from airflow_provider_voicepartner.contacts.rota import Rota
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.model import Kind
@@ -75,6 +76,7 @@ class Directory:
     :param rotas: by name.
     :param last_resort: names of people and groups: whom an alert goes to that reaches nobody.
     :param rota_last_resorts: the same for single rotas, by name; also of one that cannot be used for a mistake.
+    :param policies: escalation policies by name, as far as they can be used.
     :param problems: all mistakes, in the order of the contacts.
     :param label: where they were read, for errors; holds no secret.
     """
@@ -84,6 +86,7 @@ class Directory:
     rotas: Mapping[str, Rota] = field(default_factory=dict)
     last_resort: tuple[str, ...] = ()
     rota_last_resorts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    policies: Mapping[str, Policy] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
     label: str = "the contacts"
 
@@ -129,6 +132,18 @@ class Directory:
         if name in self.groups:
             return self.groups[name]
         return (self.rotas[name].who(at),) if name in self.rotas else ()
+
+    def policy(self, name: str) -> Policy:
+        """
+        Return an escalation policy.
+
+        :raises InvalidArgumentError: there is no such policy.
+        """
+        found = self.policies.get(name.strip().lower())
+        if found is None:
+            how = meant(name, self.policies) or f"; there are {len(self.policies)} policies"
+            raise InvalidArgumentError("policy", f"{shown(name)} is no policy of {self.label}{how}")
+        return found
 
     def unknown(self, name: str) -> str:
         """Say that there is no such name, and which one may be meant."""

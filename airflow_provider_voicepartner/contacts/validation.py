@@ -13,7 +13,8 @@ from typing import Any, Final, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from airflow_provider_voicepartner.contacts.directory import Directory, Person, Problem
-from airflow_provider_voicepartner.contacts.names import NAME_RULE, meant, read_name, shown
+from airflow_provider_voicepartner.contacts.names import NAME_RULE, TABLES, meant, read_name, shown
+from airflow_provider_voicepartner.contacts.policy_reading import PolicyReader
 from airflow_provider_voicepartner.contacts.rota import YEARS, HandOver, Override, Rota
 from airflow_provider_voicepartner.gateways.phone_numbers import InvalidNumberError, PhoneNumber, parse_number
 from airflow_provider_voicepartner.recipients.rejects import masked
@@ -21,7 +22,7 @@ from airflow_provider_voicepartner.recipients.rejects import masked
 DEFAULT_ZONE: Final = "Europe/Paris"
 LANGUAGES: Final = ("fr", "en")
 
-_TOP: Final = ("people", "groups", "rotas", "last_resort")
+_TOP: Final = ("people", "groups", "rotas", "policies", "last_resort")
 _PERSON: Final = ("phone", "call", "language", "time_zone", "name")
 _GROUP: Final = ("members",)
 _ROTA: Final = ("members", "hand_over", "start", "time_zone", "last_resort", "overrides", "holidays")
@@ -61,7 +62,7 @@ class _Reader:
             self._add("contacts", "is no table; write tables such as [people.anne]")
             data = {}
         self._check_keys("", data, _TOP, None)
-        tables = {name: dict(self._entries(name, data.get(name))) for name in _TOP[:3]}
+        tables = {name: dict(self._entries(name, data.get(name))) for name in TABLES}
         self._refuse_shared_names(tables)
         self._known_people, self._known_rotas = frozenset(tables["people"]), frozenset(tables["rotas"])
         self._known = frozenset(name for table in tables.values() for name in table)
@@ -69,12 +70,20 @@ class _Reader:
         groups = self._each(tables["groups"], self._group)
         rotas = self._each(tables["rotas"], self._rota)
         last_resort = self._last_resort("last_resort", data.get("last_resort"), None)
+        policies = PolicyReader(
+            self._add, self._known, self._known_rotas, lambda where, value: self._zone(where, value, None)
+        )
         return Directory(
             people=people,
             groups=groups,
             rotas=rotas,
             last_resort=last_resort,
             rota_last_resorts=self._rota_last_resorts,
+            # No name of a policy is one that can be messaged, so its mistakes are about no name.
+            policies={
+                name: policies.read(name, entry)
+                for name, entry in self._entries("policies", data.get("policies"), is_named=False)
+            },
             problems=tuple(self._problems),
             label=label,
         )
@@ -89,7 +98,9 @@ class _Reader:
         found = {name: read(name, entry) for name, entry in table.items()}
         return {name: entry for name, entry in found.items() if entry is not None}
 
-    def _entries(self, table: str, value: object) -> Iterator[tuple[str, Mapping[Any, Any]]]:
+    def _entries(
+        self, table: str, value: object, *, is_named: bool = True
+    ) -> Iterator[tuple[str, Mapping[Any, Any]]]:
         """Yield the entries of a table under their names, as these are compared."""
         if value is None:
             return
@@ -103,9 +114,10 @@ class _Reader:
             if name is None:
                 self._add(where, f"is no name; {NAME_RULE}")
             elif name in seen:
-                self._add(where, "is there twice, since capitals make no other name; take one out", name)
+                about = name if is_named else None
+                self._add(where, "is there twice, since capitals make no other name; take one out", about)
             elif not isinstance(entry, Mapping):
-                self._add(where, "is no table; write its keys below it", name)
+                self._add(where, "is no table; write its keys below it", name if is_named else None)
             else:
                 yield name, entry
             seen.add(name or "")
@@ -192,7 +204,7 @@ class _Reader:
             return None
         return phone
 
-    def _zone(self, where: str, value: object, name: str) -> ZoneInfo | None:
+    def _zone(self, where: str, value: object, name: str | None) -> ZoneInfo | None:
         try:
             if isinstance(value, str) and value.strip():
                 return ZoneInfo(value.strip())

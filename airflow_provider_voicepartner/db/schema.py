@@ -353,6 +353,10 @@ page: Final = Table(
     metadata,
     Column("incident", BigInteger, primary_key=True, autoincrement=False),
     Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("round", Integer, nullable=False),
+    Column("step", Integer, nullable=False),
+    Column("purpose", String(20), nullable=False),
+    Column("said", String(120), nullable=False),
     Column("person", String(120), nullable=False),
     Column("kind", String(20), nullable=False),
     Column("conn_id", String(250), nullable=False),
@@ -366,10 +370,12 @@ page: Final = Table(
     Column("at", _Seconds, nullable=False),
     Index("voicepartner_page_phone_number", "phone_number"),
     Index("voicepartner_page_reference", "reference"),
+    Index("voicepartner_page_phase", "phase"),
 )
 """
-One row for each page of an escalation, claimed before it is sent. ``number`` counts within the incident from 1, and
-``phase`` is ``claimed``, ``sent``, ``not_sent`` or ``in_doubt``.
+One row for each message of an escalation, claimed before it is sent. ``number`` counts within the incident from 1, and
+``phase`` is ``claimed``, ``sent``, ``not_sent`` or ``in_doubt``. ``purpose`` is ``page`` for one that asks somebody to
+act in a step of a round, both from 0; others tell what is so, and ``said`` whom they are about.
 """
 
 answer: Final = Table(

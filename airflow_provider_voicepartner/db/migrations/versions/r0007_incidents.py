@@ -93,6 +93,10 @@ def upgrade() -> None:
         "voicepartner_page",
         sa.Column("incident", sa.BigInteger(), primary_key=True, autoincrement=False),
         sa.Column("number", sa.Integer(), primary_key=True, autoincrement=False),
+        sa.Column("round", sa.Integer(), nullable=False),
+        sa.Column("step", sa.Integer(), nullable=False),
+        sa.Column("purpose", sa.String(20), nullable=False),
+        sa.Column("said", sa.String(120), nullable=False),
         sa.Column("person", sa.String(120), nullable=False),
         sa.Column("kind", sa.String(20), nullable=False),
         sa.Column("conn_id", sa.String(250), nullable=False),
@@ -107,6 +111,7 @@ def upgrade() -> None:
     )
     op.create_index("voicepartner_page_phone_number", "voicepartner_page", ["phone_number"])
     op.create_index("voicepartner_page_reference", "voicepartner_page", ["reference"])
+    op.create_index("voicepartner_page_phase", "voicepartner_page", ["phase"])
     op.create_table(
         "voicepartner_answer",
         sa.Column("digest", sa.String(64), primary_key=True),

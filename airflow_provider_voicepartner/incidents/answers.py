@@ -1,0 +1,180 @@
+"""
+Answers of humans to pages: what a text or a pressed key asks for, and which incident it is about.
+
+A text is an answer only if each of its words is one that is known: ``pas ok`` must not acknowledge.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+from airflow_provider_voicepartner.constants import LONGEST_ANSWER
+from airflow_provider_voicepartner.incidents.escalation import Action, Phase
+
+ACKNOWLEDGE_KEY: Final = "1"
+ESCALATE_KEY: Final = "2"
+CLOSE_KEY: Final = "3"
+_KEYS: Final = {
+    ACKNOWLEDGE_KEY: Action.ACKNOWLEDGE,
+    ESCALATE_KEY: Action.ESCALATE,
+    CLOSE_KEY: Action.CLOSE,
+}
+
+_WORDS: Final = {
+    Action.ACKNOWLEDGE: "a ack acknowledge acknowledged ok okay oui yes yep pris prends prend recu vu mine taken got "
+    "accept accepte accepted confirme confirm",
+    Action.ESCALATE: "e escalate escalade escalader non no nope next suivant passe passer transfere pass",
+    Action.CLOSE: "c close closed clos ferme fermer fermee resolu resolue resolved fixed done fini termine "
+    "regle repare",
+}
+_ACTIONS: Final = {word: action for action, words in _WORDS.items() for word in words.split()}
+# Words that people write around it, and that change nothing.
+_FILLER_WORDS: Final = (
+    "j je m me l le la les c est en it i ai am have has got the on im ive merci thanks thank you svp please bien d "
+    "accord dac compte charge this that its ca moi by cest ve"
+)
+_FILLERS: Final = frozenset(_FILLER_WORDS.split()) - set(_ACTIONS)
+_TOKEN: Final = re.compile(r"\d+|[a-z]+")
+# Between words: signs that people write, and what telephones add; a minus or a decimal point is none of them.
+_BETWEEN: Final = re.compile(r"[\s.,;:!?'’\"()#*/&+…👍✅🙏-]*")
+
+
+class Channel(StrEnum):
+    """How somebody answered."""
+
+    SMS = "sms"
+    CALL = "call"
+    LINK = "link"
+    CLI = "cli"
+    AIRFLOW = "airflow"
+
+
+class Verdict(StrEnum):
+    """Why an answer changes nothing, before an incident is asked."""
+
+    NOT_UNDERSTOOD = "not_understood"
+    AMBIGUOUS = "ambiguous"
+    """Several incidents are open, and the answer does not say which is meant."""
+    UNKNOWN_CODE = "unknown_code"
+    NOTHING_OPEN = "nothing_open"
+
+
+@dataclass(frozen=True, slots=True)
+class ReadAnswer:
+    """
+    What an answer asks for.
+
+    :param action: None where it was not understood.
+    :param code: of the incident; None where none was given.
+    """
+
+    action: Action | None = None
+    code: int | None = None
+
+
+NOT_UNDERSTOOD: Final = ReadAnswer()
+
+
+def read_text(text: str) -> ReadAnswer:
+    """
+    Read a text message, in French or English: ``1``, ``ok``, ``12``, ``12 2``, ``12c``, ``1 pris``.
+
+    :param text: anything.
+    :returns: without an action where a word is not known, or two of them ask for different things.
+    """
+    plain = _plain(text[: LONGEST_ANSWER + 1])
+    tokens = _TOKEN.findall(plain)
+    if len(plain) > LONGEST_ANSWER or not tokens or _BETWEEN.fullmatch(_TOKEN.sub("", plain)) is None:
+        return NOT_UNDERSTOOD
+    actions, codes = set[Action](), set[int]()
+    for token in tokens:
+        if token in _ACTIONS:
+            actions.add(_ACTIONS[token])
+        elif token in _KEYS:
+            actions.add(_KEYS[token])
+        elif token.isdigit() and 2 <= len(token) <= 9 and not token.startswith("0"):
+            codes.add(int(token))
+        elif token not in _FILLERS:
+            return NOT_UNDERSTOOD
+    if len(codes) > 1 or len(actions) > 1 or not (codes or actions):
+        return NOT_UNDERSTOOD
+    return ReadAnswer(next(iter(actions), Action.ACKNOWLEDGE), next(iter(codes), None))
+
+
+def read_keys(keys: str) -> ReadAnswer:
+    """
+    Read the keys that were pressed during a call: ``1`` acknowledges, ``2`` passes on, ``3`` closes.
+
+    :param keys: perhaps the same key several times; ``*`` and ``#`` mean nothing.
+    """
+    pressed = set(keys.strip()) - set("*# ,")
+    return ReadAnswer(_KEYS.get(next(iter(pressed)))) if len(pressed) == 1 else NOT_UNDERSTOOD
+
+
+def _plain(text: str) -> str:
+    """Return a text in small letters without accents."""
+    apart = unicodedata.normalize("NFKD", text).casefold()
+    return "".join(letter for letter in apart if not unicodedata.category(letter).startswith("M"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskedAbout:
+    """
+    An incident that the number which answers was paged about.
+
+    :param phase: of its escalation.
+    :param person: who was paged, by name.
+    :param paged_at: when that number was paged last, in Unix seconds.
+    :param is_named: whether the gateway says that the answer is to a page of this incident.
+    """
+
+    incident: int
+    code: int | None
+    phase: Phase
+    person: str
+    paged_at: float
+    is_named: bool = False
+    title: str = field(default="", repr=False)
+
+
+def choose(answer: ReadAnswer, asked: Sequence[AskedAbout], *, by_call: bool = False) -> AskedAbout | Verdict:
+    """
+    Say which incident an answer is about.
+
+    Where several wait for an answer, only a code decides: people answer in one thread of messages, and gateways count
+    the answer to the last of them. A key is pressed within one call.
+
+    :param asked: all that the number was asked about, at least one.
+    :param by_call: True for pressed keys.
+    """
+    if answer.action is None:
+        return Verdict.NOT_UNDERSTOOD
+    there = [one for one in asked if one.phase is not Phase.CLOSED]
+    named = [one for one in asked if one.is_named]
+    if answer.code is not None:
+        coded = [one for one in there if one.code == answer.code]
+        if coded:
+            return coded[0]
+        return Verdict.UNKNOWN_CODE if there else _last(asked)
+    if by_call and named:
+        return named[0]
+    waiting = [one for one in there if one.phase is not Phase.ACKNOWLEDGED]
+    if answer.action is Action.ACKNOWLEDGE:
+        if len(waiting) > 1:
+            return Verdict.AMBIGUOUS
+        if named and (named[0].phase is not Phase.CLOSED or waiting):
+            return Verdict.AMBIGUOUS if named[0].phase is Phase.CLOSED else named[0]
+        return waiting[0] if waiting else _last(there or asked)
+    # To pass on or to close may be meant for one that somebody has.
+    if len(there) > 1:
+        return Verdict.AMBIGUOUS
+    return there[0] if there else _last(asked)
+
+
+def _last(asked: Sequence[AskedAbout]) -> AskedAbout:
+    return max(asked, key=lambda one: one.paged_at)
