@@ -1372,6 +1372,90 @@ AT_MOST_SECONDS: Final = 900.0
 
 Long enough for a mapped task to fail a hundred times, and short enough that nobody believes it is over.
 """
+MOST_AT_MOST: Final = 100
+"""
+[times] The most messages that `at_most` allows in its time.
+
+Whoever wants more of them writes None.
+"""
+MOST_AT_MOST_SECONDS: Final = 7 * 86_400
+"""
+[seconds] The longest time of `at_most`.
+
+Who is not told for longer than a week forgets that alerts are held back.
+"""
+INCIDENT_LEASE: Final = 60.0
+"""
+[seconds] Within which a sender says what became of an alert that it claimed; longer with fallbacks.
+
+An alert takes 20 s, and a sender that died must not keep others from telling people for long.
+"""
+OPENING_ATTEMPTS: Final = 20
+"""
+[attempts] To join or open an incident that others close at the same time.
+
+Two are enough, but for a code that another incident takes.
+"""
+DUE_MESSAGES: Final = 100
+"""
+[entries] The most messages about untold alerts that one look returns.
+
+The next look returns the next ones.
+"""
+INCIDENTS_LISTED: Final = 100
+"""
+[entries] The most incidents that a list shows, the newest first.
+
+Nobody reads more of them at once.
+"""
+SMALLEST_CODE: Final = 10
+"""
+[numbers] The smallest code of an incident.
+
+Codes have two digits at least, so that a single key is never one.
+"""
+LARGEST_SHORT_CODE: Final = 99
+"""
+[numbers] The largest code of an incident while there are few.
+
+Two digits are typed easily at night.
+"""
+LARGEST_CODE: Final = 9_999
+"""
+[numbers] The largest code of an incident.
+
+More incidents than that are not open at once; others have none.
+"""
+LONGEST_INCIDENT_TITLE: Final = 500
+"""
+[bytes] Of an incident's title.
+
+It is one line of a list.
+"""
+LONGEST_INCIDENT_LINK: Final = 2_000
+"""
+[bytes] Of an incident's link.
+
+Browsers take no longer ones.
+"""
+LONGEST_MATCHER: Final = 250
+"""
+[characters] Of a pattern of a silence.
+
+Airflow's ids are no longer.
+"""
+MOST_SILENCE_SECONDS: Final = 90 * 86_400
+"""
+[seconds] For which a silence may last.
+
+A silence that nobody remembers hides what breaks.
+"""
+LONGEST_SILENCE_COMMENT: Final = 250
+"""
+[characters] Of a silence's comment.
+
+It says why, in one line.
+"""
 
 # --- Escalation ---
 

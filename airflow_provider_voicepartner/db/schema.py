@@ -269,12 +269,6 @@ incident: Final = Table(
     Column("opened_at", _Seconds, nullable=False),
     Column("changed_at", _Seconds, nullable=False),
     Column("alerts", BigInteger, nullable=False),
-    Column("untold", BigInteger, nullable=False),
-    Column("told_at", Text, nullable=False),
-    Column("untold_since", _Seconds),
-    Column("next_message_at", _Seconds),
-    Column("claim", String(32)),
-    Column("claimed_until", _Seconds),
     Column("code", Integer),
     Column("policy", String(120)),
     Column("escalation", Text),
@@ -286,7 +280,6 @@ incident: Final = Table(
     Index("voicepartner_incident_code", "code", unique=True),
     Index("voicepartner_incident_dag_id", "dag_id", "task_id"),
     Index("voicepartner_incident_due_at", "due_at"),
-    Index("voicepartner_incident_next_message_at", "next_message_at"),
     Index("voicepartner_incident_changed_at", "changed_at"),
     sqlite_autoincrement=True,
 )
@@ -294,10 +287,31 @@ incident: Final = Table(
 One row for each incident: what broke, from its first alert until it is closed.
 
 ``open_key`` is ``key`` until it is closed, and ``code`` a number for answers by phone that is free again afterwards.
-``state`` is ``open``, ``acknowledged`` or ``closed``. ``alerts`` counts all, ``untold`` those since the last message.
-``told_at`` is a JSON list of when the last messages were accepted; ``next_message_at`` when the untold ones are due.
-``claim`` names who is sending, until ``claimed_until``. ``title`` may hold an error's first line.
+``state`` is ``open``, ``acknowledged`` or ``closed``. ``alerts`` counts all. ``title`` may hold an error's first line.
 ``escalation`` is the state of the policy as JSON, ``due_at`` when it goes on, ``version`` guards its updates.
+"""
+
+incident_route: Final = Table(
+    "voicepartner_incident_route",
+    metadata,
+    Column("incident", BigInteger, primary_key=True, autoincrement=False),
+    Column("route", String(32), primary_key=True),
+    Column("audience", Text, nullable=False),
+    Column("at_most", String(40), nullable=False),
+    Column("told_at", Text, nullable=False),
+    Column("claims", Text, nullable=False),
+    Column("untold", BigInteger, nullable=False),
+    Column("untold_since", _Seconds),
+    Column("next_message_at", _Seconds),
+    Index("voicepartner_incident_route_next_message_at", "next_message_at"),
+)
+"""
+One row for each way in which people are told of an incident: a notifier with its connection and its recipients.
+
+``route`` and the words of ``audience`` are hashes with the store's own key. ``untold`` counts the alerts since the last
+message, ``untold_since`` is when the first of them came. ``told_at`` is a JSON list of when the last messages were
+accepted. ``claims`` is a JSON object of who is sending: when each began, until when it is believed, and how many untold
+alerts it tells. ``next_message_at`` is when there is something to do: untold alerts may be told, or a claim has ended.
 """
 
 incident_alert: Final = Table(
@@ -309,21 +323,29 @@ incident_alert: Final = Table(
     Column("map_index", Integer, primary_key=True, autoincrement=False),
     Column("try_number", Integer, primary_key=True, autoincrement=False),
     Column("what", String(40), primary_key=True),
+    Column("moment", String(40), primary_key=True),
+    Column("route", String(32), primary_key=True),
     Column("incident", BigInteger, nullable=False),
     Column("outcome", String(20), nullable=False),
+    Column("claim", String(32), nullable=False),
     Column("at", _Seconds, nullable=False),
+    Column("cleared_at", _Seconds),
     Index("voicepartner_incident_alert_incident", "incident"),
+    Index("voicepartner_incident_alert_claim", "claim"),
     Index("voicepartner_incident_alert_at", "at"),
 )
 """
-One row for each alert: what happened where. So an alert that comes twice counts once, and the watchdog knows of which
-failures a callback told. ``outcome`` is ``told``, ``counted``, ``silenced``, ``inhibited``, ``claimed`` or ``lost``.
+One row for each alert: what happened where, and on which route. So an alert that comes twice counts once, and the
+watchdog knows of which failures a callback told. ``incident`` is 0 for one that opened none. ``outcome`` is ``told``,
+``counted``, ``silenced``, ``inhibited``, ``claimed`` or ``lost``. ``claim`` names who is sending, or was; else it is
+empty. ``cleared_at`` is when the same succeeded.
 """
 
 incident_told: Final = Table(
     "voicepartner_incident_told",
     metadata,
     Column("incident", BigInteger, primary_key=True, autoincrement=False),
+    Column("route", String(32), primary_key=True),
     Column("conn_id", String(250), primary_key=True),
     Column("kind", String(20), primary_key=True),
     Column("person", String(120), primary_key=True),

@@ -32,12 +32,6 @@ def upgrade() -> None:
         sa.Column("opened_at", _Seconds, nullable=False),
         sa.Column("changed_at", _Seconds, nullable=False),
         sa.Column("alerts", sa.BigInteger(), nullable=False),
-        sa.Column("untold", sa.BigInteger(), nullable=False),
-        sa.Column("told_at", sa.Text(), nullable=False),
-        sa.Column("untold_since", _Seconds),
-        sa.Column("next_message_at", _Seconds),
-        sa.Column("claim", sa.String(32)),
-        sa.Column("claimed_until", _Seconds),
         sa.Column("code", sa.Integer()),
         sa.Column("policy", sa.String(120)),
         sa.Column("escalation", sa.Text()),
@@ -51,8 +45,22 @@ def upgrade() -> None:
     op.create_index("voicepartner_incident_code", "voicepartner_incident", ["code"], unique=True)
     op.create_index("voicepartner_incident_dag_id", "voicepartner_incident", ["dag_id", "task_id"])
     op.create_index("voicepartner_incident_due_at", "voicepartner_incident", ["due_at"])
-    op.create_index("voicepartner_incident_next_message_at", "voicepartner_incident", ["next_message_at"])
     op.create_index("voicepartner_incident_changed_at", "voicepartner_incident", ["changed_at"])
+    op.create_table(
+        "voicepartner_incident_route",
+        sa.Column("incident", sa.BigInteger(), primary_key=True, autoincrement=False),
+        sa.Column("route", sa.String(32), primary_key=True),
+        sa.Column("audience", sa.Text(), nullable=False),
+        sa.Column("at_most", sa.String(40), nullable=False),
+        sa.Column("told_at", sa.Text(), nullable=False),
+        sa.Column("claims", sa.Text(), nullable=False),
+        sa.Column("untold", sa.BigInteger(), nullable=False),
+        sa.Column("untold_since", _Seconds),
+        sa.Column("next_message_at", _Seconds),
+    )
+    op.create_index(
+        "voicepartner_incident_route_next_message_at", "voicepartner_incident_route", ["next_message_at"]
+    )
     op.create_table(
         "voicepartner_incident_alert",
         sa.Column("dag_id", sa.String(250), primary_key=True),
@@ -61,15 +69,21 @@ def upgrade() -> None:
         sa.Column("map_index", sa.Integer(), primary_key=True, autoincrement=False),
         sa.Column("try_number", sa.Integer(), primary_key=True, autoincrement=False),
         sa.Column("what", sa.String(40), primary_key=True),
+        sa.Column("moment", sa.String(40), primary_key=True),
+        sa.Column("route", sa.String(32), primary_key=True),
         sa.Column("incident", sa.BigInteger(), nullable=False),
         sa.Column("outcome", sa.String(20), nullable=False),
+        sa.Column("claim", sa.String(32), nullable=False),
         sa.Column("at", _Seconds, nullable=False),
+        sa.Column("cleared_at", _Seconds),
     )
     op.create_index("voicepartner_incident_alert_incident", "voicepartner_incident_alert", ["incident"])
+    op.create_index("voicepartner_incident_alert_claim", "voicepartner_incident_alert", ["claim"])
     op.create_index("voicepartner_incident_alert_at", "voicepartner_incident_alert", ["at"])
     op.create_table(
         "voicepartner_incident_told",
         sa.Column("incident", sa.BigInteger(), primary_key=True, autoincrement=False),
+        sa.Column("route", sa.String(32), primary_key=True),
         sa.Column("conn_id", sa.String(250), primary_key=True),
         sa.Column("kind", sa.String(20), primary_key=True),
         sa.Column("person", sa.String(120), primary_key=True),
