@@ -42,6 +42,7 @@ VENDORS_OWN = {
     "REFERENCE_LENGTH": "the form of a reference, which the tag has room for",
     "MINUTE_STEP": "documented",
     "LISTED_WITHIN": "inferred: until a send is listed",
+    "LONGEST_LISTED_WITHIN": "inferred: until a send is listed at the latest",
     "_KEY": "documented: codes",
 }
 """What vendors' folders may say in numbers, and whose they are; a cap of ours belongs into constants.py."""
