@@ -54,10 +54,10 @@ test-all: test smoke slow ## `make test`, and what takes about an hour: Airflow 
 
 slow: $(AIRFLOW3)/.installed $(AIRFLOW2)/.installed ## The slow tests alone
 	$(BIN)/python -m pytest tests -m slow
-	$(AIRFLOW2)/bin/python -m pytest tests/crash -m "slow and not airflow3"
+	$(AIRFLOW2)/bin/python -m pytest tests/crash tests/system/test_airflow2.py -m "slow and not airflow3"
 
-standalone: $(AIRFLOW3)/.installed ## One run of a whole Airflow: send, defer, call back, resume, start a DAG
-	$(BIN)/python -m pytest tests/system/test_standalone.py
+standalone: $(AIRFLOW3)/.installed ## A whole Airflow: send, defer, call back, resume, start a DAG; every kind of alert
+	$(BIN)/python -m pytest tests/system/test_standalone.py tests/system/test_alerts.py -k "not opentelemetry"
 
 lint: $(AIRFLOW3)/.installed ## Style (ruff)
 	$(BIN)/ruff check .

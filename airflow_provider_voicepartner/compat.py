@@ -8,7 +8,11 @@ have it yet, and whoever installs by those constraints could not install this pr
 from __future__ import annotations
 
 import importlib
+import sys
+import threading
 from typing import TYPE_CHECKING, Any, Final
+
+from airflow_provider_voicepartner.constants import LONGEST_MASKING
 
 if TYPE_CHECKING:
     from airflow.sdk import (
@@ -35,7 +39,7 @@ if TYPE_CHECKING:
         AirflowTaskTimeout,
         TaskDeferred,
     )
-    from airflow.sdk.log import mask_secret, redact  # type: ignore[attr-defined]  # imported there, not exported
+    from airflow.sdk.log import redact  # type: ignore[attr-defined]  # imported there, not exported
     from airflow.sdk.plugins_manager import AirflowPlugin
     from airflow.sdk.providers_manager_runtime import ProvidersManagerTaskRuntime as ProvidersManager
     from airflow.triggers.base import BaseEventTrigger
@@ -82,7 +86,7 @@ _PLACES: Final[dict[str, tuple[str, ...]]] = {
     "Variable": ("airflow.sdk", "airflow.models.variable"),
     "conf": ("airflow.sdk.configuration", "airflow.configuration"),
     "get_current_context": ("airflow.sdk", "airflow.operators.python"),
-    "mask_secret": _MASKER,
+    "_mask_secret": tuple(f"{module}:mask_secret" for module in _MASKER),
     "redact": _MASKER,
     "render_template_to_string": ("airflow.sdk.definitions.context", "airflow.utils.helpers"),
 }
@@ -111,6 +115,23 @@ class Picklable:
         state: dict[str, Any] = super().__getstate__()  # type: ignore[assignment]  # an operator's is a dict
         state.pop("_cached_logger", None)
         return state
+
+
+def mask_secret(secret: str) -> None:
+    """
+    Register a secret with Airflow's masker, and do not wait for whoever else is to know it.
+
+    Airflow 3 also tells the process that supervises this one, over a channel on which one question after the other is
+    answered. An alert must not wait for that: it took 22 s in a DAG processor that was answering its first question.
+    """
+    mask = __getattr__("_mask_secret")
+    if getattr(sys.modules.get("airflow.sdk.execution_time.task_runner"), "SUPERVISOR_COMMS", None) is None:
+        mask(secret)
+        return
+    # What is logged here is masked as soon as the thread has begun.
+    thread = threading.Thread(target=mask, args=(secret,), name="mask_secret", daemon=True)
+    thread.start()
+    thread.join(LONGEST_MASKING)
 
 
 async def get_async_connection(conn_id: str) -> Connection:

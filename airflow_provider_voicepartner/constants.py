@@ -1243,6 +1243,12 @@ ALERT_QUESTION_TIMEOUT: Final = 5.0
 
 Within `ALERT_TIMEOUT`; the alert is sent all the same, without the answer.
 """
+LONGEST_MASKING: Final = 1.0
+"""
+[seconds] Until Airflow 3's supervisor was told of a secret, which is then told in the background.
+
+It answers at once, or is busy for longer; the process itself masks the secret from the beginning.
+"""
 LEAST_ALERT_WAIT: Final = 0.1
 """
 [seconds] That an alert has left, however long its templates took.

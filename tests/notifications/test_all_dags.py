@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -48,21 +48,6 @@ def option(monkeypatch: pytest.MonkeyPatch) -> Set:
             monkeypatch.setenv(f"{PREFIX}{name.upper()}", value)
 
     return use
-
-
-@pytest.fixture
-def policy() -> Iterator[None]:
-    """Register the policy with Airflow, where the environment was set up before it had an entry point."""
-    from airflow import settings as airflow_settings
-
-    found = getattr(airflow_settings, "POLICY_PLUGIN_MANAGER", None)
-    manager = found or airflow_settings.get_policy_plugin_manager()
-    if manager.is_registered(all_dags):
-        yield
-        return
-    manager.register(all_dags)
-    yield
-    manager.unregister(all_dags)
 
 
 def dag(on_failure_callback: Any = None, **own: Any) -> DAG:
@@ -163,35 +148,6 @@ def test_any_glob_is_read(dag_id: str, globs: list[str]) -> None:
     assert is_meant(dag_id, ()) is True
     assert is_meant(dag_id, globs) in (True, False)
     assert is_meant(dag_id, [*globs, "!*"]) is False
-
-
-def test_airflow_applies_it_to_the_dags_that_it_loads_and_stores_no_recipient(
-    option: Set, policy: None, tmp_path: Path
-) -> None:
-    try:
-        from airflow.dag_processing.dagbag import DagBag
-    except ImportError:
-        from airflow.models.dagbag import DagBag
-    try:
-        from airflow.serialization.serialized_objects import DagSerialization as Serialized
-    except ImportError:
-        from airflow.serialization.serialized_objects import SerializedDAG as Serialized
-
-    option(alert_to=f"@anne, {BRUNO}")
-    folder = tmp_path / "dags"
-    folder.mkdir()
-    (folder / "plain.py").write_text(
-        "from airflow_provider_voicepartner.compat import DAG, BaseOperator\n"
-        "# airflow DAG\n"
-        "with DAG('plain', schedule=None): BaseOperator(task_id='load')\n"
-    )
-    bag = DagBag(dag_folder=str(folder))
-    assert bag.import_errors == {}
-    assert len(alerts(bag.dags["plain"])) == 1
-    stored = json.dumps(Serialized.to_dict(bag.dags["plain"]), default=str)
-    assert '"has_on_failure_callback": true' in stored
-    assert "anne" not in stored
-    assert BRUNO[3:] not in stored
 
 
 # It never hurts

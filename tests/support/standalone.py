@@ -1,4 +1,4 @@
-"""A whole Airflow in a throw-away home, by its REST API; what listens to its metrics and spans."""
+"""A whole Airflow in a throw-away home, by its REST API; what listens to its metrics, spans and mails."""
 
 from __future__ import annotations
 
@@ -6,14 +6,18 @@ import contextlib
 import gzip
 import json
 import os
+import shutil
 import signal
 import socket
+import socketserver
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.metadata import entry_points
@@ -101,16 +105,26 @@ class Airflow:
         return found
 
 
+def sent(sandbox: Any) -> Mapping[str, Sequence[str]]:
+    """Return the texts that each number was sent or called with."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for request in list(sandbox.world.requests):
+        body = json.loads(request.body or b"{}") if "send" in request.path else {}
+        for number in str(body.get("phoneNumbers", "")).split(","):
+            found[number].append(body.get("message") or body.get("text", ""))
+    return found
+
+
 @contextlib.contextmanager
-def standalone(home: Path, env: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
-    """Start Airflow in a session of its own, and end that whole session."""
-    with (home / "standalone.log").open("wb") as log:
+def airflow_command(command: str, home: Path, env: Mapping[str, str]) -> Iterator[None]:
+    """Run ``airflow standalone``, or another command, in a session of its own, and end that whole session."""
+    with (home / f"{command}.log").open("wb") as log:
         process = subprocess.Popen(
-            [str(Path(sys.executable).parent / "airflow"), "standalone"],
+            [str(Path(sys.executable).parent / "airflow"), command],
             cwd=home, env=env, stdout=log, stderr=log, start_new_session=True,
         )  # fmt: skip
         try:
-            yield process
+            yield
         finally:
             for number in (signal.SIGTERM, signal.SIGKILL):
                 with contextlib.suppress(ProcessLookupError):
@@ -143,6 +157,7 @@ def environment(home: Path, port: int, sandbox: Any) -> dict[str, str]:
         "AIRFLOW__API__WORKERS": "1",
         "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "5",
         "AIRFLOW__VOICEPARTNER__STORE_URL": f"sqlite:///{home / 'voicepartner.db'}",
+        "AIRFLOW__VOICEPARTNER__PUBLIC_URL": url,
         **{f"AIRFLOW_CONN_{name.upper()}_DEFAULT": json.dumps(value) for name, value in connections.items()},
         "NO_PROXY": "127.0.0.1,localhost",
         "PYTHONPATH": os.pathsep.join([str(PROJECT), *_entry_points(home)]),
@@ -169,21 +184,41 @@ class Telemetry:
 
     :param packets: of DogStatsD.
     :param exports: of OpenTelemetry, the path of each and its bytes.
+    :param mails: what its mail server was given.
     """
 
     statsd_port: int = 0
+    smtp_port: int = 0
     otlp_url: str = ""
-    packets: list[bytes] = field(default_factory=list)
-    exports: list[tuple[str, bytes]] = field(default_factory=list)
+    packets: list[bytes] = field(default_factory=list, repr=False)
+    exports: list[tuple[str, bytes]] = field(default_factory=list, repr=False)
+    mails: list[str] = field(default_factory=list, repr=False)
 
     def all(self) -> bytes:
         """Return everything that came."""
         return b"\n".join([*self.packets, *(body for _, body in self.exports)])
 
 
+class _MailServer(socketserver.StreamRequestHandler):
+    """As much of SMTP as a client needs to hand a mail over."""
+
+    def handle(self) -> None:
+        """Take the mails of one connection."""
+        self.wfile.write(b"220 here\r\n")
+        while line := self.rfile.readline():
+            word = line[:4].upper()
+            if word == b"DATA":
+                self.wfile.write(b"354 go on\r\n")
+                mail = b"".join(iter(self.rfile.readline, b".\r\n"))
+                self.server.mails.append(mail.decode())  # type: ignore[attr-defined]
+            self.wfile.write(b"221 bye\r\n" if word == b"QUIT" else b"250 ok\r\n")
+            if word == b"QUIT":
+                return
+
+
 @contextlib.contextmanager
 def telemetry() -> Iterator[Telemetry]:
-    """Listen to DogStatsD on UDP, and to OpenTelemetry on HTTP."""
+    """Listen to DogStatsD on UDP, to OpenTelemetry on HTTP, and to mails."""
     found = Telemetry()
 
     class Handler(BaseHTTPRequestHandler):
@@ -203,7 +238,10 @@ def telemetry() -> Iterator[Telemetry]:
     with (
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as statsd,
         ThreadingHTTPServer(("127.0.0.1", 0), Handler) as otlp,
+        socketserver.ThreadingTCPServer(("127.0.0.1", 0), _MailServer) as smtp,
     ):
+        smtp.mails = found.mails  # type: ignore[attr-defined]
+        smtp.daemon_threads = True
         statsd.bind(("127.0.0.1", 0))
         statsd.settimeout(0.5)
         ended = threading.Event()
@@ -213,18 +251,17 @@ def telemetry() -> Iterator[Telemetry]:
                 with contextlib.suppress(TimeoutError):
                     found.packets.append(statsd.recv(65_536))
 
-        threads = [threading.Thread(target=listen), threading.Thread(target=otlp.serve_forever)]
+        threads = [threading.Thread(target=each) for each in (listen, otlp.serve_forever, smtp.serve_forever)]
         for thread in threads:
             thread.start()
-        found.statsd_port, found.otlp_url = (
-            statsd.getsockname()[1],
-            f"http://127.0.0.1:{otlp.server_address[1]}",
-        )
+        found.statsd_port, found.smtp_port = statsd.getsockname()[1], smtp.server_address[1]
+        found.otlp_url = f"http://127.0.0.1:{otlp.server_address[1]}"
         try:
             yield found
         finally:
             ended.set()
             otlp.shutdown()
+            smtp.shutdown()
             for thread in threads:
                 thread.join(5)
 
@@ -251,3 +288,65 @@ def telemetry_environment(found: Telemetry, metrics: str) -> dict[str, str]:
         "AIRFLOW__METRICS__STATSD_HOST": "127.0.0.1",
         "AIRFLOW__METRICS__STATSD_PORT": str(found.statsd_port),
     }
+
+
+@dataclass(frozen=True)
+class Running:
+    """A whole Airflow with its gateways, and what it reports of itself."""
+
+    airflow: Airflow
+    home: Path
+    env: Mapping[str, str] = field(repr=False)
+    sandbox: Any
+    telemetry: Telemetry
+    metrics: str
+
+
+@contextlib.contextmanager
+def running_airflow(
+    home: Path, metrics: str, *, dags: Sequence[Path], env: Mapping[str, str], **settings: Any
+) -> Iterator[Running]:
+    """
+    Run a whole Airflow for a block, until it is healthy and logged in to.
+
+    :param home: empty.
+    :param metrics: as for :func:`telemetry_environment`.
+    :param dags: files for its DAG folder.
+    :param env: more of its environment.
+    :param settings: of the sandbox.
+    """
+    from airflow_provider_voicepartner.sandbox import running_sandbox
+
+    (home / "dags").mkdir()
+    for path in dags:
+        shutil.copy(path, home / "dags")
+    port = free_port()
+    keys = {name: {"api_key": key} for name, key in KEYS.items()}
+    keys["octopush"]["api_login"] = LOGIN
+    with running_sandbox(port=0, seed=1, settings=keys, **settings) as sandbox, telemetry() as told:
+        mail = {"disable_ssl": True, "disable_tls": True}
+        smtp = {"conn_type": "smtp", "host": "127.0.0.1", "port": told.smtp_port, "extra": mail}
+        whole = environment(home, port, sandbox) | telemetry_environment(told, metrics) | dict(env)
+        whole["AIRFLOW_CONN_SMTP_DEFAULT"] = json.dumps(smtp)
+        with airflow_command("standalone", home, whole):
+            airflow = Airflow(f"http://127.0.0.1:{port}", home)
+            until(airflow.is_healthy, LIMIT, "Airflow did not become healthy")
+            airflow.log_in()
+            yield Running(airflow, home, whole, sandbox, told, metrics)
+
+
+def written_by(home: Path, *, but_for: Sequence[str] = ()) -> Iterator[tuple[str, bytes]]:
+    """
+    Give everything that an Airflow wrote, its databases as SQL, but for its DAG files.
+
+    :param but_for: beginnings of names of files.
+    """
+    for path in sorted(home.rglob("*")):
+        name = path.relative_to(home)
+        if not path.is_file() or name.parts[0] == "dags" or path.name.startswith(tuple(but_for)):
+            continue
+        yield str(name), path.read_bytes()
+        if path.suffix == ".db":
+            # A value may lie on two pages of the file.
+            with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
+                yield f"{name} as SQL", "\n".join(database.iterdump()).encode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -12,8 +13,60 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import KEYS
+from tests.support.standalone import free_port, running_airflow
+
 PROJECT = Path(__file__).resolve().parent.parent.parent
 CONTACTS = PROJECT / "example_dags" / "data" / "contacts.toml"
+
+# What the whole Airflow is given.
+NUMBERS = ("+33612345678", "+33612345679")
+TEXT = "Le texte planté de Zoé"
+SECRET = "a-planted-secret-of-32-characters"
+PEOPLE = {
+    name: f"+3361234{place}"
+    for place, name in enumerate(
+        ("anne", "bruno", "chloe", "david", "emma", "farid", "gina", "henri", "ines", "julie"), 7001
+    )
+}
+LITERAL = "+33612347099"
+"""The number of somebody who is in no contacts."""
+
+
+@pytest.fixture(scope="session")
+def whole_airflow(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Run a whole Airflow for all tests that name the same metrics: ``dogstatsd`` or ``opentelemetry``."""
+    home = tmp_path_factory.mktemp("airflow")
+    folder = Path(__file__).parent / "standalone"
+    contacts = {"people": {name: {"phone": number} for name, number in PEOPLE.items()}}
+    outside = home.with_name(f"{home.name} contacts.json")
+    outside.write_text(json.dumps(contacts), encoding="utf-8")
+    (home / "out").mkdir()
+    url = "http://127.0.0.1:%s"
+    with contextlib.ExitStack() as stack:
+        yield stack.enter_context(
+            running_airflow(
+                home,
+                request.param,
+                dags=[folder / "campaign.py", folder / "alerts.py"],
+                env={
+                    "AIRFLOW__VOICEPARTNER__CALLBACK_SECRET": SECRET,
+                    "AIRFLOW__VOICEPARTNER__RECEIVER_ENABLED": "True",
+                    "AIRFLOW__VOICEPARTNER__CONTACTS": str(outside),
+                    "AIRFLOW__VOICEPARTNER__ALERT_TO": "@anne",
+                    "AIRFLOW__VOICEPARTNER__ALERT_DAGS": "!mails",
+                    "AIRFLOW__EMAIL__EMAIL_BACKEND": "airflow_provider_voicepartner.notifications.email.send_email",
+                    "AIRFLOW_CONN_REFUSING": json.dumps(
+                        {"conn_type": "smspartner", "password": KEYS["smspartner"], "host": url % free_port()}
+                    ),
+                    "AIRFLOW_VAR_STANDALONE_TO": ",".join(NUMBERS),
+                    "AIRFLOW_VAR_STANDALONE_TEXT": TEXT,
+                    "STANDALONE_OUT": str(home / "out"),
+                    "STANDALONE_LITERAL": LITERAL,
+                },
+                speed=5,
+            )
+        )
 
 
 @pytest.fixture(scope="session")

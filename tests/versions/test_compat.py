@@ -13,7 +13,7 @@ from airflow_provider_voicepartner import compat
 @pytest.mark.parametrize("name", compat.__all__)
 def test_every_name_is_there(name: str) -> None:
     assert getattr(compat, name) is getattr(compat, name)
-    assert name in compat._PLACES or name in ("get_async_connection", "Picklable")
+    assert name in compat._PLACES or name in ("get_async_connection", "mask_secret", "Picklable")
 
 
 def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
@@ -34,6 +34,11 @@ def test_errors_are_those_that_airflow_acts_on() -> None:
 
     assert issubclass(RejectedError, AirflowFailException)
     assert compat.AirflowSkipException is AirflowSkipException
+
+
+def test_a_secret_is_masked() -> None:
+    compat.mask_secret("planted-secret-0816")
+    assert "planted" not in str(compat.redact("it is planted-secret-0816"))
 
 
 def test_a_connection_is_found_from_an_event_loop(set_connection: Any) -> None:

@@ -9,11 +9,13 @@ from datetime import timedelta
 from typing import Any
 
 import pendulum
-from airflow.sdk import DAG, AsyncCallback, DeadlineAlert, DeadlineReference, SyncCallback, task
+from airflow.providers.standard.operators.hitl import ApprovalOperator
+from airflow.sdk import DAG, AsyncCallback, BaseOperator, DeadlineAlert, DeadlineReference, SyncCallback, task
 from airflow.sdk.exceptions import AirflowSkipException
 
 from airflow_provider_voicepartner.notifications.sms import SmsNotifier
 from airflow_provider_voicepartner.notifications.voice import TtsCallNotifier
+from tests.support.failing_trigger import FailingTrigger
 
 COMMON: dict[str, Any] = {
     "schedule": None,
@@ -92,6 +94,27 @@ with DAG("of_tasks", **COMMON):
     skipped()
     succeeds()
 
+
+class EndedByTrigger(BaseOperator):
+    """Is failed by a trigger, and has no process of its own then."""
+
+    def execute(self, context: Any) -> None:
+        """Wait for the trigger."""
+        self.defer(trigger=FailingTrigger(), method_name="execute_complete")
+
+
+with DAG("ended", on_failure_callback=SmsNotifier(to="@ines"), **COMMON):
+    EndedByTrigger(task_id="defer", on_failure_callback=SmsNotifier(to="@ines"))
+
+with DAG("asks", **COMMON):
+    ApprovalOperator(
+        task_id="approve",
+        subject="Deploy {{ dag.dag_id }}?",
+        notifiers=[SmsNotifier(to="@julie")],
+        response_timeout=timedelta(seconds=20),
+        on_failure_callback=SmsNotifier(to="@julie"),
+    )
+
 with DAG(
     "falls_back",
     on_failure_callback=SmsNotifier(
@@ -121,7 +144,8 @@ with DAG(
             reference=DeadlineReference.AVERAGE_RUNTIME(max_runs=2, min_runs=1),
             interval=timedelta(seconds=1),
             callback=SyncCallback(
-                SmsNotifier, kwargs=SmsNotifier.checked(to="@henri", message="{{ dag_run.run_id }} is slow")
+                SmsNotifier,
+                kwargs=SmsNotifier.checked(to="@henri", message="{{ dag_run.dag_run_id }} is slow"),
             ),
         ),
     ],
