@@ -1168,6 +1168,12 @@ WATCH_GRACE: Final = 15.0
 
 A callback starts about 1.5 s after the failure, and its alert may take 20 s; a claimed one is waited for longer.
 """
+MOST_WATCH_GRACE: Final = 300.0
+"""
+[seconds] The longest grace that can be configured.
+
+Half of `WATCH_OVERLAP`, within which a failure is found again with each look.
+"""
 WATCH_SILENCE: Final = 30.0
 """
 [seconds] From which a scheduler, triggerer, DAG processor or API counts as silent; `times.silent_after`.
@@ -1197,6 +1203,66 @@ WATCH_TIMEOUT: Final = 5.0
 [seconds] For Airflow's API to accept a connection, and again for each answer to begin.
 
 Five questions that end like this still fit into a minute.
+"""
+WATCH_OVERLAP: Final = 600.0
+"""
+[seconds] How far before its last look the watchdog asks again for failures.
+
+Workers write the end of a task by their own clock, and a write may be late.
+"""
+WATCH_MEMORY: Final = 86_400.0
+"""
+[seconds] How far back a watchdog that was away looks for failures.
+
+Nobody is to be woken for what happened days ago.
+"""
+WATCH_QUESTIONS: Final = 20
+"""
+[times] For how many failed runs the watchdog asks in one look which tasks failed long before.
+
+Their names are for the message; it leaves without them.
+"""
+WATCH_LOOK: Final = 25.0
+"""
+[seconds] That all questions of one look may take; an Airflow that takes longer counts as silent.
+
+Sending goes on meanwhile, and a page within a minute needs the rest of it.
+"""
+WATCH_STORE_TIMEOUT: Final = 5.0
+"""
+[seconds] That the watchdog waits for its store; then it tells people without it.
+
+A store answers in milliseconds; a locked one must not hold up a page.
+"""
+WATCH_REFRESH: Final = 600.0
+"""
+[seconds] After which the watchdog looks its connections up again.
+
+So it learns of a new key, and goes on with what it has when Airflow is dead.
+"""
+WATCH_SEGMENTS: Final = 2
+"""
+[segments] The longest SMS of the watchdog.
+
+One for what happened, and one for a link.
+"""
+WATCH_NAMES: Final = 5
+"""
+[entries] How many tasks a message of the watchdog names.
+
+The rest is counted.
+"""
+WATCH_MESSAGES: Final = 5
+"""
+[times] How many findings of one look get a message each; the others share one.
+
+Where everything fails at once, a phone that rings all the time helps nobody.
+"""
+DEAD_MAN_INTERVAL: Final = 60.0
+"""
+[seconds] From one call of the dead man's switch to the next.
+
+The services that offer one count in minutes.
 """
 WATCH_PAGE: Final = 100
 """
@@ -1542,28 +1608,4 @@ DUE_ESCALATIONS: Final = 500
 [entries] The most escalations that one look takes on.
 
 The next look follows within seconds, and the longest due come first.
-"""
-ANSWERED_WITHIN: Final = 86_400.0
-"""
-[seconds] After a page within which an answer about an incident that was closed is answered.
-
-Whoever reads the page in the morning is told what became of it; later texts are about something else.
-"""
-SAID_ANSWERS_SECONDS: Final = 3_600.0
-"""
-[seconds] In which a number gets only so many answers to its answers.
-
-An automatic reply would else be answered for ever, at the price of a message each time.
-"""
-MOST_SAID_ANSWERS: Final = 5
-"""
-[entries] The most answers to its answers that a number gets in that time.
-
-Enough for a human who writes with big thumbs.
-"""
-PAGES_REMEMBERED: Final = 500
-"""
-[entries] The most pages to one number that are looked at to find what its answer is about.
-
-Nobody answers to more of them, and the newest come first.
 """

@@ -33,6 +33,7 @@ SENDING: Final = "knowing what was sent, and keeping to the gateways' rate limit
 RECEIVING: Final = "keeping what gateways report"
 READING: Final = "reading replies and delivery reports"
 WAITING: Final = "knowing what became of a message"
+WATCHING: Final = "knowing which failures people were told of"
 """What the store is needed for, as its errors say it."""
 
 _LOCAL_EXECUTORS: Final = frozenset({"LocalExecutor", "SequentialExecutor", "DebugExecutor"})

@@ -16,6 +16,9 @@ READERS = {
     "gateways/voicepartner/options.py": "checks a field for pydantic",
     "hooks/connection.py": "reads extra; its caller turns it into ConfigurationError",
     "sending/report.py": "reads a report; its caller turns it into ConfigurationError",
+    "watchdog/config.py": "checks a field for pydantic",
+    "watchdog/rest.py": "reads an answer; turned into ApiSilentError",
+    "watchdog/telling.py": "TimeoutError of a question; whoever asked goes on without an answer",
     "triggers/event_stream.py": "reads a cursor; its caller turns it into ConfigurationError",
 }
 """Modules whose ValueError somebody catches."""

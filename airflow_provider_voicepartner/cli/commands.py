@@ -6,6 +6,7 @@ To add a command, write a function that takes the parsed arguments, and name it 
 
 from __future__ import annotations
 
+import logging
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Mapping
@@ -31,6 +32,12 @@ class CommandError(Exception):
 def say(line: str) -> None:
     """Print a line."""
     sys.stdout.write(f"{line}\n")
+
+
+def write_log() -> None:
+    """Write the log to the standard error, where nobody has set it up."""
+    if not logging.getLogger().handlers:
+        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
 
 
 def runner(command: Command) -> Callable[[Namespace], None]:
@@ -195,6 +202,29 @@ RECEIVER: Final = Command(
             },
         ),
         Argument(("--port",), {"default": 8793, "type": int, "help": "port to listen on. Default: 8793"}),
+        Argument(
+            ("--watchdog",),
+            {
+                "metavar": "FILE",
+                "help": "also watch Airflow, as the command watchdog does with this file (TOML)",
+            },
+        ),
+    ),
+)
+
+WATCHDOG: Final = Command(
+    "watchdog",
+    "Ask Airflow what failed, and tell people what no callback told; in a process of its own",
+    f"{_CLI}.watchdog.run",
+    (
+        Argument(
+            ("--config",),
+            {"required": True, "metavar": "FILE", "help": "what to watch and whom to tell (TOML)"},
+        ),
+        Argument(
+            ("--check",),
+            {"action": "store_true", "help": "only say whether it could: ask Airflow once, send nothing"},
+        ),
     ),
 )
 
@@ -273,6 +303,6 @@ CONTACTS: Final = Group(
 COMMANDS: Final = Group(
     "voicepartner",
     f"SMS and voice through {', '.join(_LABELS[:-1])} and {_LABELS[-1]}",
-    (DB, RECEIVER, CALLBACKS, DEAD_LETTERS, PERSON, ONCALL, CONTACTS),
+    (DB, RECEIVER, WATCHDOG, CALLBACKS, DEAD_LETTERS, PERSON, ONCALL, CONTACTS),
 )
 """All commands, in groups."""

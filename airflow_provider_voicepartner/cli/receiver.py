@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import logging
+import signal
 import sys
+import threading
 from argparse import Namespace
+from collections.abc import Iterator
 from importlib.util import find_spec
 from typing import Final
 
-from airflow_provider_voicepartner.cli.commands import CommandError, say
+from airflow_provider_voicepartner.cli.commands import CommandError, say, write_log
+from airflow_provider_voicepartner.constants import ALERT_TIMEOUT
 from airflow_provider_voicepartner.delivery.tokens import PREFIX
 from airflow_provider_voicepartner.hooks.callbacks import (
     callback_config,
@@ -47,8 +50,7 @@ def run(arguments: Namespace) -> None:
         problem = error.strerror or type(error).__name__
     if problem:
         raise CommandError(f"cannot listen on {arguments.host}, port {arguments.port}: {problem}")
-    if not logging.getLogger().handlers:
-        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    write_log()
     app = create_app(open_receiver_store, tokens, prefix=PREFIX, gateways=every_gateway())
     freeze_loaded_objects()
     port = listening.getsockname()[1]
@@ -59,5 +61,26 @@ def run(arguments: Namespace) -> None:
         say(f"Listening on http://{arguments.host}:{port}{PREFIX}; health at {PREFIX}/health.")
         sys.stdout.flush()  # a file would show it only when the process ends
 
-    with contextlib.suppress(KeyboardInterrupt):
+    with contextlib.suppress(KeyboardInterrupt), _watching(arguments.watchdog):
         make_server(app, started).run(sockets=[listening])
+
+
+@contextlib.contextmanager
+def _watching(config: str | None) -> Iterator[None]:
+    """Watch Airflow meanwhile, where a file says how."""
+    if config is None:
+        yield
+        return
+    from airflow_provider_voicepartner.cli.watchdog import make_watchdog
+    from airflow_provider_voicepartner.watchdog.config import load_config
+
+    watchdog, stop = make_watchdog(*load_config(config)), threading.Event()
+    # The server raises the signal again that ended it, which would end the process amid a message.
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    thread = threading.Thread(target=watchdog.run, args=(stop,), name="watchdog", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(ALERT_TIMEOUT)

@@ -45,11 +45,13 @@ class FailedRun:
     """
     A DAG run that failed.
 
+    :param began_at: as Airflow writes it; a run that is cleared begins again.
     :param ended_at: Unix seconds.
     """
 
     dag_id: str
     run_id: str
+    began_at: str = ""
     ended_at: float = 0.0
 
 
@@ -83,6 +85,10 @@ class Sign:
 
 class AirflowApi(Protocol):
     """What the watchdog asks. Each raises ``ApiSilentError`` or ``ApiRefusedError``."""
+
+    @property
+    def version(self) -> str:
+        """``v1`` or ``v2``; it is asked for when it is first needed."""
 
     def health(self) -> Mapping[str, Sign]:
         """Return a sign of each part."""
@@ -142,6 +148,7 @@ class RestApi:
             FailedRun(
                 dag_id=_text(row, "dag_id"),
                 run_id=_text(row, "dag_run_id"),
+                began_at=_text(row, "start_date"),
                 ended_at=_seconds(row.get("end_date")),
             )
             for row in rows

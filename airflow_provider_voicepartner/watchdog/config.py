@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from airflow_provider_voicepartner.constants import (
     LARGEST_WATCH_FILE,
     LONGEST_WATCH,
+    MOST_WATCH_GRACE,
     SHORTEST_WATCH,
     WATCH_GRACE,
     WATCH_INTERVAL,
@@ -155,19 +156,22 @@ class Expectation(_Table):
     :param by: the time of day, ``10:00``.
     :param time_zone: of the IANA database.
     :param days: of the week, ``mon`` to ``sun``; all unless given.
-    :param needs: ``run``: one has started since midnight; ``success``: one of these has succeeded.
+    :param since: the time of day from which runs count, on the day before where it is later than ``by``; midnight
+        unless given.
+    :param needs: ``run``: one has started since then; ``success``: one of these has succeeded.
     """
 
     dag_id: str = Field(min_length=1)
     by: str
+    since: str = "00:00"
     time_zone: str = "UTC"
     days: list[str] = Field(default_factory=lambda: list(_WEEKDAYS), min_length=1)
     needs: Literal["run", "success"] = "run"
 
-    @field_validator("by")
+    @field_validator("by", "since")
     @classmethod
-    def _is_a_time(cls, by: str) -> str:
-        found = _BY.fullmatch(by.strip())
+    def _is_a_time(cls, text: str) -> str:
+        found = _BY.fullmatch(text.strip())
         if found is None:
             raise ValueError('is no time of day; write for instance "10:00"')
         return f"{int(found[1]):02}:{found[2]}"
@@ -193,23 +197,27 @@ class Expectation(_Table):
     @property
     def key(self) -> str:
         """What it is known by."""
-        return f"{self.dag_id} by {self.by} {self.time_zone} {self.needs}"
+        return f"{self.dag_id} by {self.by} {self.time_zone} {self.needs} {self.since}"
 
     def due_between(self, after: datetime, until: datetime) -> tuple[datetime, datetime] | None:
         """
-        Return the last time when a run was due, and the midnight before; None where there is none.
+        Return the last time when a run was due, and from when runs count; None where there is none.
 
         :param after: aware; a run that was due then or before does not count.
         :param until: aware.
         """
-        zone, (hour, minute) = ZoneInfo(self.time_zone), (int(part) for part in self.by.split(":"))
+        zone, by, since = (
+            ZoneInfo(self.time_zone),
+            time.fromisoformat(self.by),
+            time.fromisoformat(self.since),
+        )
         last = until.astimezone(zone).date()
-        for day in (last - timedelta(days=back) for back in range(8)):
-            due = _moment(day, time(hour, minute), zone)
+        for day in (last - timedelta(days=back) for back in range(len(_WEEKDAYS) + 1)):
+            due = _moment(day, by, zone)
             if due <= after:
                 return None
             if due <= until and _WEEKDAYS[day.weekday()] in self.days:
-                return due, _moment(day, time(), zone)
+                return due, _moment(day if since <= by else day - timedelta(days=1), since, zone)
         return None
 
 
@@ -223,7 +231,7 @@ class Times(_Table):
     """
 
     interval: float = Field(default=WATCH_INTERVAL, ge=SHORTEST_WATCH, le=LONGEST_WATCH)
-    grace: float = Field(default=WATCH_GRACE, ge=0, le=LONGEST_WATCH)
+    grace: float = Field(default=WATCH_GRACE, ge=0, le=MOST_WATCH_GRACE)
     silent_after: float = Field(default=WATCH_SILENCE, ge=SHORTEST_WATCH, le=LONGEST_WATCH)
 
 

@@ -1,0 +1,102 @@
+"""``watchdog``: asks Airflow what failed, and tells people what no callback told."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import threading
+from argparse import Namespace
+
+from airflow_provider_voicepartner.cli.commands import CommandError, say, write_log
+from airflow_provider_voicepartner.db.errors import StoreUnavailableError, StoreUrlError
+from airflow_provider_voicepartner.db.transactions import Store
+from airflow_provider_voicepartner.settings import WATCHING, open_store
+from airflow_provider_voicepartner.watchdog.airflow_api import RestApi
+from airflow_provider_voicepartner.watchdog.config import Secrets, WatchdogConfig, load_config
+from airflow_provider_voicepartner.watchdog.loop import Watchdog
+from airflow_provider_voicepartner.watchdog.rest import ApiError, RestClient
+from airflow_provider_voicepartner.watchdog.signs import DeadManSwitch
+from airflow_provider_voicepartner.watchdog.telling import Connections, Teller
+
+log = logging.getLogger(__name__)
+
+
+def run(arguments: Namespace) -> None:
+    """Watch until the process is stopped; with ``--check`` only say whether it could."""
+    config, secrets = load_config(arguments.config)
+    if arguments.check:
+        _check(config, secrets)
+        return
+    write_log()
+    watchdog = make_watchdog(config, secrets)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    say(f"Watching {config.airflow.url} every {config.times.interval:g} s, as {config.name}.")
+    sys.stdout.flush()  # a file would show it only when the process ends
+    watchdog.run(stop)
+
+
+def make_watchdog(config: WatchdogConfig, secrets: Secrets) -> Watchdog:
+    """
+    Make a watchdog whose connections are looked up.
+
+    :raises CommandError: nobody can ever be told, or the store's address or tables have to change.
+    """
+    teller = Teller(config.tell, Connections())
+    problems = teller.prepare()
+    if len(problems) == len(config.tell.channels) and all(problem.is_final for problem in problems):
+        raise CommandError("; ".join(problem.text for problem in problems))
+    for problem in problems:
+        log.error("%s", problem.text)
+    _check_store()
+    return Watchdog(
+        config,
+        make_api=lambda: _api(config, secrets),
+        open_store=_open_store,
+        teller=teller,
+        switch=DeadManSwitch(secrets.dead_man_url) if secrets.dead_man_url else None,
+    )
+
+
+def _open_store() -> Store:
+    return open_store(WATCHING)
+
+
+def _check_store() -> None:
+    try:
+        _open_store().close()
+        return
+    except StoreUrlError as error:
+        problem = str(error)
+    except StoreUnavailableError as error:
+        # It may come back, and people are to be told meanwhile.
+        log.error("%s", error)
+        return
+    raise CommandError(problem)
+
+
+def _api(config: WatchdogConfig, secrets: Secrets) -> RestApi:
+    return RestApi(RestClient(config.airflow, secrets), config.airflow.api)
+
+
+def _check(config: WatchdogConfig, secrets: Secrets) -> None:
+    """Ask Airflow once, look connections and contacts up, open the store; send nothing."""
+    problems = [problem.text for problem in Teller(config.tell, Connections()).prepare()]
+    try:
+        api = _api(config, secrets)
+        signs = api.health()
+        for name, sign in signs.items():
+            state = {True: "healthy", False: "not healthy", None: "none"}[sign.is_healthy]
+            say(f"{name.replace('_', ' ')}: {state}")
+        say(f"import errors: {len(api.import_errors())}")
+    except ApiError as error:
+        problems.append(f"airflow: {error}")
+    try:
+        _open_store().close()
+    except StoreUnavailableError as error:
+        problems.append(str(error))
+    if problems:
+        raise CommandError("; ".join(problems))
+    say(f"{config.name} can watch {config.airflow.url} and tell people in {len(config.tell.channels)} ways.")
