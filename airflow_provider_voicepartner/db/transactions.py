@@ -64,7 +64,7 @@ class Store:
     ) -> None:
         self.name = name
         self.is_postgres = engine.dialect.name == "postgresql"
-        self._engine = engine
+        self.engine = engine
         self._writer = engine.execution_options(**{WRITE: True})
         self._purpose = purpose
         # SQLite has no clock: it belongs to one machine, whose clock is used.
@@ -97,7 +97,7 @@ class Store:
 
         :raises StoreUnavailableError: when the database fails.
         """
-        with self._transaction(self._engine) as connection:
+        with self._transaction(self.engine) as connection:
             yield connection
 
     def now(self, connection: Connection) -> float:
@@ -110,7 +110,7 @@ class Store:
     @property
     def outlives_process(self) -> bool:
         """False for a store in memory."""
-        return not in_memory(self._engine.url)
+        return not in_memory(self.engine.url)
 
     def slot_clock(self) -> Callable[[Connection], float]:
         """
@@ -128,7 +128,7 @@ class Store:
         local, given = self.local_clock, self._clock
         if self.is_postgres or given is local:
             return self.now
-        if in_memory(self._engine.url):
+        if in_memory(self.engine.url):
             return lambda connection: local()
         boot = boot_id()
         if boot is None:
@@ -170,7 +170,7 @@ class Store:
         it, and a process that writes all the time would wait for that each time. Only for a process that does not fork.
         """
         if not self.is_postgres and self._open_connection is None:
-            self._open_connection = self._engine.raw_connection()
+            self._open_connection = self.engine.raw_connection()
             # SQLite opens the file only when it reads from it.
             self._open_connection.cursor().execute("PRAGMA user_version").fetchall()
 
@@ -185,7 +185,7 @@ class Store:
         if self.is_postgres or not self.outlives_process:
             return True
         deadline = time.monotonic() + EMPTY_LOG_TIMEOUT
-        while not empty_log(self._engine, self.name, self._purpose):
+        while not empty_log(self.engine, self.name, self._purpose):
             if time.monotonic() > deadline:
                 log.warning(
                     "A long read of the store %s prevents its log (-wal) from being emptied, so it still holds deleted "
@@ -201,7 +201,7 @@ class Store:
         if self._open_connection is not None:
             self._open_connection.close()
             self._open_connection = None
-        self._engine.dispose()
+        self.engine.dispose()
 
     @contextlib.contextmanager
     def _transaction(self, engine: Engine) -> Iterator[Connection]:
@@ -210,7 +210,7 @@ class Store:
 
         if self._process != os.getpid():
             # After a fork: two processes on one connection would read each other's results.
-            self._engine.dispose(close=False)
+            self.engine.dispose(close=False)
             self._process = os.getpid()
         kind = StoreUnavailableError
         try:

@@ -97,6 +97,11 @@ class GroupWriter:
         self._stopping = False
 
     @property
+    def is_started(self) -> bool:
+        """True once something was written: the thread that writes is started then."""
+        return self._thread is not None
+
+    @property
     def waiting(self) -> int:
         """How many requests wait for the next commit."""
         return len(self._waiting)

@@ -76,7 +76,7 @@ class GatewayPoller:
         self.hook = hook
         # A failed request is repeated in the next round: it must not hold a thread that others need.
         hook.sender.retry = replace(hook.sender.retry, attempts=1)
-        self._writer = GroupWriter(partial(open_configured_store, WAITING))
+        self.writer = GroupWriter(partial(open_configured_store, WAITING))
         self._rate_limiter: StoreRateLimiter | None = None
         self._preparing = asyncio.Lock()
         self._group = _Group()
@@ -116,7 +116,7 @@ class GatewayPoller:
     async def _store_results(self, campaign: CampaignPoller, results: Sequence[PollResult]) -> None:
         """Write the reports of several results in one transaction, and note the results."""
         if records := [record for result in results for record in campaign.records(result)]:
-            await self._writer.write(records)
+            await self.writer.write(records)
         for result in results:
             campaign.note(result)
 
@@ -130,7 +130,7 @@ class GatewayPoller:
         await _in_a_thread(self._close)
 
     def _close(self) -> None:
-        self._writer.close()
+        self.writer.close()
         if self._rate_limiter is not None:
             self._rate_limiter.close()
         self.hook.close()

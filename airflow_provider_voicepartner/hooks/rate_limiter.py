@@ -59,7 +59,7 @@ class StoreRateLimiter:
     def __init__(self, store: Store, hook: GatewayHook, *, store_seconds: float | None = None) -> None:
         self._store = store
         sender = hook.sender
-        self._window_log = SlidingWindowLog(
+        self.window_log = SlidingWindowLog(
             store,
             margin=NETWORK_MARGIN,
             # The sender's sleep is exchanged for one that can be stopped.
@@ -90,7 +90,7 @@ class StoreRateLimiter:
         if slot is not None and started - checked_at < PENALTY_CHECK_INTERVAL:
             return slot
         with self._as_not_sent(endpoint):
-            reservation = self._window_log.reserve(
+            reservation = self.window_log.reserve(
                 self._name(endpoint), self._windows(endpoint), max_delay=longest_wait
             )
         slot = self._slot(endpoint, reservation)
@@ -108,11 +108,11 @@ class StoreRateLimiter:
         """
         endpoint, reservation = _ticket(slot)
         with self._as_not_sent(endpoint):
-            return self._slot(endpoint, self._window_log.confirm(reservation, self._windows(endpoint)))
+            return self._slot(endpoint, self.window_log.confirm(reservation, self._windows(endpoint)))
 
     def release(self, slot: Slot) -> None:
         """Release a slot whose request never left."""
-        self._window_log.release(_ticket(slot)[1])
+        self.window_log.release(_ticket(slot)[1])
 
     def waiting(
         self,
@@ -139,24 +139,24 @@ class StoreRateLimiter:
         """
         endpoint, reservation = _ticket(slot)
         with self._as_not_sent(endpoint):
-            come = self._window_log.wait_for_slot(
+            come = self.window_log.wait_for_slot(
                 reservation, self._windows(endpoint), max_delay=longest_wait, sleep=sleep
             )
         return slot if come is reservation else Slot(0.0, (endpoint, come))
 
     def is_open(self, slot: Slot) -> bool:
         """Say whether a slot is due now, without asking the store."""
-        return self._window_log.is_open(_ticket(slot)[1])
+        return self.window_log.is_open(_ticket(slot)[1])
 
     def left_of(self, slot: Slot) -> float:
         """Return the seconds until a slot is due."""
-        return self._window_log.left_of(_ticket(slot)[1])
+        return self.window_log.left_of(_ticket(slot)[1])
 
     def _slot(self, endpoint: str, reservation: Reservation) -> Slot:
         """Make a slot that is due a little early: there is still a claim to write, and the slot to confirm."""
-        left = self._window_log.left_of(reservation)
+        left = self.window_log.left_of(reservation)
         return Slot(
-            left - self._window_log.ahead if left > self._window_log.ahead else 0.0, (endpoint, reservation)
+            left - self.window_log.ahead if left > self.window_log.ahead else 0.0, (endpoint, reservation)
         )
 
     @contextmanager
@@ -182,11 +182,11 @@ class StoreRateLimiter:
         try:
             name, wait = self._name(request.endpoint), asked_wait(response.headers, self._now())
             if response.status == 429:
-                self._window_log.block_for(name, DEFAULT_PENALTY if wait is None else wait)
+                self.window_log.block_for(name, DEFAULT_PENALTY if wait is None else wait)
                 self._open.pop(request.endpoint, None)
             else:
                 remaining = (response.headers.get("x-ratelimit-remaining") or "").strip()
-                self._window_log.observe(name, int(remaining) if remaining.isdecimal() else None, wait)
+                self.window_log.observe(name, int(remaining) if remaining.isdecimal() else None, wait)
                 if remaining:
                     self._open.pop(request.endpoint, None)
         except Exception as error:

@@ -83,7 +83,7 @@ class SlidingWindowLog:
             raise InvalidArgumentError("margin", f"must be from 0 to {LONGEST_LIMIT_WINDOW:.0f} seconds")
         self._store = store
         self._margin = float(margin)
-        self._retry = retry or StoreRetry(seconds=0)
+        self.retry = retry or StoreRetry(seconds=0)
         self._sql = _Statements()
         self._commit_seconds = 0.0
 
@@ -99,7 +99,7 @@ class SlidingWindowLog:
         :raises StoreUnavailableError: nothing was reserved.
         """
         _check_name(name)
-        reservation = self._retry.run(lambda: self._reserve(name, windows, max_delay))
+        reservation = self.retry.run(lambda: self._reserve(name, windows, max_delay))
         if reservation.slot is not None and reservation.slot % SLOTS_A_PRUNE == 0:
             self._prune(name, windows)
         return reservation
@@ -125,7 +125,7 @@ class SlidingWindowLog:
         :param windows: those of :meth:`reserve`.
         :returns: settled, it may leave between ``opens`` and ``closes``. Otherwise wait again, and confirm that one.
         """
-        return self._retry.run(lambda: self._confirm(reservation, windows))
+        return self.retry.run(lambda: self._confirm(reservation, windows))
 
     def _confirm(self, reservation: Reservation, windows: Sequence[Window]) -> Reservation:
         if reservation.slot is None:

@@ -148,7 +148,7 @@ class CampaignCompletionSensor(Picklable, StrictTemplates, BaseSensorOperator):
         """Wait in the triggerer up to a moment, in Unix seconds."""
         from airflow_provider_voicepartner.triggers.campaign import CampaignCompletionTrigger
 
-        completion = self._completion_check(self._report())
+        completion = self.completion_check(self.campaign_report())
         try:
             trigger = CampaignCompletionTrigger.of(
                 completion, poke_interval=self.poke_interval, deadline=deadline
@@ -174,7 +174,7 @@ class CampaignCompletionSensor(Picklable, StrictTemplates, BaseSensorOperator):
         :raises AirflowSensorTimeout: the campaign is not complete after ``timeout``.
         :raises WaitGivenUpError: the trigger could not wait, or it is another event than the trigger's.
         """
-        completion = self._completion_check(self._report())
+        completion = self.completion_check(self.campaign_report())
         try:
             if isinstance(event, dict) and event.get("status") == "timeout":
                 return self._final_check(completion)
@@ -237,8 +237,8 @@ class CampaignCompletionSensor(Picklable, StrictTemplates, BaseSensorOperator):
         """
         from airflow_provider_voicepartner.delivery.completion import Progress
 
-        report = self._report()
-        completion = self._completion_check(report)
+        report = self.campaign_report()
+        completion = self.completion_check(report)
         if report.dry_run:
             self.log.info("A dry run sent nothing, so there is nothing to wait for")
             nothing = Progress.of_batches((), {})
@@ -255,12 +255,14 @@ class CampaignCompletionSensor(Picklable, StrictTemplates, BaseSensorOperator):
             completion.close()
         return False if result is None else PokeReturnValue(is_done=True, xcom_value=result)
 
-    def _report(self) -> CampaignReport:
+    def campaign_report(self) -> CampaignReport:
+        """Read ``campaign``, once it is rendered."""
         from airflow_provider_voicepartner.sending.report import read_report
 
         return read_report(self.campaign)
 
-    def _completion_check(self, report: CampaignReport) -> CompletionCheck:
+    def completion_check(self, report: CampaignReport) -> CompletionCheck:
+        """Return what asks how far a campaign is, as this sensor's arguments say."""
         from airflow_provider_voicepartner.hooks.completion import CompletionCheck
         from airflow_provider_voicepartner.hooks.completion_options import CompletionOptions
 

@@ -92,7 +92,7 @@ def test_an_item_for_which_nothing_can_stand_in_leaves_the_others_their_writer(t
 def test_what_arrives_during_a_commit_shares_the_next_one(commits: Commits) -> None:
     async def scenario() -> None:
         first = asyncio.create_task(commits.writer.write([letter("first")]))
-        await until(lambda: commits.writer._thread and not commits.writer.waiting)
+        await until(lambda: commits.writer.is_started and not commits.writer.waiting)
         rest = [asyncio.create_task(commits.writer.write([letter(str(place))])) for place in range(20)]
         await until(lambda: commits.writer.waiting == 20)
         assert not first.done()  # nobody is told before the commit has returned
@@ -128,7 +128,7 @@ def test_too_many_that_wait_are_refused_at_once(commits: Commits, monkeypatch: p
 
     async def scenario() -> None:
         first = asyncio.create_task(commits.writer.write([letter("first")]))
-        await until(lambda: commits.writer._thread and not commits.writer.waiting)
+        await until(lambda: commits.writer.is_started and not commits.writer.waiting)
         rest = [asyncio.create_task(commits.writer.write([letter()])) for _ in range(3)]
         await until(lambda: commits.writer.waiting == 3)
         with pytest.raises(NotStoredError, match="waiting for the store"):
@@ -147,7 +147,7 @@ def test_a_question_about_the_store_keeps_its_place_when_too_many_wait(
 
     async def scenario() -> None:
         first = asyncio.create_task(commits.writer.write([letter("first")]))
-        await until(lambda: commits.writer._thread and not commits.writer.waiting)
+        await until(lambda: commits.writer.is_started and not commits.writer.waiting)
         rest = [asyncio.create_task(commits.writer.write([letter("later")])) for _ in range(3)]
         await until(lambda: commits.writer.waiting == 3)
         question = asyncio.create_task(commits.writer.write(()))
@@ -164,7 +164,7 @@ def test_a_question_about_the_store_keeps_its_place_when_too_many_wait(
 def test_closing_writes_what_waits_and_takes_no_more(commits: Commits) -> None:
     async def scenario() -> None:
         task = asyncio.create_task(commits.writer.write([letter("last")]))
-        await until(lambda: commits.writer._thread is not None)
+        await until(lambda: commits.writer.is_started)
         commits.go.release(5)
         await asyncio.to_thread(commits.writer.close)
         await task
@@ -178,7 +178,7 @@ def test_closing_writes_what_waits_and_takes_no_more(commits: Commits) -> None:
 def test_a_loop_that_has_ended_does_not_stop_the_writer(commits: Commits) -> None:
     async def leave() -> None:
         task = asyncio.create_task(commits.writer.write([letter("left")]))
-        await until(lambda: commits.writer._thread is not None)
+        await until(lambda: commits.writer.is_started)
         task.cancel()
 
     asyncio.run(leave())

@@ -119,9 +119,9 @@ def queries(store: Store) -> Iterator[list[str]]:
         if not arguments[2].startswith("BEGIN"):
             sent.append(arguments[2])
 
-    event.listen(store._engine, "before_cursor_execute", note)
+    event.listen(store.engine, "before_cursor_execute", note)
     yield sent
-    event.remove(store._engine, "before_cursor_execute", note)
+    event.remove(store.engine, "before_cursor_execute", note)
 
 
 class TestReports:

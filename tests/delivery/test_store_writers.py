@@ -57,7 +57,7 @@ def commit(writer: str, n: int) -> list[InboundRecord]:
 
 
 def url_of(store: Store) -> str:
-    return store._engine.url.render_as_string(hide_password=False)
+    return store.engine.url.render_as_string(hide_password=False)
 
 
 class Follower:

@@ -269,16 +269,16 @@ def test_what_could_not_be_kept_is_told_again(sandbox: Any, monkeypatch: pytest.
 
     async def work(poller: GatewayPoller) -> None:
         completion = completion_of(poller, report, unlisted_grace=0.0, unconfirmed_after=0.0)
-        keep = poller._writer.write
+        keep = poller.writer.write
 
         async def refuse(items: Any) -> None:
             raise NotStoredError("away")
 
-        monkeypatch.setattr(poller._writer, "write", refuse)
+        monkeypatch.setattr(poller.writer, "write", refuse)
         with pytest.raises(NotStoredError):
             await poller.poll(completion, {}, batching_delay=0.0)
         assert not completion.progress({}, time.time()).is_complete
-        monkeypatch.setattr(poller._writer, "write", keep)
+        monkeypatch.setattr(poller.writer, "write", keep)
         await poller.poll(completion, {}, batching_delay=0.0)
         assert counts(completion) == {DELIVERED: 1}
 
@@ -292,13 +292,13 @@ def test_what_is_no_news_is_not_written_again(sandbox: Any, monkeypatch: pytest.
     async def work(poller: GatewayPoller) -> None:
         completion = completion_of(poller, report)
         await poller.poll(completion, {}, batching_delay=0.0)
-        before = poller._writer.counts.commits
+        before = poller.writer.counts.commits
         for _ in range(3):
             await poller.poll(completion, {}, batching_delay=0.0)
-        assert poller._writer.counts.commits == before
+        assert poller.writer.counts.commits == before
         sandbox.advance(20_000)
         await poller.poll(completion, {}, batching_delay=0.0)
-        assert poller._writer.counts.commits == before + 1
+        assert poller.writer.counts.commits == before + 1
 
     run(work)
 
@@ -326,7 +326,7 @@ def test_a_look_at_many_batches_asks_several_at_once_in_one_transaction(
         completion = completion_of(poller, report_of(*batches))
         await poller.poll(completion, {}, batching_delay=0.0)
         assert completion.progress(known(completion), time.time()).delivered == 12
-        assert poller._writer.counts.commits == 1
+        assert poller.writer.counts.commits == 1
 
     run(work)
     assert most == [POLLS_AT_ONCE]

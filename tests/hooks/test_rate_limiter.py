@@ -324,7 +324,7 @@ class TestWatch:
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         rate_limiter = shop.rate_limiter(hook_of(set_connection))
-        monkeypatch.setattr(rate_limiter._window_log, "block_for", lambda *_: 1 / 0)
+        monkeypatch.setattr(rate_limiter.window_log, "block_for", lambda *_: 1 / 0)
         rate_limiter.on_response(asked(), answer(429, retry_after="25"))
         assert (
             "The gateway's answer could not be recorded in the rate limit: ZeroDivisionError" in caplog.text

@@ -48,7 +48,7 @@ class TestGate:
         rate_limiter = shop.rate_limiter(hook_of(set_connection, rate_limits={"send": "1/10"}))
         slot = rate_limiter.acquire("send", None)
         shop.time.sleep(late)
-        monkeypatch.setattr(rate_limiter, "_window_log", Subscription(rate_limiter._window_log))
+        monkeypatch.setattr(rate_limiter, "window_log", Subscription(rate_limiter.window_log))
         assert rate_limiter.waiting(shop.time.sleep, None).pass_through("send", slot) is slot
 
     @pytest.mark.parametrize("late", [0.101, 0.4, 3.0, 25.0, 3600.0])
@@ -134,7 +134,7 @@ class TestGate:
         self, shop: Shop, set_connection: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         rate_limiter = shop.rate_limiter(hook_of(set_connection))
-        window_log, asked_at = rate_limiter._window_log, list[float]()
+        window_log, asked_at = rate_limiter.window_log, list[float]()
         reserve = window_log.reserve
         monkeypatch.setattr(rate_limiter_module, "time", SimpleNamespace(monotonic=lambda: shop.time.moment))
         monkeypatch.setattr(
@@ -150,14 +150,14 @@ class Subscription:
     """A sliding-window log that must not be asked for anything that needs the store."""
 
     def __init__(self, window_log: Any) -> None:
-        self._window_log = window_log
+        self.window_log = window_log
         self.ahead = window_log.ahead
 
     def is_open(self, reservation: Any) -> bool:
-        return bool(self._window_log.is_open(reservation))
+        return bool(self.window_log.is_open(reservation))
 
     def wait_for_slot(self, reservation: Any, *args: Any, **kwargs: Any) -> Any:
-        assert self._window_log.is_open(reservation)
+        assert self.window_log.is_open(reservation)
         return reservation
 
 
@@ -180,8 +180,8 @@ class TestPatience:
                     raise StoreUnavailableError("the store sqlite:///x cannot be used: gone")
                 return write()
 
-            rate_limiter._window_log._retry = replace(
-                rate_limiter._window_log._retry, clock=lambda: waited.moment
+            rate_limiter.window_log.retry = replace(
+                rate_limiter.window_log.retry, clock=lambda: waited.moment
             )
             monkeypatch.setattr(rate_limiter._store, "write", fail_for_a_while)
             return rate_limiter, waited
@@ -224,7 +224,7 @@ class TestPatience:
         def stopped(seconds: float) -> None:
             raise CampaignInterruptedError("stopped")
 
-        rate_limiter._window_log._retry = replace(rate_limiter._window_log._retry, sleep=stopped)
+        rate_limiter.window_log.retry = replace(rate_limiter.window_log.retry, sleep=stopped)
         with pytest.raises(CampaignInterruptedError):
             rate_limiter.acquire("send", None)
 

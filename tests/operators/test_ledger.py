@@ -93,7 +93,7 @@ def test_a_retry_sends_what_is_left(sandbox: Any, task: TaskRun) -> None:
 
 
 def _no_limit(rate_limiter: Any, endpoint: str, longest_wait: float | None) -> Any:
-    return rate_limiter._slot(endpoint, rate_limiter._window_log.reserve("no limit", ()))
+    return rate_limiter._slot(endpoint, rate_limiter.window_log.reserve("no limit", ()))
 
 
 def _pass(gate: Any, endpoint: str, slot: Any) -> Any:

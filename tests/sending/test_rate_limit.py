@@ -311,7 +311,7 @@ def test_workers_with_their_own_connections_agree(
 ) -> None:
     if "memory" in request.node.name:
         pytest.skip("memory belongs to one store")
-    url = store._engine.url.render_as_string(hide_password=False)
+    url = store.engine.url.render_as_string(hide_password=False)
     others = [SlidingWindowLog(open_store(url, clock=clock)) for _ in range(3)]
     slots = itertools.islice(itertools.cycle(others), 9)
     told = [round(window_log.reserve(NAME, [Window(2, 10)]).wait, 1) for window_log in slots]

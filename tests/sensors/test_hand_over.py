@@ -32,7 +32,9 @@ def test_a_store_that_is_away_when_silence_counts_is_asked_once_more(monkeypatch
     report = call()
     report["sent_at"] = datetime.now(UTC).isoformat()
     sensor = CampaignCompletionSensor(task_id="wait", campaign=report, unconfirmed_after=0.8)
-    trigger = CampaignCompletionTrigger.of(sensor._completion_check(sensor._report()), poke_interval=0.05)
+    trigger = CampaignCompletionTrigger.of(
+        sensor.completion_check(sensor.campaign_report()), poke_interval=0.05
+    )
     ask, began = DeliveryStore.changes, time.monotonic()
 
     def changes(self: DeliveryStore, **arguments: Any) -> Any:
@@ -53,7 +55,9 @@ def test_what_came_just_before_silence_counts_is_looked_for_however_long_the_int
     report = call()
     report["sent_at"] = datetime.now(UTC).isoformat()
     sensor = CampaignCompletionSensor(task_id="wait", campaign=report, unconfirmed_after=1.0)
-    trigger = CampaignCompletionTrigger.of(sensor._completion_check(sensor._report()), poke_interval=2.0)
+    trigger = CampaignCompletionTrigger.of(
+        sensor.completion_check(sensor.campaign_report()), poke_interval=2.0
+    )
     telling = threading.Timer(0.6, keep, (report, DELIVERED, DELIVERED))
     telling.start()
     event = first_event(trigger)
@@ -133,7 +137,7 @@ def test_a_store_that_stays_away_ends_the_wait_with_a_word(
     sensor = CampaignCompletionSensor(task_id="wait", campaign=report)
     event = first_event(
         CampaignCompletionTrigger(
-            report, sensor._completion_check(sensor._report()).options.to_json(), 0.01, 3
+            report, sensor.completion_check(sensor.campaign_report()).options.to_json(), 0.01, 3
         )
     )
     assert event["status"] == "error"
@@ -147,7 +151,7 @@ def test_a_triggerer_that_is_started_anew_goes_on_with_the_same_wait_and_counts_
     report["sent_at"] = datetime.now(UTC).isoformat()
     sent = time.monotonic()
     sensor = CampaignCompletionSensor(task_id="wait", campaign=report, unconfirmed_after=2.5)
-    options = sensor._completion_check(sensor._report()).options.to_json()
+    options = sensor.completion_check(sensor.campaign_report()).options.to_json()
     stored = json.loads(json.dumps(CampaignCompletionTrigger(report, options, 0.05).serialize()[1]))
 
     async def killed() -> None:
@@ -174,7 +178,7 @@ def test_no_task_is_resumed_at_once() -> None:
     report = call()
     keep(report, DELIVERED, DELIVERED)
     sensor = CampaignCompletionSensor(task_id="wait", campaign=report)
-    options = sensor._completion_check(sensor._report()).options.to_json()
+    options = sensor.completion_check(sensor.campaign_report()).options.to_json()
     started = time.monotonic()
     assert first_event(CampaignCompletionTrigger(report, options, 0.7))["status"] == "complete"
     assert time.monotonic() - started >= 0.7

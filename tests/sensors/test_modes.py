@@ -54,7 +54,7 @@ def by_trigger(campaign: Any, **arguments: Any) -> Outcome:
     sensor = CampaignCompletionSensor(task_id="wait", campaign=campaign, deferrable=True, **arguments)
 
     def run() -> Any:
-        watch: CompletionCheck = sensor._completion_check(sensor._report())
+        watch: CompletionCheck = sensor.completion_check(sensor.campaign_report())
         trigger = CampaignCompletionTrigger.of(
             watch, poke_interval=arguments.get("poke_interval", 0.05), deadline=time.time() + sensor.timeout
         )

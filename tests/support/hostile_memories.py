@@ -230,8 +230,8 @@ def _statements(store: Store) -> Iterator[list[tuple[str, Any]]]:
         if statement.lstrip()[:6].upper() in ("INSERT", "UPDATE", "DELETE"):
             done.append((statement, list(values) if many else values))
 
-    event.listen(store._engine, "before_cursor_execute", note)
+    event.listen(store.engine, "before_cursor_execute", note)
     try:
         yield done
     finally:
-        event.remove(store._engine, "before_cursor_execute", note)
+        event.remove(store.engine, "before_cursor_execute", note)

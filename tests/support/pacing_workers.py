@@ -130,7 +130,7 @@ def slow_down(store: Any, seconds: float) -> None:
     """Let each commit of a write take as long as on a slow disk, with the lock held."""
     from sqlalchemy import event
 
-    @event.listens_for(store._engine, "commit")
+    @event.listens_for(store.engine, "commit")
     def commit(connection: Any) -> None:
         if connection.get_execution_options().get("voicepartner_write"):
             time.sleep(seconds)

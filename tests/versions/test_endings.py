@@ -197,7 +197,7 @@ def test_an_error_that_a_retry_may_mend_is_the_same_in_both(
 
 def _completion_check(report: dict[str, Any]) -> Any:
     waiting = sensor(report)
-    return waiting._completion_check(waiting._report())
+    return waiting.completion_check(waiting.campaign_report())
 
 
 def test_the_deadline_is_the_moment_when_it_began_and_its_timeout(sandbox: Any) -> None:
