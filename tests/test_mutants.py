@@ -142,7 +142,7 @@ def test_a_fork_that_takes_too_long_is_ended_with_what_it_started(tmp_path: Path
         child.wait()
         return 0
 
-    assert in_a_fork(work, seconds=2.0) is None
+    assert in_a_fork(work, seconds=6.0) is None
     grandchild = int((tmp_path / "pid").read_text())
     state = Path(f"/proc/{grandchild}/stat")
     assert not state.exists() or state.read_text().rsplit(")", 1)[1].split()[0] == "Z"

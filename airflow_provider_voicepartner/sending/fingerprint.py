@@ -17,6 +17,7 @@ from airflow_provider_voicepartner.gateways.wire import Credentials
 
 REFERENCE_LENGTH = 12
 _LETTERS = "0123456789abcdefghijklmnopqrstuvwxyz"
+_BITS = 128
 
 # No number is that long, so that neither mark can be taken for one.
 _FIELDS_FOLLOW: Final = b"\xff" * 8
@@ -29,8 +30,8 @@ def new_reference() -> str:
 
     Short and plain enough for every gateway (SMS Partner's tag: 20 characters, lower case, no blank).
     """
-    # One number, and not a letter at a time: each question to the system for chance lets another thread in first.
-    chance = secrets.randbelow(len(_LETTERS) ** REFERENCE_LENGTH)
+    # One question to the system, since each lets another thread in first; so many bits that all are as likely.
+    chance = secrets.randbits(_BITS) % len(_LETTERS) ** REFERENCE_LENGTH
     letters = []
     for _ in range(REFERENCE_LENGTH):
         chance, letter = divmod(chance, len(_LETTERS))

@@ -210,11 +210,18 @@ class BatchRecord:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON, unset values left out."""
-        values = {name: getattr(self, name) for name in self.__slots__}
-        values |= {"phase": self.phase.value, "cost": None if self.cost is None else str(self.cost)}
-        values |= {"evidence": None if self.evidence is None else self.evidence.value}
-        rare = {name: None for name in _RARE if not values[name]}
-        return {name: value for name, value in (values | rare).items() if value is not None}
+        values: dict[str, Any] = {
+            name: value for name in self.__slots__ if (value := getattr(self, name)) is not None
+        }
+        values["phase"] = self.phase.value
+        if self.cost is not None:
+            values["cost"] = str(self.cost)
+        if self.evidence is not None:
+            values["evidence"] = self.evidence.value
+        for name in _RARE:
+            if not values.get(name):
+                values.pop(name, None)
+        return values
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> BatchRecord:
