@@ -1444,6 +1444,36 @@ AT_MOST_SECONDS: Final = 900.0
 
 Long enough for a mapped task to fail a hundred times, and short enough that nobody believes it is over.
 """
+ALERT_STORE_TIMEOUT: Final = 1.0
+"""
+[seconds] That an alert waits for the store to say whether people were told already.
+
+Then it is sent: an alert too many is better than none.
+"""
+ALERT_RECORD_TIMEOUT: Final = 2.0
+"""
+[seconds] That the callback of an alert waits until the store knows that people were told.
+
+If it is not known, the alert counts as one whose sender died, and is perhaps repeated.
+"""
+ALERT_LEASE_MARGIN: Final = 15.0
+"""
+[seconds] For which an alert stays claimed beyond the time that it and its fallbacks may take.
+
+To render templates, and to record that people were told.
+"""
+ALERTS_REMEMBERED: Final = 10_000
+"""
+[entries] The most alerts that one process remembers for the time without a store.
+
+The oldest are forgotten first.
+"""
+SAME_ALERT_WITHIN: Final = 600.0
+"""
+[seconds] Within which two alerts about a whole DAG are one, if Airflow does not say when its run began.
+
+A cleared run fails again later, and Airflow calls the same callback twice within minutes.
+"""
 MOST_AT_MOST: Final = 100
 """
 [times] The most messages that `at_most` allows in its time.

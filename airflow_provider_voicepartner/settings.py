@@ -34,6 +34,7 @@ RECEIVING: Final = "keeping what gateways report"
 READING: Final = "reading replies and delivery reports"
 WAITING: Final = "knowing what became of a message"
 WATCHING: Final = "knowing which failures people were told of"
+ALERTING: Final = "telling people once of what fails"
 """What the store is needed for, as its errors say it."""
 
 _LOCAL_EXECUTORS: Final = frozenset({"LocalExecutor", "SequentialExecutor", "DebugExecutor"})

@@ -74,6 +74,14 @@ def _own_store(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.fixture(autouse=True)
+def _no_alerts_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forget the alerts of other tests: without a store, what one told would keep another from telling it."""
+    from airflow_provider_voicepartner.incidents.process_memory import ProcessMemory
+
+    monkeypatch.setattr("airflow_provider_voicepartner.hooks.incidents._memory", ProcessMemory())
+
+
+@pytest.fixture(autouse=True)
 def _cheap_fingerprints(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hash fingerprints at no cost: what makes it dear to try out numbers would make it dear to test."""
     monkeypatch.setattr("airflow_provider_voicepartner.sending.records.COST", 2)

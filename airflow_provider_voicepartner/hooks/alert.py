@@ -115,6 +115,17 @@ def send_alert(
     return _send(hook, in_plain_letters(hook, message), plan, release)
 
 
+def valid_numbers(to: Any, *, needs_mobile: bool) -> Sequence[str]:
+    """Return whom :func:`send_alert` sends to, in E.164; nobody where that cannot be read."""
+    try:
+        plan = plan_recipients(
+            read_recipients(to), line="mobile" if needs_mobile else "any", on_invalid="skip"
+        )
+    except (InvalidArgumentError, VoicePartnerProviderError):
+        return ()
+    return [one.phone_number for one in plan.recipients]
+
+
 def _send(hook: GatewayHook, message: Message, plan: RecipientPlan, release: AlertRelease) -> SentAlert:
     """Send request by request; one that fails does not stop the others."""
     receipts: list[Receipt] = []

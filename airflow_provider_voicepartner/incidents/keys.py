@@ -48,8 +48,12 @@ def parse_at_most(value: Any) -> AtMost | None:
 
 
 def at_most_text(at_most: AtMost | None) -> str:
-    """Return it as :func:`parse_at_most` reads it, in seconds; empty for None."""
-    return "" if at_most is None else f"{at_most.messages}/{at_most.seconds:.0f}s"
+    """Return it as :func:`parse_at_most` reads it; empty for None."""
+    if at_most is None:
+        return ""
+    seconds = round(at_most.seconds)
+    unit = next(unit for unit in "dhms" if seconds % _SECONDS[unit] == 0)
+    return f"{at_most.messages}/{seconds // _SECONDS[unit]}{unit}"
 
 
 def read_group_by(value: Any) -> tuple[str, ...]:

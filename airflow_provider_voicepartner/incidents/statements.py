@@ -88,7 +88,7 @@ class Statements:
         )
 
         same = and_(*(alert.c[name] == bindparam(name) for name in ALERT_KEY))
-        self.alert = select(alert.c.incident, alert.c.outcome, alert.c.claim).where(same)
+        self.alert = select(alert.c.incident, alert.c.outcome, alert.c.claim, alert.c.at).where(same)
         columns = (*ALERT_KEY, "incident", "outcome", "claim", "at")
         insert = (
             f"INSERT INTO {alert.name} ({', '.join(columns)}) VALUES ({', '.join(f':{c}' for c in columns)})"

@@ -21,6 +21,7 @@ from airflow_provider_voicepartner.constants import (
     LONGEST_INCIDENT_LINK,
     LONGEST_INCIDENT_TITLE,
     OPENING_ATTEMPTS,
+    SAME_ALERT_WITHIN,
     SMALLEST_CODE,
 )
 from airflow_provider_voicepartner.db.errors import StoreUnavailableError
@@ -65,6 +66,12 @@ _OPEN: Final = (State.OPEN, State.ACKNOWLEDGED)
 def _new_token() -> str:
     """Return a name that no other claim has."""
     return secrets.token_hex(16)
+
+
+def _may_be_another(alert: Alert, at: float, now: float) -> bool:
+    """Say whether an alert about a whole DAG may be of a later failure: a cleared run has the same name."""
+    happened = alert.occurrence
+    return not happened.task_id and not happened.moment and now - at > SAME_ALERT_WITHIN
 
 
 class IncidentStore:
@@ -172,7 +179,7 @@ class IncidentStore:
             "code": incident.code,
         }
         known = connection.execute(sql.alert, row).one_or_none()
-        if known is not None and known.incident != incident.id:
+        if known is not None and (known.incident != incident.id or _may_be_another(alert, known.at, now)):
             known = None
         if known is not None and known.outcome not in (Outcome.SILENCED, Outcome.INHIBITED):
             # Airflow called the same callback twice, or its sender died, or nobody could be told.

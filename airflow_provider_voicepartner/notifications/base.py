@@ -10,11 +10,11 @@ import asyncio
 import inspect
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider_voicepartner.compat import BaseNotifier, Context
 from airflow_provider_voicepartner.constants import (
+    ALERT_LEASE_MARGIN,
     ALERT_QUESTION_TIMEOUT,
     ALERT_TIMEOUT,
     LEAST_ALERT_WAIT,
@@ -32,26 +32,21 @@ from airflow_provider_voicepartner.hooks.contacts import (
 from airflow_provider_voicepartner.notifications.checks import check_names, check_settings
 from airflow_provider_voicepartner.notifications.failure import AlertFailure, nobody_told
 from airflow_provider_voicepartner.notifications.fallback import NOTIFIER, read_fallback
+from airflow_provider_voicepartner.notifications.grouping import DEFAULT_AT_MOST, read_grouping
+from airflow_provider_voicepartner.notifications.rendering import RenderedNotifier
 
 if TYPE_CHECKING:
     from typing import Self
 
+    from airflow_provider_voicepartner.compat import Context
     from airflow_provider_voicepartner.gateways.model import Message
     from airflow_provider_voicepartner.hooks.alert import AlertRelease
     from airflow_provider_voicepartner.hooks.base import GatewayHook
+    from airflow_provider_voicepartner.hooks.incidents import AskedAlert
+    from airflow_provider_voicepartner.incidents.model import Decision, Told
 
 
-def _dag_of(context: Context) -> Any:
-    """Return the context's DAG; None where there is none that templates can be rendered with."""
-    try:
-        dag: Any = cast(Mapping[str, Any], context).get("dag")
-        is_usable = callable(dag.get_template_env) and isinstance(dag.render_template_as_native_obj, bool)
-    except Exception:
-        return None
-    return dag if is_usable else None
-
-
-class GatewayNotifier(BaseNotifier):
+class GatewayNotifier(RenderedNotifier):
     """
     Base of the notifiers.
 
@@ -62,6 +57,9 @@ class GatewayNotifier(BaseNotifier):
     :param options: gateway-specific settings.
     :param fallback: other notifiers of this provider, without a fallback of their own: tried in this order, each for
         up to 20 s, when nobody was reached or that is unknown; then the text says that it may be a repeat.
+    :param dedup_key: alerts with the same one belong to one incident, templated; None takes ``group_by``.
+    :param group_by: names of fields that tell incidents apart; None takes DAG and task.
+    :param at_most: how often people are told of one incident, such as ``1/15m`` or ``3/1h``; None tells of every alert.
     """
 
     kind: ClassVar[Kind]
@@ -69,7 +67,7 @@ class GatewayNotifier(BaseNotifier):
     needs_mobile: ClassVar[bool] = False
     total_seconds: ClassVar[float] = ALERT_TIMEOUT
 
-    template_fields: Sequence[str] = ("conn_id", "to", "sender", "options")
+    template_fields: Sequence[str] = ("conn_id", "to", "sender", "options", "dedup_key")
 
     def __new__(cls, *_: Any, **arguments: Any) -> Self:
         """Remember the arguments, for :meth:`as_arguments`."""
@@ -87,6 +85,9 @@ class GatewayNotifier(BaseNotifier):
         sender: str | None = None,
         options: dict[str, Any] | None = None,
         fallback: Sequence[Any] = (),
+        dedup_key: str | None = None,
+        group_by: Sequence[str] | str | None = None,
+        at_most: str | None = DEFAULT_AT_MOST,
         **kwargs: Any,
     ) -> None:
         if kwargs.keys() - {"context"}:
@@ -101,15 +102,21 @@ class GatewayNotifier(BaseNotifier):
         self.to = to
         self.sender = sender
         self.options = options
-        self.fallback = read_fallback(
-            fallback, GatewayNotifier, on_problem=self.log.error if "context" in kwargs else None
-        )
+        on_problem = self.log.error if "context" in kwargs else None
+        self.fallback = read_fallback(fallback, GatewayNotifier, on_problem=on_problem)
+        self.dedup_key = dedup_key
+        self.group_by = group_by
+        self.at_most = at_most
+        self._grouping = read_grouping(dedup_key, group_by, at_most, on_problem=on_problem)
         self.may_be_repeat = False
-        """True for a fallback that is sent while nobody knows whether the alert arrived."""
+        """True while nobody knows whether an earlier one arrived: of this alert, or of a sender that died."""
+        self.more = 0
+        """Alerts that were counted since people were told, apart from this one."""
+        self.told: Sequence[Told] = ()
+        """Those who were told, or may have been, by the last attempt."""
         self.language_of_people: str | None = None
         """``fr`` or ``en``, if all recipients are contacts who share it."""
-        self._templates: dict[str, Any] = {}
-        self._renders_text = False
+        self._person_of: Mapping[str, str] = {}
 
     @classmethod
     def _arguments(cls) -> set[str]:
@@ -174,77 +181,27 @@ class GatewayNotifier(BaseNotifier):
 
         return read_options(self.options)
 
-    def _do_render_template_fields(
-        self, parent: Any, template_fields: Any, context: Context, *args: Any, **kwargs: Any
-    ) -> None:
-        """
-        Render each field on its own; a text that cannot be rendered gives way to the default text.
-
-        A callback's context often lacks a name that a template uses, and an alert in other words beats no alert.
-        Airflow's own rendering would log the template, with the numbers in it.
-        """
-        from airflow_provider_voicepartner.hooks.templates import are_numbers
-
-        for name in template_fields:
-            # From the template each time: one notifier may serve many callbacks in a process.
-            value = self._templates.setdefault(name, getattr(parent, name, None))
-            if value is None:
-                continue
-            # A DAG that renders native objects would turn a phone number into a Python number.
-            self._renders_text = name != "options" and (name != "to" or not isinstance(value, str))
-            try:
-                rendered = (
-                    value(context=context, jinja_env=args[0] if args else None)
-                    if callable(value)
-                    else self.render_template(value, context, *args, **kwargs)
-                )
-                if name == "to" and isinstance(value, str) and are_numbers(rendered):
-                    self._renders_text = True
-                    rendered = self.render_template(value, context, *args, **kwargs)
-            except Exception as error:
-                self.log.error(
-                    "%s: %s cannot be rendered (%s)", type(self).__name__, name, type(error).__name__
-                )
-                rendered = None
-            setattr(parent, name, rendered)
-
-    def __call__(self, *args: Any) -> None:
-        """Send the alert; a context that is none, or nothing that can be added to, leaves the arguments as they are."""
-        if len(args) == 1 and not isinstance(args[0], MutableMapping):
-            args = (dict(args[0]) if isinstance(args[0], Mapping) else {},)
-        super().__call__(*args)
-
-    def render_template_fields(self, context: Context, jinja_env: Any = None) -> None:
-        """Render, also where the context has no usable DAG, which Airflow before 3.0 takes for granted."""
-        try:
-            environment = jinja_env or self.get_template_env(dag=_dag_of(context))
-        except Exception:
-            environment = self.get_template_env()
-        self._do_render_template_fields(self, self.template_fields, context, environment, set())
-
-    def _render(self, template: Any, context: Context, dag: Any = None) -> Any:
-        from airflow_provider_voicepartner.hooks.templates import native_as_text
-
-        text = native_as_text(template, context) if self._renders_text else None
-        if text is not None:
-            return text
-        # Past the parent, which before 3.0 fails where the context has no DAG.
-        return super(BaseNotifier, self)._render(template, context, dag or _dag_of(context))
-
     def notify(self, context: Context) -> None:
         """
         Send the alert within 20 s in total, and else each fallback. What goes wrong is logged as an error.
 
         :raises VoicePartnerProviderError: in a deadline callback: nobody was told, or that is unknown.
         """
+        asked = self._ask(context)
+        if asked.is_held:
+            return
         failures: list[AlertFailure] = []
-        for notifier in self._in_order(context, failures):
+        for notifier in self._in_order(context, failures, asked.decision):
             failure = notifier._attempt(context)
             if failure is None:
-                return
+                break
             failures.append(failure)
-        if "deadline" in context:
-            raise nobody_told(failures)
+        else:
+            self._was_not_told(asked, failures)
+            if "deadline" in context:
+                raise nobody_told(failures)
+            return
+        asked.told(notifier.told)
 
     async def async_notify(self, context: Context) -> None:
         """
@@ -253,20 +210,66 @@ class GatewayNotifier(BaseNotifier):
         :raises VoicePartnerProviderError: nobody was told, or it is unknown whether somebody was; only deadline
             callbacks run in the triggerer.
         """
+        asked = await asyncio.to_thread(self._ask, context)
+        if asked.is_held:
+            return
         failures: list[AlertFailure] = []
-        for notifier in self._in_order(context, failures):
+        for notifier in self._in_order(context, failures, asked.decision):
             failure = await notifier._attempt_in_triggerer(context)
             if failure is None:
-                return
+                break
             failures.append(failure)
-        raise nobody_told(failures)
+        else:
+            await asyncio.to_thread(self._was_not_told, asked, failures)
+            raise nobody_told(failures)
+        await asyncio.to_thread(asked.told, notifier.told)
 
-    def _in_order(self, context: Context, failures: list[AlertFailure]) -> Iterator[GatewayNotifier]:
+    def _ask(self, context: Context) -> AskedAlert:
+        """Ask the store whether people are to be told; what goes wrong there is no reason to tell nobody."""
+        from airflow_provider_voicepartner.hooks.incidents import AskedAlert
+        from airflow_provider_voicepartner.notifications.incident import alert_of
+
+        alert = None
+        try:
+            alert = alert_of(
+                context,
+                kind=self.kind,
+                conn_id=str(self.conn_id),
+                to=self.to,
+                dedup_key=None if self.dedup_key is None else str(self.dedup_key).strip(),
+                grouping=self._grouping,
+            )
+        except Exception as error:
+            self.log.error("%s: the incident is not known (%s)", self._who(), type(error).__name__)
+        lease = self.total_seconds * (1 + len(self.fallback)) + ALERT_LEASE_MARGIN
+        asked = AskedAlert(alert, lease=lease)
+        if asked.is_held:
+            decision = asked.decision
+            self.log.info(
+                "%s: nobody is told now, it is %s: %s (incident %d)",
+                self._who(),
+                decision.outcome.value,
+                decision.by,
+                decision.incident,
+            )
+        return asked
+
+    def _was_not_told(self, asked: AskedAlert, failures: Sequence[AlertFailure]) -> None:
+        """Say what became of an alert that nobody is known to have got; whoever may have got it counts as told."""
+        if any(failure.in_doubt for failure in failures):
+            asked.told([one for notifier in (self, *self.fallback) for one in notifier.told])
+        else:
+            asked.not_told()
+
+    def _in_order(
+        self, context: Context, failures: list[AlertFailure], decision: Decision
+    ) -> Iterator[GatewayNotifier]:
         """Give this notifier, which is rendered, then each fallback, rendered when it is due."""
-        self.may_be_repeat = False
+        for notifier in (self, *self.fallback):
+            notifier.may_be_repeat, notifier.more, notifier.told = decision.may_be_repeat, decision.more, ()
         yield self
         for place, notifier in enumerate(self.fallback, 1):
-            notifier.may_be_repeat = any(failure.in_doubt for failure in failures)
+            notifier.may_be_repeat = decision.may_be_repeat or any(failure.in_doubt for failure in failures)
             try:
                 notifier._update_context(context)
                 notifier.render_template_fields(context)
@@ -359,10 +362,27 @@ class GatewayNotifier(BaseNotifier):
         try:
             found = recipients.of(read_recipients(self.to))
             self.language_of_people = recipients.language
+            self._person_of = recipients.person_of
             return found
         finally:
             for problem in recipients.problems:
                 self.log.error("%s: %s", type(self).__name__, problem)
+
+    def _as_told(self, numbers: Sequence[str]) -> Sequence[Told]:
+        """Return recipients as incidents know them: by name where they have one, each once."""
+        from airflow_provider_voicepartner.incidents.model import Told
+
+        found: dict[Told, None] = {}
+        for number in numbers:
+            person = self._person_of.get(number, "")
+            told = Told(
+                conn_id=str(self.conn_id),
+                kind=self.kind,
+                person=person,
+                phone_number="" if person else number,
+            )
+            found[told] = None
+        return tuple(found)
 
     def _failed(self, why: BaseException | str, *, has_left: bool) -> AlertFailure:
         """Log why nobody was told, as an error."""
@@ -376,11 +396,12 @@ class GatewayNotifier(BaseNotifier):
     def _send(
         self, hook: GatewayHook, context: Context, release: AlertRelease, contacts: KnownContacts | None
     ) -> None:
-        from airflow_provider_voicepartner.hooks.alert import left_out, masked, send_alert
+        from airflow_provider_voicepartner.hooks.alert import left_out, masked, send_alert, valid_numbers
 
         try:
             # First, since the text may be in their language.
             numbers = self._numbers(hook, contacts)
+            self.told = self._as_told(valid_numbers(numbers, needs_mobile=self.needs_mobile))
             sent = send_alert(
                 hook,
                 self.message_to_send(context),
@@ -390,6 +411,7 @@ class GatewayNotifier(BaseNotifier):
             )
         finally:
             hook.close()
+        self.told = self._as_told(sent.reached)
         for line in left_out(sent):
             self.log.error("%s: %s", type(self).__name__, line)
         self.log.info(

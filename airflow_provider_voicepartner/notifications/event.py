@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
 from typing import Any, Final
@@ -18,6 +18,7 @@ from urllib.parse import quote, urlsplit
 
 from airflow_provider_voicepartner.compat import conf, redact
 from airflow_provider_voicepartner.constants import ALERT_QUESTION_TIMEOUT, NAMED_IN_ALERT
+from airflow_provider_voicepartner.incidents.keys import moment_of
 
 _LOCAL: Final = ("localhost", "127.0.0.1", "0.0.0.0", "::1")
 _FAILED: Final = ("failed", "TaskInstanceState.FAILED")
@@ -40,6 +41,10 @@ class What(Enum):
     QUESTION = "people are asked"
 
 
+DAG_EVENTS: Final = (What.DAG_FAILED, What.DAG_SUCCEEDED, What.DAG_OTHER)
+"""What is about a whole run."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertEvent:
     """
@@ -56,6 +61,8 @@ class AlertEvent:
     :param link: to the log, the run or the question.
     :param subject: of the question.
     :param options: to choose from.
+    :param moment: of a missed deadline the deadline, of a DAG when its run began, in UTC; empty for a task.
+    :param run_began_at: in Unix seconds; None where that is unknown.
     """
 
     what: What
@@ -73,21 +80,34 @@ class AlertEvent:
     link: str = ""
     subject: str = ""
     options: Sequence[str] = ()
+    moment: str = ""
+    run_began_at: float | None = None
 
 
-def read_event(context: Any) -> AlertEvent:
+def read_event(context: Any, *, asks_for_tasks: bool = True) -> AlertEvent:
     """
     Read what happened.
 
     :param context: of a task callback, a DAG callback, a deadline alert, a HITL operator, or nothing at all.
+    :param asks_for_tasks: whether Airflow is asked which tasks of a DAG failed.
     """
+    began = _look(_look(context, "dag_run"), "start_date")
+    event = _event_of(context, asks_for_tasks=asks_for_tasks)
+    if event.what is What.DEADLINE:
+        moment = moment_of(_look(_look(context, "deadline"), "deadline_time")) or event.due
+    else:
+        moment = moment_of(began) if event.what in DAG_EVENTS else ""
+    return replace(event, moment=moment, run_began_at=_moment(moment_of(began)) or None)
+
+
+def _event_of(context: Any, *, asks_for_tasks: bool) -> AlertEvent:
     ti = _ti(context)
     dag_id, run_id = _ids(context)
     if _look(context, "deadline") is not None:
         return _of_deadline(context, dag_id, run_id)
     error, reason = _look(context, "exception"), _said(context, "reason")
     if ti is None or (reason and error is None):
-        return _of_dag(context, dag_id, run_id, reason)
+        return _of_dag(context, dag_id, run_id, reason, asks_for_tasks=asks_for_tasks)
     return _of_task(context, dag_id, run_id, ti)
 
 
@@ -125,14 +145,14 @@ def _ids(context: Any) -> tuple[str, str]:
     return dag_id, run_id or _said(ti, "run_id")
 
 
-def _of_dag(context: Any, dag_id: str, run_id: str, reason: str) -> AlertEvent:
+def _of_dag(context: Any, dag_id: str, run_id: str, reason: str, *, asks_for_tasks: bool) -> AlertEvent:
     state = _state(_look(context, "dag_run"))
     what = What.DAG_OTHER
     if reason == "success" or (not reason and state == "success"):
         what = What.DAG_SUCCEEDED
     elif reason or state == "failed":
         what = What.DAG_FAILED
-    failed = _named(failed_tasks(context)) if what is What.DAG_FAILED else ()
+    failed = _named(failed_tasks(context)) if what is What.DAG_FAILED and asks_for_tasks else ()
     said = "" if what is What.DAG_SUCCEEDED or (failed and reason == "task_failure") else reason
     run, mark, _ = _said(_ti(context), "log_url").partition("/tasks/")
     return AlertEvent(

@@ -17,6 +17,8 @@ _SPOKEN_REPEAT: Final = {
     "fr": "Ce message est peut-être une répétition. ",
 }
 
+_MORE: Final = {"en": "and {0} more", "fr": "et {0} de plus"}
+
 # What happened, after the name of a task or a DAG.
 _HAPPENED: Final[dict[Language, dict[What, str]]] = {
     "en": {
@@ -74,8 +76,62 @@ def as_repeat(text: str, language: str | None, *, is_spoken: bool = False) -> st
     return (_SPOKEN_REPEAT if is_spoken else _WRITTEN_REPEAT)[language_of(language)] + text
 
 
+def and_more(more: int, language: str | None) -> str:
+    """
+    Return the words for alerts that were counted and not told: "and 499 more".
+
+    :returns: empty for none.
+    """
+    return _MORE[language_of(language)].format(more) if more > 0 else ""
+
+
+def with_more(text: str, more: int, language: str | None, *, segments: int) -> str:
+    """
+    Return a text of the user's own with the number of alerts that were counted, cut to a number of segments.
+
+    :param more: how many; 0 only cuts.
+    """
+    from airflow_provider_voicepartner.gateways.gsm import cut_to_segments
+
+    end = f" ({and_more(more, language)})" if more > 0 else ""
+    if not end or _is_within(text + end, segments):
+        return cut_to_segments(text + end, segments)
+    low, high = 0, len(text)
+    while low < high:
+        middle = (low + high + 1) // 2
+        if _is_within(f"{text[:middle].rstrip()}...{end}", segments):
+            low = middle
+        else:
+            high = middle - 1
+    return f"{text[:low].rstrip()}...{end}"
+
+
+def spoken_with_more(text: str, more: int, language: str | None, *, longest: int) -> str:
+    """
+    Return a spoken text of the user's own with the number of alerts that were counted, cut to a length.
+
+    :param more: how many; 0 only cuts.
+    """
+    end = f" {_sentence(and_more(more, language))}" if more > 0 else ""
+    return f"{text[: longest - len(end)].rstrip()}{end}" if end else text[:longest]
+
+
+def _sentence(words: str) -> str:
+    return f"{words[0].upper()}{words[1:]}."
+
+
+def title_of(event: AlertEvent) -> str:
+    """Return one line about an event, in English, for lists: what happened, and the first line of the error."""
+    return f"{_written(event, 'en')}{f': {event.error}' if event.error else ''}"
+
+
 def default_text(
-    context: Any, language: str | None = None, *, segments: int | None = None, is_repeat: bool = False
+    context: Any,
+    language: str | None = None,
+    *,
+    segments: int | None = None,
+    is_repeat: bool = False,
+    more: int = 0,
 ) -> str:
     """
     Describe in one line what happened, in GSM-7: what, the run, the first line of the error, and a link.
@@ -85,11 +141,13 @@ def default_text(
     :param context: of any callback, or nothing at all. Nothing here may raise.
     :param segments: the most it may take; None means 1, and 3 for a question with options.
     :param is_repeat: begin with the sentence of :func:`as_repeat`.
+    :param more: alerts that were counted and not told.
     """
     event, words = read_event(context), language_of(language)
     link = event.link if _plain(event.link) == event.link else ""
     head = _plain(f"Airflow: {_written(event, words)}")
     head = as_repeat(head, words) if is_repeat else head
+    head = " ".join(filter(None, (head, and_more(more, words))))
     if event.what is What.QUESTION:
         return _fit(
             head,
@@ -204,19 +262,21 @@ def _joined(head: str, said: str) -> str:
 # Spoken
 
 
-def spoken_text(context: Any, language: str | None = None) -> str:
+def spoken_text(context: Any, language: str | None = None, *, more: int = 0) -> str:
     """
     Describe what happened in sentences that are made to be heard: names without underscores, all said twice.
 
     :param context: as for :func:`default_text`.
+    :param more: alerts that were counted and not told.
     """
     event, words = read_event(context), language_of(language)
     again = _WORDS[words]["again"]
-    most = (LONGEST_SPOKEN - len(again) - 2) // 2
+    end = f" {_sentence(and_more(more, words))}" if more > 0 else ""
+    most = (LONGEST_SPOKEN - len(again) - 2) // 2 - len(end)
     said = without_braces(" ".join(_spoken(event, words).split()))
     if len(said) > most:
         said = f"{said[: most - 1].rsplit(' ', 1)[0].rstrip('.,;: ')}."
-    return f"{said} {again} {said}"
+    return f"{said}{end} {again} {said}{end}"
 
 
 def _spoken(event: AlertEvent, language: Language) -> str:

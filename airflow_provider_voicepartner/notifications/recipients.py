@@ -56,6 +56,8 @@ class AlertRecipients:
         """What is to be logged as an error: who is not told, and who is in their place."""
         self.language: str | None = None
         """``fr`` or ``en``, if all recipients are contacts who share it."""
+        self.person_of: dict[str, str] = {}
+        """The names of the people behind numbers; a number that was given as such has none."""
 
     def of(self, to: Any) -> Any:
         """
@@ -69,6 +71,7 @@ class AlertRecipients:
             nonlocal of_contacts
             numbers = self._numbers_of(person)
             of_contacts += len(numbers)
+            self.person_of |= dict.fromkeys(numbers, person)
             if numbers and self._directory is not None:
                 languages.add(self._directory.people[person].language)
             return numbers

@@ -27,6 +27,10 @@ class SmsNotifier(GatewayNotifier):
     :param sender: sender ID.
     :param options: gateway-specific settings.
     :param fallback: other notifiers, tried in order when nobody was reached or that is unknown.
+    :param dedup_key: alerts with the same one belong to one incident, templated; default DAG and task.
+    :param group_by: fields that tell incidents apart instead: ``dag_id``, ``run_id``, ``task_id``, ``map_index``,
+        ``try_number``.
+    :param at_most: how often people are told of one incident, such as ``3/1h``; None tells of every alert.
     """
 
     kind: ClassVar[Kind] = "sms"
@@ -54,16 +58,21 @@ class SmsNotifier(GatewayNotifier):
 
     def message_to_send(self, context: Context) -> SmsMessage:
         """Build the text message."""
-        from airflow_provider_voicepartner.gateways.gsm import cut_to_segments
         from airflow_provider_voicepartner.gateways.model import SmsMessage
-        from airflow_provider_voicepartner.notifications.message import as_repeat, default_text
+        from airflow_provider_voicepartner.notifications.message import as_repeat, default_text, with_more
 
         text, language = self.own_text(self.message), self.language_of_people
         if text is None:
-            text = default_text(context, language, segments=self.max_segments, is_repeat=self.may_be_repeat)
+            text = default_text(
+                context,
+                language,
+                segments=self.max_segments,
+                is_repeat=self.may_be_repeat,
+                more=self.more,
+            )
         else:
             text = as_repeat(text, language) if self.may_be_repeat else text
-            text = cut_to_segments(text, self.max_segments or ALERT_SEGMENTS)
+            text = with_more(text, self.more, language, segments=self.max_segments or ALERT_SEGMENTS)
         return SmsMessage(
             text=text, sender=self.given_sender(), purpose="alert", options=self.given_options()
         )

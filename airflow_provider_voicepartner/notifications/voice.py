@@ -26,6 +26,10 @@ class TtsCallNotifier(GatewayNotifier):
     :param sender: caller ID.
     :param options: gateway-specific settings.
     :param fallback: other notifiers, tried in order when nobody was reached or that is unknown.
+    :param dedup_key: alerts with the same one belong to one incident, templated; default DAG and task.
+    :param group_by: fields that tell incidents apart instead: ``dag_id``, ``run_id``, ``task_id``, ``map_index``,
+        ``try_number``.
+    :param at_most: how often people are told of one incident, such as ``3/1h``; None tells of every alert.
     """
 
     kind: ClassVar[Kind] = "tts"
@@ -49,14 +53,24 @@ class TtsCallNotifier(GatewayNotifier):
     def message_to_send(self, context: Context) -> VoiceMessage:
         """Build the voice message."""
         from airflow_provider_voicepartner.gateways.model import VoiceMessage
-        from airflow_provider_voicepartner.notifications.message import as_repeat, language_of, spoken_text
+        from airflow_provider_voicepartner.notifications.message import (
+            as_repeat,
+            language_of,
+            spoken_text,
+            spoken_with_more,
+        )
 
         text, language = self.own_text(self.text), self.language or None
         if text is None:
-            text = spoken_text(context, self.language_of_people)
+            text = spoken_text(context, self.language_of_people, more=self.more)
             language = {"en": "en-GB", "fr": "fr-FR"}[language_of(self.language_of_people)]
-        if self.may_be_repeat:
+        else:
             # Gateways speak French where no language is given.
+            room = LONGEST_ALERT - (
+                len(as_repeat("", language or "fr", is_spoken=True)) if self.may_be_repeat else 0
+            )
+            text = spoken_with_more(text, self.more, language or "fr", longest=room)
+        if self.may_be_repeat:
             text = as_repeat(text, language or "fr", is_spoken=True)
         return VoiceMessage(
             text=text[:LONGEST_ALERT],

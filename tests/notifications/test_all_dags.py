@@ -68,10 +68,10 @@ def alerts(made: DAG) -> list[Any]:
     ]
 
 
-def failed(*tasks: str, reason: str = "task_failure") -> dict[str, Any]:
+def failed(*tasks: str, reason: str = "task_failure", dag_id: str = "etl_sales") -> dict[str, Any]:
     """Return the context of a DAG callback."""
     ti = SimpleNamespace(
-        dag_id="etl_sales",
+        dag_id=dag_id,
         run_id="r1",
         task_id=tasks[-1] if tasks else "load",
         state="failed",
@@ -214,7 +214,7 @@ def test_it_uses_the_connection_and_the_fallback_of_the_options(sandbox: Any, op
     assert (sent(sandbox, "octopush"), sent(sandbox, "smspartner")) == ({ANNE: 1}, {})
     fault(sandbox, "500", times=None, gateway="octopush", taken=False)
     option(alert_fallback="call:voicepartner_default")
-    AlertForAllDags()(failed("load"))
+    AlertForAllDags()(failed("load", dag_id="etl_stock"))
     assert sent(sandbox, "voicepartner") == {ANNE: 1}
 
 

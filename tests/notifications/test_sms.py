@@ -173,10 +173,11 @@ def test_one_notifier_serves_many_callbacks_each_with_its_own_words(sandbox: Any
     shared = notifier(message="{{ exception }} of {{ ti.nothing.x if broken else ti.task_id }}")
     said_in_turn = []
     for error, broken in (("one", False), ("two", True), ("three", False)):
-        shared(failed(exception=ValueError(error), broken=broken))
+        ti = SimpleNamespace(dag_id=error, task_id="load", run_id="r1", try_number=2, map_index=-1)
+        shared(failed(ti=ti, dag=DAG(error, schedule=None), exception=ValueError(error), broken=broken))
         said_in_turn.append(said(sandbox))
     assert said_in_turn == [
-        "one of load", "Airflow: sales.load failed (try 2), run r1: ValueError: two", "three of load",
+        "one of load", "Airflow: two.load failed (try 2), run r1: ValueError: two", "three of load",
     ]  # fmt: skip
 
 
@@ -405,17 +406,17 @@ def test_async_notify_tells_by_default_what_failed(sandbox: Any) -> None:
 
 @pytest.mark.airflow3
 def test_a_deadline_alert_awaits_the_notifier_itself(sandbox: Any) -> None:
-    context = {
-        "dag_run": {"dag_id": "sales", "run_id": "r1"},
-        "deadline": {"id": "1", "deadline_time": "12:00"},
-    }
 
-    async def alert(**arguments: Any) -> None:
+    async def alert(dag_id: str, **arguments: Any) -> None:
+        context = {
+            "dag_run": {"dag_id": dag_id, "run_id": "r1"},
+            "deadline": {"id": "1", "deadline_time": "12:00"},
+        }
         await SmsNotifier(to=ANNA, context=context, **arguments)
 
-    asyncio.run(alert(message="{{ dag_run.dag_id }} is late"))
-    assert said(sandbox) == "sales is late"
-    asyncio.run(alert())
+    asyncio.run(alert("stock", message="{{ dag_run.dag_id }} is late"))
+    assert said(sandbox) == "stock is late"
+    asyncio.run(alert("sales"))
     assert said(sandbox) == "Airflow: sales missed its deadline of 12:00, run r1"
 
 

@@ -1,0 +1,146 @@
+"""
+Asks the store whether an alert is to be sent, within a second; one that gets no answer is sent.
+
+The store is asked in a thread that is left behind: no time-out of a database bounds the sum of what may hang there.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+from airflow_provider_voicepartner.constants import ALERT_RECORD_TIMEOUT, ALERT_STORE_TIMEOUT, INCIDENT_LEASE
+from airflow_provider_voicepartner.db.errors import StoreUnavailableError
+from airflow_provider_voicepartner.incidents.model import Alert, Decision, Outcome, Told
+from airflow_provider_voicepartner.incidents.process_memory import ProcessMemory
+from airflow_provider_voicepartner.settings import ALERTING, default_store_url, open_store, store_url
+
+if TYPE_CHECKING:
+    from airflow_provider_voicepartner.incidents.store import IncidentStore
+
+log = logging.getLogger(__name__)
+
+_memory: Final = ProcessMemory()
+_opened: Final[dict[str, IncidentStore]] = {}
+_one_opens: Final = threading.Lock()
+
+
+def incident_store() -> IncidentStore:
+    """
+    Return the store's incidents; one process opens each store once.
+
+    :raises StoreUnavailableError: it cannot be reached, or its address or tables have to change.
+    """
+    # Inside, because DAG files import notifiers, and the tables bring SQLAlchemy along.
+    from airflow_provider_voicepartner.incidents.store import IncidentStore
+
+    url = store_url() or default_store_url()
+    with _one_opens:
+        if url not in _opened:
+            _opened[url] = IncidentStore(open_store(ALERTING))
+        return _opened[url]
+
+
+class AskedAlert:
+    """
+    An alert, and what was decided about it.
+
+    :param alert: None is never held back, and nothing is recorded.
+    :param lease: the seconds within which its sender calls :meth:`told` or :meth:`not_told`.
+    """
+
+    def __init__(
+        self,
+        alert: Alert | None,
+        *,
+        lease: float = INCIDENT_LEASE,
+    ) -> None:
+        self._alert, self._lease, self._memory = alert, lease, _memory
+        self._store: IncidentStore | None = None
+        self._answer: Decision | None = None
+        self._problem: str | None = None
+        self._asking: threading.Thread | None = None
+        self._is_by_memory = False
+        self.decision = Decision(outcome=Outcome.CLAIMED)
+        """What to do; ``CLAIMED``: send."""
+        if alert is not None:
+            self._ask(alert, ALERT_STORE_TIMEOUT)
+
+    @property
+    def is_held(self) -> bool:
+        """True where nobody is to be told now."""
+        return self.decision.outcome is not Outcome.CLAIMED
+
+    def _ask(self, alert: Alert, seconds: float) -> None:
+        self._asking = threading.Thread(target=self._report, args=(alert,), name="incident", daemon=True)
+        self._asking.start()
+        self._asking.join(seconds)
+        if self._answer is not None:
+            self.decision = self._answer
+            return
+        self._is_by_memory = True
+        self.decision = self._memory.report(alert, lease=self._lease)
+        log.warning(
+            "The store could not say whether people were told of this already: %s. %s",
+            self._problem or f"no answer within {seconds:g} s",
+            "This process told them, or is telling them, so nothing is sent"
+            if self.is_held
+            else "The alert is sent",
+        )
+        if self.is_held:
+            # A claim that the store still gives is nobody's: whoever comes next tells.
+            self._record(lambda store, claim: store.not_told(claim))
+
+    def _report(self, alert: Alert) -> None:
+        try:
+            self._store = incident_store()
+            self._answer = self._store.report(alert, lease=self._lease)
+        except StoreUnavailableError as error:
+            self._problem = str(error)
+        except BaseException as error:  # ended by anything, the alert goes out
+            self._problem = type(error).__name__
+
+    def told(self, recipients: Sequence[Told]) -> None:
+        """Say that people were told, or may have been. Never raises, and waits two seconds at most."""
+        if self._alert is None or self.is_held:
+            return
+        if self._is_by_memory:
+            self._memory.told(self.decision)
+        else:
+            self._memory.learn(self._alert)
+        self._record(lambda store, claim: store.told(claim, recipients))
+
+    def not_told(self) -> None:
+        """Say that certainly nobody was told. Never raises, and waits two seconds at most."""
+        if self._alert is None or self.is_held:
+            return
+        if self._is_by_memory:
+            self._memory.not_told(self.decision)
+        self._record(lambda store, claim: store.not_told(claim))
+
+    def _record(self, give_back: Callable[[IncidentStore, Decision], None]) -> None:
+        """Give the store's claim back, also one that it gave too late."""
+
+        def work() -> None:
+            if self._asking is not None:
+                self._asking.join(self._lease)
+            if self._store is None or self._answer is None or self._answer.outcome is not Outcome.CLAIMED:
+                return
+            try:
+                give_back(self._store, self._answer)
+            except Exception as error:
+                reason = str(error) if isinstance(error, StoreUnavailableError) else type(error).__name__
+                log.warning(
+                    "The store does not know what became of an alert (incident %d), so it may be repeated: %s",
+                    self._answer.incident,
+                    reason,
+                )
+
+        thread = threading.Thread(target=work, name="incident", daemon=True)
+        # At the end of an interpreter no thread can be started any more.
+        with suppress(RuntimeError):
+            thread.start()
+            thread.join(0 if self._is_by_memory and self._answer is None else ALERT_RECORD_TIMEOUT)
