@@ -1639,3 +1639,27 @@ DUE_ESCALATIONS: Final = 500
 
 The next look follows within seconds, and the longest due come first.
 """
+ANSWERED_WITHIN: Final = 86_400.0
+"""
+[seconds] After a page within which an answer about an incident that was closed is answered.
+
+Whoever reads the page in the morning is told what became of it; later texts are about something else.
+"""
+SAID_ANSWERS_SECONDS: Final = 3_600.0
+"""
+[seconds] In which a number gets only so many answers to its answers.
+
+An automatic reply would else be answered for ever, at the price of a message each time.
+"""
+MOST_SAID_ANSWERS: Final = 5
+"""
+[entries] The most answers to its answers that a number gets in that time.
+
+Enough for a human who writes with big thumbs.
+"""
+PAGES_REMEMBERED: Final = 500
+"""
+[entries] The most pages to one number that are looked at to find what its answer is about.
+
+Nobody answers to more of them, and the newest come first.
+"""

@@ -332,7 +332,7 @@ class _Statements:
     """The SQL of pages, made once."""
 
     def __init__(self) -> None:
-        from sqlalchemy import and_, bindparam, func, insert, select, text, update
+        from sqlalchemy import and_, bindparam, func, insert, select, text
 
         from airflow_provider_voicepartner.db.schema import incident, page
 
@@ -363,22 +363,10 @@ class _Statements:
         self.save = text(f"UPDATE {incident.name} SET {values} {where}")
         self.close = text(f"UPDATE {incident.name} SET open_key = NULL, code = NULL, {values} {where}")
         self.add_page = insert(page)
-        self.end_page = (
-            update(page)
-            .where(
-                and_(
-                    mine.incident == bindparam("incident"),
-                    mine.number == bindparam("number"),
-                    mine.claim == bindparam("claim"),
-                    mine.phase.in_((CLAIMED, Became.IN_DOUBT.value)),
-                )
-            )
-            .values(
-                phase=bindparam("phase"),
-                gateway=bindparam("gateway"),
-                gateway_id=bindparam("gateway_id"),
-                at=bindparam("at"),
-            )
+        phases = f"('{CLAIMED}', '{Became.IN_DOUBT.value}')"
+        self.end_page = text(
+            f"UPDATE {page.name} SET phase = :phase, gateway = :gateway, gateway_id = :gateway_id, at = :at "
+            f"WHERE incident = :incident AND number = :number AND claim = :claim AND phase IN {phases}"
         )
         self.stale = (
             select(mine.incident, mine.number, mine.person)
