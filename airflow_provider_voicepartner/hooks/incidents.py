@@ -10,16 +10,14 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from airflow_provider_voicepartner.constants import ALERT_RECORD_TIMEOUT, ALERT_STORE_TIMEOUT, INCIDENT_LEASE
 from airflow_provider_voicepartner.db.errors import StoreUnavailableError
 from airflow_provider_voicepartner.incidents.model import Alert, Decision, Outcome, Told
 from airflow_provider_voicepartner.incidents.process_memory import ProcessMemory
+from airflow_provider_voicepartner.incidents.store import IncidentStore
 from airflow_provider_voicepartner.settings import ALERTING, default_store_url, open_store, store_url
-
-if TYPE_CHECKING:
-    from airflow_provider_voicepartner.incidents.store import IncidentStore
 
 log = logging.getLogger(__name__)
 
@@ -34,9 +32,6 @@ def incident_store() -> IncidentStore:
 
     :raises StoreUnavailableError: it cannot be reached, or its address or tables have to change.
     """
-    # Inside, because DAG files import notifiers, and the tables bring SQLAlchemy along.
-    from airflow_provider_voicepartner.incidents.store import IncidentStore
-
     url = store_url() or default_store_url()
     with _one_opens:
         if url not in _opened:
