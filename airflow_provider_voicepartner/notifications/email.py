@@ -31,6 +31,7 @@ _SUBJECTS: Final = (
         r".*?map_index=(?:(?P<index>\d+)|-1|None)"
     ),
 )
+_TRIES: Final = re.compile(r"^\s*Try (?P<this>\d{1,4}) out of (?P<all>\d{1,4})\b")
 _ERROR: Final = re.compile(r"Exception:\s*<br\s*/?>\s*(?P<error>.+?)\s*(?:<br|$)", re.IGNORECASE | re.DOTALL)
 
 
@@ -117,12 +118,13 @@ def text_of(subject: Any, html_content: Any) -> str:
     found = next(filter(None, (pattern.match(line) for pattern in _SUBJECTS)), None)
     if found is None:
         return line or "Airflow: a mail without a subject"
-    given = found.groupdict()
+    given, body = found.groupdict(), str(html_content or "")
     index = f"[{given['index']}]" if given["index"] else ""
     state = "failed, will be retried" if given.get("state") == "up_for_retry" else "failed"
-    error = _ERROR.search(str(html_content or ""))
+    tries, error = _TRIES.match(body), _ERROR.search(body)
+    this = f" (try {tries['this']} of {tries['all']})" if tries and int(tries["all"]) > 1 else ""
     said = f": {_without_markup(error['error'])}" if error else ""
-    return f"Airflow: {given['dag']}.{given['task']}{index} {state}, run {given['run']}{said}"
+    return f"Airflow: {given['dag']}.{given['task']}{index} {state}{this}, run {given['run']}{said}"
 
 
 def _without_markup(html_content: str) -> str:

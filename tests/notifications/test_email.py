@@ -123,6 +123,11 @@ def test_a_mapped_task_has_its_index_and_a_retry_its_word() -> None:
     )
 
 
+def test_of_several_tries_it_is_said_which_one_failed() -> None:
+    body = BODY.replace("1 out of 1", "2 out of 3")
+    assert text_of(OF_3, body).startswith("Airflow: etl.sales.load failed (try 2 of 3), run manual")
+
+
 @pytest.mark.parametrize("subject", ["", None, "\n \n"])
 def test_a_mail_without_a_subject_still_says_something(subject: Any) -> None:
     assert "without a subject" in text_of(subject, "")

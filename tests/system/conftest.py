@@ -26,7 +26,7 @@ SECRET = "a-planted-secret-of-32-characters"
 PEOPLE = {
     name: f"+3361234{place}"
     for place, name in enumerate(
-        ("anne", "bruno", "chloe", "david", "emma", "farid", "gina", "henri", "ines", "julie"), 7001
+        ("anne", "bruno", "chloe", "david", "emma", "farid", "gina", "henri", "ines", "julie", "karim"), 7001
     )
 }
 LITERAL = "+33612347099"

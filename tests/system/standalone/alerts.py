@@ -160,10 +160,19 @@ with DAG(
     take()
 
 with DAG("mails", **COMMON):
+    task(task_id="mailed", email=["farid@sms", "data@example.org"], email_on_failure=True)(fail)()
+    task(
+        task_id="again",
+        email="karim@sms",
+        email_on_retry=True,
+        email_on_failure=False,
+        retries=1,
+        retry_delay=timedelta(seconds=1),
+    )(fail)()
 
-    @task(email=["farid@sms", "data@example.org"], email_on_failure=True)
-    def mailed() -> None:
-        """Fail."""
-        fail()
+    @task(email="karim@sms", email_on_failure=True)
+    def die_with_mail() -> None:
+        """End as the kernel ends a process that takes too much memory."""
+        os.kill(os.getpid(), signal.SIGKILL)
 
-    mailed()
+    die_with_mail()
