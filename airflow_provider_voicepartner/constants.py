@@ -1309,6 +1309,12 @@ ALERT_QUESTION_TIMEOUT: Final = 5.0
 
 Within `ALERT_TIMEOUT`; the alert is sent all the same, without the answer.
 """
+LONGEST_MAIL_READ: Final = 2_000
+"""
+[characters] Of a mail's subject and body that are read for the SMS in its place.
+
+An SMS segment holds 160, and an exception's text may have any length.
+"""
 LONGEST_MASKING: Final = 1.0
 """
 [seconds] Until Airflow 3's supervisor was told of a secret, which is then told in the background.

@@ -12,6 +12,8 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
+from airflow_provider_voicepartner.constants import LONGEST_MAIL_READ
+
 log = logging.getLogger(__name__)
 
 DOMAIN: Final = "sms"
@@ -66,7 +68,7 @@ def send_email(
     for name, addresses in (("to", to), ("cc", cc), ("bcc", bcc)):
         others[name] = []
         for address in _as_list(addresses):
-            person = recipient_of(address)
+            person = recipient_of(address) if isinstance(address, str) else None
             if person is None:
                 others[name].append(address)
             elif person not in people:
@@ -114,11 +116,12 @@ def recipient_of(address: str) -> str | None:
 
 def text_of(subject: Any, html_content: Any) -> str:
     """Return what an SMS says of a mail: one line, without markup."""
-    line = next((" ".join(part.split()) for part in str(subject or "").splitlines() if part.strip()), "")
+    lines = str(subject or "")[:LONGEST_MAIL_READ].splitlines()
+    line = next((" ".join(part.split()) for part in lines if part.strip()), "")
     found = next(filter(None, (pattern.match(line) for pattern in _SUBJECTS)), None)
     if found is None:
         return line or "Airflow: a mail without a subject"
-    given, body = found.groupdict(), str(html_content or "")
+    given, body = found.groupdict(), str(html_content or "")[:LONGEST_MAIL_READ]
     index = f"[{given['index']}]" if given["index"] else ""
     state = "failed, will be retried" if given.get("state") == "up_for_retry" else "failed"
     tries, error = _TRIES.match(body), _ERROR.search(body)

@@ -152,6 +152,17 @@ def test_anything_can_be_read(address: str, subject: str, html: str) -> None:
     assert "\n" not in text_of(subject, html)
 
 
+def test_a_long_mail_is_read_in_bounded_time(sandbox: Any, mails: list[Any]) -> None:
+    send_email("anne@sms", OF_3, f"Exception:<br>{' ' * 500_000}x{'<' * 500_000}")
+    send_email("anne@sms", "x" * 5_000_000, "")
+    assert sent(sandbox, "smspartner") == {ANNE: 2}
+
+
+def test_what_is_no_text_is_left_to_the_mail_server(sandbox: Any, mails: list[Any]) -> None:
+    send_email(["anne@sms", 3], "Fails", "")  # type: ignore[list-item]
+    assert (sent(sandbox, "smspartner"), mails[0]["to"]) == ({ANNE: 1}, [3])
+
+
 def test_what_it_takes_is_what_airflows_own_backend_takes() -> None:
     from inspect import signature
 
