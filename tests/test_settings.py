@@ -127,7 +127,11 @@ def _is_our_section(node: ast.expr) -> bool:
 
 
 def test_no_other_module_reads_our_section() -> None:
-    readers = {path for path in trees() if _options_read(path)}
+    readers = {
+        path
+        for path, node, name in calls()
+        if name in CONF_READERS and len(node.args) > 1 and _is_our_section(node.args[0])
+    }
     assert readers == {"settings.py"}
     # Nor by another way to the same values.
     assert [

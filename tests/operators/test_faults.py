@@ -41,7 +41,10 @@ WAYS: dict[str, tuple[str, Callable[..., Any], dict[str, Any]]] = {
 }  # fmt: skip
 ENDPOINTS = {"smspartner personal sms": "bulk-send", "smspartner long number": "vn/send"}
 """Where a way's sends go, for those that must not go elsewhere unnoticed."""
-SLOW = dict.fromkeys(("smspartner long number", "octopush personal sms"), pytest.mark.slow)
+SLOW = dict.fromkeys(
+    ("smspartner long number", "octopush personal sms", "octopush call", "voicepartner voicemail"),
+    pytest.mark.slow,
+)
 """Ways that are like another one but for a detail; they run apart."""
 BATCHES = 3
 
