@@ -1663,6 +1663,37 @@ MOST_SAID_ANSWERS: Final = 5
 
 Enough for a human who writes with big thumbs.
 """
+MOST_CHOICES: Final = 9
+"""
+[entries] The most options of a question that can be answered by phone.
+
+A key is one digit, and codes have two at least; a question with more is answered in Airflow.
+"""
+ANSWER_HOLD: Final = 15.0
+"""
+[seconds] After a question was asked before its answer is given to Airflow.
+
+Airflow 3.3.2 fails a task that is answered within about 6 s after it began to wait, in three of five trials; after 12 s
+all of them succeeded.
+"""
+DELIVERY_LEASE: Final = 60.0
+"""
+[seconds] Within which a watchdog that gives an answer to Airflow says what came of it.
+
+After that another one does it again, and Airflow takes an answer once.
+"""
+QUESTIONS_A_LOOK: Final = 50
+"""
+[entries] The most questions that are looked at in Airflow, or answered, at once.
+
+Each costs Airflow one or two small requests; the rest has its turn with the next look.
+"""
+QUESTIONS_LISTED: Final = 100
+"""
+[entries] The most questions that a list shows, the newest first.
+
+Nobody reads more of them at once.
+"""
 PAGES_REMEMBERED: Final = 500
 """
 [entries] The most pages to one number that are looked at to find what its answer is about.

@@ -53,6 +53,7 @@ NO_CAPS = {
     "CAMPAIGN_LENGTH": "a column's width",
     "_NUMBER_LENGTH": "a column's width",
     "_WORD_LENGTH": "a column's width",
+    "_BITS": "of chance, which a reference uses up",
     "_PERSON_LENGTH": "a column's width",
     "_KEY_LENGTH": "a column's width",
     "_DIGEST_LENGTH": "the size of a hash",

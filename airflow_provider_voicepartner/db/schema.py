@@ -415,6 +415,90 @@ answer: Final = Table(
 )
 """One row for each answer of a human, by a digest of what it was read from: what is read twice acts once."""
 
+question: Final = Table(
+    "voicepartner_question",
+    metadata,
+    Column("id", _Number, primary_key=True, autoincrement=True),
+    Column("ti_id", String(64), nullable=False),
+    Column("dag_id", String(250), nullable=False),
+    Column("run_id", String(250), nullable=False),
+    Column("task_id", String(250), nullable=False),
+    Column("map_index", Integer, nullable=False),
+    Column("options", Text, nullable=False),
+    Column("most", Integer, nullable=False),
+    Column("link", Text, nullable=False),
+    Column("code", Integer),
+    Column("last_code", Integer),
+    Column("state", String(20), nullable=False),
+    Column("outcome", String(40), nullable=False),
+    Column("asked_at", _Seconds, nullable=False),
+    Column("answerable_at", _Seconds, nullable=False),
+    Column("ends_at", _Seconds),
+    Column("seen", String(20), nullable=False),
+    Column("checked_at", _Seconds, nullable=False),
+    Column("chosen", Text),
+    Column("who", String(120)),
+    Column("how", String(20)),
+    Column("decided_at", _Seconds),
+    Column("changed_at", _Seconds, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Index("voicepartner_question_ti_id", "ti_id", unique=True),
+    Index("voicepartner_question_code", "code", unique=True),
+    Index("voicepartner_question_task", "dag_id", "run_id", "task_id", "map_index"),
+    Index("voicepartner_question_state", "state"),
+    Index("voicepartner_question_changed_at", "changed_at"),
+    sqlite_autoincrement=True,
+)
+"""
+One row for each question of a HITL operator: ``ti_id`` is Airflow's id of the task instance, another one for each try.
+
+``options`` and ``chosen`` are JSON lists, ``most`` is how many may be chosen. ``code`` is a number for answers by
+phone, which no open incident has either; it is free again once the question is over, and ``last_code`` remembers it.
+``state`` is ``open``, ``decided`` (an answer has it, and Airflow does not know yet), ``delivered`` or ``ended``, and
+``outcome`` says how it ended. Nothing is given to Airflow before ``answerable_at``, and ``seen`` is what Airflow said
+last of the task.
+"""
+
+question_asked: Final = Table(
+    "voicepartner_question_asked",
+    metadata,
+    Column("question", BigInteger, primary_key=True, autoincrement=False),
+    Column("phone_number", String(64), primary_key=True),
+    Column("kind", String(20), primary_key=True),
+    Column("person", String(120), nullable=False),
+    Column("conn_id", String(250), nullable=False),
+    Column("language", String(10), nullable=False),
+    Column("gateway", String(40)),
+    Column("gateway_id", Text),
+    Column("at", _Seconds, nullable=False),
+    Index("voicepartner_question_asked_phone_number", "phone_number"),
+    Index("voicepartner_question_asked_at", "at"),
+)
+"""One row for each number that was asked a question, written before the message leaves; only these may answer."""
+
+question_answer: Final = Table(
+    "voicepartner_question_answer",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("question", BigInteger, nullable=False),
+    Column("person", String(120), nullable=False),
+    Column("channel", String(20), nullable=False),
+    Column("outcome", String(40), nullable=False),
+    Column("reply", String(20), nullable=False),
+    Column("phone_number", String(64), nullable=False),
+    Column("conn_id", String(250), nullable=False),
+    Column("language", String(10), nullable=False),
+    Column("at", _Seconds, nullable=False),
+    Index("voicepartner_question_answer_question", "question"),
+    Index("voicepartner_question_answer_reply", "reply"),
+    Index("voicepartner_question_answer_phone_number", "phone_number"),
+    Index("voicepartner_question_answer_at", "at"),
+)
+"""
+One row for each answer to a question, by a digest of what it was read from: what is read twice counts once. ``reply``
+is ``waiting`` (until the question is over), ``due``, ``sent`` (or its sender died) or ``none``.
+"""
+
 watch: Final = Table(
     "voicepartner_watch",
     metadata,

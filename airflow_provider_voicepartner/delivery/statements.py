@@ -242,6 +242,11 @@ class Statements:
             "batches of the ledger": _orphans(
                 text, schema.batch.name, "campaign, generation, position", schema.campaign.name
             ),
+            "questions": _old(text, schema.question.name, "id", "changed_at"),
+            "people who were asked": _old(
+                text, schema.question_asked.name, "question, phone_number, kind", "at"
+            ),
+            "answers to questions": _old(text, schema.question_answer.name, "digest", "at"),
             "reservations": _old(text, schema.rate_slot.name, "id", "at"),
         }
 

@@ -40,6 +40,7 @@ from airflow_provider_voicepartner.incidents.escalation import (
 )
 from airflow_provider_voicepartner.incidents.model import State
 from airflow_provider_voicepartner.incidents.pages import ClaimedPage, Locked, PageStore, lock
+from airflow_provider_voicepartner.incidents.question_answers import has_open_question
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
@@ -120,7 +121,8 @@ class Answers:
         Apply an answer that came by phone.
 
         :param numbers: of the people who are to be told.
-        :returns: None for an answer from a number that was not paged lately, and for one that was applied before.
+        :returns: None for an answer from a number that was not paged lately, for one that was applied before, and for
+            one that is, or may be, about a question to people.
         """
         sql = _statements()
         with self._store.read() as connection:
@@ -129,6 +131,10 @@ class Answers:
                 return None
         with self._store.write() as connection:
             now = self._store.now(connection)
+            if answer.channel is Channel.SMS and has_open_question(
+                connection, answer.phone_number, answer.read.code, now
+            ):
+                return None
             asked = self._asked(connection, answer, now)
             if not asked or not self._note(connection, answer.digest, answer.channel, now):
                 return None

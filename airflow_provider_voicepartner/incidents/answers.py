@@ -38,7 +38,7 @@ _FILLER_WORDS: Final = (
     "j je m me l le la les c est en it i ai am have has got the on im ive merci thanks thank you svp please bien d "
     "accord dac compte charge this that its ca moi by cest ve"
 )
-_FILLERS: Final = frozenset(_FILLER_WORDS.split()) - set(_ACTIONS)
+FILLERS: Final = frozenset(_FILLER_WORDS.split()) - set(_ACTIONS)
 _TOKEN: Final = re.compile(r"\d+|[a-z]+")
 # Between words: signs that people write, and what telephones add; a minus or a decimal point is none of them.
 _BETWEEN: Final = re.compile(r"[\s.,;:!?'’\"()#*/&+…👍✅🙏-]*")
@@ -87,9 +87,8 @@ def read_text(text: str) -> ReadAnswer:
     :param text: anything.
     :returns: without an action where a word is not known, or two of them ask for different things.
     """
-    plain = _plain(text[: LONGEST_ANSWER + 1])
-    tokens = _TOKEN.findall(plain)
-    if len(plain) > LONGEST_ANSWER or not tokens or _BETWEEN.fullmatch(_TOKEN.sub("", plain)) is None:
+    tokens = words_of(text)
+    if not tokens:
         return NOT_UNDERSTOOD
     actions, codes = set[Action](), set[int]()
     for token in tokens:
@@ -97,9 +96,9 @@ def read_text(text: str) -> ReadAnswer:
             actions.add(_ACTIONS[token])
         elif token in _KEYS:
             actions.add(_KEYS[token])
-        elif token.isdigit() and 2 <= len(token) <= 9 and not token.startswith("0"):
+        elif is_code(token):
             codes.add(int(token))
-        elif token not in _FILLERS:
+        elif token not in FILLERS:
             return NOT_UNDERSTOOD
     if len(codes) > 1 or len(actions) > 1 or not (codes or actions):
         return NOT_UNDERSTOOD
@@ -114,6 +113,24 @@ def read_keys(keys: str) -> ReadAnswer:
     """
     pressed = set(keys.strip()) - set("*# ,")
     return ReadAnswer(_KEYS.get(next(iter(pressed)))) if len(pressed) == 1 else NOT_UNDERSTOOD
+
+
+def words_of(text: str) -> list[str]:
+    """
+    Return the words and numbers of an answer, in small letters without accents, in their order.
+
+    :param text: anything.
+    :returns: nothing where it is longer than an answer, or has signs that people do not write between words.
+    """
+    plain = _plain(text[: LONGEST_ANSWER + 1])
+    if len(plain) > LONGEST_ANSWER or _BETWEEN.fullmatch(_TOKEN.sub("", plain)) is None:
+        return []
+    return _TOKEN.findall(plain)
+
+
+def is_code(token: str) -> bool:
+    """Say whether a word of an answer is a code, and no key."""
+    return token.isdigit() and 2 <= len(token) <= 9 and not token.startswith("0")
 
 
 def _plain(text: str) -> str:

@@ -46,7 +46,6 @@ class Statements:
             .with_for_update()
         )
         self.lock = select(row.id, row.state, row.code).where(row.id == mine).with_for_update()
-        self.codes = select(row.code).where(row.code.is_not(None))
         self.count = text(
             f"UPDATE {incident.name} SET alerts = alerts + 1, changed_at = :now, version = version + 1 "
             "WHERE id = :incident"

@@ -16,15 +16,13 @@ from airflow_provider_voicepartner.constants import (
     DUE_MESSAGES,
     INCIDENT_LEASE,
     INCIDENTS_LISTED,
-    LARGEST_CODE,
-    LARGEST_SHORT_CODE,
     LONGEST_INCIDENT_LINK,
     LONGEST_INCIDENT_TITLE,
     OPENING_ATTEMPTS,
     SAME_ALERT_WITHIN,
-    SMALLEST_CODE,
 )
 from airflow_provider_voicepartner.db.errors import StoreUnavailableError
+from airflow_provider_voicepartner.incidents.codes import free_code
 from airflow_provider_voicepartner.incidents.inhibition import inhibit_counted, inhibitor_of
 from airflow_provider_voicepartner.incidents.keys import at_most_text, fit
 from airflow_provider_voicepartner.incidents.marks import Marks
@@ -138,7 +136,7 @@ class IncidentStore:
             found = connection.execute(sql.lock_open, {"key": fit(alert.key)}).one_or_none()
             if found is not None:
                 return found, is_new
-            code = self._free_code(connection) if alert.policy else None
+            code = free_code(connection, self._choose) if alert.policy else None
             values = {
                 **occurrence_columns(alert.occurrence),
                 "key": fit(alert.key),
@@ -150,15 +148,6 @@ class IncidentStore:
             }
             is_new = connection.execute(sql.open, values).rowcount > 0
         raise StoreUnavailableError("the incident is opened and closed all the time by others; tell people")
-
-    def _free_code(self, connection: Connection) -> int | None:
-        """Return a code that no open incident has, as short as there is one; None where all are taken."""
-        taken = set(connection.execute(statements().codes).scalars())
-        for largest in (LARGEST_SHORT_CODE, LARGEST_CODE):
-            free = [code for code in range(SMALLEST_CODE, largest + 1) if code not in taken]
-            if free:
-                return self._choose(free)
-        return None
 
     def _decide(
         self,

@@ -1,4 +1,4 @@
-"""Incidents: what broke, the alerts about it, who was told, silences, and the pages of an escalation."""
+"""Incidents: what broke, the alerts about it, who was told, silences, pages of an escalation, and questions."""
 
 from __future__ import annotations
 
@@ -138,6 +138,76 @@ def upgrade() -> None:
     )
     op.create_index("voicepartner_answer_incident", "voicepartner_answer", ["incident"])
     op.create_index("voicepartner_answer_at", "voicepartner_answer", ["at"])
+    op.create_table(
+        "voicepartner_question",
+        sa.Column("id", _Number, primary_key=True, autoincrement=True),
+        sa.Column("ti_id", sa.String(64), nullable=False),
+        sa.Column("dag_id", sa.String(250), nullable=False),
+        sa.Column("run_id", sa.String(250), nullable=False),
+        sa.Column("task_id", sa.String(250), nullable=False),
+        sa.Column("map_index", sa.Integer(), nullable=False),
+        sa.Column("options", sa.Text(), nullable=False),
+        sa.Column("most", sa.Integer(), nullable=False),
+        sa.Column("link", sa.Text(), nullable=False),
+        sa.Column("code", sa.Integer()),
+        sa.Column("last_code", sa.Integer()),
+        sa.Column("state", sa.String(20), nullable=False),
+        sa.Column("outcome", sa.String(40), nullable=False),
+        sa.Column("asked_at", _Seconds, nullable=False),
+        sa.Column("answerable_at", _Seconds, nullable=False),
+        sa.Column("ends_at", _Seconds),
+        sa.Column("seen", sa.String(20), nullable=False),
+        sa.Column("checked_at", _Seconds, nullable=False),
+        sa.Column("chosen", sa.Text()),
+        sa.Column("who", sa.String(120)),
+        sa.Column("how", sa.String(20)),
+        sa.Column("decided_at", _Seconds),
+        sa.Column("changed_at", _Seconds, nullable=False),
+        sa.Column("version", sa.BigInteger(), nullable=False),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("voicepartner_question_ti_id", "voicepartner_question", ["ti_id"], unique=True)
+    op.create_index("voicepartner_question_code", "voicepartner_question", ["code"], unique=True)
+    op.create_index(
+        "voicepartner_question_task", "voicepartner_question", ["dag_id", "run_id", "task_id", "map_index"]
+    )
+    op.create_index("voicepartner_question_state", "voicepartner_question", ["state"])
+    op.create_index("voicepartner_question_changed_at", "voicepartner_question", ["changed_at"])
+    op.create_table(
+        "voicepartner_question_asked",
+        sa.Column("question", sa.BigInteger(), primary_key=True, autoincrement=False),
+        sa.Column("phone_number", sa.String(64), primary_key=True),
+        sa.Column("kind", sa.String(20), primary_key=True),
+        sa.Column("person", sa.String(120), nullable=False),
+        sa.Column("conn_id", sa.String(250), nullable=False),
+        sa.Column("language", sa.String(10), nullable=False),
+        sa.Column("gateway", sa.String(40)),
+        sa.Column("gateway_id", sa.Text()),
+        sa.Column("at", _Seconds, nullable=False),
+    )
+    op.create_index(
+        "voicepartner_question_asked_phone_number", "voicepartner_question_asked", ["phone_number"]
+    )
+    op.create_index("voicepartner_question_asked_at", "voicepartner_question_asked", ["at"])
+    op.create_table(
+        "voicepartner_question_answer",
+        sa.Column("digest", sa.String(64), primary_key=True),
+        sa.Column("question", sa.BigInteger(), nullable=False),
+        sa.Column("person", sa.String(120), nullable=False),
+        sa.Column("channel", sa.String(20), nullable=False),
+        sa.Column("outcome", sa.String(40), nullable=False),
+        sa.Column("reply", sa.String(20), nullable=False),
+        sa.Column("phone_number", sa.String(64), nullable=False),
+        sa.Column("conn_id", sa.String(250), nullable=False),
+        sa.Column("language", sa.String(10), nullable=False),
+        sa.Column("at", _Seconds, nullable=False),
+    )
+    op.create_index("voicepartner_question_answer_question", "voicepartner_question_answer", ["question"])
+    op.create_index("voicepartner_question_answer_reply", "voicepartner_question_answer", ["reply"])
+    op.create_index(
+        "voicepartner_question_answer_phone_number", "voicepartner_question_answer", ["phone_number"]
+    )
+    op.create_index("voicepartner_question_answer_at", "voicepartner_question_answer", ["at"])
     op.create_table(
         "voicepartner_watch",
         sa.Column("name", sa.String(120), primary_key=True),
