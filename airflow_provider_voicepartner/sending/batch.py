@@ -103,6 +103,13 @@ class WorkerPool:
             while self._is_signalled(0):
                 pass
 
+    def ends_within(self, seconds: float) -> bool:
+        """Say whether some job ends within this time that was not waited for yet; :meth:`wait` then returns at once."""
+        if not self._is_signalled(seconds):
+            return False
+        self._done_signal.put(None)
+        return True
+
     def wait_for_all(self, jobs: list[Job[Result]], seconds: float) -> None:
         """Wait until all of these jobs are done, or the time is over."""
         deadline = time.monotonic() + seconds

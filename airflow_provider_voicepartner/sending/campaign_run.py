@@ -347,9 +347,9 @@ class CampaignRun:
         while not (self._has_result or self.failure or self.sender.stop.is_cancelled):
             if self.requests.build_ahead(self.batches.ready):
                 continue
-            if self.batches.ready:
-                self.pool.wait(min(ANSWERS_TOGETHER, timeout))
-            if self._has_result or not self.batches.read_one():
+            if self.batches.ready and self.pool.ends_within(min(ANSWERS_TOGETHER, timeout)):
+                break
+            if not self.batches.read_one():
                 break
         self.pool.wait(0.0 if self._has_result else timeout)
         self._collect_results()

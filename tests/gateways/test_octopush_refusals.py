@@ -128,6 +128,15 @@ def test_a_ticket_beside_a_failure_says_that_the_answer_contradicts_itself(ticke
     )
 
 
+def test_a_code_of_success_beside_a_refusal_says_that_the_answer_contradicts_itself() -> None:
+    error = refusal({"code": "200", "message": "ok"})
+    assert (error.kind, error.code, error.status) == (ErrorKind.UNKNOWN, "200", 400)
+    assert str(error) == (
+        "octopush sms-campaign/send: the answer contradicts itself: its status is a refusal, and its code is that of "
+        "a success (code 200, HTTP 400)"
+    )
+
+
 def balance_error(data: Any, status: int) -> GatewayError:
     with pytest.raises(GatewayError) as caught:
         octopush.parse_balance(ApiResponse(status=status, body=json.dumps(data).encode()))

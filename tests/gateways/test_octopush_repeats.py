@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from airflow_provider_voicepartner.gateways.octopush.codes import DUPLICATE_CODE
 from airflow_provider_voicepartner.gateways.octopush.refusals import names_duplicate
 
 REPEATS: list[Any] = [
@@ -156,3 +157,30 @@ def test_a_very_deep_or_very_long_refusal() -> None:
         deep = {"errors": [deep]}
     assert not names_duplicate(deep)
     assert not names_duplicate({"errors": [{"message": "x" * 10_000}] * 10_000})
+
+
+WORDS = (
+    "message",
+    "messages",
+    "msg",
+    "detail",
+    "details",
+    "description",
+    "reason",
+    "title",
+    "error",
+    "errors",
+)
+
+
+@pytest.mark.parametrize("key", WORDS)
+def test_a_repeat_is_read_under_every_name_of_what_is_said(key: str) -> None:
+    assert names_duplicate({"errors": [{key: "request_id already used"}]})
+    assert names_duplicate({"request_id": [{key: "already used"}]})
+    assert not names_duplicate({"sender": [{key: "already used"}]})
+
+
+@pytest.mark.parametrize("key", WORDS)
+def test_the_code_of_a_repeat_is_none_where_the_words_are_about_something_else(key: str) -> None:
+    assert names_duplicate({"code": DUPLICATE_CODE, key: "The request id is taken."})
+    assert not names_duplicate({"code": DUPLICATE_CODE, key: "The sender is taken."})

@@ -188,3 +188,19 @@ def test_no_time_is_no_wait(seconds: float) -> None:
     waiting.join(5)
     assert not waiting.is_alive()
     assert ended == ["without an error"]
+
+
+def test_to_ask_whether_something_ended_leaves_it_to_be_waited_for() -> None:
+    pool, go = WorkerPool(), threading.Event()
+    job = Job(partial(go.wait, 10))
+    pool.start(job)
+    assert not pool.ends_within(0.0)
+    go.set()
+    assert pool.ends_within(10)
+    assert pool.ends_within(0.0), "it may be asked again"
+    began = time.monotonic()
+    pool.wait(60)
+    assert time.monotonic() - began < 30
+    assert job.is_done
+    assert not pool.ends_within(0.0)
+    pool.close()
