@@ -114,6 +114,22 @@ def get_provider_info() -> dict[str, Any]:
                         "example": "octopush_default",
                         "default": "smspartner_default",
                     },
+                    "alert_at_most": {
+                        "description": "How often people are told of one incident of alert_to, as at_most of a "
+                        "notifier; none tells of every failed run.\n",
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "3/1h",
+                        "default": "1/15m",
+                    },
+                    "alert_group_by": {
+                        "description": "What tells incidents of alert_to apart, as group_by of a notifier, separated "
+                        "by blanks or commas; none makes one incident of all DAGs. Empty: each DAG has its own.\n",
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "none",
+                        "default": "",
+                    },
                     "alert_fallback": {
                         "description": "What is tried for the same people, in this order, when such an alert reached "
                         "nobody or that is unknown: sms:CONNECTION or call:CONNECTION, separated by blanks or "

@@ -143,6 +143,20 @@ def alert_dags() -> tuple[str, ...]:
     return tuple(filter(None, re.split(r"[\s,]+", _read("alert_dags"))))
 
 
+def alert_at_most() -> str | None:
+    """Return ``alert_at_most``, as ``at_most`` of a notifier; None tells of every alert."""
+    text = _read("alert_at_most").strip() or "1/15m"
+    return None if text.lower() == "none" else text
+
+
+def alert_group_by() -> tuple[str, ...] | None:
+    """Return ``alert_group_by``, as ``group_by`` of a notifier: None where it is not set, empty for one incident."""
+    names = tuple(filter(None, re.split(r"[\s,]+", _read("alert_group_by"))))
+    if not names:
+        return None
+    return () if names == ("none",) else names
+
+
 def alert_fallback() -> tuple[tuple[str, str], ...]:
     """
     Return ``alert_fallback``: what is tried when nobody was reached, as pairs of ``sms`` or ``call`` and a connection.

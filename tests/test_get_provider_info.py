@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tomllib
 from importlib import import_module
 from importlib.metadata import entry_points, version
 from pathlib import Path
@@ -44,6 +45,16 @@ def test_the_entry_point_leads_here() -> None:
         if point.dist and point.dist.name == NAME
     ]
     assert found.load() is get_provider_info
+
+
+def test_every_entry_point_leads_somewhere() -> None:
+    path = Path(__file__).resolve().parent.parent / "pyproject.toml"
+    groups = tomllib.loads(path.read_text(encoding="utf-8"))["project"]["entry-points"]
+    assert set(groups) == {"apache_airflow_provider", "airflow.plugins", "airflow.policy"}
+    for points in groups.values():
+        for target in points.values():
+            module, _, name = target.partition(":")
+            assert getattr(import_module(module), name or "__name__")
 
 
 def test_it_is_plain_data_made_anew_each_time() -> None:

@@ -86,11 +86,21 @@ def _check_settings() -> None:
     from airflow_provider_voicepartner import settings
     from airflow_provider_voicepartner.hooks.contacts import check_contact_names
 
-    try:
-        settings.alert_fallback()
-        check_contact_names(settings.alert_to())
-    except Exception as error:
-        _log_once(f"[{settings.SECTION}] alert_to, alert_fallback: {_said(error)}")
+    for check in (settings.alert_fallback, _grouping, lambda: check_contact_names(settings.alert_to())):
+        try:
+            check()
+        except Exception as error:
+            _log_once(f"[{settings.SECTION}] alert_to: {_said(error)}")
+
+
+def _grouping() -> dict[str, Any]:
+    """Return the arguments of a notifier that say which alerts belong together; errors as of the notifier."""
+    from airflow_provider_voicepartner import settings
+    from airflow_provider_voicepartner.notifications.grouping import read_grouping
+
+    group_by, at_most = settings.alert_group_by(), settings.alert_at_most()
+    read_grouping(None, group_by, at_most, on_problem=None)
+    return {"group_by": group_by, "at_most": at_most}
 
 
 def _log_once(problem: str) -> None:
@@ -137,7 +147,7 @@ class AlertForAllDags:
 
 def default_notifier(to: Any = None, **arguments: Any) -> GatewayNotifier:
     """
-    Return a notifier as the options describe it: ``alert_conn_id``, and ``alert_fallback``.
+    Return a notifier as the options describe it; one that is wrong is logged and left out.
 
     :param to: in place of ``alert_to``.
     :param arguments: further ones of :class:`~airflow_provider_voicepartner.notifications.sms.SmsNotifier`.
@@ -146,6 +156,12 @@ def default_notifier(to: Any = None, **arguments: Any) -> GatewayNotifier:
     from airflow_provider_voicepartner.notifications.sms import SmsNotifier
     from airflow_provider_voicepartner.notifications.voice import TtsCallNotifier
 
+    try:
+        arguments = {**_grouping(), **arguments}
+    except Exception as error:
+        log.error(
+            "[%s] alert_at_most, alert_group_by: %s. The defaults are taken", settings.SECTION, _said(error)
+        )
     to = settings.alert_to() if to is None else to
     kinds: Mapping[str, type[GatewayNotifier]] = {"sms": SmsNotifier, "call": TtsCallNotifier}
     try:

@@ -225,6 +225,23 @@ def test_a_name_that_leads_to_nobody_falls_to_the_last_resort(sandbox: Any, opti
     assert "letter:x" in logs.text
 
 
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [({}, 2), ({"alert_group_by": "none"}, 1), ({"alert_group_by": "none", "alert_at_most": "none"}, 3),
+     ({"alert_at_most": "none"}, 3), ({"alert_at_most": "often", "alert_group_by": "day"}, 2)],
+)  # fmt: skip
+def test_one_outage_of_many_dags_is_as_many_messages_as_the_options_say(
+    sandbox: Any, option: Set, options: dict[str, str], told: int, logs: Logs
+) -> None:
+    option(alert_to="@anne", **options)
+    for dag_id, run_id in (("etl", "r1"), ("etl", "r2"), ("sales", "r1")):
+        context = failed("load")
+        context["ti"].dag_id, context["ti"].run_id, context["run_id"] = dag_id, run_id, run_id
+        AlertForAllDags()(context)
+    assert sum(sent(sandbox, "smspartner").values()) == told
+    assert ("The defaults are taken" in logs.text) is ("often" in options.values())
+
+
 @pytest.mark.parametrize("wrong", ["sms", "sms:", "letter:x", "smspartner_default", "sms:a, :b"])
 def test_a_fallback_that_is_none_is_refused(option: Set, wrong: str) -> None:
     option(alert_fallback=wrong)

@@ -62,12 +62,7 @@ EXPECTED: dict[str, Alerts] = {
         {"chloe": ["Airflow. Task retried of DAG of tasks failed, try 2 of 2. Value Error: no rows."]},
     ),
     "ended": Alerts(
-        {
-            "ines": [
-                "Airflow: ended.defer failed without an error: killed, or ended by a trigger, run RUN",
-                "Airflow: DAG ended failed in defer, run RUN",
-            ]
-        }
+        {"ines": ["Airflow: ended.defer failed without an error: killed, or ended by a trigger, run RUN"]}
     ),
     "asks": Alerts(
         {

@@ -103,7 +103,7 @@ class EndedByTrigger(BaseOperator):
         self.defer(trigger=FailingTrigger(), method_name="execute_complete")
 
 
-with DAG("ended", on_failure_callback=SmsNotifier(to="@ines"), **COMMON):
+with DAG("ended", **COMMON):
     EndedByTrigger(task_id="defer", on_failure_callback=SmsNotifier(to="@ines"))
 
 with DAG("asks", **COMMON):
