@@ -1452,9 +1452,15 @@ Long enough for a mapped task to fail a hundred times, and short enough that nob
 """
 ALERT_STORE_TIMEOUT: Final = 1.0
 """
-[seconds] That an alert waits for the store to say whether people were told already.
+[seconds] That an alert waits for a sign of the store that is to say whether people were told already.
 
 Then it is sent: an alert too many is better than none.
+"""
+BUSY_STORE_TIMEOUT: Final = 5.0
+"""
+[seconds] That an alert waits for the answer of a store that could be opened.
+
+In a storm many processes ask at once, and each that does not wait for its turn sends a message of its own.
 """
 ALERT_RECORD_TIMEOUT: Final = 2.0
 """

@@ -187,5 +187,6 @@ def get_provider_info() -> dict[str, Any]:
         "notifications": [
             f"{PACKAGE}.notifications.sms.SmsNotifier",
             f"{PACKAGE}.notifications.voice.TtsCallNotifier",
+            f"{PACKAGE}.notifications.all_clear.AllClearNotifier",
         ],
     }

@@ -23,6 +23,7 @@ DOORS = {
     "notifications.base": "DAG files import it",
     "notifications.checks": "DAG files import it",
     "notifications.message": "DAG files import it",
+    "notifications.all_clear": "DAG files import it",
     "notifications.rendering": "DAG files import it",
     "notifications.sms": "DAG files import it",
     "notifications.voice": "DAG files import it",

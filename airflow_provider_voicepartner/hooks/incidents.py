@@ -1,5 +1,5 @@
 """
-Asks the store whether an alert is to be sent, within a second; one that gets no answer is sent.
+Asks the store whether an alert is to be sent, within seconds; one that gets no answer is sent.
 
 The store is asked in a thread that is left behind: no time-out of a database bounds the sum of what may hang there.
 """
@@ -12,7 +12,12 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final
 
-from airflow_provider_voicepartner.constants import ALERT_RECORD_TIMEOUT, ALERT_STORE_TIMEOUT, INCIDENT_LEASE
+from airflow_provider_voicepartner.constants import (
+    ALERT_RECORD_TIMEOUT,
+    ALERT_STORE_TIMEOUT,
+    BUSY_STORE_TIMEOUT,
+    INCIDENT_LEASE,
+)
 from airflow_provider_voicepartner.db.errors import StoreUnavailableError
 from airflow_provider_voicepartner.incidents.model import Alert, Decision, Outcome, Told
 from airflow_provider_voicepartner.incidents.process_memory import ProcessMemory
@@ -62,17 +67,19 @@ class AskedAlert:
         self.decision = Decision(outcome=Outcome.CLAIMED)
         """What to do; ``CLAIMED``: send."""
         if alert is not None:
-            self._ask(alert, ALERT_STORE_TIMEOUT)
+            self._ask(alert)
 
     @property
     def is_held(self) -> bool:
         """True where nobody is to be told now."""
         return self.decision.outcome is not Outcome.CLAIMED
 
-    def _ask(self, alert: Alert, seconds: float) -> None:
+    def _ask(self, alert: Alert) -> None:
         self._asking = threading.Thread(target=self._report, args=(alert,), name="incident", daemon=True)
         self._asking.start()
-        self._asking.join(seconds)
+        self._asking.join(ALERT_STORE_TIMEOUT)
+        if self._store is not None:
+            self._asking.join(BUSY_STORE_TIMEOUT - ALERT_STORE_TIMEOUT)
         if self._answer is not None:
             self.decision = self._answer
             return
@@ -80,7 +87,7 @@ class AskedAlert:
         self.decision = self._memory.report(alert, lease=self._lease)
         log.warning(
             "The store could not say whether people were told of this already: %s. %s",
-            self._problem or f"no answer within {seconds:g} s",
+            self._problem or "no answer in time",
             "This process told them, or is telling them, so nothing is sent"
             if self.is_held
             else "The alert is sent",

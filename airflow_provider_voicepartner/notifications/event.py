@@ -97,7 +97,14 @@ def read_event(context: Any, *, asks_for_tasks: bool = True) -> AlertEvent:
         moment = moment_of(_look(_look(context, "deadline"), "deadline_time")) or event.due
     else:
         moment = moment_of(began) if event.what in DAG_EVENTS else ""
-    return replace(event, moment=moment, run_began_at=_moment(moment_of(began)) or None)
+    return replace(event, moment=moment, run_began_at=_moment(_text(began)) or None)
+
+
+def began_at(context: Any) -> float | None:
+    """Return when the task of a callback began, or the run of a DAG's, in Unix seconds; None where that is unknown."""
+    event = read_event(context, asks_for_tasks=False)
+    began = _moment(_said(_ti(context), "start_date")) if event.task_id else None
+    return began or event.run_began_at
 
 
 def _event_of(context: Any, *, asks_for_tasks: bool) -> AlertEvent:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from airflow_provider_voicepartner.incidents.keys import incident_key
-from airflow_provider_voicepartner.incidents.model import Alert, Happened, Occurrence
-from airflow_provider_voicepartner.notifications.event import AlertEvent, What, read_event
+from airflow_provider_voicepartner.incidents.model import Alert, Happened, Occurrence, Success
+from airflow_provider_voicepartner.notifications.event import AlertEvent, What, began_at, read_event
 from airflow_provider_voicepartner.notifications.grouping import Grouping
 from airflow_provider_voicepartner.notifications.message import title_of
 
@@ -59,6 +59,20 @@ def occurrence_of(event: AlertEvent, happened: Happened) -> Occurrence:
         try_number=event.tries if event.task_id else 0,
         what=happened,
         moment=event.moment,
+    )
+
+
+def success_of(context: Any) -> Success | None:
+    """Return what succeeded; None where a callback's context says no such thing, or not of which DAG."""
+    event = read_event(context, asks_for_tasks=False)
+    if event.what not in (What.TASK_SUCCEEDED, What.DAG_SUCCEEDED) or not event.dag_id:
+        return None
+    return Success(
+        dag_id=event.dag_id,
+        run_id=event.run_id,
+        task_id=event.task_id,
+        map_index=event.map_index,
+        began_at=began_at(context),
     )
 
 

@@ -17,6 +17,7 @@ _SPOKEN_REPEAT: Final = {
     "fr": "Ce message est peut-être une répétition. ",
 }
 
+_ALL_CLEAR: Final = {"en": "all clear", "fr": "retour à la normale"}
 _MORE: Final = {"en": "and {0} more", "fr": "et {0} de plus"}
 
 # What happened, after the name of a task or a DAG.
@@ -163,6 +164,15 @@ def default_text(
     return _fit(head, _plain(event.error), "", link, segments or 1)
 
 
+def all_clear_text(context: Any, language: str | None = None) -> str:
+    """Say in one segment that what failed has succeeded; the run and a link only where they fit."""
+    event, words = read_event(context, asks_for_tasks=False), language_of(language)
+    head = _plain(f"Airflow: {_ALL_CLEAR[words]}, {_written(event, words)}")
+    run = _plain(f", {_WORDS[words]['run'].format(event.run_id)}") if event.run_id else ""
+    link = event.link if _plain(event.link) == event.link else ""
+    return _fit(head + run if _is_within(head + run, 1) else head, "", "", link, 1)
+
+
 def _written(event: AlertEvent, language: Language) -> str:
     words, happened = _WORDS[language], _HAPPENED[language][event.what]
     if event.what is What.DEADLINE:
@@ -270,10 +280,26 @@ def spoken_text(context: Any, language: str | None = None, *, more: int = 0) -> 
     :param more: alerts that were counted and not told.
     """
     event, words = read_event(context), language_of(language)
-    again = _WORDS[words]["again"]
     end = f" {_sentence(and_more(more, words))}" if more > 0 else ""
+    return _said_twice(_spoken(event, words), words, end)
+
+
+def spoken_all_clear(context: Any, language: str | None = None) -> str:
+    """Say in sentences that are made to be heard that what failed has succeeded."""
+    event, words = read_event(context, asks_for_tasks=False), language_of(language)
+    said = _spoken(event, words).replace("Airflow.", f"Airflow. {_sentence(_ALL_CLEAR[words])}", 1)
+    return _said_twice(said, words)
+
+
+def _said_twice(text: str, language: Language, end: str = "") -> str:
+    """
+    Return sentences twice, cut to what a call says.
+
+    :param end: stays whole.
+    """
+    again = _WORDS[language]["again"]
     most = (LONGEST_SPOKEN - len(again) - 2) // 2 - len(end)
-    said = without_braces(" ".join(_spoken(event, words).split()))
+    said = without_braces(" ".join(text.split()))
     if len(said) > most:
         said = f"{said[: most - 1].rsplit(' ', 1)[0].rstrip('.,;: ')}."
     return f"{said}{end} {again} {said}{end}"

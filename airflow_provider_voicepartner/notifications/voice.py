@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from airflow_provider_voicepartner.constants import LONGEST_ALERT
 from airflow_provider_voicepartner.notifications.base import GatewayNotifier
@@ -11,6 +11,10 @@ from airflow_provider_voicepartner.notifications.base import GatewayNotifier
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.compat import Context
     from airflow_provider_voicepartner.gateways.model import Kind, VoiceMessage
+
+
+VOICE_LANGUAGES: Final = {"en": "en-GB", "fr": "fr-FR"}
+"""In which voice our own words are spoken."""
 
 
 class TtsCallNotifier(GatewayNotifier):
@@ -63,7 +67,7 @@ class TtsCallNotifier(GatewayNotifier):
         text, language = self.own_text(self.text), self.language or None
         if text is None:
             text = spoken_text(context, self.language_of_people, more=self.more)
-            language = {"en": "en-GB", "fr": "fr-FR"}[language_of(self.language_of_people)]
+            language = VOICE_LANGUAGES[language_of(self.language_of_people)]
         else:
             # Gateways speak French where no language is given.
             room = LONGEST_ALERT - (

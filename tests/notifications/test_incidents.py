@@ -274,6 +274,7 @@ def test_an_answer_that_comes_too_late_is_given_back_all_the_same(
 
     monkeypatch.setattr(asking, "incident_store", slow)
     monkeypatch.setattr(asking, "ALERT_STORE_TIMEOUT", 0.05)
+    monkeypatch.setattr(asking, "BUSY_STORE_TIMEOUT", 0.05)
     SmsNotifier(to=ANNA)(failed(0))
     assert sent(sandbox, "smspartner") == {ANNA: 1}
     answer.set()
@@ -299,6 +300,7 @@ def test_a_late_claim_of_an_alert_that_the_process_held_back_is_the_next_ones(
 
     monkeypatch.setattr(asking, "incident_store", slow)
     monkeypatch.setattr(asking, "ALERT_STORE_TIMEOUT", 0.05)
+    monkeypatch.setattr(asking, "BUSY_STORE_TIMEOUT", 0.05)
     SmsNotifier(to=ANNA)(failed(1))
     answer.set()
     for thread in threading.enumerate():
