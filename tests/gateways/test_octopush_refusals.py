@@ -128,6 +128,14 @@ def test_a_ticket_beside_a_failure_says_that_the_answer_contradicts_itself(ticke
     )
 
 
+@pytest.mark.parametrize("key", ["ticket_number", "sms_ticket", "voice_ticket", "vocal_ticket", "ticket"])
+@pytest.mark.parametrize("status", [200, 400, 429, 503])
+def test_an_answer_with_a_ticket_names_a_send_whatever_its_status(key: str, status: int) -> None:
+    body = json.dumps({key: "sms_6543aa10c9d21", "code": 104}).encode()
+    assert octopush.names_a_send(ApiResponse(status=status, body=body))
+    assert not octopush.names_a_send(ApiResponse(status=status, body=b'{"code": 104}'))
+
+
 def test_a_code_of_success_beside_a_refusal_says_that_the_answer_contradicts_itself() -> None:
     error = refusal({"code": "200", "message": "ok"})
     assert (error.kind, error.code, error.status) == (ErrorKind.UNKNOWN, "200", 400)
