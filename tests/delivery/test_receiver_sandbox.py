@@ -24,6 +24,8 @@ from airflow_provider_voicepartner.sandbox.outcomes import Rule
 from tests.support.deliveries import counts
 from tests.support.receiver import SECRET, RunningReceiver
 
+pytestmark = pytest.mark.newest
+
 PEOPLE = [f"+336000{place:05d}" for place in range(60)]
 REFERENCE = "k3v9x0q2w7ha"
 WORDS = {"smspartner": SMSPARTNER_WORDS, "voicepartner": VOICEPARTNER_WORDS, "octopush": OCTOPUSH_WORDS}

@@ -41,12 +41,16 @@ WAYS: dict[str, tuple[str, Callable[..., Any], dict[str, Any]]] = {
 }  # fmt: skip
 ENDPOINTS = {"smspartner personal sms": "bulk-send", "smspartner long number": "vn/send"}
 """Where a way's sends go, for those that must not go elsewhere unnoticed."""
-SLOW = dict.fromkeys(
-    ("smspartner long number", "octopush personal sms", "octopush call", "voicepartner voicemail"),
-    pytest.mark.slow,
-)
+SLOW = "smspartner long number", "octopush personal sms", "octopush call", "voicepartner voicemail"
 """Ways that are like another one but for a detail; they run apart."""
 BATCHES = 3
+
+
+def marks_of(way: str) -> list[Any]:
+    """Return what a way is marked with: of those that are not slow, one is run on each Airflow."""
+    newest = [] if way == "smspartner sms" else [pytest.mark.newest]
+    return [*newest, *([pytest.mark.slow] if way in SLOW else [])]
+
 
 # What a kind may be told besides; "slow" is slow, and not too late, so it is no trouble.
 VARIANTS: dict[str, list[dict[str, Any]]] = {
@@ -145,7 +149,7 @@ def test_the_table_names_every_fault_of_the_sandbox() -> None:
 
 
 @pytest.mark.parametrize("kind", sorted(VARIANTS))
-@pytest.mark.parametrize("way", [pytest.param(way, marks=SLOW.get(way, ())) for way in WAYS])
+@pytest.mark.parametrize("way", [pytest.param(way, marks=marks_of(way)) for way in WAYS])
 def test_a_fault_in_any_position_reaches_nobody_twice_and_forgets_nobody(
     campaigns: Any, monkeypatch: pytest.MonkeyPatch, way: str, kind: str
 ) -> None:

@@ -37,6 +37,7 @@ REFUSED = [
 ]  # fmt: skip
 
 
+@pytest.mark.newest
 @pytest.mark.parametrize("entry", ENTRIES)
 @pytest.mark.parametrize("kind", ["smspartner", "octopush call"])
 def test_a_field_is_filled_in_and_every_other_brace_is_refused(
@@ -107,6 +108,7 @@ def test_a_text_is_taken_apart_once_for_everybody(sandbox: Any, kind: str) -> No
 NFD_PEOPLE = [{"phone_number": ANNA, normalize("NFD", "prénom"): normalize("NFD", "Zoé Noël")}]
 
 
+@pytest.mark.newest
 @pytest.mark.parametrize("entry", ENTRIES)
 @pytest.mark.parametrize("kind", ["smspartner", "octopush", "octopush call"])
 def test_texts_fields_and_names_are_composed(sandbox: Any, tmp_path: Path, entry: str, kind: str) -> None:
