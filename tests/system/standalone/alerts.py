@@ -133,12 +133,12 @@ with DAG(
         DeadlineAlert(
             reference=DeadlineReference.DAGRUN_QUEUED_AT,
             interval=timedelta(seconds=2),
-            callback=AsyncCallback(SmsNotifier, kwargs=SmsNotifier.checked(to="@david")),
+            callback=AsyncCallback(SmsNotifier, kwargs=SmsNotifier.checked(to="@david", at_most=None)),
         ),
         DeadlineAlert(
             reference=DeadlineReference.DAGRUN_QUEUED_AT,
             interval=timedelta(seconds=12),
-            callback=AsyncCallback(TtsCallNotifier, kwargs=TtsCallNotifier.checked(to="@emma")),
+            callback=AsyncCallback(TtsCallNotifier, kwargs=TtsCallNotifier.checked(to="@emma", at_most=None)),
         ),
         DeadlineAlert(
             reference=DeadlineReference.AVERAGE_RUNTIME(max_runs=2, min_runs=1),
