@@ -228,6 +228,18 @@ WATCHDOG: Final = Command(
     ),
 )
 
+DOCTOR: Final = Command(
+    "doctor",
+    "Say of which DAGs nobody would hear if they failed, and what else keeps people from being told",
+    f"{_CLI}.doctor.run",
+    (
+        Argument(
+            ("--config",),
+            {"metavar": "FILE", "help": "of a watchdog (TOML), for one that does not run yet"},
+        ),
+    ),
+)
+
 CALLBACKS: Final = Group(
     "callbacks",
     "The URLs that gateways report to",
@@ -303,6 +315,6 @@ CONTACTS: Final = Group(
 COMMANDS: Final = Group(
     "voicepartner",
     f"SMS and voice through {', '.join(_LABELS[:-1])} and {_LABELS[-1]}",
-    (DB, RECEIVER, WATCHDOG, CALLBACKS, DEAD_LETTERS, PERSON, ONCALL, CONTACTS),
+    (DB, RECEIVER, WATCHDOG, DOCTOR, CALLBACKS, DEAD_LETTERS, PERSON, ONCALL, CONTACTS),
 )
 """All commands, in groups."""
