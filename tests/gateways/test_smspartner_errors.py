@@ -268,3 +268,39 @@ class TestErrorShapes:
 def test_a_refused_field_is_named_by_the_argument_that_fills_it(field: str, argument: str) -> None:
     content = {"errors": [{"elementId": f"children[{field}].data", "message": "no"}]}
     assert explanation(content) == f"{argument}: no"
+
+
+@pytest.mark.parametrize(
+    ("data", "status", "problem"),
+    [
+        (
+            {"success": True, "message_id": 8123456},
+            429,
+            "names a message that was accepted, and a failure too",
+        ),
+        (
+            {"success": False, "message_id": 8123456},
+            429,
+            "names a message that was accepted, and a failure too",
+        ),
+        (
+            {"success": False, "message_id": 8123456},
+            200,
+            "names a message that was accepted, and a failure too",
+        ),
+        ({"message_id": 8123456}, 200, "has no success flag, and names a message that was accepted"),
+        ({"success": "perhaps", "message_id": 8123456}, 429, "has no success flag, and names a message"),
+        ({"success": False, "code": 200}, 200, "its flag says no, and its code is that of a success"),
+    ],
+)
+def test_why_an_answer_proves_nothing_is_said(data: dict[str, object], status: int, problem: str) -> None:
+    error = failure(send, data, status)
+    assert (error.kind, error.status) == (ErrorKind.UNKNOWN, status)
+    assert problem in str(error)
+
+
+@pytest.mark.parametrize("status", [200, 400, 500])
+def test_the_code_of_an_answer_without_a_flag_is_told(status: int) -> None:
+    error = failure(send, {"code": 9, "message": "no"}, status)
+    assert (error.code, error.status) == ("9", status)
+    assert "has no success flag" in str(error)
