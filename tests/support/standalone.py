@@ -19,6 +19,8 @@ import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -89,10 +91,17 @@ class Airflow:
         return {ti["task_id"]: ti["state"] for ti in told}
 
     def run(self, dag: str, **conf: Any) -> str:
-        """Start a run, once the DAG was found."""
+        """Start a run, once the DAG was found; of a busy SQLite, which Airflow answers with 500, it is asked again."""
         until(lambda: self.get(f"dags/{dag}").get("dag_id"), LIMIT, f"the DAG {dag} was not found")
-        started: str = self.post(f"dags/{dag}/dagRuns", {"logical_date": None, "conf": conf})["dag_run_id"]
-        return started
+        run_id = f"manual__{datetime.now(UTC).isoformat()}"
+        body = {"logical_date": None, "conf": conf, "dag_run_id": run_id}
+
+        def is_there() -> bool:
+            answer = self._session.post(f"{self.url}/api/v2/dags/{dag}/dagRuns", json=body, timeout=60)
+            return answer.ok or answer.status_code == HTTPStatus.CONFLICT
+
+        until(is_there, LIMIT, f"{dag} could not be started")
+        return run_id
 
     def ended(self, dag: str, run: str) -> str:
         """Wait for the end of a run, and return its state."""
