@@ -46,7 +46,8 @@ def _add_alert(dag: Any) -> None:
     if any(isinstance(callback, AlertForAllDags) for callback in given) or _has_ours(given):
         return
     # A list of its own: the one that was given may be shared by other DAGs.
-    dag.on_failure_callback = [*given, AlertForAllDags(_tasks_with_ours(dag))]
+    told_of = _tasks_with_ours(dag)
+    dag.on_failure_callback = [*given, AlertForAllDags(told_of, frozenset(dag.task_ids) - told_of)]
     dag.has_on_failure_callback = True
     _check_settings()
 
@@ -120,10 +121,11 @@ class AlertForAllDags:
 
     :param told_of: tasks that have a notifier of this provider themselves: a run that fails by these alone is told by
         them.
+    :param others: all other tasks: one may be named as an instance of a mapped task is.
     """
 
-    def __init__(self, told_of: frozenset[str] = frozenset()) -> None:
-        self.told_of = told_of
+    def __init__(self, told_of: frozenset[str] = frozenset(), others: frozenset[str] = frozenset()) -> None:
+        self.told_of, self.others = told_of, others
         self.__name__ = type(self).__name__
 
     def __call__(self, context: Any) -> None:
@@ -137,12 +139,14 @@ class AlertForAllDags:
             log.error("The alert for all DAGs was not sent: %s", _said(error))
 
     def _is_told(self, context: Any) -> bool:
-        from airflow_provider_voicepartner.notifications.event import failed_tasks
+        from airflow_provider_voicepartner.notifications.event import answered_failures
 
         if not self.told_of or not isinstance(context, Mapping) or context.get("reason") != "task_failure":
             return False
-        failed = failed_tasks(context)
-        return bool(failed) and all({name, _INDEX.sub("", name)} & self.told_of for name in failed)
+        failed = answered_failures(context)  # without an answer an alert too many beats none
+        return bool(failed) and not any(
+            name in self.others or not {name, _INDEX.sub("", name)} & self.told_of for name in failed
+        )
 
 
 def default_notifier(to: Any = None, **arguments: Any) -> GatewayNotifier:

@@ -226,16 +226,20 @@ def failed_tasks(context: Any) -> Sequence[str]:
     :param context: of a callback of a DAG.
     :returns: names, that of a mapped instance with its index after ``_``.
     """
+    found, ti = list(answered_failures(context)), _ti(context)
+    if not found and ti is not None and _said(context, "reason") == "task_failure":
+        found += [_line(_said(ti, "task_id"))] if _state(ti) in ("", "failed") else []
+    return [name for name in found if name]
+
+
+def answered_failures(context: Any) -> Sequence[str]:
+    """Return the tasks of a run that failed, as Airflow says within 5 s: all of them, or none without an answer."""
     dag_id, run_id = _ids(context)
-    reason = _said(context, "reason")
     found: list[str] = []
-    if reason in ("", "task_failure"):
+    if _said(context, "reason") in ("", "task_failure"):
         thread = threading.Thread(target=lambda: found.extend(_ask(context, dag_id, run_id)), daemon=True)
         thread.start()
         thread.join(ALERT_QUESTION_TIMEOUT)
-    ti = _ti(context)
-    if not found and ti is not None and reason == "task_failure" and _state(ti) in ("", "failed"):
-        found.append(_said(ti, "task_id"))
     return [_line(name) for name in dict.fromkeys(found) if name]
 
 

@@ -254,16 +254,33 @@ def test_a_fallback_that_is_none_is_refused(option: Set, wrong: str) -> None:
 
 @pytest.mark.parametrize(
     ("tasks", "told"),
-    [(("own",), 0), (("own_3",), 0), (("own", "own_2"), 0), (("load",), 1), (("own", "load"), 1)],
+    [
+        (("own",), 0),
+        (("own_3",), 0),
+        (("own", "own_2"), 0),
+        (("load",), 1),
+        (("own", "load"), 1),
+        (("own_7",), 1),
+    ],
 )
 def test_a_run_that_fails_by_tasks_with_notifiers_alone_is_told_by_them(
     sandbox: Any, option: Set, tasks: tuple[str, ...], told: int
 ) -> None:
     option(alert_to="@anne")
-    made = dag(own=SmsNotifier(to="@bruno"))
+    made = dag(own=SmsNotifier(to="@bruno"), own_7=None)
     dag_policy(made)
     alerts(made)[0](failed(*tasks))
     assert requests(sandbox) == told
+
+
+def test_where_airflow_does_not_say_which_tasks_failed_the_alert_is_sent(sandbox: Any, option: Set) -> None:
+    option(alert_to="@anne")
+    made = dag(own=SmsNotifier(to="@bruno"))
+    dag_policy(made)
+    context = failed("own")
+    del context["ti"].get_task_states
+    alerts(made)[0](context)
+    assert sent(sandbox, "smspartner") == {ANNE: 1}
 
 
 def test_a_run_that_times_out_is_told_whatever_its_tasks_have(sandbox: Any, option: Set) -> None:
