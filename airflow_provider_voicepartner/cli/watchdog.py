@@ -46,7 +46,7 @@ def make_watchdog(config: WatchdogConfig, secrets: Secrets) -> Watchdog:
     """
     teller = Teller(config.tell, Connections())
     problems = teller.prepare()
-    if len(problems) == len(config.tell.channels) and all(problem.is_final for problem in problems):
+    if sum(problem.is_final for problem in problems) == len(config.tell.channels):
         raise CommandError("; ".join(problem.text for problem in problems))
     for problem in problems:
         log.error("%s", problem.text)

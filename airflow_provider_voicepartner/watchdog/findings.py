@@ -178,7 +178,8 @@ def broken_file(file: ImportProblem, dag_ids: Sequence[str], airflow: str, links
 
     :param dag_ids: that Airflow knows from it.
     """
-    title = f"{file.file} cannot be imported any more ({listed(dag_ids)}): {file.error}"
+    # Without the error, which may hold anything: the title is logged.
+    title = f"{file.file} cannot be imported any more ({listed(dag_ids)})"
     alert = _alert(Kind.IMPORT_ERROR, title, file.file, file.since, airflow)
     return Finding(
         kind=Kind.IMPORT_ERROR, alerts=(alert,), names=(file.file, file.error, *dag_ids), link=links.home()

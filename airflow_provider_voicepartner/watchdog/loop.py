@@ -23,7 +23,7 @@ from airflow_provider_voicepartner.constants import (
     WATCH_STORE_TIMEOUT,
 )
 from airflow_provider_voicepartner.db.transactions import Store
-from airflow_provider_voicepartner.incidents.model import Alert, Decision, DueMessage, Outcome, Resolved
+from airflow_provider_voicepartner.incidents.model import Alert, Decision, DueMessage, Outcome, Resolved, Told
 from airflow_provider_voicepartner.incidents.store import IncidentStore
 from airflow_provider_voicepartner.watchdog.airflow_api import AirflowApi
 from airflow_provider_voicepartner.watchdog.checks import check, unsettled
@@ -31,6 +31,7 @@ from airflow_provider_voicepartner.watchdog.config import WatchdogConfig
 from airflow_provider_voicepartner.watchdog.findings import Finding, Recovery
 from airflow_provider_voicepartner.watchdog.memory import WatchMemory
 from airflow_provider_voicepartner.watchdog.messages import (
+    Message,
     of_finding,
     of_many,
     of_recoveries,
@@ -84,7 +85,7 @@ class Watchdog:
         self._unsent: list[Finding] = []
         self._told_at: dict[str, float] = {}
         self._told_alone: set[str] = set()
-        self._is_mute = False
+        self._has_failed = False
         self._noted: dict[str, str] = {}
 
     def run(self, stop: threading.Event) -> None:
@@ -102,7 +103,7 @@ class Watchdog:
     def look(self) -> None:
         """Look once, and tell what has to be told."""
         now = self._clock()
-        self._is_store_down = False
+        self._is_store_down = self._has_failed = False
         self._load()
         seen = self._observe(now)
         known = self._ask(
@@ -166,9 +167,7 @@ class Watchdog:
         of_store = [one for one in claimed if one is not None]
         more = sum(one.more for one in of_store)
         message = of_finding(findings[0], more) if len(findings) == 1 else of_many(findings, more)
-        telling = self._told(
-            self._teller.tell(message, may_be_repeat=any(one.may_be_repeat for one in of_store))
-        )
+        telling = self._send(message, may_be_repeat=any(one.may_be_repeat for one in of_store))
         given_back = [self._give_back(one, telling) for one in of_store]
         if not telling.has_reached and not (given_back and all(given_back)):
             # Otherwise the store has it for the next look, or for another watchdog.
@@ -184,6 +183,7 @@ class Watchdog:
             alert,
             route=f"watchdog {tell.kind} {tell.conn_id} {','.join(audience_of(tell))}",
             audience=audience_of(tell),
+            policy=tell.policy,
         )
 
     def _report(self, alert: Alert) -> Decision | None:
@@ -207,8 +207,21 @@ class Watchdog:
 
         return bool(self._ask(give_back))
 
-    def _told(self, telling: Telling) -> Telling:
-        self._is_mute = not telling.has_reached
+    def _send(
+        self, message: Message, told: Sequence[Told] | None = None, *, may_be_repeat: bool = False
+    ) -> Telling:
+        """
+        Send a message, unless one of this look reached nobody: the next look tries again.
+
+        :param told: those who were told before; None for the usual ways.
+        """
+        if self._has_failed:
+            return Telling()
+        if told is None:
+            telling = self._teller.tell(message, may_be_repeat=may_be_repeat)
+        else:
+            telling = self._teller.tell_again(message, told, may_be_repeat=may_be_repeat)
+        self._has_failed = not telling.has_reached
         return telling
 
     def _tell_recoveries(self, recoveries: Sequence[Recovery]) -> None:
@@ -222,9 +235,9 @@ class Watchdog:
             self._told_alone -= {one.key for one in over}
             if told:
                 names = [one for one, resolved in closed if resolved is not None and resolved.told]
-                self._told(self._teller.tell_again(of_recoveries(names), dict.fromkeys(told)))
+                self._send(of_recoveries(names), list(dict.fromkeys(told)))
             elif alone:
-                self._told(self._teller.tell(of_recoveries(alone)))
+                self._send(of_recoveries(alone))
 
     def _close(self, recovery: Recovery) -> Resolved | None:
         return self._ask(lambda store: IncidentStore(store).close(recovery.key))
@@ -232,14 +245,12 @@ class Watchdog:
     def _tell_due(self) -> None:
         """Tell what others could not: counted alerts, those of a sender who died, and those that reached nobody."""
         for due in self._ask(lambda store: IncidentStore(store).due_messages()) or ():
-            decision = self._claim_due(due)
+            decision = None if self._has_failed else self._claim_due(due)
             if decision is None:
                 continue
             more = decision.more if due.told else decision.more - 1
             message = of_title(due.incident.title, more, due.incident.link)
-            telling = self._told(
-                self._teller.tell_again(message, due.told, may_be_repeat=decision.may_be_repeat)
-            )
+            telling = self._send(message, due.told, may_be_repeat=decision.may_be_repeat)
             self._give_back(decision, telling)
             self._beat()
 
@@ -305,12 +316,12 @@ class Watchdog:
 
     def _give_signs(self) -> None:
         self._beat()
-        if self._switch is not None and not self._is_mute:
+        if self._switch is not None and not self._has_failed:
             self._switch.press()
 
     def _beat(self) -> None:
         """Leave a heartbeat; one who can tell nobody leaves none, so that others tell."""
-        if self._is_mute:
+        if self._has_failed:
             return
         told = {
             "interval": self._config.times.interval,

@@ -143,9 +143,12 @@ class Teller:
                 key = f"tell.fallback[{place}]" if place else "tell"
                 why = AlertFailure.of(error, channel.conn_id, has_left=False).why
                 problems.append(WayProblem(f"{key}: {why}", isinstance(error, ConfigurationError)))
-        if any(_has_names(channel.to) for channel in self._tell.channels):
-            for problem in contacts_within(ALERT_QUESTION_TIMEOUT).problems:
-                log.error("%s", problem)
+        if self._tell.policy or any(_has_names(channel.to) for channel in self._tell.channels):
+            contacts = contacts_within(ALERT_QUESTION_TIMEOUT)
+            problems += [WayProblem(problem, False) for problem in contacts.problems]
+            policies = {} if contacts.directory is None else contacts.directory.policies
+            if contacts.directory is not None and self._tell.policy not in (None, *policies):
+                problems.append(WayProblem("tell.policy: is no policy of the contacts; add it there", False))
         return problems
 
     def tell(self, message: Message, *, may_be_repeat: bool = False) -> Telling:

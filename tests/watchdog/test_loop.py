@@ -55,9 +55,12 @@ class Place:
         )
 
     def looks(self, watchdog: Watchdog, seconds: float = 60.0) -> None:
-        """Let it look every 10 seconds."""
-        for _ in range(int(seconds // 10)):
-            self.clock.advance(10)
+        """Let it look every 10 seconds, and after two minutes each minute."""
+        passed = 0.0
+        while passed < seconds:
+            step = 10 if passed < 120 else 60
+            passed += step
+            self.clock.advance(step)
             watchdog.look()
 
     def sent(self, gateway: str = "smspartner") -> dict[str, int]:
@@ -296,6 +299,38 @@ def test_nobody_can_be_told_now_and_somebody_is_later_and_meanwhile_there_is_no_
     place.looks(watchdog, 20)
     assert place.sent() == {ANNE: 1}
     assert WatchMemory(place.open()).beats()["watchdog"].mark != before
+
+
+def test_where_nobody_can_be_told_a_look_does_not_try_for_each_and_none_is_lost(
+    place: Place, set_connection: Callable[..., str], sandbox: Any
+) -> None:
+    set_connection("smspartner", "smspartner", host="http://127.0.0.1:9")
+    watchdog = place.watchdog()
+    watchdog.look()
+    attempts: list[str] = []
+    send = watchdog._teller.tell
+
+    def counted(message: Any, **more: Any) -> Any:
+        attempts.append(message.english)
+        return send(message, **more)
+
+    watchdog._teller.tell = counted  # type: ignore[method-assign]
+    for number in range(5):
+        place.airflow.fail_run(dag_id=f"dag{number}")
+    place.looks(watchdog, 30)
+    assert len(attempts) == 1
+    set_connection("smspartner", "smspartner", host=sandbox.gateway_url("smspartner"))
+    place.looks(place.watchdog(), 20)
+    assert place.sent() == {ANNE: 5}
+
+
+def test_a_policy_goes_along(place: Place) -> None:
+    tell = configured().tell.model_copy(update={"policy": "night"})
+    watchdog = place.watchdog(config=configured().model_copy(update={"tell": tell}))
+    watchdog.look()
+    place.airflow.fail_run()
+    place.looks(watchdog)
+    assert [incident.policy for incident in place.incidents.find()] == ["night"]
 
 
 # The store is down
