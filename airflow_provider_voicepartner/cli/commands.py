@@ -312,9 +312,82 @@ CONTACTS: Final = Group(
     ),
 )
 
+SILENCE: Final = Group(
+    "silence",
+    "Which alerts nobody is told of for a time",
+    (
+        Command(
+            "add",
+            "Add a silence",
+            f"{_CLI}.silences.add",
+            (
+                Argument(
+                    ("--match",),
+                    {
+                        "action": "append",
+                        "required": True,
+                        "metavar": "FIELD=PATTERN",
+                        "help": "such as dag_id=etl_*; the fields are dag_id, task_id, run_id, what and key, and all "
+                        "that are given must match",
+                    },
+                ),
+                Argument(
+                    ("--for",),
+                    {
+                        "required": True,
+                        "metavar": "TIME",
+                        "dest": "duration",
+                        "help": "a number and s, m, h, d or w, such as 2h",
+                    },
+                ),
+                Argument(
+                    ("--from",),
+                    {
+                        "metavar": "TIME",
+                        "dest": "begins",
+                        "help": "ISO 8601 with an offset, such as 2031-05-06T22:00+02:00; now unless given",
+                    },
+                ),
+                Argument(("--comment",), {"default": "", "help": "why, in one line"}),
+            ),
+        ),
+        Command(
+            "list",
+            "List silences that have not ended",
+            f"{_CLI}.silences.show_all",
+            (Argument(("--ended",), {"action": "store_true", "help": "those that have ended too"}),),
+        ),
+        Command(
+            "end",
+            "End a silence now",
+            f"{_CLI}.silences.end",
+            (Argument(("id",), {"metavar": "ID", "type": int, "help": "from silence list"}),),
+        ),
+    ),
+)
+
+INCIDENT: Final = Group(
+    "incident",
+    "What broke, and who knows",
+    (
+        Command(
+            "list",
+            "List open incidents; no numbers",
+            f"{_CLI}.incidents.show_all",
+            (Argument(("--closed",), {"action": "store_true", "help": "those that are closed too"}),),
+        ),
+        Command(
+            "show",
+            "Show one incident and who was told of it, numbers masked",
+            f"{_CLI}.incidents.show",
+            (Argument(("id",), {"metavar": "ID", "type": int, "help": "from incident list"}),),
+        ),
+    ),
+)
+
 COMMANDS: Final = Group(
     "voicepartner",
     f"SMS and voice through {', '.join(_LABELS[:-1])} and {_LABELS[-1]}",
-    (DB, RECEIVER, WATCHDOG, DOCTOR, CALLBACKS, DEAD_LETTERS, PERSON, ONCALL, CONTACTS),
+    (DB, RECEIVER, WATCHDOG, DOCTOR, CALLBACKS, DEAD_LETTERS, PERSON, ONCALL, CONTACTS, INCIDENT, SILENCE),
 )
 """All commands, in groups."""

@@ -19,7 +19,7 @@ from airflow_provider_voicepartner.settings import open_store, opt_out_keys
 _PURPOSE: Final = "showing or erasing personal data"
 _ELSEWHERE: Final = (
     "Not deleted: your own lists and files, Airflow's logs and XComs, the gateways' data, backups; keyed hashes in the "
-    "lists of mapped tasks, until db purge."
+    "lists of mapped tasks, and names in incidents, until db purge."
 )
 
 
@@ -65,6 +65,8 @@ def _counts(known: KnownPerson) -> dict[str, int]:
         "delivery reports": len(known.delivery_reports),
         "events": len(known.events),
         "dead letters": len(known.dead_letters),
+        "told incidents": len(known.told),
+        "pages": len(known.pages),
     }
 
 

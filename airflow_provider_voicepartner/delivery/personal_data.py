@@ -40,12 +40,16 @@ class KnownPerson:
     :param delivery_reports: of messages to them.
     :param events: their replies, pressed keys and opt-outs.
     :param dead_letters: calls that name their number and were not acted on.
+    :param told: incidents that they were told of by their number.
+    :param pages: of escalations, to their number.
     :param opted_out: their entry in the list of opt-outs, if there is one.
     """
 
     delivery_reports: list[Row] = field(default_factory=list, repr=False)
     events: list[Row] = field(default_factory=list, repr=False)
     dead_letters: list[Row] = field(default_factory=list, repr=False)
+    told: list[Row] = field(default_factory=list, repr=False)
+    pages: list[Row] = field(default_factory=list, repr=False)
     opted_out: KnownOptOut | None = None
 
     def to_json(self) -> dict[str, Any]:
@@ -62,6 +66,8 @@ class KnownPerson:
             "delivery_reports": [_plain(row) for row in self.delivery_reports],
             "events": [_plain(row) for row in self.events],
             "dead_letters": [_plain(row) for row in self.dead_letters],
+            "told_of_incidents": [_plain(row) for row in self.told],
+            "pages": [_plain(row) for row in self.pages],
             "opted_out": None if out is None else {"said_at": iso_time(out.said_at), "gateway": out.gateway},
         }
 
@@ -91,6 +97,8 @@ class PersonalData:
                 delivery_reports=self._rows(connection, self._sql.reports_of_person, phone_number),
                 events=self._rows(connection, self._sql.events_of_person, phone_number),
                 dead_letters=self._letters(connection, phone_number),
+                told=self._rows(connection, self._sql.told_of_person, phone_number),
+                pages=self._rows(connection, self._sql.pages_of_person, phone_number),
                 opted_out=self._list.find(connection, [phone_number]).get(phone_number),
             )
 
@@ -119,6 +127,8 @@ class PersonalData:
             }
             if without_marks is not None:
                 done["batches"] = self._erase_marks(connection, phone_number, without_marks)
+            done["told incidents"] = connection.execute(self._sql.erase_told, number).rowcount
+            done["pages"] = connection.execute(self._sql.erase_pages, number).rowcount
         self._store.erase_log()
         return done
 

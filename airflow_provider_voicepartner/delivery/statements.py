@@ -41,6 +41,7 @@ _EARLIEST: Final = (
     "ON CONFLICT ({key}) DO UPDATE SET said_at = excluded.said_at, gateway = excluded.gateway "
     "WHERE excluded.said_at < voicepartner_opt_out.said_at"
 )
+_KEPT_INCIDENT: Final = "changed_at >= :before OR (state <> 'closed' AND policy IS NOT NULL)"
 _REPLACE: Final = "ON CONFLICT ({key}) DO UPDATE SET {rest}"
 
 
@@ -223,6 +224,17 @@ class Statements:
         )
         self.erase_reports = text(f"DELETE FROM {reports} WHERE phone_number = :number")
         self.erase_events = text(f"DELETE FROM {events} WHERE phone_number = :number")
+        told, pages = schema.incident_told.name, schema.page.name
+        self.told_of_person = text(
+            f"SELECT incident, conn_id, kind, phone_number, at FROM {told} WHERE phone_number = :number ORDER BY at"
+        )
+        self.pages_of_person = text(
+            f"SELECT incident, number, person, kind, conn_id, phase, phone_number, at FROM {pages} "
+            "WHERE phone_number = :number ORDER BY at"
+        )
+        self.erase_told = text(f"DELETE FROM {told} WHERE phone_number = :number")
+        # The page stays, for the escalation counts it.
+        self.erase_pages = text(f"UPDATE {pages} SET phone_number = NULL WHERE phone_number = :number")
         self.all_marks = text(f"SELECT {', '.join(BATCH_RECIPIENTS)} FROM {schema.batch_recipients.name}")
         self.old = {
             "delivery reports": _old(text, reports, "gateway, campaign, phone_number", "received_at"),
@@ -247,6 +259,17 @@ class Statements:
                 text, schema.question_asked.name, "question, phone_number, kind", "at"
             ),
             "answers to questions": _old(text, schema.question_answer.name, "digest", "at"),
+            # An incident is deleted before what belongs to it: an open one without an escalation is one that nobody
+            # reports on any more.
+            "incidents": _where(text, schema.incident.name, "id", f"NOT ({_KEPT_INCIDENT})"),
+            "alerts of incidents": _of_incidents(
+                text, schema.incident_alert, schema.incident.name, "OR at < :before"
+            ),
+            "counts of incidents": _of_incidents(text, schema.incident_route, schema.incident.name),
+            "people told of incidents": _of_incidents(text, schema.incident_told, schema.incident.name),
+            "pages": _of_incidents(text, schema.page, schema.incident.name),
+            "answers": _old(text, schema.answer.name, "digest", "at"),
+            "silences": _old(text, schema.silence.name, "id", "ends_at"),
             "reservations": _old(text, schema.rate_slot.name, "id", "at"),
         }
 
@@ -276,6 +299,25 @@ def _old(text: Any, table: str, key: str, time: str) -> Old:
         count=text(f"SELECT count(*) FROM {table} WHERE {time} < :before"),
         delete=text(f"DELETE FROM {table} WHERE ({key}) IN ({some})"),
     )
+
+
+def _where(text: Any, table: str, key: str, condition: str) -> Old:
+    """Return statements about the rows of a condition."""
+    return Old(
+        count=text(f"SELECT count(*) FROM {table} WHERE {condition}"),
+        delete=text(
+            f"DELETE FROM {table} WHERE ({key}) IN (SELECT {key} FROM {table} WHERE {condition} LIMIT :limit)"
+        ),
+    )
+
+
+def _of_incidents(text: Any, table: Any, incidents: str, more: str = "") -> Old:
+    """Return statements about the rows of deleted incidents, and of incidents that would be deleted."""
+    key = ", ".join(column.name for column in table.primary_key)
+    kept = f"SELECT id FROM {incidents} WHERE {_KEPT_INCIDENT}"
+    # An alert that was silenced opened no incident.
+    own = "incident <> 0 AND " if more else ""
+    return _where(text, table.name, key, f"({own}incident NOT IN ({kept})) {more}")
 
 
 def _orphans(text: Any, table: str, key: str, campaigns: str) -> Old:

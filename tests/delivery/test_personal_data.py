@@ -87,7 +87,9 @@ class TestPerson:
         fill(store)
         data = PersonalData(store)
         done = data.erase(ANNA)
-        assert done == {"delivery reports": 1, "events": 2, "dead letters": 2}
+        assert done == {
+            "delivery reports": 1, "events": 2, "dead letters": 2, "told incidents": 0, "pages": 0,
+        }  # fmt: skip
         left = data.find(ANNA)
         assert (left.delivery_reports, left.events, left.dead_letters) == ([], [], [])
         assert left.opted_out == KnownOptOut(said_at=NOW, gateway="smspartner")
