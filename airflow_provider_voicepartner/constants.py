@@ -1706,3 +1706,39 @@ PAGES_REMEMBERED: Final = 500
 
 Nobody answers to more of them, and the newest come first.
 """
+PAGE_SEGMENTS: Final = 2
+"""
+[segments] Of a text message of an escalation.
+
+What broke, how to answer and a signed link; it must be read with one eye open.
+"""
+LEAST_PAGE_TITLE: Final = 20
+"""
+[characters] Of what broke that stay in a page, however long the link is.
+
+Fewer name no task.
+"""
+PAGE_LEAVES_WITHIN: Final = 5.0
+"""
+[seconds] After a step was claimed within which its pages leave, or never do.
+
+With the time for a connection it keeps a page from leaving more than 10 s after an acknowledgement.
+"""
+PAGES_AT_ONCE: Final = 16
+"""
+[entries] The most pages that leave side by side.
+
+More people are rarely in one step, and each page has a thread.
+"""
+ANSWERS_LOOK_BACK: Final = 3_600.0
+"""
+[seconds] How old an answer may be that the first look of all takes in.
+
+Older ones are no answers to pages, since nobody was paged before that look.
+"""
+MOST_TURNS_A_RUN: Final = 1_000
+"""
+[times] The most steps that one look does.
+
+A mistake must not keep a runner from looking at the time.
+"""

@@ -89,6 +89,8 @@ class GatewayInfo:
         polled.
     :param reports: how callbacks come: to a URL sent with each ``batch``, to one set for the ``account``, or ``never``.
     :param reports_replies: True where it takes a URL for replies and STOP with each batch.
+    :param answer_options: the settings with which people's answers are reported: replies to an SMS, keys pressed in a
+        call. A kind that is missing cannot be answered.
     :param empty_report: the fields of a call about a batch of nobody, which is harmless; ``callbacks check`` makes it.
         ``{reference}`` stands for the batch. Empty where the vendor reports no whole batches to a URL of the batch.
     :param listed_by_tag: True where a batch can be looked up by an id of ours, which proves that it was sent.
@@ -119,6 +121,7 @@ class GatewayInfo:
     most_polled: int = 0
     reports: Reporting = "never"
     reports_replies: bool = False
+    answer_options: Mapping[Kind, Mapping[str, Any]] = field(default_factory=dict)
     empty_report: Mapping[str, str] = field(default_factory=dict)
     listed_by_tag: bool = False
     refuses_repeats_for: timedelta | None = None
@@ -129,7 +132,7 @@ class GatewayInfo:
 
     def __post_init__(self) -> None:
         """Keep anybody from changing a table that all others read, and refuse what would only fail much later."""
-        for name in ("sends", "endpoints", "fields", "options", "empty_report"):
+        for name in ("sends", "endpoints", "fields", "options", "answer_options", "empty_report"):
             table = getattr(self, name)
             if not isinstance(table, Mapping):
                 raise InvalidArgumentError(f"INFO.{name}", "must be a mapping")
@@ -258,6 +261,13 @@ def _rules(info: GatewayInfo) -> Mapping[str, tuple[Callable[[Any], bool], str]]
         "reports_replies": (
             lambda it: _is_flag(it) and (not it or info.reports == "batch"),
             "True or False, and False unless reports is 'batch'",
+        ),
+        "answer_options": (
+            lambda it: (
+                set(it) <= set(info.sends)
+                and all(isinstance(name, str) for table in it.values() for name in dict(table))
+            ),
+            "settings by name, for each kind of message that can be answered",
         ),
         "empty_report": (
             lambda it: all(isinstance(part, str) for pair in it.items() for part in pair),

@@ -7,7 +7,7 @@ An alert is either released to the gateway or given up, never both: the first th
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -90,19 +90,28 @@ class SentAlert:
 
 
 def send_alert(
-    hook: GatewayHook, message: Message, to: Any, *, needs_mobile: bool, release: AlertRelease
+    hook: GatewayHook,
+    message: Message,
+    to: Any,
+    *,
+    needs_mobile: bool,
+    release: AlertRelease,
+    attempts: int = ALERT_ATTEMPTS,
+    make_reference: Callable[[], str] = new_reference,
 ) -> SentAlert:
     """
     Send a message to all valid recipients in ``to``, in as many requests as the gateway needs.
 
     :param release: passed right before the first request.
+    :param attempts: for each request, where it certainly did not leave.
+    :param make_reference: makes our own id of each request.
     :raises ConfigurationError: when no recipient is valid.
     :raises VoicePartnerProviderError: when it was not sent, or the outcome is unknown.
     """
     sender = hook.sender
     sender.connect_timeout = min(sender.connect_timeout, ALERT_CONNECT_TIMEOUT)
     sender.read_timeout = min(sender.read_timeout, ALERT_READ_TIMEOUT)
-    sender.retry = replace(sender.retry, attempts=ALERT_ATTEMPTS, longest_wait=ALERT_REPEAT_WAIT)
+    sender.retry = replace(sender.retry, attempts=attempts, longest_wait=ALERT_REPEAT_WAIT)
     plan = checked(
         lambda: plan_recipients(
             read_recipients(to), line="mobile" if needs_mobile else "any", on_invalid="skip"
@@ -112,7 +121,7 @@ def send_alert(
         raise ConfigurationError(
             f"to: all {plan.invalid} recipients are invalid: {name_rejected(plan.rejected)}"
         )
-    return _send(hook, in_plain_letters(hook, message), plan, release)
+    return _send(hook, in_plain_letters(hook, message), plan, release, make_reference)
 
 
 def valid_numbers(to: Any, *, needs_mobile: bool) -> Sequence[str]:
@@ -126,7 +135,13 @@ def valid_numbers(to: Any, *, needs_mobile: bool) -> Sequence[str]:
     return [one.phone_number for one in plan.recipients]
 
 
-def _send(hook: GatewayHook, message: Message, plan: RecipientPlan, release: AlertRelease) -> SentAlert:
+def _send(
+    hook: GatewayHook,
+    message: Message,
+    plan: RecipientPlan,
+    release: AlertRelease,
+    make_reference: Callable[[], str],
+) -> SentAlert:
     """Send request by request; one that fails does not stop the others."""
     receipts: list[Receipt] = []
     failures: list[VoicePartnerProviderError] = []
@@ -136,7 +151,7 @@ def _send(hook: GatewayHook, message: Message, plan: RecipientPlan, release: Ale
         try:
             release.leave()
             batch = plan.recipients[start : start + most]
-            receipt = hook.send_batch(message, batch, reference=new_reference())
+            receipt = hook.send_batch(message, batch, reference=make_reference())
             receipts.append(receipt)
             refused = {one.phone_number for one in receipt.refused}
             reached += [one.phone_number for one in batch if one.phone_number not in refused]

@@ -122,6 +122,7 @@ WRONG: dict[str, list[object]] = {
     "most_polled": [-1, 10, True, None],
     "reports": ["sometimes", None, True],
     "reports_replies": [True, None],
+    "answer_options": [{"tts": {}}, {"sms": None}, {"sms": {1: 2}}, None],
     "empty_report": [{"id": 0}, None],
     "listed_by_tag": [None],
     "refuses_repeats_for": [timedelta(0), timedelta(hours=-24), 86_400],

@@ -66,6 +66,7 @@ INFO: Final = GatewayInfo(
         "tts": "airflow_provider_voicepartner.gateways.octopush.options.VoiceOptions",
     },
     reports="account",
+    answer_options={"sms": {"with_replies": True}, "tts": {"get_back_pressed_keys": True}},
     refuses_repeats_for=timedelta(hours=24),
     # Its simulation makes its figures up, so it gives no price.
     simulates=True,

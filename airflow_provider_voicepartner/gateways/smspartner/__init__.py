@@ -128,6 +128,7 @@ INFO: Final = GatewayInfo(
     most_polled=500,
     reports="batch",
     reports_replies=True,
+    answer_options={"sms": {}},
     listed_by_tag=True,
     simulates=True,
     simulation_tells_price=True,

@@ -1,0 +1,167 @@
+"""
+Sends one message of an escalation: it leaves within seconds of a look whether somebody has it, or never.
+
+A page is not repeated: whether another one goes is for the escalation to say, which counts each of them.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from queue import Empty, SimpleQueue
+from time import monotonic
+
+from airflow_provider_voicepartner.constants import (
+    ALERT_TIMEOUT,
+    LEAST_ALERT_WAIT,
+    PAGE_LEAVES_WITHIN,
+    PAGES_AT_ONCE,
+)
+from airflow_provider_voicepartner.contacts.policy import By
+from airflow_provider_voicepartner.exceptions import NotSentError, VoicePartnerProviderError
+from airflow_provider_voicepartner.gateways.info import GatewayInfo
+from airflow_provider_voicepartner.gateways.model import Message, SmsMessage, VoiceMessage
+from airflow_provider_voicepartner.hooks.alert import NOT_SENT_ERRORS, AlertRelease, send_alert
+from airflow_provider_voicepartner.hooks.page_texts import Ways, sms_text, spoken_language, spoken_page
+from airflow_provider_voicepartner.hooks.registry import hook_for
+from airflow_provider_voicepartner.incidents.escalation import Became
+from airflow_provider_voicepartner.incidents.pages import ClaimedPage
+
+log = logging.getLogger(__name__)
+
+FindWays = Callable[[ClaimedPage, GatewayInfo], Ways]
+"""Tells how somebody can answer a page that a gateway brings."""
+
+
+@dataclass(frozen=True, slots=True)
+class SentPage:
+    """
+    What became of a message.
+
+    :param gateway: that took it.
+    :param gateway_id: its id of the batch.
+    :param why: it was not sent, or is in doubt; holds no number.
+    """
+
+    claimed: ClaimedPage
+    became: Became
+    gateway: str | None = None
+    gateway_id: str | None = None
+    why: str = ""
+
+
+class _PageRelease(AlertRelease):
+    """
+    Releases a page only if it is still wanted and not late.
+
+    :param wanted: says whether nobody has the incident.
+    :param until: on the clock of ``monotonic``.
+    """
+
+    def __init__(self, wanted: Callable[[], bool], until: float) -> None:
+        super().__init__()
+        self._wanted, self._until = wanted, until
+
+    def leave(self) -> None:
+        """Release it; errors as in the base class."""
+        if not self._wanted():
+            raise NotSentError("somebody has the incident, or it was closed")
+        if monotonic() > self._until:
+            raise NotSentError("the page is late, and somebody may have answered meanwhile")
+        super().leave()
+
+
+def send_pages(
+    pages: Sequence[ClaimedPage],
+    *,
+    still_wanted: Callable[[ClaimedPage], bool],
+    ways: FindWays,
+    done: Callable[[SentPage], object],
+) -> None:
+    """
+    Send messages side by side; each takes 20 s at most.
+
+    :param still_wanted: asked right before one leaves.
+    :param ways: how it can be answered.
+    :param done: is given each result as soon as it is known, in this thread.
+    """
+    for start in range(0, len(pages), PAGES_AT_ONCE):
+        _send_together(pages[start : start + PAGES_AT_ONCE], still_wanted, ways, done)
+
+
+def _send_together(
+    pages: Sequence[ClaimedPage],
+    still_wanted: Callable[[ClaimedPage], bool],
+    ways: FindWays,
+    done: Callable[[SentPage], object],
+) -> None:
+    results: SimpleQueue[SentPage] = SimpleQueue()
+    begun = monotonic()
+    waiting: dict[int, tuple[ClaimedPage, _PageRelease]] = {}
+    for place, claimed in enumerate(pages):
+        release = _PageRelease(partial(still_wanted, claimed), begun + PAGE_LEAVES_WITHIN)
+        waiting[place] = claimed, release
+        work = partial(_send_into, results, claimed, release, ways)
+        threading.Thread(target=work, name="page", daemon=True).start()
+    left = {id(claimed): place for place, (claimed, _) in waiting.items()}
+    while left:
+        try:
+            result = results.get(timeout=max(LEAST_ALERT_WAIT, begun + ALERT_TIMEOUT - monotonic()))
+        except Empty:
+            break
+        left.pop(id(result.claimed), None)
+        done(result)
+    for place in left.values():
+        claimed, release = waiting[place]
+        became = Became.NOT_SENT if release.give_up() else Became.IN_DOUBT
+        done(SentPage(claimed, became, why=f"no answer within {ALERT_TIMEOUT:g} s"))
+
+
+def _send_into(
+    results: SimpleQueue[SentPage], claimed: ClaimedPage, release: AlertRelease, ways: FindWays
+) -> None:
+    results.put(_sent(claimed, release, ways))
+
+
+def _sent(claimed: ClaimedPage, release: AlertRelease, ways: FindWays) -> SentPage:
+    """Send one message; never raises."""
+    page = claimed.page
+    try:
+        hook = hook_for(page.conn_id, kind=page.by.kind, who="an escalation")
+        try:
+            info = hook.gateway.INFO
+            sent = send_alert(
+                hook,
+                _message(claimed, info, ways(claimed, info)),
+                [page.phone_number],
+                needs_mobile=page.by is By.SMS,
+                release=release,
+                attempts=1,
+                make_reference=lambda: claimed.reference,
+            )
+        finally:
+            hook.close()
+        if not sent.reached:
+            return SentPage(claimed, Became.NOT_SENT, why="the gateway refused the number")
+        return SentPage(claimed, Became.SENT, info.name, sent.receipts[0].gateway_id)
+    except NOT_SENT_ERRORS as error:
+        return SentPage(claimed, Became.NOT_SENT, why=str(error))
+    except BaseException as error:  # whatever ends it is no success
+        is_ours = isinstance(error, VoicePartnerProviderError)
+        became = Became.IN_DOUBT if release.has_left else Became.NOT_SENT
+        return SentPage(claimed, became, why=str(error) if is_ours else type(error).__name__)
+
+
+def _message(claimed: ClaimedPage, info: GatewayInfo, ways: Ways) -> Message:
+    options = dict(info.answer_options.get(claimed.page.by.kind, {})) if ways.by_phone else {}
+    if claimed.page.by is By.SMS:
+        return SmsMessage(text=sms_text(claimed, ways), purpose="alert", options=options)
+    return VoiceMessage(
+        text=spoken_page(claimed, ways),
+        language=spoken_language(claimed),
+        purpose="alert",
+        options=options,
+    )

@@ -1,0 +1,274 @@
+"""
+Runs the escalations of a store: takes answers, pages who is due, tells the others; any number of processes may.
+
+Whoever claims a step in the store sends it, so two runners never both page. Answers are read before each claim.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from airflow_provider_voicepartner.constants import (
+    ALERT_QUESTION_TIMEOUT,
+    ANSWERS_LOOK_BACK,
+    MOST_TURNS_A_RUN,
+)
+from airflow_provider_voicepartner.contacts.directory import Directory
+from airflow_provider_voicepartner.contacts.policy import By, Policy
+from airflow_provider_voicepartner.contacts.targets import (
+    Target,
+    last_resort_targets,
+    numbers_of,
+    targets_of,
+)
+from airflow_provider_voicepartner.db.transactions import Store
+from airflow_provider_voicepartner.delivery.events import SummaryReader
+from airflow_provider_voicepartner.delivery.inbound import PRESSED_KEYS, REPLY
+from airflow_provider_voicepartner.delivery.store import DeliveryStore, StoredEvent
+from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
+from airflow_provider_voicepartner.gateways.info import GatewayInfo
+from airflow_provider_voicepartner.hooks.callbacks import callback_config
+from airflow_provider_voicepartner.hooks.contacts import KnownContacts, contacts_within
+from airflow_provider_voicepartner.hooks.page_sending import SentPage, send_pages
+from airflow_provider_voicepartner.hooks.page_texts import Ways
+from airflow_provider_voicepartner.incidents.acting import Answered, Answers, PhoneAnswer, digest_of
+from airflow_provider_voicepartner.incidents.answers import (
+    NOT_UNDERSTOOD,
+    Channel,
+    read_keys,
+    read_text,
+)
+from airflow_provider_voicepartner.incidents.cursors import Cursors
+from airflow_provider_voicepartner.incidents.escalation import Action, Became, Purpose
+from airflow_provider_voicepartner.incidents.pages import ClaimedPage, PageStore
+from airflow_provider_voicepartner.sending.fingerprint import new_reference
+
+log = logging.getLogger(__name__)
+
+_CURSOR: Final = "answers"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """
+    What one look did.
+
+    :param pages: messages that were sent or may have been.
+    :param answers: answers that were applied.
+    :param next_due: seconds until the next step, 0 if it is late; None where no escalation is under way.
+    """
+
+    pages: int = 0
+    answers: int = 0
+    next_due: float | None = None
+
+
+class Pager:
+    """
+    Runs escalations. May be used by one thread at a time.
+
+    :param store: of ``[voicepartner] store_url``.
+    :param contacts: reads the contacts in bounded time.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        contacts: Callable[[], KnownContacts] = lambda: contacts_within(ALERT_QUESTION_TIMEOUT),
+    ) -> None:
+        self.pages = PageStore(store, new_reference=new_reference)
+        self.answers = Answers(store, self.pages)
+        self._store, self._contacts = store, contacts
+        self._events, self._delivery = SummaryReader(store), DeliveryStore(store)
+        self._cursors = Cursors(store)
+        self._directory: Directory | None = None
+        self._is_link_possible: bool | None = None
+
+    def run_due(self, *, incident: int | None = None) -> Run:
+        """
+        Take new answers, then do all that is due.
+
+        :param incident: only this one; None for all.
+        :raises StoreUnavailableError: nothing was claimed that was not sent; try again.
+        """
+        self._directory = None
+        for number, at, person in self.pages.expire():
+            log.error(
+                "incident %d: page %d to %s was claimed, and its sender never said what became of it: it may have "
+                "arrived, and is not sent again. The next step goes on",
+                number, at, person,
+            )  # fmt: skip
+        answered = self.take_answers()
+        self._start_unstarted()
+        sent, turns = 0, 0
+        done = set[int]()
+        while turns < MOST_TURNS_A_RUN:
+            due = [one for one in self.pages.due() if incident in (None, one) and one not in done]
+            if not due:
+                break
+            for one in due:
+                turns += 1
+                # Sending to others may have taken a while, and somebody may have this one by now.
+                answered += self.take_answers()
+                found = self._turn(one)
+                sent += found or 0
+                if found is None:
+                    done.add(one)
+        next_due = self.pages.next_due()
+        return Run(sent, answered, None if next_due is None else max(0.0, next_due))
+
+    def _turn(self, incident: int) -> int | None:
+        """Do what is due for an incident; None where nothing can be done about it now."""
+        directory = self._known()
+        if directory is None:
+            return None
+        claimed = self.pages.take_turn(incident, self._resolve)
+        return self.send(claimed)
+
+    def _start_unstarted(self) -> None:
+        """Begin escalations whose notifier died before it could."""
+        for incident, name in self.pages.unstarted():
+            policy = self.policy(name)
+            if policy is not None and self.pages.start(incident, policy):
+                log.warning("incident %d: its escalation had not begun; it begins now", incident)
+
+    def policy(self, name: str) -> Policy | None:
+        """Return a policy of the contacts; None where there is none, which is logged as an error."""
+        directory = self._known()
+        if directory is None:
+            return None
+        try:
+            return directory.policy(name)
+        except InvalidArgumentError as error:
+            log.error("Nobody can be paged: %s", error)
+        return None
+
+    def _known(self) -> Directory | None:
+        """Return the contacts, read once in each look."""
+        if self._directory is None:
+            known = self._contacts()
+            for problem in known.problems:
+                log.error("%s", problem)
+            self._directory = known.directory
+        return self._directory
+
+    def _resolve(self, names: Sequence[str], by: By, is_last_resort: bool, now: float) -> Sequence[Target]:
+        directory = self._known()
+        if directory is None:
+            return ()
+        if is_last_resort:
+            found = last_resort_targets(directory, names, by.kind)
+        else:
+            found = targets_of(directory, names, by.kind, datetime.fromtimestamp(now, UTC))
+        for problem in found.problems:
+            log.error("%s", problem)
+        if not found.reached:
+            log.error(
+                "Nobody can be paged by %s: %s", by.value, ", ".join(names) or "there is no last resort"
+            )
+        return found.reached
+
+    def numbers(self, people: Sequence[str]) -> Sequence[Target]:
+        """Return the numbers of people for text messages, as far as the contacts know them."""
+        directory = self._known()
+        return () if directory is None else numbers_of(directory, people, "sms")
+
+    # Answers
+
+    def take_answers(self) -> int:
+        """Apply replies and pressed keys that came since the last look; return how many changed or said something."""
+        applied, since = 0, self._cursors.get(_CURSOR)
+        if since is None:
+            with self._store.read() as connection:
+                now = self._store.now(connection)
+            since = self._events.last_received(now - ANSWERS_LOOK_BACK)
+        while page := self._events.after(since):
+            wanted = [one.id for one in page if one.kind in (REPLY, PRESSED_KEYS)]
+            for event in self._delivery.events_by_id(wanted):
+                applied += self._take(event)
+            since = page[-1].id
+            # Behind the answers: what a death leaves unread is read again, and its digest is known.
+            self._cursors.move(_CURSOR, since)
+        return applied
+
+    def _take(self, event: StoredEvent) -> bool:
+        if not event.phone_number or event.part > 1:
+            return False
+        is_call = event.kind == PRESSED_KEYS
+        read = read_keys(event.text) if is_call else read_text(event.text)
+        campaign = "" if event.key is None else event.key.campaign
+        kind, _, name = campaign.partition(":")
+        answer = PhoneAnswer(
+            digest=digest_of("event", event.id),
+            channel=Channel.CALL if is_call else Channel.SMS,
+            phone_number=event.phone_number,
+            read=read if event.parts <= 1 else NOT_UNDERSTOOD,
+            gateway=event.gateway,
+            reference=name if kind == "ref" else None,
+            gateway_id=name if kind == "id" else None,
+        )
+        return self._conclude(self.answers.by_phone(answer, self.numbers))
+
+    def act(
+        self, incident: int, action: Action, who: str, channel: Channel, *, digest: str
+    ) -> Answered | None:
+        """
+        Apply what somebody asks for who was recognised otherwise, and tell the others.
+
+        :returns: None where there is no such incident with an escalation.
+        """
+        done = self.answers.by_name(incident, action, who, channel, self.numbers, digest=digest)
+        self._conclude(done)
+        return done
+
+    def _conclude(self, done: Answered | None) -> bool:
+        if done is None:
+            return False
+        log.info("incident %d: %s answered: %s", done.incident, done.person, done.outcome)
+        self.send(done.pages)
+        return True
+
+    # Sending
+
+    def send(self, pages: Sequence[ClaimedPage]) -> int:
+        """Send what this process has claimed, and store what became of it; return how many may have arrived."""
+        sent = 0
+
+        def done(result: SentPage) -> None:
+            nonlocal sent
+            sent += result.became is not Became.NOT_SENT
+            self._note(result)
+            self.pages.record(
+                result.claimed, result.became, gateway=result.gateway, gateway_id=result.gateway_id
+            )
+
+        if pages:
+            send_pages(pages, still_wanted=self.pages.still_wanted, ways=self.ways, done=done)
+        return sent
+
+    @staticmethod
+    def _note(result: SentPage) -> None:
+        page = result.claimed.page
+        what = "page" if page.purpose is Purpose.PAGE else "message"
+        head = (
+            f"incident {result.claimed.incident.id}: {what} {page.number} to {page.person} by {page.by.value}"
+        )
+        if result.became is Became.SENT:
+            log.info("%s was accepted as %s, through %s", head, result.gateway_id, page.conn_id)
+        elif result.became is Became.IN_DOUBT:
+            log.error("%s may have arrived, nobody knows: %s. It is not sent again", head, result.why)
+        else:
+            log.error("%s was not sent: %s", head, result.why)
+
+    def ways(self, claimed: ClaimedPage, info: GatewayInfo) -> Ways:
+        """Tell how somebody can answer a page."""
+        config = callback_config()
+        if config is None:
+            return Ways()
+        by_phone = claimed.page.by.kind in info.answer_options and info.reports != "never"
+        return Ways(by_phone=by_phone)
