@@ -1742,3 +1742,33 @@ MOST_TURNS_A_RUN: Final = 1_000
 
 A mistake must not keep a runner from looking at the time.
 """
+LINK_SIGNATURE_BYTES: Final = 16
+"""
+[bytes] Of the signature in the link of a page.
+
+128 bits cannot be guessed, and more would fill the text message.
+"""
+LONGEST_LINK_TOKEN: Final = 64
+"""
+[characters] The longest last part of a page's link that is looked at.
+
+Ours have at most 43.
+"""
+LINK_LIFETIME: Final = 86_400.0
+"""
+[seconds] For which the link of a page works.
+
+Whoever finds it later in a phone must not act on what is long over.
+"""
+LARGEST_ANSWER_FORM: Final = 1_000
+"""
+[bytes] The largest form that the page of an incident sends.
+
+It has one button.
+"""
+LINK_ANSWER_TIMEOUT: Final = 15.0
+"""
+[seconds] In which an answer by a link is applied, or the page says that nothing is certain.
+
+Longer than the store takes, and shorter than a human waits.
+"""

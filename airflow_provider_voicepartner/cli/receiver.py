@@ -42,6 +42,7 @@ def run(arguments: Namespace) -> None:
         listen,
         make_server,
     )
+    from airflow_provider_voicepartner.hooks.answer_pages import answer_routes
 
     problem = ""
     try:
@@ -51,7 +52,13 @@ def run(arguments: Namespace) -> None:
     if problem:
         raise CommandError(f"cannot listen on {arguments.host}, port {arguments.port}: {problem}")
     write_log()
-    app = create_app(open_receiver_store, tokens, prefix=PREFIX, gateways=every_gateway())
+    app = create_app(
+        open_receiver_store,
+        tokens,
+        prefix=PREFIX,
+        gateways=every_gateway(),
+        routes=answer_routes(open_receiver_store, PREFIX),
+    )
     freeze_loaded_objects()
     port = listening.getsockname()[1]
     if config is None:

@@ -233,6 +233,7 @@ def create_app(
     *,
     prefix: str = "",
     gateways: Mapping[str, Gateway] | None = None,
+    routes: Sequence[Route] = (),
 ) -> FastAPI:
     """
     Make the application: ``{prefix}/callbacks/{gateway}/{token}``, ``{prefix}/health`` and ``{prefix}/metrics``.
@@ -241,6 +242,7 @@ def create_app(
     :param tokens: verifies URLs.
     :param prefix: ``/voicepartner``, unless the application is mounted there.
     :param gateways: by name; they parse the calls. None for those of this package.
+    :param routes: more of them, below the same path; their paths stay out of access logs.
     """
     receiver = Receiver(GroupWriter(open_store, on_refused=replacement_for), tokens, gateways)
 
@@ -263,6 +265,7 @@ def create_app(
         Route(f"{prefix}/callbacks/{{gateway}}/{{token}}", _Application(receiver.callback)),
         Route(f"{prefix}/health", receiver.health, methods=["GET"]),
         Route(f"{prefix}/metrics", receiver.metrics, methods=["GET"]),
+        *routes,
     ]
     app.add_exception_handler(404, _not_found)
     app.add_middleware(_HidePaths, prefix=prefix, gateways=frozenset(receiver.gateways))

@@ -25,6 +25,7 @@ from airflow_provider_voicepartner.exceptions import NotSentError, VoicePartnerP
 from airflow_provider_voicepartner.gateways.info import GatewayInfo
 from airflow_provider_voicepartner.gateways.model import Message, SmsMessage, VoiceMessage
 from airflow_provider_voicepartner.hooks.alert import NOT_SENT_ERRORS, AlertRelease, send_alert
+from airflow_provider_voicepartner.hooks.base import GatewayHook
 from airflow_provider_voicepartner.hooks.page_texts import Ways, sms_text, spoken_language, spoken_page
 from airflow_provider_voicepartner.hooks.registry import hook_for
 from airflow_provider_voicepartner.incidents.escalation import Became
@@ -34,6 +35,15 @@ log = logging.getLogger(__name__)
 
 FindWays = Callable[[ClaimedPage, GatewayInfo], Ways]
 """Tells how somebody can answer a page that a gateway brings."""
+
+
+MakeHook = Callable[[str, By], GatewayHook]
+"""Makes the hook of a connection for a way of paging."""
+
+
+def hook_of_way(conn_id: str, by: By) -> GatewayHook:
+    """Look up a connection and return its hook; errors as of ``hook_for``."""
+    return hook_for(conn_id, kind=by.kind, who="an escalation")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +90,7 @@ def send_pages(
     still_wanted: Callable[[ClaimedPage], bool],
     ways: FindWays,
     done: Callable[[SentPage], object],
+    make_hook: MakeHook,
 ) -> None:
     """
     Send messages side by side; each takes 20 s at most.
@@ -87,15 +98,21 @@ def send_pages(
     :param still_wanted: asked right before one leaves.
     :param ways: how it can be answered.
     :param done: is given each result as soon as it is known, in this thread.
+    :param make_hook: makes the hook of a connection.
     """
     for start in range(0, len(pages), PAGES_AT_ONCE):
-        _send_together(pages[start : start + PAGES_AT_ONCE], still_wanted, ways, done)
+        _send_together(
+            pages[start : start + PAGES_AT_ONCE],
+            still_wanted,
+            partial(_sent, ways=ways, make_hook=make_hook),
+            done,
+        )
 
 
 def _send_together(
     pages: Sequence[ClaimedPage],
     still_wanted: Callable[[ClaimedPage], bool],
-    ways: FindWays,
+    send: Callable[[ClaimedPage, AlertRelease], SentPage],
     done: Callable[[SentPage], object],
 ) -> None:
     results: SimpleQueue[SentPage] = SimpleQueue()
@@ -104,7 +121,7 @@ def _send_together(
     for place, claimed in enumerate(pages):
         release = _PageRelease(partial(still_wanted, claimed), begun + PAGE_LEAVES_WITHIN)
         waiting[place] = claimed, release
-        work = partial(_send_into, results, claimed, release, ways)
+        work = partial(_send_into, results, send, claimed, release)
         threading.Thread(target=work, name="page", daemon=True).start()
     left = {id(claimed): place for place, (claimed, _) in waiting.items()}
     while left:
@@ -121,16 +138,19 @@ def _send_together(
 
 
 def _send_into(
-    results: SimpleQueue[SentPage], claimed: ClaimedPage, release: AlertRelease, ways: FindWays
+    results: SimpleQueue[SentPage],
+    send: Callable[[ClaimedPage, AlertRelease], SentPage],
+    claimed: ClaimedPage,
+    release: AlertRelease,
 ) -> None:
-    results.put(_sent(claimed, release, ways))
+    results.put(send(claimed, release))
 
 
-def _sent(claimed: ClaimedPage, release: AlertRelease, ways: FindWays) -> SentPage:
+def _sent(claimed: ClaimedPage, release: AlertRelease, *, ways: FindWays, make_hook: MakeHook) -> SentPage:
     """Send one message; never raises."""
     page = claimed.page
     try:
-        hook = hook_for(page.conn_id, kind=page.by.kind, who="an escalation")
+        hook = make_hook(page.conn_id, page.by)
         try:
             info = hook.gateway.INFO
             sent = send_alert(

@@ -15,6 +15,7 @@ from typing import Final
 from airflow_provider_voicepartner.constants import (
     ALERT_QUESTION_TIMEOUT,
     ANSWERS_LOOK_BACK,
+    LINK_LIFETIME,
     MOST_TURNS_A_RUN,
 )
 from airflow_provider_voicepartner.contacts.directory import Directory
@@ -29,11 +30,12 @@ from airflow_provider_voicepartner.db.transactions import Store
 from airflow_provider_voicepartner.delivery.events import SummaryReader
 from airflow_provider_voicepartner.delivery.inbound import PRESSED_KEYS, REPLY
 from airflow_provider_voicepartner.delivery.store import DeliveryStore, StoredEvent
+from airflow_provider_voicepartner.delivery.tokens import PREFIX
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.info import GatewayInfo
 from airflow_provider_voicepartner.hooks.callbacks import callback_config
 from airflow_provider_voicepartner.hooks.contacts import KnownContacts, contacts_within
-from airflow_provider_voicepartner.hooks.page_sending import SentPage, send_pages
+from airflow_provider_voicepartner.hooks.page_sending import MakeHook, SentPage, hook_of_way, send_pages
 from airflow_provider_voicepartner.hooks.page_texts import Ways
 from airflow_provider_voicepartner.incidents.acting import Answered, Answers, PhoneAnswer, digest_of
 from airflow_provider_voicepartner.incidents.answers import (
@@ -44,10 +46,15 @@ from airflow_provider_voicepartner.incidents.answers import (
 )
 from airflow_provider_voicepartner.incidents.cursors import Cursors
 from airflow_provider_voicepartner.incidents.escalation import Action, Became, Purpose
+from airflow_provider_voicepartner.incidents.links import PageLink, PageLinks
 from airflow_provider_voicepartner.incidents.pages import ClaimedPage, PageStore
 from airflow_provider_voicepartner.sending.fingerprint import new_reference
+from airflow_provider_voicepartner.settings import callback_secrets
 
 log = logging.getLogger(__name__)
+
+LINK_PATH: Final = "/a"
+"""Of the pages at which people answer, below the receiver's own path."""
 
 _CURSOR: Final = "answers"
 
@@ -73,6 +80,7 @@ class Pager:
 
     :param store: of ``[voicepartner] store_url``.
     :param contacts: reads the contacts in bounded time.
+    :param make_hook: makes the hook of a connection for a way of paging.
     """
 
     def __init__(
@@ -80,14 +88,14 @@ class Pager:
         store: Store,
         *,
         contacts: Callable[[], KnownContacts] = lambda: contacts_within(ALERT_QUESTION_TIMEOUT),
+        make_hook: MakeHook = hook_of_way,
     ) -> None:
         self.pages = PageStore(store, new_reference=new_reference)
         self.answers = Answers(store, self.pages)
-        self._store, self._contacts = store, contacts
+        self._store, self._contacts, self._make_hook = store, contacts, make_hook
         self._events, self._delivery = SummaryReader(store), DeliveryStore(store)
         self._cursors = Cursors(store)
         self._directory: Directory | None = None
-        self._is_link_possible: bool | None = None
 
     def run_due(self, *, incident: int | None = None) -> Run:
         """
@@ -248,7 +256,13 @@ class Pager:
             )
 
         if pages:
-            send_pages(pages, still_wanted=self.pages.still_wanted, ways=self.ways, done=done)
+            send_pages(
+                pages,
+                still_wanted=self.pages.still_wanted,
+                ways=self.ways,
+                done=done,
+                make_hook=self._make_hook,
+            )
         return sent
 
     @staticmethod
@@ -268,7 +282,10 @@ class Pager:
     def ways(self, claimed: ClaimedPage, info: GatewayInfo) -> Ways:
         """Tell how somebody can answer a page."""
         config = callback_config()
-        if config is None:
+        if config is None or not claimed.incident.id:
             return Ways()
         by_phone = claimed.page.by.kind in info.answer_options and info.reports != "never"
-        return Ways(by_phone=by_phone)
+        token = PageLinks(callback_secrets()).make(
+            PageLink(claimed.incident.id, claimed.page.number), expires=claimed.claimed_at + LINK_LIFETIME
+        )
+        return Ways(by_phone=by_phone, link=f"{config.public_url}{PREFIX}{LINK_PATH}/{token}")

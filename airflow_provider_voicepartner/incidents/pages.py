@@ -82,6 +82,25 @@ class ClaimedPage:
     choices: tuple[tuple[int, str], ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownIncident:
+    """
+    What whoever was paged may see of an incident.
+
+    :param person: who was paged.
+    :param phase: of its escalation.
+    :param owner: who has it, or closed it; empty for nobody.
+    """
+
+    id: int
+    person: str
+    title: str = field(repr=False)
+    link: str = field(repr=False)
+    phase: Phase
+    owner: str
+    alerts: int
+
+
 @dataclass(frozen=True, slots=True)
 class Locked:
     """
@@ -214,6 +233,30 @@ class PageStore:
         with self._store.read() as connection:
             state = connection.execute(_statements().state, {"id": claimed.incident.id}).scalar()
         return state == State.OPEN
+
+    def shown(self, incident: int, number: int) -> ShownIncident | None:
+        """
+        Return what whoever was paged may see of an incident.
+
+        :param number: of the page.
+        :returns: None where there is no such page.
+        """
+        with self._store.read() as connection:
+            row = connection.execute(
+                _statements().shown, {"incident": incident, "number": number}
+            ).one_or_none()
+        if row is None or row.escalation is None:
+            return None
+        of_incident = {State.CLOSED: Phase.CLOSED, State.ACKNOWLEDGED: Phase.ACKNOWLEDGED}
+        return ShownIncident(
+            id=incident,
+            person=row.person,
+            title=row.title,
+            link=row.link,
+            phase=of_incident.get(State(row.state), Phase.RUNNING),
+            owner=row.owner or "",
+            alerts=int(row.alerts),
+        )
 
     def record(
         self,
@@ -368,6 +411,19 @@ class _Statements:
             f"UPDATE {page.name} SET phase = :phase, gateway = :gateway, gateway_id = :gateway_id, at = :at "
             f"WHERE incident = :incident AND number = :number AND claim = :claim AND phase IN {phases}"
         )
+        self.shown = (
+            select(
+                mine.person, row.title, row.link, row.state, row.owner, row.alerts, row.escalation,
+            )
+            .join(incident, row.id == mine.incident)
+            .where(
+                and_(
+                    mine.incident == bindparam("incident"),
+                    mine.number == bindparam("number"),
+                    mine.purpose == Purpose.PAGE.value,
+                )
+            )
+        )  # fmt: skip
         self.stale = (
             select(mine.incident, mine.number, mine.person)
             .where(and_(mine.phase == CLAIMED, mine.claimed_at < bindparam("before")))

@@ -54,9 +54,15 @@ def _make_apps() -> list[dict[str, Any]]:
             return []
         from airflow_provider_voicepartner.delivery.receiver import create_app
         from airflow_provider_voicepartner.delivery.tokens import PREFIX
+        from airflow_provider_voicepartner.hooks.answer_pages import answer_routes
         from airflow_provider_voicepartner.hooks.registry import every_gateway
 
-        app = create_app(settings.open_receiver_store, callbacks.receiver_tokens(), gateways=every_gateway())
+        app = create_app(
+            settings.open_receiver_store,
+            callbacks.receiver_tokens(),
+            gateways=every_gateway(),
+            routes=answer_routes(settings.open_receiver_store, ""),
+        )
         return [{"app": app, "url_prefix": PREFIX, "name": "Voice Partner receiver"}]
     except Exception as error:
         is_ours = type(error).__module__.startswith("airflow_provider_voicepartner.")

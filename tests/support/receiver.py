@@ -102,17 +102,24 @@ def rows(store: Store, table: str) -> list[dict[str, Any]]:
 
 
 @contextlib.contextmanager
-def running_receiver(url: str, *, opened: Any = None, gateways: Any = None) -> Iterator[RunningReceiver]:
+def running_receiver(
+    url: str, *, opened: Any = None, gateways: Any = None, routes: Any = ()
+) -> Iterator[RunningReceiver]:
     """
     Run a receiver on a free port of loopback while a block lasts.
 
     :param url: of the store.
     :param opened: opens the store in place of ``open_store``.
     :param gateways: by name: who reads what; None for those of the package.
+    :param routes: more of them.
     """
     store = open_store(url)
     app = create_app(
-        opened or (lambda: open_store(url)), CallbackTokens([SECRET]), prefix=PREFIX, gateways=gateways
+        opened or (lambda: open_store(url)),
+        CallbackTokens([SECRET]),
+        prefix=PREFIX,
+        gateways=gateways,
+        routes=routes,
     )
     listening, started = listen("127.0.0.1", 0), threading.Event()
     server = make_server(app, started.set)
