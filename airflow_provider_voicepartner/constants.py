@@ -1772,3 +1772,27 @@ LINK_ANSWER_TIMEOUT: Final = 15.0
 
 Longer than the store takes, and shorter than a human waits.
 """
+PAGE_POLL_INTERVAL: Final = 2.0
+"""
+[seconds] Between two looks for answers to pages.
+
+With the time in which a page leaves it is below the ten seconds after which nobody may be paged any more.
+"""
+LEAST_PAGE_POLL_INTERVAL: Final = 1.0
+"""
+[seconds] The shortest time between two looks that a `PageOperator` may ask for.
+
+More looks than that find nothing new.
+"""
+LONGEST_PAGE_TASK: Final = 3_600.0
+"""
+[seconds] For which a `PageOperator` waits in the triggerer at most before it looks again.
+
+A clock that was set, or a store that was replaced, must not leave it waiting for days.
+"""
+INCIDENT_EVENT_PAUSE: Final = 60.0
+"""
+[seconds] For which an incident is not due before an asset event tells of it again.
+
+A runner does what is due within seconds; what is due for longer has none.
+"""

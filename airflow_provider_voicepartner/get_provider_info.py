@@ -158,7 +158,7 @@ def get_provider_info() -> dict[str, Any]:
             {
                 "integration-name": label,
                 "python-modules": [
-                    f"{PACKAGE}.operators.{module}" for module in ("sms", "voice", "campaign")
+                    f"{PACKAGE}.operators.{module}" for module in ("sms", "voice", "campaign", "page")
                 ],
             }
             for label in labels
@@ -170,7 +170,7 @@ def get_provider_info() -> dict[str, Any]:
             {
                 "integration-name": label,
                 "python-modules": [
-                    f"{PACKAGE}.triggers.{module}" for module in ("campaign", "events", "pacing")
+                    f"{PACKAGE}.triggers.{module}" for module in ("campaign", "events", "pacing", "page")
                 ],
             }
             for label in labels
@@ -188,5 +188,6 @@ def get_provider_info() -> dict[str, Any]:
             f"{PACKAGE}.notifications.sms.SmsNotifier",
             f"{PACKAGE}.notifications.voice.TtsCallNotifier",
             f"{PACKAGE}.notifications.all_clear.AllClearNotifier",
+            f"{PACKAGE}.notifications.page.PageNotifier",
         ],
     }

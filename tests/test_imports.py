@@ -11,6 +11,7 @@ from tests.support.source import FOLDER, PACKAGE, trees
 DOORS = {
     "operators.base": "DAG files import it; what sends is needed when a task runs",
     "operators.campaign": "DAG files import it",
+    "operators.page": "DAG files import it",
     "operators.redacted": "DAG files import it",
     "operators.sms": "DAG files import it",
     "operators.voice": "DAG files import it",
@@ -24,6 +25,7 @@ DOORS = {
     "notifications.checks": "DAG files import it",
     "notifications.message": "DAG files import it",
     "notifications.all_clear": "DAG files import it",
+    "notifications.page": "DAG files import it",
     "notifications.rendering": "DAG files import it",
     "notifications.sms": "DAG files import it",
     "notifications.voice": "DAG files import it",

@@ -366,6 +366,16 @@ SILENCE: Final = Group(
     ),
 )
 
+_INCIDENT: Final = Argument(("incident",), {"type": int, "metavar": "ID", "help": "of an incident"})
+_WHO: Final = Argument(
+    ("--as",),
+    {
+        "dest": "who",
+        "metavar": "NAME",
+        "help": "who you are, best a name of the contacts; your login unless given",
+    },
+)
+
 INCIDENT: Final = Group(
     "incident",
     "What broke, and who knows",
@@ -381,6 +391,24 @@ INCIDENT: Final = Group(
             "Show one incident and who was told of it, numbers masked",
             f"{_CLI}.incidents.show",
             (Argument(("id",), {"metavar": "ID", "type": int, "help": "from incident list"}),),
+        ),
+        Command(
+            "ack",
+            "Take an incident: nobody else is paged, and the others are told",
+            f"{_CLI}.escalation.acknowledge",
+            (_INCIDENT, _WHO),
+        ),
+        Command(
+            "escalate",
+            "Pass an incident on: the next step of its policy is done at once",
+            f"{_CLI}.escalation.escalate",
+            (_INCIDENT, _WHO),
+        ),
+        Command(
+            "close",
+            "Close an incident, and tell the others",
+            f"{_CLI}.escalation.close",
+            (_INCIDENT, _WHO),
         ),
     ),
 )

@@ -60,13 +60,14 @@ def meant(name: str, known: Iterable[str]) -> str:
     return f"; did you mean {' or '.join(map(repr, close))}?" if close else ""
 
 
-def defined_names(data: object) -> frozenset[str]:
+def defined_names(data: object, tables_read: Iterable[str] = TABLES) -> frozenset[str]:
     """
     Return the names that are defined in contacts, right or wrong otherwise.
 
     :param data: as it was read from TOML, YAML or JSON.
+    :param tables_read: those of recipients, or another.
     """
-    tables = [data.get(table) for table in TABLES] if isinstance(data, Mapping) else []
+    tables = [data.get(table) for table in tables_read] if isinstance(data, Mapping) else []
     names = (read_name(name) for table in tables if isinstance(table, Mapping) for name in table)
     return frozenset(name for name in names if name is not None)
 

@@ -13,6 +13,7 @@ import secrets
 import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qs
 
@@ -127,10 +128,10 @@ class AnswerPages:
             async with asyncio.timeout(LINK_ANSWER_TIMEOUT):
                 shown, said = await asyncio.to_thread(self._work, link, action, words)
         except TimeoutError:
-            return _html(words, None, words["late"], status=503)
+            return _html(words, None, words["late"], is_certain=False)
         except Exception as error:  # the store, the contacts: whoever clicks must not see our insides
             log.error("An answer by a link failed: %s", type(error).__name__)
-            return _html(words, None, words["late"], status=503)
+            return _html(words, None, words["late"], is_certain=False)
         if shown is None:
             return Response(status_code=404)
         return _html(words, shown, said)
@@ -178,7 +179,9 @@ def _action_in(body: bytes) -> Action | None:
         return None
 
 
-def _html(words: Mapping[str, str], shown: ShownIncident | None, said: str, *, status: int = 200) -> Response:
+def _html(
+    words: Mapping[str, str], shown: ShownIncident | None, said: str, *, is_certain: bool = True
+) -> Response:
     parts = [f"<p><strong>{html.escape(said)}</strong></p>"] if said else []
     title = "Voice Partner"
     if shown is not None:
@@ -206,4 +209,8 @@ def _html(words: Mapping[str, str], shown: ShownIncident | None, said: str, *, s
         "button{font:inherit;padding:.8em;margin:.3em 0;width:100%}</style>"
         f"<title>{html.escape(title)}</title></head><body>{''.join(parts)}</body></html>"
     )
-    return HTMLResponse(page, status_code=status, headers=dict(_HEADERS))
+    return HTMLResponse(
+        page,
+        status_code=HTTPStatus.OK if is_certain else HTTPStatus.SERVICE_UNAVAILABLE,
+        headers=dict(_HEADERS),
+    )

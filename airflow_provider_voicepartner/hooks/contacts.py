@@ -108,7 +108,7 @@ def needed_source(names: str) -> Source:
     """
     Return what the option names.
 
-    :param names: what needs it, for the error.
+    :param names: what needs it, for the error; "is a name of the contacts" follows.
     :raises ConfigurationError: it is not set, or names nothing that can be read.
     """
     source = read_source()
@@ -121,8 +121,8 @@ def needed_source(names: str) -> Source:
 
 # While a DAG file is parsed
 
-_names_of_files: dict[str, tuple[Version, frozenset[str] | None]] = {}
-"""By path: of which version, and the names in it; None where it could not be read."""
+_names_of_files: dict[str, tuple[Version, tuple[frozenset[str], frozenset[str]] | None]] = {}
+"""By path: of which version, the names in it, and those of policies; None where it could not be read."""
 
 
 def check_contact_names(to: Any, column: object = "phone_number") -> None:
@@ -144,9 +144,22 @@ def check_contact_names(to: Any, column: object = "phone_number") -> None:
     if known is None:
         return
     for name in names:
-        if name not in known:
-            how = meant(name, known) or "; add it there"
+        if name not in known[0]:
+            how = meant(name, known[0]) or "; add it there"
             raise ConfigurationError(f"to: {MARK}{name} is not in {source.label}{how}")
+
+
+def check_policy_name(policy: str) -> None:
+    """
+    Refuse an escalation policy that is certainly in no contacts, when a DAG file is parsed.
+
+    :raises ConfigurationError: there is no such policy, or there are no contacts.
+    """
+    source = needed_source(f"the policy {policy!r}")
+    known = _names_in_file(source.name) if source.kind == "file" else None
+    if known is not None and policy.strip().lower() not in known[1]:
+        how = meant(policy, known[1]) or "; add it there"
+        raise ConfigurationError(f"policy: {shown(policy)} is no policy of {source.label}{how}")
 
 
 def _name_of(reference: str) -> str:
@@ -157,21 +170,26 @@ def _name_of(reference: str) -> str:
     raise ConfigurationError(problem)
 
 
-def _names_in_file(path: str) -> frozenset[str] | None:
-    """Return the names in a file, read again only when it has changed; None where it cannot be read."""
+def _names_in_file(path: str) -> tuple[frozenset[str], frozenset[str]] | None:
+    """
+    Return the names in a file, and those of policies, read again only when it has changed.
+
+    :returns: None where it cannot be read.
+    """
     try:
         version = _version_of(path)
         known = _names_of_files.get(path)
         if known is not None and known[0] == version:
             return known[1]
-        names: frozenset[str] | None = defined_names(read_text(_read_file(path), format_of(path)))
+        data = read_text(_read_file(path), format_of(path))
+        names = defined_names(data), defined_names(data, ("policies",))
     except (OSError, UnreadableContactsError) as error:
         # Not an error of the DAG: a mistake in the contacts must not stop pipelines.
         why = str(error) if isinstance(error, UnreadableContactsError) else type(error).__name__
         log.warning("The contacts (the file %r) cannot be read: %s. Names in DAGs are not checked", path, why)
-        names = None
-        if isinstance(error, OSError):
-            return None
+        if not isinstance(error, OSError):
+            _names_of_files[path] = version, None
+        return None
     _names_of_files[path] = version, names
     return names
 

@@ -20,6 +20,7 @@ _WORDS: Final[dict[Language, dict[str, str]]] = {
         "more": " ({0} alerts)", "lapsed": "Nobody has it any more (was {0}). ",
         "reply": "Reply {0} to take it, {1} to pass it on", "link": "Take it: {0}",
         "command": "Take it: incident ack {0}", "no title": "Incident {0}",
+        "unheard": "No answer is heard",
         "owned": "{0} has it", "passed_on": "{0} passed it on", "closed": "{0} closed it",
         "acknowledged": "You have it. Reply {2} when it is solved, {1} to pass it on",
         "already yours": "You have it already",
@@ -34,6 +35,7 @@ _WORDS: Final[dict[Language, dict[str, str]]] = {
         "more": " ({0} alertes)", "lapsed": "Plus personne ne s'en occupe (c'était {0}). ",
         "reply": "Répondez {0} pour prendre, {1} pour passer", "link": "Prendre : {0}",
         "command": "Prendre : incident ack {0}", "no title": "Incident {0}",
+        "unheard": "Aucune réponse n'est lue",
         "owned": "{0} s'en occupe", "passed_on": "{0} l'a transmis", "closed": "{0} l'a clos",
         "acknowledged": "C'est pour vous. Répondez {2} une fois résolu, {1} pour passer",
         "already yours": "Vous vous en occupez déjà",
@@ -111,7 +113,9 @@ def _how(claimed: ClaimedPage, ways: Ways, words: dict[str, str]) -> str:
     parts = [words["reply"].format(take, give)] if ways.by_phone else []
     if ways.link:
         parts.append(words["link"].format(ways.link) if not parts else ways.link)
-    return ". ".join(parts) or words["command"].format(claimed.incident.id)
+    if parts or not claimed.incident.id:
+        return ". ".join(parts) or words["unheard"]
+    return words["command"].format(claimed.incident.id)
 
 
 def _answer(claimed: ClaimedPage, title: str, words: dict[str, str]) -> str:

@@ -45,9 +45,16 @@ from airflow_provider_voicepartner.incidents.answers import (
     read_text,
 )
 from airflow_provider_voicepartner.incidents.cursors import Cursors
-from airflow_provider_voicepartner.incidents.escalation import Action, Became, Purpose
+from airflow_provider_voicepartner.incidents.escalation import (
+    Action,
+    Became,
+    Purpose,
+    advance,
+    begin,
+    record,
+)
 from airflow_provider_voicepartner.incidents.links import PageLink, PageLinks
-from airflow_provider_voicepartner.incidents.pages import ClaimedPage, PageStore
+from airflow_provider_voicepartner.incidents.pages import ClaimedPage, PagedIncident, PageStore
 from airflow_provider_voicepartner.sending.fingerprint import new_reference
 from airflow_provider_voicepartner.settings import callback_secrets
 
@@ -289,3 +296,47 @@ class Pager:
             PageLink(claimed.incident.id, claimed.page.number), expires=claimed.claimed_at + LINK_LIFETIME
         )
         return Ways(by_phone=by_phone, link=f"{config.public_url}{PREFIX}{LINK_PATH}/{token}")
+
+
+def page_once(policy: Policy, directory: Directory, title: str, *, make_hook: MakeHook = hook_of_way) -> int:
+    """
+    Page the first step of a policy without a store; a step that reaches nobody is followed by the next.
+
+    :param title: what broke.
+    :returns: pages that were sent, or may have been.
+    """
+    state, sent = begin(policy, 0.0), 0
+    incident = PagedIncident(id=0, title=title, link="", code=None, alerts=1)
+    now = datetime.now(UTC)
+
+    def resolve(names: Sequence[str], by: By, is_last_resort: bool) -> Sequence[Target]:
+        if is_last_resort:
+            return last_resort_targets(directory, names, by.kind).reached
+        return targets_of(directory, names, by.kind, now).reached
+
+    def done(result: SentPage) -> None:
+        nonlocal sent
+        sent += result.became is not Became.NOT_SENT
+        Pager._note(result)
+
+    for _ in range(len(policy.steps) + 1):
+        turn = advance(state, 0.0, resolve)
+        state = turn.state
+        pages = [
+            ClaimedPage(
+                incident=incident, page=page, claim="", reference=new_reference(), claimed_at=now.timestamp()
+            )
+            for page in turn.pages
+        ]
+        send_pages(
+            pages,
+            still_wanted=lambda claimed: True,
+            ways=lambda claimed, info: Ways(),
+            done=done,
+            make_hook=make_hook,
+        )
+        if sent:
+            break
+        for page in turn.pages:
+            state = record(state, page.number, Became.NOT_SENT, 0.0)
+    return sent

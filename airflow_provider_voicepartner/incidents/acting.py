@@ -144,7 +144,9 @@ class Answers:
             locked = lock(connection, chosen.incident)
             if locked is None or locked.state is None:
                 return None
-            done = self._act(connection, locked, answer.read.action, chosen.person, now, numbers, answer)
+            done = self._act(
+                connection, locked, locked.state, answer.read.action, chosen.person, now, numbers, answer
+            )
             self._conclude(connection, answer.digest, done, answer.read.action)
             return done
 
@@ -171,7 +173,7 @@ class Answers:
                 return None
             if not self._note(connection, digest, channel, now):
                 return _what_is_so(locked, who)
-            done = self._act(connection, locked, action, who, now, numbers, None)
+            done = self._act(connection, locked, locked.state, action, who, now, numbers, None)
             self._conclude(connection, digest, done, action)
             return done
 
@@ -201,15 +203,14 @@ class Answers:
         self,
         connection: Connection,
         locked: Locked,
+        state: Escalation,
         action: Action,
         who: str,
         now: float,
         numbers: Numbers,
         answer: PhoneAnswer | None,
     ) -> Answered:
-        if locked.state is None:
-            raise ValueError("the incident has no escalation")
-        turn = act(locked.state, action, who, now)
+        turn = act(state, action, who, now)
         result = turn.result or Result.ALREADY_OWNED
         # The state of an incident that a success closed is nobody's to store again.
         owner = turn.state.owner

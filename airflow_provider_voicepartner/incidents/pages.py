@@ -16,6 +16,7 @@ from uuid import uuid4
 from airflow_provider_voicepartner.constants import DUE_ESCALATIONS, PAGE_LEASE
 from airflow_provider_voicepartner.contacts.policy import By, Policy
 from airflow_provider_voicepartner.contacts.targets import Target
+from airflow_provider_voicepartner.db.errors import StoreUnavailableError
 from airflow_provider_voicepartner.incidents.escalation import (
     Became,
     Escalation,
@@ -342,7 +343,7 @@ def save(connection: Connection, locked: Locked, state: Escalation, now: float) 
         values["acknowledged_at"] = locked.row.acknowledged_at
     statement = _statements().close if state.phase is Phase.CLOSED else _statements().save
     if connection.execute(statement, values).rowcount != 1:
-        raise RuntimeError("the row of an incident changed while it was locked")
+        raise StoreUnavailableError("the row of an incident changed while it was locked; nothing was stored")
 
 
 def _row_of(claimed: ClaimedPage) -> dict[str, Any]:

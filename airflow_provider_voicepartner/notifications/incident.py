@@ -11,7 +11,7 @@ from airflow_provider_voicepartner.notifications.event import AlertEvent, What, 
 from airflow_provider_voicepartner.notifications.grouping import Grouping
 from airflow_provider_voicepartner.notifications.message import title_of
 
-_HAPPENED: Final = {
+HAPPENED: Final = {
     What.TASK_FAILED: Happened.FAILURE,
     What.TASK_LOST: Happened.FAILURE,
     What.DAG_FAILED: Happened.FAILURE,
@@ -32,7 +32,7 @@ def alert_of(
     :param dedup_key: rendered; None for the fields of ``grouping``.
     """
     event = read_event(context, asks_for_tasks=False)
-    happened = _HAPPENED.get(event.what)
+    happened = HAPPENED.get(event.what)
     if happened is None or not (event.dag_id or dedup_key):
         return None  # nobody could tell two of them apart
     occurrence = occurrence_of(event, happened)

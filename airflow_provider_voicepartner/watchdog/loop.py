@@ -28,6 +28,7 @@ from airflow_provider_voicepartner.incidents.store import IncidentStore
 from airflow_provider_voicepartner.watchdog.airflow_api import AirflowApi
 from airflow_provider_voicepartner.watchdog.checks import check, unsettled
 from airflow_provider_voicepartner.watchdog.config import WatchdogConfig
+from airflow_provider_voicepartner.watchdog.escalating import EscalationRunner
 from airflow_provider_voicepartner.watchdog.findings import Finding, Recovery
 from airflow_provider_voicepartner.watchdog.memory import WatchMemory
 from airflow_provider_voicepartner.watchdog.messages import (
@@ -89,7 +90,13 @@ class Watchdog:
         self._noted: dict[str, str] = {}
 
     def run(self, stop: threading.Event) -> None:
-        """Look until ``stop`` is set. What goes wrong in a look is logged, and leaves no sign of life."""
+        """
+        Look until ``stop`` is set, and run escalations meanwhile.
+
+        What goes wrong in a look is logged, and leaves no sign of life.
+        """
+        runner = EscalationRunner(self._open_store)
+        threading.Thread(target=runner.run, args=(stop,), name="escalations", daemon=True).start()
         while not stop.is_set():
             begun = time.monotonic()
             try:

@@ -1,0 +1,81 @@
+"""Run escalations from a DAG, where no watchdog does."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_voicepartner.compat import BaseOperator, Context
+from airflow_provider_voicepartner.constants import (
+    LEAST_PAGE_POLL_INTERVAL,
+    LONGEST_PAGE_TASK,
+    PAGE_POLL_INTERVAL,
+)
+from airflow_provider_voicepartner.exceptions import ConfigurationError
+
+if TYPE_CHECKING:
+    from airflow_provider_voicepartner.hooks.paging import Run
+
+
+class PageOperator(BaseOperator):
+    """
+    Do the steps of all escalations that are under way, and take answers, until none is left.
+
+    Two of them at the same time, or one beside a watchdog, never page twice. It waits in the triggerer, which sends
+    nothing.
+
+    :param poll_interval: seconds between two looks for answers, at least 1; default 2.
+    :param deferrable: False waits in the worker.
+    """
+
+    template_fields: Sequence[str] = ()
+
+    def __init__(
+        self, *, poll_interval: float = PAGE_POLL_INTERVAL, deferrable: bool = True, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        if not poll_interval >= LEAST_PAGE_POLL_INTERVAL:
+            raise ConfigurationError(f"poll_interval: must be at least {LEAST_PAGE_POLL_INTERVAL:g} seconds")
+        self.poll_interval = poll_interval
+        self.deferrable = deferrable
+
+    def execute(self, context: Context, event: dict[str, Any] | None = None) -> None:
+        """
+        Look until nothing is under way.
+
+        :param event: of the trigger; what it says is looked up again.
+        """
+        while True:
+            run, newest = self._look()
+            if run.next_due is None:
+                self.log.info("No escalation is under way")
+                return
+            if self.deferrable:
+                self._defer(run.next_due, newest)
+            time.sleep(min(run.next_due, self.poll_interval))
+
+    def _look(self) -> tuple[Run, int]:
+        from airflow_provider_voicepartner.delivery.events import SummaryReader
+        from airflow_provider_voicepartner.hooks.paging import Pager
+        from airflow_provider_voicepartner.settings import open_store
+
+        store = open_store("the escalations of incidents")
+        try:
+            # Before the look: what comes in during it ends the next wait.
+            newest = SummaryReader(store).head().event
+            return Pager(store).run_due(), newest
+        finally:
+            store.close()
+
+    def _defer(self, seconds: float, newest: int) -> None:
+        from airflow_provider_voicepartner.triggers.page import PageTrigger
+
+        self.defer(
+            trigger=PageTrigger(
+                until=time.time() + min(seconds, LONGEST_PAGE_TASK),
+                since=newest,
+                poll_interval=self.poll_interval,
+            ),
+            method_name="execute",
+        )

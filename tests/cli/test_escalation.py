@@ -1,0 +1,73 @@
+"""``incident ack|escalate|close``: what a page asks for, from a shell."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_voicepartner.cli import escalation
+from airflow_provider_voicepartner.cli.commands import CommandError
+from airflow_provider_voicepartner.hooks.paging import Pager
+from airflow_provider_voicepartner.settings import open_store
+from tests.support.escalations import POLICY, incident_row, open_incident
+from tests.support.gateways import sent
+
+CONTACTS = "".join(
+    f'[people.{name}]\nphone = "061234560{place}"\n'
+    for place, name in enumerate(("anne", "bruno", "chloe", "boss"), 1)
+)
+
+
+@pytest.fixture
+def incident(sandbox: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> int:
+    path = tmp_path / "contacts.toml"
+    path.write_text(CONTACTS)
+    monkeypatch.setenv("AIRFLOW__VOICEPARTNER__CONTACTS", str(path))
+    store = open_store("a test")
+    number = open_incident(store)
+    pager = Pager(store)
+    pager.pages.start(number, POLICY)
+    pager.run_due()
+    store.close()
+    return number
+
+
+def owner(incident: int) -> Any:
+    store = open_store("a test")
+    row = incident_row(store, incident)
+    store.close()
+    return row.state, row.owner
+
+
+def test_taken_passed_on_and_closed(incident: int, sandbox: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = Namespace(incident=incident, who="ops")
+    escalation.acknowledge(arguments)
+    assert owner(incident) == ("acknowledged", "ops")
+    assert sent(sandbox, "smspartner") == {"+33612345601": 2}
+    escalation.acknowledge(Namespace(incident=incident, who="other"))
+    escalation.escalate(arguments)
+    assert sent(sandbox, "octopush") == {"+33612345602": 1, "+33612345603": 1}
+    escalation.close(arguments)
+    escalation.close(arguments)
+    assert capsys.readouterr().out.splitlines() == [
+        f"incident {incident}: ops has it",
+        f"incident {incident}: ops has it already",
+        f"incident {incident}: passed on",
+        f"incident {incident}: closed",
+        f"incident {incident}: closed already",
+    ]
+    assert owner(incident)[0] == "closed"
+
+
+@pytest.mark.parametrize("who", ["x" * 41, "a\nb"])
+def test_a_name_that_cannot_be(incident: int, who: str) -> None:
+    with pytest.raises(CommandError, match="--as"):
+        escalation.acknowledge(Namespace(incident=incident, who=who))
+
+
+def test_an_incident_that_is_not_there(incident: int) -> None:
+    with pytest.raises(CommandError, match="there is no incident 99"):
+        escalation.close(Namespace(incident=99, who="ops"))

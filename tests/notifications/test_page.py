@@ -1,0 +1,154 @@
+"""A page from a callback: the first step goes at once, the rest is in the store, and a callback never suffers."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from airflow_provider_voicepartner.compat import DAG
+from airflow_provider_voicepartner.exceptions import ConfigurationError, VoicePartnerProviderError
+from airflow_provider_voicepartner.notifications.page import PageNotifier
+from airflow_provider_voicepartner.settings import open_store
+from tests.support.escalations import incident_row, page_rows
+from tests.support.gateways import last_body, sent
+from tests.support.tasks import Logs
+
+ANNE, BRUNO = "+33612345601", "+33612345602"
+CONTACTS = """
+[people.anne]
+phone = "0612345601"
+[people.bruno]
+phone = "0612345602"
+[policies.night]
+steps = [{ who = "anne", by = "sms", wait = "5m" }, { who = "bruno", by = "sms", wait = "5m" }]
+sms = "smspartner_default"
+quiet_hours = "00:00-23:59"
+"""
+
+
+@pytest.fixture(autouse=True)
+def contacts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    path = tmp_path / "contacts.toml"
+    path.write_text(CONTACTS)
+    monkeypatch.setenv("AIRFLOW__VOICEPARTNER__CONTACTS", str(path))
+    return path
+
+
+def failed(task: str = "load", **more: Any) -> dict[str, Any]:
+    ti = SimpleNamespace(
+        dag_id="sales", task_id=task, run_id="r1", try_number=1, map_index=-1, state="failed"
+    )
+    return {
+        "ti": ti,
+        "run_id": "r1",
+        "dag": DAG("sales", schedule=None),
+        "exception": ValueError("no rows"),
+        **more,
+    }
+
+
+def rows() -> Any:
+    store = open_store("a test")
+    found = page_rows(store)
+    incident = incident_row(store, 1) if found else None
+    store.close()
+    return found, incident
+
+
+def test_the_first_step_is_paged_at_once_and_the_rest_is_in_the_store(sandbox: Any, logs: Logs) -> None:
+    PageNotifier(policy="night")(failed())
+    assert sent(sandbox, "smspartner") == {ANNE: 1}
+    body = last_body(sandbox)
+    assert str(body.get("message") or body["text"]).startswith("sales.load failed")
+    [page], incident = rows()
+    assert (page.phase, page.person) == ("sent", "anne")
+    assert (incident.policy, incident.state) == ("night", "open")
+    assert json.loads(incident.escalation)["step"] == 0
+    assert ANNE[-8:] not in logs.text
+
+
+def test_a_storm_and_a_repeat_page_once(sandbox: Any) -> None:
+    notifier = PageNotifier(policy="night")
+    for _ in range(3):
+        notifier(failed())
+    for index in range(5):
+        context = failed()
+        context["ti"].map_index = index
+        notifier(context)
+    assert sent(sandbox, "smspartner") == {ANNE: 1}
+    assert rows()[1].alerts == 6
+
+
+def test_another_task_is_another_incident_unless_a_key_says_otherwise(sandbox: Any) -> None:
+    PageNotifier(policy="night")(failed())
+    PageNotifier(policy="night")(failed("other"))
+    assert sent(sandbox, "smspartner") == {ANNE: 2}
+    for task in ("one", "two"):
+        PageNotifier(policy="night", dedup_key="nightly {{ run_id }}")(failed(task))
+    assert sent(sandbox, "smspartner") == {ANNE: 3}
+
+
+def test_low_urgency_waits(sandbox: Any) -> None:
+    PageNotifier(policy="night", urgency="low")(failed())
+    assert sent(sandbox, "smspartner") == {}
+
+
+def test_without_a_store_the_first_step_is_paged(
+    sandbox: Any, monkeypatch: pytest.MonkeyPatch, logs: Logs
+) -> None:
+    monkeypatch.setenv(
+        "AIRFLOW__VOICEPARTNER__STORE_URL", "postgresql://nobody:planted-pw@127.0.0.1:1/nowhere"
+    )
+    PageNotifier(policy="night")(failed())
+    assert sent(sandbox, "smspartner") == {ANNE: 1}
+    assert "no answer is heard" in logs.text
+    assert "planted-pw" not in logs.text
+
+
+def test_a_policy_that_is_not_there_is_an_error_of_the_dag_file() -> None:
+    with pytest.raises(ConfigurationError, match=r"policy: 'nigth' is no policy of .*did you mean 'night'"):
+        PageNotifier(policy="nigth")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [({"urgency": "medium"}, "urgency"), ({"dedup_key": 3}, "dedup_key"), ({"group_by": ["x"]}, "group_by"),
+     ({"policy": ""}, "policy"), ({"policy": None}, "policy")],
+)  # fmt: skip
+def test_arguments_that_cannot_be_are_errors_of_the_dag_file(arguments: dict[str, Any], named: str) -> None:
+    with pytest.raises(ConfigurationError, match=named):
+        PageNotifier(**{"policy": "night", **arguments})
+
+
+def test_a_misspelt_argument_is_an_error_of_the_dag_file() -> None:
+    with pytest.raises(TypeError, match="polcy"):
+        PageNotifier(policy="night", polcy="x")
+
+
+def test_contacts_that_are_gone_are_logged_and_a_callback_does_not_fail(
+    sandbox: Any, contacts: Path, logs: Logs
+) -> None:
+    notifier = PageNotifier(policy="night")
+    contacts.write_text("[people.anne]\nphone = '0612345601'\n")
+    notifier(failed())
+    assert sent(sandbox, "smspartner") == {}
+    assert "a runner begins the escalation of incident 1 when it can" in logs.text
+    other = {"deadline": {"deadline_time": "2026-01-01"}, "dag_run": {"dag_id": "other", "run_id": "r"}}
+    with pytest.raises(VoicePartnerProviderError):
+        PageNotifier(policy="night", context={}).notify(other)
+
+
+def test_in_the_triggerer(sandbox: Any) -> None:
+    asyncio.run(PageNotifier(policy="night", context={}).async_notify(failed()))
+    assert sent(sandbox, "smspartner") == {ANNE: 1}
+
+
+@pytest.mark.parametrize("context", [{}, {"ti": None}, {"dag": None}])
+def test_any_context_pages(sandbox: Any, context: dict[str, Any]) -> None:
+    PageNotifier(policy="night")(dict(context))
+    assert sent(sandbox, "smspartner") == {ANNE: 1}
