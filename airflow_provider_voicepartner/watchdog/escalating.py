@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 
 from airflow_provider_voicepartner.constants import PAGE_POLL_INTERVAL
+from airflow_provider_voicepartner.db.errors import StoreUnavailableError
 from airflow_provider_voicepartner.db.transactions import Store
 from airflow_provider_voicepartner.exceptions import VoicePartnerProviderError
 from airflow_provider_voicepartner.hooks.paging import Pager
@@ -41,7 +42,7 @@ class EscalationRunner:
                 self._pager = Pager(self._open_store())
             self._pager.run_due()
         except Exception as error:
-            is_ours = isinstance(error, VoicePartnerProviderError)
+            is_ours = isinstance(error, VoicePartnerProviderError | StoreUnavailableError)
             # Not the text of others: a driver's may hold values.
             problem = str(error) if is_ours else type(error).__name__
         if problem and problem != self._problem:
