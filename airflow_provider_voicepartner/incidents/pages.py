@@ -9,11 +9,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
-from airflow_provider_voicepartner.constants import DUE_ESCALATIONS, PAGE_LEASE
+from airflow_provider_voicepartner.constants import PAGE_LEASE
 from airflow_provider_voicepartner.contacts.policy import By, Policy
 from airflow_provider_voicepartner.contacts.targets import Target
 from airflow_provider_voicepartner.db.errors import StoreUnavailableError
@@ -29,14 +28,16 @@ from airflow_provider_voicepartner.incidents.escalation import (
     record,
 )
 from airflow_provider_voicepartner.incidents.model import State
+from airflow_provider_voicepartner.incidents.page_statements import CLAIMED, page_statements
+from airflow_provider_voicepartner.incidents.statements import statements
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
     from airflow_provider_voicepartner.db.transactions import Store
 
-CLAIMED: Final = "claimed"
-"""The phase of a page that its sender has not reported on; the others are those of ``Became``."""
+
+_ROUTE: Final = "pages"
 
 Resolver = Callable[[Sequence[str], By, bool, float], Sequence[Target]]
 """Whom names mean by which way, whether they are the last resort, and when, in Unix seconds."""
@@ -155,19 +156,19 @@ class PageStore:
     def unstarted(self) -> list[tuple[int, str]]:
         """Return open incidents with a policy whose escalation has not begun: its notifier died. Ids and policies."""
         with self._store.read() as connection:
-            found = connection.execute(_statements().unstarted)
+            found = connection.execute(page_statements().unstarted)
             return [(int(number), str(policy)) for number, policy in found]
 
     def due(self) -> list[int]:
         """Return the ids of incidents whose escalation has something to do now, the longest due first."""
         with self._store.read() as connection:
             now = self._store.now(connection)
-            return [int(one) for one in connection.execute(_statements().due, {"now": now}).scalars()]
+            return [int(one) for one in connection.execute(page_statements().due, {"now": now}).scalars()]
 
     def next_due(self) -> float | None:
         """Return in how many seconds the next escalation has something to do, below 0 if late; None for never."""
         with self._store.read() as connection:
-            found = connection.execute(_statements().next_due).scalar()
+            found = connection.execute(page_statements().next_due).scalar()
             return None if found is None else float(found) - self._store.now(connection)
 
     def take_turn(self, incident: int, resolver: Resolver) -> tuple[ClaimedPage, ...]:
@@ -201,7 +202,7 @@ class PageStore:
         save(connection, locked, turn.state, now)
         if not turn.pages:
             return ()
-        others = int(connection.execute(_statements().count_open, {"id": locked.row.id}).scalar_one())
+        others = int(connection.execute(page_statements().count_open, {"id": locked.row.id}).scalar_one())
         incident = PagedIncident(
             id=int(locked.row.id),
             title=locked.row.title,
@@ -224,7 +225,7 @@ class PageStore:
             )
             for page in turn.pages
         )
-        connection.execute(_statements().add_page, list(map(_row_of, claimed)))
+        connection.execute(page_statements().add_page, list(map(_row_of, claimed)))
         return claimed
 
     def still_wanted(self, claimed: ClaimedPage) -> bool:
@@ -232,7 +233,7 @@ class PageStore:
         if claimed.page.purpose is not Purpose.PAGE:
             return True
         with self._store.read() as connection:
-            state = connection.execute(_statements().state, {"id": claimed.incident.id}).scalar()
+            state = connection.execute(page_statements().state, {"id": claimed.incident.id}).scalar()
         return state == State.OPEN
 
     def shown(self, incident: int, number: int) -> ShownIncident | None:
@@ -244,7 +245,7 @@ class PageStore:
         """
         with self._store.read() as connection:
             row = connection.execute(
-                _statements().shown, {"incident": incident, "number": number}
+                page_statements().shown, {"incident": incident, "number": number}
             ).one_or_none()
         if row is None or row.escalation is None:
             return None
@@ -285,7 +286,19 @@ class PageStore:
                 "gateway_id": gateway_id,
                 "at": now,
             }
-            changed = connection.execute(_statements().end_page, values).rowcount
+            changed = connection.execute(page_statements().end_page, values).rowcount
+            if changed and became is not Became.NOT_SENT and claimed.page.purpose is Purpose.PAGE:
+                # Whoever was paged is told all clear, as everybody who was told of it.
+                told = {
+                    "incident": claimed.incident.id,
+                    "route": _ROUTE,
+                    "conn_id": claimed.page.conn_id,
+                    "kind": claimed.page.by.kind,
+                    "person": claimed.page.person,
+                    "phone_number": "",
+                    "at": now,
+                }
+                connection.execute(statements().put_told, told)
             if locked is not None and locked.state is not None and changed:
                 state = record(locked.state, claimed.page.number, became, now)
                 if state != locked.state:
@@ -299,18 +312,18 @@ class PageStore:
         """
         with self._store.read() as connection:
             before = self._store.now(connection) - PAGE_LEASE
-            if not connection.execute(_statements().stale, {"before": before}).first():
+            if not connection.execute(page_statements().stale, {"before": before}).first():
                 return []
         with self._store.write() as connection:
-            stale = connection.execute(_statements().stale, {"before": before}).all()
+            stale = connection.execute(page_statements().stale, {"before": before}).all()
             for incident, number, _ in stale:
-                connection.execute(_statements().expire, {"incident": incident, "number": number})
+                connection.execute(page_statements().expire, {"incident": incident, "number": number})
             return [(int(incident), int(number), str(person)) for incident, number, person in stale]
 
 
 def lock(connection: Connection, incident: int) -> Locked | None:
     """Return the locked row of an incident and the state of its escalation; None where there is no such incident."""
-    row = connection.execute(_statements().lock, {"id": incident}).one_or_none()
+    row = connection.execute(page_statements().lock, {"id": incident}).one_or_none()
     if row is None:
         return None
     state = None if row.escalation is None else Escalation.from_json(json.loads(row.escalation))
@@ -341,7 +354,7 @@ def save(connection: Connection, locked: Locked, state: Escalation, now: float) 
         values["acknowledged_at"] = now
     if state.phase is Phase.CLOSED:
         values["acknowledged_at"] = locked.row.acknowledged_at
-    statement = _statements().close if state.phase is Phase.CLOSED else _statements().save
+    statement = page_statements().close if state.phase is Phase.CLOSED else page_statements().save
     if connection.execute(statement, values).rowcount != 1:
         raise StoreUnavailableError("the row of an incident changed while it was locked; nothing was stored")
 
@@ -365,72 +378,3 @@ def _row_of(claimed: ClaimedPage) -> dict[str, Any]:
         "claimed_at": claimed.claimed_at,
         "at": claimed.claimed_at,
     }
-
-
-@cache
-def _statements() -> _Statements:
-    return _Statements()
-
-
-class _Statements:
-    """The SQL of pages, made once."""
-
-    def __init__(self) -> None:
-        from sqlalchemy import and_, bindparam, func, insert, select, text
-
-        from airflow_provider_voicepartner.db.schema import incident, page
-
-        row, mine = incident.c, page.c
-        is_there = row.state != State.CLOSED.value
-        # FOR UPDATE is for PostgreSQL; on SQLite a write transaction is alone in the database.
-        self.lock = select(incident).where(row.id == bindparam("id")).with_for_update()
-        self.state = select(row.state).where(row.id == bindparam("id"))
-        self.unstarted = (
-            select(row.id, row.policy)
-            .where(and_(row.policy.is_not(None), row.escalation.is_(None), row.state == State.OPEN.value))
-            .order_by(row.id)
-            .limit(DUE_ESCALATIONS)
-        )
-        self.due = (
-            select(row.id)
-            .where(and_(row.due_at <= bindparam("now"), row.escalation.is_not(None), is_there))
-            .order_by(row.due_at)
-            .limit(DUE_ESCALATIONS)
-        )
-        self.next_due = select(func.min(row.due_at)).where(and_(row.escalation.is_not(None), is_there))
-        self.count_open = select(func.count()).where(
-            and_(is_there, row.code.is_not(None), row.id != bindparam("id"))
-        )
-        values = "state = :state, escalation = :escalation, due_at = :due_at, owner = :owner, "
-        values += "acknowledged_at = :acknowledged_at, changed_at = :now, version = version + 1"
-        where = "WHERE id = :number AND version = :version"
-        self.save = text(f"UPDATE {incident.name} SET {values} {where}")
-        self.close = text(f"UPDATE {incident.name} SET open_key = NULL, code = NULL, {values} {where}")
-        self.add_page = insert(page)
-        phases = f"('{CLAIMED}', '{Became.IN_DOUBT.value}')"
-        self.end_page = text(
-            f"UPDATE {page.name} SET phase = :phase, gateway = :gateway, gateway_id = :gateway_id, at = :at "
-            f"WHERE incident = :incident AND number = :number AND claim = :claim AND phase IN {phases}"
-        )
-        self.shown = (
-            select(
-                mine.person, row.title, row.link, row.state, row.owner, row.alerts, row.escalation,
-            )
-            .join(incident, row.id == mine.incident)
-            .where(
-                and_(
-                    mine.incident == bindparam("incident"),
-                    mine.number == bindparam("number"),
-                    mine.purpose == Purpose.PAGE.value,
-                )
-            )
-        )  # fmt: skip
-        self.stale = (
-            select(mine.incident, mine.number, mine.person)
-            .where(and_(mine.phase == CLAIMED, mine.claimed_at < bindparam("before")))
-            .order_by(mine.incident, mine.number)
-        )
-        self.expire = text(
-            f"UPDATE {page.name} SET phase = '{Became.IN_DOUBT.value}' "
-            f"WHERE incident = :incident AND number = :number AND phase = '{CLAIMED}'"
-        )

@@ -52,7 +52,8 @@ def test_taken_passed_on_and_closed(incident: int, sandbox: Any, capsys: pytest.
     assert sent(sandbox, "octopush") == {"+33612345602": 1, "+33612345603": 1}
     escalation.close(arguments)
     escalation.close(arguments)
-    assert capsys.readouterr().out.splitlines() == [
+    said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("incident")]
+    assert said == [
         f"incident {incident}: ops has it",
         f"incident {incident}: ops has it already",
         f"incident {incident}: passed on",

@@ -15,6 +15,7 @@ from airflow_provider_voicepartner.incidents.acting import Answers
 from airflow_provider_voicepartner.incidents.answers import Channel
 from airflow_provider_voicepartner.incidents.escalation import Action, Became
 from airflow_provider_voicepartner.incidents.pages import ClaimedPage, PageStore
+from airflow_provider_voicepartner.incidents.store import IncidentStore
 from tests.support.escalations import (
     NUMBERS,
     POLICY,
@@ -200,3 +201,15 @@ def test_an_acknowledgement_ends_in_the_store_too(store: Store, pages: PageStore
     assert (again.page.person, again.incident.last_owner) == ("anne", "anne")
     row = incident_row(store, incident)
     assert (row.state, row.owner, row.acknowledged_at) == ("open", None, None)
+
+
+def test_whoever_was_paged_is_told_all_clear(store: Store, pages: PageStore, clock: Clock) -> None:
+    incident = open_incident(store)
+    pages.start(incident, POLICY)
+    send_all(pages, pages.take_turn(incident, resolver), Became.NOT_SENT)
+    assert IncidentStore(store).told_of(incident) == ()
+    send_all(pages, pages.take_turn(incident, resolver), Became.IN_DOUBT)
+    told = IncidentStore(store).told_of(incident)
+    assert sorted((one.person, one.kind, one.phone_number) for one in told) == [
+        ("bruno", "tts", ""), ("chloe", "tts", ""),
+    ]  # fmt: skip

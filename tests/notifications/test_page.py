@@ -138,11 +138,17 @@ def test_contacts_that_are_gone_are_logged_and_a_callback_does_not_fail(
     notifier(failed())
     assert sent(sandbox, "smspartner") == {}
     assert "a runner begins the escalation of incident 1 when it can" in logs.text
+
+
+@pytest.mark.airflow3
+def test_a_deadline_callback_fails_where_nobody_can_be_paged(sandbox: Any, contacts: Path) -> None:
+    contacts.write_text("[people.anne]\nphone = '0612345601'\n")
     other = {"deadline": {"deadline_time": "2026-01-01"}, "dag_run": {"dag_id": "other", "run_id": "r"}}
     with pytest.raises(VoicePartnerProviderError):
         PageNotifier(policy="night", context={}).notify(other)
 
 
+@pytest.mark.airflow3
 def test_in_the_triggerer(sandbox: Any) -> None:
     asyncio.run(PageNotifier(policy="night", context={}).async_notify(failed()))
     assert sent(sandbox, "smspartner") == {ANNE: 1}
