@@ -1,36 +1,50 @@
 """
-Page people until somebody has it, without a watchdog: one DAG fails, and another one runs the escalation.
+Page people until somebody has it, where no watchdog runs: one DAG fails, and another one runs the escalation.
 
-``[voicepartner] contacts`` names people and policies: ``data/contacts.toml`` is an example. Needs Airflow 3.
+``[voicepartner] contacts`` names people and policies: ``data/contacts.toml`` is an example. Needs Airflow 3.3 or later;
+on an older one this file defines no DAG.
 """
 
 from __future__ import annotations
 
-from datetime import datetime
+import logging
 
-from airflow.sdk import DAG, Asset, AssetWatcher, task
+import pendulum
+from airflow import __version__
 
-from airflow_provider_voicepartner.notifications.page import PageNotifier
-from airflow_provider_voicepartner.operators.page import PageOperator
-from airflow_provider_voicepartner.triggers.page import IncidentTrigger
+if tuple(map(int, __version__.split(".")[:2])) < (3, 3):
+    logging.getLogger(__name__).warning("on_call needs Airflow 3.3 or later; this is %s", __version__)
+else:
+    from airflow.sdk import DAG, Asset, AssetWatcher, task
 
-# [START on_call]
-with DAG("example_on_call", schedule=None, start_date=datetime(2026, 1, 1), catchup=False):
+    from airflow_provider_voicepartner.notifications.page import PageNotifier
+    from airflow_provider_voicepartner.operators.page import PageOperator
+    from airflow_provider_voicepartner.triggers.page import IncidentTrigger
 
-    @task(on_failure_callback=PageNotifier(policy="night"))
-    def load() -> None:
-        raise ValueError("no rows")
+    START = pendulum.datetime(2026, 1, 1, tz="Europe/Paris")
 
-    load()
+    # [START howto_on_call]
+    with DAG("nightly_load", schedule=None, start_date=START, tags=["voicepartner", "example"]):
 
-incidents = Asset("incidents", watchers=[AssetWatcher(name="incidents", trigger=IncidentTrigger())])
+        @task(on_failure_callback=PageNotifier(policy="night"))
+        def load() -> None:
+            """Fail, so that somebody is paged."""
+            raise ValueError("no rows")
 
-with DAG(
-    "example_escalations",
-    schedule=[incidents],
-    start_date=datetime(2026, 1, 1),
-    catchup=False,
-    max_active_runs=1,
-):
-    PageOperator(task_id="page")
-# [END on_call]
+        load()
+
+    incidents = Asset(
+        "voicepartner_incidents",
+        watchers=[AssetWatcher(name="voicepartner_incidents", trigger=IncidentTrigger())],
+    )
+
+    with DAG(
+        "on_call",
+        schedule=[incidents],
+        start_date=START,
+        catchup=False,
+        max_active_runs=1,
+        tags=["voicepartner", "example"],
+    ):
+        PageOperator(task_id="page")
+    # [END howto_on_call]

@@ -16,6 +16,7 @@ from airflow_provider_voicepartner.contacts.policy import By, Policy
 from airflow_provider_voicepartner.exceptions import (
     ConfigurationError,
     NotSentError,
+    SendOutcomeUnknownError,
     VoicePartnerProviderError,
 )
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
@@ -167,58 +168,66 @@ class PageNotifier(RenderedNotifier):
 
     def _work(self, context: Context, known: _Known) -> None:
         from airflow_provider_voicepartner.db.errors import StoreUnavailableError
+        from airflow_provider_voicepartner.incidents.store import IncidentStore
         from airflow_provider_voicepartner.settings import ALERTING, open_store
 
-        problem: str
+        problem, store, decision = "", None, None
         try:
             store = open_store(ALERTING)
+            incidents = IncidentStore(store)
+            decision = incidents.report(self.alert_of(context))
         except StoreUnavailableError as error:
             problem = str(error)
-        else:
-            try:
-                self._page(store, context, known)
-                return
-            except StoreUnavailableError as error:
-                problem = str(error)
-            finally:
-                store.close()
-        self.log.error(
-            "The store cannot be used, so only the first step is paged, and no answer is heard: %s", problem
-        )
-        self._page_without_store(context, known)
-
-    def _page(self, store: Any, context: Context, known: _Known) -> None:
-        from airflow_provider_voicepartner.hooks.page_sending import hook_of_way
-        from airflow_provider_voicepartner.hooks.paging import Pager
-        from airflow_provider_voicepartner.incidents.store import IncidentStore
-
-        incidents = IncidentStore(store)
-        decision = incidents.report(self.alert_of(context))
+        if store is None or decision is None:
+            self.log.error(
+                "The store cannot be used, so only the first step is paged, and no answer is heard: %s",
+                problem,
+            )
+            self._page_without_store(context, known)
+            return
         if decision.outcome is not Outcome.CLAIMED:
             self.log.info(
                 "Incident %d: nobody is paged by this alert: %s (%s)",
                 decision.incident, decision.outcome, decision.by,
             )  # fmt: skip
             return
-        # Whom the escalation tells is written with its pages; the alert itself told nobody.
-        incidents.told(decision, ())
+        try:
+            # Whom the escalation tells is written with its pages; the alert itself told nobody.
+            incidents.told(decision, ())
+            self._page(store, decision.incident, known)
+            return
+        except StoreUnavailableError as error:
+            problem = str(error)
+        finally:
+            store.close()
+        # Not without the store now: somebody may have been paged already.
+        raise SendOutcomeUnknownError(
+            f"the store of incident {decision.incident} failed amid its first step, and a runner goes on: {problem}"
+        )
+
+    def _page(self, store: Any, incident: int, known: _Known) -> None:
+        from airflow_provider_voicepartner.hooks.page_sending import hook_of_way
+        from airflow_provider_voicepartner.hooks.paging import Pager
+
         contacts = known.contacts
         pager: Pager = Pager(
             store,
-            contacts=(lambda: contacts)
-            if contacts is not None
-            else partial(contacts_within, ALERT_QUESTION_TIMEOUT),
+            contacts=(
+                (lambda: contacts)
+                if contacts is not None
+                else partial(contacts_within, ALERT_QUESTION_TIMEOUT)
+            ),
             make_hook=known.make_hook or hook_of_way,
         )
         policy = pager.policy(self.policy)
         if policy is None:
             raise NotSentError(
                 f"policy: {self.policy!r} cannot be read from the contacts now; a runner begins the escalation of "
-                f"incident {decision.incident} when it can"
+                f"incident {incident} when it can"
             )
-        pager.pages.start(decision.incident, policy, is_urgent=self.urgency != "low")
-        run = pager.run_due(incident=decision.incident)
-        self.log.info("Incident %d: %d pages were sent", decision.incident, run.pages)
+        pager.pages.start(incident, policy, is_urgent=self.urgency != "low")
+        run = pager.run_due(incident=incident)
+        self.log.info("Incident %d: %d pages were sent", incident, run.pages)
 
     def _page_without_store(self, context: Context, known: _Known) -> None:
         """Page the first step alone; nobody can be kept from being paged by another process too."""

@@ -158,3 +158,18 @@ def test_in_the_triggerer(sandbox: Any) -> None:
 def test_any_context_pages(sandbox: Any, context: dict[str, Any]) -> None:
     PageNotifier(policy="night")(dict(context))
     assert sent(sandbox, "smspartner") == {ANNE: 1}
+
+
+def test_a_store_that_fails_amid_a_page_does_not_page_again(
+    sandbox: Any, monkeypatch: pytest.MonkeyPatch, logs: Logs
+) -> None:
+    from airflow_provider_voicepartner.db.errors import StoreUnavailableError
+    from airflow_provider_voicepartner.incidents.pages import PageStore
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise StoreUnavailableError("the store went away")
+
+    monkeypatch.setattr(PageStore, "record", fail)
+    PageNotifier(policy="night")(failed())
+    assert sent(sandbox, "smspartner") == {ANNE: 1}
+    assert "failed amid its first step, and a runner goes on" in logs.text
