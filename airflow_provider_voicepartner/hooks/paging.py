@@ -10,7 +10,8 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from functools import partial
+from typing import Final, TypeVar
 
 from airflow_provider_voicepartner.constants import (
     ALERT_QUESTION_TIMEOUT,
@@ -26,6 +27,7 @@ from airflow_provider_voicepartner.contacts.targets import (
     numbers_of,
     targets_of,
 )
+from airflow_provider_voicepartner.db.errors import StoreUnavailableError
 from airflow_provider_voicepartner.db.transactions import Store
 from airflow_provider_voicepartner.delivery.events import SummaryReader
 from airflow_provider_voicepartner.delivery.inbound import PRESSED_KEYS, REPLY
@@ -59,6 +61,8 @@ from airflow_provider_voicepartner.sending.fingerprint import new_reference
 from airflow_provider_voicepartner.settings import callback_secrets
 
 log = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
 
 LINK_PATH: Final = "/a"
 """Of the pages at which people answer, below the receiver's own path."""
@@ -130,12 +134,23 @@ class Pager:
                 turns += 1
                 # Sending to others may have taken a while, and somebody may have this one by now.
                 answered += self.take_answers()
-                found = self._turn(one)
+                found = self._guarded(f"incident {one}", partial(self._turn, one))
                 sent += found or 0
                 if found is None:
                     done.add(one)
         next_due = self.pages.next_due()
         return Run(sent, answered, None if next_due is None else max(0.0, next_due))
+
+    @staticmethod
+    def _guarded(what: str, work: Callable[[], Result]) -> Result | None:
+        """Keep one that cannot be read from stopping all others; None where it failed, which is logged."""
+        try:
+            return work()
+        except StoreUnavailableError:
+            raise
+        except Exception as error:  # not its text: a driver's may hold values
+            log.error("%s cannot be worked on: %s", what, type(error).__name__)
+        return None
 
     def _turn(self, incident: int) -> int | None:
         """Do what is due for an incident; None where nothing can be done about it now."""
@@ -205,7 +220,7 @@ class Pager:
         while page := self._events.after(since):
             wanted = [one.id for one in page if one.kind in (REPLY, PRESSED_KEYS)]
             for event in self._delivery.events_by_id(wanted):
-                applied += self._take(event)
+                applied += self._guarded(f"event {event.id}", partial(self._take, event)) or False
             since = page[-1].id
             # Behind the answers: what a death leaves unread is read again, and its digest is known.
             self._cursors.move(_CURSOR, since)

@@ -237,3 +237,24 @@ def test_two_runners_page_once(night: Night, tmp_path: Path) -> None:
     night.wait(300)
     assert other.run_due().pages + night.pager.run_due().pages == 2
     assert sent(night.sandbox, "smspartner") == {ANNE: 1}
+
+
+def test_one_that_cannot_be_read_does_not_stop_the_others(night: Night, logs: Logs) -> None:
+    from sqlalchemy import text
+
+    broken = night.open()
+    night.pager.run_due()
+    with night.store.write() as connection:
+        connection.execute(
+            text(
+                "UPDATE voicepartner_incident SET escalation = '{\"policy\": 3}', due_at = 0 WHERE id = :id"
+            ),
+            {"id": broken},
+        )
+    outcome(night.sandbox, ANNE, "delivered", reply="1", after=1.0)
+    night.open()
+    assert night.pager.run_due().pages == 1
+    night.wait(100)
+    night.pager.run_due()
+    assert f"incident {broken} cannot be worked on" in logs.text
+    assert sent(night.sandbox, "smspartner")[ANNE] >= 2
