@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode, urlsplit, urlunsplit
@@ -40,6 +41,8 @@ def render(world: World, job: Job) -> list[Callback]:
         return _inbound(world, gateway, campaign, line, facts)
     if campaign is None or line is None:
         return []
+    if what == "link":
+        return _visits(campaign, line, press=facts["press"])
     if gateway == "smspartner":
         return _smspartner_report(world, what, campaign, line)
     if what == "summary":
@@ -47,6 +50,19 @@ def render(world: World, job: Job) -> list[Callback]:
     if gateway == "voicepartner":
         return _call_report(world, what, campaign, line)
     return _octopush_report(world, what, campaign, line)
+
+
+def _visits(campaign: Campaign, line: Line, *, press: bool) -> list[Callback]:
+    """Return what a phone does with the last link of a message: it opens the page, and perhaps presses its button."""
+    text = (campaign.text if line.text is None else line.text) or ""
+    links = re.findall(r"https?://\S+", text)
+    if not links:
+        return []
+    about = (campaign.gateway, "link", campaign.id, line.number, links[-1])
+    visits = [Callback(*about, "GET")]
+    if press:
+        visits.append(Callback(*about, "POST", b"action=acknowledge", {"Content-Type": _FORM}))
+    return visits
 
 
 def _json_post(

@@ -47,6 +47,12 @@ class Rule(BaseModel):
         None, pattern=r"^[0-9*#]*$", description="Keys pressed in an Octopush call."
     )
     reply: str | None = Field(None, description="The recipient answers the SMS with this text.")
+    reply_times: int = Field(1, ge=1, le=10, description="How often the reply is sent, one second apart.")
+    link: Literal["open", "press"] | None = Field(
+        None,
+        description="The recipient opens the last link of the SMS, as programs that preview messages do, or also "
+        "presses the first button of the page.",
+    )
     stop: bool = Field(
         False, description="The recipient answers the SMS with STOP and is opted out from then on."
     )
@@ -63,6 +69,8 @@ class Fate:
     pressed_keys: str | None
     reply: str | None
     stop: bool
+    reply_times: int = 1
+    link: str | None = None
 
 
 class RuleBook:
@@ -119,4 +127,4 @@ def decide(
         delay = rule.after
     word = None if rule.outcome == "silent" else rule.status or _WORDS[gateway][rule.outcome]
     picked_up = rule.outcome in ("delivered", "late")
-    return Fate(word, delay, picked_up, rule.pressed_keys, rule.reply, rule.stop)
+    return Fate(word, delay, picked_up, rule.pressed_keys, rule.reply, rule.stop, rule.reply_times, rule.link)

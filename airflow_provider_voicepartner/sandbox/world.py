@@ -17,7 +17,7 @@ from typing import Any
 from airflow_provider_voicepartner.sandbox.campaigns import Campaign, Line
 from airflow_provider_voicepartner.sandbox.clock import Clock
 from airflow_provider_voicepartner.sandbox.faults import FaultBook
-from airflow_provider_voicepartner.sandbox.outcomes import RuleBook, decide
+from airflow_provider_voicepartner.sandbox.outcomes import Fate, RuleBook, decide
 from airflow_provider_voicepartner.sandbox.records import RequestLog, Tally
 from airflow_provider_voicepartner.sandbox.settings import GATEWAYS, Settings
 
@@ -136,7 +136,10 @@ class World:
             if posts:
                 self._plan_reports(campaign, index, line, leaves, random)
                 if fate.reply is not None or fate.stop:
-                    self._plan_answer(campaign, index, line, fate.reply, fate.stop, random)
+                    self._plan_answer(campaign, index, line, fate, random)
+                if fate.link is not None:
+                    job = ("link", gateway, campaign.id, index, {"press": fate.link == "press"})
+                    self.plan(line.done_at + self.settings.delays.reply[0], job)
         if campaign.kind == "voicemail" and not campaign.simulated and campaign.report_url:
             final = [line.done_at for line in campaign.lines if line.word is not None]
             if final:
@@ -164,13 +167,12 @@ class World:
         if knobs.duplicates and random.random() < knobs.duplicates:
             self.plan(moment + 1, job)
 
-    def _plan_answer(
-        self, campaign: Campaign, index: int, line: Line, reply: str | None, stop: bool, random: Random
-    ) -> None:
+    def _plan_answer(self, campaign: Campaign, index: int, line: Line, fate: Fate, random: Random) -> None:
         low, high = self.settings.delays.reply
         moment = line.done_at + low + (high - low) * random.random()
-        facts = {"text": reply if reply is not None else "STOP", "stop": stop}
-        self.plan(moment, ("inbound", campaign.gateway, campaign.id, index, facts))
+        facts = {"text": fate.reply if fate.reply is not None else "STOP", "stop": fate.stop}
+        for again in range(fate.reply_times):
+            self.plan(moment + again, ("inbound", campaign.gateway, campaign.id, index, facts))
 
     def plan(self, moment: float, job: Job) -> None:
         """Let something happen at a moment."""

@@ -11,6 +11,8 @@ import pytest
 
 from airflow_provider_voicepartner.db.engine import open_store
 from airflow_provider_voicepartner.db.transactions import Store
+from airflow_provider_voicepartner.delivery.tokens import PREFIX
+from airflow_provider_voicepartner.hooks.answer_pages import answer_routes
 from airflow_provider_voicepartner.hooks.callbacks import callback_config
 from airflow_provider_voicepartner.hooks.octopush import OctopushHook
 from airflow_provider_voicepartner.hooks.paging import Pager
@@ -93,7 +95,8 @@ def night(sandbox: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
     contacts.write_text(CONTACTS)
     monkeypatch.setenv("AIRFLOW__VOICEPARTNER__CONTACTS", str(contacts))
     monkeypatch.setenv("AIRFLOW__VOICEPARTNER__CALLBACK_SECRET", SECRET)
-    with running_receiver(url) as receiver:
+    routes = answer_routes(lambda: open_store(url), PREFIX)
+    with running_receiver(url, routes=routes) as receiver:
         monkeypatch.setenv("AIRFLOW__VOICEPARTNER__PUBLIC_URL", receiver.url)
         config = callback_config()
         assert config is not None
@@ -258,3 +261,31 @@ def test_one_that_cannot_be_read_does_not_stop_the_others(night: Night, logs: Lo
     night.pager.run_due()
     assert f"incident {broken} cannot be worked on" in logs.text
     assert sent(night.sandbox, "smspartner")[ANNE] >= 2
+
+
+def test_a_preview_of_the_link_changes_nothing_and_its_button_does(night: Night) -> None:
+    outcome(night.sandbox, ANNE, "delivered", link="open", after=1.0)
+    first = night.open()
+    night.pager.run_due()
+    night.wait(60)
+    assert incident_row(night.store, first).state == "open"
+    outcome(night.sandbox, ANNE, "delivered", link="press", after=1.0)
+    second = night.open()
+    night.pager.run_due()
+    night.wait(60)
+    assert incident_row(night.store, first).state == "open"
+    assert incident_row(night.store, second).owner == "anne"
+    [noted] = answer_rows(night.store)
+    assert noted.channel == "link"
+
+
+def test_whoever_answers_three_times_has_it_once(night: Night) -> None:
+    outcome(night.sandbox, ANNE, "delivered", reply="1", reply_times=3, after=1.0)
+    incident = night.open()
+    night.pager.run_due()
+    night.wait(100)
+    night.pager.run_due()
+    assert incident_row(night.store, incident).owner == "anne"
+    # The receiver takes the same words within a short time for one call that was repeated.
+    assert [row.result for row in answer_rows(night.store)].count("acknowledged") == 1
+    assert sent(night.sandbox, "smspartner") == {ANNE: 2}
