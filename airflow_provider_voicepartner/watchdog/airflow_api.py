@@ -287,7 +287,8 @@ def _file(row: Mapping[str, Any], name: str) -> str:
 
 def _text(row: Mapping[str, Any], name: str) -> str:
     value = row.get(name)
-    return value if isinstance(value, str) else ""
+    # JSON may hold half a character, which no address and no database takes.
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else ""
 
 
 def _number(row: Mapping[str, Any], name: str, otherwise: int) -> int:

@@ -78,9 +78,9 @@ class Links:
         """Return the page of a run."""
         if not self.home():
             return ""
-        if self.version == "v1":
-            return f"{self.base}/dags/{quote(dag_id)}/grid?dag_run_id={quote(run_id, safe='')}"
-        return f"{self.base}/dags/{quote(dag_id)}/runs/{quote(run_id)}"
+        dag = f"{self.base}/dags/{quote(dag_id, errors='replace')}"
+        run = quote(run_id, safe="", errors="replace")
+        return f"{dag}/grid?dag_run_id={run}" if self.version == "v1" else f"{dag}/runs/{run}"
 
 
 def _opens_elsewhere(url: str) -> bool:

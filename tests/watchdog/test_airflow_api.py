@@ -192,6 +192,12 @@ def test_fields_of_other_types_are_left_empty(serve: Serve) -> None:
     assert api.health()["scheduler"].is_healthy is None
 
 
+def test_half_a_character_is_replaced(serve: Serve) -> None:
+    text = '{"dag_runs": [{"dag_id": "a\\ud800"}], "total_entries": 1}'
+    api = api_at(serve({V1_HEALTH: (200, "{}"), RUNS: (200, text)}))
+    assert [run.dag_id for run in api.failed_runs(LONG_AGO)] == ["a?"]
+
+
 def test_an_answer_that_never_ends_is_cut_off(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("airflow_provider_voicepartner.watchdog.rest.LARGEST_WATCH_ANSWER", 1000)
     api = api_at(serve({V1_HEALTH: (200, "{}"), RUNS: (200, " " * 100_000)}))
