@@ -402,3 +402,26 @@ def test_a_campaign_at_the_documented_kind_of_limit_is_never_refused(
         assert set(sandbox.world.tallies["voicepartner"].numbers.values()) == {1}
         rate_limiter.close()
         hook.close()
+
+
+def test_a_rate_limiter_that_is_closed_holds_no_connection(postgres_url: str, set_connection: Any) -> None:
+    watching = open_store(postgres_url)
+
+    def others() -> int:
+        with watching.read() as connection:
+            found = connection.exec_driver_sql(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+            return int(found.scalar_one())
+
+    def until(count: int) -> bool:
+        """The server may notice a moment later that a client has gone."""
+        return any(others() == count or time.sleep(0.05) for _ in range(200))
+
+    assert until(0)
+    limiter = StoreRateLimiter(open_store(postgres_url), hook_of(set_connection, "voicepartner"))
+    limiter.release(limiter.acquire("tts/send", None))
+    assert until(1)
+    limiter.close()
+    assert until(0)
+    watching.close()
