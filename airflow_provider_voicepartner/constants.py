@@ -1669,6 +1669,12 @@ MOST_SAID_ANSWERS: Final = 5
 
 Enough for a human who writes with big thumbs.
 """
+LONGEST_SPOKEN_QUESTION: Final = 600
+"""
+[characters] Of the default text of a question in a call, which is said twice.
+
+Subject and options take longer than an error, and whoever is to decide has to hear them.
+"""
 MOST_CHOICES: Final = 9
 """
 [entries] The most options of a question that can be answered by phone.
@@ -1687,6 +1693,48 @@ DELIVERY_LEASE: Final = 60.0
 [seconds] Within which a watchdog that gives an answer to Airflow says what came of it.
 
 After that another one does it again, and Airflow takes an answer once.
+"""
+QUESTION_CHECK: Final = 60.0
+"""
+[seconds] From one look at an open question in Airflow to the next.
+
+So long may a code stay taken, and others not know, after somebody answered there.
+"""
+QUESTION_STORE_TIMEOUT: Final = 3.0
+"""
+[seconds] For the store to open a question, before it goes out without a way to answer it by phone.
+
+The whole alert has 20 s, of which the gateway may need most.
+"""
+ANSWERS_READ_WITHIN: Final = 600.0
+"""
+[seconds] Since when a watchdog must have read answers for a question to say that it can be answered by phone.
+
+Whoever answers must not believe that somebody reads it; a watchdog that is restarted is back within minutes.
+"""
+REPLY_TIMEOUT: Final = 20.0
+"""
+[seconds] For one message that tells somebody what came of an answer.
+
+As long as an alert; the watchdog has other work.
+"""
+ANSWERS_INTERVAL: Final = 3.0
+"""
+[seconds] From one look of the watchdog at answers to questions to the next.
+
+Whoever answered waits with the phone in the hand, and a look costs the store a few small queries.
+"""
+ANSWERS_LOG_INTERVAL: Final = 60.0
+"""
+[seconds] Between two lines of the log about the same trouble with answers to questions.
+
+A store or an API that is down would else fill it.
+"""
+REPLY_SEGMENTS: Final = 2
+"""
+[segments] Of a message that tells somebody what came of an answer.
+
+One is enough for what was decided; the options and codes of several questions may need two.
 """
 QUESTIONS_A_LOOK: Final = 50
 """

@@ -189,5 +189,6 @@ def get_provider_info() -> dict[str, Any]:
             f"{PACKAGE}.notifications.voice.TtsCallNotifier",
             f"{PACKAGE}.notifications.all_clear.AllClearNotifier",
             f"{PACKAGE}.notifications.page.PageNotifier",
+            f"{PACKAGE}.notifications.question.QuestionNotifier",
         ],
     }

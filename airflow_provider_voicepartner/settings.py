@@ -35,6 +35,8 @@ READING: Final = "reading replies and delivery reports"
 WAITING: Final = "knowing what became of a message"
 WATCHING: Final = "knowing which failures people were told of"
 ALERTING: Final = "telling people once of what fails"
+ASKING: Final = "asking questions that can be answered by phone"
+ANSWERING: Final = "giving people's answers to Airflow"
 """What the store is needed for, as its errors say it."""
 
 _LOCAL_EXECUTORS: Final = frozenset({"LocalExecutor", "SequentialExecutor", "DebugExecutor"})

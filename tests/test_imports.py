@@ -26,6 +26,7 @@ DOORS = {
     "notifications.message": "DAG files import it",
     "notifications.all_clear": "DAG files import it",
     "notifications.page": "DAG files import it",
+    "notifications.question": "DAG files import it",
     "notifications.rendering": "DAG files import it",
     "notifications.sms": "DAG files import it",
     "notifications.voice": "DAG files import it",

@@ -413,9 +413,38 @@ INCIDENT: Final = Group(
     ),
 )
 
+_QUESTION: Final = Argument(("id",), {"metavar": "ID", "type": int, "help": "of a question, from its list"})
+
+QUESTION: Final = Group(
+    "question",
+    "Questions of HITL operators that can be answered by phone",
+    (
+        Command("list", "List them with their codes, the newest first", f"{_CLI}.question.show_all"),
+        Command(
+            "answer",
+            "Answer one; the watchdog gives the answer to Airflow",
+            f"{_CLI}.question.answer",
+            (_QUESTION, Argument(("option",), {"help": "an option, or its number"}), _WHO),
+        ),
+    ),
+)
+
 COMMANDS: Final = Group(
     "voicepartner",
     f"SMS and voice through {', '.join(_LABELS[:-1])} and {_LABELS[-1]}",
-    (DB, RECEIVER, WATCHDOG, DOCTOR, CALLBACKS, DEAD_LETTERS, PERSON, ONCALL, CONTACTS, INCIDENT, SILENCE),
+    (
+        DB,
+        RECEIVER,
+        WATCHDOG,
+        DOCTOR,
+        CALLBACKS,
+        DEAD_LETTERS,
+        PERSON,
+        ONCALL,
+        CONTACTS,
+        INCIDENT,
+        SILENCE,
+        QUESTION,
+    ),
 )
 """All commands, in groups."""

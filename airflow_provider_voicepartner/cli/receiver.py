@@ -43,6 +43,7 @@ def run(arguments: Namespace) -> None:
         make_server,
     )
     from airflow_provider_voicepartner.hooks.answer_pages import answer_routes
+    from airflow_provider_voicepartner.hooks.question_pages import question_routes
 
     problem = ""
     try:
@@ -57,7 +58,10 @@ def run(arguments: Namespace) -> None:
         tokens,
         prefix=PREFIX,
         gateways=every_gateway(),
-        routes=answer_routes(open_receiver_store, PREFIX),
+        routes=[
+            *answer_routes(open_receiver_store, PREFIX),
+            *question_routes(open_receiver_store, PREFIX),
+        ],
     )
     freeze_loaded_objects()
     port = listening.getsockname()[1]
@@ -78,16 +82,18 @@ def _watching(config: str | None) -> Iterator[None]:
     if config is None:
         yield
         return
-    from airflow_provider_voicepartner.cli.watchdog import make_watchdog
+    from airflow_provider_voicepartner.cli.watchdog import answering, make_watchdog
     from airflow_provider_voicepartner.watchdog.config import load_config
 
-    watchdog, stop = make_watchdog(*load_config(config)), threading.Event()
+    known = load_config(config)
+    watchdog, stop = make_watchdog(*known), threading.Event()
     # The server raises the signal again that ended it, which would end the process amid a message.
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     thread = threading.Thread(target=watchdog.run, args=(stop,), name="watchdog", daemon=True)
     thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join(ALERT_TIMEOUT)
+    with answering(*known, stop):
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join(ALERT_TIMEOUT)

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import signal
 import sys
 import threading
 from argparse import Namespace
+from collections.abc import Iterator
 
 from airflow_provider_voicepartner.cli.commands import CommandError, say, write_log
+from airflow_provider_voicepartner.constants import REPLY_TIMEOUT
 from airflow_provider_voicepartner.db.errors import StoreUnavailableError, StoreUrlError
 from airflow_provider_voicepartner.db.transactions import Store
-from airflow_provider_voicepartner.settings import WATCHING, open_store
+from airflow_provider_voicepartner.settings import ANSWERING, WATCHING, open_store
 from airflow_provider_voicepartner.watchdog.airflow_api import RestApi
 from airflow_provider_voicepartner.watchdog.config import Secrets, WatchdogConfig, load_config
+from airflow_provider_voicepartner.watchdog.hitl import HitlApi
 from airflow_provider_voicepartner.watchdog.loop import Watchdog
+from airflow_provider_voicepartner.watchdog.questions import run_questions
 from airflow_provider_voicepartner.watchdog.rest import ApiError, RestClient
 from airflow_provider_voicepartner.watchdog.signs import DeadManSwitch
 from airflow_provider_voicepartner.watchdog.telling import Connections, Teller
@@ -35,7 +40,33 @@ def run(arguments: Namespace) -> None:
         signal.signal(number, lambda *_: stop.set())
     say(f"Watching {config.airflow.url} every {config.times.interval:g} s, as {config.name}.")
     sys.stdout.flush()  # a file would show it only when the process ends
-    watchdog.run(stop)
+    with answering(config, secrets, stop):
+        watchdog.run(stop)
+
+
+@contextlib.contextmanager
+def answering(config: WatchdogConfig, secrets: Secrets, stop: threading.Event) -> Iterator[None]:
+    """
+    Give people's answers to Airflow meanwhile, in a thread: it does not wait for a look, nor a look for it.
+
+    :param stop: ends it; set it before this ends.
+    """
+    thread = threading.Thread(
+        target=run_questions,
+        args=(stop,),
+        kwargs={
+            "open_store": lambda: open_store(ANSWERING),
+            "make_api": lambda: HitlApi(RestClient(config.airflow, secrets)),
+            "connections": Connections(),
+        },
+        name="answers to questions",
+        daemon=True,
+    )
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join(REPLY_TIMEOUT)
 
 
 def make_watchdog(config: WatchdogConfig, secrets: Secrets) -> Watchdog:

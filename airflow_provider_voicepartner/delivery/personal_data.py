@@ -42,6 +42,7 @@ class KnownPerson:
     :param dead_letters: calls that name their number and were not acted on.
     :param told: incidents that they were told of by their number.
     :param pages: of escalations, to their number.
+    :param questions: that their number was asked.
     :param opted_out: their entry in the list of opt-outs, if there is one.
     """
 
@@ -50,6 +51,7 @@ class KnownPerson:
     dead_letters: list[Row] = field(default_factory=list, repr=False)
     told: list[Row] = field(default_factory=list, repr=False)
     pages: list[Row] = field(default_factory=list, repr=False)
+    questions: list[Row] = field(default_factory=list, repr=False)
     opted_out: KnownOptOut | None = None
 
     def to_json(self) -> dict[str, Any]:
@@ -68,6 +70,7 @@ class KnownPerson:
             "dead_letters": [_plain(row) for row in self.dead_letters],
             "told_of_incidents": [_plain(row) for row in self.told],
             "pages": [_plain(row) for row in self.pages],
+            "questions": [_plain(row) for row in self.questions],
             "opted_out": None if out is None else {"said_at": iso_time(out.said_at), "gateway": out.gateway},
         }
 
@@ -99,6 +102,7 @@ class PersonalData:
                 dead_letters=self._letters(connection, phone_number),
                 told=self._rows(connection, self._sql.told_of_person, phone_number),
                 pages=self._rows(connection, self._sql.pages_of_person, phone_number),
+                questions=self._rows(connection, self._sql.questions_of_person, phone_number),
                 opted_out=self._list.find(connection, [phone_number]).get(phone_number),
             )
 
@@ -129,6 +133,8 @@ class PersonalData:
                 done["batches"] = self._erase_marks(connection, phone_number, without_marks)
             done["told incidents"] = connection.execute(self._sql.erase_told, number).rowcount
             done["pages"] = connection.execute(self._sql.erase_pages, number).rowcount
+            connection.execute(self._sql.erase_question_answers, number)
+            done["questions"] = connection.execute(self._sql.erase_questions, number).rowcount
         self._store.erase_log()
         return done
 

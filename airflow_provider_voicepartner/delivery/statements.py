@@ -234,6 +234,16 @@ class Statements:
         )
         self.erase_told = text(f"DELETE FROM {told} WHERE phone_number = :number")
         # The page stays, for the escalation counts it.
+        asked, answered = schema.question_asked.name, schema.question_answer.name
+        self.questions_of_person = text(
+            f"SELECT question, person, kind, conn_id, phone_number, at FROM {asked} "
+            "WHERE phone_number = :number ORDER BY question, kind"
+        )
+        self.erase_questions = text(f"DELETE FROM {asked} WHERE phone_number = :number")
+        # What was decided stays, without the number of whoever did.
+        self.erase_question_answers = text(
+            f"UPDATE {answered} SET phone_number = '', reply = 'none' WHERE phone_number = :number"
+        )
         self.erase_pages = text(f"UPDATE {pages} SET phone_number = NULL WHERE phone_number = :number")
         self.all_marks = text(f"SELECT {', '.join(BATCH_RECIPIENTS)} FROM {schema.batch_recipients.name}")
         self.old = {

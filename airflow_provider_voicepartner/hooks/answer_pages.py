@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_HEADERS: Final = {
+PAGE_HEADERS: Final = {
     "cache-control": "no-store",
     "content-security-policy": (
         "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; "
@@ -47,6 +47,9 @@ _HEADERS: Final = {
     "x-content-type-options": "nosniff",
     "x-robots-tag": "noindex",
 }
+PAGE_STYLE: Final = (
+    "body{font:1.2em sans-serif;margin:1em}button{font:inherit;padding:.8em;margin:.3em 0;width:100%}"
+)
 _METHODS: Final = ("GET", "HEAD", "POST")
 
 _WORDS: Final[dict[str, dict[str, str]]] = {
@@ -97,7 +100,7 @@ class AnswerPages:
 
     def routes(self, prefix: str) -> list[Route]:
         """Return the routes, for :func:`~airflow_provider_voicepartner.delivery.receiver.create_app`."""
-        return [Route(f"{prefix}{LINK_PATH}/{{token}}", _Application(self.answer))]
+        return [Route(f"{prefix}{LINK_PATH}/{{token}}", Application(self.answer))]
 
     async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Show an incident, or act on it; an address that is not ours gets an empty 404."""
@@ -111,7 +114,7 @@ class AnswerPages:
         if link is None:
             return Response(status_code=404)
         request = Request(scope)
-        words = _WORDS["fr" if _prefers_french(request.headers.get("accept-language", "")) else "en"]
+        words = _WORDS["fr" if prefers_french(request.headers.get("accept-language", "")) else "en"]
         action: Action | None = None
         if scope["method"] == "POST":
             try:
@@ -156,7 +159,7 @@ class AnswerPages:
         return pager.pages.shown(link.incident, link.number), said
 
 
-class _Application:
+class Application:
     """An instance, not a function: Starlette then calls it as an ASGI application, with every method."""
 
     def __init__(self, call: Callable[[Scope, Receive, Send], Awaitable[None]]) -> None:
@@ -166,7 +169,8 @@ class _Application:
         await self._call(scope, receive, send)
 
 
-def _prefers_french(accepted: str) -> bool:
+def prefers_french(accepted: str) -> bool:
+    """Say whether a browser that accepts these languages prefers French to English."""
     languages = [part.split(";")[0].strip().lower()[:2] for part in accepted.split(",")]
     return next((one for one in languages if one in ("fr", "en")), "en") == "fr"
 
@@ -205,12 +209,11 @@ def _html(
     page = (
         '<!doctype html><html><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        "<style>body{font:1.2em sans-serif;margin:1em}"
-        "button{font:inherit;padding:.8em;margin:.3em 0;width:100%}</style>"
+        f"<style>{PAGE_STYLE}</style>"
         f"<title>{html.escape(title)}</title></head><body>{''.join(parts)}</body></html>"
     )
     return HTMLResponse(
         page,
         status_code=HTTPStatus.OK if is_certain else HTTPStatus.SERVICE_UNAVAILABLE,
-        headers=dict(_HEADERS),
+        headers=dict(PAGE_HEADERS),
     )

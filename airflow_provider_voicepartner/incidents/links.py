@@ -16,7 +16,9 @@ from typing import Final
 
 from airflow_provider_voicepartner.constants import LINK_SIGNATURE_BYTES, LONGEST_LINK_TOKEN
 
-_SALT: Final = b"voicepartner.pages"
+_PAGES: Final = "voicepartner.pages"
+QUESTIONS: Final = "voicepartner.questions"
+"""The salt of links that answer a question: ``incident`` is then a question's id, ``number`` of somebody asked."""
 # Incident, number of the page, and the minute in which it ends.
 _LAYOUT: Final = struct.Struct(">QII")
 
@@ -39,11 +41,12 @@ class PageLinks:
     Makes and reads tokens.
 
     :param secrets: newest first, at least one: the first signs, all are believed.
+    :param salt: of what they answer; a token of another kind is not believed.
     """
 
-    def __init__(self, secrets: Sequence[str]) -> None:
+    def __init__(self, secrets: Sequence[str], *, salt: str = _PAGES) -> None:
         self._keys = [
-            hmac.new(secret.encode("utf-8", "surrogatepass"), _SALT, hashlib.sha256).digest()
+            hmac.new(secret.encode("utf-8", "surrogatepass"), salt.encode(), hashlib.sha256).digest()
             for secret in secrets
         ]
 

@@ -17,6 +17,7 @@ from airflow_provider_voicepartner.constants import (
     MOST_SAID_ANSWERS,
     SAID_ANSWERS_SECONDS,
 )
+from airflow_provider_voicepartner.db.errors import StoreUnavailableError
 from airflow_provider_voicepartner.incidents.answers import Channel
 from airflow_provider_voicepartner.incidents.choices import (
     ReadReply,
@@ -213,7 +214,7 @@ class QuestionAnswers:
             "now": now,
         }
         if connection.execute(statements().decide, values).rowcount != 1:
-            raise RuntimeError("the row of a question changed while it was locked")
+            raise StoreUnavailableError("the row of a question changed while it was locked; look again")
 
 
 def has_open_question(connection: Connection, phone_number: str, code: int | None, now: float) -> bool:
@@ -237,6 +238,8 @@ def _read(reply: PhoneReply) -> ReadReply:
 
 
 def _is_named(row: Any, reply: PhoneReply) -> bool:
+    if reply.reference is not None and row["reference"] == reply.reference:
+        return True
     is_same = row["gateway"] == reply.gateway and row["gateway_id"] == reply.gateway_id
     return reply.gateway_id is not None and is_same
 

@@ -82,6 +82,7 @@ class Asked:
     A number that is asked.
 
     :param person: a name of the contacts; empty for a plain number.
+    :param reference: of the batch.
     """
 
     phone_number: str = field(repr=False)
@@ -89,6 +90,7 @@ class Asked:
     conn_id: str
     person: str = ""
     language: str = ""
+    reference: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +144,8 @@ class PhoneReply:
 
     :param digest: of what it was read from; a repeat has the same one.
     :param text: of a message, or the pressed keys.
-    :param gateway_id: the gateway's id of the batch that it answers, where it says so.
+    :param reference: of the batch that it answers, where the gateway says so.
+    :param gateway_id: the gateway's id of that batch, where it says so.
     :param received_at: Unix seconds; it answers nothing that was asked later.
     """
 
@@ -151,6 +154,7 @@ class PhoneReply:
     phone_number: str = field(repr=False)
     text: str = field(repr=False)
     gateway: str = ""
+    reference: str | None = None
     gateway_id: str | None = None
     received_at: float = 0.0
 

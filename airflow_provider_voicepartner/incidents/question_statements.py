@@ -92,6 +92,7 @@ class Statements:
             question,
             question_answer,
             question_asked,
+            watch,
         )
 
         row, asked, answer, mine = question.c, question_asked.c, question_answer.c, page.c
@@ -125,9 +126,11 @@ class Statements:
         self.live = select(question).where(is_live).order_by(row.id.desc()).limit(bindparam("most"))
 
         self.ask = text(
-            f"INSERT INTO {question_asked.name} (question, phone_number, kind, person, conn_id, language, at) VALUES "
-            "(:question, :phone_number, :kind, :person, :conn_id, :language, :at) ON CONFLICT "
-            "(question, phone_number, kind) DO UPDATE SET conn_id = excluded.conn_id"
+            f"INSERT INTO {question_asked.name} "
+            "(question, phone_number, kind, number, person, conn_id, language, reference, at) VALUES "
+            f"(:question, :phone_number, :kind, (SELECT coalesce(max(number), 0) + 1 FROM {question_asked.name} "
+            "WHERE question = :question), :person, :conn_id, :language, :reference, :at) ON CONFLICT "
+            "(question, phone_number, kind) DO UPDATE SET conn_id = excluded.conn_id, reference = excluded.reference"
         )
         self.name_batch = text(
             f"UPDATE {question_asked.name} SET gateway = :gateway, gateway_id = :gateway_id "
@@ -141,9 +144,15 @@ class Statements:
             f"UPDATE {question.name} SET answerable_at = :answerable_at, version = version + 1 "
             "WHERE id = :question AND answerable_at < :answerable_at"
         )
+        self.number_of = select(asked.number).where(
+            and_(asked.question == bindparam("question"), is_number, asked.kind == bindparam("kind"))
+        )
+        self.person_of = select(asked.person, asked.language).where(
+            and_(asked.question == bindparam("question"), asked.number == bindparam("number"))
+        )
         self.any_asked = select(asked.question).where(is_number).limit(1)
         about = select(question, *(asked[name] for name in ("phone_number", "person", "conn_id", "language",
-                                                            "gateway", "gateway_id", "kind")))  # fmt: skip
+                                                            "reference", "gateway", "gateway_id", "kind")))  # fmt: skip
         joined = about.join(question_asked, asked.question == row.id)
         self.asked_of = joined.where(
             and_(
@@ -181,6 +190,11 @@ class Statements:
             .order_by(incident.c.title)
         )
 
+        self.reader = text(f"SELECT at FROM {watch.name} WHERE name = 'answers to questions'")
+        self.note_reader = text(
+            f"INSERT INTO {watch.name} (name, value, version, at) VALUES ('answers to questions', '{{}}', 1, :at) "
+            "ON CONFLICT (name) DO UPDATE SET at = excluded.at"
+        )
         self.note = text(
             f"INSERT INTO {question_answer.name} (digest, question, person, channel, outcome, reply, phone_number, "
             "conn_id, language, at) VALUES (:digest, :question, :person, :channel, :outcome, :reply, :phone_number, "

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_voicepartner.constants import (
     ANSWER_HOLD,
     ANSWERED_WITHIN,
+    ANSWERS_READ_WITHIN,
     DELIVERY_LEASE,
     QUESTIONS_A_LOOK,
     QUESTIONS_LISTED,
@@ -99,6 +100,7 @@ class QuestionStore:
                     "person": fit_person(one.person),
                     "conn_id": fit(one.conn_id),
                     "language": one.language[:10],
+                    "reference": one.reference,
                     "at": now,
                 }
                 connection.execute(sql.ask, row)
@@ -246,6 +248,31 @@ class QuestionStore:
         query = statements().live if only_live else statements().all
         with self._store.read() as connection:
             return [question_of(row) for row in connection.execute(query, {"most": most}).mappings()]
+
+    def number_of(self, question: int, phone_number: str, kind: str) -> int | None:
+        """Return the number of somebody who is asked, within the question, from 1; for a link."""
+        values = {"question": question, "phone_number": phone_number, "kind": kind}
+        with self._store.read() as connection:
+            found = connection.execute(statements().number_of, values).scalar()
+            return None if found is None else int(found)
+
+    def person_of(self, question: int, number: int) -> tuple[str, str] | None:
+        """Return name and language of whom a link was sent to; None where nobody has that number any more."""
+        values = {"question": question, "number": number}
+        with self._store.read() as connection:
+            found = connection.execute(statements().person_of, values).one_or_none()
+            return None if found is None else (str(found.person), str(found.language))
+
+    def note_reader(self) -> None:
+        """Note that answers are read now."""
+        with self._store.write() as connection:
+            connection.execute(statements().note_reader, {"at": self._store.now(connection)})
+
+    def has_reader(self) -> bool:
+        """Say whether somebody read answers a short time ago: else no question may say that it can be answered."""
+        with self._store.read() as connection:
+            at = connection.execute(statements().reader).scalar()
+            return at is not None and self._store.now(connection) - float(at) < ANSWERS_READ_WITHIN
 
     def first_asked(self) -> float | None:
         """Return since when answers may matter, in Unix seconds; None where nobody was asked lately."""

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_voicepartner.compat import Context
     from airflow_provider_voicepartner.gateways.model import Message
-    from airflow_provider_voicepartner.hooks.alert import AlertRelease
+    from airflow_provider_voicepartner.hooks.alert import AlertRelease, SentAlert
     from airflow_provider_voicepartner.hooks.base import GatewayHook
     from airflow_provider_voicepartner.hooks.incidents import AskedAlert
     from airflow_provider_voicepartner.incidents.model import Decision, Told
@@ -150,6 +150,22 @@ class GatewayNotifier(RenderedNotifier):
     def message_to_send(self, context: Context) -> Message:
         """Build the message from rendered arguments; each notifier its own."""
         raise NotImplementedError
+
+    def before_sending(self, hook: GatewayHook, context: Context, numbers: Any) -> None:
+        """
+        Do what has to be done before the message is built.
+
+        :param numbers: of the recipients, as they were given.
+        """
+
+    def make_reference(self) -> str:
+        """Return our own id of a request."""
+        from airflow_provider_voicepartner.sending.fingerprint import new_reference
+
+        return new_reference()
+
+    def after_sending(self, hook: GatewayHook, sent: SentAlert) -> None:
+        """Do what has to be done once the gateway has accepted it."""
 
     def own_text(self, rendered: Any) -> str | None:
         """
@@ -402,13 +418,16 @@ class GatewayNotifier(RenderedNotifier):
             # First, since the text may be in their language.
             numbers = self._numbers(hook, contacts)
             self.told = self._as_told(valid_numbers(numbers, needs_mobile=self.needs_mobile))
+            self.before_sending(hook, context, numbers)
             sent = send_alert(
                 hook,
                 self.message_to_send(context),
                 numbers,
                 needs_mobile=self.needs_mobile,
                 release=release,
+                make_reference=self.make_reference,
             )
+            self.after_sending(hook, sent)
         finally:
             hook.close()
         self.told = self._as_told(sent.reached)

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any, Final, Literal
 
-from airflow_provider_voicepartner.constants import LEAST_ERROR, LONGEST_SPOKEN, QUESTION_SEGMENTS
+from airflow_provider_voicepartner.constants import (
+    LEAST_ERROR,
+    LONGEST_SPOKEN,
+    LONGEST_SPOKEN_QUESTION,
+    QUESTION_SEGMENTS,
+)
 from airflow_provider_voicepartner.gateways.placeholders import without_braces
 from airflow_provider_voicepartner.notifications.event import AlertEvent, What, read_event
 
@@ -133,6 +139,8 @@ def default_text(
     segments: int | None = None,
     is_repeat: bool = False,
     more: int = 0,
+    answer: str = "",
+    answer_link: str = "",
 ) -> str:
     """
     Describe in one line what happened, in GSM-7: what, the run, the first line of the error, and a link.
@@ -143,8 +151,11 @@ def default_text(
     :param segments: the most it may take; None means 1, and 3 for a question with options.
     :param is_repeat: begin with the sentence of :func:`as_repeat`.
     :param more: alerts that were counted and not told.
+    :param answer: how a question can be answered; empty for in Airflow.
+    :param answer_link: where a question can be answered; empty for in Airflow.
     """
     event, words = read_event(context), language_of(language)
+    event = replace(event, link=answer_link or event.link)
     link = event.link if _plain(event.link) == event.link else ""
     head = _plain(f"Airflow: {_written(event, words)}")
     head = as_repeat(head, words) if is_repeat else head
@@ -153,7 +164,7 @@ def default_text(
         return _fit(
             head,
             _plain(event.subject),
-            _plain(_choices(event, words)),
+            _plain(_choices(event, answer or _WORDS[words]["answer"])),
             link,
             segments or QUESTION_SEGMENTS,
         )
@@ -215,9 +226,9 @@ def _duration(seconds: int, language: Language, *, is_spoken: bool) -> str:
     return f"{minutes // 60} {units[2]}{rest}"
 
 
-def _choices(event: AlertEvent, language: Language) -> str:
+def _choices(event: AlertEvent, answer: str) -> str:
     numbered = " ".join(f"{number} {option}" for number, option in enumerate(event.options, 1))
-    return f"{numbered}. {_WORDS[language]['answer']}"
+    return f"{numbered}. {answer}"
 
 
 def _plain(text: str) -> str:
@@ -272,40 +283,53 @@ def _joined(head: str, said: str) -> str:
 # Spoken
 
 
-def spoken_text(context: Any, language: str | None = None, *, more: int = 0) -> str:
+def spoken_text(context: Any, language: str | None = None, *, more: int = 0, answer: str = "") -> str:
     """
     Describe what happened in sentences that are made to be heard: names without underscores, all said twice.
 
     :param context: as for :func:`default_text`.
     :param more: alerts that were counted and not told.
+    :param answer: how a question can be answered; empty for in Airflow.
     """
     event, words = read_event(context), language_of(language)
     end = f" {_sentence(and_more(more, words))}" if more > 0 else ""
-    return _said_twice(_spoken(event, words), words, end)
+    if event.what is not What.QUESTION:
+        return _said_twice(_spoken(event, words, answer), words, end)
+    room = _room_for(LONGEST_SPOKEN_QUESTION, words, end)
+    over = len(_spoken(event, words, answer)) - room
+    if over > 0:
+        # Of a question what it is about is cut first, and not how to answer it.
+        event = replace(event, subject=event.subject[: max(0, len(event.subject) - over - 1)].rstrip())
+    return _said_twice(_spoken(event, words, answer), words, end, longest=LONGEST_SPOKEN_QUESTION)
 
 
 def spoken_all_clear(context: Any, language: str | None = None) -> str:
     """Say in sentences that are made to be heard that what failed has succeeded."""
     event, words = read_event(context, asks_for_tasks=False), language_of(language)
-    said = _spoken(event, words).replace("Airflow.", f"Airflow. {_sentence(_ALL_CLEAR[words])}", 1)
+    said = _spoken(event, words, "").replace("Airflow.", f"Airflow. {_sentence(_ALL_CLEAR[words])}", 1)
     return _said_twice(said, words)
 
 
-def _said_twice(text: str, language: Language, end: str = "") -> str:
+def _room_for(longest: int, language: Language, end: str) -> int:
+    """Return how long sentences may be that are said twice."""
+    return (longest - len(_WORDS[language]["again"]) - 2) // 2 - len(end)
+
+
+def _said_twice(text: str, language: Language, end: str = "", *, longest: int = LONGEST_SPOKEN) -> str:
     """
     Return sentences twice, cut to what a call says.
 
     :param end: stays whole.
     """
     again = _WORDS[language]["again"]
-    most = (LONGEST_SPOKEN - len(again) - 2) // 2 - len(end)
+    most = _room_for(longest, language, end)
     said = without_braces(" ".join(text.split()))
     if len(said) > most:
         said = f"{said[: most - 1].rsplit(' ', 1)[0].rstrip('.,;: ')}."
     return f"{said}{end} {again} {said}{end}"
 
 
-def _spoken(event: AlertEvent, language: Language) -> str:
+def _spoken(event: AlertEvent, language: Language, answer: str) -> str:
     words, happened = _WORDS[language], _HAPPENED[language][event.what]
     dag = f"{words['dag']} {readable(event.dag_id)}" if event.dag_id else words["a dag"]
     if event.what in (What.DEADLINE, What.DAG_FAILED, What.DAG_SUCCEEDED, What.DAG_OTHER):
@@ -326,7 +350,8 @@ def _spoken(event: AlertEvent, language: Language) -> str:
     tries = _tries(event, language)
     if event.what is What.QUESTION:
         options = " ".join(words["option"].format(*one) for one in enumerate(event.options, 1))
-        return f"Airflow. {name}{index} {happened}: {_as_sentence(event.subject)} {options} {words['where']}"
+        where = answer or words["where"]
+        return f"Airflow. {name}{index} {happened}: {_as_sentence(event.subject)} {options} {where}"
     return f"Airflow. {name}{index} {happened}{f', {tries}' if tries else ''}. {_as_sentence(readable(event.error))}"
 
 

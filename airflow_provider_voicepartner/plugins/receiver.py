@@ -55,13 +55,17 @@ def _make_apps() -> list[dict[str, Any]]:
         from airflow_provider_voicepartner.delivery.receiver import create_app
         from airflow_provider_voicepartner.delivery.tokens import PREFIX
         from airflow_provider_voicepartner.hooks.answer_pages import answer_routes
+        from airflow_provider_voicepartner.hooks.question_pages import question_routes
         from airflow_provider_voicepartner.hooks.registry import every_gateway
 
         app = create_app(
             settings.open_receiver_store,
             callbacks.receiver_tokens(),
             gateways=every_gateway(),
-            routes=answer_routes(settings.open_receiver_store, ""),
+            routes=[
+                *answer_routes(settings.open_receiver_store, ""),
+                *question_routes(settings.open_receiver_store, ""),
+            ],
         )
         return [{"app": app, "url_prefix": PREFIX, "name": "Voice Partner receiver"}]
     except Exception as error:

@@ -163,7 +163,7 @@ class RestApi:
 
     def failed_tasks_of(self, dag_id: str, run_id: str) -> Sequence[FailedTask]:
         """Return the failed task instances of a run, at most a page of them."""
-        path = f"dags/{_part(dag_id)}/dagRuns/{_part(run_id)}/taskInstances"
+        path = f"dags/{api_part(dag_id)}/dagRuns/{api_part(run_id)}/taskInstances"
         answer = self._get(path, {"state": "failed", "limit": WATCH_PAGE})
         return [_task(row) for row in _rows(answer, "task_instances")]
 
@@ -200,7 +200,7 @@ class RestApi:
         if has_succeeded:
             asked["state"] = "success"
         try:
-            return bool(_rows(self._get(f"dags/{_part(dag_id)}/dagRuns", asked), "dag_runs"))
+            return bool(_rows(self._get(f"dags/{api_part(dag_id)}/dagRuns", asked), "dag_runs"))
         except ApiRefusedError as error:
             if error.status == 404:  # there is no such DAG, and so no run of it
                 return False
@@ -313,6 +313,6 @@ def _last_line(text: str) -> str:
     return lines[-1][:200] if lines else ""
 
 
-def _part(text: str) -> str:
+def api_part(text: str) -> str:
     """Return one part of a path; dots alone would lead elsewhere."""
     return quote(text, safe="").replace(".", "%2E") if set(text) <= {"."} else quote(text, safe="")

@@ -91,6 +91,10 @@ class RestClient:
         """Post a question in JSON; else as :meth:`get`."""
         return self._ask("POST", path, None, body, with_token)
 
+    def patch(self, path: str, body: Mapping[str, Any], *, with_token: bool) -> Any:
+        """Change something, in JSON; else as :meth:`get`."""
+        return self._ask("PATCH", path, None, body, with_token)
+
     def get_openly(self, path: str) -> Any:
         """Get what everybody may see; else as :meth:`get`."""
         return self._once("GET", path, None, None, _Anonymous())

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import threading
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from airflow_provider_voicepartner.constants import ANSWER_HOLD, ANSWERED_WITHIN, MOST_SAID_ANSWERS
 from airflow_provider_voicepartner.db.transactions import Store
+from airflow_provider_voicepartner.delivery.personal_data import PersonalData
+from airflow_provider_voicepartner.delivery.store import DeliveryStore
 from airflow_provider_voicepartner.incidents.acting import Answers, PhoneAnswer
 from airflow_provider_voicepartner.incidents.answers import Channel, read_text
 from airflow_provider_voicepartner.incidents.question_model import Ending, Heard, Stage
@@ -243,6 +246,32 @@ def test_of_two_answers_at_once_one_decides(asker: Asker) -> None:
     assert sorted(one.heard for one in heard) == [Heard.ALREADY, Heard.DECIDED]
     first = next(one for one in heard if one.heard is Heard.DECIDED)
     assert asker.get(question).who == first.person
+
+
+def test_a_purge_leaves_no_name_and_no_number(asker: Asker) -> None:
+    question = asker.ask(ANNA)
+    asker.says(ANNA, "1")
+    asker.questions.delivered(asker.get(question))
+    asker.clock.advance(31 * 86_400.0)
+    kept = asker.ask(BRUNO)
+    done = DeliveryStore(asker.store, now=asker.clock).purge(older_than=timedelta(days=30))
+    assert (done["questions"], done["people who were asked"], done["answers to questions"]) == (1, 1, 1)
+    assert asker.questions.get(question.id) is None
+    assert asker.says(ANNA, "47 1") is None
+    assert asker.get(kept).state is Stage.OPEN
+
+
+def test_a_person_who_is_forgotten_is_in_no_question(asker: Asker) -> None:
+    question = asker.ask(ANNA, BRUNO)
+    asker.says(ANNA, "3")
+    data = PersonalData(asker.store)
+    (known,) = data.find(ANNA).to_json()["questions"]
+    assert (known["question"], known["person"], known["phone_number"]) == (question.id, "anna", ANNA)
+    assert data.erase(ANNA)["questions"] == 1
+    assert data.find(ANNA).questions == []
+    assert asker.questions.claim_replies() == []
+    assert asker.says(ANNA, "47 1") is None
+    assert asker.says(BRUNO, "47 1") is not None
 
 
 # Incidents and questions, to the same number

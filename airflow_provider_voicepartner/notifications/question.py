@@ -1,0 +1,207 @@
+"""A question to people that can be answered by phone."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
+
+from airflow_provider_voicepartner.exceptions import ConfigurationError
+from airflow_provider_voicepartner.notifications.base import GatewayNotifier
+
+if TYPE_CHECKING:
+    from airflow_provider_voicepartner.compat import Context
+    from airflow_provider_voicepartner.gateways.model import Kind, Message
+    from airflow_provider_voicepartner.hooks.alert import SentAlert
+    from airflow_provider_voicepartner.hooks.base import GatewayHook
+    from airflow_provider_voicepartner.hooks.questions import AskedQuestion
+    from airflow_provider_voicepartner.incidents.question_model import Asked, Asking, Question
+    from airflow_provider_voicepartner.notifications.failure import AlertFailure
+
+_CONNECTIONS: Final = {"sms": "smspartner_default", "call": "octopush_default"}
+_ANSWER: Final = {
+    "en": {"reply": "Reply {0}, or answer in Airflow", "or": " or ", "number": "{0} and a number",
+           "press": "Press the number of your choice."},
+    "fr": {"reply": "Répondez {0}, ou dans Airflow", "or": " ou ", "number": "{0} et un numéro",
+           "press": "Appuyez sur le numéro de votre choix."},
+}  # fmt: skip
+
+
+class QuestionNotifier(GatewayNotifier):
+    """
+    Ask a question that can be answered by phone: one of the ``notifiers`` of a HITL operator.
+
+    The answer is given to Airflow by the watchdog. Where nothing reads answers, where there are more than nine options,
+    or a form, the question says that it is answered in Airflow.
+
+    :param to: a number, an ``@name`` of the contacts, a comma-separated text or a list of these.
+    :param by: ``sms``, or ``call`` for one that is answered by a key.
+    :param max_segments: cut the text to this many SMS segments, from 1; 3 unless given. The subject is cut first.
+    :param conn_id: the connection; ``smspartner_default``, for a call ``octopush_default``.
+    :param sender: sender ID or caller ID.
+    :param options: gateway-specific settings.
+    :param fallback: other notifiers, tried in order when nobody was reached or that is unknown.
+    """
+
+    kind: ClassVar[Kind] = "sms"
+    text_field: ClassVar[str] = "message"
+    needs_mobile: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        *,
+        to: Any,
+        by: Literal["sms", "call"] = "sms",
+        max_segments: int | None = None,
+        conn_id: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if by not in _CONNECTIONS:
+            raise ConfigurationError(f"by: is {by!r}; give 'sms' or 'call'")
+        if max_segments is not None and (type(max_segments) is not int or max_segments < 1):
+            raise ConfigurationError(
+                f"max_segments: is {max_segments!r}; give a whole number from 1, or leave it out"
+            )
+        # In place of the class's: before the settings are checked, which differ by kind.
+        self.__dict__.update(kind="sms" if by == "sms" else "tts", needs_mobile=by == "sms")
+        super().__init__(conn_id=conn_id or _CONNECTIONS[by], to=to, **kwargs)
+        self.by = by
+        self.max_segments = max_segments
+        self._opened: AskedQuestion | None = None
+        self._answer_options: dict[str, Any] = {}
+
+    def before_sending(self, hook: GatewayHook, context: Context, numbers: Any) -> None:
+        """Open the question in the store, and store who is asked; the plain question goes out where that fails."""
+        self._opened = None
+        info = hook.gateway.INFO
+        asking = asking_of(context)
+        problem = ""
+        if asking is None:
+            problem = "it is no question with up to nine options and without a form"
+        elif self.kind not in info.answer_options or info.reports == "never":
+            problem = f"{info.label} does not report answers to this kind of message"
+        else:
+            from airflow_provider_voicepartner.hooks.questions import AskedQuestion
+
+            opened = AskedQuestion(asking, self._people(numbers))
+            problem = opened.problem
+            self._opened = None if problem else opened
+            self._answer_options = dict(info.answer_options[self.kind])
+        if problem:
+            self.log.warning("%s: the question is answered in Airflow only: %s", self._who(), problem)
+
+    def _people(self, numbers: Any) -> list[Asked]:
+        from airflow_provider_voicepartner.hooks.alert import valid_numbers
+        from airflow_provider_voicepartner.incidents.question_model import Asked
+        from airflow_provider_voicepartner.sending.fingerprint import new_reference
+
+        reference = new_reference()
+        return [
+            Asked(
+                phone_number=number,
+                kind=self.kind,
+                conn_id=str(self.conn_id),
+                person=self._person_of.get(number, ""),
+                language=self.language_of_people or "",
+                reference=reference,
+            )
+            for number in valid_numbers(numbers, needs_mobile=self.needs_mobile)
+        ]
+
+    def make_reference(self) -> str:
+        """Return our own id of the first request, which answers carry; a large list has further ones."""
+        mine = "" if self._opened is None else self._opened.take_reference()
+        return mine or super().make_reference()
+
+    def message_to_send(self, context: Context) -> Message:
+        """Build the message."""
+        from airflow_provider_voicepartner.gateways.model import SmsMessage, VoiceMessage
+        from airflow_provider_voicepartner.notifications.message import (
+            as_repeat,
+            default_text,
+            language_of,
+            spoken_text,
+        )
+
+        language = language_of(self.language_of_people)
+        question = None if self._opened is None else self._opened.question
+        options = {**({} if question is None else self._answer_options), **self.given_options()}
+        if self.by == "sms":
+            text = default_text(
+                context,
+                language,
+                segments=self.max_segments,
+                is_repeat=self.may_be_repeat,
+                answer="" if question is None else how_to_reply(question, language),
+                answer_link="" if self._opened is None else self._opened.link,
+            )
+            return SmsMessage(text=text, sender=self.given_sender(), purpose="alert", options=options)
+        text = spoken_text(context, language, answer="" if question is None else _ANSWER[language]["press"])
+        if self.may_be_repeat:
+            text = as_repeat(text, language, is_spoken=True)
+        return VoiceMessage(
+            text=text,
+            language={"en": "en-GB", "fr": "fr-FR"}[language],
+            sender=self.given_sender(),
+            purpose="alert",
+            options=options,
+        )
+
+    def after_sending(self, hook: GatewayHook, sent: SentAlert) -> None:
+        """Store by which batch people were asked."""
+        if self._opened is not None:
+            self._opened.was_sent(sent, hook.gateway.INFO.name, self.kind)
+
+    def _failed(self, why: BaseException | str, *, has_left: bool) -> AlertFailure:
+        failure = super()._failed(why, has_left=has_left)
+        if self._opened is not None and not failure.in_doubt:
+            self._opened.was_not_sent(self.kind)
+        return failure
+
+
+def asking_of(context: Any) -> Asking | None:
+    """
+    Return what the HITL operator of a context asks; None where it cannot be answered by phone.
+
+    :param context: as the operator gives it to its notifiers. Nothing here may raise.
+    """
+    from airflow_provider_voicepartner.incidents.choices import are_for_phones
+    from airflow_provider_voicepartner.incidents.question_model import Asking
+    from airflow_provider_voicepartner.notifications.event import What, read_event
+
+    event = read_event(context)
+    if event.what is not What.QUESTION:
+        return None
+    try:
+        task, ti = context["task"], context["ti"]
+        options = tuple(task.options)
+        has_form = bool(dict(getattr(task, "params", None) or {}))
+        seconds = getattr(task, "response_timeout", None)
+        if has_form or not all(isinstance(one, str) for one in options) or not are_for_phones(options):
+            return None
+        return Asking(
+            ti_id=str(ti.id),
+            dag_id=str(ti.dag_id),
+            run_id=str(ti.run_id),
+            task_id=str(ti.task_id),
+            map_index=int(ti.map_index),
+            options=options,
+            most=len(options) if getattr(task, "multiple", False) else 1,
+            link=event.link,
+            seconds=seconds.total_seconds() if isinstance(seconds, timedelta) else None,
+        )
+    except Exception:
+        return None
+
+
+def how_to_reply(question: Question, language: Literal["en", "fr"]) -> str:
+    """Say how a question is answered by text message: with its code, since another may be open, or come later."""
+    words = _ANSWER[language]
+    if question.code is None:  # all codes are taken
+        return words["reply"].format("1" if len(question.options) == 1 else f"1{words['or']}2")
+    if len(question.options) > 2 or question.most > 1:
+        return words["reply"].format(words["number"].format(question.code))
+    numbers = [f"{question.code} {number}" for number in range(1, len(question.options) + 1)]
+    return words["reply"].format(words["or"].join(numbers))
+
+
+send_question_notification = QuestionNotifier
