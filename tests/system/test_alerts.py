@@ -198,3 +198,11 @@ def test_no_number_is_in_what_airflow_wrote_and_reported(
         {"/v1/traces", "/v1/metrics"} if whole_airflow.metrics == "opentelemetry" else {"/v1/traces"}
     )
     assert bool(telemetry.packets) is (whole_airflow.metrics == "dogstatsd")
+
+
+def test_the_incidents_know_people_by_name_alone(whole_airflow: Running, runs: dict[str, str]) -> None:
+    stored = dict(written_by(whole_airflow.home))["voicepartner.db as SQL"].decode()
+    incidents = [line for line in stored.splitlines() if 'INSERT INTO "voicepartner_incident' in line]
+    for name in ("anne", "bruno", "chloe", "david", "emma", "gina", "ines"):
+        assert any(f"'{name}'" in line for line in incidents), name
+        assert not any(PEOPLE[name][3:] in line for line in incidents), name
