@@ -120,8 +120,10 @@ def _event_of(context: Any, *, asks_for_tasks: bool) -> AlertEvent:
 
 def _of_deadline(context: Any, dag_id: str, run_id: str) -> AlertEvent:
     dag_run, due = _look(context, "dag_run"), _said(_look(context, "deadline"), "deadline_time")
-    started = _said(dag_run, "start_date")
-    begun, end = _moment(started or _said(dag_run, "queued_at")), _moment(due)
+    started, end = _said(dag_run, "start_date"), _moment(due)
+    if started and 0 < end < _moment(started):
+        started = ""  # it still waited when the deadline passed
+    begun = _moment(started or _said(dag_run, "queued_at"))
     return AlertEvent(
         what=What.DEADLINE,
         dag_id=dag_id,
