@@ -41,6 +41,7 @@ class Sizes:
     sending_runs: int
     texts_in_flight: int
     alerts: int
+    failures: int
     slow_batches: int
     slow_runs: int
     crash_at: int
@@ -57,13 +58,13 @@ class Sizes:
 
 FULL = Sizes(
     planned=1_000_000, sample=100_000, planning_runs=3, sent=1_000_000, sending_runs=5,
-    texts_in_flight=200_000, alerts=20, slow_batches=200, slow_runs=2,
+    texts_in_flight=200_000, alerts=20, failures=500, slow_batches=200, slow_runs=2,
     crash_at=1900, crash_of=2000, import_rounds=3, peer_batches=20, single_requests=30, installs=True,
     reports=20_000, receiver_runs=5, waiting=10_000, asked_interval=30.0,
 )  # fmt: skip
 QUICK = Sizes(
     planned=50_000, sample=2_000, planning_runs=1, sent=50_000, sending_runs=1,
-    texts_in_flight=8_000, alerts=2, slow_batches=12, slow_runs=1,
+    texts_in_flight=8_000, alerts=2, failures=40, slow_batches=12, slow_runs=1,
     crash_at=40, crash_of=60, import_rounds=1, peer_batches=4, single_requests=3, installs=False,
     reports=1_000, receiver_runs=1, waiting=500, asked_interval=3.0,
 )  # fmt: skip
@@ -179,6 +180,20 @@ class Bench:
             goal=alert.GOAL_MS,
             at_least=False,
             unit=" ms more",
+        )
+
+    def storm(self) -> Row:
+        """Let many tasks fail at once."""
+        found = alert.measure_storm(self.child, self.gateway, self.folder, self.sizes.failures)
+        return Row(
+            what=f"{self.sizes.failures} failures in {alert.PROCESSES} processes, 99th percentile of a callback",
+            ours=f"{found['p99']:.0f} ms; messages: {found['messages']:.0f}",
+            beside=f"median: {found['median']:.0f} ms",
+            measured=found["p99"],
+            goal=alert.STORM_GOAL_MS,
+            at_least=False,
+            unit=" ms",
+            also=("one message", found["messages"] == 1),
         )
 
     def sending(self) -> tuple[Row, str]:
@@ -319,6 +334,8 @@ class Bench:
             imported, about_imports = self.importing()
         with _said("alert"):
             alerted = self.alerting()
+        with _said("storm"):
+            stormed = self.storm()
         with _said("receiver"):
             received = receiver.rows(self.folder, reports=self.sizes.reports, runs=self.sizes.receiver_runs)
         with _said("waiting"):
@@ -337,6 +354,7 @@ class Bench:
                 slow,
                 *resumed,
                 alerted,
+                stormed,
                 imported,
                 *received,
                 *waited,

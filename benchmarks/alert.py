@@ -10,13 +10,17 @@ from __future__ import annotations
 import json
 import sys
 import time
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from benchmarks.environment import Child
+from airflow_provider_voicepartner.db.engine import open_store
+from benchmarks.environment import STORE, Child
 from benchmarks.gateway import Gateway
 
 GOAL_MS = 400.0
+STORM_GOAL_MS = 1000.0
+PROCESSES = 8
 NUMBER = "+33612345678"
 
 
@@ -29,6 +33,19 @@ def measure(child: Child, gateway: Gateway, rounds: int) -> dict[str, float]:
             told = child.run("benchmarks.alert", way, gateway.url)
             found.append((gateway.stats()["first"] - told["started"]) * 1000)
     return {way: _p95(found) for way, found in took.items()}
+
+
+def measure_storm(child: Child, gateway: Gateway, folder: Path, failures: int) -> dict[str, float]:
+    """Return the 99th percentile and the median of a callback in milliseconds, and how many messages went out."""
+    url = f"sqlite:///{folder / 'storm.db'}"
+    open_store(url).close()  # the tables are there when a storm comes
+    gateway.reset()
+    took = sorted(child.run("tests.support.storm", PROCESSES, failures, env={STORE: url}))
+    return {
+        "p99": took[int(len(took) * 0.99)] * 1000,
+        "median": took[len(took) // 2] * 1000,
+        "messages": float(gateway.stats()["sends"]),
+    }
 
 
 def _p95(values: list[float]) -> float:
