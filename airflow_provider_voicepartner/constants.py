@@ -644,6 +644,18 @@ WAL_RETRY_INTERVAL: Final = 0.01
 
 Processes that switch at once lock each other out, and SQLite itself does not wait here.
 """
+STORE_TURN_WAIT: Final = 1.0
+"""
+[seconds] For a turn among the processes that write to SQLite at once.
+
+Then SQLite's own lock decides: a process that is frozen must not hold up the others.
+"""
+STORE_TURN_INTERVAL: Final = 0.005
+"""
+[seconds] Between two looks whether it is one's turn.
+
+A write takes a few milliseconds.
+"""
 EMPTY_LOG_TIMEOUT: Final = 5.0
 """
 [seconds] That a purge waits for readers of SQLite's log.

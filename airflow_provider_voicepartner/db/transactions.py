@@ -7,6 +7,7 @@ SQLAlchemy (1.4 or 2) is imported when the store is opened, not by this module.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import logging
 import os
 import secrets
@@ -22,6 +23,8 @@ from airflow_provider_voicepartner.constants import (
     EMPTY_LOG_TIMEOUT,
     FIRST_STORE_PAUSE,
     LONGEST_STORE_PAUSE,
+    STORE_TURN_INTERVAL,
+    STORE_TURN_WAIT,
     STORE_WAIT,
 )
 from airflow_provider_voicepartner.db.clock import boot_id, machine_clock, slot_clock_offset
@@ -99,6 +102,34 @@ class Store:
         """
         with self._transaction(self.engine) as connection:
             yield connection
+
+    @contextlib.contextmanager
+    def in_turn(self) -> Iterator[None]:
+        """
+        Let processes that are about to write pass one after the other; after a second, or on PostgreSQL, all pass.
+
+        SQLite itself asks again with growing pauses, so in a crowd some wait for seconds. Nothing depends on this:
+        where the file cannot be locked, everybody passes.
+        """
+        if self.is_postgres or not self.outlives_process:
+            yield
+            return
+        file, waiting = -1, None
+        try:
+            # Whoever waits keeps the file open: SQLite tidies up each time when the last connection is closed.
+            waiting = self.engine.raw_connection()
+            waiting.cursor().execute("PRAGMA user_version").fetchall()
+            file = os.open(f"{self.engine.url.database}-turn", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+            _wait_for_turn(file)
+        except Exception as error:
+            log.debug("Not in turn: %s", type(error).__name__)
+        try:
+            yield
+        finally:
+            if file >= 0:
+                os.close(file)
+            if waiting is not None:
+                waiting.close()
 
     def now(self, connection: Connection) -> float:
         """Return the store's time in Unix seconds, the same on every host."""
@@ -225,6 +256,17 @@ class Store:
             reason = reason_of(error, self._secrets)
         # Outside the except block: a chained driver's error would hold the values.
         raise unavailable(self.name, self._purpose, reason, kind)
+
+
+def _wait_for_turn(file: int) -> None:
+    deadline = time.monotonic() + STORE_TURN_WAIT
+    while time.monotonic() < deadline:
+        try:
+            # Not flock, which a child of a fork would hold on to.
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            time.sleep(STORE_TURN_INTERVAL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

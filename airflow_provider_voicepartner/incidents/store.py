@@ -104,7 +104,7 @@ class IncidentStore:
         :returns: ``CLAIMED``: send, and say what became of it. Anything else: send nothing.
         :raises StoreUnavailableError: the store cannot be asked; then send.
         """
-        with self._store.write() as connection:
+        with self._store.in_turn(), self._store.write() as connection:
             now = self._store.now(connection)
             audience = self._marks.audience(connection, alert.audience)
             route = self._marks.route(connection, alert.route)
