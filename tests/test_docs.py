@@ -220,6 +220,8 @@ def unquoted_samples() -> list[str]:
 def test_the_samples_of_the_readme_are_taken_by_what_they_call(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW__VOICEPARTNER__CONTACTS", str(PROJECT / CONTACTS))
     from airflow_provider_voicepartner.compat import DAG
+    from airflow_provider_voicepartner.notifications.all_clear import send_all_clear_notification
+    from airflow_provider_voicepartner.notifications.page import PageNotifier
     from airflow_provider_voicepartner.notifications.sms import send_sms_notification
     from airflow_provider_voicepartner.notifications.voice import send_tts_call_notification
     from airflow_provider_voicepartner.operators.campaign import CancelCampaignOperator
@@ -229,6 +231,8 @@ def test_the_samples_of_the_readme_are_taken_by_what_they_call(monkeypatch: pyte
 
     operators = (SendSmsOperator, TtsCallOperator, VoicemailDropOperator, CancelCampaignOperator)
     known: dict[str, Any] = {made.__name__: made for made in (*operators, CampaignCompletionSensor)}
+    known["PageNotifier"] = PageNotifier
+    known["send_all_clear_notification"] = send_all_clear_notification
     known["send_sms_notification"] = send_sms_notification
     known["send_tts_call_notification"] = send_tts_call_notification
     _, *samples = unquoted_samples()  # the first is a whole DAG, which tests/system runs
