@@ -140,3 +140,10 @@ def test_columns_are_packed_as_the_rows_they_are(
     rows = [{name: data.draw(odd_texts) for name in names} for _ in numbers]
     columns = {name: [row[name] for row in rows] for name in names}
     assert pack_columns(numbers, columns) == pack_recipients(numbers, rows)
+
+
+@pytest.mark.parametrize("columns", [{"a": ["x", "y"], "b": ["z"]}, {"a": ["x"], "b": ["y", "z"]}])
+def test_columns_of_different_lengths_are_a_mistake_of_ours(columns: dict[str, list[str]]) -> None:
+    """Cut to the shortest, two different lists would have one fingerprint."""
+    with pytest.raises(ValueError, match=r"shorter|longer"):
+        pack_columns([33612345601, 33612345602], columns)
