@@ -1510,6 +1510,13 @@ MOST_AT_MOST_SECONDS: Final = 7 * 86_400
 
 Who is not told for longer than a week forgets that alerts are held back.
 """
+INCIDENT_ENDS_AFTER: Final = 7 * 86_400.0
+"""
+[seconds] Without an alert, after which an incident that nobody closed and nobody has counts as over.
+
+As long as the longest `at_most`, so that nobody is told of the new one who could not be told of the old one. A failure
+after a quiet week is news, not one of those before.
+"""
 INCIDENT_LEASE: Final = 60.0
 """
 [seconds] Within which a sender says what became of an alert that it claimed; longer with fallbacks.

@@ -1,11 +1,12 @@
-"""All clear: what a success clears, and which incidents are over with it."""
+"""When incidents are over: by a success that clears what failed, or because nothing was heard of them for long."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from airflow_provider_voicepartner.constants import INCIDENT_ENDS_AFTER
 from airflow_provider_voicepartner.incidents.keys import fit
-from airflow_provider_voicepartner.incidents.model import Resolved, Success
+from airflow_provider_voicepartner.incidents.model import Resolved, State, Success
 from airflow_provider_voicepartner.incidents.rows import incident_of, told_of
 from airflow_provider_voicepartner.incidents.statements import statements
 
@@ -41,6 +42,34 @@ def resolve(connection: Connection, success: Success, now: float) -> list[Resolv
         if found is not None:
             closed.append(found)
     return closed
+
+
+def lock_open(connection: Connection, key: str, now: float) -> Any | None:
+    """
+    Return the locked row of the open incident with a key; one that ended unheard of is closed, and no more the one.
+
+    :returns: None where none is open.
+    """
+    found = connection.execute(statements().lock_open, {"key": fit(key)}).one_or_none()
+    if found is None or not _has_ended(connection, found, now):
+        return found
+    close(connection, found.id, now)
+    return None
+
+
+def _has_ended(connection: Connection, incident: Any, now: float) -> bool:
+    """Say whether no alert came for long; not while an escalation goes on, or somebody has just taken it."""
+    before = now - INCIDENT_ENDS_AFTER
+    # What has been due for as long has no runner.
+    if incident.opened_at > before or (incident.due_at is not None and incident.due_at > before):
+        return False
+    if incident.changed_at <= before:
+        return True
+    if incident.state == State.ACKNOWLEDGED:
+        return False
+    # Looked for only here: messages change an incident too.
+    last = connection.execute(statements().last_alert, {"incident": incident.id}).scalar()
+    return last is None or float(last) <= before
 
 
 def close(connection: Connection, incident: int, now: float) -> Resolved | None:

@@ -53,7 +53,7 @@ def incident_of(row: Any) -> Incident:
 
 
 def told_of(connection: Connection, incident: int, route: str | None = None) -> tuple[Told, ...]:
-    """Read who was told of an incident, on one route or all; each recipient of a connection once."""
+    """Read who was told of an incident, on one route, or on all and by pages; each recipient of a connection once."""
     found: dict[Told, None] = {}
     for row in connection.execute(statements().told_of, {"incident": incident}).mappings():
         if route in (None, row["route"]):
@@ -64,6 +64,9 @@ def told_of(connection: Connection, incident: int, route: str | None = None) -> 
                 phone_number=row["phone_number"],
             )
             found[told] = None
+    if route is None:
+        for conn_id, kind, person in connection.execute(statements().paged, {"incident": incident}):
+            found[Told(conn_id=conn_id, kind=cast(Kind, kind), person=person)] = None
     return tuple(found)
 
 

@@ -24,7 +24,7 @@ class Statements:
         from airflow_provider_voicepartner.db import schema
 
         incident, route = schema.incident, schema.incident_route
-        alert, told = schema.incident_alert, schema.incident_told
+        alert, told, page = schema.incident_alert, schema.incident_told, schema.page
         row = incident.c
         mine: Any = bindparam("incident")
         untold = (
@@ -41,7 +41,7 @@ class Statements:
         )
         # FOR UPDATE is for PostgreSQL; on SQLite a write transaction is alone in the database.
         self.lock_open = (
-            select(row.id, row.state, row.code, row.alerts)
+            select(row.id, row.state, row.code, row.alerts, row.opened_at, row.changed_at, row.due_at)
             .where(row.open_key == bindparam("key"))
             .with_for_update()
         )
@@ -178,7 +178,14 @@ class Statements:
             and_(alert.c.incident == mine, alert.c.cleared_at.is_(None))
         )
 
+        self.last_alert = select(func.max(alert.c.at)).where(alert.c.incident == mine)
         self.told_of = select(told).where(told.c.incident == mine).order_by(told.c.at)
+        # One that is being sent, or whose sender died over it, may have arrived.
+        self.paged = (
+            select(page.c.conn_id, page.c.kind, page.c.person)
+            .where(and_(page.c.incident == mine, page.c.purpose == "page", page.c.phase != "not_sent"))
+            .order_by(page.c.number)
+        )
         self.put_told = text(
             f"INSERT INTO {told.name} (incident, route, conn_id, kind, person, phone_number, at) VALUES "
             "(:incident, :route, :conn_id, :kind, :person, :phone_number, :at) ON CONFLICT "

@@ -38,7 +38,7 @@ from airflow_provider_voicepartner.incidents.model import (
     Success,
     Told,
 )
-from airflow_provider_voicepartner.incidents.recovery import close, resolve
+from airflow_provider_voicepartner.incidents.recovery import close, lock_open, resolve
 from airflow_provider_voicepartner.incidents.routes import Route
 from airflow_provider_voicepartner.incidents.rows import (
     chunks,
@@ -122,7 +122,7 @@ class IncidentStore:
         self, connection: Connection, alert: Alert, row: dict[str, Any], outcome: Outcome, by: str
     ) -> Decision:
         sql, now = statements(), row["at"]
-        found = connection.execute(sql.lock_open, {"key": fit(alert.key)}).one_or_none()
+        found = lock_open(connection, alert.key, now)
         incident = 0 if found is None else int(found.id)
         added = connection.execute(sql.add_alert, {**row, "incident": incident, "outcome": outcome.value})
         if incident and added.rowcount > 0:
@@ -133,7 +133,7 @@ class IncidentStore:
         """Return the locked row of the open incident with the alert's key, and whether it was made now."""
         sql, is_new = statements(), False
         for _ in range(OPENING_ATTEMPTS):
-            found = connection.execute(sql.lock_open, {"key": fit(alert.key)}).one_or_none()
+            found = lock_open(connection, alert.key, now)
             if found is not None:
                 return found, is_new
             code = free_code(connection, self._choose) if alert.policy else None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,11 +13,16 @@ from typing import Any
 import pytest
 
 from airflow_provider_voicepartner.compat import DAG
+from airflow_provider_voicepartner.db.engine import open_store as open_engine
 from airflow_provider_voicepartner.exceptions import ConfigurationError, VoicePartnerProviderError
+from airflow_provider_voicepartner.hooks.paging import Pager, Run
+from airflow_provider_voicepartner.incidents.answers import Channel
+from airflow_provider_voicepartner.incidents.escalation import Action
+from airflow_provider_voicepartner.notifications.all_clear import AllClearNotifier
 from airflow_provider_voicepartner.notifications.page import PageNotifier
 from airflow_provider_voicepartner.settings import open_store
 from tests.support.escalations import incident_row, page_rows
-from tests.support.gateways import last_body, sent
+from tests.support.gateways import fault, last_body, sent
 from tests.support.tasks import Logs
 
 ANNE, BRUNO = "+33612345601", "+33612345602"
@@ -173,3 +180,72 @@ def test_a_store_that_fails_amid_a_page_does_not_page_again(
     PageNotifier(policy="night")(failed())
     assert sent(sandbox, "smspartner") == {ANNE: 1}
     assert "failed amid its first step, and a runner goes on" in logs.text
+
+
+# All clear
+
+
+def succeeded() -> dict[str, Any]:
+    context = failed()
+    context["ti"].state = "success"
+    del context["exception"]
+    return context
+
+
+@pytest.fixture
+def runner(tmp_path: Path) -> Iterator[Callable[[float], Pager]]:
+    """Return what runs escalations so many seconds from now."""
+    opened = []
+
+    def at(seconds: float) -> Pager:
+        opened.append(open_engine(f"sqlite:///{tmp_path / 'store.db'}", clock=lambda: time.time() + seconds))
+        return Pager(opened[-1])
+
+    yield at
+    for store in opened:
+        store.close()
+
+
+def test_everybody_who_was_paged_is_told_all_clear_once_and_nobody_is_paged_any_more(
+    sandbox: Any, runner: Callable[[float], Pager]
+) -> None:
+    PageNotifier(policy="night")(failed())
+    assert runner(301).run_due().pages == 1
+    assert sent(sandbox, "smspartner") == {ANNE: 1, BRUNO: 1}
+    for _ in range(2):
+        AllClearNotifier()(succeeded())
+        assert sent(sandbox, "smspartner") == {ANNE: 2, BRUNO: 2}
+        assert last_body(sandbox)["message"] == "Airflow: all clear, sales.load succeeded, run r1"
+    assert runner(86_400).run_due() == Run(next_due=None)
+    assert sent(sandbox, "smspartner") == {ANNE: 2, BRUNO: 2}
+
+
+def test_who_was_not_paged_yet_hears_nothing(sandbox: Any, runner: Callable[[float], Pager]) -> None:
+    PageNotifier(policy="night")(failed())
+    AllClearNotifier()(succeeded())
+    assert runner(301).run_due().pages == 0
+    assert sent(sandbox, "smspartner") == {ANNE: 2}
+
+
+def test_a_page_in_doubt_is_followed_by_the_all_clear_and_one_that_was_refused_is_not(
+    sandbox: Any, runner: Callable[[float], Pager]
+) -> None:
+    fault(sandbox, "drop_after", path="/send")
+    PageNotifier(policy="night")(failed())
+    assert [page.phase for page in rows()[0]] == ["in_doubt"]
+    fault(sandbox, "429", path="/send", times=None, retry_after=600)
+    runner(301).run_due()
+    assert {page.phase for page in rows()[0] if page.person == "bruno"} == {"not_sent"}
+    sandbox.world.faults.clear()
+    before = sent(sandbox, "smspartner")
+    AllClearNotifier()(succeeded())
+    assert sent(sandbox, "smspartner") == before | {ANNE: before.get(ANNE, 0) + 1}
+
+
+def test_what_somebody_closed_needs_no_all_clear(sandbox: Any, runner: Callable[[float], Pager]) -> None:
+    PageNotifier(policy="night")(failed())
+    assert runner(301).run_due().pages == 1
+    assert runner(302).act(1, Action.CLOSE, "bruno", Channel.CLI, digest="one") is not None
+    said = sent(sandbox, "smspartner")
+    AllClearNotifier()(succeeded())
+    assert sent(sandbox, "smspartner") == said
