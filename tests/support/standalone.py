@@ -344,6 +344,33 @@ def running_airflow(
             yield Running(airflow, home, whole, sandbox, told, metrics)
 
 
+@contextlib.contextmanager
+def running_watchdog(running: Running, *, to: str) -> Iterator[None]:
+    """Run the watchdog for a block, as people run it."""
+    config = running.home / "watchdog.toml"
+    config.write_text(
+        f'[airflow]\nurl = "{running.airflow.url}"\n[tell]\nconn_id = "smspartner_default"\nto = "{to}"\n'
+        "[times]\nsilent_after = 120.0\n"
+    )
+    with (running.home / "watchdog.log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "airflow_provider_voicepartner", "watchdog", "--config", str(config)],
+            env=dict(running.env), stdout=log, stderr=log, start_new_session=True,
+        )  # fmt: skip
+        try:
+            has_begun = b"answers to questions"
+            until(
+                lambda: any(has_begun in path.read_bytes() for path in running.home.glob("voicepartner.db*")),
+                LIMIT,
+                "the watchdog reads no answers",
+            )
+            yield
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
+            process.wait(60)
+
+
 def written_by(home: Path, *, but_for: Sequence[str] = ()) -> Iterator[tuple[str, bytes]]:
     """
     Give everything that an Airflow wrote, its databases as SQL, but for its DAG files.

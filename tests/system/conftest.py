@@ -26,7 +26,24 @@ SECRET = "a-planted-secret-of-32-characters"
 PEOPLE = {
     name: f"+3361234{place}"
     for place, name in enumerate(
-        ("anne", "bruno", "chloe", "david", "emma", "farid", "gina", "henri", "ines", "julie", "karim"), 7001
+        (
+            "anne",
+            "bruno",
+            "chloe",
+            "david",
+            "emma",
+            "farid",
+            "gina",
+            "henri",
+            "ines",
+            "julie",
+            "karim",
+            "lola",
+            "marie",
+            "nora",
+            "olga",
+        ),
+        7001,
     )
 }
 LITERAL = "+33612347099"
@@ -38,7 +55,15 @@ def whole_airflow(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempP
     """Run a whole Airflow for all tests that name the same metrics: ``dogstatsd`` or ``opentelemetry``."""
     home = tmp_path_factory.mktemp("airflow")
     folder = Path(__file__).parent / "standalone"
-    contacts = {"people": {name: {"phone": number} for name, number in PEOPLE.items()}}
+    contacts = {
+        "people": {name: {"phone": number} for name, number in PEOPLE.items()},
+        "policies": {
+            "night": {
+                "steps": [{"who": ["@marie", "@nora"], "by": "sms", "wait": "1h"}],
+                "sms": "smspartner_default",
+            }
+        },
+    }
     outside = home.with_name(f"{home.name} contacts.json")
     outside.write_text(json.dumps(contacts), encoding="utf-8")
     (home / "out").mkdir()

@@ -14,8 +14,9 @@ from datetime import datetime
 
 import pytest
 
+from airflow_provider_voicepartner.sandbox.outcomes import Rule
 from tests.conftest import KEYS
-from tests.support.standalone import Airflow, Running, sent, until, written_by
+from tests.support.standalone import Airflow, Running, running_watchdog, sent, until, written_by
 from tests.system.conftest import LITERAL, PEOPLE
 
 pytestmark = [
@@ -115,6 +116,51 @@ def runs(whole_airflow: Running) -> Iterator[dict[str, str]]:
     return started
 
 
+@dataclass(frozen=True)
+class Night:
+    """
+    What became of two DAGs that failed and then succeeded, beside a watchdog.
+
+    :param texts: by DAG and person, in the order in which they were sent; ``RUN`` stands for a run's id.
+    """
+
+    texts: Mapping[tuple[str, str], Sequence[str]]
+
+
+@pytest.fixture(scope="session")
+def night(whole_airflow: Running) -> Night:
+    """Let a storm and a page run their course: counted and told, acknowledged by a reply, all clear."""
+    airflow, rules = whole_airflow.airflow, whole_airflow.sandbox.world.rules
+    marie = PEOPLE["marie"]
+
+    def told(dag: str, person: str) -> list[str]:
+        found = sent(whole_airflow.sandbox)
+        texts = [*found.get(PEOPLE[person], ()), *found.get(PEOPLE[person][1:], ())]
+        return [
+            re.sub(r"manual__\S*\d", "RUN", text)
+            for text in texts
+            if f"{dag}." in text or f"DAG {dag}" in text
+        ]
+
+    with running_watchdog(whole_airflow, to="@olga"):
+        rules.set(Rule(number=marie, outcome="delivered", reply="1", after=30.0))
+        started = {dag: airflow.run(dag, fails=True, control=CONTROL) for dag in ("storm", "paged")}
+        until(lambda: told("paged", "marie"), 120, "nobody was paged")
+        # What is sent from now on is answered by nobody.
+        rules.set(Rule(number=marie, outcome="delivered"))
+        for dag, run in started.items():
+            assert airflow.ended(dag, run) == "failed", dag
+        until(lambda: len(told("paged", "nora")) >= 2, 60, "the reply acknowledged nothing")
+        until(lambda: len(told("storm", "lola")) >= 2, 120, "nobody said how many failed")
+        for dag in started:
+            assert airflow.ended(dag, airflow.run(dag)) == "success", dag
+        until(lambda: len(told("storm", "lola")) >= 3, 60, "no all clear of the storm")
+        until(lambda: len(told("paged", "nora")) >= 3, 60, "no all clear of the page")
+        time.sleep(3)  # in which a look of the watchdog would tell more
+    people = ("lola", "marie", "nora")
+    return Night({(dag, person): told(dag, person) for dag in started for person in people})
+
+
 def _took(airflow: Airflow, dag: str, run: str) -> float:
     told = airflow.get(f"dags/{dag}/dagRuns/{run}")
     return (
@@ -170,6 +216,26 @@ def test_each_deadline_of_a_dag_tells_how_late_it_is(whole_airflow: Running, run
     assert told("henri") == [f"{run} is slow"]
 
 
+def test_of_a_storm_one_is_told_then_how_many_there_were_then_all_clear(night: Night) -> None:
+    first, *counts, clear = night.texts["storm", "lola"]
+    assert re.fullmatch(r"Airflow: storm\.rows\[\d\] failed, run RUN: ValueError: no rows", first)
+    # One, unless the machine is so busy that the storm takes longer than people are left alone.
+    assert 1 <= len(counts) < 5
+    assert all(re.search(r"storm\.rows\[\d\] failed.* and \d more", count) for count in counts)
+    assert len(counts) > 1 or " and 5 more" in counts[0]
+    assert clear == "Airflow: all clear, DAG storm succeeded, run RUN"
+
+
+def test_a_page_is_acknowledged_by_a_reply_and_all_clear_is_told_to_both(night: Night) -> None:
+    page, acknowledged, clear = night.texts["paged", "nora"]
+    assert page.startswith("paged.rows failed")
+    assert "marie" in acknowledged
+    assert clear == "Airflow: all clear, paged.rows succeeded, run RUN"
+    mine = night.texts["paged", "marie"]
+    assert (mine[0].startswith("paged.rows failed"), mine[-1]) == (True, clear)
+    assert sum(text == clear for text in mine) == 1
+
+
 def test_a_mailbox_gets_its_mail(whole_airflow: Running, runs: dict[str, str]) -> None:
     until(lambda: whole_airflow.telemetry.mails, 60, "no mail came")
     [mail] = whole_airflow.telemetry.mails
@@ -178,7 +244,7 @@ def test_a_mailbox_gets_its_mail(whole_airflow: Running, runs: dict[str, str]) -
 
 
 def test_no_number_is_in_what_airflow_wrote_and_reported(
-    whole_airflow: Running, runs: dict[str, str]
+    whole_airflow: Running, runs: dict[str, str], night: Night
 ) -> None:
     """Look through its databases, with serialized DAGs and callbacks, its logs, its metrics and its spans."""
     telemetry = whole_airflow.telemetry
@@ -192,6 +258,7 @@ def test_no_number_is_in_what_airflow_wrote_and_reported(
     # That they would be found: what Airflow shows of a deadline's arguments, and of a run's.
     assert CONTROL.encode() in stored["airflow.db as SQL"]
     assert b"@david" in stored["airflow.db as SQL"]
+    assert b"marie answered" in stored["watchdog.log"]
     assert b"david" in telemetry.all()  # DogStatsD's client writes _ for @
     paths = {path for path, _ in telemetry.exports}
     assert paths == (
@@ -200,9 +267,11 @@ def test_no_number_is_in_what_airflow_wrote_and_reported(
     assert bool(telemetry.packets) is (whole_airflow.metrics == "dogstatsd")
 
 
-def test_the_incidents_know_people_by_name_alone(whole_airflow: Running, runs: dict[str, str]) -> None:
+def test_the_incidents_know_people_by_name_alone(
+    whole_airflow: Running, runs: dict[str, str], night: Night
+) -> None:
     stored = dict(written_by(whole_airflow.home))["voicepartner.db as SQL"].decode()
     incidents = [line for line in stored.splitlines() if 'INSERT INTO "voicepartner_incident' in line]
-    for name in ("anne", "bruno", "chloe", "david", "emma", "gina", "ines"):
+    for name in ("anne", "bruno", "chloe", "david", "emma", "gina", "ines", "lola", "marie", "nora"):
         assert any(f"'{name}'" in line for line in incidents), name
         assert not any(PEOPLE[name][3:] in line for line in incidents), name

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +10,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_voicepartner.sandbox.outcomes import Rule
-from tests.support.standalone import LIMIT, Running, running_airflow, sent, until
+from tests.support.standalone import LIMIT, Running, running_airflow, running_watchdog, sent, until
 from tests.system.conftest import PEOPLE, SECRET
 
 pytestmark = [pytest.mark.airflow3, pytest.mark.slow]
@@ -36,36 +31,11 @@ def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         "AIRFLOW__VOICEPARTNER__CONTACTS": str(outside),
     }
     dags = [Path(__file__).parent / "standalone" / "questions.py"]
-    with running_airflow(home, "dogstatsd", dags=dags, env=env, speed=5) as running, watchdog(running):
+    with (
+        running_airflow(home, "dogstatsd", dags=dags, env=env, speed=5) as running,
+        running_watchdog(running, to="@karim"),
+    ):
         yield running
-
-
-@contextlib.contextmanager
-def watchdog(running: Running) -> Iterator[None]:
-    """Run the watchdog for a block, as people run it."""
-    config = running.home / "watchdog.toml"
-    config.write_text(
-        f'[airflow]\nurl = "{running.airflow.url}"\n[tell]\nconn_id = "smspartner_default"\nto = "@karim"\n'
-        "[times]\nsilent_after = 120.0\n"
-    )
-    with (running.home / "watchdog.log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "airflow_provider_voicepartner", "watchdog", "--config", str(config)],
-            env=dict(running.env), stdout=log, stderr=log, start_new_session=True,
-        )  # fmt: skip
-        try:
-            has_begun = b"answers to questions"
-            store = running.home / "voicepartner.db"
-            until(
-                lambda: any(has_begun in path.read_bytes() for path in store.parent.glob("voicepartner.db*")),
-                LIMIT,
-                "the watchdog reads no answers",
-            )
-            yield
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGTERM)
-            process.wait(60)
 
 
 def reply(running: Running, person: str, text: str) -> None:

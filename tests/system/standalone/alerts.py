@@ -13,6 +13,8 @@ from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import DAG, AsyncCallback, BaseOperator, DeadlineAlert, DeadlineReference, SyncCallback, task
 from airflow.sdk.exceptions import AirflowSkipException
 
+from airflow_provider_voicepartner.notifications.all_clear import AllClearNotifier
+from airflow_provider_voicepartner.notifications.page import PageNotifier
 from airflow_provider_voicepartner.notifications.sms import SmsNotifier
 from airflow_provider_voicepartner.notifications.voice import TtsCallNotifier
 from tests.support.failing_trigger import FailingTrigger
@@ -176,3 +178,17 @@ with DAG("mails", **COMMON):
         os.kill(os.getpid(), signal.SIGKILL)
 
     die_with_mail()
+
+
+@task
+def rows(row: int, dag_run: Any = None) -> None:
+    """Fail where the run says so."""
+    if (dag_run.conf or {}).get("fails"):
+        raise ValueError("no rows")
+
+
+with DAG("storm", on_success_callback=AllClearNotifier(), **COMMON):
+    rows.override(on_failure_callback=SmsNotifier(to="@lola", at_most="1/30s")).expand(row=list(range(6)))
+
+with DAG("paged", **COMMON):
+    rows.override(on_failure_callback=PageNotifier(policy="night"), on_success_callback=AllClearNotifier())(0)
