@@ -284,7 +284,7 @@ ONCALL: Final = Command(
 
 CONTACTS: Final = Group(
     "contacts",
-    "People, groups and on-call rotas, as [voicepartner] contacts names them",
+    "People, groups, on-call rotas and escalation policies",
     (
         Command("check", "Find every mistake in them", f"{_CLI}.contacts.check"),
         Command(

@@ -58,6 +58,7 @@ def check(arguments: Namespace) -> None:
         (len(directory.people), "people"),
         (len(directory.groups), "groups"),
         (len(directory.rotas), "rotas"),
+        (len(directory.policies), "policies"),
     )
     say(f"{directory.label}: {', '.join(f'{count} {name}' for count, name in counts)}; no mistakes.")
     lost = [name for name in sorted(directory.rotas) if not directory.last_resort_of(name)]

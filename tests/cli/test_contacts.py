@@ -116,7 +116,7 @@ class TestOnCall:
 class TestCheck:
     def test_without_a_mistake(self, file: Path, capsys: pytest.CaptureFixture[str]) -> None:
         out = said(capsys, "contacts", "check")
-        assert "contacts.toml'): 2 people, 0 groups, 1 rotas; no mistakes.\n" in out
+        assert "contacts.toml'): 2 people, 0 groups, 1 rotas, 0 policies; no mistakes.\n" in out
         assert "last_resort" not in out
 
     def test_a_missing_last_resort_is_told(self, file: Path, capsys: pytest.CaptureFixture[str]) -> None:
