@@ -227,7 +227,7 @@ class PageNotifier(RenderedNotifier):
             )
         pager.pages.start(incident, policy, is_urgent=self.urgency != "low")
         run = pager.run_due(incident=incident)
-        self.log.info("Incident %d: %d pages were sent", incident, run.pages)
+        self.log.info("Incident %d: pages sent: %d", incident, run.pages)
 
     def _page_without_store(self, context: Context, known: _Known) -> None:
         """Page the first step alone; nobody can be kept from being paged by another process too."""
