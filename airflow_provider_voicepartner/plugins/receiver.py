@@ -38,7 +38,7 @@ class _MountedApps(Sequence[dict[str, Any]]):
 
 
 class VoicePartnerReceiverPlugin(AirflowPlugin):
-    """Mounts the receiver at ``/voicepartner``. Its routes need no login: their tokens protect them."""
+    """Mounts the receiver at ``/voicepartner``. Tokens protect its routes; those of incidents need a login."""
 
     name = "voicepartner_receiver"
     fastapi_apps: Any = _MountedApps()
@@ -57,6 +57,7 @@ def _make_apps() -> list[dict[str, Any]]:
         from airflow_provider_voicepartner.hooks.answer_pages import answer_routes
         from airflow_provider_voicepartner.hooks.question_pages import question_routes
         from airflow_provider_voicepartner.hooks.registry import every_gateway
+        from airflow_provider_voicepartner.plugins.incident_routes import logged_in_routes
 
         app = create_app(
             settings.open_receiver_store,
@@ -65,6 +66,7 @@ def _make_apps() -> list[dict[str, Any]]:
             routes=[
                 *answer_routes(settings.open_receiver_store, ""),
                 *question_routes(settings.open_receiver_store, ""),
+                *logged_in_routes(settings.open_receiver_store),
             ],
         )
         return [{"app": app, "url_prefix": PREFIX, "name": "Voice Partner receiver"}]
