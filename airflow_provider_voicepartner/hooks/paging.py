@@ -107,6 +107,7 @@ class Pager:
         self._events, self._delivery = SummaryReader(store), DeliveryStore(store)
         self._cursors = Cursors(store)
         self._directory: Directory | None = None
+        self._unstored: list[SentPage] = []
 
     def run_due(self, *, incident: int | None = None) -> Run:
         """
@@ -116,6 +117,7 @@ class Pager:
         :raises StoreUnavailableError: nothing was claimed that was not sent; try again.
         """
         self._directory = None
+        self._store_results()
         for number, at, person in self.pages.expire():
             log.error(
                 "incident %d: page %d to %s was claimed, and its sender never said what became of it: it may have "
@@ -266,16 +268,23 @@ class Pager:
     # Sending
 
     def send(self, pages: Sequence[ClaimedPage]) -> int:
-        """Send what this process has claimed, and store what became of it; return how many may have arrived."""
-        sent = 0
+        """
+        Send what this process has claimed, and store what became of it; return how many may have arrived.
+
+        :raises StoreUnavailableError: all were dealt with, and the next look stores what became of the rest.
+        """
+        sent, problem = 0, ""
 
         def done(result: SentPage) -> None:
-            nonlocal sent
+            nonlocal sent, problem
             sent += result.became is not Became.NOT_SENT
             self._note(result)
-            self.pages.record(
-                result.claimed, result.became, gateway=result.gateway, gateway_id=result.gateway_id
-            )
+            try:
+                self._record(result)
+            except StoreUnavailableError as error:
+                # The others that were claimed with it still have to leave.
+                self._unstored.append(result)
+                problem = str(error)
 
         if pages:
             send_pages(
@@ -285,7 +294,18 @@ class Pager:
                 done=done,
                 make_hook=self._make_hook,
             )
+        if problem:
+            raise StoreUnavailableError(problem)
         return sent
+
+    def _record(self, result: SentPage) -> None:
+        self.pages.record(result.claimed, result.became, gateway=result.gateway, gateway_id=result.gateway_id)
+
+    def _store_results(self) -> None:
+        """Store what became of pages while the store was away: one that was not sent brings the next step forward."""
+        while self._unstored:
+            self._record(self._unstored[0])
+            del self._unstored[0]
 
     @staticmethod
     def _note(result: SentPage) -> None:

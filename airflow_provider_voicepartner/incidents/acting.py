@@ -217,6 +217,9 @@ class Answers:
         messages = list[Turn]()
         if result.changes:
             targets = self._targets(connection, locked, turn.tell, numbers)
+            if answer is not None:
+                # Two people may share a number: whoever answered from it is told already.
+                targets = [one for one in targets if one.phone_number != answer.phone_number]
             messages.append(told(turn.state, _TOLD_OF[result], targets, who))
         state = messages[-1].state if messages else turn.state
         reply = self._reply(connection, state, answer, who, owner, now, numbers)

@@ -1,0 +1,202 @@
+"""The runner of escalations in trouble: at the same second, with changed contacts, odd clocks, without its store."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager, closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_voicepartner.db.engine import open_store
+from airflow_provider_voicepartner.db.errors import StoreUnavailableError
+from airflow_provider_voicepartner.db.transactions import Store
+from airflow_provider_voicepartner.hooks.page_sending import hook_of_way
+from airflow_provider_voicepartner.hooks.paging import Pager
+from tests.hooks import test_paging
+from tests.hooks.test_paging import ANNE, BOSS, BRUNO, CHLOE, CONTACTS, Night
+from tests.support.escalations import answer_rows, incident_row, page_rows
+from tests.support.gateways import outcome, sent
+
+night = test_paging.night
+
+
+@pytest.fixture
+def other_store(night: Night, tmp_path: Path) -> Callable[..., Store]:
+    """Open the store for another runner, whose clock may be ahead."""
+    return lambda ahead=0.0: open_store(
+        f"sqlite:///{tmp_path / 'store.db'}", clock=lambda: night.clock() + ahead
+    )
+
+
+@pytest.fixture
+def contacts(night: Night, tmp_path: Path) -> Callable[[str], object]:
+    """Change the contacts."""
+    return (tmp_path / "contacts.toml").write_text
+
+
+def without(name: str, text: str = CONTACTS) -> str:
+    """Return contacts without a table."""
+    before, _, after = text.partition(f"[{name}]")
+    return before + "".join(after.partition("\n[")[1:]).lstrip("\n")
+
+
+def test_two_runners_and_an_answer_at_the_second_of_the_step(
+    night: Night, other_store: Callable[..., Store]
+) -> None:
+    outcome(night.sandbox, ANNE, "delivered", reply="1", after=100.0)
+    incident = night.open()
+    night.pager.run_due()
+    night.wait(300)
+    begin, problems = threading.Barrier(2), list[BaseException]()
+
+    def run(pager: Pager) -> None:
+        begin.wait()
+        try:
+            pager.run_due()
+        except BaseException as error:
+            problems.append(error)
+
+    with closing(other_store()) as store:
+        runners = [threading.Thread(target=run, args=(one,)) for one in (night.pager, Pager(store))]
+        for runner in runners:
+            runner.start()
+        for runner in runners:
+            runner.join()
+    assert problems == []
+    assert incident_row(night.store, incident).owner == "anne"
+    assert len(answer_rows(night.store)) == 1
+    assert sent(night.sandbox, "octopush") == {}
+    assert sent(night.sandbox, "smspartner") == {ANNE: 2}
+
+
+def test_a_number_of_two_people_answers_for_whoever_was_paged_last_and_hears_it_once(
+    night: Night, contacts: Callable[[str], object]
+) -> None:
+    shared = CONTACTS.replace('"0612345602"', '"0612345601"').replace(
+        'who = "@team", by = "call"', 'who = "@bruno", by = "sms"'
+    )
+    contacts(shared)
+    incident = night.open()
+    night.pager.run_due()
+    night.wait(300)
+    outcome(night.sandbox, ANNE, "delivered", reply="1", after=10.0)
+    night.pager.run_due()
+    night.wait(200)
+    night.pager.run_due()
+    assert incident_row(night.store, incident).owner == "bruno"
+    assert len(night.texts(ANNE)) == 3
+    assert night.texts(ANNE)[-1].startswith("sales.load failed. ")
+
+
+def test_a_policy_that_is_changed_or_gone_loses_no_step(
+    night: Night, contacts: Callable[[str], object]
+) -> None:
+    night.open()
+    night.pager.run_due()
+    contacts(without("policies.night"))
+    night.wait(300)
+    assert night.pager.run_due().pages == 2
+    assert sent(night.sandbox, "octopush") == {BRUNO: 1, CHLOE: 1}
+
+
+def test_a_person_who_is_removed_may_still_answer_and_is_told(
+    night: Night, contacts: Callable[[str], object]
+) -> None:
+    outcome(night.sandbox, ANNE, "delivered", reply="1", after=10.0)
+    incident = night.open()
+    night.pager.run_due()
+    contacts(without("people.anne"))
+    night.wait(200)
+    night.pager.run_due()
+    assert incident_row(night.store, incident).owner == "anne"
+    assert len(night.texts(ANNE)) == 2
+
+
+def test_in_place_of_people_who_are_removed_the_last_resort_is_paged(
+    night: Night, contacts: Callable[[str], object]
+) -> None:
+    night.open()
+    night.pager.run_due()
+    contacts(without("groups.team", without("people.chloe", without("people.bruno"))))
+    night.wait(300)
+    assert night.pager.run_due().pages == 1
+    assert sent(night.sandbox, "octopush") == {BOSS: 1}
+
+
+@pytest.mark.parametrize("ahead", [30.0, -30.0])
+def test_clocks_that_are_apart_page_nobody_twice_and_leave_nobody_out(
+    ahead: float, night: Night, other_store: Callable[..., Store]
+) -> None:
+    night.open()
+    with closing(other_store(ahead)) as store:
+        other = Pager(store)
+        for _ in range(20):
+            night.pager.run_due()
+            other.run_due()
+            night.wait(100)
+    assert sent(night.sandbox, "smspartner") == {ANNE: 1, BOSS: 1}
+    assert sent(night.sandbox, "octopush") == {BRUNO: 1, CHLOE: 1, BOSS: 1}
+    assert {row.phase for row in page_rows(night.store)} == {"sent"}
+
+
+class Breaking:
+    """A store that may be away for a while, for reads, writes or both."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.away: tuple[str, ...] = ()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def read(self) -> AbstractContextManager[Any]:
+        """Read, if it is there."""
+        return self._work("read")
+
+    def write(self) -> AbstractContextManager[Any]:
+        """Write, if it is there."""
+        return self._work("write")
+
+    def _work(self, how: str) -> Any:
+        if how in self.away:
+            raise StoreUnavailableError("the store is away")
+        return getattr(self._store, how)()
+
+
+@pytest.mark.parametrize(
+    ("away", "phase", "calls"),
+    [
+        (("write",), "sent", {BRUNO: 1, CHLOE: 1}),
+        (("read", "write"), "not_sent", {BOSS: 1}),
+    ],
+    ids=["after the pages left", "before they left"],
+)
+def test_a_store_that_is_away_amid_a_step(
+    away: tuple[str, ...], phase: str, calls: dict[str, int], night: Night
+) -> None:
+    store = Breaking(night.store)
+
+    def make_hook(*which: Any) -> Any:
+        if which[0] == "octopush_default" and not is_back:
+            store.away = away
+        return hook_of_way(*which)
+
+    is_back = False
+    pager = Pager(store, make_hook=make_hook)  # type: ignore[arg-type]
+    night.open()
+    pager.run_due()
+    night.wait(300)
+    with pytest.raises(StoreUnavailableError):
+        pager.run_due()
+    for _ in range(2):
+        with pytest.raises(StoreUnavailableError):
+            pager.run_due()
+    store.away, is_back = (), True
+    pager.run_due()
+    assert {row.phase for row in page_rows(night.store) if row.person in ("bruno", "chloe")} == {phase}
+    pager.run_due()
+    assert sent(night.sandbox, "octopush") == calls
+    assert sent(night.sandbox, "smspartner") == ({ANNE: 1} if phase == "sent" else {ANNE: 1, BOSS: 1})
