@@ -67,6 +67,7 @@ def _counts(known: KnownPerson) -> dict[str, int]:
         "dead letters": len(known.dead_letters),
         "told incidents": len(known.told),
         "pages": len(known.pages),
+        "answers": len(known.answers),
         "questions": len(known.questions),
     }
 

@@ -40,8 +40,9 @@ class KnownPerson:
     :param delivery_reports: of messages to them.
     :param events: their replies, pressed keys and opt-outs.
     :param dead_letters: calls that name their number and were not acted on.
-    :param told: incidents that they were told of by their number.
+    :param told: incidents that they were told of, by their number or a name that the store knows it by.
     :param pages: of escalations, to their number.
+    :param answers: to pages and questions.
     :param questions: that their number was asked.
     :param opted_out: their entry in the list of opt-outs, if there is one.
     """
@@ -51,6 +52,7 @@ class KnownPerson:
     dead_letters: list[Row] = field(default_factory=list, repr=False)
     told: list[Row] = field(default_factory=list, repr=False)
     pages: list[Row] = field(default_factory=list, repr=False)
+    answers: list[Row] = field(default_factory=list, repr=False)
     questions: list[Row] = field(default_factory=list, repr=False)
     opted_out: KnownOptOut | None = None
 
@@ -70,6 +72,7 @@ class KnownPerson:
             "dead_letters": [_plain(row) for row in self.dead_letters],
             "told_of_incidents": [_plain(row) for row in self.told],
             "pages": [_plain(row) for row in self.pages],
+            "answers": [_plain(row) for row in self.answers],
             "questions": [_plain(row) for row in self.questions],
             "opted_out": None if out is None else {"said_at": iso_time(out.said_at), "gateway": out.gateway},
         }
@@ -102,6 +105,7 @@ class PersonalData:
                 dead_letters=self._letters(connection, phone_number),
                 told=self._rows(connection, self._sql.told_of_person, phone_number),
                 pages=self._rows(connection, self._sql.pages_of_person, phone_number),
+                answers=self._rows(connection, self._sql.answers_of_person, phone_number),
                 questions=self._rows(connection, self._sql.questions_of_person, phone_number),
                 opted_out=self._list.find(connection, [phone_number]).get(phone_number),
             )
@@ -131,9 +135,14 @@ class PersonalData:
             }
             if without_marks is not None:
                 done["batches"] = self._erase_marks(connection, phone_number, without_marks)
+            # Names are found by pages and questions, so these are the last to go.
             done["told incidents"] = connection.execute(self._sql.erase_told, number).rowcount
+            answers = connection.execute(self._sql.erase_answers, number).rowcount
+            answers += connection.execute(self._sql.erase_question_answers, number).rowcount
+            connection.execute(self._sql.erase_escalations, number)
+            connection.execute(self._sql.erase_said, number)
             done["pages"] = connection.execute(self._sql.erase_pages, number).rowcount
-            connection.execute(self._sql.erase_question_answers, number)
+            done["answers"] = answers
             done["questions"] = connection.execute(self._sql.erase_questions, number).rowcount
         self._store.erase_log()
         return done

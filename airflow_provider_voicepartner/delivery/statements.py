@@ -225,16 +225,39 @@ class Statements:
         self.erase_reports = text(f"DELETE FROM {reports} WHERE phone_number = :number")
         self.erase_events = text(f"DELETE FROM {events} WHERE phone_number = :number")
         told, pages = schema.incident_told.name, schema.page.name
+        asked, answered = schema.question_asked.name, schema.question_answer.name
+        answers = schema.answer.name
+        # The names by which the store knows the number. Two people may share it; both are that number's.
+        names = (
+            f"(SELECT person FROM {pages} WHERE phone_number = :number AND person <> '' "
+            f"UNION SELECT person FROM {asked} WHERE phone_number = :number AND person <> '')"
+        )
         self.told_of_person = text(
-            f"SELECT incident, conn_id, kind, phone_number, at FROM {told} WHERE phone_number = :number ORDER BY at"
+            f"SELECT incident, conn_id, kind, person, phone_number, at FROM {told} "
+            f"WHERE phone_number = :number OR (phone_number = '' AND person IN {names}) ORDER BY at"
+        )
+        self.answers_of_person = text(
+            f"SELECT incident, person, channel, action, result, at FROM {answers} WHERE person IN {names} "
+            f"UNION ALL SELECT question, person, channel, 'question', outcome, at FROM {answered} "
+            f"WHERE phone_number = :number ORDER BY at"
         )
         self.pages_of_person = text(
             f"SELECT incident, number, person, kind, conn_id, phase, phone_number, at FROM {pages} "
             "WHERE phone_number = :number ORDER BY at"
         )
-        self.erase_told = text(f"DELETE FROM {told} WHERE phone_number = :number")
+        self.erase_told = text(
+            f"DELETE FROM {told} WHERE phone_number = :number OR (phone_number = '' AND person IN {names})"
+        )
+        # What was decided stays, without the name of whoever did.
+        self.erase_answers = text(f"UPDATE {answers} SET person = '' WHERE person IN {names}")
+        incidents = schema.incident.name
+        # What was closed needs its escalation no more, which names everybody in it; an open one needs it.
+        self.erase_escalations = text(
+            f"UPDATE {incidents} SET escalation = NULL, owner = NULL, version = version + 1 "
+            f"WHERE state = 'closed' AND id IN (SELECT incident FROM {pages} WHERE phone_number = :number)"
+        )
+        self.erase_said = text(f"UPDATE {pages} SET said = '' WHERE said IN {names} AND phase <> 'claimed'")
         # The page stays, for the escalation counts it.
-        asked, answered = schema.question_asked.name, schema.question_answer.name
         self.questions_of_person = text(
             f"SELECT question, person, kind, conn_id, phone_number, at FROM {asked} "
             "WHERE phone_number = :number ORDER BY question, kind"
@@ -242,9 +265,11 @@ class Statements:
         self.erase_questions = text(f"DELETE FROM {asked} WHERE phone_number = :number")
         # What was decided stays, without the number of whoever did.
         self.erase_question_answers = text(
-            f"UPDATE {answered} SET phone_number = '', reply = 'none' WHERE phone_number = :number"
+            f"UPDATE {answered} SET phone_number = '', person = '', reply = 'none' WHERE phone_number = :number"
         )
-        self.erase_pages = text(f"UPDATE {pages} SET phone_number = NULL WHERE phone_number = :number")
+        self.erase_pages = text(
+            f"UPDATE {pages} SET phone_number = NULL, person = '' WHERE phone_number = :number"
+        )
         self.all_marks = text(f"SELECT {', '.join(BATCH_RECIPIENTS)} FROM {schema.batch_recipients.name}")
         self.old = {
             "delivery reports": _old(text, reports, "gateway, campaign, phone_number", "received_at"),

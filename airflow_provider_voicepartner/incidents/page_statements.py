@@ -69,6 +69,7 @@ class PageStatements:
                     mine.incident == bindparam("incident"),
                     mine.number == bindparam("number"),
                     mine.purpose == Purpose.PAGE.value,
+                    mine.person != "",  # else it went to somebody who was forgotten
                 )
             )
         )  # fmt: skip

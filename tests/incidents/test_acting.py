@@ -11,6 +11,7 @@ import pytest
 from airflow_provider_voicepartner.constants import ANSWERED_WITHIN, MOST_SAID_ANSWERS
 from airflow_provider_voicepartner.db.engine import open_store
 from airflow_provider_voicepartner.db.transactions import Store
+from airflow_provider_voicepartner.delivery.personal_data import PersonalData
 from airflow_provider_voicepartner.incidents.acting import Answered, Answers, PhoneAnswer, digest_of
 from airflow_provider_voicepartner.incidents.answers import Channel, read_keys, read_text
 from airflow_provider_voicepartner.incidents.escalation import Action, Became
@@ -276,3 +277,46 @@ def test_no_number_is_shown(night: Night) -> None:
 def test_nothing_is_written_for_replies_to_campaigns(night: Night, store: Store) -> None:
     store.write = None  # type: ignore[method-assign,assignment]
     assert night.says("stranger", "1") is None
+
+
+def everything_in(store: Store) -> str:
+    """Return all rows of the store as text."""
+    from sqlalchemy import select
+
+    from airflow_provider_voicepartner.db.schema import metadata
+
+    with store.read() as connection:
+        return str([connection.execute(select(table)).all() for table in metadata.sorted_tables])
+
+
+def test_a_person_who_is_forgotten_is_in_no_page_and_no_answer(night: Night, store: Store) -> None:
+    incident = night.open(steps=2)
+    for text in ("1", "3"):
+        done = night.says("anne", text)
+        assert done is not None
+        for claimed in done.pages:
+            night.pages.record(claimed, Became.SENT)
+    data = PersonalData(store)
+    known = data.find(NUMBERS["anne"]).to_json()
+    assert [row["person"] for row in known["told_of_incidents"]] == ["anne"]
+    assert [row["action"] for row in known["answers"]] == ["acknowledge", "close"]
+    assert {row["phone_number"] for row in known["pages"]} == {NUMBERS["anne"]}
+    erased = data.erase(NUMBERS["anne"])
+    assert (erased["told incidents"], erased["answers"], erased["pages"]) == (1, 2, len(known["pages"]))
+    left = everything_in(store)
+    assert "anne" not in left.replace("1-anne", "")  # what this test calls the ids of a gateway
+    assert NUMBERS["anne"] not in left
+    assert NUMBERS["bruno"] in left
+    assert night.pages.shown(incident, 1) is None
+    assert night.says("anne", "1") is None
+    # Whoever else was paged is answered no more about what is closed, and nothing breaks.
+    assert night.says("bruno", "1") is None
+
+
+def test_a_person_who_is_forgotten_amid_an_escalation_does_not_stop_it(night: Night, store: Store) -> None:
+    incident = night.open()
+    PersonalData(store).erase(NUMBERS["anne"])
+    assert night.says("anne", "1") is None
+    night.clock.advance(300.0)
+    assert {one.page.person for one in night.pages.take_turn(incident, resolver)} == {"bruno", "chloe"}
+    assert told(night.says("bruno", "1"))[0][1] == "owned"
