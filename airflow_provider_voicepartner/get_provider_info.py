@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from airflow_provider_voicepartner import __version__
-from airflow_provider_voicepartner.gateways.info import own_gateways
+from airflow_provider_voicepartner.gateways.info import default_connections, own_gateways
 from airflow_provider_voicepartner.hooks.connection_form import connection_type_of
 
 PACKAGE = "airflow_provider_voicepartner"
@@ -111,8 +111,8 @@ def get_provider_info() -> dict[str, Any]:
                         "to addresses such as oncall@sms.\n",
                         "version_added": "0.1.0",
                         "type": "string",
-                        "example": "octopush_default",
-                        "default": "smspartner_default",
+                        "example": default_connections("sms")[-1],
+                        "default": default_connections("sms")[0],
                     },
                     "alert_at_most": {
                         "description": "How often people are told of one incident of alert_to, as at_most of a "
@@ -136,7 +136,7 @@ def get_provider_info() -> dict[str, Any]:
                         "commas.\n",
                         "version_added": "0.1.0",
                         "type": "string",
-                        "example": "call:voicepartner_default",
+                        "example": f"call:{default_connections('tts')[0]}",
                         "default": "",
                     },
                     "receiver_enabled": {

@@ -19,6 +19,7 @@ from airflow_provider_voicepartner.db import engine
 from airflow_provider_voicepartner.db.errors import StoreUnavailableError, StoreUrlError
 from airflow_provider_voicepartner.db.transactions import StoreRetry
 from airflow_provider_voicepartner.exceptions import ConfigurationError, RetryableNotSentError
+from airflow_provider_voicepartner.gateways.info import default_connections
 from airflow_provider_voicepartner.gateways.validation import URL_RULE, is_callback_url
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ def alert_to() -> str:
 
 def alert_conn_id() -> str:
     """Return ``alert_conn_id``: the connection of alerts that no DAG defines."""
-    return _read("alert_conn_id").strip() or "smspartner_default"
+    return _read("alert_conn_id").strip() or default_connections("sms")[0]
 
 
 def alert_dags() -> tuple[str, ...]:
@@ -171,7 +172,7 @@ def alert_fallback() -> tuple[tuple[str, str], ...]:
         if kind not in ("sms", "call") or not conn_id:
             raise ConfigurationError(
                 f"[{SECTION}] alert_fallback: {entry!r} is neither sms:CONNECTION nor call:CONNECTION; write such "
-                "as sms:octopush_default, call:voicepartner_default"
+                f"as sms:{default_connections('sms')[-1]}, call:{default_connections('tts')[0]}"
             )
         found.append((kind, conn_id))
     return tuple(found)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from argparse import Namespace
 from collections.abc import Callable, Collection, Iterator
 
-from airflow_provider_voicepartner import settings
 from airflow_provider_voicepartner.cli.commands import CommandError, say
 from airflow_provider_voicepartner.constants import WATCH_PEER_SILENCE
 from airflow_provider_voicepartner.db.errors import StoreUnavailableError
@@ -15,6 +14,7 @@ from airflow_provider_voicepartner.hooks.connection import look_up
 from airflow_provider_voicepartner.hooks.contacts import load_directory, read_source
 from airflow_provider_voicepartner.hooks.registry import hook_of
 from airflow_provider_voicepartner.notifications.base import GatewayNotifier
+from airflow_provider_voicepartner.settings import WATCHING, open_store
 from airflow_provider_voicepartner.watchdog.config import Dags, WatchdogConfig, load_config
 from airflow_provider_voicepartner.watchdog.hearing import (
     Heard,
@@ -47,7 +47,7 @@ def run(arguments: Namespace) -> None:
 
 def _beats() -> tuple[dict[str, Beat], list[str]]:
     try:
-        store = settings.open_store(settings.WATCHING)
+        store = open_store(WATCHING)
         try:
             return WatchMemory(store).beats(), []
         finally:

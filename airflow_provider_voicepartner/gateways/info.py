@@ -168,6 +168,11 @@ def own_gateways() -> Mapping[str, GatewayInfo]:
     return MappingProxyType({name: import_module(f"{package}.{name}").INFO for name in GATEWAYS})
 
 
+def default_connections(kind: Kind) -> tuple[str, ...]:
+    """Return the ids of the default connections of our gateways that send a kind of message, the first one first."""
+    return tuple(f"{name}_default" for name, info in own_gateways().items() if kind in info.kinds)
+
+
 def attribute(package: str, modules: Sequence[str], names: Collection[str], name: str) -> Any:
     """
     Return a public name of a gateway package from whichever of its modules defines it.

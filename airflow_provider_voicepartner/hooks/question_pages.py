@@ -161,7 +161,7 @@ def _html(body: str, *, is_certain: bool = True) -> Response:
     page = (
         '<!doctype html><html><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<style>{PAGE_STYLE}</style><title>Voice Partner</title></head><body>{body}</body></html>"
+        f"<style>{PAGE_STYLE}</style><title>Airflow</title></head><body>{body}</body></html>"
     )
     status = HTTPStatus.OK if is_certain else HTTPStatus.SERVICE_UNAVAILABLE
     return HTMLResponse(page, status_code=status, headers=dict(PAGE_HEADERS))

@@ -94,9 +94,9 @@ def read_event(context: Any, *, asks_for_tasks: bool = True) -> AlertEvent:
     began = _look(_look(context, "dag_run"), "start_date")
     event = _event_of(context, asks_for_tasks=asks_for_tasks)
     if event.what is What.DEADLINE:
-        moment = moment_of(_look(_look(context, "deadline"), "deadline_time")) or event.due
+        moment = moment_of(_said(_look(context, "deadline"), "deadline_time")) or event.due
     else:
-        moment = moment_of(began) if event.what in DAG_EVENTS else ""
+        moment = moment_of(_text(began)) if event.what in DAG_EVENTS else ""
     return replace(event, moment=moment, run_began_at=_moment(_text(began)) or None)
 
 

@@ -36,7 +36,7 @@ class QuestionNotifier(GatewayNotifier):
     :param to: a number, an ``@name`` of the contacts, a comma-separated text or a list of these.
     :param by: ``sms``, or ``call`` for one that is answered by a key.
     :param max_segments: cut the text to this many SMS segments, from 1; 3 unless given. The subject is cut first.
-    :param conn_id: the connection; ``smspartner_default``, for a call ``octopush_default``.
+    :param conn_id: the connection; unless given, the default one of a gateway that reports answers.
     :param sender: sender ID or caller ID.
     :param options: gateway-specific settings.
     :param fallback: other notifiers, tried in order when nobody was reached or that is unknown.

@@ -230,7 +230,7 @@ def test_without_a_watchdog_nobody_is_told_to_reply(office: Office, logs: Logs) 
 def test_without_a_store_the_plain_question_goes_out(
     office: Office, logs: Logs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("AIRFLOW__VOICEPARTNER__STORE_URL", "sqlite:////nowhere/at/all.db")
+    monkeypatch.setenv("AIRFLOW__VOICEPARTNER__STORE_URL", "sqlite:////dev/null/store.db")
     ask()
     assert "Répondre dans Airflow" in str(last_body(office.sandbox)["message"])
     assert sent(office.sandbox, "smspartner") == {ANNA: 1}
