@@ -104,11 +104,13 @@ def test_a_dag_that_failed_is_clear_once_it_succeeds(pipeline: Pipeline) -> None
 
 
 def test_a_retry_that_fails_too_is_told_as_well(pipeline: Pipeline) -> None:
-    assert pipeline.run("retried", fails=True) == [
-        ("anne", "Airflow: retried.load failed, will be retried (try 1 of 2)"),
-        ("anne", "Airflow: retried.load failed (try 2 of 2)"),
+    assert pipeline.run("tried_twice", fails=True) == [
+        ("anne", "Airflow: tried_twice.load failed, will be retried (try 1 of 2)"),
+        ("anne", "Airflow: tried_twice.load failed (try 2 of 2)"),
     ]
-    assert pipeline.run("retried", fails=False) == [("anne", "Airflow: all clear, retried.load succeeded")]
+    assert pipeline.run("tried_twice", fails=False) == [
+        ("anne", "Airflow: all clear, tried_twice.load succeeded")
+    ]
 
 
 def test_who_was_paged_is_told_all_clear(pipeline: Pipeline) -> None:

@@ -52,7 +52,7 @@ with DAG(
 ):
     Load(task_id="load")
 
-with DAG("retried", **COMMON):
+with DAG("tried_twice", **COMMON):
     Load(
         task_id="load",
         retries=1,
