@@ -131,7 +131,7 @@ def _of_deadline(context: Any, dag_id: str, run_id: str) -> AlertEvent:
         # A run that has not started waits, whatever its state.
         state=_state(dag_run) if started else "queued",
         due=_minute(due),
-        seconds=max(0, round(end - begun)) if begun and end else 0,
+        seconds=max(1, round(end - begun)) if 0 < begun < end else 0,
         link=_run_link(dag_id, run_id),
     )
 

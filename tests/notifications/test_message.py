@@ -93,6 +93,11 @@ CONTEXTS: dict[str, tuple[dict[str, Any], str]] = {
         {"dag_run": late("12:05"), "deadline": {"id": "x", "deadline_time": "2031-05-06T12:00:00Z"}},
         "Airflow: sales missed its deadline of 2031-05-06 12:00 UTC, queued for 3 h 5 min, run r1",
     ),
+    "a deadline just after the run began": (
+        {"dag_run": {**late("11:59"), "start_date": "2031-05-06T11:59:59.900Z"},
+         "deadline": {"deadline_time": "2031-05-06T12:00:00Z"}},
+        "Airflow: sales missed its deadline of 2031-05-06 12:00 UTC, running for 1 s, run r1",
+    ),
     "a deadline of a run that has ended": (
         {"dag_run": {**late("11:30"), "state": "failed"}, "deadline": {"deadline_time": "2031-05-06T12:00:00Z"}},
         "Airflow: sales missed its deadline of 2031-05-06 12:00 UTC, run r1",
