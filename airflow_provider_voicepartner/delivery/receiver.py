@@ -11,9 +11,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from fastapi import FastAPI
 from starlette.requests import Request
@@ -261,8 +261,7 @@ def create_app(
     )
     app.state.receiver = receiver
     app.router.routes += [
-        # An instance, not a function: Starlette then calls it as an ASGI application.
-        Route(f"{prefix}/callbacks/{{gateway}}/{{token}}", _Application(receiver.callback)),
+        Route(f"{prefix}/callbacks/{{gateway}}/{{token}}", Application(receiver.callback)),
         Route(f"{prefix}/health", receiver.health, methods=["GET"]),
         Route(f"{prefix}/metrics", receiver.metrics, methods=["GET"]),
         *routes,
@@ -272,8 +271,10 @@ def create_app(
     return app
 
 
-class _Application:
-    def __init__(self, call: Callable[[Scope, Receive, Send], Any]) -> None:
+class Application:
+    """An instance, not a function: Starlette then calls it as an ASGI application, with every method."""
+
+    def __init__(self, call: Callable[[Scope, Receive, Send], Awaitable[None]]) -> None:
         self._call = call
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
