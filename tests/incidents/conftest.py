@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -11,20 +10,7 @@ import pytest
 from airflow_provider_voicepartner.db.engine import open_store
 from airflow_provider_voicepartner.db.transactions import Store
 from airflow_provider_voicepartner.incidents.store import IncidentStore
-
-
-@dataclass
-class Clock:
-    """Unix seconds that a test sets."""
-
-    now: float = 1_900_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-    def advance(self, seconds: float) -> None:
-        """Let time pass."""
-        self.now += seconds
+from tests.support.escalations import Clock
 
 
 @pytest.fixture

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from airflow_provider_voicepartner.constants import ANSWERED_WITHIN, MOST_SAID_ANSWERS
-from airflow_provider_voicepartner.db.engine import open_store
 from airflow_provider_voicepartner.db.transactions import Store
 from airflow_provider_voicepartner.delivery.personal_data import PersonalData
 from airflow_provider_voicepartner.incidents.acting import Answered, Answers, PhoneAnswer, digest_of
@@ -28,20 +25,6 @@ from tests.support.escalations import (
     page_store,
     resolver,
 )
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def store(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Iterator[Store]:
-    postgres = request.param == "postgres"
-    url = str(request.getfixturevalue("postgres_url")) if postgres else f"sqlite:///{tmp_path}/acting.db"
-    opened = open_store(url, clock=clock)
-    yield opened
-    opened.close()
 
 
 class Night:

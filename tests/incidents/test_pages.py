@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from airflow_provider_voicepartner.constants import PAGE_LEASE
-from airflow_provider_voicepartner.db.engine import open_store
 from airflow_provider_voicepartner.db.transactions import Store
 from airflow_provider_voicepartner.incidents.acting import Answers
 from airflow_provider_voicepartner.incidents.answers import Channel
@@ -27,20 +24,6 @@ from tests.support.escalations import (
     page_store,
     resolver,
 )
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def store(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Iterator[Store]:
-    postgres = request.param == "postgres"
-    url = str(request.getfixturevalue("postgres_url")) if postgres else f"sqlite:///{tmp_path}/pages.db"
-    opened = open_store(url, clock=clock)
-    yield opened
-    opened.close()
 
 
 @pytest.fixture
