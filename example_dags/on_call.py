@@ -17,6 +17,7 @@ if tuple(map(int, __version__.split(".")[:2])) < (3, 3):
 else:
     from airflow.sdk import DAG, Asset, AssetWatcher, task
 
+    from airflow_provider_voicepartner.notifications.all_clear import AllClearNotifier
     from airflow_provider_voicepartner.notifications.page import PageNotifier
     from airflow_provider_voicepartner.operators.page import PageOperator
     from airflow_provider_voicepartner.triggers.page import IncidentTrigger
@@ -26,7 +27,7 @@ else:
     # [START howto_on_call]
     with DAG("nightly_load", schedule=None, start_date=START, tags=["voicepartner", "example"]):
 
-        @task(on_failure_callback=PageNotifier(policy="night"))
+        @task(on_failure_callback=PageNotifier(policy="night"), on_success_callback=AllClearNotifier())
         def load() -> None:
             """Fail, so that somebody is paged."""
             raise ValueError("no rows")

@@ -51,9 +51,11 @@ class PageOperator(BaseOperator):
             if run.next_due is None:
                 self.log.info("No escalation is under way")
                 return
+            # What cannot be done now, as where the contacts cannot be read, is due still: not tried without a pause.
+            wait = max(run.next_due, LEAST_PAGE_POLL_INTERVAL)
             if self.deferrable:
-                self._defer(run.next_due, newest)
-            time.sleep(min(run.next_due, self.poll_interval))
+                self._defer(wait, newest)
+            time.sleep(min(wait, self.poll_interval))
 
     def _look(self) -> tuple[Run, int]:
         from airflow_provider_voicepartner.delivery.events import SummaryReader

@@ -1,4 +1,4 @@
-"""Wait for the next step of an escalation, or for an answer, and start a DAG when there is one. Never sends."""
+"""Wait for the next step of any escalation, or for an answer, and start a DAG when there is one. Never sends."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 class PageTrigger(BaseTrigger):
     """
-    Wait until a moment, or until something came in from a gateway.
+    Wait until a moment, until something came in from a gateway, or until a step of any incident is due.
 
     :param until: Unix seconds.
     :param since: the newest event that was seen.
@@ -46,24 +46,31 @@ class PageTrigger(BaseTrigger):
         return path, {"until": self.until, "since": self.since, "poll_interval": self.poll_interval}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Yield one event, ``{"status": "due"}`` or ``{"status": "answered"}``."""
-        while (left := self.until - time.time()) > 0:
-            if await asyncio.to_thread(self._has_news):
-                yield TriggerEvent({"status": "answered"})
-                return
+        """Yield one event, ``{"status": "due"}``, ``{"status": "answered"}`` or ``{"status": "over"}``."""
+        status = None
+        while status is None and (left := self.until - time.time()) > 0:
+            # First, since the task has just looked: what it could not do is not tried again without a pause.
             await asyncio.sleep(min(left, self.poll_interval))
-        yield TriggerEvent({"status": "due"})
+            status = await asyncio.to_thread(self._news)
+        yield TriggerEvent({"status": status or "due"})
 
-    def _has_news(self) -> bool:
+    def _news(self) -> str | None:
+        """Say why to look again; None for nothing. Another incident may have come since, and be due before."""
         try:
-            reader = SummaryReader(connect_store("the answers to pages"))
+            store = connect_store("the answers to pages")
             try:
-                return reader.head().event > self.since
+                if SummaryReader(store).head().event > self.since:
+                    return "answered"
+                pages = PageStore(store, new_reference=new_reference)
+                left = pages.next_due()
+                if pages.unstarted() or (left is not None and left <= 0):
+                    return "due"
+                return "over" if left is None else None
             finally:
-                reader.close()
+                store.close()
         except Exception as error:  # the store may be back with the next look
             log.warning("The store cannot be read: %s", type(error).__name__)
-            return False
+            return None
 
 
 class IncidentTrigger(BaseEventTrigger):

@@ -17,7 +17,7 @@ from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.operators.page import PageOperator
 from airflow_provider_voicepartner.settings import open_store
 from airflow_provider_voicepartner.triggers.page import IncidentTrigger, PageTrigger
-from tests.support.escalations import open_incident, page_store
+from tests.support.escalations import open_incident, page_store, resolver
 from tests.support.gateways import sent
 
 ANNE, BRUNO = "+33612345601", "+33612345602"
@@ -107,6 +107,50 @@ def test_the_trigger_wakes_when_it_is_due_and_when_somebody_answers(store: Store
     DeliveryStore(store).write([InboundRecord(key=None, event=event, received_at=time.time())])
     far = time.time() + 3600
     assert first(PageTrigger(until=far, since=0, poll_interval=0.1)) == {"status": "answered"}
+
+
+def test_the_trigger_wakes_when_another_incident_is_due_before_the_one_that_it_waits_for(
+    store: Store,
+) -> None:
+    pages = page_store(store)
+    held = open_incident(store)
+    slow = Policy(name="slow", steps=(Step(("anne",), By.SMS, 3600.0),), sms="smspartner_default")
+    pages.start(held, slow)
+    assert len(pages.take_turn(held, resolver)) == 1
+    waiting = PageTrigger(until=time.time() + 3600, since=0, poll_interval=0.1)
+    with pytest.raises(TimeoutError):
+        asyncio.run(asyncio.wait_for(anext(waiting.run()), 0.5))
+    pages.start(open_incident(store), slow)
+    assert first(waiting) == {"status": "due"}
+
+
+def test_the_trigger_wakes_when_nothing_is_left(store: Store) -> None:
+    waiting = PageTrigger(until=time.time() + 3600, since=0, poll_interval=0.1)
+    assert first(waiting) == {"status": "over"}
+
+
+@pytest.mark.parametrize("deferrable", [True, False])
+def test_what_cannot_be_done_now_is_not_tried_without_a_pause(
+    store: Store, deferrable: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin(store)
+    # Contacts that cannot be read: nobody can be paged, and what is due stays so.
+    monkeypatch.setenv("AIRFLOW__VOICEPARTNER__CONTACTS", "/no/such/contacts.toml")
+    pauses: list[float] = []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        raise InterruptedError
+
+    monkeypatch.setattr("airflow_provider_voicepartner.operators.page.time.sleep", pause)
+    task = PageOperator(task_id="page", deferrable=deferrable)
+    begun = time.time()
+    if deferrable:
+        pauses.append(run(task).trigger.until - begun)
+    else:
+        with pytest.raises(InterruptedError):
+            run(task)
+    assert pauses[0] >= 1
 
 
 @pytest.mark.airflow3
