@@ -18,6 +18,7 @@ from airflow_provider_voicepartner.incidents.answers import Channel
 from airflow_provider_voicepartner.incidents.escalation import Action, Phase, Result
 from airflow_provider_voicepartner.incidents.links import PageLink, PageLinks
 from airflow_provider_voicepartner.incidents.pages import ShownIncident
+from airflow_provider_voicepartner.incidents.titles import title_in
 from airflow_provider_voicepartner.settings import callback_secrets
 
 _WORDS: Final[dict[Language, dict[str, str]]] = {
@@ -83,6 +84,7 @@ class AnswerPages(LinkPages[Action, tuple[ShownIncident, Answered | None]]):
     def shown(self, found: tuple[ShownIncident, Answered | None], language: Language) -> tuple[str, str]:
         """Return what broke, what came of the answer, who has it, and the buttons."""
         (incident, done), words = found, _WORDS[language]
+        title = title_in(language, incident.title, incident.words)
         said = "" if done is None else words.get(done.outcome, "").format(done.owner)
         state = {
             Phase.ACKNOWLEDGED: words["yours" if incident.owner == incident.person else "owned"],
@@ -93,10 +95,10 @@ class AnswerPages(LinkPages[Action, tuple[ShownIncident, Answered | None]]):
             incident.phase, tuple(Action)
         )
         parts = [
-            f"<h1>{html.escape(incident.title)}{html.escape(alerts)}</h1>",
+            f"<h1>{html.escape(title)}{html.escape(alerts)}</h1>",
             *([f"<p><strong>{html.escape(said)}</strong></p>"] if said else []),
             f"<p>{html.escape(state.format(incident.owner))}</p>",
             *(self.button(one, words[one]) for one in offered),
             *link_to_airflow(incident.link),
         ]
-        return incident.title, "".join(parts)
+        return title, "".join(parts)

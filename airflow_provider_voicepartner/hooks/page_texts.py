@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -12,6 +11,7 @@ from airflow_provider_voicepartner.gateways.placeholders import without_braces
 from airflow_provider_voicepartner.incidents.answers import ACKNOWLEDGE_KEY, CLOSE_KEY, ESCALATE_KEY, Verdict
 from airflow_provider_voicepartner.incidents.escalation import Purpose, Result
 from airflow_provider_voicepartner.incidents.pages import ClaimedPage
+from airflow_provider_voicepartner.incidents.titles import spoken_title, title_in
 
 Language = Literal["en", "fr"]
 
@@ -89,11 +89,15 @@ def sms_text(claimed: ClaimedPage, ways: Ways) -> str:
 def spoken_page(claimed: ClaimedPage, ways: Ways) -> str:
     """Return what a call says, twice: what broke, and which keys to press where the gateway tells them."""
     words = _WORDS[language_of(claimed.page.language)]
-    said = without_braces(" ".join(re.sub(r"[_/\\{}]+", " ", _title(claimed, words)).split())).rstrip(".")
+    incident = claimed.incident
+    title = _title(claimed, words)
+    said = without_braces(spoken_title(claimed.page.language, title, incident.words)).rstrip(".")
     keys = words["press"].format(ACKNOWLEDGE_KEY, ESCALATE_KEY) if ways.by_phone else words["no keys"]
     again = words["again"]
-    most = (LONGEST_SPOKEN - len(again) - len(keys) - len(keys)) // 2 - len("Airflow. . ")
-    once = f"Airflow. {said[:most].rstrip()}. {keys}"
+    most = (LONGEST_SPOKEN - len(again) - len("  ")) // 2 - len(keys) - len(". ")
+    if len(said) > most:
+        said = said[: most + 1].rpartition(" ")[0].rstrip(".,;: ") or said[:most]
+    once = f"{said}. {keys}"
     return f"{once} {again} {once}"
 
 
@@ -103,7 +107,9 @@ def spoken_language(claimed: ClaimedPage) -> str:
 
 
 def _title(claimed: ClaimedPage, words: dict[str, str]) -> str:
-    return claimed.incident.title.strip() or words["no title"].format(claimed.incident.id)
+    incident = claimed.incident
+    title = title_in(claimed.page.language, incident.title, incident.words)
+    return title.strip() or words["no title"].format(incident.id)
 
 
 def _how(claimed: ClaimedPage, ways: Ways, words: dict[str, str]) -> str:

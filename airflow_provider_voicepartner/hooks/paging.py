@@ -57,6 +57,7 @@ from airflow_provider_voicepartner.incidents.escalation import (
 )
 from airflow_provider_voicepartner.incidents.links import PageLink, PageLinks
 from airflow_provider_voicepartner.incidents.pages import ClaimedPage, PagedIncident, PageStore
+from airflow_provider_voicepartner.incidents.titles import Words
 from airflow_provider_voicepartner.sending.fingerprint import new_reference
 from airflow_provider_voicepartner.settings import callback_secrets
 
@@ -333,15 +334,23 @@ class Pager:
         return Ways(by_phone=by_phone, link=f"{config.public_url}{PREFIX}{LINK_PATH}/{token}")
 
 
-def page_once(policy: Policy, directory: Directory, title: str, *, make_hook: MakeHook = hook_of_way) -> int:
+def page_once(
+    policy: Policy,
+    directory: Directory,
+    title: str,
+    *,
+    words: Words | None = None,
+    make_hook: MakeHook = hook_of_way,
+) -> int:
     """
     Page the first step of a policy without a store; a step that reaches nobody is followed by the next.
 
     :param title: what broke.
+    :param words: the same in French, and as it is spoken.
     :returns: pages that were sent, or may have been.
     """
     state, sent = begin(policy, 0.0), 0
-    incident = PagedIncident(id=0, title=title, link="", code=None, alerts=1)
+    incident = PagedIncident(id=0, title=title, link="", code=None, alerts=1, words=words or Words())
     now = datetime.now(UTC)
 
     def resolve(names: Sequence[str], by: By, is_last_resort: bool) -> Sequence[Target]:

@@ -41,6 +41,7 @@ from airflow_provider_voicepartner.incidents.escalation import (
 from airflow_provider_voicepartner.incidents.model import State
 from airflow_provider_voicepartner.incidents.pages import ClaimedPage, Locked, PageStore, lock
 from airflow_provider_voicepartner.incidents.question_answers import has_open_question
+from airflow_provider_voicepartner.incidents.titles import Words, title_in
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
@@ -140,7 +141,7 @@ class Answers:
                 return None
             chosen = choose(answer.read, asked, by_call=answer.channel is Channel.CALL)
             if isinstance(chosen, Verdict) or answer.read.action is None:
-                return self._refuse(connection, answer, asked, str(chosen), now)
+                return self._refuse(connection, answer, asked, str(chosen), now, numbers)
             locked = lock(connection, chosen.incident)
             if locked is None or locked.state is None:
                 return None
@@ -196,6 +197,7 @@ class Answers:
                     paged_at=row.claimed_at,
                     is_named=is_named,
                     title=row.title,
+                    words=Words.from_text(row.words),
                 )
         return list(by_incident.values())
 
@@ -259,12 +261,17 @@ class Answers:
         """Answer an answer by phone, a few times an hour at most: two robots must not talk for ever."""
         if answer is None:
             return None
-        values = {"phone_number": answer.phone_number, "since": now - SAID_ANSWERS_SECONDS}
+        theirs = numbers([who])
+        known = [one for one in theirs if one.phone_number == answer.phone_number]
+        if not known:
+            # Whoever pressed a key on a landline is told by a text message to their mobile.
+            is_sms = answer.channel is Channel.SMS
+            known = [Target(who, answer.phone_number)] if is_sms else list(theirs)
+        if not known:
+            return None
+        values = {"phone_number": known[0].phone_number, "since": now - SAID_ANSWERS_SECONDS}
         if int(connection.execute(_statements().count_said, values).scalar_one()) >= MOST_SAID_ANSWERS:
             return None
-        known = [one for one in numbers([who]) if one.phone_number == answer.phone_number]
-        if not known and answer.channel is Channel.SMS:
-            known = [Target(who, answer.phone_number)]
         return told(state, Purpose.ANSWER, known[:1], said)
 
     def _refuse(
@@ -274,15 +281,17 @@ class Answers:
         asked: Sequence[AskedAbout],
         outcome: str,
         now: float,
+        numbers: Numbers,
     ) -> Answered | None:
         """Answer what cannot be applied with how to say it."""
         about = max(asked, key=lambda one: (one.phase is not Phase.CLOSED, one.paged_at))
         done = Answered(outcome=outcome, incident=about.incident, person=about.person)
         locked = lock(connection, about.incident)
         if locked is not None and locked.state is not None:
-            reply = self._reply(connection, locked.state, answer, about.person, "", now, lambda people: ())
+            reply = self._reply(connection, locked.state, answer, about.person, "", now, numbers)
+            language = reply.pages[0].language if reply is not None and reply.pages else None
             choices = tuple(
-                (one.code, one.title)
+                (one.code, title_in(language, one.title, one.words))
                 for one in sorted(asked, key=lambda one: (one.paged_at, one.incident))
                 if one.code is not None and one.phase is not Phase.CLOSED
             )
@@ -351,7 +360,7 @@ class _Statements:
         self.asked = (
             select(
                 mine.incident, mine.person, mine.reference, mine.gateway, mine.gateway_id, mine.claimed_at,
-                row.code, row.state, row.title,
+                row.code, row.state, row.title, row.words,
             )
             .join(incident, row.id == mine.incident)
             .where(

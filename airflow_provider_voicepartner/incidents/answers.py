@@ -15,6 +15,7 @@ from typing import Final
 
 from airflow_provider_voicepartner.constants import LONGEST_ANSWER
 from airflow_provider_voicepartner.incidents.escalation import Action, Phase
+from airflow_provider_voicepartner.incidents.titles import Words
 
 ACKNOWLEDGE_KEY: Final = "1"
 ESCALATE_KEY: Final = "2"
@@ -157,6 +158,7 @@ class AskedAbout:
     paged_at: float
     is_named: bool = False
     title: str = field(default="", repr=False)
+    words: Words = field(default_factory=Words, repr=False)
 
 
 def choose(answer: ReadAnswer, asked: Sequence[AskedAbout], *, by_call: bool = False) -> AskedAbout | Verdict:

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from airflow_provider_voicepartner.constants import AT_MOST_SECONDS
 from airflow_provider_voicepartner.gateways.info import Kind
+from airflow_provider_voicepartner.incidents.titles import Words
 
 
 class State(StrEnum):
@@ -99,6 +100,7 @@ class Alert:
     :param audience: the recipients as they were given, names or numbers. An alert is inhibited only by one that all of
         them were told of.
     :param title: one line for lists and pages; the first line of an error may be in it, no number and no user's text.
+    :param words: the same in French, and as it is spoken.
     :param policy: the name of an escalation policy of the contacts; None for a plain alert.
     :param run_began_at: when the run began, in Unix seconds: what was told of it before it was cleared inhibits
         nothing. None where that is unknown.
@@ -110,6 +112,7 @@ class Alert:
     route: str = field(default="", repr=False)
     audience: tuple[str, ...] = field(default=(), repr=False)
     title: str = ""
+    words: Words = field(default_factory=Words, repr=False)
     link: str = ""
     policy: str | None = None
     run_began_at: float | None = None
@@ -186,6 +189,7 @@ class Incident:
     :param owner: who acknowledged it; empty for nobody.
     :param opened_at: Unix seconds.
     :param version: of the row; a conditional update names it.
+    :param words: of the title, in French and as it is spoken.
     """
 
     id: int
@@ -207,6 +211,7 @@ class Incident:
     owner: str
     acknowledged_at: float | None
     version: int
+    words: Words = field(default_factory=Words, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -61,7 +61,7 @@ class PageStatements:
         )
         self.shown = (
             select(
-                mine.person, row.title, row.link, row.state, row.owner, row.alerts, row.escalation,
+                mine.person, row.title, row.link, row.state, row.owner, row.alerts, row.escalation, row.words,
             )
             .join(incident, row.id == mine.incident)
             .where(

@@ -30,6 +30,7 @@ from airflow_provider_voicepartner.incidents.escalation import (
 from airflow_provider_voicepartner.incidents.model import State
 from airflow_provider_voicepartner.incidents.page_statements import CLAIMED, page_statements
 from airflow_provider_voicepartner.incidents.statements import statements
+from airflow_provider_voicepartner.incidents.titles import Words
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
@@ -61,6 +62,7 @@ class PagedIncident:
     alerts: int
     last_owner: str = ""
     others: int = 0
+    words: Words = field(default_factory=Words, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +103,7 @@ class ShownIncident:
     phase: Phase
     owner: str
     alerts: int
+    words: Words = field(default_factory=Words, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +214,7 @@ class PageStore:
             alerts=int(locked.row.alerts),
             last_owner=turn.state.last_owner,
             others=others,
+            words=Words.from_text(locked.row.words),
         )
         claim = self._new_token()
         claimed = tuple(
@@ -258,6 +262,7 @@ class PageStore:
             phase=of_incident.get(State(row.state), Phase.RUNNING),
             owner=row.owner or "",
             alerts=int(row.alerts),
+            words=Words.from_text(row.words),
         )
 
     def record(

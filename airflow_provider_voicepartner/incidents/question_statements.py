@@ -176,7 +176,7 @@ class Statements:
             or_(is_live, row.changed_at >= bindparam("since"))
         )
         self.incidents_of = (
-            select(incident.c.code, incident.c.title)
+            select(incident.c.code, incident.c.title, incident.c.words)
             .join(page, mine.incident == incident.c.id)
             .where(
                 and_(

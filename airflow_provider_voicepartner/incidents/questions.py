@@ -36,6 +36,7 @@ from airflow_provider_voicepartner.incidents.question_statements import (
     question_of,
     statements,
 )
+from airflow_provider_voicepartner.incidents.titles import Words, title_in
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
@@ -205,7 +206,7 @@ class QuestionStore:
                 if connection.execute(sql.claim_reply, {"digest": row["digest"]}).rowcount != 1:
                     continue
                 heard = Heard(row["heard"])
-                choices = self._choices(connection, row["phone_number"]) if _needs_choices(heard) else ()
+                choices = self._choices(connection, row) if _needs_choices(heard) else ()
                 found.append(
                     DueReply(
                         heard=heard,
@@ -221,16 +222,16 @@ class QuestionStore:
         return found
 
     @staticmethod
-    def _choices(connection: Connection, phone_number: str) -> tuple[tuple[int, str], ...]:
-        sql, values = statements(), {"phone_number": phone_number}
+    def _choices(connection: Connection, reply: Any) -> tuple[tuple[int, str], ...]:
+        sql, values = statements(), {"phone_number": reply["phone_number"]}
         questions = [
             (int(row["code"]), question_of(row).name)
             for row in connection.execute(sql.open_of, values).mappings()
             if row["code"] is not None
         ]
         incidents = [
-            (int(code), title)
-            for code, title in connection.execute(sql.incidents_of, values)
+            (int(code), title_in(reply["language"], title, Words.from_text(words)))
+            for code, title, words in connection.execute(sql.incidents_of, values)
             if code is not None
         ]
         return tuple(dict.fromkeys([*questions, *incidents]))

@@ -13,6 +13,7 @@ from airflow_provider_voicepartner.incidents.keys import at_most_text, fit, pars
 from airflow_provider_voicepartner.incidents.model import AtMost, Incident, Occurrence, State, Told
 from airflow_provider_voicepartner.incidents.routes import Route, claims_as_text, read_claims, read_times
 from airflow_provider_voicepartner.incidents.statements import statements
+from airflow_provider_voicepartner.incidents.titles import Words
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
@@ -47,9 +48,10 @@ def told_columns(told: Told) -> dict[str, Any]:
 
 def incident_of(row: Any) -> Incident:
     """Read an incident of a mapping of its columns."""
-    names = [name for name in Incident.__dataclass_fields__ if name != "state"]
+    names = [name for name in Incident.__dataclass_fields__ if name not in ("state", "words")]
     values: dict[str, Any] = {name: row[name] for name in names}
-    return Incident(**{**values, "state": State(row["state"]), "owner": row["owner"] or ""})
+    read = {"state": State(row["state"]), "owner": row["owner"] or "", "words": Words.from_text(row["words"])}
+    return Incident(**{**values, **read})
 
 
 def told_of(connection: Connection, incident: int, route: str | None = None) -> tuple[Told, ...]:

@@ -141,6 +141,7 @@ class IncidentStore:
                 **occurrence_columns(alert.occurrence),
                 "key": fit(alert.key),
                 "title": fit(alert.title, LONGEST_INCIDENT_TITLE),
+                "words": alert.words.to_text(),
                 "link": fit(alert.link, LONGEST_INCIDENT_LINK),
                 "policy": alert.policy,
                 "code": code,

@@ -9,7 +9,7 @@ from airflow_provider_voicepartner.incidents.keys import incident_key
 from airflow_provider_voicepartner.incidents.model import Alert, Happened, Occurrence, Success
 from airflow_provider_voicepartner.notifications.event import AlertEvent, What, began_at, read_event
 from airflow_provider_voicepartner.notifications.grouping import Grouping
-from airflow_provider_voicepartner.notifications.message import title_of
+from airflow_provider_voicepartner.notifications.message import title_of, words_of
 
 HAPPENED: Final = {
     What.TASK_FAILED: Happened.FAILURE,
@@ -44,6 +44,7 @@ def alert_of(
         route="\n".join((kind, conn_id, *audience)),
         audience=audience,
         title=title_of(event),
+        words=words_of(event),
         link=event.link,
         run_began_at=event.run_began_at,
     )

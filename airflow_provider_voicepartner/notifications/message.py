@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from typing import Any, Final, Literal
 
@@ -13,6 +12,7 @@ from airflow_provider_voicepartner.constants import (
     QUESTION_SEGMENTS,
 )
 from airflow_provider_voicepartner.gateways.placeholders import without_braces
+from airflow_provider_voicepartner.incidents.titles import Words, readable
 from airflow_provider_voicepartner.notifications.event import AlertEvent, What, read_event
 
 Language = Literal["en", "fr"]
@@ -127,9 +127,20 @@ def _sentence(words: str) -> str:
     return f"{words[0].upper()}{words[1:]}."
 
 
+def words_of(event: AlertEvent) -> Words:
+    """Return what :func:`title_of` says in French, and as it is spoken."""
+    return Words(
+        french=_titled(event, "fr"), spoken=_spoken(event, "en", ""), spoken_french=_spoken(event, "fr", "")
+    )
+
+
 def title_of(event: AlertEvent) -> str:
     """Return one line about an event, in English, for lists: what happened, and the first line of the error."""
-    return f"{_written(event, 'en')}{f': {event.error}' if event.error else ''}"
+    return _titled(event, "en")
+
+
+def _titled(event: AlertEvent, language: Language) -> str:
+    return f"{_written(event, language)}{f': {event.error}' if event.error else ''}"
 
 
 def default_text(
@@ -353,14 +364,6 @@ def _spoken(event: AlertEvent, language: Language, answer: str) -> str:
         where = answer or words["where"]
         return f"Airflow. {name}{index} {happened}: {_as_sentence(event.subject)} {options} {where}"
     return f"Airflow. {name}{index} {happened}{f', {tries}' if tries else ''}. {_as_sentence(readable(event.error))}"
-
-
-def readable(identifier: str) -> str:
-    """Return an identifier as it is spoken: ``daily_load`` is "daily load", ``ValueError`` "Value Error"."""
-    words = re.sub(
-        r"(?<=[a-z])(?=[A-Z])", " ", re.sub(r"[_/\\]+|(?<=\w)[.\-]+(?=[A-Za-z_])", " ", identifier)
-    )
-    return " ".join(words.split())
 
 
 def _as_sentence(text: str) -> str:

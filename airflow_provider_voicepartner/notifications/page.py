@@ -32,7 +32,7 @@ from airflow_provider_voicepartner.incidents.model import Alert, Happened, Outco
 from airflow_provider_voicepartner.notifications.checks import check_names
 from airflow_provider_voicepartner.notifications.event import read_event
 from airflow_provider_voicepartner.notifications.incident import HAPPENED, occurrence_of
-from airflow_provider_voicepartner.notifications.message import title_of
+from airflow_provider_voicepartner.notifications.message import title_of, words_of
 from airflow_provider_voicepartner.notifications.rendering import RenderedNotifier
 
 if TYPE_CHECKING:
@@ -236,16 +236,11 @@ class PageNotifier(RenderedNotifier):
 
         contacts = known.contacts or contacts_within(ALERT_QUESTION_TIMEOUT)
         policy = self._policy_in(contacts)
-        sent = (
-            0
-            if policy is None or contacts.directory is None
-            else page_once(
-                policy,
-                contacts.directory,
-                self.alert_of(context).title,
-                make_hook=known.make_hook or hook_of_way,
-            )
-        )
+        sent = 0
+        if policy is not None and contacts.directory is not None:
+            alert = self.alert_of(context)
+            make_hook = known.make_hook or hook_of_way
+            sent = page_once(policy, contacts.directory, alert.title, words=alert.words, make_hook=make_hook)
         if not sent:
             raise NotSentError("nobody was paged")
 
@@ -272,6 +267,7 @@ class PageNotifier(RenderedNotifier):
             route=f"page\n{self.policy}",
             audience=(f"policy {self.policy}",),
             title=title_of(event),
+            words=words_of(event),
             link=event.link,
             policy=self.policy,
             run_began_at=event.run_began_at,

@@ -295,9 +295,8 @@ def _check_expectations(checked: Checked, seen: Observation, config: WatchdogCon
         before = missing.get(key)
         if has_run:
             if before is not None:
-                checked.recoveries.append(
-                    Recovery(kind=Kind.NO_RUN, key=missing_run_key(key), names=(one.dag_id,))
-                )
+                kind = Kind.NO_SUCCESS if one.needs == "success" else Kind.NO_RUN
+                checked.recoveries.append(Recovery(kind=kind, key=missing_run_key(key), names=(one.dag_id,)))
             missing.pop(key, None)
         elif due.due_at > expected[key]:
             link = links.home() and f"{links.base}/dags/{one.dag_id}"

@@ -25,6 +25,7 @@ class Kind(Enum):
     REFUSED = "refused"
     IMPORT_ERROR = "import error"
     NO_RUN = "no run"
+    NO_SUCCESS = "no successful run"
     PEER_SILENT = "watchdog silent"
     STORE_DOWN = "store down"
 
@@ -197,7 +198,8 @@ def missing_run(dag_id: str, by: str, due: str, key: str, *, needs_success: bool
     happened = Occurrence(dag_id=dag_id, run_id=key, what=Kind.NO_RUN.value, moment=moment_of(due))
     title = f"no {'successful ' if needs_success else ''}run of DAG {dag_id} by {by}"
     alert = Alert(occurrence=happened, key=missing_run_key(key), title=title, link=link)
-    return Finding(kind=Kind.NO_RUN, alerts=(alert,), names=(dag_id, by), link=link)
+    kind = Kind.NO_SUCCESS if needs_success else Kind.NO_RUN
+    return Finding(kind=kind, alerts=(alert,), names=(dag_id, by), link=link)
 
 
 def silent_peer(name: str, mark: str) -> Finding:

@@ -37,6 +37,7 @@ from airflow_provider_voicepartner.watchdog.messages import (
     of_many,
     of_recoveries,
     of_title,
+    words_of,
 )
 from airflow_provider_voicepartner.watchdog.observing import Observation, observe
 from airflow_provider_voicepartner.watchdog.signs import DeadManSwitch
@@ -159,7 +160,7 @@ class Watchdog:
 
     def _tell(self, findings: Sequence[Finding]) -> None:
         """Tell of findings with one message, unless others do, or nobody wants to hear of them."""
-        alerts = [self._addressed(alert) for finding in findings for alert in finding.alerts]
+        alerts = [self._addressed(finding, alert) for finding in findings for alert in finding.alerts]
         for alert in alerts:
             log.warning("Found: %s", alert.title)
         decisions = [self._report(alert) for alert in alerts]
@@ -184,13 +185,14 @@ class Watchdog:
             if len(of_store) < len(claimed):
                 self._told_alone |= {alert.key for alert in alerts}
 
-    def _addressed(self, alert: Alert) -> Alert:
+    def _addressed(self, finding: Finding, alert: Alert) -> Alert:
         tell = self._config.tell
         return replace(
             alert,
             route=f"watchdog {tell.kind} {tell.conn_id} {','.join(audience_of(tell))}",
             audience=audience_of(tell),
             policy=tell.policy,
+            words=words_of(finding, alert),
         )
 
     def _report(self, alert: Alert) -> Decision | None:
@@ -256,7 +258,8 @@ class Watchdog:
             if decision is None:
                 continue
             more = decision.more if due.told else decision.more - 1
-            message = of_title(due.incident.title, more, due.incident.link)
+            incident = due.incident
+            message = of_title(incident.title, incident.words, more, incident.link)
             telling = self._send(message, due.told, may_be_repeat=decision.may_be_repeat)
             self._give_back(decision, telling)
             self._beat()

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from airflow_provider_voicepartner.constants import LONGEST_SPOKEN, WATCH_NAMES, WATCH_SEGMENTS
 from airflow_provider_voicepartner.gateways.gsm import count_segments, cut_to_segments, to_gsm7
 from airflow_provider_voicepartner.gateways.placeholders import without_braces
-from airflow_provider_voicepartner.notifications.message import Language, as_repeat, readable
+from airflow_provider_voicepartner.incidents.model import Alert
+from airflow_provider_voicepartner.incidents.titles import Words, readable, title_in
+from airflow_provider_voicepartner.notifications.message import Language, as_repeat
 from airflow_provider_voicepartner.watchdog.findings import Finding, Kind, Recovery, listed
 
 _PARTS: Final[Mapping[Language, Mapping[str, str]]] = {
@@ -27,14 +29,16 @@ _FOUND: Final[Mapping[Language, Mapping[Kind, str]]] = {
         Kind.DAG_FAILED: "DAG {0} failed{1}", Kind.TASKS_FAILED: "DAG {0}, failed{1}", Kind.SILENT: "silent: {all}",
         Kind.REFUSED: "the API refuses the watchdog: {rest}",
         Kind.IMPORT_ERROR: "{0} cannot be imported any more: {second}",
-        Kind.NO_RUN: "no run of DAG {0} by {second}", Kind.PEER_SILENT: "the watchdog {0} is silent",
+        Kind.NO_RUN: "no run of DAG {0} by {second}",
+        Kind.NO_SUCCESS: "no successful run of DAG {0} by {second}", Kind.PEER_SILENT: "the watchdog {0} is silent",
         Kind.STORE_DOWN: "the watchdog cannot reach its store",
     },
     "fr": {
         Kind.DAG_FAILED: "le DAG {0} a échoué{1}", Kind.TASKS_FAILED: "DAG {0}, échec{1}",
         Kind.SILENT: "plus de signe de vie : {all}", Kind.REFUSED: "l'API refuse le watchdog : {rest}",
         Kind.IMPORT_ERROR: "{0} ne s'importe plus : {second}",
-        Kind.NO_RUN: "pas de run du DAG {0} à {second}", Kind.PEER_SILENT: "le watchdog {0} ne répond plus",
+        Kind.NO_RUN: "pas de run du DAG {0} à {second}",
+        Kind.NO_SUCCESS: "pas de run réussi du DAG {0} à {second}", Kind.PEER_SILENT: "le watchdog {0} ne répond plus",
         Kind.STORE_DOWN: "le watchdog n'atteint plus sa base",
     },
 }  # fmt: skip
@@ -42,11 +46,13 @@ _OVER: Final[Mapping[Language, Mapping[Kind, str]]] = {
     "en": {
         Kind.SILENT: "alive again: {all}", Kind.REFUSED: "alive again: {all}",
         Kind.IMPORT_ERROR: "{0} can be imported again", Kind.NO_RUN: "DAG {0} has run",
+        Kind.NO_SUCCESS: "DAG {0} has succeeded",
         Kind.PEER_SILENT: "the watchdog {0} is alive again", Kind.STORE_DOWN: "the watchdog reaches its store again",
     },
     "fr": {
         Kind.SILENT: "de nouveau en vie : {all}", Kind.REFUSED: "de nouveau en vie : {all}",
         Kind.IMPORT_ERROR: "{0} s'importe de nouveau", Kind.NO_RUN: "le DAG {0} a tourné",
+        Kind.NO_SUCCESS: "le DAG {0} a réussi",
         Kind.PEER_SILENT: "le watchdog {0} répond de nouveau",
         Kind.STORE_DOWN: "le watchdog atteint de nouveau sa base",
     },
@@ -97,14 +103,29 @@ def of_finding(finding: Finding, more: int = 0) -> Message:
     return _message(lambda language: _found(finding, language) + _and_more(more, language), finding.link)
 
 
-def of_title(title: str, more: int, link: str) -> Message:
+def words_of(finding: Finding, alert: Alert) -> Words:
+    """Return what one alert of a finding says in French, and as it is spoken, for pages and later messages."""
+    happened = alert.occurrence
+    names = {
+        Kind.TASKS_FAILED: (happened.dag_id, happened.task_id), Kind.SILENT: (happened.run_id,)
+    }.get(finding.kind, finding.names)  # fmt: skip
+    message = of_finding(replace(finding, names=names))
+    return Words(
+        french=message.french,
+        spoken=_sentence(message.english),
+        spoken_french=_sentence(message.french),
+    )
+
+
+def of_title(title: str, words: Words, more: int, link: str) -> Message:
     """
     Say again what an incident is about, with the alerts since.
 
-    :param title: of the incident, which has one language.
+    :param title: of the incident.
+    :param words: of the title, in French.
     :param more: alerts, apart from the one of the title.
     """
-    return _message(lambda language: title + _and_more(more, language), link)
+    return _message(lambda language: title_in(language, title, words) + _and_more(more, language), link)
 
 
 def of_many(findings: Sequence[Finding], more: int = 0) -> Message:
@@ -152,11 +173,15 @@ def sms(message: Message, language: Language, *, is_repeat: bool) -> str:
 def spoken(message: Message, language: Language, *, is_repeat: bool) -> str:
     """Return the text of a call: names as they are spoken, all of it twice."""
     again = _WORDS[language]["again"]
-    said = without_braces(f"Airflow. {readable(message.in_language(language))}.")
+    said = without_braces(_sentence(message.in_language(language)))
     most = (LONGEST_SPOKEN - len(again) - len("  ")) // 2
     said = said if len(said) <= most else f"{said[: most - 1].rsplit(' ', 1)[0].rstrip('.,;: ')}."
     text = f"{said} {again} {said}"
     return as_repeat(text, language, is_spoken=True) if is_repeat else text
+
+
+def _sentence(said: str) -> str:
+    return f"Airflow. {readable(said[:1].upper() + said[1:])}."
 
 
 def _message(said: Callable[[Language], str], link: str) -> Message:

@@ -14,6 +14,7 @@ from airflow_provider_voicepartner.hooks.page_texts import Ways, sms_text, spoke
 from airflow_provider_voicepartner.incidents.answers import Verdict
 from airflow_provider_voicepartner.incidents.escalation import Page, Purpose, Result
 from airflow_provider_voicepartner.incidents.pages import ClaimedPage, PagedIncident
+from airflow_provider_voicepartner.incidents.titles import Words
 from tests.support.tasks import CALM
 
 LINK = "https://airflow.example.org/voicepartner/a/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
@@ -98,10 +99,51 @@ def test_french() -> None:
     assert spoken_language(made(language="fr")) == "fr-FR"
 
 
+IN_WORDS = replace(
+    INCIDENT,
+    words=Words(
+        french="sales.load a échoué : ValueError: no rows",
+        spoken="Airflow. Task load of DAG sales failed. Value Error: no rows.",
+        spoken_french="Airflow. La tâche load du DAG sales a échoué. Value Error: no rows.",
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("language", "incident", "by_phone", "written", "spoken"),
+    [
+        ("en", IN_WORDS, True, "sales.load failed: ValueError: no rows. Reply 1 to take it, 2 to pass it on",
+         "Airflow. Task load of DAG sales failed. Value Error: no rows. Press 1 to take it, 2 to pass it on."),
+        ("fr", IN_WORDS, True, "sales.load a échoué : ValueError: no rows. Répondez 1 pour prendre, 2 pour passer",
+         "Airflow. La tâche load du DAG sales a échoué. Value Error: no rows. "
+         "Appuyez sur 1 pour prendre, sur 2 pour passer."),
+        ("fr", IN_WORDS, False, "sales.load a échoué : ValueError: no rows. Prendre : incident ack 7",
+         "Airflow. La tâche load du DAG sales a échoué. Value Error: no rows. Répondez au SMS, ou dans Airflow."),
+        # An incident that is older than its words.
+        ("fr", replace(INCIDENT, title="a.daily_load failed: KeyError"), False,
+         "a.daily_load failed: KeyError. Prendre : incident ack 7",
+         "Airflow. a daily load failed: Key Error. Répondez au SMS, ou dans Airflow."),
+    ],
+)  # fmt: skip
+def test_what_broke_is_in_the_language_of_the_person_and_readable_where_it_is_spoken(
+    language: str, incident: PagedIncident, by_phone: bool, written: str, spoken: str
+) -> None:
+    claimed = replace(made(language=language), incident=incident)
+    again = {"en": "I repeat.", "fr": "Je répète."}[language]
+    assert sms_text(claimed, Ways(by_phone=by_phone)) == written
+    assert spoken_page(claimed, Ways(by_phone=by_phone)) == f"{spoken} {again} {spoken}"
+
+
+def test_which_one_is_asked_in_the_language_of_the_person() -> None:
+    owned = replace(made(purpose=Purpose.OWNED, said="bruno", language="fr"), incident=IN_WORDS)
+    assert sms_text(owned, Ways()) == "sales.load a échoué : ValueError: no rows. bruno s'en occupe."
+
+
 titles = st.text(max_size=400)
 
 
 @given(
+    titles,
     titles,
     st.sampled_from(Purpose),
     st.sampled_from([*Result, *Verdict, "", "nonsense"]),
@@ -111,14 +153,17 @@ titles = st.text(max_size=400)
 )
 @CALM
 def test_any_title_fits(
-    title: str, purpose: Purpose, result: str, language: str | None, by_phone: bool, link: str
+    title: str, other: str, purpose: Purpose, result: str, language: str | None, by_phone: bool, link: str
 ) -> None:
     claimed = made(purpose=purpose, said="anne", language=language, result=result)
-    claimed = replace(claimed, incident=replace(INCIDENT, title=title), choices=((12, title), (13, title)))
+    words = Words(french=other, spoken=other, spoken_french=title)
+    claimed = replace(
+        claimed, incident=replace(INCIDENT, title=title, words=words), choices=((12, title), (13, title))
+    )
     text = sms_text(claimed, Ways(by_phone=by_phone, link=link))
     assert 1 <= count_segments(text).segments <= 2
     assert set(text) <= BASIC | EXTENSION
     assert purpose is not Purpose.PAGE or link in text
     spoken = spoken_page(claimed, Ways(by_phone=by_phone))
-    assert len(spoken) <= 1224
+    assert len(spoken) <= 300
     assert "{" not in spoken

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
 from airflow_provider_voicepartner.constants import ANSWERED_WITHIN, MOST_SAID_ANSWERS
+from airflow_provider_voicepartner.contacts.targets import Target
+from airflow_provider_voicepartner.db.schema import incident as incidents
+from airflow_provider_voicepartner.db.schema import page
 from airflow_provider_voicepartner.db.transactions import Store
 from airflow_provider_voicepartner.delivery.personal_data import PersonalData
 from airflow_provider_voicepartner.incidents.acting import Answered, Answers, PhoneAnswer, digest_of
 from airflow_provider_voicepartner.incidents.answers import Channel, read_keys, read_text
 from airflow_provider_voicepartner.incidents.escalation import Action, Became
+from airflow_provider_voicepartner.incidents.titles import Words
 from tests.support.escalations import (
     NUMBERS,
     POLICY,
@@ -188,6 +194,43 @@ def test_a_key_is_about_the_call(night: Night) -> None:
     assert outcome(night.presses("bruno", "12", first)) == "not_understood"
     assert outcome(night.presses("bruno", "2", first)) == "escalated"
     assert night.pages.due() == [first]
+
+
+def test_a_key_that_is_pressed_on_a_landline_is_answered_by_a_text_to_the_mobile(night: Night) -> None:
+    incident, landline = night.open(steps=2), "+33142685308"
+    with night.store.write() as connection:
+        at_the_desk = page.update().where(page.c.person == "bruno").values(phone_number=landline)
+        connection.execute(at_the_desk)
+    pressed = PhoneAnswer(
+        digest=digest_of("desk"), channel=Channel.CALL, phone_number=landline, read=read_keys("1"),
+        gateway="g", gateway_id=f"{incident}-bruno",
+    )  # fmt: skip
+    done = night.answers.by_phone(pressed, numbers)
+    assert outcome(done) == "acknowledged"
+    assert told(done)[-1] == ("bruno", "answer", "bruno")
+    assert done is not None
+    assert done.pages[-1].page.phone_number == NUMBERS["bruno"]
+
+
+@pytest.mark.parametrize("text", ["pas ok", "1", "99"])
+def test_what_cannot_be_applied_is_answered_in_the_language_of_the_person(night: Night, text: str) -> None:
+    for code in (12, 13):
+        incident = night.open(code)
+        words = Words(french=f"sales.load {code} a échoué").to_text()
+        with night.store.write() as connection:
+            connection.execute(incidents.update().where(incidents.c.id == incident).values(words=words))
+
+    def french(people: Sequence[str]) -> Sequence[Target]:
+        return [replace(target, language="fr") for target in numbers(people)]
+
+    answer = PhoneAnswer(
+        digest=digest_of(text), channel=Channel.SMS, phone_number=NUMBERS["anne"], read=read_text(text)
+    )
+    done = night.answers.by_phone(answer, french)
+    assert done is not None
+    [reply] = done.pages
+    assert reply.page.language == "fr"
+    assert reply.choices == ((12, "sales.load 12 a échoué"), (13, "sales.load 13 a échoué"))
 
 
 def test_whoever_passes_it_on_does_so_once_until_paged_again(night: Night) -> None:

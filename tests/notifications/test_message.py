@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_voicepartner.gateways.gsm import BASIC, EXTENSION, count_segments
-from airflow_provider_voicepartner.notifications.message import default_text, readable, spoken_text
+from airflow_provider_voicepartner.incidents.titles import readable
+from airflow_provider_voicepartner.notifications.message import default_text, spoken_text
 from tests.support.tasks import CALM
 
 

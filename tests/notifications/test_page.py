@@ -79,6 +79,18 @@ def test_the_first_step_is_paged_at_once_and_the_rest_is_in_the_store(sandbox: A
     assert ANNE[-8:] not in logs.text
 
 
+@pytest.mark.parametrize("store_url", [None, "postgresql://nobody@127.0.0.1:1/nowhere"])
+def test_somebody_who_speaks_french_is_paged_in_french(
+    sandbox: Any, contacts: Path, store_url: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contacts.write_text(CONTACTS.replace("[people.bruno]", 'language = "fr"\n[people.bruno]'))
+    if store_url is not None:
+        monkeypatch.setenv("AIRFLOW__VOICEPARTNER__STORE_URL", store_url)
+    PageNotifier(policy="night")(failed())
+    body = last_body(sandbox)
+    assert str(body.get("message") or body["text"]).startswith("sales.load a échoué: ValueError: no rows. ")
+
+
 def test_a_storm_and_a_repeat_page_once(sandbox: Any) -> None:
     notifier = PageNotifier(policy="night")
     for _ in range(3):

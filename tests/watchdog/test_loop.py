@@ -330,7 +330,8 @@ def test_a_policy_goes_along(place: Place) -> None:
     watchdog.look()
     place.airflow.fail_run()
     place.looks(watchdog)
-    assert [incident.policy for incident in place.incidents.find()] == ["night"]
+    [incident] = place.incidents.find()
+    assert (incident.policy, incident.words.french) == ("night", "le DAG etl a échoué")
 
 
 # The store is down
