@@ -180,13 +180,15 @@ class Answers:
 
     def _asked(self, connection: Connection, answer: PhoneAnswer, now: float) -> list[AskedAbout]:
         values = {"phone_number": answer.phone_number, "since": now - ANSWERED_WITHIN}
-        by_incident = dict[int, AskedAbout]()
+        by_incident, unnamed = dict[int, AskedAbout](), set[int]()
         for row in connection.execute(_statements().asked, values):
             is_named = (answer.reference is not None and row.reference == answer.reference) or (
                 answer.gateway_id is not None
                 and row.gateway == answer.gateway
                 and row.gateway_id == answer.gateway_id
             )
+            if row.kind != "sms" and row.gateway_id is None:
+                unnamed.add(int(row.incident))
             known = by_incident.get(int(row.incident))
             if known is None or (is_named and not known.is_named):
                 by_incident[int(row.incident)] = AskedAbout(
@@ -199,7 +201,12 @@ class Answers:
                     title=row.title,
                     words=Words.from_text(row.words),
                 )
-        return list(by_incident.values())
+        asked = list(by_incident.values())
+        is_of_a_call = answer.reference is not None or answer.gateway_id is not None
+        if answer.channel is Channel.CALL and is_of_a_call and not any(one.is_named for one in asked):
+            # Pressed in another call, unless that of a page may have an id that nobody told us.
+            return [one for one in asked if answer.reference is None and one.incident in unnamed]
+        return asked
 
     def _act(
         self,
@@ -359,8 +366,8 @@ class _Statements:
         self.any_page = select(mine.incident).where(was_asked).limit(1)
         self.asked = (
             select(
-                mine.incident, mine.person, mine.reference, mine.gateway, mine.gateway_id, mine.claimed_at,
-                row.code, row.state, row.title, row.words,
+                mine.incident, mine.person, mine.kind, mine.reference, mine.gateway, mine.gateway_id,
+                mine.claimed_at, row.code, row.state, row.title, row.words,
             )
             .join(incident, row.id == mine.incident)
             .where(

@@ -39,10 +39,18 @@ _FILLER_WORDS: Final = (
     "j je m me l le la les c est en it i ai am have has got the on im ive merci thanks thank you svp please bien d "
     "accord dac compte charge this that its ca moi by cest ve"
 )
+_SHORT: Final = frozenset(word for word in _ACTIONS if len(word) == 1)
+"""Letters that ask for something beside numbers alone: ``12c`` closes, and the one of "c'est ok" does not."""
+_SHORT_FILLERS: Final = frozenset("ac")
+"""Those of them that begin words which people write around an answer."""
 FILLERS: Final = frozenset(_FILLER_WORDS.split()) - set(_ACTIONS)
 _TOKEN: Final = re.compile(r"\d+|[a-z]+")
-# Between words: signs that people write, and what telephones add; a minus or a decimal point is none of them.
-_BETWEEN: Final = re.compile(r"[\s.,;:!?'’\"()#*/&+…👍✅🙏-]*")
+# Between words: signs that people write, and what telephones add, such as the colour of a thumb.
+_BETWEEN: Final = re.compile(r"[\s.,;:!?'’\"()#*/&+…👍👌✅🙏\U0001f3fb-\U0001f3ff-]*")
+# What telephones put around a text to say in which direction it is written, or where a line may break.
+_UNSEEN: Final = frozenset(
+    "\u00ad\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff"
+)
 
 
 class Channel(StrEnum):
@@ -92,14 +100,15 @@ def read_text(text: str) -> ReadAnswer:
     if not tokens:
         return NOT_UNDERSTOOD
     actions, codes = set[Action](), set[int]()
+    is_short = all(token in _SHORT or token.isdigit() for token in tokens)
     for token in tokens:
-        if token in _ACTIONS:
+        if token in _ACTIONS and (is_short or token not in _SHORT):
             actions.add(_ACTIONS[token])
         elif token in _KEYS:
             actions.add(_KEYS[token])
         elif is_code(token):
             codes.add(int(token))
-        elif token not in FILLERS:
+        elif token not in FILLERS and token not in _SHORT_FILLERS:
             return NOT_UNDERSTOOD
     if len(codes) > 1 or len(actions) > 1 or not (codes or actions):
         return NOT_UNDERSTOOD
@@ -135,9 +144,10 @@ def is_code(token: str) -> bool:
 
 
 def _plain(text: str) -> str:
-    """Return a text in small letters without accents."""
+    """Return a text in small letters without accents and signs that nobody sees, its digits as ASCII."""
     apart = unicodedata.normalize("NFKD", text).casefold()
-    return "".join(letter for letter in apart if not unicodedata.category(letter).startswith("M"))
+    seen = (letter for letter in apart if unicodedata.category(letter)[:1] != "M" and letter not in _UNSEEN)
+    return "".join(str(unicodedata.decimal(letter, letter)) for letter in seen)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -53,24 +54,22 @@ class Night:
                 )
         return incident
 
-    def says(
-        self, who: str, text: str, *, digest: str | None = None, reference: str | None = None
-    ) -> Answered | None:
+    def says(self, who: str, text: str, *, digest: str | None = None, **more: Any) -> Answered | None:
         self._count += 1
         answer = PhoneAnswer(
             digest=digest or digest_of(self._count),
             channel=Channel.SMS,
             phone_number=NUMBERS.get(who, STRANGER),
             read=read_text(text),
-            reference=reference,
+            **more,
         )
         return self.answers.by_phone(answer, numbers)
 
-    def presses(self, who: str, keys: str, incident: int) -> Answered | None:
+    def presses(self, who: str, keys: str, incident: object, **more: Any) -> Answered | None:
         self._count += 1
         answer = PhoneAnswer(
             digest=digest_of(self._count), channel=Channel.CALL, phone_number=NUMBERS[who],
-            read=read_keys(keys), gateway="g", gateway_id=f"{incident}-{who}",
+            read=read_keys(keys), **{"gateway": "g", "gateway_id": f"{incident}-{who}", **more},
         )  # fmt: skip
         return self.answers.by_phone(answer, numbers)
 
@@ -346,3 +345,30 @@ def test_a_person_who_is_forgotten_amid_an_escalation_does_not_stop_it(night: Ni
     night.clock.advance(300.0)
     assert {one.page.person for one in night.pages.take_turn(incident, resolver)} == {"bruno", "chloe"}
     assert told(night.says("bruno", "1"))[0][1] == "owned"
+
+
+# Answers to something else
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{}, {"gateway": "other", "gateway_id": "1-bruno"}, {"gateway_id": None, "reference": "campaign"}],
+    ids=["another call", "the id of another gateway", "the reference of another call"],
+)
+def test_a_key_of_another_call_does_nothing(night: Night, more: dict[str, Any]) -> None:
+    incident = night.open(steps=2)
+    assert night.presses("bruno", "1", "campaign", **more) is None
+    assert incident_row(night.store, incident).state == "open"
+    assert outcome(night.presses("bruno", "1", incident)) == "acknowledged"
+
+
+@pytest.mark.parametrize("became", [Became.IN_DOUBT, None], ids=["in doubt", "its sender died"])
+def test_a_key_counts_where_the_id_of_the_page_is_not_known(night: Night, became: Became | None) -> None:
+    incident = open_incident(night.store)
+    night.pages.start(incident, POLICY)
+    night.pages.take_turn(incident, resolver)
+    night.clock.advance(300.0)
+    for claimed in night.pages.take_turn(incident, resolver):
+        if became is not None:
+            night.pages.record(claimed, became)
+    assert outcome(night.presses("bruno", "1", "nobody told us")) == "acknowledged"

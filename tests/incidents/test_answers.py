@@ -39,6 +39,11 @@ ACK, PASS, CLOSE = Action.ACKNOWLEDGE, Action.ESCALATE, Action.CLOSE
         ("3", ReadAnswer(CLOSE)), ("résolu", ReadAnswer(CLOSE)), ("12c", ReadAnswer(CLOSE, 12)),
         ("12 3", ReadAnswer(CLOSE, 12)),
         ("fixed it, thanks", ReadAnswer(CLOSE)), ("C'est réglé", ReadAnswer(CLOSE)),
+        ("c", ReadAnswer(CLOSE)), ("c 12", ReadAnswer(CLOSE, 12)), ("3 c", ReadAnswer(CLOSE)),
+        ("C'est pris", ReadAnswer(ACK)), ("c ok", ReadAnswer(ACK)), ("Ok, c'est ça", ReadAnswer(ACK)),
+        ("c'est moi 12", ReadAnswer(ACK, 12)), ("c'est non", ReadAnswer(PASS)),
+        ("ok 👍🏽", ReadAnswer(ACK)), ("\u200e1\u200b", ReadAnswer(ACK)), ("١٢", ReadAnswer(ACK, 12)),
+        ("١", ReadAnswer(ACK)), ("१२ १", ReadAnswer(ACK, 12)),
     ],
 )  # fmt: skip
 def test_what_people_write(text: str, expected: ReadAnswer) -> None:
@@ -49,7 +54,8 @@ def test_what_people_write(text: str, expected: ReadAnswer) -> None:
     "text",
     ["", " ", "?", "pas ok", "ok mais non", "1 2", "12 13", "not ok", "who is this", "0", "4", "01", "1,5", "1-2",
      "stop", "merci", "1" * 30, "1 " * 60, "Je suis absent jusqu'au 1", "<b>1</b>", "1\x00", "ок", "Ⅰ am not here",
-     "call me at 0612345601", "ne prends pas", "1st", "1€"],
+     "call me at 0612345601", "ne prends pas", "1st", "1€",
+     "c'est moi", "C’est bien", "c est en compte", "l'a", "il l'a", "a moi", "👍", "e-mail", "c'est pas 1", "٠١"],
 )  # fmt: skip
 def test_nothing_else_acknowledges(text: str) -> None:
     assert read_text(text) == NOT_UNDERSTOOD
