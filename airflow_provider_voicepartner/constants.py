@@ -1859,7 +1859,7 @@ A clock that was set, or a store that was replaced, must not leave it waiting fo
 """
 INCIDENT_EVENT_PAUSE: Final = 60.0
 """
-[seconds] For which an incident is not due before an asset event tells of it again.
+[seconds] For which an incident stays due before an asset event tells of it again.
 
-A runner does what is due within seconds; what is due for longer has none.
+A run that was started does what is due within that time, or has failed.
 """

@@ -46,8 +46,12 @@ class PageOperator(BaseOperator):
 
         :param event: of the trigger; what it says is looked up again.
         """
+        from airflow_provider_voicepartner.db.transactions import StoreRetry
+        from airflow_provider_voicepartner.settings import store_wait
+
+        retry = StoreRetry(seconds=store_wait())
         while True:
-            run, newest = self._look()
+            run, newest = retry.run(self._look)
             if run.next_due is None:
                 self.log.info("No escalation is under way")
                 return

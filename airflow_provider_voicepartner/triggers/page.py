@@ -94,14 +94,14 @@ class IncidentTrigger(BaseEventTrigger):
         return path, {"poll_interval": self.poll_interval}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Yield an event for each incident that is due, again only after it was not for a while."""
+        """Yield an event for each incident that is due, and again after a while if it still is: that run failed."""
         seen: dict[int, float] = {}
         while True:
             for incident in await asyncio.to_thread(self._due):
                 now = time.monotonic()
                 if now - seen.get(incident, -INCIDENT_EVENT_PAUSE) >= INCIDENT_EVENT_PAUSE:
+                    seen[incident] = now
                     yield TriggerEvent({"incident": incident})
-                seen[incident] = now
             await asyncio.sleep(self.poll_interval)
 
     def _due(self) -> list[int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -154,7 +155,13 @@ def test_what_cannot_be_done_now_is_not_tried_without_a_pause(
 
 
 @pytest.mark.airflow3
-def test_an_incident_starts_a_dag_once(store: Store) -> None:
+@pytest.mark.parametrize(
+    ("pause", "told"), [(60.0, {1}), (0.5, {2, 3})], ids=["once", "again while no run does it"]
+)
+def test_how_often_an_incident_starts_a_dag(
+    pause: float, told: set[int], store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("airflow_provider_voicepartner.triggers.page.INCIDENT_EVENT_PAUSE", pause)
     incident = begin(store)
     assert first(IncidentTrigger(poll_interval=0.1)) == {"incident": incident}
 
@@ -167,7 +174,25 @@ def test_an_incident_starts_a_dag_once(store: Store) -> None:
                 seen += 1
 
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(listen(), 1.5)
+            await asyncio.wait_for(listen(), 1.4)
         return seen
 
-    assert asyncio.run(count()) == 1
+    assert asyncio.run(count()) in told
+
+
+def test_a_store_that_is_away_for_a_moment_is_waited_for(
+    store: Store, sandbox: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin(store)
+    file, folder = tmp_path / "away.db", tmp_path / "store.db"
+    store.close()
+    folder.rename(file)
+    folder.mkdir()
+
+    def is_back() -> None:
+        folder.rmdir()
+        file.rename(folder)
+
+    threading.Timer(0.5, is_back).start()
+    assert run(PageOperator(task_id="page")) is not None
+    assert sent(sandbox, "smspartner") == {ANNE: 1}
