@@ -145,6 +145,20 @@ class Directory:
             raise InvalidArgumentError("policy", f"{shown(name)} is no policy of {self.label}{how}")
         return found
 
+    def without_policy(self, name: str, *, otherwise: str) -> Policy | None:
+        """
+        Return what pages the last resort in place of a policy that is not there, in the ways of the others.
+
+        :param otherwise: the connection for text messages, where no policy has any.
+        :returns: None where the last resort cannot be reached.
+        """
+        others = self.policies.values()
+        sms = next((one.sms for one in others if one.sms), None)
+        call = next((one.call for one in others if one.call), None)
+        made = Policy(name=name, sms=sms if sms or call else otherwise, call=call)
+        can_reach = any(self.last_resort_of(None, by.kind) for by in made.ways)
+        return made if can_reach else None
+
     def unknown(self, name: str) -> str:
         """Say that there is no such name, and which one may be meant."""
         how = meant(name, self.names) or f"; there are {len(self.names)} names"

@@ -38,6 +38,7 @@ from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.contacts.directory import Directory
+    from airflow_provider_voicepartner.contacts.policy import Policy
 
 log = logging.getLogger(__name__)
 
@@ -333,6 +334,21 @@ def contacts_within(seconds: float) -> KnownContacts:
 def late_contacts(seconds: float) -> KnownContacts:
     """Return the contacts for an alert that waited for them in vain."""
     return contacts_read_before(f"the contacts could not be read within {seconds:g} s")
+
+
+def policy_of(directory: Directory, name: str) -> tuple[Policy | None, str]:
+    """
+    Return an escalation policy for a page, which must reach somebody: the last resort for a name that is none.
+
+    :returns: None where nobody can be paged, and what is to be logged as an error.
+    """
+    try:
+        return directory.policy(name), ""
+    except InvalidArgumentError as error:
+        problem = str(error)
+    instead = directory.without_policy(name, otherwise=settings.alert_conn_id())
+    what = "Nobody can be paged" if instead is None else "The last resort is paged"
+    return instead, f"{what}: {problem}"
 
 
 def contacts_read_before(problem: str) -> KnownContacts:

@@ -10,6 +10,7 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Final
 
 from airflow_provider_voicepartner.constants import (
@@ -19,7 +20,7 @@ from airflow_provider_voicepartner.constants import (
     INCIDENT_LEASE,
 )
 from airflow_provider_voicepartner.db.errors import StoreUnavailableError
-from airflow_provider_voicepartner.incidents.model import Alert, Decision, Outcome, Told
+from airflow_provider_voicepartner.incidents.model import Alert, AtMost, Decision, Outcome, Told
 from airflow_provider_voicepartner.incidents.process_memory import ProcessMemory
 from airflow_provider_voicepartner.incidents.store import IncidentStore
 from airflow_provider_voicepartner.settings import ALERTING, default_store_url, open_store, store_url
@@ -50,15 +51,14 @@ class AskedAlert:
 
     :param alert: None is never held back, and nothing is recorded.
     :param lease: the seconds within which its sender calls :meth:`told` or :meth:`not_told`.
+    :param at_most: how often people are told where no store can be asked; None is that of the alert.
     """
 
     def __init__(
-        self,
-        alert: Alert | None,
-        *,
-        lease: float = INCIDENT_LEASE,
+        self, alert: Alert | None, *, lease: float = INCIDENT_LEASE, at_most: AtMost | None = None
     ) -> None:
         self._alert, self._lease, self._memory = alert, lease, _memory
+        self._alone = alert if alert is None or at_most is None else replace(alert, at_most=at_most)
         self._store: IncidentStore | None = None
         self._answer: Decision | None = None
         self._problem: str | None = None
@@ -74,6 +74,11 @@ class AskedAlert:
         """True where nobody is to be told now."""
         return self.decision.outcome is not Outcome.CLAIMED
 
+    @property
+    def is_of_store(self) -> bool:
+        """False where the store said nothing, and knows nothing of this alert yet."""
+        return self._answer is not None and not self._is_by_memory
+
     def _ask(self, alert: Alert) -> None:
         self._asking = threading.Thread(target=self._report, args=(alert,), name="incident", daemon=True)
         self._asking.start()
@@ -84,7 +89,7 @@ class AskedAlert:
             self.decision = self._answer
             return
         self._is_by_memory = True
-        self.decision = self._memory.report(alert, lease=self._lease)
+        self.decision = self._memory.report(self._alone or alert, lease=self._lease)
         log.warning(
             "The store could not say whether people were told of this already: %s. %s",
             self._problem or "no answer in time",
@@ -112,7 +117,7 @@ class AskedAlert:
         if self._is_by_memory:
             self._memory.told(self.decision)
         else:
-            self._memory.learn(self._alert)
+            self._memory.learn(self._alone or self._alert)
         self._record(lambda store, claim: store.told(claim, recipients))
 
     def not_told(self) -> None:

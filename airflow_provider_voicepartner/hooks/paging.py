@@ -33,10 +33,9 @@ from airflow_provider_voicepartner.delivery.events import SummaryReader
 from airflow_provider_voicepartner.delivery.inbound import PRESSED_KEYS, REPLY
 from airflow_provider_voicepartner.delivery.store import DeliveryStore, StoredEvent
 from airflow_provider_voicepartner.delivery.tokens import PREFIX
-from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.info import GatewayInfo
 from airflow_provider_voicepartner.hooks.callbacks import callback_config
-from airflow_provider_voicepartner.hooks.contacts import KnownContacts, contacts_within
+from airflow_provider_voicepartner.hooks.contacts import KnownContacts, contacts_within, policy_of
 from airflow_provider_voicepartner.hooks.page_sending import MakeHook, SentPage, hook_of_way, send_pages
 from airflow_provider_voicepartner.hooks.page_texts import Ways
 from airflow_provider_voicepartner.incidents.acting import Answered, Answers, PhoneAnswer, digest_of
@@ -171,15 +170,14 @@ class Pager:
                 log.warning("incident %d: its escalation had not begun; it begins now", incident)
 
     def policy(self, name: str) -> Policy | None:
-        """Return a policy of the contacts; None where there is none, which is logged as an error."""
+        """Return a policy, or the last resort in its place, which is logged; None where nobody can be paged."""
         directory = self._known()
         if directory is None:
             return None
-        try:
-            return directory.policy(name)
-        except InvalidArgumentError as error:
-            log.error("Nobody can be paged: %s", error)
-        return None
+        found, problem = policy_of(directory, name)
+        if problem:
+            log.error("%s", problem)
+        return found
 
     def _known(self) -> Directory | None:
         """Return the contacts, read once in each look."""

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from airflow_provider_voicepartner.constants import MOST_AT_MOST, MOST_AT_MOST_SECONDS
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
+from airflow_provider_voicepartner.gateways.validation import WORD_FOR_NOTHING
 from airflow_provider_voicepartner.incidents.model import AtMost, Happened, Occurrence
 
 GROUP_FIELDS: Final = ("dag_id", "run_id", "task_id", "map_index", "try_number")
@@ -74,6 +75,17 @@ def read_group_by(value: Any) -> tuple[str, ...]:
             raise InvalidArgumentError("group_by", f"has {name!r}; the fields are: {', '.join(GROUP_FIELDS)}")
     # In one order, so that two lists of the same fields mean the same.
     return tuple(name for name in GROUP_FIELDS if name in given)
+
+
+def read_dedup_key(value: Any) -> str | None:
+    """
+    Return a key of the user's own, once it is rendered; None for one that says nothing.
+
+    :param value: rendered, so of any type; a template with a missing value often gives the word ``None``, and all
+        alerts with that word would be one incident.
+    """
+    text = "" if value is None else str(value).strip()
+    return None if text in ("", WORD_FOR_NOTHING) else text
 
 
 def incident_key(

@@ -252,7 +252,7 @@ class GatewayNotifier(RenderedNotifier):
                 kind=self.kind,
                 conn_id=str(self.conn_id),
                 to=self.to,
-                dedup_key=None if self.dedup_key is None else str(self.dedup_key).strip(),
+                dedup_key=self.dedup_key,
                 grouping=self._grouping,
             )
         except Exception as error:

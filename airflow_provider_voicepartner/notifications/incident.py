@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from airflow_provider_voicepartner.incidents.keys import incident_key
+from airflow_provider_voicepartner.incidents.keys import incident_key, read_dedup_key
 from airflow_provider_voicepartner.incidents.model import Alert, Happened, Occurrence, Success
 from airflow_provider_voicepartner.notifications.event import AlertEvent, What, began_at, read_event
 from airflow_provider_voicepartner.notifications.grouping import Grouping
@@ -23,7 +23,7 @@ HAPPENED: Final = {
 
 
 def alert_of(
-    context: Any, *, kind: str, conn_id: str, to: Any, dedup_key: str | None, grouping: Grouping
+    context: Any, *, kind: str, conn_id: str, to: Any, dedup_key: Any, grouping: Grouping
 ) -> Alert | None:
     """
     Return the alert of a callback's context; None for one that is never held back. Nothing here may raise.
@@ -32,7 +32,7 @@ def alert_of(
     :param dedup_key: rendered; None for the fields of ``grouping``.
     """
     event = read_event(context, asks_for_tasks=False)
-    happened = HAPPENED.get(event.what)
+    happened, dedup_key = HAPPENED.get(event.what), read_dedup_key(dedup_key)
     if happened is None or not (event.dag_id or dedup_key):
         return None  # nobody could tell two of them apart
     occurrence = occurrence_of(event, happened)

@@ -6,6 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
@@ -26,9 +27,11 @@ from airflow_provider_voicepartner.hooks.contacts import (
     contacts_within,
     known_contacts,
     late_contacts,
+    policy_of,
 )
-from airflow_provider_voicepartner.incidents.keys import fit, incident_key, read_group_by
-from airflow_provider_voicepartner.incidents.model import Alert, Happened, Outcome
+from airflow_provider_voicepartner.incidents.keys import fit, incident_key, read_dedup_key, read_group_by
+from airflow_provider_voicepartner.incidents.model import Alert, AtMost, Happened
+from airflow_provider_voicepartner.incidents.titles import Words
 from airflow_provider_voicepartner.notifications.checks import check_names
 from airflow_provider_voicepartner.notifications.event import read_event
 from airflow_provider_voicepartner.notifications.incident import HAPPENED, occurrence_of
@@ -37,6 +40,7 @@ from airflow_provider_voicepartner.notifications.rendering import RenderedNotifi
 
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.hooks.base import GatewayHook
+    from airflow_provider_voicepartner.hooks.incidents import AskedAlert
     from airflow_provider_voicepartner.hooks.paging import Pager
 
 Urgency = Literal["high", "low"]
@@ -168,89 +172,88 @@ class PageNotifier(RenderedNotifier):
 
     def _work(self, context: Context, known: _Known) -> None:
         from airflow_provider_voicepartner.db.errors import StoreUnavailableError
-        from airflow_provider_voicepartner.incidents.store import IncidentStore
-        from airflow_provider_voicepartner.settings import ALERTING, open_store
+        from airflow_provider_voicepartner.hooks.incidents import AskedAlert
 
-        problem, store, decision = "", None, None
-        try:
-            store = open_store(ALERTING)
-            incidents = IncidentStore(store)
-            decision = incidents.report(self.alert_of(context))
-        except StoreUnavailableError as error:
-            problem = str(error)
-        if store is None or decision is None:
-            self.log.error(
-                "The store cannot be used, so only the first step is paged, and no answer is heard: %s",
-                problem,
-            )
-            self._page_without_store(context, known)
-            return
-        if decision.outcome is not Outcome.CLAIMED:
+        alert = self._alert_or_none(context)
+        # Each process may page once, where no store counts for all of them.
+        asked = AskedAlert(alert, at_most=AtMost())
+        decision, problem = asked.decision, ""
+        if asked.is_held:
             self.log.info(
                 "Incident %d: nobody is paged by this alert: %s (%s)",
                 decision.incident, decision.outcome, decision.by,
             )  # fmt: skip
             return
+        if not asked.is_of_store:
+            self.log.error(
+                "The store cannot be used, so only the first step is paged, and no answer is heard"
+            )
+            self._page_without_store(alert, known, asked)
+            return
+        # Whom the escalation tells is written with its pages; the alert itself told nobody.
+        asked.told(())
         try:
-            # Whom the escalation tells is written with its pages; the alert itself told nobody.
-            incidents.told(decision, ())
-            self._page(store, decision.incident, known)
+            self._page(decision.incident, known)
             return
         except StoreUnavailableError as error:
             problem = str(error)
-        finally:
-            store.close()
         # Not without the store now: somebody may have been paged already.
         raise SendOutcomeUnknownError(
             f"the store of incident {decision.incident} failed amid its first step, and a runner goes on: {problem}"
         )
 
-    def _page(self, store: Any, incident: int, known: _Known) -> None:
+    def _alert_or_none(self, context: Context) -> Alert | None:
+        try:
+            return self.alert_of(context)
+        except Exception as error:
+            self.log.error("PageNotifier: the incident is not known (%s)", type(error).__name__)
+            return None
+
+    def _page(self, incident: int, known: _Known) -> None:
         from airflow_provider_voicepartner.hooks.page_sending import hook_of_way
         from airflow_provider_voicepartner.hooks.paging import Pager
+        from airflow_provider_voicepartner.settings import ALERTING, open_store
 
         contacts = known.contacts
-        pager: Pager = Pager(
-            store,
-            contacts=(
-                (lambda: contacts)
-                if contacts is not None
-                else partial(contacts_within, ALERT_QUESTION_TIMEOUT)
-            ),
-            make_hook=known.make_hook or hook_of_way,
-        )
-        policy = pager.policy(self.policy)
-        if policy is None:
-            raise NotSentError(
-                f"policy: {self.policy!r} cannot be read from the contacts now; a runner begins the escalation of "
-                f"incident {incident} when it can"
+        with closing(open_store(ALERTING)) as store:
+            pager: Pager = Pager(
+                store,
+                contacts=(
+                    (lambda: contacts)
+                    if contacts is not None
+                    else partial(contacts_within, ALERT_QUESTION_TIMEOUT)
+                ),
+                make_hook=known.make_hook or hook_of_way,
             )
-        pager.pages.start(incident, policy, is_urgent=self.urgency != "low")
-        run = pager.run_due(incident=incident)
+            policy = pager.policy(self.policy)
+            if policy is None:
+                raise NotSentError(
+                    f"policy: {self.policy!r} cannot be read from the contacts now; a runner begins the escalation "
+                    f"of incident {incident} when it can"
+                )
+            pager.pages.start(incident, policy, is_urgent=self.urgency != "low")
+            run = pager.run_due(incident=incident)
         self.log.info("Incident %d: pages sent: %d", incident, run.pages)
 
-    def _page_without_store(self, context: Context, known: _Known) -> None:
+    def _page_without_store(self, alert: Alert | None, known: _Known, asked: AskedAlert) -> None:
         """Page the first step alone; nobody can be kept from being paged by another process too."""
         from airflow_provider_voicepartner.hooks.page_sending import hook_of_way
         from airflow_provider_voicepartner.hooks.paging import page_once
 
         contacts = known.contacts or contacts_within(ALERT_QUESTION_TIMEOUT)
-        policy = self._policy_in(contacts)
-        sent = 0
+        policy, sent = self._policy_in(contacts), 0
         if policy is not None and contacts.directory is not None:
-            alert = self.alert_of(context)
             make_hook = known.make_hook or hook_of_way
-            sent = page_once(policy, contacts.directory, alert.title, words=alert.words, make_hook=make_hook)
-        if not sent:
-            raise NotSentError("nobody was paged")
+            title, words = ("", Words()) if alert is None else (alert.title, alert.words)
+            sent = page_once(policy, contacts.directory, title, words=words, make_hook=make_hook)
+        if sent:
+            asked.told(())
+            return
+        asked.not_told()
+        raise NotSentError("nobody was paged")
 
     def _policy_in(self, contacts: KnownContacts) -> Policy | None:
-        if contacts.directory is None:
-            return None
-        try:
-            return contacts.directory.policy(self.policy)
-        except InvalidArgumentError:
-            return None
+        return None if contacts.directory is None else policy_of(contacts.directory, self.policy)[0]
 
     def alert_of(self, context: Context) -> Alert:
         """Return what is reported to the store of incidents."""
@@ -260,9 +263,11 @@ class PageNotifier(RenderedNotifier):
             group_by = read_group_by(self.group_by)
         except InvalidArgumentError:
             group_by = read_group_by(None)
+        key = incident_key(occurrence, dedup_key=read_dedup_key(self.dedup_key), group_by=group_by)
         return Alert(
             occurrence=occurrence,
-            key=fit(f"page {incident_key(occurrence, dedup_key=self.dedup_key or None, group_by=group_by)}"),
+            # Another policy has an incident of its own: who answers for one team does not answer for another.
+            key=fit(f"page {self.policy.strip().lower()} {key}"),
             at_most=None,
             route=f"page\n{self.policy}",
             audience=(f"policy {self.policy}",),

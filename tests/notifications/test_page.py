@@ -261,3 +261,50 @@ def test_what_somebody_closed_needs_no_all_clear(sandbox: Any, runner: Callable[
     said = sent(sandbox, "smspartner")
     AllClearNotifier()(succeeded())
     assert sent(sandbox, "smspartner") == said
+
+
+# Keys and policies
+
+OTHER = """
+[policies.day]
+steps = [{ who = "bruno", by = "sms", wait = "5m" }]
+sms = "smspartner_default"
+"""
+
+
+@pytest.mark.parametrize("dedup_key", ["{{ params.missing }}", "None", "  ", "", "{{ none }}"])
+def test_a_key_that_says_nothing_is_none(dedup_key: str, sandbox: Any) -> None:
+    for task in ("one", "two"):
+        PageNotifier(policy="night", dedup_key=dedup_key)(failed(task, params={"missing": None}))
+    assert sent(sandbox, "smspartner") == {ANNE: 2}
+
+
+@pytest.mark.parametrize("rendered", [5, 0, ["a"], {"b": 1}, "é" * 10_000, "\x00\ud800"])
+def test_a_key_may_be_rendered_to_anything(rendered: Any, sandbox: Any) -> None:
+    notifier = PageNotifier(policy="night", dedup_key="{{ key }}")
+    for task in ("one", "two"):
+        notifier.dedup_key = rendered
+        notifier.notify(failed(task))
+    assert sent(sandbox, "smspartner") == {ANNE: 1}
+
+
+def test_two_policies_with_one_key_both_page(sandbox: Any, contacts: Path) -> None:
+    contacts.write_text(CONTACTS + OTHER)
+    for policy in ("night", "day", "night"):
+        PageNotifier(policy=policy, dedup_key="nightly")(failed())
+    assert sent(sandbox, "smspartner") == {ANNE: 1, BRUNO: 1}
+
+
+@pytest.mark.parametrize("left", ["", OTHER], ids=["no policy is left", "another is left"])
+@pytest.mark.parametrize("has_store", [True, False])
+def test_without_its_policy_the_last_resort_is_paged(
+    has_store: bool, left: str, sandbox: Any, contacts: Path, logs: Logs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notifier = PageNotifier(policy="night")
+    if not has_store:
+        monkeypatch.setenv("AIRFLOW__VOICEPARTNER__STORE_URL", "postgresql://somebody@127.0.0.1:1/store")
+    contacts.write_text(f'last_resort = "bruno"\n{CONTACTS.partition("[policies")[0]}{left}')
+    notifier(failed())
+    assert sent(sandbox, "smspartner") == {BRUNO: 1}
+    if has_store:
+        assert "The last resort is paged: policy: 'night' is no policy of" in logs.text
