@@ -1859,7 +1859,13 @@ A clock that was set, or a store that was replaced, must not leave it waiting fo
 """
 INCIDENT_EVENT_PAUSE: Final = 60.0
 """
-[seconds] For which an incident stays due before an asset event tells of it again.
+[seconds] For which a step is late before another asset event tells of its incident.
 
 A run that was started does what is due within that time, or has failed.
+"""
+INCIDENT_EVENT_BACKOFF: Final = 2
+"""
+[times] How much longer the next such pause is, up to `LONGEST_PAGE_TASK`.
+
+What no runner can do, as where the contacts cannot be read, need not start a run every minute.
 """

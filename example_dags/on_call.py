@@ -8,6 +8,7 @@ on an older one this file defines no DAG.
 from __future__ import annotations
 
 import logging
+from datetime import timedelta
 
 import pendulum
 from airflow import __version__
@@ -47,5 +48,5 @@ else:
         max_active_runs=1,
         tags=["voicepartner", "example"],
     ):
-        PageOperator(task_id="page")
+        PageOperator(task_id="page", retries=5, retry_delay=timedelta(seconds=10))
     # [END howto_on_call]

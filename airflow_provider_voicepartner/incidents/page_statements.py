@@ -44,6 +44,12 @@ class PageStatements:
             .order_by(row.due_at)
             .limit(DUE_ESCALATIONS)
         )
+        self.under_way = (
+            select(row.id, row.due_at)
+            .where(and_(row.due_at.is_not(None), row.escalation.is_not(None), is_there))
+            .order_by(row.due_at)
+            .limit(DUE_ESCALATIONS)
+        )
         self.next_due = select(func.min(row.due_at)).where(and_(row.escalation.is_not(None), is_there))
         self.count_open = select(func.count()).where(
             and_(is_there, row.code.is_not(None), row.id != bindparam("id"))

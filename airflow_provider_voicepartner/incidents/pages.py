@@ -168,6 +168,15 @@ class PageStore:
             now = self._store.now(connection)
             return [int(one) for one in connection.execute(page_statements().due, {"now": now}).scalars()]
 
+    def under_way(self) -> dict[int, bool]:
+        """Return incidents whose escalation is not over, and whether what they have to do is late, by id."""
+        with self._store.read() as connection:
+            now = self._store.now(connection)
+            return {
+                int(number): float(due_at) <= now
+                for number, due_at in connection.execute(page_statements().under_way)
+            }
+
     def next_due(self) -> float | None:
         """Return in how many seconds the next escalation has something to do, below 0 if late; None for never."""
         with self._store.read() as connection:

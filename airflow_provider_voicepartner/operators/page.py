@@ -13,6 +13,7 @@ from airflow_provider_voicepartner.constants import (
     PAGE_POLL_INTERVAL,
 )
 from airflow_provider_voicepartner.exceptions import ConfigurationError
+from airflow_provider_voicepartner.sending.cancellation import CancellationToken
 
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.hooks.paging import Run
@@ -39,29 +40,40 @@ class PageOperator(BaseOperator):
             raise ConfigurationError(f"poll_interval: must be at least {LEAST_PAGE_POLL_INTERVAL:g} seconds")
         self.poll_interval = poll_interval
         self.deferrable = deferrable
+        self._stop: CancellationToken | None = None
 
     def execute(self, context: Context, event: dict[str, Any] | None = None) -> None:
         """
         Look until nothing is under way.
 
         :param event: of the trigger; what it says is looked up again.
+        :raises CampaignInterruptedError: the task was stopped.
         """
         from airflow_provider_voicepartner.db.transactions import StoreRetry
         from airflow_provider_voicepartner.settings import store_wait
 
-        retry = StoreRetry(seconds=store_wait())
+        if self._stop is None or event is None:
+            self._stop = CancellationToken()
+        sleep = self._stop.sleeper(time.sleep)
+        retry = StoreRetry(seconds=store_wait(), sleep=sleep)
         while True:
-            run, newest = retry.run(self._look)
+            run, newest, unstarted = retry.run(self._look)
             if run.next_due is None:
                 self.log.info("No escalation is under way")
                 return
             # What cannot be done now, as where the contacts cannot be read, is due still: not tried without a pause.
-            wait = max(run.next_due, LEAST_PAGE_POLL_INTERVAL)
+            wait = run.next_due or self.poll_interval
+            self._stop.check()
             if self.deferrable:
-                self._defer(wait, newest)
-            time.sleep(min(wait, self.poll_interval))
+                self._defer(wait, newest, unstarted)
+            sleep(min(wait, self.poll_interval))
 
-    def _look(self) -> tuple[Run, int]:
+    def on_kill(self) -> None:
+        """Look no more; a page that is on its way is recorded."""
+        if self._stop is not None:
+            self._stop.cancel()
+
+    def _look(self) -> tuple[Run, int, int]:
         from airflow_provider_voicepartner.delivery.events import SummaryReader
         from airflow_provider_voicepartner.hooks.paging import Pager
         from airflow_provider_voicepartner.settings import open_store
@@ -70,11 +82,12 @@ class PageOperator(BaseOperator):
         try:
             # Before the look: what comes in during it ends the next wait.
             newest = SummaryReader(store).head().event
-            return Pager(store).run_due(), newest
+            pager = Pager(store)
+            return pager.run_due(), newest, len(pager.pages.unstarted())
         finally:
             store.close()
 
-    def _defer(self, seconds: float, newest: int) -> None:
+    def _defer(self, seconds: float, newest: int, unstarted: int) -> None:
         from airflow_provider_voicepartner.triggers.page import PageTrigger
 
         self.defer(
@@ -82,6 +95,7 @@ class PageOperator(BaseOperator):
                 until=time.time() + min(seconds, LONGEST_PAGE_TASK),
                 since=newest,
                 poll_interval=self.poll_interval,
+                unstarted=unstarted,
             ),
             method_name="execute",
         )

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
@@ -13,8 +14,10 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from airflow_provider_voicepartner.compat import BaseEventTrigger
 from airflow_provider_voicepartner.constants import (
     EVENT_POLL_INTERVAL,
+    INCIDENT_EVENT_BACKOFF,
     INCIDENT_EVENT_PAUSE,
     LEAST_EVENT_POLL_INTERVAL,
+    LONGEST_PAGE_TASK,
 )
 from airflow_provider_voicepartner.delivery.events import SummaryReader
 from airflow_provider_voicepartner.exceptions import ConfigurationError
@@ -32,18 +35,24 @@ class PageTrigger(BaseTrigger):
     :param until: Unix seconds.
     :param since: the newest event that was seen.
     :param poll_interval: seconds between two reads of the store.
+    :param unstarted: how many escalations could not be begun.
     """
 
-    def __init__(self, *, until: float, since: int, poll_interval: float) -> None:
+    def __init__(self, *, until: float, since: int, poll_interval: float, unstarted: int = 0) -> None:
         super().__init__()
         self.until = until
         self.since = since
         self.poll_interval = poll_interval
+        self.unstarted = unstarted
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and what ``__init__`` needs."""
-        path = "airflow_provider_voicepartner.triggers.page.PageTrigger"
-        return path, {"until": self.until, "since": self.since, "poll_interval": self.poll_interval}
+        return "airflow_provider_voicepartner.triggers.page.PageTrigger", {
+            "until": self.until,
+            "since": self.since,
+            "poll_interval": self.poll_interval,
+            "unstarted": self.unstarted,
+        }
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield one event, ``{"status": "due"}``, ``{"status": "answered"}`` or ``{"status": "over"}``."""
@@ -63,7 +72,7 @@ class PageTrigger(BaseTrigger):
                     return "answered"
                 pages = PageStore(store, new_reference=new_reference)
                 left = pages.next_due()
-                if pages.unstarted() or (left is not None and left <= 0):
+                if len(pages.unstarted()) > self.unstarted or (left is not None and left <= 0):
                     return "due"
                 return "over" if left is None else None
             finally:
@@ -75,9 +84,11 @@ class PageTrigger(BaseTrigger):
 
 class IncidentTrigger(BaseEventTrigger):
     """
-    Tell that an escalation has something to do, for an ``AssetWatcher`` that starts a DAG with a ``PageOperator``.
+    Tell that an escalation has begun, for an ``AssetWatcher`` that starts a DAG with a ``PageOperator``.
 
-    The payload is ``{"incident": id}``. One that is told twice starts a run that finds nothing to do. Needs Airflow 3.
+    It begins with the first step, so that whoever answers that one is heard. An escalation that nobody seems to run is
+    told again. The payload is ``{"incident": id}``. One that is told twice starts a run that finds nothing to do. Needs
+    Airflow 3.
 
     :param poll_interval: seconds between two reads of the store, at least 0.1; default 5.
     """
@@ -94,24 +105,56 @@ class IncidentTrigger(BaseEventTrigger):
         return path, {"poll_interval": self.poll_interval}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Yield an event for each incident that is due, and again after a while if it still is: that run failed."""
-        seen: dict[int, float] = {}
+        """Yield an event for each incident, and again for one that stays late: its runner has died."""
+        told: dict[int, _Told] = {}
         while True:
-            for incident in await asyncio.to_thread(self._due):
-                now = time.monotonic()
-                if now - seen.get(incident, -INCIDENT_EVENT_PAUSE) >= INCIDENT_EVENT_PAUSE:
-                    seen[incident] = now
-                    yield TriggerEvent({"incident": incident})
+            now = self.clock()
+            under_way = await asyncio.to_thread(self._under_way)
+            if under_way is not None:
+                told = {incident: told[incident] for incident in under_way if incident in told}
+                for incident, is_late in under_way.items():
+                    if incident not in told:
+                        told[incident] = _Told(now)
+                        yield TriggerEvent({"incident": incident})
+                    elif told[incident].is_to_be_told(now, is_late=is_late):
+                        yield TriggerEvent({"incident": incident})
             await asyncio.sleep(self.poll_interval)
 
-    def _due(self) -> list[int]:
+    def clock(self) -> float:
+        """Return seconds that never go back; tests have their own."""
+        return time.monotonic()
+
+    def _under_way(self) -> dict[int, bool] | None:
+        """Return whether what an escalation has to do is late, by incident; None where the store cannot be read."""
         try:
             store = connect_store("the escalations of incidents")
             try:
                 pages = PageStore(store, new_reference=new_reference)
-                return sorted({*pages.due(), *(incident for incident, _ in pages.unstarted())})
+                return {incident: True for incident, _ in pages.unstarted()} | pages.under_way()
             finally:
                 store.close()
         except Exception as error:  # the store may be back with the next look
             log.warning("The store cannot be read: %s", type(error).__name__)
-            return []
+            return None
+
+
+@dataclass(slots=True)
+class _Told:
+    """
+    When an incident was told, and since when it is late.
+
+    :param pause: seconds for which it has to be late before it is told again; longer each time.
+    """
+
+    late_since: float
+    pause: float = INCIDENT_EVENT_PAUSE
+
+    def is_to_be_told(self, now: float, *, is_late: bool) -> bool:
+        """Say whether it is late for long enough; asked with each look."""
+        if not is_late:
+            self.late_since, self.pause = now, INCIDENT_EVENT_PAUSE
+            return False
+        if now - self.late_since < self.pause:
+            return False
+        self.late_since, self.pause = now, min(INCIDENT_EVENT_BACKOFF * self.pause, LONGEST_PAGE_TASK)
+        return True

@@ -6,15 +6,20 @@ import asyncio
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from airflow_provider_voicepartner.contacts.policy import By, Policy, Step
+from airflow_provider_voicepartner.db import schema
 from airflow_provider_voicepartner.db.transactions import Store
-from airflow_provider_voicepartner.exceptions import ConfigurationError
+from airflow_provider_voicepartner.exceptions import CampaignInterruptedError, ConfigurationError
+from airflow_provider_voicepartner.hooks.paging import Pager
+from airflow_provider_voicepartner.incidents.answers import Channel
+from airflow_provider_voicepartner.incidents.escalation import Action
 from airflow_provider_voicepartner.operators.page import PageOperator
 from airflow_provider_voicepartner.settings import open_store
 from airflow_provider_voicepartner.triggers.page import IncidentTrigger, PageTrigger
@@ -37,6 +42,9 @@ def store(sandbox: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
     opened = open_store("a test")
     yield opened
     opened.close()
+
+
+LONG = replace(POLICY, steps=(Step(("anne",), By.SMS, 300.0), Step(("bruno",), By.SMS, 300.0)))
 
 
 def begin(store: Store) -> int:
@@ -106,8 +114,99 @@ def test_the_trigger_wakes_when_it_is_due_and_when_somebody_answers(store: Store
     assert first(PageTrigger(until=time.time() - 1, since=0, poll_interval=0.1)) == {"status": "due"}
     event = Reply(gateway="smspartner", campaign_id=None, phone_number=ANNE, text="1")
     DeliveryStore(store).write([InboundRecord(key=None, event=event, received_at=time.time())])
-    far = time.time() + 3600
-    assert first(PageTrigger(until=far, since=0, poll_interval=0.1)) == {"status": "answered"}
+    assert first(PageTrigger(until=far(), since=0, poll_interval=0.1)) == {"status": "answered"}
+
+
+def far() -> float:
+    return time.time() + 3600
+
+
+def test_a_wait_ends_when_the_last_incident_is_closed(store: Store) -> None:
+    incident = open_incident(store)
+    page_store(store).start(incident, LONG)
+    pager = Pager(store)
+    pager.run_due()
+    threading.Timer(0.3, pager.act, (incident, Action.CLOSE, "anne", Channel.CLI), {"digest": "a"}).start()
+    assert first(PageTrigger(until=far(), since=0, poll_interval=0.1)) == {"status": "over"}
+    assert run(PageOperator(task_id="page")) is None
+
+
+def test_a_wait_ends_when_an_escalation_is_to_be_begun_but_not_for_one_that_could_not_be(
+    store: Store,
+) -> None:
+    page_store(store).start(open_incident(store), LONG)
+    Pager(store).run_due()
+    open_incident(store)
+    assert first(PageTrigger(until=far(), since=0, poll_interval=0.1)) == {"status": "due"}
+    stuck = PageTrigger(until=time.time() + 0.5, since=0, poll_interval=0.1, unstarted=1)
+    begun = time.monotonic()
+    assert first(stuck) == {"status": "due"}
+    assert time.monotonic() - begun > 0.4
+
+
+@pytest.mark.parametrize("deferrable", [True, False])
+def test_what_cannot_be_done_now_is_not_tried_again_at_once(
+    store: Store, tmp_path: Path, caplog: pytest.LogCaptureFixture, deferrable: bool
+) -> None:
+    begin(store)
+    (tmp_path / "contacts.toml").write_text("[people")
+    task = PageOperator(task_id="page", deferrable=deferrable)
+    threading.Timer(0.5, task.on_kill).start()
+    if deferrable:
+        assert run(task).trigger.until - time.time() > 1
+    else:
+        with pytest.raises(CampaignInterruptedError):
+            task.execute({})
+    assert sum(record.levelname == "ERROR" for record in caplog.records) == 1
+
+
+def test_a_worker_that_waits_ends_when_it_is_told_to(store: Store, sandbox: Any) -> None:
+    incident = open_incident(store)
+    page_store(store).start(incident, LONG)
+    task = PageOperator(task_id="page", deferrable=False)
+    threading.Timer(0.5, task.on_kill).start()
+    begun = time.monotonic()
+    with pytest.raises(CampaignInterruptedError):
+        task.execute({})
+    assert time.monotonic() - begun < 10
+    # A retry is not stopped by what stopped the try before.
+    assert run(PageOperator(task_id="page")) is not None
+    threading.Timer(0.5, task.on_kill).start()
+    with pytest.raises(CampaignInterruptedError):
+        task.execute({})
+    assert sent(sandbox, "smspartner") == {ANNE: 1}
+
+
+def tells(
+    store: Store, looks: Sequence[float], settle: Callable[[float], None] = lambda at: None
+) -> list[float]:
+    """Return when an incident is told by a trigger that looks at these moments."""
+    told: list[float] = []
+    moments = iter(looks)
+
+    class OverError(Exception):
+        pass
+
+    class Trigger(IncidentTrigger):
+        at = 0.0
+
+        def clock(self) -> float:
+            found = next(moments, None)
+            if found is None:
+                raise OverError
+            self.at = found
+            settle(found)
+            return found
+
+    async def listen() -> None:
+        trigger = Trigger(poll_interval=0.1)
+        trigger.poll_interval = 0
+        async for _ in trigger.run():
+            told.append(trigger.at)
+
+    with pytest.raises(OverError):
+        asyncio.run(listen())
+    return told
 
 
 def test_the_trigger_wakes_when_another_incident_is_due_before_the_one_that_it_waits_for(
@@ -130,54 +229,39 @@ def test_the_trigger_wakes_when_nothing_is_left(store: Store) -> None:
     assert first(waiting) == {"status": "over"}
 
 
-@pytest.mark.parametrize("deferrable", [True, False])
-def test_what_cannot_be_done_now_is_not_tried_without_a_pause(
-    store: Store, deferrable: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    begin(store)
-    # Contacts that cannot be read: nobody can be paged, and what is due stays so.
-    monkeypatch.setenv("AIRFLOW__VOICEPARTNER__CONTACTS", "/no/such/contacts.toml")
-    pauses: list[float] = []
-
-    def pause(seconds: float) -> None:
-        pauses.append(seconds)
-        raise InterruptedError
-
-    monkeypatch.setattr("airflow_provider_voicepartner.operators.page.time.sleep", pause)
-    task = PageOperator(task_id="page", deferrable=deferrable)
-    begun = time.time()
-    if deferrable:
-        pauses.append(run(task).trigger.until - begun)
-    else:
-        with pytest.raises(InterruptedError):
-            run(task)
-    assert pauses[0] >= 1
+@pytest.mark.airflow3
+def test_an_incident_starts_a_dag_when_its_first_step_is_done_so_that_answers_are_heard(store: Store) -> None:
+    incident = open_incident(store)
+    page_store(store).start(incident, LONG)
+    Pager(store).run_due()
+    assert page_store(store).due() == []
+    assert first(IncidentTrigger(poll_interval=0.1)) == {"incident": incident}
+    assert tells(store, range(0, 300, 10)) == [0]
 
 
 @pytest.mark.airflow3
-@pytest.mark.parametrize(
-    ("pause", "told"), [(60.0, {1}), (0.5, {2, 3})], ids=["once", "again while no run does it"]
-)
-def test_how_often_an_incident_starts_a_dag(
-    pause: float, told: set[int], store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("airflow_provider_voicepartner.triggers.page.INCIDENT_EVENT_PAUSE", pause)
-    incident = begin(store)
+def test_an_incident_whose_runner_died_starts_a_dag_again_and_ever_more_seldom(store: Store) -> None:
+    begin(store)
+    looks = (0, 59, 60, 179, 180, 419, 420, 899, 900, 1859, 1860, 3779, 3780, 7379, 7380, 10979, 10980)
+    assert tells(store, looks) == [0, 60, 180, 420, 900, 1860, 3780, 7380, 10980]
+
+
+@pytest.mark.airflow3
+def test_an_incident_that_is_late_now_and_then_starts_no_other_run(store: Store) -> None:
+    begin(store)
+
+    def settle(at: float) -> None:
+        with store.write() as connection:
+            due_at = store.now(connection) + (100 if at % 50 == 0 else -1)
+            connection.execute(schema.incident.update().values(due_at=due_at))
+
+    assert tells(store, range(0, 300, 10), settle) == [0]
+
+
+@pytest.mark.airflow3
+def test_an_incident_whose_escalation_could_not_begin_starts_a_dag(store: Store) -> None:
+    incident = open_incident(store)
     assert first(IncidentTrigger(poll_interval=0.1)) == {"incident": incident}
-
-    async def count() -> int:
-        seen = 0
-
-        async def listen() -> None:
-            nonlocal seen
-            async for _ in IncidentTrigger(poll_interval=0.1).run():
-                seen += 1
-
-        with pytest.raises(TimeoutError):
-            await asyncio.wait_for(listen(), 1.4)
-        return seen
-
-    assert asyncio.run(count()) in told
 
 
 def test_a_store_that_is_away_for_a_moment_is_waited_for(
