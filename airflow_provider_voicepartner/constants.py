@@ -388,7 +388,7 @@ Airflow kills a task 60 s after SIGTERM.
 """
 ANSWERS_TOGETHER: Final = 0.02
 """
-[seconds] After an answer, before more of the list is read.
+[seconds] After an answer, before the next requests are built and more of the list is read.
 
 Requests that left together are answered together. To read a part of a file takes up to 20 ms, for which the next answer
 would wait.

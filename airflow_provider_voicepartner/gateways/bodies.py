@@ -42,11 +42,6 @@ def loads(text: str | bytes) -> Any:
         return _DECODER.decode(text)
     except RecursionError:
         raise ValueError("JSON nested too deep") from None
-
-
-def _exact(number: str) -> Decimal:
-    try:
-        return Decimal(number)
     except InvalidOperation:
         raise ValueError("a number's exponent is out of range") from None
 
@@ -55,7 +50,7 @@ def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
 
 
-_DECODER = json.JSONDecoder(parse_float=_exact, parse_constant=_refuse_constant)
+_DECODER = json.JSONDecoder(parse_float=Decimal, parse_constant=_refuse_constant)
 """Made once: ``json.loads`` with these would make one for each text."""
 
 

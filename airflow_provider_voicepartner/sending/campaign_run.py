@@ -338,21 +338,27 @@ class CampaignRun:
 
     def _wait(self) -> None:
         """Wait until an attempt ends, or the next batch's slot comes."""
-        timeout = STOP_CHECK_INTERVAL
-        if self.ready is not None:
-            timeout = min(timeout, max(0.0, self.ready.due - self.sender.clock()))
+        timeout = self._longest_wait()
         if not self.under_way:
             self.sender.sleep(timeout)
             return
-        while not (self._has_result or self.failure or self.sender.stop.is_cancelled):
-            if self.requests.build_ahead(self.batches.ready):
-                continue
-            if self.batches.ready and self.pool.ends_within(min(ANSWERS_TOGETHER, timeout)):
-                break
-            if not self.batches.read_one():
-                break
-        self.pool.wait(0.0 if self._has_result else timeout)
+        if not self.pool.ends_within(min(ANSWERS_TOGETHER, timeout)):
+            # Nothing that takes the processor while answers are read: they often come together.
+            self._work_ahead()
+        self.pool.wait(0.0 if self._has_result else self._longest_wait())
         self._collect_results()
+
+    def _longest_wait(self) -> float:
+        """Return the seconds until there is something to do, whatever is answered."""
+        if self.ready is None:
+            return STOP_CHECK_INTERVAL
+        return min(STOP_CHECK_INTERVAL, max(0.0, self.ready.due - self.sender.clock()))
+
+    def _work_ahead(self) -> None:
+        """Build requests and read batches of the list, step by step, until there is a result or enough is ready."""
+        while not (self._has_result or self.failure or self.sender.stop.is_cancelled):
+            if not (self.requests.build_ahead(self.batches.ready) or self.batches.read_one()):
+                return
 
     @property
     def _has_result(self) -> bool:

@@ -20,7 +20,6 @@ from airflow_provider_voicepartner.exceptions import (
     SendOutcomeUnknownError,
 )
 from airflow_provider_voicepartner.sending.campaign_run import CampaignRun
-from airflow_provider_voicepartner.sending.cancellation import CancellationToken
 from airflow_provider_voicepartner.sending.records import Phase
 from airflow_provider_voicepartner.sending.store_memory import StoreMemory, TaskInstanceKey
 from tests.support.campaigns import (
@@ -329,20 +328,22 @@ def test_a_time_that_passes_in_the_very_attempt_that_settles_the_doubt(taken: bo
     assert transport.planned[-1] is None
 
 
-@pytest.mark.parametrize(("due", "waited"), [(None, 0.5), (100.1, 0.1), (99.0, 0.0), (200.0, 0.5)])
+@pytest.mark.parametrize(
+    ("due", "waited"), [(None, 0.52), (100.1, 0.1), (100.01, 0.01), (99.0, 0.0), (200.0, 0.52)]
+)
 def test_the_loop_waits_until_the_next_slot_and_no_longer(due: float | None, waited: float) -> None:
     """Where no answer comes meanwhile, a batch that leaves late has lost its slot."""
-    waits: list[float] = []
-    run: Any = SimpleNamespace(
-        ready=None if due is None else SimpleNamespace(due=due),
-        sender=SimpleNamespace(clock=lambda: 100.0, stop=CancellationToken()),
-        under_way={0: (None, SimpleNamespace(is_done=False))},
-        failure=None,
-        _has_result=False,
-        batches=SimpleNamespace(ready=(), read_one=lambda: False),
-        requests=SimpleNamespace(build_ahead=lambda batches: False),
-        pool=SimpleNamespace(wait=waits.append),
-        _collect_results=lambda: None,
-    )
-    CampaignRun._wait(run)
-    assert waits == [pytest.approx(waited)]
+    now = [100.0]
+
+    def wait(seconds: float) -> bool:
+        now[0] += seconds
+        return False
+
+    run: Any = CampaignRun.__new__(CampaignRun)
+    run.ready = None if due is None else SimpleNamespace(due=due)
+    run.sender = SimpleNamespace(clock=lambda: now[0])
+    run.under_way = {0: (None, SimpleNamespace(is_done=False))}
+    run.pool = SimpleNamespace(wait=wait, ends_within=wait)
+    run._work_ahead = lambda: None
+    run._wait()
+    assert now[0] - 100.0 == pytest.approx(waited)

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 from airflow_provider_voicepartner.gateways.bodies import loads
@@ -56,6 +57,7 @@ _NUMBER_KEYS = ("phoneNumber", "phone_number", "phone", "number")
 _ID_KEYS = ("message_id", "messageId", "msgId")
 _QUEUED = "request queued for processing"
 _VAGUE = ("55", None)
+_DOCUMENTED = itemgetter("phoneNumber", "success", "code", "nbSms")
 
 
 def accepted_answer(
@@ -393,11 +395,12 @@ def tally_bulk(data: Mapping[str, Any], response: ApiResponse, codes: Codes, num
 
 def _are_as_documented(entries: Sequence[Mapping[str, Any]], numbers: Sequence[str]) -> bool:
     """Say whether all are a yes as the vendor documents it, in order: then nothing in them can be read in two ways."""
-    names = ("phoneNumber", "success", "code", "nbSms")
-    columns: list[list[Any]] = [[entry.get(name) for entry in entries] for name in names]
-    listed, success, codes, sms = columns
+    try:
+        listed, success, codes, sms = zip(*map(_DOCUMENTED, entries), strict=True)
+    except (KeyError, ValueError):  # an entry without one of them, or none at all
+        return False
     return (
-        listed == list(numbers)
+        listed == tuple(numbers)
         and set(map(type, success)) == {bool}
         and all(success)
         and set(map(type, codes)) == set(map(type, sms)) == {int}
