@@ -211,9 +211,11 @@ class _BlockReader:
         if len(cells) != (ends + 1) * step - 1 or cells[self._width :: step].count("\n") != ends:
             return None
         numbers = cells[self._number_at :: step]
-        if not all(map(str.strip, numbers)):
-            blank = (at * step for at, number in enumerate(numbers) if not number.strip())
-            if not all(any(map(str.strip, cells[at : at + self._width])) for at in blank):
+        stripped = list(map(str.strip, numbers))
+        blank = -1
+        for _ in range(stripped.count("")):
+            blank = stripped.index("", blank + 1)
+            if not any(map(str.strip, cells[blank * step : blank * step + self._width])):
                 return None
         for at in self._others:
             if LIKE_A_NUMBER.search("\n".join(cells[at::step])):
