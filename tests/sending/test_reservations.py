@@ -105,7 +105,7 @@ def test_a_limits_name_tells_the_account_apart_and_does_not_tell_the_key() -> No
     assert len(names) == 8
     assert limit_name("octopush", "me", "planted-key-1") in names
     assert not any("planted" in name for name in names)
-    with pytest.raises(InvalidArgumentError, match="^account_key: "):
+    with pytest.raises(InvalidArgumentError, match=r"^account_key: "):
         limit_name("octopush", "me", "")
 
 
