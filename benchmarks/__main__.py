@@ -195,8 +195,8 @@ class Bench:
             )
         return Row(
             what=f"{self.sizes.failures} failures in {alert.PROCESSES} processes, 99th percentile of a callback",
-            ours=f"{found['p99']:.0f} ms, median {found['median']:.0f} ms; messages: {found['messages']:.0f}, and later "
-            "one with the count",
+            ours=f"{found['p99']:.0f} ms, median {found['median']:.0f} ms; messages: {found['messages']:.0f}, "
+            "and later one with the count",
             beside=beside,
             measured=found["p99"],
             goal=alert.STORM_GOAL_MS,

@@ -246,3 +246,19 @@ def test_a_failure_to_prune_does_not_lose_the_reservation(
     monkeypatch.setattr(store, "write", fail_the_second_time)
     assert window_log.reserve(NAME, [Window(1000, 60)]).slot == 128
     assert next(transactions) == 2
+
+
+def test_without_a_retry_of_its_own_a_store_that_is_gone_is_told_at_once(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_store("sqlite://", clock=clock)
+    window_log, calls = SlidingWindowLog(store), itertools.count()
+
+    def fail() -> AbstractContextManager[Any]:
+        next(calls)
+        raise StoreUnavailableError("gone")
+
+    monkeypatch.setattr(store, "write", fail)
+    with pytest.raises(StoreUnavailableError):
+        window_log.reserve(NAME, [Window(10, 60)])
+    assert next(calls) == 1
