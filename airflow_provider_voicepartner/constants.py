@@ -1745,7 +1745,7 @@ Whoever answered waits with the phone in the hand, and a look costs the store a 
 """
 ANSWERS_LOG_INTERVAL: Final = 60.0
 """
-[seconds] Between two lines of the log about the same trouble with answers to questions.
+[seconds] Between two lines of the log about the same trouble with escalations, or with answers to questions.
 
 A store or an API that is down would else fill it.
 """

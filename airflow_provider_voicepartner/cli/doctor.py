@@ -3,27 +3,39 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from typing import TypeVar
 
 from airflow_provider_voicepartner.cli.commands import CommandError, say
-from airflow_provider_voicepartner.constants import WATCH_PEER_SILENCE
+from airflow_provider_voicepartner.constants import MOST_CHOICES, WATCH_PEER_SILENCE
+from airflow_provider_voicepartner.contacts.directory import Directory
+from airflow_provider_voicepartner.contacts.policy import By, Policy
 from airflow_provider_voicepartner.db.errors import StoreUnavailableError
 from airflow_provider_voicepartner.exceptions import VoicePartnerProviderError
+from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
+from airflow_provider_voicepartner.gateways.info import Kind
 from airflow_provider_voicepartner.hooks.callbacks import callback_config, missing_settings
 from airflow_provider_voicepartner.hooks.connection import look_up
 from airflow_provider_voicepartner.hooks.contacts import load_directory, read_source
 from airflow_provider_voicepartner.hooks.registry import hook_of
-from airflow_provider_voicepartner.notifications.base import GatewayNotifier
+from airflow_provider_voicepartner.incidents.choices import are_for_phones
+from airflow_provider_voicepartner.operators.page import PageOperator
 from airflow_provider_voicepartner.settings import WATCHING, open_store
 from airflow_provider_voicepartner.watchdog.config import Dags, WatchdogConfig, load_config
 from airflow_provider_voicepartner.watchdog.hearing import (
     Heard,
     ParsedDags,
     hearing_of,
-    notifiers_of,
+    look,
     parse_dags,
 )
 from airflow_provider_voicepartner.watchdog.memory import Beat, WatchMemory
+from airflow_provider_voicepartner.watchdog.notifying import Asking, Notifiers, notifiers_of
+from airflow_provider_voicepartner.watchdog.telling import told_twice
+
+Result = TypeVar("Result")
 
 
 def run(arguments: Namespace) -> None:
@@ -34,11 +46,19 @@ def run(arguments: Namespace) -> None:
     parsed = parse_dags()
     problems += [f"{file} cannot be imported; its DAGs are not looked at" for file in parsed.broken]
     problems += _of_dags(parsed, [*_covered(beats), *([config.dags] if config else [])])
-    problems += _of_contacts()
-    problems += _of_connections(parsed, config)
+    directory, mistakes = _contacts()
+    problems += mistakes
+    notifiers = {dag_id: notifiers_of(dag) for dag_id, dag in sorted(parsed.dags.items())}
+    problems += [f"DAG {dag_id}: {problem}" for dag_id, one in notifiers.items() for problem in one.problems]
+    policies, unknown = _policies(notifiers, config, directory)
+    problems += unknown
+    problems += _of_connections(notifiers, config, policies)
+    is_run = config is not None or any(map(_is_alive, beats.values()))
+    problems += _of_pages(parsed, notifiers, is_run=is_run)
+    problems += _of_questions(notifiers, is_run=is_run)
     for problem in problems:
         say(problem)
-    for note in _of_settings():
+    for note in [*_of_settings(), *_told_twice(config, directory)]:
         say(f"Note: {note}")
     if problems:
         raise CommandError(f"{len(problems)} problems")
@@ -100,46 +120,119 @@ def _of_dags(parsed: ParsedDags, covered: Collection[Dags]) -> list[str]:
     return problems
 
 
-def _of_contacts() -> list[str]:
-    def mistakes() -> list[str]:
+def _contacts() -> tuple[Directory | None, list[str]]:
+    """Read the contacts, and what is wrong with them."""
+    try:
         source = read_source()
-        return [] if source is None else [str(one) for one in load_directory(source).problems]
+        directory = None if source is None else load_directory(source)
+    except VoicePartnerProviderError as error:
+        return None, [str(error)]
+    return directory, [] if directory is None else [str(one) for one in directory.problems]
 
-    return _problems_of(mistakes)
+
+def _policies(
+    notifiers: Mapping[str, Notifiers], config: WatchdogConfig | None, directory: Directory | None
+) -> tuple[list[tuple[str, Policy]], list[str]]:
+    """Return the policies, each with who uses it, and those that there are not."""
+    used = [(f"DAG {dag_id}", page.policy) for dag_id, one in notifiers.items() for page in one.paging]
+    if config is not None and config.tell.policy:
+        used.append(("the watchdog", config.tell.policy))
+    found, problems = list[tuple[str, Policy]](), list[str]()
+    if directory is not None:
+        for who, name in dict.fromkeys(used):
+            try:
+                found.append((who, directory.policy(name)))
+            except InvalidArgumentError as error:
+                problems.append(f"{who}: {error}")
+    return found, problems
 
 
-def _of_connections(parsed: ParsedDags, config: WatchdogConfig | None) -> list[str]:
-    needed: dict[tuple[str, str], str] = {}
-    for dag_id, dag in sorted(parsed.dags.items()):
-        for notifier in notifiers_of(dag, GatewayNotifier):
+def _of_connections(
+    notifiers: Mapping[str, Notifiers], config: WatchdogConfig | None, policies: Sequence[tuple[str, Policy]]
+) -> list[str]:
+    needed: dict[tuple[str, Kind], str] = {}
+    for dag_id, one in notifiers.items():
+        for notifier in one.sending:
             # A template is rendered where the callback runs.
             if "{" not in notifier.conn_id:
                 needed.setdefault((notifier.conn_id, notifier.kind), f"DAG {dag_id}")
+    for who, policy in policies:
+        for by in By:
+            conn_id = policy.conn_id(by)
+            if conn_id is not None:
+                needed.setdefault((conn_id, by.kind), f"{who}, policy {policy.name}")
     if config is not None:
         for channel in config.tell.channels:
             needed.setdefault((channel.conn_id, channel.kind), "the watchdog")
     problems = []
     for (conn_id, kind), who in needed.items():
-
-        def look(conn_id: str = conn_id, kind: str = kind) -> list[str]:
-            hook_of(look_up(conn_id), kind=kind, who="a notifier").close()  # type: ignore[arg-type]
-            return []
-
-        problems += [f"{who}: {problem}" for problem in _problems_of(look)]
+        problems += [f"{who}: {problem}" for problem in _problems_of(partial(_answers, conn_id, kind))[1]]
     return problems
 
 
+def _of_pages(parsed: ParsedDags, notifiers: Mapping[str, Notifiers], *, is_run: bool) -> list[str]:
+    """Name the DAGs that page people while nothing does the later steps, nor takes answers."""
+    has_operator = any(isinstance(task, PageOperator) for dag in parsed.dags.values() for task in dag.tasks)
+    if is_run or has_operator:
+        return []
+    return [
+        f"DAG {dag_id}: only the first step of policy {one.paging[0].policy} is paged, and no answer is heard: no "
+        "watchdog runs, and no DAG has a PageOperator"
+        for dag_id, one in notifiers.items()
+        if one.paging
+    ]
+
+
+def _of_questions(notifiers: Mapping[str, Notifiers], *, is_run: bool) -> list[str]:
+    """Name the questions that people can only answer in Airflow, and why."""
+    return [
+        f"DAG {dag_id}, task {asking.task.task_id}: people can only answer in Airflow: {why}"
+        for dag_id, one in notifiers.items()
+        for asking in one.asking
+        if (why := _why_only_in_airflow(asking, is_run=is_run))
+    ]
+
+
+def _why_only_in_airflow(asking: Asking, *, is_run: bool) -> str:
+    """Say why a question cannot be answered by phone; empty where it can, or where that is not known yet."""
+    options, conn_id, kind = look(asking.task, "options"), asking.notifier.conn_id, asking.notifier.kind
+    if not is_run:
+        return "no watchdog runs, which gives answers to Airflow"
+    if _problems_of(callback_config)[0] is None:
+        return f"{missing_settings()}: gateways report no answers"
+    if isinstance(options, list | tuple) and not are_for_phones([str(one) for one in options]):
+        return f"it has more than {MOST_CHOICES} options, or options that look like the number of another"
+    can_be = True if "{" in conn_id else _problems_of(partial(_answers, conn_id, kind))[0]
+    return (
+        f"the gateway of {conn_id} does not report answers to it; take another conn_id"
+        if can_be is False
+        else ""
+    )
+
+
+def _answers(conn_id: str, kind: Kind) -> bool:
+    """Look a connection up, and say whether its gateway reports answers to this kind of message."""
+    hook = hook_of(look_up(conn_id), kind=kind, who="a notifier")
+    hook.close()
+    return kind in hook.gateway.INFO.answer_options and hook.gateway.INFO.reports != "never"
+
+
 def _of_settings() -> list[str]:
-    def missing() -> list[str]:
-        if callback_config() is not None:
-            return []
-        return [f"{missing_settings()}: nobody learns whether calls arrive, and nobody can answer by phone"]
-
-    return _problems_of(missing)
+    found, problems = _problems_of(callback_config)
+    if found is not None or problems:
+        return problems
+    return [f"{missing_settings()}: nobody learns whether calls arrive, and nobody can answer by phone"]
 
 
-def _problems_of(look: Callable[[], list[str]]) -> list[str]:
+def _told_twice(config: WatchdogConfig | None, directory: Directory | None) -> list[str]:
+    if config is None or directory is None:
+        return []
+    return [one for one in [told_twice(config.tell, directory, datetime.now(UTC))] if one]
+
+
+def _problems_of(look_up: Callable[[], Result]) -> tuple[Result | None, list[str]]:
+    """Return what a look finds, and what is wrong with it."""
     try:
-        return look()
+        return look_up(), []
     except VoicePartnerProviderError as error:
-        return [str(error)]
+        return None, [str(error)]

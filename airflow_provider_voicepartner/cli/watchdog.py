@@ -9,11 +9,13 @@ import sys
 import threading
 from argparse import Namespace
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 from airflow_provider_voicepartner.cli.commands import CommandError, say, write_log
-from airflow_provider_voicepartner.constants import REPLY_TIMEOUT
+from airflow_provider_voicepartner.constants import ALERT_QUESTION_TIMEOUT, REPLY_TIMEOUT
 from airflow_provider_voicepartner.db.errors import StoreUnavailableError, StoreUrlError
 from airflow_provider_voicepartner.db.transactions import Store
+from airflow_provider_voicepartner.hooks.contacts import contacts_within
 from airflow_provider_voicepartner.settings import ANSWERING, WATCHING, open_store
 from airflow_provider_voicepartner.watchdog.airflow_api import RestApi
 from airflow_provider_voicepartner.watchdog.config import Secrets, WatchdogConfig, load_config
@@ -22,7 +24,7 @@ from airflow_provider_voicepartner.watchdog.loop import Watchdog
 from airflow_provider_voicepartner.watchdog.questions import run_questions
 from airflow_provider_voicepartner.watchdog.rest import ApiError, RestClient
 from airflow_provider_voicepartner.watchdog.signs import DeadManSwitch
-from airflow_provider_voicepartner.watchdog.telling import Connections, Teller
+from airflow_provider_voicepartner.watchdog.telling import Connections, Teller, told_twice
 
 log = logging.getLogger(__name__)
 
@@ -130,4 +132,7 @@ def _check(config: WatchdogConfig, secrets: Secrets) -> None:
         problems.append(str(error))
     if problems:
         raise CommandError("; ".join(problems))
+    contacts = contacts_within(ALERT_QUESTION_TIMEOUT).directory if config.tell.policy else None
+    if contacts is not None and (twice := told_twice(config.tell, contacts, datetime.now(UTC))):
+        say(f"Note: {twice}")
     say(f"{config.name} can watch {config.airflow.url} and tell people in {len(config.tell.channels)} ways.")

@@ -11,10 +11,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from time import monotonic
 from typing import Final, TypeVar
 
 from airflow_provider_voicepartner.constants import (
     ALERT_QUESTION_TIMEOUT,
+    ANSWERS_LOG_INTERVAL,
     ANSWERS_LOOK_BACK,
     LINK_LIFETIME,
     MOST_TURNS_A_RUN,
@@ -108,6 +110,7 @@ class Pager:
         self._cursors = Cursors(store)
         self._directory: Directory | None = None
         self._unstored: list[SentPage] = []
+        self._said_at: dict[str, float] = {}
 
     def run_due(self, *, incident: int | None = None) -> Run:
         """
@@ -143,15 +146,14 @@ class Pager:
         next_due = self.pages.next_due()
         return Run(sent, answered, None if next_due is None else max(0.0, next_due))
 
-    @staticmethod
-    def _guarded(what: str, work: Callable[[], Result]) -> Result | None:
+    def _guarded(self, what: str, work: Callable[[], Result]) -> Result | None:
         """Keep one that cannot be read from stopping all others; None where it failed, which is logged."""
         try:
             return work()
         except StoreUnavailableError:
             raise
         except Exception as error:  # not its text: a driver's may hold values
-            log.error("%s cannot be worked on: %s", what, type(error).__name__)
+            self._complain(f"{what} cannot be worked on: {type(error).__name__}")
         return None
 
     def _turn(self, incident: int) -> int | None:
@@ -167,7 +169,7 @@ class Pager:
         for incident, name in self.pages.unstarted():
             policy = self.policy(name)
             if policy is not None and self.pages.start(incident, policy):
-                log.warning("incident %d: its escalation had not begun; it begins now", incident)
+                log.info("incident %d: its escalation begins", incident)
 
     def policy(self, name: str) -> Policy | None:
         """Return a policy, or the last resort in its place, which is logged; None where nobody can be paged."""
@@ -176,15 +178,25 @@ class Pager:
             return None
         found, problem = policy_of(directory, name)
         if problem:
-            log.error("%s", problem)
+            self._complain(problem)
         return found
+
+    def _complain(self, problem: str) -> None:
+        """Log a problem that lasts once a minute, and not with each look."""
+        now = monotonic()
+        if now - self._said_at.get(problem, -ANSWERS_LOG_INTERVAL) >= ANSWERS_LOG_INTERVAL:
+            log.error("%s", problem)
+            self._said_at = {
+                text: at for text, at in self._said_at.items() if now - at < ANSWERS_LOG_INTERVAL
+            }
+            self._said_at[problem] = now
 
     def _known(self) -> Directory | None:
         """Return the contacts, read once in each look."""
         if self._directory is None:
             known = self._contacts()
             for problem in known.problems:
-                log.error("%s", problem)
+                self._complain(problem)
             self._directory = known.directory
         return self._directory
 

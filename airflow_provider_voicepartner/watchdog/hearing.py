@@ -107,38 +107,24 @@ def hearing_of(dag: Any, *, is_watched: bool) -> Hearing:
     return Hearing(dag.dag_id, Heard.WEAKLY, ("callbacks or mails of its tasks",))
 
 
-def notifiers_of(dag: Any, kind: type[Any]) -> Iterator[Any]:
-    """
-    Give the notifiers of a DAG and its tasks, fallbacks too.
-
-    :param kind: their class.
-    """
-    names = ("on_failure_callback", "on_success_callback", "on_retry_callback", "on_skipped_callback")
-    for owner in (dag, *dag.tasks):
-        for name in names:
-            for one in _each(_look(owner, name)):
-                if isinstance(one, kind):
-                    yield one
-                    yield from one.fallback
-
-
 def _tells(task: Any) -> bool:
     return _is_there(task, "on_failure_callback") or (
-        bool(_look(task, "email")) and _look(task, "email_on_failure") is not False
+        bool(look(task, "email")) and look(task, "email_on_failure") is not False
     )
 
 
 def _is_there(owner: Any, name: str) -> bool:
-    return bool(list(_each(_look(owner, name))))
+    return bool(list(each(look(owner, name))))
 
 
-def _each(value: Any) -> Iterable[Any]:
+def each(value: Any) -> Iterable[Any]:
+    """Return what a setting of a DAG or a task holds, one by one: it may be one, a list, or nothing."""
     if value is None:
         return ()
     return [one for one in value if one is not None] if isinstance(value, list | tuple) else (value,)
 
 
-def _look(owner: Any, name: str) -> Any:
+def look(owner: Any, name: str) -> Any:
     """Read an attribute; of a mapped task it may be missing, or raise."""
     try:
         return getattr(owner, name, None)

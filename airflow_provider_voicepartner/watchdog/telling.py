@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_voicepartner.constants import (
@@ -19,6 +20,8 @@ from airflow_provider_voicepartner.constants import (
     NAMED_IN_ALERT,
     WATCH_REFRESH,
 )
+from airflow_provider_voicepartner.contacts.directory import Directory
+from airflow_provider_voicepartner.contacts.targets import targets_of
 from airflow_provider_voicepartner.exceptions import ConfigurationError, VoicePartnerProviderError
 from airflow_provider_voicepartner.gateways.model import SmsMessage, VoiceMessage
 from airflow_provider_voicepartner.hooks.alert import AlertRelease, left_out, masked, send_alert
@@ -283,6 +286,30 @@ def within(seconds: float, call: Callable[[], Result]) -> Result:
 def audience_of(tell: Tell) -> tuple[str, ...]:
     """Return whom the first way tells, as it names them."""
     return tuple(sorted(_each(tell.to)))
+
+
+def told_twice(tell: Tell, directory: Directory, at: datetime) -> str:
+    """
+    Say who gets both the message to ``to`` and the first page of the policy; empty for nobody.
+
+    :param at: aware; when rotas are asked.
+    """
+    policy = directory.policies.get((tell.policy or "").strip().lower())
+    if policy is None or not policy.steps:
+        return ""
+    first, names = policy.steps[0], [one[1:].lower() for one in _each(tell.to) if one.startswith("@")]
+    told = {one.person for one in targets_of(directory, names, tell.kind, at).reached}
+    both = [
+        one.person
+        for one in targets_of(directory, first.who, first.by.kind, at).reached
+        if one.person in told
+    ]
+    if not both:
+        return ""
+    return (
+        f"tell.to and the first step of the policy {policy.name} both reach {', '.join(both)} now, who gets two "
+        "messages of each finding; name in tell.to whoever only has to know"
+    )
 
 
 def _has_names(to: str | list[str]) -> bool:

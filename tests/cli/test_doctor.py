@@ -165,6 +165,107 @@ def test_a_watchdog_that_lives_covers_dags_and_one_that_died_covers_none(doctor:
     assert len([line for line in lines if line.startswith("DAG ")]) == 4
 
 
+PAGES = (
+    HEAD
+    + """
+from datetime import timedelta
+from airflow.providers.standard.operators.hitl import ApprovalOperator, HITLOperator
+from airflow.sdk import AsyncCallback, DeadlineAlert, DeadlineReference
+from airflow_provider_voicepartner.notifications.page import PageNotifier
+from airflow_provider_voicepartner.notifications.question import QuestionNotifier
+
+
+@dag(on_failure_callback=PageNotifier(policy="night"), **OLD)
+def paged():
+    @task
+    def load(): ...
+    load()
+
+
+@dag(
+    on_failure_callback=NOTIFIER,
+    deadline=[
+        DeadlineAlert(
+            reference=DeadlineReference.DAGRUN_QUEUED_AT,
+            interval=timedelta(hours=1),
+            callback=AsyncCallback(SmsNotifier, kwargs=arguments),
+        )
+        for arguments in ({"to": "@anne", "conn_id": "late"}, {"to": "@anne", "conn": "sms"})
+    ],
+    **OLD,
+)
+def late():
+    @task
+    def load(): ...
+    load()
+
+
+@dag(on_failure_callback=NOTIFIER, **OLD)
+def asks():
+    ApprovalOperator(task_id="sms", subject="?", notifiers=[QuestionNotifier(to="@anne", conn_id="sms")])
+    ApprovalOperator(
+        task_id="call", subject="?", notifiers=[QuestionNotifier(to="@anne", by="call", conn_id="calls")]
+    )
+    HITLOperator(
+        task_id="many", subject="?", options=list(map(str, range(1, 12))),
+        notifiers=[QuestionNotifier(to="@anne", conn_id="sms")],
+    )
+
+
+for one in (paged, late, asks):
+    one()
+"""
+)
+PEOPLE = """
+[people.anne]
+phone = "0612345678"
+[policies.night]
+steps = [{ who = "anne", by = "sms", wait = "5m" }, { who = "anne", by = "call", wait = "5m" }]
+sms = "sms"
+call = "missing"
+"""
+
+
+@pytest.mark.airflow3
+def test_pages_questions_and_deadlines_that_would_not_work(doctor: Doctor, home: Path) -> None:
+    (home / "dags" / "all.py").write_text(PAGES, encoding="utf-8")
+    (home / "contacts.toml").write_text(PEOPLE, encoding="utf-8")
+    (home / "watchdog.toml").write_text(CONFIG + 'policy = "nigth"\n', encoding="utf-8")
+    environment = {
+        "AIRFLOW__VOICEPARTNER__CONTACTS": str(home / "contacts.toml"),
+        "AIRFLOW_CONN_CALLS": '{"conn_type": "voicepartner", "password": "planted-key"}',
+    }
+    only = "people can only answer in Airflow"
+    lines = [line for line in doctor(**environment).stdout.splitlines() if line.startswith("DAG ")]
+    nobody = "no watchdog runs, which gives answers to Airflow"
+    assert lines == [
+        "DAG late: a deadline alert: SmsNotifier has no argument 'conn'; did you mean 'conn_id'?",
+        "DAG late: connection 'late' was not found, or its secrets backend could not be reached; nothing was sent",
+        "DAG paged, policy night: connection 'missing' was not found, or its secrets backend could not be reached; "
+        "nothing was sent",
+        "DAG paged: only the first step of policy night is paged, and no answer is heard: no watchdog runs, and no "
+        "DAG has a PageOperator",
+        *(f"DAG asks, task {task}: {only}: {nobody}" for task in ("sms", "call", "many")),
+    ]
+
+    (home / "contacts.toml").write_text(PEOPLE.replace('"missing"', '"calls"'), encoding="utf-8")
+    done = doctor(
+        "--config",
+        str(home / "watchdog.toml"),
+        AIRFLOW__VOICEPARTNER__PUBLIC_URL="https://airflow.example.org",
+        AIRFLOW__VOICEPARTNER__CALLBACK_SECRET="only-for-this-test-8264",
+        AIRFLOW_CONN_LATE='{"conn_type": "smspartner", "password": "planted-key"}',
+        **environment,
+    )
+    lines = [line for line in done.stdout.splitlines() if line.startswith(("DAG ", "the watchdog"))]
+    assert lines[1].startswith("the watchdog: policy: 'nigth' is no policy of ")
+    assert lines[2:] == [
+        f"DAG asks, task call: {only}: the gateway of calls does not report answers to it; take another conn_id",
+        f"DAG asks, task many: {only}: it has more than 9 options, or options that look like the number of another",
+    ]
+    assert "planted" not in done.stdout + done.stderr
+
+
 def test_contacts_and_connections_with_mistakes(doctor: Doctor, home: Path) -> None:
     (home / "contacts.toml").write_text("[people.anne]\nphone = '12'\n", encoding="utf-8")
     (home / "watchdog.toml").write_text(CONFIG, encoding="utf-8")

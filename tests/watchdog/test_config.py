@@ -5,13 +5,17 @@ from __future__ import annotations
 import contextlib
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from airflow_provider_voicepartner.contacts.directory import Directory, Person
+from airflow_provider_voicepartner.contacts.policy import By, Policy, Step
 from airflow_provider_voicepartner.exceptions import ConfigurationError
-from airflow_provider_voicepartner.watchdog.config import Dags, Expectation, load_config, read_config
+from airflow_provider_voicepartner.watchdog.config import Dags, Expectation, Tell, load_config, read_config
+from airflow_provider_voicepartner.watchdog.telling import told_twice
 
 LEAST = """
 [airflow]
@@ -153,6 +157,34 @@ def test_any_text_is_read_or_refused(text: str) -> None:
     for whole in (text, LEAST + text, f"[airflow]\nurl = {text!r}"):
         with contextlib.suppress(ConfigurationError):
             read_config(whole, label="w")
+
+
+POLICY = Policy(
+    name="night", steps=(Step(("oncall",), By.SMS, 300.0), Step(("bruno",), By.CALL, 300.0)), sms="s"
+)
+PEOPLE = Directory(
+    people={
+        name: Person(name=name, phones=(number,), mobiles=(number,))
+        for name, number in (("anne", "+33612345601"), ("bruno", "+33612345602"))
+    },
+    groups={"oncall": ("anne",), "team": ("anne", "bruno")},
+    policies={"night": POLICY},
+)
+
+
+@pytest.mark.parametrize(
+    ("to", "policy", "both"),
+    [
+        ("@oncall", "Night", "anne"), (["@team", "+33612345609"], "night", "anne"),
+        ("@bruno", "night", ""), ("+33612345601", "night", ""), ("@oncall", None, ""), ("@oncall", "other", ""),
+    ],
+)  # fmt: skip
+def test_who_would_get_two_messages_of_each_finding(to: Any, policy: str | None, both: str) -> None:
+    said = told_twice(Tell(conn_id="sms", to=to, policy=policy), PEOPLE, datetime(2026, 1, 1, tzinfo=UTC))
+    assert said.startswith(f"tell.to and the first step of the policy night both reach {both} now") is bool(
+        both
+    )
+    assert bool(said) is bool(both)
 
 
 def test_patterns_of_dags() -> None:
