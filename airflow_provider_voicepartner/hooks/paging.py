@@ -109,6 +109,7 @@ class Pager:
         self._events, self._delivery = SummaryReader(store), DeliveryStore(store)
         self._cursors = Cursors(store)
         self._directory: Directory | None = None
+        self._was_read = False
         self._unstored: list[SentPage] = []
         self._said_at: dict[str, float] = {}
 
@@ -119,7 +120,7 @@ class Pager:
         :param incident: only this one; None for all.
         :raises StoreUnavailableError: nothing was claimed that was not sent; try again.
         """
-        self._directory = None
+        self._was_read = False
         self._store_results()
         for number, at, person in self.pages.expire():
             log.error(
@@ -193,11 +194,11 @@ class Pager:
 
     def _known(self) -> Directory | None:
         """Return the contacts, read once in each look."""
-        if self._directory is None:
+        if not self._was_read:
             known = self._contacts()
             for problem in known.problems:
                 self._complain(problem)
-            self._directory = known.directory
+            self._directory, self._was_read = known.directory, True
         return self._directory
 
     def _resolve(self, names: Sequence[str], by: By, is_last_resort: bool, now: float) -> Sequence[Target]:

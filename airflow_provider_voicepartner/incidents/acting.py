@@ -130,6 +130,7 @@ class Answers:
             # Most replies are to campaigns: without a page to that number nothing is written.
             if connection.execute(sql.any_page, {"phone_number": answer.phone_number}).first() is None:
                 return None
+        _read_contacts(numbers)
         with self._store.write() as connection:
             now = self._store.now(connection)
             if answer.channel is Channel.SMS and has_open_question(
@@ -167,6 +168,7 @@ class Answers:
         :param who: a name of the contacts, or of a user.
         :returns: None where there is no such incident with an escalation.
         """
+        _read_contacts(numbers)
         with self._store.write() as connection:
             now = self._store.now(connection)
             locked = lock(connection, incident)
@@ -328,6 +330,11 @@ class Answers:
                 "result": done.outcome,
             },
         )
+
+
+def _read_contacts(numbers: Numbers) -> None:
+    """Let contacts be read that take long, since every other writer waits for a transaction of SQLite."""
+    numbers(())
 
 
 def _phase(row: Any) -> Phase:

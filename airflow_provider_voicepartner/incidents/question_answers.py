@@ -36,6 +36,7 @@ from airflow_provider_voicepartner.incidents.question_model import (
 from airflow_provider_voicepartner.incidents.question_statements import (
     conclude,
     fit_person,
+    is_read,
     question_of,
     statements,
 )
@@ -222,14 +223,15 @@ def has_open_question(connection: Connection, phone_number: str, code: int | Non
     Say whether an answer by text message is a question's business, and no incident's.
 
     Without a code it is, as soon as the number was asked one that is open: an answer that may mean both must do
-    neither, and whoever wrote it is told so once.
+    neither, and whoever wrote it is told so once. Not while nobody reads answers to questions: nobody would be told.
 
     :param code: that the answer gives.
     """
     values = {"phone_number": phone_number, "since": now - ANSWERED_WITHIN}
     rows = connection.execute(statements().codes_of, values).all()
     if code is None:
-        return any(state == Stage.OPEN for _, _, state in rows)
+        is_open = any(state == Stage.OPEN for _, _, state in rows)
+        return is_open and is_read(connection, now)
     return any(code in (now_code, last_code) for now_code, last_code, _ in rows)
 
 

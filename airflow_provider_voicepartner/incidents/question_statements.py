@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
+from airflow_provider_voicepartner.constants import ANSWERS_READ_WITHIN
 from airflow_provider_voicepartner.incidents.answers import Channel
 from airflow_provider_voicepartner.incidents.keys import fit
 from airflow_provider_voicepartner.incidents.question_model import Ending, Question, Stage
@@ -25,6 +26,12 @@ _AS_THEY_ARE: Final = (
 def fit_person(name: str) -> str:
     """Return a name as it is stored."""
     return fit(name, _PERSON_LENGTH)
+
+
+def is_read(connection: Connection, now: float) -> bool:
+    """Say whether somebody read answers to questions a short time ago."""
+    at = connection.execute(statements().reader).scalar()
+    return at is not None and now - float(at) < ANSWERS_READ_WITHIN
 
 
 def question_of(row: Any) -> Question:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_voicepartner.constants import (
     ANSWER_HOLD,
     ANSWERED_WITHIN,
-    ANSWERS_READ_WITHIN,
     DELIVERY_LEASE,
     QUESTIONS_A_LOOK,
     QUESTIONS_LISTED,
@@ -33,6 +32,7 @@ from airflow_provider_voicepartner.incidents.question_model import (
 from airflow_provider_voicepartner.incidents.question_statements import (
     conclude,
     fit_person,
+    is_read,
     question_of,
     statements,
 )
@@ -272,8 +272,7 @@ class QuestionStore:
     def has_reader(self) -> bool:
         """Say whether somebody read answers a short time ago: else no question may say that it can be answered."""
         with self._store.read() as connection:
-            at = connection.execute(statements().reader).scalar()
-            return at is not None and self._store.now(connection) - float(at) < ANSWERS_READ_WITHIN
+            return is_read(connection, self._store.now(connection))
 
     def first_asked(self) -> float | None:
         """Return since when answers may matter, in Unix seconds; None where nobody was asked lately."""

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from airflow_provider_voicepartner.constants import ANSWERED_WITHIN, MOST_SAID_ANSWERS
 from airflow_provider_voicepartner.contacts.targets import Target
+from airflow_provider_voicepartner.db.engine import open_store
 from airflow_provider_voicepartner.db.schema import incident as incidents
 from airflow_provider_voicepartner.db.schema import page
 from airflow_provider_voicepartner.db.transactions import Store
@@ -372,3 +376,30 @@ def test_a_key_counts_where_the_id_of_the_page_is_not_known(night: Night, became
         if became is not None:
             night.pages.record(claimed, became)
     assert outcome(night.presses("bruno", "1", "nobody told us")) == "acknowledged"
+
+
+def test_contacts_that_take_long_keep_nobody_from_writing(tmp_path: Path, clock: Clock) -> None:
+    path = tmp_path / "store.db"
+    with closing(open_store(f"sqlite:///{path}", clock=clock)) as store:
+        night = Night(store, clock)
+        incident = night.open()
+        locked: list[bool] = []
+
+        def slow(people: Sequence[str]) -> Sequence[Target]:
+            if not locked:  # the first look reads them
+                with closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as other:
+                    try:
+                        other.execute("BEGIN IMMEDIATE")
+                        locked.append(False)
+                    except sqlite3.OperationalError:
+                        locked.append(True)
+            return numbers(people)
+
+        answer = PhoneAnswer(
+            digest="a", channel=Channel.SMS, phone_number=NUMBERS["anne"], read=read_text("1")
+        )
+        assert night.answers.by_phone(answer, slow) is not None
+        assert locked == [False]
+        locked.clear()
+        night.answers.by_name(incident, Action.CLOSE, "bruno", Channel.CLI, slow, digest="b")
+        assert locked == [False]

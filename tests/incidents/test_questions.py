@@ -296,6 +296,7 @@ def test_an_answer_that_may_mean_an_incident_too_does_neither(asker: Asker) -> N
     anne = NUMBERS["anne"]
     incident = page(asker, 31)
     question = asker.ask(anne)
+    asker.questions.note_reader()
     unclear = asker.says(anne, "1")
     assert unclear is not None
     assert unclear.heard is Heard.AMBIGUOUS
@@ -308,6 +309,21 @@ def test_an_answer_that_may_mean_an_incident_too_does_neither(asker: Asker) -> N
     assert done.incident == incident
     assert asker.says(anne, "47 1") is not None
     assert asker.get(question).chosen == ("Approve",)
+
+
+@pytest.mark.parametrize("since", [None, 601.0], ids=["never", "not lately"])
+def test_while_nobody_reads_answers_to_questions_a_page_is_answered(
+    asker: Asker, clock: Any, since: float | None
+) -> None:
+    incident = page(asker, 31)
+    asker.ask(NUMBERS["anne"])
+    if since is not None:
+        asker.questions.note_reader()
+        clock.advance(since)
+    assert acknowledge(asker, "1").incident == incident
+    late = asker.says(NUMBERS["anne"], "1")
+    assert late is not None
+    assert late.heard is Heard.AMBIGUOUS
 
 
 def test_a_question_takes_no_code_of_an_open_incident(store: Store, clock: Any) -> None:
