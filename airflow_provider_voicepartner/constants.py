@@ -1492,6 +1492,12 @@ ALERTS_REMEMBERED: Final = 10_000
 
 The oldest are forgotten first.
 """
+CLOCKS_APART: Final = 180.0
+"""
+[seconds] By which the clocks of two machines may be apart, where their times are compared.
+
+Whoever keeps clocks at all keeps them closer; what is older by more happened before.
+"""
 SAME_ALERT_WITHIN: Final = 600.0
 """
 [seconds] Within which two alerts about a whole DAG are one, if Airflow does not say when its run began.

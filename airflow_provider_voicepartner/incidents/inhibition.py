@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_voicepartner.incidents.marks import covers
 from airflow_provider_voicepartner.incidents.model import Alert, Happened, Outcome
-from airflow_provider_voicepartner.incidents.routes import read_claims
+from airflow_provider_voicepartner.incidents.routes import read_times
 from airflow_provider_voicepartner.incidents.rows import occurrence_columns, put_route, read_route
 from airflow_provider_voicepartner.incidents.statements import statements
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
 
-def inhibitor_of(connection: Connection, alert: Alert, audience: str, now: float) -> str:
+def inhibitor_of(connection: Connection, alert: Alert, audience: str) -> str:
     """
     Return the alert that says more than this one, in words that may be logged; empty where there is none.
 
-    It is of the same run, it is told to all of this alert's recipients or is being told, and it still holds: its
-    incident is open, and it came after the run began.
+    It is of the same run, all of this alert's recipients were told of its incident, and it still holds: the incident is
+    open, and it came after the run began. One that is still being sent may reach nobody, and so holds nothing back.
 
     :param audience: the marks of this alert's recipients.
     """
@@ -32,10 +32,8 @@ def inhibitor_of(connection: Connection, alert: Alert, audience: str, now: float
     for row in connection.execute(statements().inhibitors, place).mappings():
         if row["task_id"] and not is_deadline:
             continue
-        claims = read_claims(row["claims"])
-        is_at_work = row["claim"] in claims and claims[row["claim"]].until > now
-        if row["outcome"] == Outcome.CLAIMED and not is_at_work:
-            continue
+        if row["outcome"] == Outcome.COUNTED and not read_times(row["told_at"]):
+            continue  # it waits for a message that is still being sent
         if covers(row["audience"], audience):
             name = f"the failure of task {row['task_id']}" if row["task_id"] else "the DAG's failure"
             return f"{name} (incident {row['incident']})"

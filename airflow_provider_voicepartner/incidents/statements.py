@@ -41,9 +41,22 @@ class Statements:
         )
         # FOR UPDATE is for PostgreSQL; on SQLite a write transaction is alone in the database.
         self.lock_open = (
-            select(row.id, row.state, row.code, row.alerts, row.opened_at, row.changed_at, row.due_at)
+            select(
+                row.id,
+                row.state,
+                row.code,
+                row.alerts,
+                row.opened_at,
+                row.changed_at,
+                row.due_at,
+                row.policy,
+            )
             .where(row.open_key == bindparam("key"))
             .with_for_update()
+        )
+        self.adopt = text(
+            f"UPDATE {incident.name} SET policy = :policy, code = coalesce(code, :code), version = version + 1 "
+            "WHERE id = :incident AND policy IS NULL AND state = 'open'"
         )
         self.lock = select(row.id, row.state, row.code).where(row.id == mine).with_for_update()
         self.count = text(
@@ -124,8 +137,7 @@ class Statements:
         of_run = and_(alert.c.dag_id == bindparam("dag_id"), alert.c.run_id == bindparam("run_id"))
         with_route = (
             select(
-                alert.c.incident, alert.c.task_id, alert.c.outcome, alert.c.claim,
-                route.c.audience, route.c.claims,
+                alert.c.incident, alert.c.task_id, alert.c.outcome, route.c.audience, route.c.told_at,
             )
             .join(incident, row.id == alert.c.incident)
             .join(route, and_(route.c.incident == alert.c.incident, route.c.route == alert.c.route))
@@ -139,7 +151,7 @@ class Statements:
                 alert.c.what == "failure",
                 alert.c.at >= bindparam("since"),
                 row.state != "closed",
-                alert.c.outcome.in_(("told", "counted", "claimed")),
+                alert.c.outcome.in_(("told", "counted")),
             )
         )
         self.inhibited = (

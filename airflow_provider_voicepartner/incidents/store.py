@@ -9,10 +9,12 @@ from __future__ import annotations
 import random
 import secrets
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_voicepartner.constants import (
+    CLOCKS_APART,
     DUE_MESSAGES,
     INCIDENT_LEASE,
     INCIDENTS_LISTED,
@@ -67,8 +69,10 @@ def _new_token() -> str:
 
 
 def _may_be_another(alert: Alert, at: float, now: float) -> bool:
-    """Say whether an alert about a whole DAG may be of a later failure: a cleared run has the same name."""
-    happened = alert.occurrence
+    """Say whether an alert may be of a later failure: a run that is cleared, or made again, has the same name."""
+    happened, began = alert.occurrence, alert.run_began_at
+    if began is not None and at < began - CLOCKS_APART:
+        return True
     return not happened.task_id and not happened.moment and now - at > SAME_ALERT_WITHIN
 
 
@@ -112,11 +116,22 @@ class IncidentStore:
             silence = silence_of(connection, alert, now)
             if silence is not None:
                 return self._held(connection, alert, row, Outcome.SILENCED, str(silence))
-            inhibitor = inhibitor_of(connection, alert, audience, now)
+            inhibitor = inhibitor_of(connection, alert, audience)
             if inhibitor:
                 return self._held(connection, alert, row, Outcome.INHIBITED, inhibitor)
             incident, is_new = self._join(connection, alert, now)
-            return self._decide(connection, alert, row, audience, (incident, is_new), now, lease)
+            decision = self._decide(connection, alert, row, audience, (incident, is_new), now, lease)
+        if alert.policy and incident.policy is None:
+            self._adopt(decision.incident, alert.policy)
+        return decision
+
+    def _adopt(self, incident: int, policy: str) -> None:
+        """Let people be paged of an incident that an alert without a policy opened; its claim is not lost by this."""
+        with suppress(StoreUnavailableError), self._store.write() as connection:
+            # Before the row, as whoever opens an incident: else two of them would wait for each other.
+            code = free_code(connection, self._choose)
+            values = {"incident": incident, "policy": policy, "code": code}
+            connection.execute(statements().adopt, values)
 
     def _held(
         self, connection: Connection, alert: Alert, row: dict[str, Any], outcome: Outcome, by: str

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from airflow_provider_voicepartner.db.transactions import Store
 from airflow_provider_voicepartner.incidents.model import Alert, Happened, Occurrence, Outcome
+from airflow_provider_voicepartner.incidents.silences import Silences
 from airflow_provider_voicepartner.incidents.store import IncidentStore
 from tests.incidents.conftest import Clock
 from tests.support.alerts import ANNE, alert, failure
@@ -31,11 +33,32 @@ def test_a_dags_failure_silences_its_tasks(incidents: IncidentStore) -> None:
     assert [one.task_id for one in incidents.find()] == [""]
 
 
-def test_a_failure_that_is_being_told_silences_too(incidents: IncidentStore, clock: Clock) -> None:
-    incidents.report(failure(""))
+@pytest.mark.parametrize("held", [failure("load"), deadline()], ids=["a task", "the deadline"])
+@pytest.mark.parametrize("counted", [False, True], ids=["the DAG's", "another run's"])
+def test_a_failure_that_is_still_being_told_silences_nothing(
+    incidents: IncidentStore, held: Alert, counted: bool
+) -> None:
+    """Its sender may die, or reach nobody, when the one that it held back has gone."""
+    under_way = incidents.report(failure("", run="run0" if counted else "run1"))
+    if counted:
+        assert incidents.report(failure("")).outcome is Outcome.COUNTED
+    assert incidents.report(held).outcome is Outcome.CLAIMED
+    incidents.not_told(under_way)
+
+
+def test_a_failure_that_is_counted_silences_where_people_were_told_of_another_run(
+    incidents: IncidentStore,
+) -> None:
+    tell(incidents, failure("", run="run0"))
+    assert incidents.report(failure("")).outcome is Outcome.COUNTED
     assert incidents.report(failure("load")).outcome is Outcome.INHIBITED
-    clock.advance(61)  # its sender died
-    assert incidents.report(failure("extract")).outcome is Outcome.CLAIMED
+
+
+def test_a_silenced_failure_of_the_dag_silences_nothing(incidents: IncidentStore, store: Store) -> None:
+    Silences(store).add({"key": "failure dag_id=etl"}, seconds=600)
+    assert incidents.report(failure("")).outcome is Outcome.SILENCED
+    assert incidents.report(failure("load")).outcome is Outcome.CLAIMED
+    assert incidents.report(deadline()).outcome is Outcome.CLAIMED
 
 
 @pytest.mark.parametrize("task", ["", "load"])

@@ -19,6 +19,7 @@ from airflow_provider_voicepartner.incidents.model import (
 from airflow_provider_voicepartner.incidents.store import IncidentStore
 from tests.incidents.conftest import Clock
 from tests.support.alerts import ANNE, PLAIN, alert, failure
+from tests.support.escalations import page_store
 
 
 def claimed(decision: Decision | None, *, more: int = 0, may_be_repeat: bool = False) -> Decision:
@@ -83,6 +84,35 @@ def test_a_new_try_and_a_run_that_was_cleared_are_other_occurrences(
     incidents.told(claimed(incidents.report(alert(dag))), [ANNE])
     clock.advance(3_600)
     claimed(incidents.report(alert(replace(dag, moment="2031-05-06T14:00:00Z"))))
+
+
+@pytest.mark.parametrize(
+    ("began", "is_told"), [(None, False), (-600.0, False), (120.0, False), (600.0, True)]
+)
+def test_a_run_that_is_deleted_and_made_again_is_another(
+    incidents: IncidentStore, clock: Clock, began: float | None, is_told: bool
+) -> None:
+    """Its id and its tries are the same; a clock that is ahead by two minutes makes no other run of it."""
+    incidents.told(claimed(incidents.report(failure())), [ANNE])
+    began_at = None if began is None else clock.now + began
+    clock.advance(3_600)
+    again = incidents.report(failure(run_began_at=began_at))
+    assert (again.outcome is Outcome.CLAIMED) == is_told
+
+
+def test_a_policy_pages_for_an_incident_that_was_opened_without_one(
+    incidents: IncidentStore, store: Store
+) -> None:
+    opened = claimed(incidents.report(failure(run="run1")))
+    incidents.told(opened, [ANNE])
+    assert page_store(store).unstarted() == []
+    claimed(incidents.report(failure(run="run2", route="watchdog", policy="night")))
+    assert page_store(store).unstarted() == [(opened.incident, "night")]
+    incident = incidents.get(opened.incident)
+    assert incident is not None
+    assert incident.code is not None
+    incidents.report(failure(run="run3", route="other", policy="day"))
+    assert page_store(store).unstarted() == [(opened.incident, "night")]
 
 
 def test_who_died_while_sending_is_followed_by_the_next_who_says_that_it_may_be_a_repeat(
