@@ -1,4 +1,8 @@
-"""Schedule a campaign for tomorrow, and take it back when something speaks against it. Needs Airflow 2.11 or later."""
+"""
+Schedule a campaign for tomorrow, and take it back when something speaks against it. Needs Airflow 2.11 or later.
+
+``[voicepartner] contacts`` names the people: ``data/contacts.toml`` is an example.
+"""
 
 from __future__ import annotations
 
@@ -23,8 +27,8 @@ with DAG(
     # [START howto_cancel_campaign]
     tomorrow = SendSmsOperator(
         task_id="tomorrow",
-        to="0612345601",
-        message="Votre rendez-vous est demain.",
+        to="@anne",
+        message="La migration commence demain.",
         # From the run, not from the clock: a retry must ask for the same time. (Airflow 2.11 has no run_after.)
         send_at="{{ (dag_run.run_after | default(data_interval_end) + macros.timedelta(days=1)).isoformat() }}",
     )

@@ -32,7 +32,7 @@ with DAG(
     call_manager = TtsCallOperator(
         task_id="call_manager",
         conn_id="octopush_default",
-        to=[{"phone_number": "0612345602", "first_name": "Bruno"}],
+        to=[{"phone_number": "@bruno", "first_name": "Bruno"}],
         text="Bonjour {first_name}. The nightly pipeline failed.",
         language="en-GB",
         options={"voice_gender": "male"},

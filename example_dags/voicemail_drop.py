@@ -1,4 +1,8 @@
-"""Leave a recorded message on people's voicemail, without ringing. Needs Airflow 2.11 or later."""
+"""
+Leave a recorded message on people's voicemail, without ringing. Needs Airflow 2.11 or later.
+
+``[voicepartner] contacts`` names the people: ``data/contacts.toml`` is an example.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +34,7 @@ with DAG(
     drop = VoicemailDropOperator(
         task_id="drop",
         conn_id="voicepartner_default",
-        to="0612345601, 0612345602",
+        to="@anne",
         audio_token=pick_audio_file(),
         email_for_notification="ops@example.org",
     )

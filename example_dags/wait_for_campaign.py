@@ -1,4 +1,8 @@
-"""Wait until everybody's SMS has a final status, and fail when too few got it. Needs Airflow 2.11 or later."""
+"""
+Wait until everybody's SMS has a final status, and fail when too few got it. Needs Airflow 2.11 or later.
+
+``[voicepartner] contacts`` names the people: ``data/contacts.toml`` is an example.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +19,7 @@ with DAG(
     catchup=False,
     tags=["voicepartner", "example"],
 ) as dag:
-    send = SendSmsOperator(task_id="send", to="0612345601, 0612345602", message="Le site est de retour.")
+    send = SendSmsOperator(task_id="send", to="@data-team", message="Le site est de retour.")
 
     # [START howto_wait_for_campaign]
     wait = CampaignCompletionSensor(

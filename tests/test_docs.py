@@ -71,6 +71,12 @@ def quotes() -> Iterator[tuple[str, str, str]]:
             yield file, mark, block.strip()
 
 
+_WITH_SAMPLES = [*PAGES, *sorted((PROJECT / "example_dags").glob("*.py"))]
+
+
+_NUMBER_IN_TO = re.compile(r"""\bto=\[?["'](?:[^"'\n]*[\s,;])?\+?\d[\d ]{7,}""")
+
+
 class TestExamples:
     def test_quotes_are_what_the_example_dags_say(self) -> None:
         blocks = marked_blocks()
@@ -87,6 +93,13 @@ class TestExamples:
     def test_every_python_block_compiles(self, page: Path) -> None:
         for block in PYTHON.findall(page.read_text(encoding="utf-8")):
             compile(block, str(page), "exec")
+
+    @pytest.mark.parametrize("path", _WITH_SAMPLES, ids=lambda path: path.name)
+    def test_people_are_named_and_not_numbered(self, path: Path) -> None:
+        text = path.read_text(encoding="utf-8")
+        samples = [text] if path.suffix == ".py" else PYTHON.findall(text)
+        # Rows with personal fields are recipients of a campaign, who are in no contacts.
+        assert [found for sample in samples for found in _NUMBER_IN_TO.findall(sample)] == []
 
     @pytest.mark.airflow3
     def test_the_deadline_alert_works(self, monkeypatch: pytest.MonkeyPatch) -> None:

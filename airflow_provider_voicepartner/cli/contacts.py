@@ -64,6 +64,9 @@ def check(arguments: Namespace) -> None:
     lost = [name for name in sorted(directory.rotas) if not directory.last_resort_of(name)]
     if lost or not directory.last_resort:
         say("There is no last_resort: an alert to a name that is not known would reach nobody.")
+    for name, policy in sorted(directory.policies.items()):
+        if policy.sms is None:
+            say(f"policies.{name}.sms is not set: nobody is told who has it, nor what came of a pressed key.")
 
 
 def export_calendar(arguments: Namespace) -> None:

@@ -75,7 +75,10 @@ class AllClearNotifier(BaseNotifier):
         told = one_each([one for each in resolved for one in each.told])
         if resolved:
             ids = ", ".join(str(each.incident.id) for each in resolved)
-            self.log.info("%s: closed incidents %s; told of them: %d", type(self).__name__, ids, len(told))
+            self.log.info(
+                "%s: incidents closed: %d (id %s); people to be told all clear: %d",
+                type(self).__name__, len(resolved), ids, len(told),
+            )  # fmt: skip
         for notifier in self._notifiers(told):
             notifier.notify(context)
 

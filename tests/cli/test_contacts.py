@@ -123,6 +123,15 @@ class TestCheck:
         file.write_text(TEXT.replace('last_resort = "bruno"', ""), encoding="utf-8")
         assert "There is no last_resort" in said(capsys, "contacts", "check")
 
+    @pytest.mark.parametrize("sms", [True, False])
+    def test_a_policy_by_which_nobody_is_told_who_has_it_is_told(
+        self, file: Path, capsys: pytest.CaptureFixture[str], sms: bool
+    ) -> None:
+        steps = '\n[policies.night]\nsteps = [{ who = "@bruno", by = "call", wait = "5m" }]\ncall = "calls"\n'
+        file.write_text(TEXT + steps + ('sms = "texts"\n' if sms else ""), encoding="utf-8")
+        is_told = "policies.night.sms is not set: nobody is told" in said(capsys, "contacts", "check")
+        assert is_told is not sms
+
     def test_every_mistake_is_listed(self, file: Path, capsys: pytest.CaptureFixture[str]) -> None:
         wrong = TEXT.replace("0612345601", "061234560").replace("Monday", "Lundi")
         file.write_text(wrong, encoding="utf-8")

@@ -61,7 +61,7 @@ def test_those_who_were_told_are_told_all_clear_once(sandbox: Any, logs: Logs) -
         AllClearNotifier()(task("success"))
     assert sent(sandbox, "smspartner") == {ANNA: 2}
     assert said(sandbox) == "Airflow: all clear, sales.load succeeded, run r1"
-    assert "closed incidents 1; told of them: 1" in logs.text
+    assert "incidents closed: 1 (id 1); people to be told all clear: 1" in logs.text
     assert ANNA[3:] not in logs.text
 
 

@@ -58,12 +58,12 @@ def test_calls_through_both_gateways(run_dag: RunDag, reached: Reached) -> None:
     run = run_dag("tts_call")
     assert run.state == "success"
     assert reached("voicepartner") == {A: 1, "+33142685308": 1}
-    assert reached("octopush") == {B: 1}
+    assert reached("octopush") == {"+33142685308": 1}
 
 
 def test_voicemail_drop_with_a_file_of_the_account(run_dag: RunDag, reached: Reached) -> None:
     assert run_dag("voicemail_drop").state == "success"
-    assert reached("voicepartner") == {A: 1, B: 1}
+    assert reached("voicepartner") == {A: 1}
 
 
 def test_a_scheduled_campaign_is_taken_back(run_dag: RunDag, reached: Reached) -> None:
