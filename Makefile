@@ -56,8 +56,9 @@ slow: $(AIRFLOW3)/.installed $(AIRFLOW2)/.installed ## The slow tests alone
 	$(BIN)/python -m pytest tests -m slow
 	$(AIRFLOW2)/bin/python -m pytest tests/crash tests/system/test_airflow2.py -m "slow and not airflow3"
 
-standalone: $(AIRFLOW3)/.installed ## A whole Airflow: send, defer, call back, resume, start a DAG; every kind of alert
-	$(BIN)/python -m pytest tests/system/test_standalone.py tests/system/test_alerts.py -k "not opentelemetry"
+standalone: $(AIRFLOW3)/.installed ## A whole Airflow: send, defer, call back, resume, start a DAG; every kind of alert; on call
+	$(BIN)/python -m pytest tests/system/test_standalone.py tests/system/test_alerts.py \
+	  tests/system/test_standalone_on_call.py -k "not opentelemetry"
 
 lint: $(AIRFLOW3)/.installed ## Style (ruff)
 	$(BIN)/ruff check .

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import importlib
 import sys
-import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,13 +12,11 @@ from typing import Any
 import pytest
 
 from airflow_provider_voicepartner.hooks import registry
+from tests.external.metadata import DISTRIBUTION, write_metadata
 from tests.external.server import ACCOUNT, KEY, Acme
 
-HERE = Path(__file__).resolve().parent
-PACKAGE = "airflow_provider_acme"
-
 # Its modules can be imported; that Airflow takes it for installed needs the metadata too.
-sys.path.append(str(HERE / "distribution"))
+sys.path.append(str(DISTRIBUTION))
 
 
 MANAGERS = (
@@ -52,19 +49,9 @@ def forget_providers() -> None:
 
 @pytest.fixture(scope="package")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Install the distribution: write its metadata as pip would."""
-    project = tomllib.loads((HERE / "distribution/pyproject.toml").read_text(encoding="utf-8"))["project"]
+    """Install the distribution."""
     folder = tmp_path_factory.mktemp("site-packages")
-    metadata = folder / f"{PACKAGE}-{project['version']}.dist-info"
-    metadata.mkdir()
-    needed = "".join(f"Requires-Dist: {name}\n" for name in project["dependencies"])
-    head = f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n"
-    (metadata / "METADATA").write_text(head + needed, encoding="utf-8")
-    points = "".join(
-        f"[{group}]\n" + "".join(f"{name} = {place}\n" for name, place in entries.items())
-        for group, entries in project["entry-points"].items()
-    )
-    (metadata / "entry_points.txt").write_text(points, encoding="utf-8")
+    write_metadata(folder)
     sys.path.insert(0, str(folder))
     forget_providers()
     yield folder

@@ -32,6 +32,7 @@ from tests.conftest import KEYS, LOGIN
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 LIMIT = 240.0
+PARTS = ("api-server", "scheduler", "dag-processor", "triggerer")
 
 
 def free_port() -> int:
@@ -342,6 +343,53 @@ def running_airflow(
             until(airflow.is_healthy, LIMIT, "Airflow did not become healthy")
             airflow.log_in()
             yield Running(airflow, home, whole, sandbox, told, metrics)
+
+
+@dataclass
+class Parts:
+    """The processes of an Airflow, each in a session of its own."""
+
+    home: Path
+    env: Mapping[str, str] = field(repr=False)
+    running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    def start(self, name: str, *command: str) -> None:
+        """Start a part."""
+        with (self.home / f"{name}.log").open("ab") as log:
+            self.running[name] = subprocess.Popen(
+                command or [str(Path(sys.executable).parent / "airflow"), name],
+                cwd=self.home, env=self.env, stdout=log, stderr=log, start_new_session=True,
+            )  # fmt: skip
+
+    def kill(self, name: str) -> None:
+        """Kill a part, and what it started."""
+        process = self.running.pop(name)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait(20)
+
+
+@contextlib.contextmanager
+def running_parts(home: Path, port: int, env: Mapping[str, str]) -> Iterator[tuple[Parts, Airflow]]:
+    """
+    Run the parts of an Airflow for a block, until it is healthy and logged in to, so that each can be killed by itself.
+
+    :param port: of its API server.
+    :param env: of :func:`environment`, and more.
+    """
+    parts = Parts(home, env)
+    migrate = [str(Path(sys.executable).parent / "airflow"), "db", "migrate"]
+    subprocess.run(migrate, cwd=home, env=env, check=True, capture_output=True, timeout=300)
+    try:
+        for name in PARTS:
+            parts.start(name)
+        airflow = Airflow(f"http://127.0.0.1:{port}", home)
+        until(airflow.is_healthy, LIMIT, "Airflow did not become healthy")
+        airflow.log_in()
+        yield parts, airflow
+    finally:
+        for name in list(parts.running):
+            parts.kill(name)
 
 
 @contextlib.contextmanager

@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.conftest import KEYS, LOGIN
-from tests.support.standalone import LIMIT, Airflow, environment, free_port, until
+from tests.support.standalone import (
+    LIMIT,
+    PARTS,
+    Airflow,
+    Parts,
+    environment,
+    free_port,
+    running_parts,
+    until,
+)
 
 pytestmark = [pytest.mark.airflow3, pytest.mark.slow]
 
 ROUNDS = 5
 WITHIN = 60.0
 ANNE = "+33612345678"
-PARTS = ("api-server", "scheduler", "dag-processor", "triggerer")
 CONFIG = """
 [airflow]
 url = "{url}"
@@ -37,30 +43,6 @@ interval = 2
 grace = 5
 silent_after = 20
 """
-
-
-@dataclass
-class Parts:
-    """The processes of an Airflow, each in a session of its own."""
-
-    home: Path
-    env: Mapping[str, str]
-    running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
-
-    def start(self, name: str, *command: str) -> None:
-        """Start a part."""
-        with (self.home / f"{name}.log").open("ab") as log:
-            self.running[name] = subprocess.Popen(
-                command or [str(Path(sys.executable).parent / "airflow"), name],
-                cwd=self.home, env=self.env, stdout=log, stderr=log, start_new_session=True,
-            )  # fmt: skip
-
-    def kill(self, name: str) -> None:
-        """Kill a part, and what it started."""
-        process = self.running.pop(name)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait(20)
 
 
 @dataclass
@@ -112,24 +94,13 @@ def place(tmp_path: Path) -> Iterator[Place]:
             "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "20",
         }
         (home / "watchdog.toml").write_text(CONFIG.format(url=url), encoding="utf-8")
-        parts = Parts(home, env)
-        airflow = [str(Path(sys.executable).parent / "airflow"), "db", "migrate"]
-        subprocess.run(airflow, cwd=home, env=env, check=True, capture_output=True, timeout=300)
-        try:
-            for name in PARTS:
-                parts.start(name)
-            running = Airflow(url, home)
-            until(running.is_healthy, LIMIT, "Airflow did not become healthy")
-            running.log_in()
+        with running_parts(home, port, env) as (parts, airflow):
             command = [sys.executable, "-m", "airflow_provider_voicepartner", "watchdog", "--config"]
             parts.start("watchdog", *command, str(home / "watchdog.toml"))
             log = home / "watchdog.log"
             until(lambda: b"Watching" in log.read_bytes(), LIMIT, "the watchdog did not start")
             time.sleep(5)  # its first look is over
-            yield Place(parts, running, sandbox, out)
-        finally:
-            for name in list(parts.running):
-                parts.kill(name)
+            yield Place(parts, airflow, sandbox, out)
 
 
 def kill_task(place: Place, number: int) -> str:
