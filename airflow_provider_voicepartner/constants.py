@@ -1797,6 +1797,18 @@ PAGE_LEAVES_WITHIN: Final = 5.0
 
 With the time for a connection it keeps a page from leaving more than 10 s after an acknowledgement.
 """
+PAGES_LATE_AFTER: Final = 60.0
+"""
+[seconds] For which a step is due before the watchdog holds that escalations do not go on.
+
+A runner looks every other second; while a gateway hangs, each incident before takes it 20 s.
+"""
+RUNNER_SILENCE: Final = 300.0
+"""
+[seconds] Without an end of a look at escalations, after which the watchdog starts another runner beside the first.
+
+A look hangs where a database does; two runners never both page.
+"""
 PAGES_AT_ONCE: Final = 16
 """
 [entries] The most pages that leave side by side.

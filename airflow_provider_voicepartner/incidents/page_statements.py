@@ -50,6 +50,13 @@ class PageStatements:
             .order_by(row.due_at)
             .limit(DUE_ESCALATIONS)
         )
+        # An incident that no escalation has begun for is due since its last alert.
+        self.waiting_since = (
+            select(func.min(row.due_at)).where(and_(row.escalation.is_not(None), is_there)),
+            select(func.min(row.changed_at)).where(
+                and_(row.policy.is_not(None), row.escalation.is_(None), row.state == State.OPEN.value)
+            ),
+        )
         self.next_due = select(func.min(row.due_at)).where(and_(row.escalation.is_not(None), is_there))
         self.count_open = select(func.count()).where(
             and_(is_there, row.code.is_not(None), row.id != bindparam("id"))

@@ -183,6 +183,13 @@ class PageStore:
             found = connection.execute(page_statements().next_due).scalar()
             return None if found is None else float(found) - self._store.now(connection)
 
+    def late_by(self) -> float:
+        """Return for how many seconds a step is due that no runner has done; 0 where none is."""
+        with self._store.read() as connection:
+            found = [connection.execute(one).scalar() for one in page_statements().waiting_since]
+            since = min((float(one) for one in found if one is not None), default=None)
+            return 0.0 if since is None else max(0.0, self._store.now(connection) - since)
+
     def take_turn(self, incident: int, resolver: Resolver) -> tuple[ClaimedPage, ...]:
         """
         Do what is due for an incident, and claim the pages.

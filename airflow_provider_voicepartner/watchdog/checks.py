@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from airflow_provider_voicepartner.constants import MOST_WATCH_GRACE, WATCH_OVERLAP
+from airflow_provider_voicepartner.constants import MOST_WATCH_GRACE, PAGES_LATE_AFTER, WATCH_OVERLAP
 from airflow_provider_voicepartner.incidents.model import Occurrence
 from airflow_provider_voicepartner.watchdog.airflow_api import FailedRun, FailedTask
 from airflow_provider_voicepartner.watchdog.config import WatchdogConfig
@@ -28,6 +28,7 @@ from airflow_provider_voicepartner.watchdog.findings import (
     missing_run_key,
     of_run,
     of_task,
+    pages_late,
     silent_parts,
     silent_peer,
     store_down,
@@ -84,11 +85,13 @@ def check(
     *,
     beats: Mapping[str, str] | None = None,
     is_store_down: bool = False,
+    late_by: float | None = None,
 ) -> Checked:
     """
     Compare a look with what is remembered.
 
     :param known: of :func:`unsettled`, those that somebody told.
+    :param late_by: for how many seconds a step of an escalation is due; None where the store does not say.
     :param beats: the last heartbeats of other watchdogs, by name; None where the store does not say.
     """
     checked = Checked(state=state)
@@ -99,6 +102,7 @@ def check(
     _check_expectations(checked, seen, config, links)
     _check_peers(checked, seen.at, beats, config)
     _check_store(checked, seen.at, config, is_down=is_store_down)
+    _check_pages(checked, seen.at, config, late_by)
     return checked
 
 
@@ -344,6 +348,25 @@ def _check_store(checked: Checked, now: float, config: WatchdogConfig, *, is_dow
     elif before is not None and before.is_told:
         key = key_of(Kind.STORE_DOWN, "store", "")
         checked.recoveries.append(Recovery(kind=Kind.STORE_DOWN, key=key, names=()))
+    checked.state = replace(checked.state, parts=parts)
+
+
+def _check_pages(checked: Checked, now: float, config: WatchdogConfig, late_by: float | None) -> None:
+    parts = dict(checked.state.parts)
+    before = parts.get("pages")
+    if late_by is None:
+        return
+    if late_by >= PAGES_LATE_AFTER:
+        before = before or Seen(_iso(now), now)
+        if not before.is_told and now - before.since >= config.times.silent_after:
+            checked.findings.append(pages_late(before.mark))
+            before = replace(before, is_told=True)
+        parts["pages"] = before
+    else:
+        parts.pop("pages", None)
+        if before is not None and before.is_told:
+            key = key_of(Kind.PAGES_LATE, "pages", "")
+            checked.recoveries.append(Recovery(kind=Kind.PAGES_LATE, key=key, names=()))
     checked.state = replace(checked.state, parts=parts)
 
 

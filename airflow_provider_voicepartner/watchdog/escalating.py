@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from time import monotonic
 
 from airflow_provider_voicepartner.constants import PAGE_POLL_INTERVAL
 from airflow_provider_voicepartner.db.errors import StoreUnavailableError
@@ -27,11 +28,14 @@ class EscalationRunner:
         self._open_store, self._interval = open_store, interval
         self._pager: Pager | None = None
         self._problem = ""
+        self.looked_at = monotonic()
+        """When the last look ended, on the clock of ``monotonic``."""
 
     def run(self, stop: threading.Event) -> None:
         """Look until ``stop`` is set. What goes wrong is logged once, until it changes."""
         while not stop.is_set():
             self.look()
+            self.looked_at = monotonic()
             stop.wait(self._interval)
 
     def look(self) -> None:

@@ -28,6 +28,7 @@ class Kind(Enum):
     NO_SUCCESS = "no successful run"
     PEER_SILENT = "watchdog silent"
     STORE_DOWN = "store down"
+    PAGES_LATE = "pages late"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,6 +221,16 @@ def store_down(mark: str) -> Finding:
     """
     alert = _alert(Kind.STORE_DOWN, "the watchdog cannot reach the store", "store", mark, "")
     return Finding(kind=Kind.STORE_DOWN, alerts=(alert,), names=())
+
+
+def pages_late(mark: str) -> Finding:
+    """
+    Return what is told of escalations that do not go on.
+
+    :param mark: when it began.
+    """
+    alert = _alert(Kind.PAGES_LATE, "a page is late: escalations do not go on", "pages", mark, "")
+    return Finding(kind=Kind.PAGES_LATE, alerts=(alert,), names=())
 
 
 def key_of(kind: Kind, name: str, airflow: str) -> str:

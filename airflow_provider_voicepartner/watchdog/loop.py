@@ -18,18 +18,21 @@ from typing import Final, TypeVar
 from airflow_provider_voicepartner.constants import (
     ALERT_TIMEOUT,
     AT_MOST_SECONDS,
+    RUNNER_SILENCE,
     WATCH_LOOK,
     WATCH_MESSAGES,
     WATCH_STORE_TIMEOUT,
 )
 from airflow_provider_voicepartner.db.transactions import Store
 from airflow_provider_voicepartner.incidents.model import Alert, Decision, DueMessage, Outcome, Resolved, Told
+from airflow_provider_voicepartner.incidents.pages import PageStore
 from airflow_provider_voicepartner.incidents.store import IncidentStore
+from airflow_provider_voicepartner.sending.fingerprint import new_reference
 from airflow_provider_voicepartner.watchdog.airflow_api import AirflowApi
 from airflow_provider_voicepartner.watchdog.checks import check, unsettled
 from airflow_provider_voicepartner.watchdog.config import WatchdogConfig
 from airflow_provider_voicepartner.watchdog.escalating import EscalationRunner
-from airflow_provider_voicepartner.watchdog.findings import Finding, Recovery
+from airflow_provider_voicepartner.watchdog.findings import Finding, Kind, Recovery
 from airflow_provider_voicepartner.watchdog.memory import WatchMemory
 from airflow_provider_voicepartner.watchdog.messages import (
     Message,
@@ -96,10 +99,12 @@ class Watchdog:
 
         What goes wrong in a look is logged, and leaves no sign of life.
         """
-        runner = EscalationRunner(self._open_store)
-        threading.Thread(target=runner.run, args=(stop,), name="escalations", daemon=True).start()
+        runner = self._run_escalations(stop)
         while not stop.is_set():
             begun = time.monotonic()
+            if begun - runner.looked_at > RUNNER_SILENCE:
+                log.error("Escalations hang since %.0f s; another runner begins", begun - runner.looked_at)
+                runner = self._run_escalations(stop)
             try:
                 self.look()
             except Exception as error:
@@ -107,6 +112,11 @@ class Watchdog:
                 last = traceback.extract_tb(error.__traceback__)[-1]
                 log.error("The look failed: %s in %s:%d", type(error).__name__, last.name, last.lineno or 0)
             stop.wait(max(0.0, self._config.times.interval - (time.monotonic() - begun)))
+
+    def _run_escalations(self, stop: threading.Event) -> EscalationRunner:
+        runner = EscalationRunner(self._open_store)
+        threading.Thread(target=runner.run, args=(stop,), name="escalations", daemon=True).start()
+        return runner
 
     def look(self) -> None:
         """Look once, and tell what has to be told."""
@@ -118,6 +128,7 @@ class Watchdog:
             lambda store: IncidentStore(store).known(unsettled(self._state, seen, self._config))
         )
         beats = self._ask(lambda store: WatchMemory(store).beats(self._config.heartbeat.peers))
+        late_by = self._ask(lambda store: PageStore(store, new_reference=new_reference).late_by())
         checked = check(
             self._state,
             seen,
@@ -125,6 +136,7 @@ class Watchdog:
             self._config,
             beats=None if beats is None else {name: beat.mark for name, beat in beats.items()},
             is_store_down=self._is_store_down,
+            late_by=late_by,
         )
         unsent, self._unsent = self._unsent, []
         self._tell_all([*unsent, *checked.findings])
@@ -191,7 +203,8 @@ class Watchdog:
             alert,
             route=f"watchdog {tell.kind} {tell.conn_id} {','.join(audience_of(tell))}",
             audience=audience_of(tell),
-            policy=tell.policy,
+            # Of pages that are late nobody can be paged.
+            policy=None if alert.occurrence.what == Kind.PAGES_LATE.value else tell.policy,
             words=words_of(finding, alert),
         )
 

@@ -32,6 +32,7 @@ _FOUND: Final[Mapping[Language, Mapping[Kind, str]]] = {
         Kind.NO_RUN: "no run of DAG {0} by {second}",
         Kind.NO_SUCCESS: "no successful run of DAG {0} by {second}", Kind.PEER_SILENT: "the watchdog {0} is silent",
         Kind.STORE_DOWN: "the watchdog cannot reach its store",
+        Kind.PAGES_LATE: "a page is late, escalations do not go on: see the log of the watchdog",
     },
     "fr": {
         Kind.DAG_FAILED: "le DAG {0} a échoué{1}", Kind.TASKS_FAILED: "DAG {0}, échec{1}",
@@ -40,6 +41,7 @@ _FOUND: Final[Mapping[Language, Mapping[Kind, str]]] = {
         Kind.NO_RUN: "pas de run du DAG {0} à {second}",
         Kind.NO_SUCCESS: "pas de run réussi du DAG {0} à {second}", Kind.PEER_SILENT: "le watchdog {0} ne répond plus",
         Kind.STORE_DOWN: "le watchdog n'atteint plus sa base",
+        Kind.PAGES_LATE: "une astreinte est en retard, les escalades n'avancent plus : voir le log du watchdog",
     },
 }  # fmt: skip
 _OVER: Final[Mapping[Language, Mapping[Kind, str]]] = {
@@ -48,6 +50,7 @@ _OVER: Final[Mapping[Language, Mapping[Kind, str]]] = {
         Kind.IMPORT_ERROR: "{0} can be imported again", Kind.NO_RUN: "DAG {0} has run",
         Kind.NO_SUCCESS: "DAG {0} has succeeded",
         Kind.PEER_SILENT: "the watchdog {0} is alive again", Kind.STORE_DOWN: "the watchdog reaches its store again",
+        Kind.PAGES_LATE: "escalations go on",
     },
     "fr": {
         Kind.SILENT: "de nouveau en vie : {all}", Kind.REFUSED: "de nouveau en vie : {all}",
@@ -55,6 +58,7 @@ _OVER: Final[Mapping[Language, Mapping[Kind, str]]] = {
         Kind.NO_SUCCESS: "le DAG {0} a réussi",
         Kind.PEER_SILENT: "le watchdog {0} répond de nouveau",
         Kind.STORE_DOWN: "le watchdog atteint de nouveau sa base",
+        Kind.PAGES_LATE: "les escalades avancent de nouveau",
     },
 }  # fmt: skip
 _WORDS: Final[Mapping[Language, Mapping[str, str]]] = {

@@ -35,7 +35,7 @@ class WatchState:
     :param looked_at: the last time when everything that failed was read; None before the first time.
     :param waiting: failures whose own callback may still tell, and since when; by their marks.
     :param done: failures that somebody told, and when they were seen last; by their marks.
-    :param parts: Airflow's parts, ``api`` too, and ``store``.
+    :param parts: Airflow's parts, ``api`` too, ``store``, and ``pages`` that are late.
     :param files: broken files; one without a mark is given some time to be mended.
     :param expected: until when each expectation was looked at.
     :param missing: runs that did not come, and since when they count; by the keys of expectations.

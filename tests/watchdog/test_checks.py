@@ -17,6 +17,7 @@ from airflow_provider_voicepartner.watchdog.findings import Finding, Kind, of_ru
 from airflow_provider_voicepartner.watchdog.observing import observe
 from airflow_provider_voicepartner.watchdog.rest import ApiRefusedError, ApiSilentError
 from airflow_provider_voicepartner.watchdog.state import Seen, WatchState
+from tests.support.tasks import CALM
 from tests.support.watched import START, Clock, WatchedAirflow, configured
 
 
@@ -32,6 +33,7 @@ class Watch:
         self.recovered: list[tuple[Kind, tuple[str, ...]]] = []
         self.beats: dict[str, str] = {}
         self.is_store_down = False
+        self.late_by: float | None = 0.0
         if looks:
             assert self.look() == []
 
@@ -47,6 +49,7 @@ class Watch:
             self.config,
             beats=self.beats,
             is_store_down=self.is_store_down,
+            late_by=self.late_by,
         )
         # As it comes back from the store.
         self.state = WatchState.from_json(checked.state.to_json())
@@ -405,10 +408,33 @@ def test_a_store_that_is_down() -> None:
     assert watch.recovered == [(Kind.STORE_DOWN, ())]
 
 
+@pytest.mark.parametrize(
+    ("late_by", "is_told"), [(0.0, False), (59.0, False), (60.0, True), (9e6, True), (None, False)]
+)
+def test_pages_that_are_late(late_by: float | None, is_told: bool) -> None:
+    watch = Watch()
+    watch.late_by = late_by
+    assert names(watch.looks(300)) == ([("PAGES_LATE",)] if is_told else [])
+    watch.late_by = None  # the store does not say
+    assert names(watch.looks(60)) == []
+    assert watch.recovered == []
+    watch.late_by = 1.0
+    watch.look()
+    assert watch.recovered == ([(Kind.PAGES_LATE, ())] if is_told else [])
+
+
+def test_a_page_that_is_late_for_a_moment_is_nobodys_business() -> None:
+    watch = Watch()
+    for late_by in (61.0, 71.0, 0.0) * 5:
+        watch.late_by = late_by
+        assert watch.look() == []
+
+
 # Everything
 
 
 @given(st.lists(st.tuples(st.sampled_from("trkslafe"), st.integers(1, 40)), max_size=30))
+@CALM
 def test_nothing_is_told_twice_and_every_failure_is_told(steps: list[tuple[str, int]]) -> None:
     watch = Watch()
     told: list[Finding] = []

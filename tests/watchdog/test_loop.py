@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,13 @@ from airflow_provider_voicepartner.incidents.keys import incident_key
 from airflow_provider_voicepartner.incidents.model import Alert, State, Told
 from airflow_provider_voicepartner.incidents.store import IncidentStore
 from airflow_provider_voicepartner.watchdog.config import WatchdogConfig
+from airflow_provider_voicepartner.watchdog.escalating import EscalationRunner
 from airflow_provider_voicepartner.watchdog.findings import of_run, of_task
 from airflow_provider_voicepartner.watchdog.loop import Watchdog
 from airflow_provider_voicepartner.watchdog.memory import WatchMemory
 from airflow_provider_voicepartner.watchdog.rest import ApiSilentError
 from airflow_provider_voicepartner.watchdog.telling import Connections, Teller
+from tests.support.escalations import open_incident
 from tests.support.watched import Clock, WatchedAirflow, configured
 
 ANNE, BOB = "+33612345678", "+33612345699"
@@ -431,6 +434,56 @@ def test_what_goes_wrong_in_a_look_is_logged_and_the_next_look_comes(
     assert len(looked) == 2
     assert "The look failed: ValueError" in caplog.text
     assert "planted" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    "policy", ["night", "gone"], ids=["contacts that are broken", "a policy that is gone"]
+)
+def test_escalations_that_do_not_go_on_are_told_and_when_they_do_again(
+    place: Place, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, policy: str
+) -> None:
+    contacts = tmp_path / "contacts.toml"
+    contacts.write_text("this is no TOML" if policy == "night" else f"[people.anne]\nphone = '{ANNE}'\n")
+    monkeypatch.setenv("AIRFLOW__VOICEPARTNER__CONTACTS", str(contacts))
+    watchdog = place.watchdog()
+    watchdog.look()
+    with closing(place.open()) as store:
+        open_incident(store, policy=policy)
+        runner = EscalationRunner(lambda: store)
+        for _ in range(18):
+            runner.look()
+            place.looks(watchdog, 10)
+        assert place.texts() == [
+            "Airflow (watchdog): a page is late, escalations do not go on: see the log of the watchdog"
+        ]
+        contacts.write_text(
+            f"[people.bob]\nphone = '{BOB}'\n[policies.{policy}]\nsms = 'smspartner'\n"
+            "steps = [{who = 'bob', by = 'sms', wait = '5m'}]\n"
+        )
+        runner.look()
+        place.looks(watchdog, 10)
+    assert place.sent() == {ANNE: 2, BOB: 1}
+    assert "Airflow (watchdog): all clear, escalations go on" in place.texts()
+
+
+def test_a_runner_that_hangs_is_followed_by_another(
+    place: Place, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("airflow_provider_voicepartner.watchdog.loop.RUNNER_SILENCE", 0.5)
+    stop, begun = threading.Event(), list[EscalationRunner]()
+
+    def look(runner: EscalationRunner) -> None:
+        begun.append(runner)
+        if runner is not begun[0]:
+            stop.set()
+        stop.wait(30)  # the first one hangs
+
+    monkeypatch.setattr(EscalationRunner, "look", look)
+    watchdog = place.watchdog("[times]\ninterval = 1\n")
+    monkeypatch.setattr(watchdog, "look", lambda: None)
+    watchdog.run(stop)
+    assert len(set(begun)) == 2
+    assert "another runner begins" in caplog.text
 
 
 def test_no_number_reaches_the_log(place: Place, caplog: pytest.LogCaptureFixture) -> None:
