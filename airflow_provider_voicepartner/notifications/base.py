@@ -116,6 +116,8 @@ class GatewayNotifier(RenderedNotifier):
         """Those who were told, or may have been, by the last attempt."""
         self.language_of_people: str | None = None
         """``fr`` or ``en``, if all recipients are contacts who share it."""
+        self.time_zone_of_people: str | None = None
+        """Likewise, such as ``Europe/Paris``."""
         self._person_of: Mapping[str, str] = {}
 
     @classmethod
@@ -378,6 +380,7 @@ class GatewayNotifier(RenderedNotifier):
         try:
             found = recipients.of(read_recipients(self.to))
             self.language_of_people = recipients.language
+            self.time_zone_of_people = recipients.time_zone
             self._person_of = recipients.person_of
             return found
         finally:

@@ -57,6 +57,7 @@ class AlertEvent:
     :param failed_tasks: those that made a DAG fail.
     :param error: the first line.
     :param due: the deadline that was missed.
+    :param due_at: the same in Unix seconds; None where that is unknown.
     :param seconds: from the run's start to that deadline, 0 where that is unknown.
     :param link: to the log, the run or the question.
     :param subject: of the question.
@@ -76,6 +77,7 @@ class AlertEvent:
     failed_tasks: Sequence[str] = ()
     error: str = ""
     due: str = ""
+    due_at: float | None = None
     seconds: int = 0
     link: str = ""
     subject: str = ""
@@ -131,6 +133,7 @@ def _of_deadline(context: Any, dag_id: str, run_id: str) -> AlertEvent:
         # A run that has not started waits, whatever its state.
         state=_state(dag_run) if started else "queued",
         due=_minute(due),
+        due_at=end or None,
         seconds=max(1, round(end - begun)) if 0 < begun < end else 0,
         link=_run_link(dag_id, run_id),
     )

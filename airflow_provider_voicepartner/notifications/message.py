@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any, Final, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from airflow_provider_voicepartner.constants import (
     LEAST_ERROR,
@@ -50,16 +52,21 @@ _WORDS: Final[dict[Language, dict[str, str]]] = {
         "of": " of {0}", "in": " in {0}", "answer": "Answer in Airflow", "again": "I repeat.",
         "option": "Option {0}: {1}.",
         "task": "Task {0} of DAG {1}", "index": ", number {0},", "and": " and ",
-        "where": "Answer in Airflow, under Required Actions.",
+        "where": "Answer in Airflow, under Required Actions.", "when": "{0} {1} at {2}",
     },
     "fr": {
         "dag": "le DAG", "a dag": "un DAG", "a task": "une tâche", "try": "essai {0}", "try of": "essai {0} sur {1}",
         "run": "run {0}", "running": ", en cours depuis {0}", "queued": ", en attente depuis {0}",
         "of": " du {0}", "in": " : {0}", "answer": "Répondre dans Airflow", "again": "Je répète.",
         "option": "Choix {0} : {1}.", "task": "La tâche {0} du DAG {1}", "index": ", numéro {0},", "and": " et ",
-        "where": "Répondez dans Airflow, sous Required Actions.",
+        "where": "Répondez dans Airflow, sous Required Actions.", "when": "{0} {1} à {2}",
     },
 }  # fmt: skip
+
+_MONTHS: Final[dict[Language, str]] = {
+    "en": "January February March April May June July August September October November December",
+    "fr": "janvier février mars avril mai juin juillet août septembre octobre novembre décembre",
+}
 
 _UNITS: Final[dict[Language | None, tuple[str, str, str]]] = {
     None: ("s", "min", "h"),
@@ -152,6 +159,7 @@ def default_text(
     more: int = 0,
     answer: str = "",
     answer_link: str = "",
+    time_zone: str | None = None,
 ) -> str:
     """
     Describe in one line what happened, in GSM-7: what, the run, the first line of the error, and a link.
@@ -164,11 +172,12 @@ def default_text(
     :param more: alerts that were counted and not told.
     :param answer: how a question can be answered; empty for in Airflow.
     :param answer_link: where a question can be answered; empty for in Airflow.
+    :param time_zone: of those who are told, such as ``Europe/Paris``; None tells times in UTC.
     """
     event, words = read_event(context), language_of(language)
     event = replace(event, link=answer_link or event.link)
     link = event.link if _plain(event.link) == event.link else ""
-    head = _plain(f"Airflow: {_written(event, words)}")
+    head = _plain(f"Airflow: {_written(event, words, time_zone)}")
     head = as_repeat(head, words) if is_repeat else head
     head = " ".join(filter(None, (head, and_more(more, words))))
     if event.what is What.QUESTION:
@@ -195,10 +204,32 @@ def all_clear_text(context: Any, language: str | None = None) -> str:
     return _fit(head + run if _is_within(head + run, 1) else head, "", "", link, 1)
 
 
-def _written(event: AlertEvent, language: Language) -> str:
+def _due(event: AlertEvent, language: Language, time_zone: str | None, *, is_spoken: bool = False) -> str:
+    """Return when a deadline was, by the clock of those who are told if they share one, else in UTC."""
+    if event.due_at is None:
+        return event.due
+    zone = _zone(time_zone)
+    try:
+        moment = datetime.fromtimestamp(event.due_at, zone or UTC)
+    except (ValueError, OverflowError, OSError):
+        return event.due
+    clock = f"{moment:%H:%M}{'' if zone else ' UTC'}"
+    if not is_spoken:
+        return f"{moment:%Y-%m-%d} {clock}"
+    return _WORDS[language]["when"].format(moment.day, _MONTHS[language].split()[moment.month - 1], clock)
+
+
+def _zone(name: str | None) -> ZoneInfo | None:
+    try:
+        return ZoneInfo(name) if name else None
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return None
+
+
+def _written(event: AlertEvent, language: Language, time_zone: str | None = None) -> str:
     words, happened = _WORDS[language], _HAPPENED[language][event.what]
     if event.what is What.DEADLINE:
-        due = words["of"].format(event.due) if event.due else ""
+        due = words["of"].format(_due(event, language, time_zone)) if event.due else ""
         return f"{event.dag_id or words['a dag']} {happened}{due}{_since(event, language)}"
     if event.what in (What.DAG_FAILED, What.DAG_SUCCEEDED, What.DAG_OTHER):
         if event.what is What.DAG_OTHER and event.state:
@@ -294,18 +325,26 @@ def _joined(head: str, said: str) -> str:
 # Spoken
 
 
-def spoken_text(context: Any, language: str | None = None, *, more: int = 0, answer: str = "") -> str:
+def spoken_text(
+    context: Any,
+    language: str | None = None,
+    *,
+    more: int = 0,
+    answer: str = "",
+    time_zone: str | None = None,
+) -> str:
     """
     Describe what happened in sentences that are made to be heard: names without underscores, all said twice.
 
     :param context: as for :func:`default_text`.
     :param more: alerts that were counted and not told.
     :param answer: how a question can be answered; empty for in Airflow.
+    :param time_zone: as for :func:`default_text`.
     """
     event, words = read_event(context), language_of(language)
     end = f" {_sentence(and_more(more, words))}" if more > 0 else ""
     if event.what is not What.QUESTION:
-        return _said_twice(_spoken(event, words, answer), words, end)
+        return _said_twice(_spoken(event, words, answer, time_zone), words, end)
     room = _room_for(LONGEST_SPOKEN_QUESTION, words, end)
     over = len(_spoken(event, words, answer)) - room
     if over > 0:
@@ -340,11 +379,11 @@ def _said_twice(text: str, language: Language, end: str = "", *, longest: int = 
     return f"{said}{end} {again} {said}{end}"
 
 
-def _spoken(event: AlertEvent, language: Language, answer: str) -> str:
+def _spoken(event: AlertEvent, language: Language, answer: str, time_zone: str | None = None) -> str:
     words, happened = _WORDS[language], _HAPPENED[language][event.what]
     dag = f"{words['dag']} {readable(event.dag_id)}" if event.dag_id else words["a dag"]
     if event.what in (What.DEADLINE, What.DAG_FAILED, What.DAG_SUCCEEDED, What.DAG_OTHER):
-        due = words["of"].format(event.due) if event.due else ""
+        due = words["of"].format(_due(event, language, time_zone, is_spoken=True)) if event.due else ""
         if event.what is What.DAG_OTHER and event.state:
             happened = event.state
         tasks = words["and"].join(map(readable, event.failed_tasks))

@@ -56,6 +56,8 @@ class AlertRecipients:
         """What is to be logged as an error: who is not told, and who is in their place."""
         self.language: str | None = None
         """``fr`` or ``en``, if all recipients are contacts who share it."""
+        self.time_zone: str | None = None
+        """Likewise, such as ``Europe/Paris``."""
         self.person_of: dict[str, str] = {}
         """The names of the people behind numbers; a number that was given as such has none."""
 
@@ -74,12 +76,14 @@ class AlertRecipients:
             self.person_of |= dict.fromkeys(numbers, person)
             if numbers and self._directory is not None:
                 languages.add(self._directory.people[person].language)
+                zones.add(self._directory.people[person].time_zone)
             return numbers
 
-        languages = set[str | None]()
+        languages, zones = set[str | None](), set[str | None]()
         found = expand(MARK if is_for_nobody(to) else to, self._people_of, numbers_of)
-        if len(languages) == 1 and len(found) == of_contacts:
-            self.language = languages.pop()
+        if languages and len(found) == of_contacts:
+            self.language = languages.pop() if len(languages) == 1 else None
+            self.time_zone = zones.pop() if len(zones) == 1 else None
         if isinstance(found, list) and not found:
             raise ConfigurationError(f"to: nobody can be told: {'; '.join(self.problems)}")
         return found

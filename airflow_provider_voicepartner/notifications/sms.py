@@ -69,6 +69,7 @@ class SmsNotifier(GatewayNotifier):
                 segments=self.max_segments,
                 is_repeat=self.may_be_repeat,
                 more=self.more,
+                time_zone=self.time_zone_of_people,
             )
         else:
             text = as_repeat(text, language) if self.may_be_repeat else text

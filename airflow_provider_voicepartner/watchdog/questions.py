@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 
 from airflow_provider_voicepartner.compat import conf
 from airflow_provider_voicepartner.constants import (
+    ALERT_QUESTION_TIMEOUT,
     ANSWERS_INTERVAL,
     ANSWERS_LOG_INTERVAL,
     QUESTION_CHECK,
@@ -30,6 +31,7 @@ from airflow_provider_voicepartner.exceptions import VoicePartnerProviderError
 from airflow_provider_voicepartner.gateways.model import SmsMessage
 from airflow_provider_voicepartner.gateways.wire import mask_number
 from airflow_provider_voicepartner.hooks.alert import NOT_SENT_ERRORS, AlertRelease, send_alert
+from airflow_provider_voicepartner.hooks.contacts import contacts_within, has_contacts
 from airflow_provider_voicepartner.hooks.registry import hook_of
 from airflow_provider_voicepartner.incidents.acting import digest_of
 from airflow_provider_voicepartner.incidents.answers import Channel
@@ -235,10 +237,16 @@ class QuestionRunner:
         else:
             log.error("Question %d: it is not known whether %s was told: %s", number, who, problem)
 
+    def _clock_of(self, person: str) -> tzinfo:
+        """Return the time zone that somebody has in the contacts, else that in which all times are told."""
+        directory = contacts_within(ALERT_QUESTION_TIMEOUT).directory if person and has_contacts() else None
+        known = None if directory is None else directory.people.get(person)
+        return self._clock if known is None or known.time_zone is None else ZoneInfo(known.time_zone)
+
     def _send(self, reply: DueReply, release: AlertRelease) -> None:
         hook = hook_of(self._connections.get(reply.conn_id), kind="sms", who="an answer to a question")
         try:
-            text = reply_text(reply, language_of(reply.language), self._clock)
+            text = reply_text(reply, language_of(reply.language), self._clock_of(reply.person))
             message = SmsMessage(text=text, purpose="alert")
             send_alert(hook, message, [reply.phone_number], needs_mobile=True, release=release)
         finally:

@@ -18,7 +18,7 @@ from airflow_provider_voicepartner.notifications import base
 from airflow_provider_voicepartner.notifications.failure import NOT_SENT
 from airflow_provider_voicepartner.notifications.sms import SmsNotifier
 from airflow_provider_voicepartner.notifications.voice import TtsCallNotifier
-from tests.support.gateways import requests, sent
+from tests.support.gateways import last_body, requests, sent
 from tests.support.tasks import Logs
 
 OPTION = "AIRFLOW__VOICEPARTNER__CONTACTS"
@@ -89,6 +89,28 @@ def test_names_are_told(to: Any, expected: set[str], sandbox: Any, contacts: Con
     told(to, is_due=False)
     assert sent(sandbox, "smspartner") == dict.fromkeys(expected, 1)
     assert "error" not in logs.text.lower()
+
+
+@pytest.mark.parametrize(
+    ("to", "due"),
+    [
+        ("@anne", "14:00"), ("@anne, @chloe", "14:00"), ("@team, @chloe", "12:00 UTC"),
+        ("@anne, @bruno", "12:00 UTC"), (f"@anne, {PLAIN}", "12:00 UTC"),
+    ],
+)  # fmt: skip
+def test_a_deadline_is_told_by_the_clock_that_all_share(
+    to: str, due: str, sandbox: Any, contacts: Contacts
+) -> None:
+    for name, zone in {"anne": "Europe/Paris", "chloe": "Europe/Paris", "bruno": "Asia/Tokyo"}.items():
+        contacts.data["people"][name]["time_zone"] = zone
+    contacts.data["groups"]["team"] = {"members": ["anne", "bruno"]}
+    contacts.write()
+    SmsNotifier(to=to)(
+        {"dag_run": {"dag_id": "sales"}, "deadline": {"deadline_time": "2031-05-06T12:00:00Z"}}  # type: ignore[typeddict-item]
+    )
+    body = last_body(sandbox)
+    text = str(body.get("message") or body["text"])
+    assert text == f"Airflow: sales missed its deadline of 2031-05-06 {due}"
 
 
 def test_a_call_goes_to_the_number_for_calls(sandbox: Any, contacts: Contacts) -> None:

@@ -359,14 +359,14 @@ ALL: dict[str, tuple[dict[str, Any], str, str, str]] = {
     "deadline of a run that is late": (
         {"dag_run": late("11:00"), "deadline": {"deadline_time": "2031-05-06T12:00:00+00:00"}},
         "Airflow: sales a dépassé son échéance du 2031-05-06 12:00 UTC, en cours depuis 60 min, run r1",
-        "Airflow. DAG sales missed its deadline of 2031-05-06 12:00 UTC, running for 60 minutes.",
-        "Airflow. Le DAG sales a dépassé son échéance du 2031-05-06 12:00 UTC, en cours depuis 60 minutes.",
+        "Airflow. DAG sales missed its deadline of 6 May at 12:00 UTC, running for 60 minutes.",
+        "Airflow. Le DAG sales a dépassé son échéance du 6 mai à 12:00 UTC, en cours depuis 60 minutes.",
     ),
     "deadline": (
         {"dag_run": {"dag_id": "daily-sales"}, "deadline": {"deadline_time": "2031-05-06T12:00:00+00:00"}},
         "Airflow: daily-sales a dépassé son échéance du 2031-05-06 12:00 UTC",
-        "Airflow. DAG daily sales missed its deadline of 2031-05-06 12:00 UTC.",
-        "Airflow. Le DAG daily sales a dépassé son échéance du 2031-05-06 12:00 UTC.",
+        "Airflow. DAG daily sales missed its deadline of 6 May at 12:00 UTC.",
+        "Airflow. Le DAG daily sales a dépassé son échéance du 6 mai à 12:00 UTC.",
     ),
 }  # fmt: skip
 
@@ -389,6 +389,27 @@ def test_each_context_has_french_words_and_sentences_to_be_heard(case: str) -> N
     assert default_text(context, "fr-FR") == french
     assert spoken_text(context) == f"{spoken} I repeat. {spoken}"
     assert spoken_text(context, "fr") == f"{spoken_french} Je répète. {spoken_french}"
+
+
+@pytest.mark.parametrize(
+    ("due", "time_zone", "written", "spoken"),
+    [
+        ("2031-05-06T12:00:00Z", "Europe/Paris", "2031-05-06 14:00", "6 May at 14:00"),
+        ("2031-12-06T12:00:00Z", "Europe/Paris", "2031-12-06 13:00", "6 December at 13:00"),
+        ("2031-12-31T23:30:00Z", "Asia/Tokyo", "2032-01-01 08:30", "1 January at 08:30"),
+        ("2031-05-06T14:00:00+02:00", None, "2031-05-06 12:00 UTC", "6 May at 12:00 UTC"),
+        ("2031-05-06T12:00:00Z", "Mars/Olympus", "2031-05-06 12:00 UTC", "6 May at 12:00 UTC"),
+        ("9999-12-31T23:59:00Z", "Asia/Tokyo", "9999-12-31 23:59 UTC", "9999-12-31 23:59 UTC"),
+    ],
+)
+def test_a_deadline_is_told_by_the_clock_of_those_who_are_told(
+    due: str, time_zone: str | None, written: str, spoken: str
+) -> None:
+    context = {"dag_run": {"dag_id": "sales"}, "deadline": {"deadline_time": due}}
+    text = default_text(context, time_zone=time_zone)
+    assert text == f"Airflow: sales missed its deadline of {written}"
+    once = f"Airflow. DAG sales missed its deadline of {spoken}."
+    assert spoken_text(context, time_zone=time_zone) == f"{once} I repeat. {once}"
 
 
 def test_what_is_spoken_stays_short_and_is_said_twice_whole() -> None:

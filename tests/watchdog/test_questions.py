@@ -105,6 +105,24 @@ def test_a_reply_is_held_given_to_airflow_once_and_confirmed(desk: Desk, logs: L
         assert secret not in logs.text
 
 
+@pytest.mark.parametrize(
+    ("contacts", "said"),
+    [('time_zone = "Asia/Tokyo"', "02:46"), ("", "17:46 UTC"), ("phone", "17:46 UTC")],
+)
+def test_when_somebody_decided_is_told_by_the_clock_of_whoever_is_told(
+    desk: Desk, contacts: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "contacts.toml").write_text(f'[people.bruno]\nphone = "{BRUNO}"\n{contacts}\n')
+    monkeypatch.setenv("AIRFLOW__VOICEPARTNER__CONTACTS", str(tmp_path / "contacts.toml"))
+    desk.ask(ANNA, BRUNO)
+    desk.replies(ANNA, "47 1")
+    desk.run()
+    desk.run(ANSWER_HOLD)
+    desk.replies(BRUNO, "2")
+    desk.run()
+    assert desk.texts(BRUNO) == [f"release.approve: anna decided Approve at {said}."]
+
+
 def test_a_reply_of_somebody_who_was_not_asked_does_nothing(desk: Desk) -> None:
     question = desk.ask(ANNA)
     desk.replies(STRANGER, "47 1")
