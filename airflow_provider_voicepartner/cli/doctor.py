@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TypeVar
 
+from airflow_provider_voicepartner import settings
 from airflow_provider_voicepartner.cli.commands import CommandError, say
 from airflow_provider_voicepartner.constants import MOST_CHOICES, WATCH_PEER_SILENCE
 from airflow_provider_voicepartner.contacts.directory import Directory
@@ -18,9 +19,10 @@ from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.info import Kind
 from airflow_provider_voicepartner.hooks.callbacks import callback_config, missing_settings
 from airflow_provider_voicepartner.hooks.connection import look_up
-from airflow_provider_voicepartner.hooks.contacts import load_directory, read_source
+from airflow_provider_voicepartner.hooks.contacts import check_contact_names, load_directory, read_source
 from airflow_provider_voicepartner.hooks.registry import hook_of
 from airflow_provider_voicepartner.incidents.choices import are_for_phones
+from airflow_provider_voicepartner.notifications.all_dags import default_notifier
 from airflow_provider_voicepartner.operators.page import PageOperator
 from airflow_provider_voicepartner.settings import WATCHING, open_store
 from airflow_provider_voicepartner.watchdog.config import Dags, WatchdogConfig, load_config
@@ -52,6 +54,7 @@ def run(arguments: Namespace) -> None:
     problems += [f"DAG {dag_id}: {problem}" for dag_id, one in notifiers.items() for problem in one.problems]
     policies, unknown = _policies(notifiers, config, directory)
     problems += unknown
+    problems += _of_alert_to()
     problems += _of_connections(notifiers, config, policies)
     is_run = config is not None or any(map(_is_alive, beats.values()))
     problems += _of_pages(parsed, notifiers, is_run=is_run)
@@ -147,6 +150,15 @@ def _policies(
     return found, problems
 
 
+def _of_alert_to() -> list[str]:
+    """Say what is wrong with the setting that alerts for all DAGs; its connections are looked up with all others."""
+    checks: list[Callable[[], object]] = [
+        settings.alert_fallback, lambda: check_contact_names(settings.alert_to())
+    ]  # fmt: skip
+    found = [problem for check in checks for problem in _problems_of(check)[1]] if settings.alert_to() else []
+    return [f"[{settings.SECTION}] alert_to: {problem}" for problem in found]
+
+
 def _of_connections(
     notifiers: Mapping[str, Notifiers], config: WatchdogConfig | None, policies: Sequence[tuple[str, Policy]]
 ) -> list[str]:
@@ -156,6 +168,9 @@ def _of_connections(
             # A template is rendered where the callback runs.
             if "{" not in notifier.conn_id:
                 needed.setdefault((notifier.conn_id, notifier.kind), f"DAG {dag_id}")
+    alert = default_notifier() if settings.alert_to() else None
+    for way in () if alert is None else (alert, *alert.fallback):
+        needed.setdefault((way.conn_id, way.kind), f"[{settings.SECTION}] alert_to")
     for who, policy in policies:
         for by in By:
             conn_id = policy.conn_id(by)

@@ -22,7 +22,10 @@ log = logging.getLogger(__name__)
 
 hookimpl: Final = pluggy.HookimplMarker("airflow.policy")
 
-_BASE: Final = "airflow_provider_voicepartner.notifications.base"
+_PACKAGE: Final = "airflow_provider_voicepartner.notifications"
+_OURS: Final = {f"{_PACKAGE}.base": "GatewayNotifier", f"{_PACKAGE}.page": "PageNotifier"}
+"""The notifiers that tell of a failure, by the module of each."""
+
 _INDEX: Final = re.compile(r"_\d+$")
 _logged: set[str] = set()
 
@@ -74,8 +77,9 @@ def _as_list(callbacks: Any) -> list[Any]:
 
 def _has_ours(callbacks: Iterable[Any]) -> bool:
     """Say whether one is a notifier of this provider; where its module was never imported, none is."""
-    base = getattr(sys.modules.get(_BASE), "GatewayNotifier", None)
-    return base is not None and any(isinstance(callback, base) for callback in callbacks)
+    found = [getattr(sys.modules.get(module), name, None) for module, name in _OURS.items()]
+    kinds = tuple(kind for kind in found if kind is not None)
+    return any(isinstance(callback, kinds) for callback in callbacks)
 
 
 def _tasks_with_ours(dag: Any) -> frozenset[str]:

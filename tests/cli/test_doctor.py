@@ -275,10 +275,17 @@ def test_contacts_and_connections_with_mistakes(doctor: Doctor, home: Path) -> N
         AIRFLOW__VOICEPARTNER__CONTACTS=str(home / "contacts.toml"),
         AIRFLOW_CONN_SMS='{"conn_type": "http"}',
         AIRFLOW_CONN_CALLS='{"conn_type": "smspartner", "password": "planted-key"}',
+        AIRFLOW__VOICEPARTNER__ALERT_TO="@ane",
+        AIRFLOW__VOICEPARTNER__ALERT_CONN_ID="gone",
+        AIRFLOW__VOICEPARTNER__ALERT_FALLBACK="call:calls2",
+        AIRFLOW_CONN_CALLS2='{"conn_type": "http"}',
     )
     text = done.stdout
     assert "people.anne" in text
     assert "DAG half: conn_id: connection 'sms' has the type 'http'" in text
+    assert "[voicepartner] alert_to: connection 'gone' was not found" in text
+    assert "[voicepartner] alert_to: conn_id: connection 'calls2' has the type 'http'" in text
+    assert "[voicepartner] alert_to: to: @ane is not in " in text
     assert "the watchdog: conn_id: a notifier sends text-to-speech calls, which" in text
     # It watches all DAGs, if only it runs.
     assert "nobody would hear of a failure" not in text

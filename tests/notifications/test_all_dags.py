@@ -19,6 +19,7 @@ from airflow_provider_voicepartner.compat import DAG
 from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.notifications import all_dags
 from airflow_provider_voicepartner.notifications.all_dags import AlertForAllDags, dag_policy, is_meant
+from airflow_provider_voicepartner.notifications.page import PageNotifier
 from airflow_provider_voicepartner.notifications.sms import SmsNotifier
 from airflow_provider_voicepartner.notifications.voice import TtsCallNotifier
 from tests.support.gateways import fault, last_body, requests, sent
@@ -34,7 +35,9 @@ Set = Callable[..., None]
 def contacts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "contacts.json"
     people = {"anne": {"phone": ANNE}, "bruno": {"phone": BRUNO}}
-    path.write_text(json.dumps({"last_resort": "bruno", "people": people}), encoding="utf-8")
+    night = {"steps": [{"who": "@bruno", "by": "sms", "wait": "5m"}], "sms": "smspartner_default"}
+    data = {"last_resort": "bruno", "people": people, "policies": {"night": night}}
+    path.write_text(json.dumps(data), encoding="utf-8")
     monkeypatch.setenv(f"{PREFIX}CONTACTS", str(path))
     monkeypatch.setattr(all_dags, "_logged", set())
 
@@ -98,11 +101,18 @@ def test_without_the_option_nothing_changes() -> None:
     assert made.has_on_failure_callback is False
 
 
-@pytest.mark.parametrize("kind", [SmsNotifier, TtsCallNotifier])
+OWN: dict[str, Callable[[], Any]] = {
+    "sms": lambda: SmsNotifier(to="@bruno"),
+    "call": lambda: TtsCallNotifier(to="@bruno"),
+    "page": lambda: PageNotifier(policy="night"),
+}
+
+
+@pytest.mark.parametrize("kind", OWN)
 @pytest.mark.parametrize("as_list", [True, False])
-def test_a_dag_with_a_notifier_of_its_own_gets_none(option: Set, kind: Any, as_list: bool) -> None:
+def test_a_dag_with_a_notifier_of_its_own_gets_none(option: Set, kind: str, as_list: bool) -> None:
     option(alert_to="@anne")
-    own = kind(to="@bruno")
+    own = OWN[kind]()
     made = dag([own] if as_list else own)
     dag_policy(made)
     assert alerts(made) == []
@@ -263,11 +273,12 @@ def test_a_fallback_that_is_none_is_refused(option: Set, wrong: str) -> None:
         (("own_7",), 1),
     ],
 )
+@pytest.mark.parametrize("kind", ["sms", "page"])
 def test_a_run_that_fails_by_tasks_with_notifiers_alone_is_told_by_them(
-    sandbox: Any, option: Set, tasks: tuple[str, ...], told: int
+    sandbox: Any, option: Set, tasks: tuple[str, ...], told: int, kind: str
 ) -> None:
     option(alert_to="@anne")
-    made = dag(own=SmsNotifier(to="@bruno"), own_7=None)
+    made = dag(own=OWN[kind](), own_7=None)
     dag_policy(made)
     alerts(made)[0](failed(*tasks))
     assert requests(sandbox) == told
