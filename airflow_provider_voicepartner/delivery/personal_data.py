@@ -123,6 +123,8 @@ class PersonalData:
         with self._store.write() as connection:
             if self._store.is_postgres:
                 connection.execute(self._sql.lock)  # as every writer does first
+                # Before what hangs on them, as whoever pages does: else two of them would wait for each other.
+                connection.execute(self._sql.lock_incidents_of_person, {"number": phone_number})
             self._list.add_expiring(connection, before=_FOREVER, phone_number=phone_number)
             letters = [row["id"] for row in self._letters(connection, phone_number)]
             for letter in letters:

@@ -256,6 +256,12 @@ class Statements:
             f"UPDATE {incidents} SET escalation = NULL, owner = NULL, version = version + 1 "
             f"WHERE state = 'closed' AND id IN (SELECT incident FROM {pages} WHERE phone_number = :number)"
         )
+        # In the order of their ids, as everybody locks incidents who locks several.
+        self.lock_incidents_of_person = text(
+            f"SELECT id FROM {incidents} WHERE id IN (SELECT incident FROM {pages} WHERE phone_number = :number "
+            f"OR said IN {names} UNION SELECT incident FROM {told} WHERE phone_number = :number OR person IN {names}) "
+            "ORDER BY id FOR UPDATE"
+        )
         self.erase_said = text(f"UPDATE {pages} SET said = '' WHERE said IN {names} AND phase <> 'claimed'")
         # The page stays, for the escalation counts it.
         self.questions_of_person = text(
