@@ -1797,6 +1797,24 @@ PAGE_LEAVES_WITHIN: Final = 5.0
 
 With the time for a connection it keeps a page from leaving more than 10 s after an acknowledgement.
 """
+MOST_TELLINGS: Final = 5
+"""
+[times] The most messages that tell one person the same about an incident, where the ones before were not sent.
+
+With the pauses between them a gateway that is down for a quarter of an hour is outlasted.
+"""
+FIRST_RETELL_PAUSE: Final = 60.0
+"""
+[seconds] Until a message that certainly was not sent is sent again; twice as long after each further one.
+
+A gateway that is down is often back within minutes.
+"""
+RETOLD_WITHIN: Final = 3_600.0
+"""
+[seconds] After which nobody is told any more what did not reach them.
+
+Who had an incident an hour ago is no news.
+"""
 PAGES_LATE_AFTER: Final = 60.0
 """
 [seconds] For which a step is due before the watchdog holds that escalations do not go on.

@@ -58,6 +58,7 @@ from airflow_provider_voicepartner.incidents.escalation import (
 )
 from airflow_provider_voicepartner.incidents.links import PageLink, PageLinks
 from airflow_provider_voicepartner.incidents.pages import ClaimedPage, PagedIncident, PageStore
+from airflow_provider_voicepartner.incidents.retelling import tell_again
 from airflow_provider_voicepartner.incidents.titles import Words
 from airflow_provider_voicepartner.sending.fingerprint import new_reference
 from airflow_provider_voicepartner.settings import callback_secrets
@@ -122,6 +123,8 @@ class Pager:
         """
         self._was_read = False
         self._store_results()
+        if incident is None:
+            self.send(tell_again(self._store, self.pages, self.numbers))
         for number, at, person in self.pages.expire():
             log.error(
                 "incident %d: page %d to %s was claimed, and its sender never said what became of it: it may have "
