@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterable, Sequence
+from types import SimpleNamespace
 from typing import Any, Final
 
 from airflow_provider_voicepartner.constants import LONGEST_MAIL_READ
@@ -75,7 +76,7 @@ def send_email(
                 people.append(person)
     is_messaged = bool(people) and not dryrun
     if is_messaged:
-        _message(people, text_of(subject, html_content))
+        _message(people, text_of(subject, html_content), context_of(subject, html_content))
     if not any(others.values()):
         return
     try:
@@ -116,18 +117,57 @@ def recipient_of(address: str) -> str | None:
 
 def text_of(subject: Any, html_content: Any) -> str:
     """Return what an SMS says of a mail: one line, without markup."""
+    line, given = _read_subject(subject)
+    if not given:
+        return line or "Airflow: a mail without a subject"
+    this, of_tries, error = _read_body(html_content)
+    index = f"[{given['index']}]" if given["index"] else ""
+    state = "failed, will be retried" if given.get("state") == "up_for_retry" else "failed"
+    tries = f" (try {this} of {of_tries})" if of_tries > 1 else ""
+    said = f": {error}" if error else ""
+    return f"Airflow: {given['dag']}.{given['task']}{index} {state}{tries}, run {given['run']}{said}"
+
+
+def context_of(subject: Any, html_content: Any) -> dict[str, Any]:
+    """
+    Return what one of Airflow's own failure mails is about, as the context of a callback would say it.
+
+    So mails join the incidents of their tasks, and a storm of them is one message. A mail between two tries counts as
+    a retry, which never hides the failure of the last one.
+
+    :returns: nothing for any other mail.
+    """
+    _, given = _read_subject(subject)
+    if not given:
+        return {}
+    this, of_tries, error = _read_body(html_content)
+    state = given.get("state") or ("up_for_retry" if this < of_tries else "failed")
+    ti = SimpleNamespace(
+        dag_id=given["dag"],
+        task_id=given["task"],
+        run_id=given["run"],
+        map_index=int(given["index"] or -1),
+        try_number=this,
+        max_tries=of_tries - 1,
+        state=state,
+    )
+    return {"ti": ti, "run_id": given["run"], "exception": error or None}
+
+
+def _read_subject(subject: Any) -> tuple[str, dict[str, str | None]]:
+    """Return the first line, and what it says of a task if it is Airflow's own."""
     lines = str(subject or "")[:LONGEST_MAIL_READ].splitlines()
     line = next((" ".join(part.split()) for part in lines if part.strip()), "")
     found = next(filter(None, (pattern.match(line) for pattern in _SUBJECTS)), None)
-    if found is None:
-        return line or "Airflow: a mail without a subject"
-    given, body = found.groupdict(), str(html_content or "")[:LONGEST_MAIL_READ]
-    index = f"[{given['index']}]" if given["index"] else ""
-    state = "failed, will be retried" if given.get("state") == "up_for_retry" else "failed"
+    return line, {} if found is None else found.groupdict()
+
+
+def _read_body(html_content: Any) -> tuple[int, int, str]:
+    """Return which try failed of how many, 0 where that is not said, and the error."""
+    body = str(html_content or "")[:LONGEST_MAIL_READ]
     tries, error = _TRIES.match(body), _ERROR.search(body)
-    this = f" (try {tries['this']} of {tries['all']})" if tries and int(tries["all"]) > 1 else ""
-    said = f": {_without_markup(error['error'])}" if error else ""
-    return f"Airflow: {given['dag']}.{given['task']}{index} {state}{this}, run {given['run']}{said}"
+    this, of_tries = (int(tries["this"]), int(tries["all"])) if tries else (0, 0)
+    return this, of_tries, _without_markup(error["error"]) if error else ""
 
 
 def _without_markup(html_content: str) -> str:
@@ -143,11 +183,16 @@ def _as_list(addresses: str | Iterable[str] | None) -> Sequence[str]:
     return [address for address in given if not isinstance(address, str) or address.strip()]
 
 
-def _message(people: Sequence[str], text: str) -> None:
+def _message(people: Sequence[str], text: str, context: Any) -> None:
+    from airflow_provider_voicepartner.gateways.placeholders import without_braces
     from airflow_provider_voicepartner.notifications.all_dags import default_notifier
 
     try:
-        default_notifier(list(people), message=text, max_segments=1).notify({})
+        notifier = default_notifier(list(people), message=text, max_segments=1)
+        for other in notifier.fallback if not context else ():
+            # Rendered when it is due: without braces it is no template, whatever the mail says.
+            setattr(other, other.text_field, without_braces(text))
+        notifier.notify(context)
     except Exception as error:
         log.error("The SMS in place of a mail was not sent: %s", type(error).__name__)
 

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_voicepartner.gateways.gsm import count_segments
+from airflow_provider_voicepartner.hooks.incidents import incident_store
 from airflow_provider_voicepartner.notifications import email
 from airflow_provider_voicepartner.notifications.email import recipient_of, send_email, text_of
 from tests.support.gateways import fault, last_body, requests, sent
@@ -126,6 +127,60 @@ def test_a_mapped_task_has_its_index_and_a_retry_its_word() -> None:
 def test_of_several_tries_it_is_said_which_one_failed() -> None:
     body = BODY.replace("1 out of 1", "2 out of 3")
     assert text_of(OF_3, body).startswith("Airflow: etl.sales.load failed (try 2 of 3), run manual")
+
+
+def mail(index: int, tries: str = "1 out of 1", of: str = OF_3) -> None:
+    subject = {
+        OF_3: OF_3.replace("map_index=-1", f"map_index={index}"),
+        OF_2: OF_2.replace("[failed]", f"map_index={index} [failed]"),
+    }[of]
+    send_email("anne@sms", subject, BODY.replace("1 out of 1", tries))
+
+
+@pytest.mark.parametrize("of", [OF_2, OF_3])
+def test_a_storm_of_mails_is_one_sms_and_the_next_says_how_many(
+    sandbox: Any, monkeypatch: pytest.MonkeyPatch, of: str
+) -> None:
+    for index in range(12):
+        mail(index, of=of)
+    assert sent(sandbox, "smspartner") == {ANNE: 1}
+    store = incident_store()._store
+    now = store._clock
+    assert now is not None
+    monkeypatch.setattr(store, "_clock", lambda: now() + 901)
+    mail(12, of=of)
+    assert sent(sandbox, "smspartner") == {ANNE: 2}
+    assert str(last_body(sandbox)["message"]).endswith("(and 11 more)")
+
+
+def test_a_mail_between_two_tries_does_not_hide_the_last_one(sandbox: Any) -> None:
+    mail(1, "1 out of 2")
+    mail(1, "1 out of 2")  # Airflow 2 calls its backend again when the first time fails
+    mail(1, "2 out of 2")
+    assert sent(sandbox, "smspartner") == {ANNE: 2}
+
+
+def test_other_mails_are_all_sent(sandbox: Any) -> None:
+    for _ in range(2):
+        send_email("anne@sms", "The report is ready", "")
+    assert sent(sandbox, "smspartner") == {ANNE: 2}
+
+
+@pytest.mark.parametrize(
+    ("subject", "said"),
+    [
+        (OF_3, "Airflow. Task load of DAG etl sales failed. no rows & no columns."),
+        ("The report {{ 6 * 7 }} is ready", "The report (( 6 * 7 )) is ready"),
+    ],
+)
+def test_a_fallback_says_what_the_mail_says(
+    sandbox: Any, monkeypatch: pytest.MonkeyPatch, subject: str, said: str
+) -> None:
+    monkeypatch.setenv("AIRFLOW__VOICEPARTNER__ALERT_FALLBACK", "call:voicepartner_default")
+    fault(sandbox, "500", times=None, gateway="smspartner")
+    send_email("anne@sms", subject, BODY)
+    (call,) = sandbox.world.campaigns["voicepartner"].values()
+    assert said in call.text
 
 
 @pytest.mark.parametrize("subject", ["", None, "\n \n"])
