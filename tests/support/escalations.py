@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -97,6 +98,19 @@ def incident_row(store: Store, incident: int) -> Any:
 
     with store.read() as connection:
         return connection.execute(select(schema.incident).where(schema.incident.c.id == incident)).one()
+
+
+def let_it_be_due(store: Store) -> None:
+    """Let the next step of the store's one incident be due now."""
+    from sqlalchemy import select
+
+    from airflow_provider_voicepartner.db.schema import incident
+
+    with store.write() as connection:
+        now = store.now(connection)
+        (state,) = connection.execute(select(incident.c.escalation)).scalars()
+        values = {"due_at": now, "escalation": json.dumps({**json.loads(state), "due_at": now})}
+        connection.execute(incident.update().values(**values))
 
 
 def page_rows(store: Store, incident: int | None = None) -> list[Any]:

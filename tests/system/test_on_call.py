@@ -11,12 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select
 
-from airflow_provider_voicepartner.db import schema
 from airflow_provider_voicepartner.settings import open_store
 from airflow_provider_voicepartner.triggers.page import PageTrigger
-from tests.support.escalations import answer_rows, incident_row, page_rows
+from tests.support.escalations import answer_rows, incident_row, let_it_be_due, page_rows
 from tests.support.gateways import outcome
 from tests.support.receiver import SECRET, RunningReceiver, running_receiver
 
@@ -56,7 +54,7 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     async def noting(self: PageTrigger) -> Any:
         if not ended:
             assert self.until > time.time() + 60
-            await asyncio.to_thread(_let_the_step_be_due)
+            await asyncio.to_thread(_let_it_be_due)
             self.until = time.time() + 0.1
         async for event in run(self):
             ended.append(event.payload["status"])
@@ -66,12 +64,9 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return ended
 
 
-def _let_the_step_be_due() -> None:
-    with closing(open_store("a test")) as store, store.write() as connection:
-        connection.execute(schema.incident.update().values(due_at=store.now(connection)))
-        (state,) = connection.execute(select(schema.incident.c.escalation)).scalars()
-        due = {**json.loads(state), "due_at": store.now(connection)}
-        connection.execute(schema.incident.update().values(escalation=json.dumps(due)))
+def _let_it_be_due() -> None:
+    with closing(open_store("a test")) as store:
+        let_it_be_due(store)
 
 
 def test_a_failure_pages_the_next_step_follows_and_a_reply_ends_it(
