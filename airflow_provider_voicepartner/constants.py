@@ -1216,6 +1216,12 @@ WATCH_TIMEOUT: Final = 5.0
 
 Five questions that end like this still fit into a minute.
 """
+WATCH_CLOCKS_APART: Final = 60.0
+"""
+[seconds] By which the watchdog's clock and Airflow's are apart before the log says so.
+
+The watchdog takes it into account; whoever reads times in logs should know.
+"""
 WATCH_OVERLAP: Final = 600.0
 """
 [seconds] How far before its last look the watchdog asks again for failures.

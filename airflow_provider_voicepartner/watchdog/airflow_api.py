@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal, Protocol
 from urllib.parse import quote
 
@@ -149,7 +149,7 @@ class RestApi:
                 dag_id=_text(row, "dag_id"),
                 run_id=_text(row, "dag_run_id"),
                 began_at=_text(row, "start_date"),
-                ended_at=_seconds(row.get("end_date")),
+                ended_at=self._here(row.get("end_date")),
             )
             for row in rows
         ]
@@ -159,13 +159,13 @@ class RestApi:
         # v1 cannot sort them.
         order_by = "end_date" if self.version == "v2" else None
         rows = self._failed("dagRuns/~/taskInstances", "task_instances", "state", since, order_by=order_by)
-        return [_task(row) for row in rows]
+        return [self._task(row) for row in rows]
 
     def failed_tasks_of(self, dag_id: str, run_id: str) -> Sequence[FailedTask]:
         """Return the failed task instances of a run, at most a page of them."""
         path = f"dags/{api_part(dag_id)}/dagRuns/{api_part(run_id)}/taskInstances"
         answer = self._get(path, {"state": "failed", "limit": WATCH_PAGE})
-        return [_task(row) for row in _rows(answer, "task_instances")]
+        return [self._task(row) for row in _rows(answer, "task_instances")]
 
     def import_errors(self) -> Sequence[ImportProblem]:
         """Return the files that cannot be imported."""
@@ -206,10 +206,26 @@ class RestApi:
                 return False
             raise
 
+    def _here(self, text: Any) -> float:
+        """Return a time of Airflow's clock, as this machine's has it."""
+        seconds = _seconds(text)
+        return seconds and seconds + self._client.ahead
+
+    def _task(self, row: Mapping[str, Any]) -> FailedTask:
+        return FailedTask(
+            dag_id=_text(row, "dag_id"),
+            run_id=_text(row, "dag_run_id"),
+            task_id=_text(row, "task_id"),
+            map_index=_number(row, "map_index", -1),
+            try_number=_number(row, "try_number", 0),
+            ended_at=self._here(row.get("end_date")),
+        )
+
     def _failed(
         self, path: str, name: str, state: str, since: datetime, *, order_by: str | None
     ) -> Iterator[Mapping[str, Any]]:
-        asked: dict[str, Any] = {"end_date_gte": _moment(since)}
+        # Times of this machine's clock, as Airflow's has them.
+        asked: dict[str, Any] = {"end_date_gte": _moment(since - timedelta(seconds=self._client.ahead))}
         if order_by:
             asked["order_by"] = order_by
         if self.version == "v2":
@@ -257,17 +273,6 @@ def _rows_missing(name: str) -> Sequence[Mapping[str, Any]]:
 def _count(answer: Any) -> int:
     count = _table(answer).get("total_entries")
     return count if type(count) is int else 0
-
-
-def _task(row: Mapping[str, Any]) -> FailedTask:
-    return FailedTask(
-        dag_id=_text(row, "dag_id"),
-        run_id=_text(row, "dag_run_id"),
-        task_id=_text(row, "task_id"),
-        map_index=_number(row, "map_index", -1),
-        try_number=_number(row, "try_number", 0),
-        ended_at=_seconds(row.get("end_date")),
-    )
 
 
 def _sign(part: str, told: Any) -> Sign:

@@ -217,7 +217,9 @@ class Expectation(_Table):
             if due <= after:
                 return None
             if due <= until and _WEEKDAYS[day.weekday()] in self.days:
-                return due, _moment(day if since <= by else day - timedelta(days=1), since, zone)
+                first = day if since <= by else day - timedelta(days=1)
+                # Where daylight saving leaves a time out, or has it twice, the earlier one: else no run may count.
+                return due, min(_moment(first, since.replace(fold=fold), zone) for fold in (0, 1))
         return None
 
 

@@ -7,15 +7,25 @@ Nothing here shows a password, a token or an answer's text.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import logging
+import time
+from collections.abc import Callable, Mapping
+from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 import requests
 from requests.auth import AuthBase
 
-from airflow_provider_voicepartner.constants import LARGEST_WATCH_ANSWER, WATCH_PIECE, WATCH_TIMEOUT
+from airflow_provider_voicepartner.constants import (
+    LARGEST_WATCH_ANSWER,
+    WATCH_CLOCKS_APART,
+    WATCH_PIECE,
+    WATCH_TIMEOUT,
+)
 from airflow_provider_voicepartner.exceptions import VoicePartnerProviderError
 from airflow_provider_voicepartner.watchdog.config import AirflowAccess, Secrets
+
+log = logging.getLogger(__name__)
 
 _LOG_IN: Final = "/auth/token"
 
@@ -65,10 +75,22 @@ class RestClient:
     :param access: where it is, and as whom to ask.
     :param secrets: the password or the token.
     :param timeout: seconds to connect, and again for each part of an answer.
+    :param clock: Unix seconds.
     """
 
-    def __init__(self, access: AirflowAccess, secrets: Secrets, *, timeout: float = WATCH_TIMEOUT) -> None:
+    def __init__(
+        self,
+        access: AirflowAccess,
+        secrets: Secrets,
+        *,
+        timeout: float = WATCH_TIMEOUT,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._access, self._secrets, self._timeout = access, secrets, timeout
+        self._clock = clock
+        self.ahead = 0.0
+        """By how many seconds this machine's clock is ahead of Airflow's, as far as its answers say."""
+        self._is_apart = False
         self._session = requests.Session()
         self._token = secrets.token
 
@@ -114,6 +136,22 @@ class RestClient:
         self._token = self._log_in()
         return self._once(method, path, parameters, body, _Bearer(self._token))
 
+    def _compare_clocks(self, date: str | None) -> None:
+        """Learn how far apart the clocks are; an answer takes seconds, and its date has whole ones."""
+        theirs = _time_of(date)
+        if theirs is None:
+            return
+        ahead = self._clock() - theirs
+        self.ahead = ahead if abs(ahead) > self._timeout else 0.0
+        is_apart = abs(ahead) > WATCH_CLOCKS_APART
+        if is_apart and not self._is_apart:
+            log.warning(
+                "The clock of this machine is %.0f s %s that of Airflow's API; set both by NTP",
+                abs(ahead),
+                "ahead of" if ahead > 0 else "behind",
+            )
+        self._is_apart = is_apart
+
     def _login(self) -> AuthBase:
         if self._secrets.token:
             return _Bearer(self._secrets.token)
@@ -151,6 +189,7 @@ class RestClient:
                 headers={"Accept": "application/json"},
             ) as answer:
                 status = answer.status_code
+                self._compare_clocks(answer.headers.get("Date"))
                 data = _read(answer)
         except (requests.RequestException, OSError, ValueError) as error:
             # Its text shows the address, and may show what is in it.
@@ -166,6 +205,13 @@ class RestClient:
         except (ValueError, RecursionError):
             pass
         raise ApiRefusedError(f"{path} of Airflow's API gives no JSON; is the url right?", status=status)
+
+
+def _time_of(date: str | None) -> float | None:
+    try:
+        return None if date is None else parsedate_to_datetime(date).timestamp()
+    except (ValueError, OverflowError, TypeError):
+        return None
 
 
 def _read(answer: requests.Response) -> bytes:
