@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
@@ -35,6 +34,7 @@ from airflow_provider_voicepartner.exceptions import (
     VoicePartnerProviderError,
 )
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
+from airflow_provider_voicepartner.hooks.aside import Aside
 
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.contacts.directory import Directory
@@ -325,9 +325,7 @@ def known_contacts() -> KnownContacts:
 def contacts_within(seconds: float) -> KnownContacts:
     """Do the same in a bounded time, so that enough is left to tell those whose numbers are known."""
     found: list[KnownContacts] = []
-    thread = threading.Thread(target=lambda: found.append(known_contacts()), name="contacts", daemon=True)
-    thread.start()
-    thread.join(seconds)
+    Aside(lambda: found.append(known_contacts()), name="contacts").is_over(seconds)
     return found[0] if found else late_contacts(seconds)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
@@ -20,6 +19,7 @@ from airflow_provider_voicepartner.constants import (
     INCIDENT_LEASE,
 )
 from airflow_provider_voicepartner.db.errors import StoreUnavailableError
+from airflow_provider_voicepartner.hooks.aside import Aside
 from airflow_provider_voicepartner.incidents.model import Alert, AtMost, Decision, Outcome, Told
 from airflow_provider_voicepartner.incidents.process_memory import ProcessMemory
 from airflow_provider_voicepartner.incidents.store import IncidentStore
@@ -62,7 +62,7 @@ class AskedAlert:
         self._store: IncidentStore | None = None
         self._answer: Decision | None = None
         self._problem: str | None = None
-        self._asking: threading.Thread | None = None
+        self._asking: Aside | None = None
         self._is_by_memory = False
         self.decision = Decision(outcome=Outcome.CLAIMED)
         """What to do; ``CLAIMED``: send."""
@@ -80,11 +80,10 @@ class AskedAlert:
         return self._answer is not None and not self._is_by_memory
 
     def _ask(self, alert: Alert) -> None:
-        self._asking = threading.Thread(target=self._report, args=(alert,), name="incident", daemon=True)
-        self._asking.start()
-        self._asking.join(ALERT_STORE_TIMEOUT)
+        self._asking = Aside(lambda: self._report(alert), name="incident")
+        self._asking.is_over(ALERT_STORE_TIMEOUT)
         if self._store is not None:
-            self._asking.join(BUSY_STORE_TIMEOUT - ALERT_STORE_TIMEOUT)
+            self._asking.is_over(BUSY_STORE_TIMEOUT - ALERT_STORE_TIMEOUT)
         if self._answer is not None:
             self.decision = self._answer
             return
@@ -133,7 +132,7 @@ class AskedAlert:
 
         def work() -> None:
             if self._asking is not None:
-                self._asking.join(self._lease)
+                self._asking.is_over(self._lease)
             if self._store is None or self._answer is None or self._answer.outcome is not Outcome.CLAIMED:
                 return
             try:
@@ -146,8 +145,5 @@ class AskedAlert:
                     reason,
                 )
 
-        thread = threading.Thread(target=work, name="incident", daemon=True)
-        # At the end of an interpreter no thread can be started any more.
-        with suppress(RuntimeError):
-            thread.start()
-            thread.join(0 if self._is_by_memory and self._answer is None else ALERT_RECORD_TIMEOUT)
+        seconds = 0 if self._is_by_memory and self._answer is None else ALERT_RECORD_TIMEOUT
+        Aside(work, name="incident").is_over(seconds)

@@ -7,7 +7,6 @@ A page is not repeated: whether another one goes is for the escalation to say, w
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -25,6 +24,7 @@ from airflow_provider_voicepartner.exceptions import NotSentError, VoicePartnerP
 from airflow_provider_voicepartner.gateways.info import GatewayInfo
 from airflow_provider_voicepartner.gateways.model import Message, SmsMessage, VoiceMessage
 from airflow_provider_voicepartner.hooks.alert import NOT_SENT_ERRORS, AlertRelease, send_alert
+from airflow_provider_voicepartner.hooks.aside import Aside
 from airflow_provider_voicepartner.hooks.base import GatewayHook
 from airflow_provider_voicepartner.hooks.page_texts import Ways, sms_text, spoken_language, spoken_page
 from airflow_provider_voicepartner.hooks.registry import hook_for
@@ -122,7 +122,7 @@ def _send_together(
         release = _PageRelease(partial(still_wanted, claimed), begun + PAGE_LEAVES_WITHIN)
         waiting[place] = claimed, release
         work = partial(_send_into, results, send, claimed, release)
-        threading.Thread(target=work, name="page", daemon=True).start()
+        Aside(work, name="page")
     left = {id(claimed): place for place, (claimed, _) in waiting.items()}
     while left:
         try:

@@ -15,6 +15,7 @@ from airflow_provider_voicepartner.constants import LINK_LIFETIME, QUESTION_STOR
 from airflow_provider_voicepartner.db.errors import StoreUnavailableError, StoreUrlError
 from airflow_provider_voicepartner.delivery.tokens import PREFIX
 from airflow_provider_voicepartner.exceptions import ConfigurationError
+from airflow_provider_voicepartner.hooks.aside import Aside
 from airflow_provider_voicepartner.hooks.callbacks import CallbackConfig, callback_config
 from airflow_provider_voicepartner.incidents.links import QUESTIONS, PageLink, PageLinks
 from airflow_provider_voicepartner.incidents.question_model import Asked, Asking, Question, Stage
@@ -144,7 +145,5 @@ class AskedQuestion:
             except BaseException as error:  # a driver's text may hold values
                 found.append(type(error).__name__)
 
-        thread = threading.Thread(target=run, name="question", daemon=True)
-        thread.start()
-        thread.join(QUESTION_STORE_TIMEOUT)
+        Aside(run, name="question").is_over(QUESTION_STORE_TIMEOUT)
         return found[0] if found else f"no answer of the store within {QUESTION_STORE_TIMEOUT:g} s"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_voicepartner.compat import BaseNotifier, Context
 from airflow_provider_voicepartner.constants import ALERT_QUESTION_TIMEOUT, ALERT_TIMEOUT
+from airflow_provider_voicepartner.hooks.aside import Aside
 from airflow_provider_voicepartner.hooks.contacts import contacts_within
 from airflow_provider_voicepartner.notifications.base import GatewayNotifier
 from airflow_provider_voicepartner.notifications.checks import check_names
@@ -51,10 +51,8 @@ class AllClearNotifier(BaseNotifier):
             except BaseException as error:  # ended by anything, it is no success
                 problems.append(error)
 
-        thread = threading.Thread(target=work, name=type(self).__name__, daemon=True)
-        thread.start()
-        thread.join(self.total_seconds)
-        if problems or thread.is_alive():
+        is_over = Aside(work, name=type(self).__name__).is_over(self.total_seconds)
+        if problems or not is_over:
             why = _said(problems[0]) if problems else f"no end within {self.total_seconds:g} s"
             self.log.error("%s: perhaps not everybody was told all clear: %s", type(self).__name__, why)
 

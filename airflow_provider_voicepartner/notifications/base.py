@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -22,6 +21,7 @@ from airflow_provider_voicepartner.constants import (
 )
 from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.gateways.info import Kind
+from airflow_provider_voicepartner.hooks.aside import Aside
 from airflow_provider_voicepartner.hooks.contacts import (
     KnownContacts,
     check_contact_names,
@@ -358,11 +358,8 @@ class GatewayNotifier(RenderedNotifier):
                 failures.append(error)
 
         limit = self.total_seconds if seconds is None else seconds
-        thread = threading.Thread(target=work, name=type(self).__name__, daemon=True)
-        thread.start()
-        thread.join(limit)
         # Asked first: a thread that ends in between has left its failure behind.
-        late = thread.is_alive()
+        late = not Aside(work, name=type(self).__name__).is_over(limit)
         if failures:
             return self._failed(failures[0], has_left=release.has_left)
         if late:

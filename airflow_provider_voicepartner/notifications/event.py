@@ -8,7 +8,6 @@ here may raise.
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -18,6 +17,7 @@ from urllib.parse import quote, urlsplit
 
 from airflow_provider_voicepartner.compat import conf, redact
 from airflow_provider_voicepartner.constants import ALERT_QUESTION_TIMEOUT, NAMED_IN_ALERT
+from airflow_provider_voicepartner.hooks.aside import Aside
 from airflow_provider_voicepartner.incidents.keys import moment_of
 
 _LOCAL: Final = ("localhost", "127.0.0.1", "0.0.0.0", "::1")
@@ -242,9 +242,8 @@ def answered_failures(context: Any) -> Sequence[str]:
     dag_id, run_id = _ids(context)
     found: list[str] = []
     if _said(context, "reason") in ("", "task_failure"):
-        thread = threading.Thread(target=lambda: found.extend(_ask(context, dag_id, run_id)), daemon=True)
-        thread.start()
-        thread.join(ALERT_QUESTION_TIMEOUT)
+        asked = Aside(lambda: found.extend(_ask(context, dag_id, run_id)), name="failed tasks")
+        asked.is_over(ALERT_QUESTION_TIMEOUT)
     return [_line(name) for name in dict.fromkeys(found) if name]
 
 

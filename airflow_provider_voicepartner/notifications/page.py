@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -21,6 +20,7 @@ from airflow_provider_voicepartner.exceptions import (
     VoicePartnerProviderError,
 )
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
+from airflow_provider_voicepartner.hooks.aside import Aside
 from airflow_provider_voicepartner.hooks.contacts import (
     KnownContacts,
     check_policy_name,
@@ -162,9 +162,8 @@ class PageNotifier(RenderedNotifier):
             except BaseException as error:  # ended by anything, it is no success
                 problems.append(NotSentError(f"paging failed with {type(error).__name__}"))
 
-        thread = threading.Thread(target=work, name=type(self).__name__, daemon=True)
-        thread.start()
-        thread.join(self.total_seconds if seconds is None else seconds)
+        aside = Aside(work, name=type(self).__name__)
+        aside.is_over(self.total_seconds if seconds is None else seconds)
         problem = problems[0] if problems else NotSentError(f"no answer within {self.total_seconds:g} s")
         if problem is not None:
             self.log.error("PageNotifier (policy %s): %s", self.policy, problem)

@@ -25,6 +25,7 @@ from airflow_provider_voicepartner.contacts.targets import targets_of
 from airflow_provider_voicepartner.exceptions import ConfigurationError, VoicePartnerProviderError
 from airflow_provider_voicepartner.gateways.model import SmsMessage, VoiceMessage
 from airflow_provider_voicepartner.hooks.alert import AlertRelease, left_out, masked, send_alert
+from airflow_provider_voicepartner.hooks.aside import Aside
 from airflow_provider_voicepartner.hooks.connection import look_up
 from airflow_provider_voicepartner.hooks.contacts import KnownContacts, contacts_within
 from airflow_provider_voicepartner.hooks.registry import hook_of
@@ -193,9 +194,7 @@ class Teller:
             except BaseException as error:  # ended by anything, it is no success
                 found.append(error)
 
-        thread = threading.Thread(target=work, name="watchdog message", daemon=True)
-        thread.start()
-        thread.join(ALERT_TIMEOUT)
+        Aside(work, name="watchdog message").is_over(ALERT_TIMEOUT)
         result = found[0] if found else None
         if isinstance(result, Telling):
             return result
@@ -272,9 +271,7 @@ def within(seconds: float, call: Callable[[], Result]) -> Result:
         except BaseException as error:
             found.append((None, error))
 
-    thread = threading.Thread(target=work, name="watchdog question", daemon=True)
-    thread.start()
-    thread.join(seconds)
+    Aside(work, name="watchdog question").is_over(seconds)
     if not found:
         raise TimeoutError(f"no answer within {seconds:g} s")
     result, error = found[0]
