@@ -406,7 +406,7 @@ INCIDENT: Final = Group(
         ),
         Command(
             "close",
-            "Close an incident, and tell the others",
+            "Close an incident, and tell the others who were paged",
             f"{_CLI}.escalation.close",
             (_INCIDENT, _WHO),
         ),

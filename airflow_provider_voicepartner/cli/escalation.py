@@ -9,10 +9,12 @@ from typing import Final
 
 from airflow_provider_voicepartner.cli.commands import CommandError, say
 from airflow_provider_voicepartner.constants import LONGEST_CONTACT_NAME
+from airflow_provider_voicepartner.db.transactions import Store
 from airflow_provider_voicepartner.hooks.paging import Pager
 from airflow_provider_voicepartner.incidents.acting import digest_of
 from airflow_provider_voicepartner.incidents.answers import Channel
 from airflow_provider_voicepartner.incidents.escalation import Action, Result
+from airflow_provider_voicepartner.incidents.store import IncidentStore
 from airflow_provider_voicepartner.settings import open_configured_store
 
 _SAID: Final = {
@@ -40,6 +42,14 @@ def close(arguments: Namespace) -> None:
     _act(arguments, Action.CLOSE)
 
 
+def _close_plain(store: Store, incident: int) -> None:
+    """Close an incident that pages nobody."""
+    is_closed = IncidentStore(store).close_by_hand(incident)
+    if is_closed is None:
+        raise CommandError(f"there is no incident {incident}")
+    say(_SAID[Result.CLOSED if is_closed else Result.ALREADY_CLOSED].format(incident))
+
+
 def _act(arguments: Namespace, action: Action) -> None:
     who = (arguments.who or getpass.getuser()).strip()
     if not who or len(who) > LONGEST_CONTACT_NAME or not who.isprintable():
@@ -50,6 +60,9 @@ def _act(arguments: Namespace, action: Action) -> None:
         done = pager.act(
             arguments.incident, action, who, Channel.CLI, digest=digest_of("cli", secrets.token_hex())
         )
+        if done is None and action is Action.CLOSE:
+            _close_plain(store, arguments.incident)
+            return
         if done is None:
             raise CommandError(f"there is no incident {arguments.incident} that pages people")
         if action is Action.ESCALATE:

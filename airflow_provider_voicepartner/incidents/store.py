@@ -389,6 +389,18 @@ class IncidentStore:
             found = connection.execute(statements().lock_open, {"key": fit(key)}).one_or_none()
             return None if found is None else close(connection, found.id, self._store.now(connection))
 
+    def close_by_hand(self, incident: int) -> bool | None:
+        """
+        Close an incident that pages nobody; nobody is told of it.
+
+        :returns: False where it was closed already, None where there is none with this id.
+        :raises StoreUnavailableError: the store cannot be asked.
+        """
+        with self._store.write() as connection:
+            if connection.execute(statements().lock, {"incident": incident}).one_or_none() is None:
+                return None
+            return close(connection, incident, self._store.now(connection)) is not None
+
     # Reading
 
     def get(self, incident: int) -> Incident | None:

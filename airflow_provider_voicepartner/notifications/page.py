@@ -95,6 +95,17 @@ class PageNotifier(RenderedNotifier):
         self.dedup_key = dedup_key
         self.group_by = group_by
 
+    @classmethod
+    def checked(cls, **arguments: Any) -> dict[str, Any]:
+        """
+        Return the arguments, once a notifier could be made of them, for a deadline alert.
+
+        :raises TypeError: for an argument that does not exist.
+        :raises ConfigurationError: for one that cannot be, or a policy that is not in the file of contacts.
+        """
+        cls(**arguments)
+        return arguments
+
     def notify(self, context: Context) -> None:
         """
         Page within 20 s. What goes wrong is logged as an error.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from airflow_provider_voicepartner.cli import escalation
 from airflow_provider_voicepartner.cli.commands import CommandError
 from airflow_provider_voicepartner.hooks.paging import Pager
+from airflow_provider_voicepartner.notifications.sms import SmsNotifier
 from airflow_provider_voicepartner.settings import open_store
 from tests.support.escalations import POLICY, incident_row, open_incident
 from tests.support.gateways import sent
@@ -61,6 +63,25 @@ def test_taken_passed_on_and_closed(incident: int, sandbox: Any, capsys: pytest.
         f"incident {incident}: closed already",
     ]
     assert owner(incident)[0] == "closed"
+
+
+def test_one_that_pages_nobody_is_closed_by_hand_and_the_next_alert_is_told(
+    incident: int, sandbox: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    failed = {"ti": SimpleNamespace(dag_id="etl", task_id="load", run_id="r1", try_number=1, state="failed")}
+    again = {"ti": SimpleNamespace(dag_id="etl", task_id="load", run_id="r2", try_number=1, state="failed")}
+    SmsNotifier(to="@bruno")(failed)
+    plain = Namespace(incident=incident + 1, who="ops")
+    with pytest.raises(CommandError, match=f"no incident {plain.incident} that pages people"):
+        escalation.acknowledge(plain)
+    escalation.close(plain)
+    escalation.close(plain)
+    SmsNotifier(to="@bruno")(again)
+    assert sent(sandbox, "smspartner")["+33612345602"] == 2
+    said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("incident")]
+    assert said == [f"incident {plain.incident}: closed", f"incident {plain.incident}: closed already"]
+    with pytest.raises(CommandError, match=r"there is no incident 99$"):
+        escalation.close(Namespace(incident=99, who="ops"))
 
 
 @pytest.mark.parametrize("who", ["x" * 41, "a\nb"])

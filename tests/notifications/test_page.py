@@ -144,9 +144,16 @@ def test_arguments_that_cannot_be_are_errors_of_the_dag_file(arguments: dict[str
         PageNotifier(**{"policy": "night", **arguments})
 
 
-def test_a_misspelt_argument_is_an_error_of_the_dag_file() -> None:
+@pytest.mark.parametrize("make", [PageNotifier, PageNotifier.checked])
+def test_a_misspelt_argument_is_an_error_of_the_dag_file(make: Callable[..., Any]) -> None:
     with pytest.raises(TypeError, match="polcy"):
-        PageNotifier(policy="night", polcy="x")
+        make(policy="night", polcy="x")
+    with pytest.raises(ConfigurationError, match="did you mean 'night'"):
+        make(policy="nigth")
+
+
+def test_arguments_of_a_deadline_alert_come_back_as_they_were() -> None:
+    assert PageNotifier.checked(policy="night", urgency="low") == {"policy": "night", "urgency": "low"}
 
 
 def test_contacts_that_are_gone_are_logged_and_a_callback_does_not_fail(
