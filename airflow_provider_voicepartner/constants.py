@@ -1474,6 +1474,12 @@ ALERT_STORE_TIMEOUT: Final = 1.0
 
 Then it is sent: an alert too many is better than none.
 """
+PAGE_STORE_TIMEOUT: Final = 5.0
+"""
+[seconds] That a page waits for a store to be opened.
+
+Without it there are no later steps and no answers, so a machine that is only busy is worth the wait.
+"""
 BUSY_STORE_TIMEOUT: Final = 5.0
 """
 [seconds] That an alert waits for the answer of a store that could be opened.

@@ -52,11 +52,18 @@ class AskedAlert:
     :param alert: None is never held back, and nothing is recorded.
     :param lease: the seconds within which its sender calls :meth:`told` or :meth:`not_told`.
     :param at_most: how often people are told where no store can be asked; None is that of the alert.
+    :param patience: the seconds that a store may take to be opened.
     """
 
     def __init__(
-        self, alert: Alert | None, *, lease: float = INCIDENT_LEASE, at_most: AtMost | None = None
+        self,
+        alert: Alert | None,
+        *,
+        lease: float = INCIDENT_LEASE,
+        at_most: AtMost | None = None,
+        patience: float = ALERT_STORE_TIMEOUT,
     ) -> None:
+        self._patience = patience
         self._alert, self._lease, self._memory = alert, lease, _memory
         self._alone = alert if alert is None or at_most is None else replace(alert, at_most=at_most)
         self._store: IncidentStore | None = None
@@ -81,9 +88,9 @@ class AskedAlert:
 
     def _ask(self, alert: Alert) -> None:
         self._asking = Aside(lambda: self._report(alert), name="incident")
-        self._asking.is_over(ALERT_STORE_TIMEOUT)
+        self._asking.is_over(self._patience)
         if self._store is not None:
-            self._asking.is_over(BUSY_STORE_TIMEOUT - ALERT_STORE_TIMEOUT)
+            self._asking.is_over(BUSY_STORE_TIMEOUT - self._patience)
         if self._answer is not None:
             self.decision = self._answer
             return

@@ -11,7 +11,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 from airflow_provider_voicepartner.compat import Context
-from airflow_provider_voicepartner.constants import ALERT_QUESTION_TIMEOUT, ALERT_TIMEOUT, LEAST_ALERT_WAIT
+from airflow_provider_voicepartner.constants import (
+    ALERT_QUESTION_TIMEOUT,
+    ALERT_TIMEOUT,
+    LEAST_ALERT_WAIT,
+    PAGE_STORE_TIMEOUT,
+)
 from airflow_provider_voicepartner.contacts.policy import By, Policy
 from airflow_provider_voicepartner.exceptions import (
     ConfigurationError,
@@ -186,7 +191,7 @@ class PageNotifier(RenderedNotifier):
 
         alert = self._alert_or_none(context)
         # Each process may page once, where no store counts for all of them.
-        asked = AskedAlert(alert, at_most=AtMost())
+        asked = AskedAlert(alert, at_most=AtMost(), patience=PAGE_STORE_TIMEOUT)
         decision, problem = asked.decision, ""
         if asked.is_held:
             self.log.info(

@@ -15,6 +15,7 @@ import pytest
 from airflow_provider_voicepartner.compat import DAG
 from airflow_provider_voicepartner.db.engine import open_store as open_engine
 from airflow_provider_voicepartner.exceptions import ConfigurationError, VoicePartnerProviderError
+from airflow_provider_voicepartner.hooks import incidents
 from airflow_provider_voicepartner.hooks.paging import Pager, Run
 from airflow_provider_voicepartner.incidents.answers import Channel
 from airflow_provider_voicepartner.incidents.escalation import Action
@@ -77,6 +78,19 @@ def test_the_first_step_is_paged_at_once_and_the_rest_is_in_the_store(sandbox: A
     assert (incident.policy, incident.state) == ("night", "open")
     assert json.loads(incident.escalation)["step"] == 0
     assert ANNE[-8:] not in logs.text
+
+
+def test_a_store_that_opens_slowly_is_waited_for(sandbox: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = incidents.incident_store
+
+    def slow() -> Any:
+        time.sleep(1.2)
+        return real()
+
+    monkeypatch.setattr(incidents, "incident_store", slow)
+    PageNotifier(policy="night")(failed())
+    [page], incident = rows()
+    assert (page.phase, incident.policy, incident.state) == ("sent", "night", "open")
 
 
 @pytest.mark.parametrize("store_url", [None, "postgresql://nobody@127.0.0.1:1/nowhere"])

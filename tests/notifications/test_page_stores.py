@@ -87,6 +87,7 @@ def test_a_page_goes_out_in_time(
     broken_store: str, sandbox: Any, logs: Logs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("airflow_provider_voicepartner.hooks.incidents.BUSY_STORE_TIMEOUT", 1.5)
+    monkeypatch.setattr("airflow_provider_voicepartner.notifications.page.PAGE_STORE_TIMEOUT", 1.0)
     begun = time.monotonic()
     PageNotifier(policy="night")(failed())
     assert time.monotonic() - begun < 10
