@@ -31,6 +31,7 @@ incident: Final = Table(
     Column("acknowledged_at", SECONDS),
     Column("version", BigInteger, nullable=False),
     Column("words", Text),
+    Column("urgency", String(10)),
     Index("voicepartner_incident_open_key", "open_key", unique=True),
     Index("voicepartner_incident_code", "code", unique=True),
     Index("voicepartner_incident_dag_id", "dag_id", "task_id"),
@@ -43,7 +44,8 @@ One row for each incident: what broke, from its first alert until it is closed.
 
 ``open_key`` is ``key`` until it is closed, and ``code`` a number for answers by phone that is free again afterwards.
 ``state`` is ``open``, ``acknowledged`` or ``closed``. ``alerts`` counts all. ``title`` may hold an error's first line.
-``words`` is a JSON object of the same in French, and as it is spoken.
+``words`` is a JSON object of the same in French, and as it is spoken. ``urgency`` is ``low`` where the policy's quiet
+hours count, else NULL.
 ``escalation`` is the state of the policy as JSON, ``due_at`` when it goes on, ``version`` guards its updates.
 """
 

@@ -170,9 +170,9 @@ class Pager:
 
     def _start_unstarted(self) -> None:
         """Begin escalations whose notifier died before it could."""
-        for incident, name in self.pages.unstarted():
+        for incident, name, is_urgent in self.pages.unstarted():
             policy = self.policy(name)
-            if policy is not None and self.pages.start(incident, policy):
+            if policy is not None and self.pages.start(incident, policy, is_urgent=is_urgent):
                 log.info("incident %d: its escalation begins", incident)
 
     def policy(self, name: str) -> Policy | None:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final, Literal
 
 from airflow_provider_voicepartner.constants import AT_MOST_SECONDS
 from airflow_provider_voicepartner.gateways.info import Kind
 from airflow_provider_voicepartner.incidents.titles import Words
+
+LOW: Final = "low"
+"""The urgency of what waits for the end of quiet hours."""
 
 
 class State(StrEnum):
@@ -102,6 +106,7 @@ class Alert:
     :param title: one line for lists and pages; the first line of an error may be in it, no number and no user's text.
     :param words: the same in French, and as it is spoken.
     :param policy: the name of an escalation policy of the contacts; None for a plain alert.
+    :param urgency: ``low`` waits for the end of the policy's quiet hours; None is urgent.
     :param run_began_at: when the run began, in Unix seconds: what was told of it before it was cleared inhibits
         nothing. None where that is unknown.
     """
@@ -115,6 +120,7 @@ class Alert:
     words: Words = field(default_factory=Words, repr=False)
     link: str = ""
     policy: str | None = None
+    urgency: Literal["low"] | None = None
     run_began_at: float | None = None
 
 

@@ -33,7 +33,7 @@ class PageStatements:
         self.lock = select(incident).where(row.id == bindparam("id")).with_for_update()
         self.state = select(row.state).where(row.id == bindparam("id"))
         self.unstarted = (
-            select(row.id, row.policy)
+            select(row.id, row.policy, row.urgency)
             .where(and_(row.policy.is_not(None), row.escalation.is_(None), row.state == State.OPEN.value))
             .order_by(row.id)
             .limit(DUE_ESCALATIONS)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import uuid4
 
 from airflow_provider_voicepartner.constants import PAGE_LEASE
@@ -27,7 +27,7 @@ from airflow_provider_voicepartner.incidents.escalation import (
     begin,
     record,
 )
-from airflow_provider_voicepartner.incidents.model import State
+from airflow_provider_voicepartner.incidents.model import LOW, State
 from airflow_provider_voicepartner.incidents.page_statements import CLAIMED, page_statements
 from airflow_provider_voicepartner.incidents.statements import statements
 from airflow_provider_voicepartner.incidents.titles import Words
@@ -106,6 +106,19 @@ class ShownIncident:
     words: Words = field(default_factory=Words, repr=False)
 
 
+class Unstarted(NamedTuple):
+    """
+    An escalation that has yet to begin.
+
+    :param policy: its name.
+    :param is_urgent: False waits for the end of quiet hours.
+    """
+
+    incident: int
+    policy: str
+    is_urgent: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Locked:
     """
@@ -156,11 +169,11 @@ class PageStore:
             save(connection, locked, fresh, now)
             return True
 
-    def unstarted(self) -> list[tuple[int, str]]:
-        """Return open incidents with a policy whose escalation has not begun: its notifier died. Ids and policies."""
+    def unstarted(self) -> list[Unstarted]:
+        """Return what a notifier has yet to begin, or died before it could: open incidents with a policy."""
         with self._store.read() as connection:
             found = connection.execute(page_statements().unstarted)
-            return [(int(number), str(policy)) for number, policy in found]
+            return [Unstarted(int(number), str(policy), urgency != LOW) for number, policy, urgency in found]
 
     def due(self) -> list[int]:
         """Return the ids of incidents whose escalation has something to do now, the longest due first."""

@@ -36,8 +36,8 @@ class Statements:
         # Both unique columns may be taken meanwhile: the key by another alert, the code by another incident.
         self.open = text(
             f"INSERT INTO {incident.name} (key, open_key, dag_id, task_id, what, title, link, state, opened_at, "
-            "changed_at, alerts, code, policy, words, version) VALUES (:key, :key, :dag_id, :task_id, :what, :title, "
-            ":link, 'open', :now, :now, 0, :code, :policy, :words, 1) ON CONFLICT DO NOTHING"
+            "changed_at, alerts, code, policy, words, urgency, version) VALUES (:key, :key, :dag_id, :task_id, :what, "
+            ":title, :link, 'open', :now, :now, 0, :code, :policy, :words, :urgency, 1) ON CONFLICT DO NOTHING"
         )
         # FOR UPDATE is for PostgreSQL; on SQLite a write transaction is alone in the database.
         self.lock_open = (
@@ -55,8 +55,8 @@ class Statements:
             .with_for_update()
         )
         self.adopt = text(
-            f"UPDATE {incident.name} SET policy = :policy, code = coalesce(code, :code), version = version + 1 "
-            "WHERE id = :incident AND policy IS NULL AND state = 'open'"
+            f"UPDATE {incident.name} SET policy = :policy, urgency = :urgency, code = coalesce(code, :code), "
+            "version = version + 1 WHERE id = :incident AND policy IS NULL AND state = 'open'"
         )
         self.lock = select(row.id, row.state, row.code).where(row.id == mine).with_for_update()
         self.count = text(

@@ -122,15 +122,15 @@ class IncidentStore:
             incident, is_new = self._join(connection, alert, now)
             decision = self._decide(connection, alert, row, audience, (incident, is_new), now, lease)
         if alert.policy and incident.policy is None:
-            self._adopt(decision.incident, alert.policy)
+            self._adopt(decision.incident, alert)
         return decision
 
-    def _adopt(self, incident: int, policy: str) -> None:
+    def _adopt(self, incident: int, alert: Alert) -> None:
         """Let people be paged of an incident that an alert without a policy opened; its claim is not lost by this."""
         with suppress(StoreUnavailableError), self._store.write() as connection:
             # Before the row, as whoever opens an incident: else two of them would wait for each other.
             code = free_code(connection, self._choose)
-            values = {"incident": incident, "policy": policy, "code": code}
+            values = {"incident": incident, "policy": alert.policy, "urgency": alert.urgency, "code": code}
             connection.execute(statements().adopt, values)
 
     def _held(
@@ -159,6 +159,7 @@ class IncidentStore:
                 "words": alert.words.to_text(),
                 "link": fit(alert.link, LONGEST_INCIDENT_LINK),
                 "policy": alert.policy,
+                "urgency": alert.urgency,
                 "code": code,
                 "now": now,
             }

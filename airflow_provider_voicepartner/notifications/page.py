@@ -35,7 +35,7 @@ from airflow_provider_voicepartner.hooks.contacts import (
     policy_of,
 )
 from airflow_provider_voicepartner.incidents.keys import fit, incident_key, read_dedup_key, read_group_by
-from airflow_provider_voicepartner.incidents.model import Alert, AtMost, Happened
+from airflow_provider_voicepartner.incidents.model import LOW, Alert, AtMost, Happened
 from airflow_provider_voicepartner.incidents.titles import Words
 from airflow_provider_voicepartner.notifications.checks import check_names
 from airflow_provider_voicepartner.notifications.event import read_event
@@ -246,7 +246,7 @@ class PageNotifier(RenderedNotifier):
                     f"policy: {self.policy!r} cannot be read from the contacts now; a runner begins the escalation "
                     f"of incident {incident} when it can"
                 )
-            pager.pages.start(incident, policy, is_urgent=self.urgency != "low")
+            pager.pages.start(incident, policy, is_urgent=self.urgency != LOW)
             run = pager.run_due(incident=incident)
         self.log.info("Incident %d: pages sent: %d", incident, run.pages)
 
@@ -290,6 +290,7 @@ class PageNotifier(RenderedNotifier):
             words=words_of(event),
             link=event.link,
             policy=self.policy,
+            urgency=LOW if self.urgency == LOW else None,
             run_began_at=event.run_began_at,
         )
 

@@ -130,7 +130,7 @@ class IncidentTrigger(BaseEventTrigger):
             store = connect_store("the escalations of incidents")
             try:
                 pages = PageStore(store, new_reference=new_reference)
-                return {incident: True for incident, _ in pages.unstarted()} | pages.under_way()
+                return {one.incident: True for one in pages.unstarted()} | pages.under_way()
             finally:
                 store.close()
         except Exception as error:  # the store may be back with the next look

@@ -39,7 +39,7 @@ def send_all(pages: PageStore, claimed: tuple[ClaimedPage, ...], became: Became 
 
 def test_an_escalation_begins_once(store: Store, pages: PageStore, clock: Clock) -> None:
     incident = open_incident(store)
-    assert pages.unstarted() == [(incident, "night")]
+    assert pages.unstarted() == [(incident, "night", True)]
     assert pages.due() == []
     assert pages.start(incident, POLICY)
     assert not pages.start(incident, POLICY)

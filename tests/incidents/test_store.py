@@ -106,13 +106,13 @@ def test_a_policy_pages_for_an_incident_that_was_opened_without_one(
     opened = claimed(incidents.report(failure(run="run1")))
     incidents.told(opened, [ANNE])
     assert page_store(store).unstarted() == []
-    claimed(incidents.report(failure(run="run2", route="watchdog", policy="night")))
-    assert page_store(store).unstarted() == [(opened.incident, "night")]
+    claimed(incidents.report(failure(run="run2", route="watchdog", policy="night", urgency="low")))
+    assert page_store(store).unstarted() == [(opened.incident, "night", False)]
     incident = incidents.get(opened.incident)
     assert incident is not None
     assert incident.code is not None
     incidents.report(failure(run="run3", route="other", policy="day"))
-    assert page_store(store).unstarted() == [(opened.incident, "night")]
+    assert page_store(store).unstarted() == [(opened.incident, "night", False)]
 
 
 def test_who_died_while_sending_is_followed_by_the_next_who_says_that_it_may_be_a_repeat(

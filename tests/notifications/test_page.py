@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -129,6 +130,18 @@ def test_another_task_is_another_incident_unless_a_key_says_otherwise(sandbox: A
 def test_low_urgency_waits(sandbox: Any) -> None:
     PageNotifier(policy="night", urgency="low")(failed())
     assert sent(sandbox, "smspartner") == {}
+
+
+@pytest.mark.parametrize(("urgency", "pages"), [("low", 0), ("high", 1)])
+def test_a_runner_that_begins_what_the_notifier_could_not_keeps_its_urgency(
+    sandbox: Any, contacts: Path, urgency: Any, pages: int
+) -> None:
+    contacts.write_text("[people")
+    PageNotifier(policy="night", urgency=urgency)(failed())
+    contacts.write_text(CONTACTS)
+    with closing(open_store("a test")) as store:
+        assert Pager(store).run_due().pages == pages
+    assert sum(sent(sandbox, "smspartner").values()) == pages
 
 
 def test_without_a_store_the_first_step_is_paged(
