@@ -1510,6 +1510,18 @@ CLOCKS_APART: Final = 180.0
 
 Whoever keeps clocks at all keeps them closer; what is older by more happened before.
 """
+TASK_ALERTS_WAIT: Final = 5.0
+"""
+[seconds] For which the alert for all DAGs waits for those of the tasks that failed, where each has a notifier.
+
+The last task's is often under way when the run has failed; that of a task that was killed never comes.
+"""
+TASK_ALERT_INTERVAL: Final = 0.5
+"""
+[seconds] Between two looks meanwhile.
+
+A message to a gateway takes about as long.
+"""
 SAME_ALERT_WITHIN: Final = 600.0
 """
 [seconds] Within which two alerts about a whole DAG are one, if Airflow does not say when its run began.

@@ -45,6 +45,21 @@ def incident_store() -> IncidentStore:
         return _opened[url]
 
 
+def tasks_told(dag_id: str, run_id: str, since: float) -> frozenset[str]:
+    """Return of which tasks of a run people were told; none where the store does not say so in time."""
+    found: list[frozenset[str]] = []
+
+    def ask() -> None:
+        try:
+            found.append(incident_store().tasks_told(dag_id, run_id, since))
+        except Exception as error:
+            reason = str(error) if isinstance(error, StoreUnavailableError) else type(error).__name__
+            log.warning("The store could not say of which tasks people were told: %s", reason)
+
+    Aside(ask, name="incident").is_over(ALERT_STORE_TIMEOUT)
+    return found[0] if found else frozenset()
+
+
 class AskedAlert:
     """
     An alert, and what was decided about it.

@@ -134,6 +134,15 @@ class Statements:
                 alert.c.run_id.in_(bindparam("runs", expanding=True)),
             )
         )
+        self.of_tasks = select(alert.c.task_id, alert.c.map_index, alert.c.outcome).where(
+            and_(
+                alert.c.dag_id == bindparam("dag_id"),
+                alert.c.run_id == bindparam("run_id"),
+                alert.c.what == "failure",
+                alert.c.task_id != "",
+                alert.c.at >= bindparam("since"),
+            )
+        )
         of_run = and_(alert.c.dag_id == bindparam("dag_id"), alert.c.run_id == bindparam("run_id"))
         with_route = (
             select(

@@ -365,6 +365,21 @@ class IncidentStore:
                     found |= {(dag_id, *row) for row in connection.execute(statements().known, values)}
         return {one for key, one in wanted.items() if key in found}
 
+    def tasks_told(self, dag_id: str, run_id: str, since: float) -> frozenset[str]:
+        """
+        Return the tasks of a run of whose failure people were told, or on purpose were not.
+
+        :param since: Unix seconds; when the run began.
+        :returns: names; of a mapped instance with its index after ``_`` too, as Airflow 3 writes it.
+        :raises StoreUnavailableError: the store cannot be asked.
+        """
+        values = {"dag_id": fit(dag_id), "run_id": fit(run_id), "since": since - CLOCKS_APART}
+        with self._store.read() as connection:
+            rows = connection.execute(statements().of_tasks, values).all()
+        told = [row for row in rows if row.outcome not in (Outcome.CLAIMED, Outcome.LOST)]
+        instances = {f"{row.task_id}_{row.map_index}" for row in told if row.map_index >= 0}
+        return frozenset(instances | {row.task_id for row in told})
+
     # When it works again
 
     def resolve(self, success: Success) -> list[Resolved]:

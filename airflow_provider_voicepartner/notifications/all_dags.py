@@ -11,6 +11,7 @@ import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
+from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, Final
 
 import pluggy
@@ -123,8 +124,8 @@ class AlertForAllDags:
     """
     The callback that the policy adds; the notifier is made when the alert is due, from what the options say then.
 
-    :param told_of: tasks that have a notifier of this provider themselves: a run that fails by these alone is told by
-        them.
+    :param told_of: tasks that have a notifier of this provider themselves: where a run fails by these alone, and the
+        store says that they told, nothing is sent.
     :param others: all other tasks: one may be named as an instance of a mapped task is.
     """
 
@@ -136,21 +137,35 @@ class AlertForAllDags:
         """Send the alert. Nothing is raised."""
         try:
             if self._is_told(context):
-                log.info("No alert for all DAGs: each task that failed has a notifier of its own")
+                log.info("No alert for all DAGs: the notifiers of the tasks that failed have told")
                 return
             default_notifier()(context)
         except Exception as error:
             log.error("The alert for all DAGs was not sent: %s", _said(error))
 
     def _is_told(self, context: Any) -> bool:
-        from airflow_provider_voicepartner.notifications.event import answered_failures
+        """
+        Say whether the notifiers of the tasks that failed have told.
+
+        Nothing calls that of a task whose process was killed, and one may reach nobody.
+        """
+        from airflow_provider_voicepartner.constants import TASK_ALERT_INTERVAL, TASK_ALERTS_WAIT
+        from airflow_provider_voicepartner.hooks.incidents import tasks_told
+        from airflow_provider_voicepartner.notifications.event import answered_failures, read_event
 
         if not self.told_of or not isinstance(context, Mapping) or context.get("reason") != "task_failure":
             return False
         failed = answered_failures(context)  # without an answer an alert too many beats none
-        return bool(failed) and not any(
+        if not failed or any(
             name in self.others or not {name, _INDEX.sub("", name)} & self.told_of for name in failed
-        )
+        ):
+            return False
+        event, end = read_event(context, asks_for_tasks=False), monotonic() + TASK_ALERTS_WAIT
+        while not tasks_told(event.dag_id, event.run_id, event.run_began_at or 0.0).issuperset(failed):
+            if monotonic() >= end:
+                return False
+            sleep(TASK_ALERT_INTERVAL)
+        return True
 
 
 def default_notifier(to: Any = None, **arguments: Any) -> GatewayNotifier:

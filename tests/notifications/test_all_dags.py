@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -262,26 +263,97 @@ def test_a_fallback_that_is_none_is_refused(option: Set, wrong: str) -> None:
 # No double alert
 
 
+def own_fails(kind: str, name: str) -> None:
+    """Let the notifier of a task tell, as it does in the task's process."""
+    task, _, index = name.partition("_")
+    ti = SimpleNamespace(
+        dag_id="etl_sales",
+        task_id=task,
+        run_id="r1",
+        try_number=1,
+        map_index=int(index or -1),
+        state="failed",
+    )
+    OWN[kind]()({"ti": ti, "run_id": "r1", "dag": None, "exception": ValueError("no rows")})
+
+
+@pytest.fixture
+def short_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait less long for notifiers of tasks that never come."""
+    monkeypatch.setattr("airflow_provider_voicepartner.constants.TASK_ALERTS_WAIT", 0.3)
+    monkeypatch.setattr("airflow_provider_voicepartner.constants.TASK_ALERT_INTERVAL", 0.1)
+
+
 @pytest.mark.parametrize(
-    ("tasks", "told"),
+    ("tasks", "told", "is_sent"),
     [
-        (("own",), 0),
-        (("own_3",), 0),
-        (("own", "own_2"), 0),
-        (("load",), 1),
-        (("own", "load"), 1),
-        (("own_7",), 1),
+        (("own",), ("own",), False),
+        (("own_3",), ("own_3",), False),
+        (("own", "own_2"), ("own", "own_2"), False),
+        (("load",), (), True),
+        (("own", "load"), ("own",), True),
+        (("own_7",), ("own_7",), True),
+        (("own",), (), True),
+        (("own_3", "own_4"), ("own_3",), True),
+    ],
+    ids=[
+        "told",
+        "an instance",
+        "several",
+        "without",
+        "with and without",
+        "another name",
+        "killed",
+        "one killed",
     ],
 )
 @pytest.mark.parametrize("kind", ["sms", "page"])
-def test_a_run_that_fails_by_tasks_with_notifiers_alone_is_told_by_them(
-    sandbox: Any, option: Set, tasks: tuple[str, ...], told: int, kind: str
+def test_a_run_that_fails_by_tasks_whose_notifiers_told_is_told_by_them(
+    sandbox: Any, option: Set, short_wait: None, tasks: Any, told: Any, is_sent: bool, kind: str
 ) -> None:
     option(alert_to="@anne")
     made = dag(own=OWN[kind](), own_7=None)
     dag_policy(made)
+    for name in told:
+        own_fails(kind, name)
+    before = requests(sandbox)
     alerts(made)[0](failed(*tasks))
-    assert requests(sandbox) == told
+    assert requests(sandbox) - before == is_sent
+
+
+def test_where_the_notifier_of_a_task_reached_nobody_the_alert_is_sent(
+    sandbox: Any, option: Set, short_wait: None
+) -> None:
+    option(alert_to="@anne")
+    made = dag(own=OWN["sms"]())
+    dag_policy(made)
+    fault(sandbox, "429", times=2, retry_after=600)
+    own_fails("sms", "own")
+    sandbox.world.faults.clear()
+    assert sent(sandbox, "smspartner") == {}
+    alerts(made)[0](failed("own"))
+    assert sent(sandbox, "smspartner") == {ANNE: 1}
+
+
+def test_a_message_of_a_task_that_is_under_way_is_waited_for(sandbox: Any, option: Set) -> None:
+    option(alert_to="@anne")
+    made = dag(own=OWN["sms"]())
+    dag_policy(made)
+    threading.Timer(0.3, own_fails, ("sms", "own")).start()
+    alerts(made)[0](failed("own"))
+    assert sent(sandbox, "smspartner") == {BRUNO: 1}
+
+
+def test_without_a_store_the_alert_is_sent(
+    sandbox: Any, option: Set, short_wait: None, tmp_path: Path
+) -> None:
+    (tmp_path / "dead.db").mkdir()
+    option(alert_to="@anne", store_url=f"sqlite:///{tmp_path / 'dead.db'}")
+    made = dag(own=OWN["sms"]())
+    dag_policy(made)
+    own_fails("sms", "own")
+    alerts(made)[0](failed("own"))
+    assert sent(sandbox, "smspartner") == {ANNE: 1, BRUNO: 1}
 
 
 def test_where_airflow_does_not_say_which_tasks_failed_the_alert_is_sent(sandbox: Any, option: Set) -> None:
