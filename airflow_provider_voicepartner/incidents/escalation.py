@@ -201,8 +201,7 @@ def advance(state: Escalation, now: float, resolve: Resolve) -> Turn:
         state = replace(_from_the_start(state, now), last_owner=state.owner)
     if state.phase is not Phase.RUNNING:
         return Turn(replace(state, due_at=None))
-    quiet = state.policy.quiet_hours
-    end = None if quiet is None or state.is_urgent else quiet.end_of(now)
+    end = None if state.is_urgent else _end_of_quiet(state, now)
     if end is not None:
         return Turn(replace(state, due_at=end))
     if state.awaited:
@@ -212,6 +211,22 @@ def advance(state: Escalation, now: float, resolve: Resolve) -> Turn:
     if following is None:
         return Turn(replace(state, phase=Phase.EXHAUSTED, due_at=None))
     return _do(following, now, resolve)
+
+
+def urge(state: Escalation, now: float) -> Escalation:
+    """Make an escalation urgent: what waits for the end of quiet hours is due at once."""
+    is_held = (
+        state.phase is Phase.RUNNING and not state.is_urgent and state.due_at == _end_of_quiet(state, now)
+    )
+    return replace(
+        state, is_urgent=True, due_at=now if is_held and state.due_at is not None else state.due_at
+    )
+
+
+def _end_of_quiet(state: Escalation, now: float) -> float | None:
+    """Return when the quiet hours end in which a moment is; None where it is in none."""
+    quiet = state.policy.quiet_hours
+    return None if quiet is None else quiet.end_of(now)
 
 
 def _next_position(state: Escalation) -> Escalation | None:

@@ -26,6 +26,7 @@ from airflow_provider_voicepartner.incidents.escalation import (
     advance,
     begin,
     record,
+    urge,
 )
 from airflow_provider_voicepartner.incidents.model import LOW, State
 from airflow_provider_voicepartner.incidents.page_statements import CLAIMED, page_statements
@@ -154,6 +155,8 @@ class PageStore:
         """
         Begin the escalation of an open incident; again where nobody answered the last one.
 
+        One that had begun is urgent from now on if this is.
+
         :returns: False where it had begun, or the incident is not open.
         """
         with self._store.write() as connection:
@@ -162,6 +165,8 @@ class PageStore:
             if locked is None or locked.row.state != State.OPEN:
                 return False
             if locked.state is not None and locked.state.phase is not Phase.EXHAUSTED:
+                if is_urgent and not locked.state.is_urgent:
+                    save(connection, locked, urge(locked.state, now), now)
                 return False
             fresh = begin(policy, now, is_urgent=is_urgent)
             if locked.state is not None:

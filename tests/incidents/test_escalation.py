@@ -28,6 +28,7 @@ from airflow_provider_voicepartner.incidents.escalation import (
     begin,
     record,
     told,
+    urge,
 )
 from tests.support.tasks import CALM
 
@@ -215,6 +216,25 @@ def test_low_urgency_waits_for_the_end_of_quiet_hours() -> None:
     assert (turn.pages, turn.state.due_at) == ((), 7 * 3600.0)
     assert advance(turn.state, 7 * 3600.0, resolve).pages
     assert advance(begin(policy, 3600.0), 3600.0, resolve).pages
+
+
+@pytest.mark.parametrize(
+    ("begun", "moment", "due_at"),
+    [
+        (3600.0, 3601.0, 3601.0),  # held since the quiet hours
+        (-300.0, 10.0, 0.0),  # its second step is due, and nobody looked yet
+        (-100.0, 10.0, 200.0),  # its first step goes on
+    ],
+)
+def test_an_urgent_alert_ends_what_waits_for_the_end_of_quiet_hours_and_no_other_wait(
+    begun: float, moment: float, due_at: float
+) -> None:
+    quiet = QuietHours(time(0), time(7), ZoneInfo("UTC"))
+    policy = Policy(name="n", steps=POLICY.steps, sms="s", call="c", quiet_hours=quiet)
+    state = advance(begin(policy, begun, is_urgent=False), begun, resolve).state
+    urgent = urge(state, moment)
+    assert (urgent.is_urgent, urgent.due_at) == (True, due_at)
+    assert bool(advance(urgent, moment, resolve).pages) == (due_at <= moment)
 
 
 def test_a_policy_without_steps_asks_its_last_resort() -> None:

@@ -132,6 +132,12 @@ def test_low_urgency_waits(sandbox: Any) -> None:
     assert sent(sandbox, "smspartner") == {}
 
 
+def test_an_urgent_alert_of_what_waits_for_the_morning_pages_at_once(sandbox: Any) -> None:
+    for task, urgency in (("a", "low"), ("b", "high"), ("c", "high"), ("d", "low")):
+        PageNotifier(policy="night", urgency=urgency, dedup_key="same")(failed(task))  # type: ignore[arg-type]
+    assert sent(sandbox, "smspartner") == {ANNE: 1}
+
+
 @pytest.mark.parametrize(("urgency", "pages"), [("low", 0), ("high", 1)])
 def test_a_runner_that_begins_what_the_notifier_could_not_keeps_its_urgency(
     sandbox: Any, contacts: Path, urgency: Any, pages: int
