@@ -11,6 +11,7 @@ from airflow_provider_voicepartner.constants import PAGE_POLL_INTERVAL
 from airflow_provider_voicepartner.db.errors import StoreUnavailableError
 from airflow_provider_voicepartner.db.transactions import Store
 from airflow_provider_voicepartner.exceptions import VoicePartnerProviderError
+from airflow_provider_voicepartner.hooks.page_sending import MakeHook, hook_of_way
 from airflow_provider_voicepartner.hooks.paging import Pager
 
 log = logging.getLogger(__name__)
@@ -22,10 +23,17 @@ class EscalationRunner:
 
     :param open_store: opens the store; called until it succeeds.
     :param interval: seconds between two looks.
+    :param make_hook: makes the hook of a connection for a way of paging.
     """
 
-    def __init__(self, open_store: Callable[[], Store], *, interval: float = PAGE_POLL_INTERVAL) -> None:
-        self._open_store, self._interval = open_store, interval
+    def __init__(
+        self,
+        open_store: Callable[[], Store],
+        *,
+        interval: float = PAGE_POLL_INTERVAL,
+        make_hook: MakeHook = hook_of_way,
+    ) -> None:
+        self._open_store, self._interval, self._make_hook = open_store, interval, make_hook
         self._pager: Pager | None = None
         self._problem = ""
         self.looked_at = monotonic()
@@ -43,7 +51,7 @@ class EscalationRunner:
         problem = ""
         try:
             if self._pager is None:
-                self._pager = Pager(self._open_store())
+                self._pager = Pager(self._open_store(), make_hook=self._make_hook)
             self._pager.run_due()
         except Exception as error:
             is_ours = isinstance(error, VoicePartnerProviderError | StoreUnavailableError)

@@ -114,7 +114,7 @@ class Watchdog:
             stop.wait(max(0.0, self._config.times.interval - (time.monotonic() - begun)))
 
     def _run_escalations(self, stop: threading.Event) -> EscalationRunner:
-        runner = EscalationRunner(self._open_store)
+        runner = EscalationRunner(self._open_store, make_hook=self._teller.hook_of_way)
         threading.Thread(target=runner.run, args=(stop,), name="escalations", daemon=True).start()
         return runner
 

@@ -21,13 +21,14 @@ from airflow_provider_voicepartner.constants import (
     WATCH_REFRESH,
 )
 from airflow_provider_voicepartner.contacts.directory import Directory
+from airflow_provider_voicepartner.contacts.policy import By, Policy
 from airflow_provider_voicepartner.contacts.targets import targets_of
 from airflow_provider_voicepartner.exceptions import ConfigurationError, VoicePartnerProviderError
 from airflow_provider_voicepartner.gateways.model import SmsMessage, VoiceMessage
 from airflow_provider_voicepartner.hooks.alert import AlertRelease, left_out, masked, send_alert
 from airflow_provider_voicepartner.hooks.aside import Aside
 from airflow_provider_voicepartner.hooks.connection import look_up
-from airflow_provider_voicepartner.hooks.contacts import KnownContacts, contacts_within
+from airflow_provider_voicepartner.hooks.contacts import KnownContacts, contacts_within, has_contacts
 from airflow_provider_voicepartner.hooks.registry import hook_of
 from airflow_provider_voicepartner.incidents.model import Told
 from airflow_provider_voicepartner.notifications.failure import AlertFailure
@@ -147,13 +148,40 @@ class Teller:
                 key = f"tell.fallback[{place}]" if place else "tell"
                 why = AlertFailure.of(error, channel.conn_id, has_left=False).why
                 problems.append(WayProblem(f"{key}: {why}", isinstance(error, ConfigurationError)))
-        if self._tell.policy or any(_has_names(channel.to) for channel in self._tell.channels):
+        has_names = any(_has_names(channel.to) for channel in self._tell.channels)
+        if self._tell.policy or has_names or has_contacts():
             contacts = contacts_within(ALERT_QUESTION_TIMEOUT)
             problems += [WayProblem(problem, False) for problem in contacts.problems]
             policies = {} if contacts.directory is None else contacts.directory.policies
             if contacts.directory is not None and self._tell.policy not in (None, *policies):
                 problems.append(WayProblem("tell.policy: is no policy of the contacts; add it there", False))
+            problems += self._prepare_pages(policies.values())
         return problems
+
+    def _prepare_pages(self, policies: Iterable[Policy]) -> list[WayProblem]:
+        """Look up the connections of policies: the watchdog does the steps of all escalations."""
+        ways = {
+            (conn_id, by): f"policies.{policy.name}.{by.value}"
+            for policy in policies
+            for by in By
+            if (conn_id := policy.conn_id(by)) is not None
+        }
+        problems = []
+        for (conn_id, by), where in ways.items():
+            try:
+                self.hook_of_way(conn_id, by).close()
+            except Exception as error:
+                why = AlertFailure.of(error, conn_id, has_left=False).why
+                problems.append(WayProblem(f"{where}: {why}", False))
+        return problems
+
+    def hook_of_way(self, conn_id: str, by: By) -> GatewayHook:
+        """
+        Return the hook of a connection for a page, which needs no Airflow once it was found.
+
+        :raises VoicePartnerProviderError: it was never found, or cannot send what it should.
+        """
+        return hook_of(self._connections.get(conn_id), kind=by.kind, who="an escalation")
 
     def tell(self, message: Message, *, may_be_repeat: bool = False) -> Telling:
         """Tell by the first way that reaches somebody. Nothing is raised."""

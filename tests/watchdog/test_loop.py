@@ -466,6 +466,43 @@ def test_escalations_that_do_not_go_on_are_told_and_when_they_do_again(
     assert "Airflow (watchdog): all clear, escalations go on" in place.texts()
 
 
+@pytest.mark.parametrize("by", ["sms", "call"])
+def test_steps_are_done_while_airflow_cannot_look_connections_up(
+    place: Place, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, by: str
+) -> None:
+    contacts = tmp_path / "contacts.toml"
+    contacts.write_text(
+        f"[people.bob]\nphone = '{BOB}'\n[policies.night]\nsms = 'smspartner'\ncall = 'octopush'\n"
+        f"steps = [{{who = 'bob', by = '{by}', wait = '5m'}}]\n"
+    )
+    monkeypatch.setenv("AIRFLOW__VOICEPARTNER__CONTACTS", str(contacts))
+    watchdog, stop = place.watchdog(), threading.Event()
+    assert watchdog._teller.prepare() == []
+    # The secrets backend, or Airflow's database, is dead.
+    for gateway in ("smspartner", "octopush"):
+        monkeypatch.delenv(f"AIRFLOW_CONN_{gateway.upper()}")
+    with closing(place.open()) as store:
+        open_incident(store, policy="night")
+    monkeypatch.setattr(EscalationRunner, "run", lambda runner, stop: (runner.look(), stop.set()))
+    watchdog._run_escalations(stop)
+    assert stop.wait(30)
+    assert place.sent("smspartner" if by == "sms" else "octopush") == {BOB: 1}
+
+
+def test_a_connection_of_a_policy_that_is_missing_is_told_at_the_start(
+    place: Place, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    contacts = tmp_path / "contacts.toml"
+    contacts.write_text(
+        f"[people.bob]\nphone = '{BOB}'\n[policies.night]\nsms = 'missing'\ncall = 'smspartner'\n"
+        "steps = [{who = 'bob', by = 'sms', wait = '5m'}]\n"
+    )
+    monkeypatch.setenv("AIRFLOW__VOICEPARTNER__CONTACTS", str(contacts))
+    problems = place.watchdog()._teller.prepare()
+    assert [one.text.partition(": ")[0] for one in problems] == ["policies.night.sms", "policies.night.call"]
+    assert not any(one.is_final for one in problems)
+
+
 def test_a_runner_that_hangs_is_followed_by_another(
     place: Place, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
