@@ -58,7 +58,7 @@ from airflow_provider_voicepartner.incidents.escalation import (
 )
 from airflow_provider_voicepartner.incidents.links import PageLink, PageLinks
 from airflow_provider_voicepartner.incidents.pages import ClaimedPage, PagedIncident, PageStore
-from airflow_provider_voicepartner.incidents.retelling import tell_again
+from airflow_provider_voicepartner.incidents.retelling import lost_messages, tell_again
 from airflow_provider_voicepartner.incidents.titles import Words
 from airflow_provider_voicepartner.sending.fingerprint import new_reference
 from airflow_provider_voicepartner.settings import callback_secrets
@@ -124,7 +124,7 @@ class Pager:
         self._was_read = False
         self._store_results()
         if incident is None:
-            self.send(tell_again(self._store, self.pages, self.numbers))
+            self._tell_again()
         for number, at, person in self.pages.expire():
             log.error(
                 "incident %d: page %d to %s was claimed, and its sender never said what became of it: it may have "
@@ -167,6 +167,14 @@ class Pager:
             return None
         claimed = self.pages.take_turn(incident, self._resolve)
         return self.send(claimed)
+
+    def _tell_again(self) -> None:
+        """Tell people again what certainly did not reach them, or what its sender died over."""
+        claimed = list[ClaimedPage]()
+        for row in self._guarded("what people are told again", partial(lost_messages, self._store)) or ():
+            claim = partial(tell_again, self._store, self.pages, row, self.numbers)
+            claimed += self._guarded(f"incident {row.incident}", claim) or ()
+        self.send(claimed)
 
     def _start_unstarted(self) -> None:
         """Begin escalations whose notifier died before it could."""

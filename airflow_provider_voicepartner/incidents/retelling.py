@@ -29,41 +29,44 @@ if TYPE_CHECKING:
 _PURPOSES = (Purpose.OWNED, Purpose.PASSED_ON, Purpose.CLOSED)
 
 
-def tell_again(
-    store: Store, pages: PageStore, numbers: Callable[[Sequence[str]], Sequence[Target]]
-) -> list[ClaimedPage]:
+def lost_messages(store: Store) -> list[Any]:
     """
-    Claim messages that did not reach people.
+    Return the rows of messages that did not reach people and are due again.
 
-    :param pages: of the same store.
-    :param numbers: for text messages, of people by name.
-    :returns: those that this process has to send.
     :raises StoreUnavailableError: the store cannot be asked.
     """
     with store.read() as connection:
         now = store.now(connection)
-        lost = [
-            row
-            for row in connection.execute(_statements()["lost"], {"since": now - RETOLD_WITHIN})
-            if _is_due(connection, row, now)
-        ]
-    claimed = list[ClaimedPage]()
-    for row in lost:
-        known = [one for one in numbers([row.person]) if one.phone_number == row.phone_number]
-        target = known[0] if known else Target(row.person, row.phone_number)
-        with store.write() as connection:
-            locked = lock(connection, row.incident)
-            now = store.now(connection)
-            # Behind the lock: another process may have been first, and somebody may have it since.
-            if locked is None or locked.state is None or not _is_so(locked, row):
-                continue
-            if not _is_due(connection, row, now):
-                continue
-            if row.phase == CLAIMED:
-                connection.execute(_statements()["doubt"], {"incident": row.incident, "number": row.number})
-            turn = told(locked.state, Purpose(row.purpose), [target], row.said)
-            claimed += pages.store_turn(connection, locked, turn, now)
-    return claimed
+        found = connection.execute(_statements()["lost"], {"since": now - RETOLD_WITHIN})
+        return [row for row in found.all() if _is_due(connection, row, now)]
+
+
+def tell_again(
+    store: Store, pages: PageStore, row: Any, numbers: Callable[[Sequence[str]], Sequence[Target]]
+) -> tuple[ClaimedPage, ...]:
+    """
+    Claim a message that did not reach somebody.
+
+    :param pages: of the same store.
+    :param row: of :func:`lost_messages`.
+    :param numbers: for text messages, of people by name.
+    :returns: what this process has to send; nothing where another one does, or it is not so any more.
+    :raises StoreUnavailableError: the store cannot be asked.
+    """
+    known = [one for one in numbers([row.person]) if one.phone_number == row.phone_number]
+    target = known[0] if known else Target(row.person, row.phone_number)
+    with store.write() as connection:
+        locked = lock(connection, row.incident)
+        now = store.now(connection)
+        # Behind the lock: another process may have been first, and somebody may have it since.
+        if locked is None or locked.state is None or not _is_so(locked, row):
+            return ()
+        if not _is_due(connection, row, now):
+            return ()
+        if row.phase == CLAIMED:
+            connection.execute(_statements()["doubt"], {"incident": row.incident, "number": row.number})
+        turn = told(locked.state, Purpose(row.purpose), [target], row.said)
+        return pages.store_turn(connection, locked, turn, now)
 
 
 def _is_due(connection: Connection, row: Any, now: float) -> bool:

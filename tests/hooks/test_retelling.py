@@ -108,3 +108,14 @@ def test_two_runners_tell_once(night: Night, tmp_path: Any) -> None:
         for runner in runners:
             runner.join()
     assert sent(night.sandbox, "smspartner") == {ANNE: 1, BRUNO: 1, CHLOE: 1}
+
+
+def test_an_incident_that_cannot_be_read_stops_no_page(night: Night) -> None:
+    first = paged(night)
+    act(night, first)
+    with night.store.write() as connection:
+        connection.exec_driver_sql(f"UPDATE voicepartner_incident SET escalation = '?' WHERE id = {first}")
+    night.clock.advance(61)
+    night.open()
+    night.pager.run_due()
+    assert sent(night.sandbox, "smspartner") == {ANNE: 2}
