@@ -1480,6 +1480,12 @@ PAGE_STORE_TIMEOUT: Final = 5.0
 
 Without it there are no later steps and no answers, so a machine that is only busy is worth the wait.
 """
+STORE_QUESTION_PAUSE: Final = 0.05
+"""
+[seconds] Between two looks at a store that has not answered: whether it is still worth waiting for.
+
+Short beside the time that an alert takes.
+"""
 BUSY_STORE_TIMEOUT: Final = 5.0
 """
 [seconds] That an alert waits for the answer of a store that could be opened.

@@ -47,6 +47,19 @@ def open_store(
     return store
 
 
+def load_driver(url: str, *, purpose: str = PURPOSE) -> None:
+    """
+    Import what a store needs, and connect to nothing: that takes longer than to connect, and hangs for no database.
+
+    :raises StoreUrlError: as of :func:`open_store`.
+    """
+    from airflow_provider_voicepartner.db import schema  # noqa: F401
+
+    parsed = parse_url(url, purpose)
+    if parsed.get_backend_name() == "postgresql":
+        postgres_engine(parsed, name_of(parsed), purpose).dispose()
+
+
 def connect_store(url: str, *, purpose: str = PURPOSE, clock: Callable[[], float] | None = None) -> Store:
     """Open the store as :func:`open_store` does, but leave its tables as they are, if there are any."""
     parsed = parse_url(url, purpose)

@@ -10,6 +10,7 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from time import monotonic
 from typing import Final
 
 from airflow_provider_voicepartner.constants import (
@@ -17,7 +18,9 @@ from airflow_provider_voicepartner.constants import (
     ALERT_STORE_TIMEOUT,
     BUSY_STORE_TIMEOUT,
     INCIDENT_LEASE,
+    STORE_QUESTION_PAUSE,
 )
+from airflow_provider_voicepartner.db.engine import load_driver
 from airflow_provider_voicepartner.db.errors import StoreUnavailableError
 from airflow_provider_voicepartner.hooks.aside import Aside
 from airflow_provider_voicepartner.incidents.model import Alert, AtMost, Decision, Outcome, Told
@@ -67,7 +70,7 @@ class AskedAlert:
     :param alert: None is never held back, and nothing is recorded.
     :param lease: the seconds within which its sender calls :meth:`told` or :meth:`not_told`.
     :param at_most: how often people are told where no store can be asked; None is that of the alert.
-    :param patience: the seconds that a store may take to be opened.
+    :param patience: the seconds that a store may take to be opened, once its driver is imported.
     """
 
     def __init__(
@@ -86,6 +89,7 @@ class AskedAlert:
         self._problem: str | None = None
         self._asking: Aside | None = None
         self._is_by_memory = False
+        self._loaded_at: float | None = None
         self.decision = Decision(outcome=Outcome.CLAIMED)
         """What to do; ``CLAIMED``: send."""
         if alert is not None:
@@ -102,10 +106,10 @@ class AskedAlert:
         return self._answer is not None and not self._is_by_memory
 
     def _ask(self, alert: Alert) -> None:
+        end = monotonic() + BUSY_STORE_TIMEOUT
         self._asking = Aside(lambda: self._report(alert), name="incident")
-        self._asking.is_over(self._patience)
-        if self._store is not None:
-            self._asking.is_over(BUSY_STORE_TIMEOUT - self._patience)
+        while not self._asking.is_over(STORE_QUESTION_PAUSE) and self._may_wait(end):
+            pass
         if self._answer is not None:
             self.decision = self._answer
             return
@@ -122,8 +126,18 @@ class AskedAlert:
             # A claim that the store still gives is nobody's: whoever comes next tells.
             self._record(lambda store, claim: store.not_told(claim))
 
+    def _may_wait(self, end: float) -> bool:
+        """Say whether the store may still answer: what a process imports first takes it seconds in a crowd."""
+        now = monotonic()
+        is_alive = self._store is not None or self._loaded_at is None
+        return now < end and (is_alive or now - (self._loaded_at or now) < self._patience)
+
     def _report(self, alert: Alert) -> None:
         try:
+            url = store_url() or default_store_url()
+            if url not in _opened:
+                load_driver(url)
+            self._loaded_at = monotonic()
             self._store = incident_store()
             self._answer = self._store.report(alert, lease=self._lease)
         except StoreUnavailableError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -405,3 +406,13 @@ def test_the_count_is_said_in_the_language_of_the_recipients(
     TtsCallNotifier(to=ANNA, text="Panne")(failed(2))
     assert "Panne Et 1 de plus." in str(last_body(sandbox))
     assert requests(sandbox) == 6
+
+
+def test_a_driver_that_is_imported_slowly_is_waited_for(
+    sandbox: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asking, "load_driver", lambda url: time.sleep(asking.ALERT_STORE_TIMEOUT + 0.5))
+    for index in range(2):
+        SmsNotifier(to=ANNA)(failed(index))
+    assert sent(sandbox, "smspartner") == {ANNA: 1}
+    assert [one.alerts for one in incident_store().find()] == [2]
