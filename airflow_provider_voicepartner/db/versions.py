@@ -130,7 +130,7 @@ def _create(connection: Connection) -> None:
 
     from airflow_provider_voicepartner.db.schema import metadata, sequence
 
-    metadata.create_all(connection, checkfirst=True)
+    metadata.create_all(connection, checkfirst=False)
     connection.execute(
         text(f"CREATE TABLE IF NOT EXISTS {VERSION_TABLE} (version_num VARCHAR(32) NOT NULL PRIMARY KEY)")
     )
