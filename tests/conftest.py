@@ -8,8 +8,9 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -53,10 +54,28 @@ collect_ignore = [] if sys.version_info >= (3, 11) else ["tests"]
 SLOW_SECONDS = 3_600
 
 
+def part_sampled(items: Iterable[pytest.Item]) -> None:
+    """Mark as slow the cases of a sampled test that are not drawn; the same ones are drawn each time."""
+    cases: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        if item.get_closest_marker("sampled"):
+            cases.setdefault(item.nodeid.split("[")[0], []).append(item)
+    for name, every in cases.items():
+        marker = every[0].get_closest_marker("sampled")
+        assert marker is not None
+        names = sorted(item.nodeid for item in every)
+        drawn = set(Random(name).sample(names, min(marker.args[0], len(names))))
+        for item in every:
+            if item.nodeid not in drawn:
+                item.add_marker(pytest.mark.slow)
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m chooses by what is slow
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Give slow tests their time, and leave out what needs Airflow 3 when Airflow 2 is installed."""
+    """Part sampled cases, give slow tests their time, and leave out what needs Airflow 3 on Airflow 2."""
     from airflow import __version__
 
+    part_sampled(items)
     if config.pluginmanager.hasplugin("timeout"):
         for item in items:
             if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):

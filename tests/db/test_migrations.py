@@ -111,6 +111,7 @@ def test_migrations_lead_to_what_the_code_knows(url: str, another_url: str, stat
     store.close()
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("revision", REVISIONS[:-1])
 def test_an_older_revision_is_upgraded_and_keeps_its_rows(url: str, revision: str) -> None:
     store = connect_store(url)

@@ -49,6 +49,7 @@ def texts(delivery: DeliveryStore) -> list[str]:
     return sorted(event.text for event in events(delivery) if event.kind == "opt_out")
 
 
+@pytest.mark.sampled(10)
 @pytest.mark.parametrize("at_once", [True, False])
 @pytest.mark.parametrize("order", list(itertools.permutations([stop(), report(), stop("Stop svp", at=NOON)])))
 def test_in_any_order_a_report_adds_nothing_to_what_the_person_wrote(

@@ -104,6 +104,7 @@ class TestPerson:
         assert PersonalData(store).erase(ANNA)["events"] == 1
         assert rows(store, "opt_out") == []
 
+    @pytest.mark.sampled(10)
     @pytest.mark.parametrize(
         ("body", "content_type"),
         [
@@ -129,6 +130,7 @@ class TestPerson:
         assert data.erase(ANNA)["dead letters"] == 1
         assert data.find(ANNA).dead_letters == []
 
+    @pytest.mark.sampled(5)
     @pytest.mark.parametrize(
         "written", [b"+33612345678", b"0612345678", b"06 12 34 56 78", b"06.12.34.56.78",
      b"%2B33612345678", b"+33 (0)6-12-34-56-78", b"06+12+34+56+78"],

@@ -130,6 +130,7 @@ def path_of(receiver: RunningReceiver, gateway: str) -> str:
     return receiver.account_path() if gateway == "octopush" else receiver.batch_path(gateway, REFERENCE)
 
 
+@pytest.mark.sampled(13)
 @pytest.mark.parametrize("encoding", ["json", "form", "unsaid"])
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.name)
 def test_every_documented_shape_is_kept(shape: Shape, encoding: str, receiver: RunningReceiver) -> None:

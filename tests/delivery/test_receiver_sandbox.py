@@ -91,6 +91,7 @@ CAMPAIGNS = {
 }
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("loss", [0.0, 0.3])
 @pytest.mark.parametrize(("gateway", "send", "encoding"), CAMPAIGNS.values(), ids=CAMPAIGNS)
 def test_the_store_knows_what_the_sandbox_knows(

@@ -178,6 +178,7 @@ def assert_nothing_shows(net: Net, key: str, login: str) -> None:
     assert leaks(net.variables(), (key, login)) == set()  # numbers and texts are the caller's arguments
 
 
+@pytest.mark.sampled(44)
 @pytest.mark.parametrize("scenario", SCENARIOS)
 @pytest.mark.parametrize("conn_type", gateway_names())
 def test_no_answer_makes_a_secret_show(
@@ -227,6 +228,7 @@ NOWHERE: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.sampled(14)
 @pytest.mark.parametrize("scenario", NOWHERE)
 @pytest.mark.parametrize("conn_type", gateway_names())
 def test_no_bad_connection_makes_a_secret_show(

@@ -81,6 +81,7 @@ def said(sandbox: Any) -> str:
     return str(body.get("message") or body["text"])
 
 
+@pytest.mark.sampled(10)
 @WAYS
 @KINDS
 @pytest.mark.parametrize("case", CASES)

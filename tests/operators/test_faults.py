@@ -148,6 +148,7 @@ def test_the_table_names_every_fault_of_the_sandbox() -> None:
     assert set(VARIANTS) == set(get_args(Kind))
 
 
+@pytest.mark.sampled(16)
 @pytest.mark.parametrize("kind", sorted(VARIANTS))
 @pytest.mark.parametrize("way", [pytest.param(way, marks=marks_of(way)) for way in WAYS])
 def test_a_fault_in_any_position_reaches_nobody_twice_and_forgets_nobody(

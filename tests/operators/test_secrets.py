@@ -70,6 +70,7 @@ def rows(url: str) -> list[Any]:
     return found
 
 
+@pytest.mark.sampled(18)
 @pytest.mark.usefixtures("one_look_up", "no_backoff")
 @pytest.mark.parametrize("trouble", TROUBLES, indirect=True)
 @pytest.mark.parametrize("way", WAYS)
@@ -130,6 +131,7 @@ def test_no_trace_of_a_campaign_holds_a_number_a_text_or_a_key(
 LATER_TROUBLES = ("none", "drop_after", "500", "html", "truncated_json", "wrong_json", "429", "wrong key")
 
 
+@pytest.mark.sampled(14)
 @pytest.mark.parametrize("trouble", LATER_TROUBLES)
 @pytest.mark.parametrize("way", WAYS)
 def test_no_error_of_a_cancel_or_of_a_sensor_holds_a_number_a_text_or_a_key(

@@ -37,6 +37,7 @@ REFUSED = [
 ]  # fmt: skip
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.newest
 @pytest.mark.parametrize("entry", ENTRIES)
 @pytest.mark.parametrize("kind", ["smspartner", "octopush call"])
@@ -155,6 +156,7 @@ def test_numbers_of_a_list_are_sent_as_people_read_them(sandbox: Any, value: Any
     assert said(sandbox) == [sent_as + "."]
 
 
+@pytest.mark.sampled(8)
 @pytest.mark.parametrize(
     "number", ["12.50", "1200.00", "5.0", "0", "-1", "1e3", "0.10", "123456789012345678901.10"]
 )

@@ -98,6 +98,7 @@ def test_a_refusal_is_final_and_a_corrected_attempt_sends(sandbox: Any, way: str
     assert sent(sandbox, gateway) == {ANNA: 1, LANDLINE: 1}
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize(
     "trouble", [None, "drop_after", "500", "html", "truncated_json", "no credit", "wrong key"]

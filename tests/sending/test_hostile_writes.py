@@ -56,6 +56,7 @@ def meet(memories: str, killed_after: int | None, *, stride: int = 1, **more: An
             ).run()
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("killed_after", KILLED_AFTER)
 @pytest.mark.parametrize(("memories", "stride"), [("both", 7), ("state", 2), ("store", 4)])
 def test_nobody_twice_and_nobody_missing_whatever_becomes_of_a_write(
@@ -71,6 +72,7 @@ def test_every_write_every_way_and_every_moment_of_death(memories: str, killed_a
     meet(memories, killed_after)
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("memories", MEMORIES)
 def test_nobody_twice_and_nobody_missing_with_several_batches_under_way(memories: str) -> None:
     everything = list(faults(memories))
@@ -84,6 +86,7 @@ def test_nobody_twice_and_nobody_missing_with_several_batches_under_way(memories
         ).run()
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("killed_after", [None, 2, 12])
 def test_nobody_twice_and_nobody_missing_where_clearing_discards_one_memory(killed_after: int | None) -> None:
     meet("both", killed_after, stride=7, discards=True)

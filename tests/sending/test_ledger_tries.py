@@ -32,6 +32,7 @@ def both() -> Iterator[Task]:
 # Which attempt is the first, and which cannot know what was sent
 
 
+@pytest.mark.sampled(36)
 @pytest.mark.parametrize("is_complete", [False, True], ids=["3.4, or before 3.3", "3.3"])
 @pytest.mark.parametrize(
     ("before", "this", "missing"),

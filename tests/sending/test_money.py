@@ -100,6 +100,7 @@ def most(limit: Decimal, tells: str, unit_price: Decimal | None) -> Decimal:
     return limit if unit_price is not None or tells == "told" else max(limit, BATCH)
 
 
+@pytest.mark.sampled(40)
 @pytest.mark.parametrize("workers", [1, 3])
 @pytest.mark.parametrize("unit_price", [PRICE, None], ids=["unit_price", "no unit_price"])
 @pytest.mark.parametrize("tells", TELLS)
@@ -140,6 +141,7 @@ def test_a_batch_whose_repeat_is_in_doubt_too_counts_each_time(place: int, choic
         assert ended == (limit >= 5 * BATCH)
 
 
+@pytest.mark.sampled(14)
 @pytest.mark.parametrize("unit_price", [PRICE, None], ids=["unit_price", "no unit_price"])
 @pytest.mark.parametrize("tells", TELLS)
 @pytest.mark.parametrize("place", [None, 0, 1, 2], ids=["no other doubt", "first", "middle", "last"])

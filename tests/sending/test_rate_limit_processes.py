@@ -185,6 +185,7 @@ def check(trial: Trial, trouble: str, store: str, told: Seen) -> None:
         assert len(shares) == trial.processes
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("store", STORES)
 @pytest.mark.parametrize("trouble", FEW.troubles)
 def test_four_processes_keep_to_the_limits_and_use_them(
