@@ -107,6 +107,7 @@ def _new_store(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 def _own_store(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, _new_store: bytes) -> None:
     """Give each test a store of its own: what one learns of a rate limit must not make another wait."""
     path = tmp_path / "store.db"
+    path.touch(mode=0o640)
     path.write_bytes(_new_store)
     monkeypatch.setenv("AIRFLOW__VOICEPARTNER__STORE_URL", f"sqlite:///{path}")
 

@@ -151,9 +151,8 @@ class CampaignRun:
 
     def _grace(self) -> float:
         """Return the seconds left for requests in flight, counted from the first call."""
-        now = time.monotonic()
-        self.stopped_at = self.stopped_at or now
-        return self.stopped_at + INTERRUPTED_GRACE - now
+        self.stopped_at = self.stopped_at or time.monotonic()
+        return self.stopped_at + INTERRUPTED_GRACE - time.monotonic()
 
     def _next_attempts(self) -> Iterator[BatchAttempt]:
         """Yield what may leave now: as many as there are free worker threads, each with its slot."""
@@ -350,15 +349,14 @@ class CampaignRun:
 
     def _longest_wait(self) -> float:
         """Return the seconds until there is something to do, whatever is answered."""
-        if self.ready is None:
-            return STOP_CHECK_INTERVAL
-        return min(STOP_CHECK_INTERVAL, max(0.0, self.ready.due - self.sender.clock()))
+        due = STOP_CHECK_INTERVAL if self.ready is None else self.ready.due - self.sender.clock()
+        return min(STOP_CHECK_INTERVAL, max(0.0, due))
 
     def _work_ahead(self) -> None:
         """Build requests and read batches of the list, step by step, until there is a result or enough is ready."""
         while not (self._has_result or self.failure or self.sender.stop.is_cancelled):
             if not (self.requests.build_ahead(self.batches.ready) or self.batches.read_one()):
-                return
+                break
 
     @property
     def _has_result(self) -> bool:
@@ -374,22 +372,19 @@ class CampaignRun:
 
     def _apply_result(self, result: AttemptResult) -> None:
         """Apply how an attempt ended; without a record its claim stays, and so does an unknown outcome."""
-        attempt, record = result.attempt, result.record
+        attempt, record, why = result.attempt, result.record, result.unknown_because
         index = attempt.index
         if record is not None:
             self.unwritten[index] = record
-        if result.unknown_because is not None:
+        if why is not None:
             self.budget.leave_in_doubt(index)
             log.warning(
                 "Batch %d (%s) is in doubt: %s. Its outcome is checked once all other batches have left",
-                index + 1, attempt.claim.reference, result.unknown_because,
+                index + 1, attempt.claim.reference, why,
             )  # fmt: skip
             self.unknown_outcomes.append(
                 UnknownOutcome(
-                    index=index,
-                    claim=record or attempt.claim,
-                    recipients=attempt.recipients,
-                    why=result.unknown_because,
+                    index=index, claim=record or attempt.claim, recipients=attempt.recipients, why=why
                 )
             )
         elif record is None:

@@ -31,6 +31,7 @@ AIRFLOW = [str(Path(sys.executable).with_name("airflow")), "voicepartner"]
 @pytest.fixture
 def url(tmp_path: Path) -> str:
     """Return the address that is configured, by the fixture of all tests."""
+    (tmp_path / "store.db").unlink()  # which has its tables already
     return f"sqlite:///{tmp_path / 'store.db'}"
 
 

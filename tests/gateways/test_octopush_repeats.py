@@ -184,3 +184,24 @@ def test_a_repeat_is_read_under_every_name_of_what_is_said(key: str) -> None:
 def test_the_code_of_a_repeat_is_none_where_the_words_are_about_something_else(key: str) -> None:
     assert names_duplicate({"code": DUPLICATE_CODE, key: "The request id is taken."})
     assert not names_duplicate({"code": DUPLICATE_CODE, key: "The sender is taken."})
+
+
+PLACES = (
+    "field",
+    "property",
+    "propertyPath",
+    "property_path",
+    "path",
+    "name",
+    "param",
+    "parameter",
+    "attribute",
+    "pointer",
+)
+
+
+@pytest.mark.parametrize("key", PLACES)
+def test_the_field_of_a_repeat_is_read_under_every_name_of_a_field(key: str) -> None:
+    assert names_duplicate({"errors": [{key: "request_id", "message": "already used"}]})
+    assert not names_duplicate({"errors": [{key: "sender", "message": "already used"}]})
+    assert not names_duplicate({"errors": [{key: "sender", "message": "request_id already used"}]})
