@@ -16,6 +16,7 @@ from airflow_provider_voicepartner.sending.rate_limit import SlidingWindowLog
 @pytest.fixture
 def old_url(tmp_path: Path) -> str:
     """Return a file with the tables of the version before revisions."""
+    (tmp_path / "store.db").unlink()  # which has its tables already
     url = f"sqlite:///{tmp_path / 'store.db'}"
     store = connect_store(url)
     with store.write() as connection:

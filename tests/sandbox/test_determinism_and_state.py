@@ -50,7 +50,8 @@ def test_ids_are_never_given_twice(api: Api) -> None:
 
 
 def test_the_state_survives_in_a_file(tmp_path: Path, receiver: Receiver) -> None:
-    path = tmp_path / "state.json"
+    path = tmp_path / "sandbox" / "state.json"
+    path.parent.mkdir()
     with running_sandbox(seed=3, speed=0, state_file=path) as sandbox:
         api = Api(sandbox)
         api.control("POST", "/outcomes", json={"number": "+33600000002", "outcome": "ko"})
@@ -63,7 +64,7 @@ def test_the_state_survives_in_a_file(tmp_path: Path, receiver: Receiver) -> Non
         before = dump(sandbox.world)
         api.session.close()
     assert KEY in path.read_text()  # settings are in it; requests are not
-    assert [left.name for left in tmp_path.iterdir()] == ["state.json"]
+    assert [left.name for left in path.parent.iterdir()] == ["state.json"]
     with running_sandbox(speed=0, state_file=path) as sandbox:
         api = Api(sandbox)
         after = dump(sandbox.world)
