@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_voicepartner.constants import CONFIRM_AHEAD, NETWORK_MARGIN
+from airflow_provider_voicepartner.db.engine import open_store
 from airflow_provider_voicepartner.db.errors import StoreUnavailableError
 from airflow_provider_voicepartner.exceptions import (
     CampaignInterruptedError,
@@ -19,7 +20,7 @@ from airflow_provider_voicepartner.exceptions import (
     RetryableNotSentError,
 )
 from airflow_provider_voicepartner.hooks import rate_limiter as rate_limiter_module
-from airflow_provider_voicepartner.hooks.rate_limiter import StoreRateLimiter
+from airflow_provider_voicepartner.hooks.rate_limiter import StoreRateLimiter, limit_polling
 from airflow_provider_voicepartner.hooks.registry import hook_class
 from airflow_provider_voicepartner.operators.voice import TtsCallOperator
 from airflow_provider_voicepartner.settings import store_wait
@@ -235,11 +236,19 @@ class TestPatience:
         with pytest.raises(RetryableNotSentError, match=expected):
             rate_limiter.acquire(endpoint, None)
 
-    def test_is_not_had_by_who_only_asks(self, broken: Any) -> None:
-        rate_limiter, waited = broken(10, store_seconds=0.0)
+    def test_is_not_had_by_who_only_asks(self, set_connection: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        hook, waited = hook_of(set_connection, rate_limits={"send": "1/10"}), FakeTime(0.0)
+        hook.sender.sleep = waited.sleep
+        store = open_store("sqlite://")
+        rate_limiter = limit_polling(hook, store, longest_wait=5.0)
+
+        def fail() -> Any:
+            raise StoreUnavailableError("the store sqlite:///x cannot be used: gone")
+
+        monkeypatch.setattr(store, "write", fail)
         with pytest.raises(RetryableNotSentError):
             rate_limiter.acquire("send", None)
-        assert waited.slept == []
+        assert waited.moment == 0
 
     @pytest.mark.parametrize("text", ["soon", "-1", "nan", "inf", "86401"])
     def test_of_nonsense_is_refused_with_the_settings_name(
