@@ -77,6 +77,7 @@ def test_killed_again_while_it_settles_what_the_first_left(stage: Stage) -> None
     assert trial.reached_by_batch() == [1, 1, 0]
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("cell", FEW, ids=str)
 def test_a_kill_leaves_only_what_was_in_flight_in_doubt_where_anything_is_known(
     stage: Stage, cell: Cell

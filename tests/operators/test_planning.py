@@ -133,6 +133,7 @@ WAYS: list[tuple[str, Any, dict[str, Any]]] = [
 ]
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize(("gateway", "operator", "arguments"), WAYS)
 @settings(CALM, max_examples=150)
 @given(to=ROWS, text=TEXTS, size=st.integers(1, 3))
