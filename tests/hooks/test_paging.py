@@ -264,18 +264,18 @@ def test_one_that_cannot_be_read_does_not_stop_the_others(night: Night, logs: Lo
 
 
 def test_what_stays_wrong_is_logged_once_and_not_with_each_look(
-    night: Night, logs: Logs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    night: Night, caplog: pytest.LogCaptureFixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "others.toml").write_text(CONTACTS.replace('last_resort = "boss"', ""))
     monkeypatch.setenv("AIRFLOW__VOICEPARTNER__CONTACTS", str(tmp_path / "others.toml"))
     night.open(policy="gone")
     for _ in range(5):
         assert night.pager.run_due().pages == 0
-    assert logs.text.count("Nobody can be paged: policy: 'gone' is no policy of") == 1
+    assert caplog.text.count("Nobody can be paged: policy: 'gone' is no policy of") == 1
     # What is wrong besides is said as well.
     night.open(policy="lost")
     night.pager.run_due()
-    assert logs.text.count("Nobody can be paged: policy: 'lost'") == 1
+    assert caplog.text.count("Nobody can be paged: policy: 'lost'") == 1
 
 
 def test_a_preview_of_the_link_changes_nothing_and_its_button_does(night: Night) -> None:
