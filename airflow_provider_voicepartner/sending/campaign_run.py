@@ -341,7 +341,7 @@ class CampaignRun:
         if not self.under_way:
             self.sender.sleep(timeout)
             return
-        if not self.pool.ends_within(min(ANSWERS_TOGETHER, timeout)):
+        if not self.pool.ends_within(min(ANSWERS_TOGETHER, timeout)) and self.failure is None:
             # Nothing that takes the processor while answers are read: they often come together.
             self._work_ahead()
         self.pool.wait(0.0 if self._has_result else self._longest_wait())
@@ -353,8 +353,8 @@ class CampaignRun:
         return min(STOP_CHECK_INTERVAL, max(0.0, due))
 
     def _work_ahead(self) -> None:
-        """Build requests and read batches of the list, step by step, until there is a result or enough is ready."""
-        while not (self._has_result or self.failure or self.sender.stop.is_cancelled):
+        """Build requests and read batches of the list, step by step, until something else is to be done."""
+        while not (self._has_result or self.sender.stop.is_cancelled or self._longest_wait() <= 0):
             if not (self.requests.build_ahead(self.batches.ready) or self.batches.read_one()):
                 break
 

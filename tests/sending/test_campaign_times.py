@@ -347,3 +347,22 @@ def test_the_loop_waits_until_the_next_slot_and_no_longer(due: float | None, wai
     run._work_ahead = lambda: None
     run._wait()
     assert now[0] - 100.0 == pytest.approx(waited)
+
+
+@pytest.mark.parametrize(("due", "read"), [(None, 9), (101.0, 9), (100.05, 5), (99.0, 0)])
+def test_no_more_of_the_list_is_read_once_a_slot_is_due(due: float | None, read: int) -> None:
+    """A part of the list takes 10 ms; the batch that waits for its slot would leave late, and lose it."""
+    now, parts = [100.0], iter(range(9))
+
+    def read_one() -> bool:
+        now[0] += 0.01
+        return next(parts, None) is not None
+
+    run: Any = CampaignRun.__new__(CampaignRun)
+    run.ready = None if due is None else SimpleNamespace(due=due)
+    run.sender = SimpleNamespace(clock=lambda: now[0], stop=SimpleNamespace(is_cancelled=False))
+    run.under_way = {0: (None, SimpleNamespace(is_done=False))}
+    run.batches = SimpleNamespace(ready=(), read_one=read_one)
+    run.requests = SimpleNamespace(build_ahead=lambda batches: False)
+    run._work_ahead()
+    assert 9 - len(list(parts)) == read
