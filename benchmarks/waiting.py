@@ -95,7 +95,7 @@ async def alone(store: DeliveryStore, gateway: str, interval: float, number: int
     from airflow_provider_voicepartner.delivery.inbound import of_reference
 
     key = of_reference(gateway, reference(number))
-    while not await asyncio.to_thread(store.campaign_reports, [key]):
+    while not await asyncio.to_thread(store.has_report, key):
         await asyncio.sleep(interval)
 
 
@@ -159,7 +159,7 @@ def count_queries() -> Callable[[], int]:
 
         return ask
 
-    for name in ("changes", "campaign_reports"):
+    for name in ("changes", "has_report"):
         question = getattr(DeliveryStore, name)
         setattr(DeliveryStore, name, counted(getattr(question, "plain", question)))
         getattr(DeliveryStore, name).plain = getattr(question, "plain", question)
