@@ -9,9 +9,9 @@ import platform
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -21,7 +21,7 @@ from benchmarks import alert, alertmanager, building, imports, peers, planning, 
 from benchmarks.chart import write_chart
 from benchmarks.environment import Child, environment
 from benchmarks.gateway import Gateway, running_gateway
-from benchmarks.page import tables, write_page
+from benchmarks.page import line_of, tables, write_page
 from benchmarks.people import write_mobiles
 from benchmarks.results import Results, Row, Way
 
@@ -68,6 +68,15 @@ QUICK = Sizes(
     crash_at=40, crash_of=60, import_rounds=1, peer_batches=4, single_requests=3, installs=False,
     reports=1_000, receiver_runs=1, waiting=500, asked_interval=3.0,
 )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one part of a run found."""
+
+    rows: list[Row] = field(default_factory=list)
+    ways: list[Way] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -205,7 +214,7 @@ class Bench:
             also=("one message", found["messages"] == 1),
         )
 
-    def sending(self) -> tuple[Row, str]:
+    def sending(self) -> Part:
         """Compare a campaign with a bare loop of requests."""
         path = write_mobiles(self.folder / "sent.csv", self.sizes.sent)
         runs = []
@@ -236,9 +245,9 @@ class Bench:
             f"Personal texts take {texts['sending_cpu'] * ms:.2f} ms a batch, with reading the rows again, building "
             f"the texts and reading an answer that names each recipient; the loop {texts['bare_cpu'] * ms:.2f} ms."
         )
-        return row, note
+        return Part([row], notes=[note])
 
-    def under_airflow(self) -> tuple[Row, list[Way]]:
+    def under_airflow(self) -> Part:
         """Compare campaigns with and without a ledger, at a gateway that takes its time; then one task a batch."""
         sizes, home = self.sizes, self.child.home
         (home / "bodies.json").write_text(json.dumps(peers.bodies(sizes.peer_batches)), encoding="utf-8")
@@ -272,7 +281,7 @@ class Bench:
                 f"{a_task:.2f} s of Airflow a task; a real executor adds a process to each, and runs some at once",
             ),
         ]
-        return row, ways
+        return Part([row], ways)
 
     def resuming(self, name: str, store: str | None) -> Row:
         """Kill a campaign near its end, and see when its retry goes on."""
@@ -293,7 +302,7 @@ class Bench:
             also=("everybody once", once),
         )
 
-    def importing(self) -> tuple[Row, str]:
+    def importing(self) -> Part:
         """Import the operator behind ``airflow.sdk``."""
         found = imports.measure(self.child, self.sizes.import_rounds)
         medians: dict[str, float] = found["medians"]
@@ -311,7 +320,7 @@ class Bench:
         )
         heavy = ", ".join(found["heavy"]) or "none"
         note = f"Import: of {', '.join(imports.HEAVY)}, the operator brings along what airflow.sdk had not: {heavy}."
-        return row, note
+        return Part([row], notes=[note])
 
     def peers(self) -> list[Way]:
         """Send as others do."""
@@ -324,53 +333,53 @@ class Bench:
             peers.one_by_one(self.gateway.url, recipients, self.sizes.single_requests),
         ]
 
-    def results(self) -> Results:
-        """Measure everything."""
-        with _said("planning"):
-            planned = [self.planning(), *self.planning_texts()]
-        with _said("building"):
-            built = self.building()
-        with _said("sending"):
-            sent, about_sending = self.sending()
-            sent_slowly = self.texts_in_flight()
-        with _said("ledger under Airflow"):
-            slow, ways = self.under_airflow()
-        with _said("resume"):
-            resumed = [self.resuming("SQLite", None)]
-            with _postgres() as url:
-                resumed.append(self.resuming("PostgreSQL", url))
-        with _said("imports"):
-            imported, about_imports = self.importing()
-        with _said("alert"):
-            alerted = self.alerting()
-        with _said("storm"):
-            stormed = self.storm()
-        with _said("receiver"):
-            received = receiver.rows(self.folder, reports=self.sizes.reports, runs=self.sizes.receiver_runs)
-        with _said("waiting"):
-            waited = waiting.rows(
-                self.child, self.folder, self.sizes.waiting, asked_interval=self.sizes.asked_interval
-            )
-        with _said("peers"):
-            ways += self.peers()
-        batches = self.sizes.peer_batches
+    def resumes(self) -> list[Row]:
+        """Resume with each database."""
+        with _postgres() as url:
+            return [self.resuming("SQLite", None), self.resuming("PostgreSQL", url)]
+
+    def parts(self) -> dict[str, Callable[[], Part]]:
+        """Return what there is to measure, in the order of the page."""
+        return {
+            "planning": lambda: Part([self.planning(), *self.planning_texts()]),
+            "building": lambda: Part([self.building()]),
+            "sending": self.sending,
+            "texts": lambda: Part([self.texts_in_flight()]),
+            "ledger": self.under_airflow,
+            "resume": lambda: Part(self.resumes()),
+            "alert": lambda: Part([self.alerting()]),
+            "storm": lambda: Part([self.storm()]),
+            "imports": self.importing,
+            "receiver": lambda: Part(
+                receiver.rows(self.folder, reports=self.sizes.reports, runs=self.sizes.receiver_runs)
+            ),
+            "waiting": lambda: Part(
+                waiting.rows(
+                    self.child, self.folder, self.sizes.waiting, asked_interval=self.sizes.asked_interval
+                )
+            ),
+            "peers": lambda: Part(ways=self.peers()),
+        }
+
+    def results(self, names: Collection[str]) -> Results:
+        """Measure these parts, and print each row when it is known."""
+        done = []
+        for name, measure in self.parts().items():
+            if name not in names:
+                continue
+            started = time.monotonic()
+            part = measure()
+            done.append(part)
+            sys.stderr.write(f"{name}: {time.monotonic() - started:.0f} s\n")
+            for row in part.rows:
+                sys.stderr.write(f"{line_of(row)}\n")
+            sys.stderr.flush()
         return Results(
-            rows=[
-                *planned,
-                built,
-                sent,
-                sent_slowly,
-                slow,
-                *resumed,
-                alerted,
-                stormed,
-                imported,
-                *received,
-                *waited,
-            ],
-            ways=ways,
-            campaign=f"{batches * BATCH:,} recipients ({batches} batches), gateway answers in 300 ms",
-            notes=[about_sending, about_imports, *_NOTES],
+            rows=[row for part in done for row in part.rows],
+            ways=[way for part in done for way in part.ways],
+            campaign=f"{self.sizes.peer_batches * BATCH:,} recipients ({self.sizes.peer_batches} batches), gateway "
+            "answers in 300 ms",
+            notes=[*[note for part in done for note in part.notes], *_NOTES],
             about=_about(),
         )
 
@@ -410,31 +419,32 @@ def _postgres() -> Iterator[str]:
         server.stop()
 
 
-@contextmanager
-def _said(what: str) -> Iterator[None]:
-    started = time.monotonic()
-    sys.stderr.write(f"{what} ... ")
-    sys.stderr.flush()
-    yield
-    sys.stderr.write(f"{time.monotonic() - started:.0f} s\n")
-
-
 def main() -> None:
     """Measure, print, and write the documentation unless the run is a quick one."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
         "--quick", action="store_true", help="small sizes, nothing written: does it still run?"
     )
+    parser.add_argument(
+        "--only", nargs="+", metavar="PART", default=[],
+        help="measure these parts alone, and write nothing: planning, building, sending, texts, ledger, resume, "
+        "alert, storm, imports, receiver, waiting, peers",
+    )  # fmt: skip
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as name, running_gateway() as gateway:
         home = Path(name, "airflow")
         child = Child(home, environment(home, gateway.url))
         os.environ["NO_PROXY"] = "127.0.0.1"
         (home / "bodies.json").write_text("[]", encoding="utf-8")
-        results = Bench(QUICK if given.quick else FULL, Path(name), child, gateway).results()
+        bench = Bench(QUICK if given.quick else FULL, Path(name), child, gateway)
+        if unknown := set(given.only) - set(bench.parts()):
+            parser.error(
+                f"no part is called {', '.join(sorted(unknown))}: there are {', '.join(bench.parts())}"
+            )
+        results = bench.results(given.only or bench.parts())
     for line in tables(results):
         sys.stdout.write(f"{line}\n")
-    if not given.quick:
+    if not (given.quick or given.only):
         write_page(results)
         write_chart(results)
 

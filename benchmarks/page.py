@@ -6,10 +6,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.environment import PROJECT
-from benchmarks.results import Results
+from benchmarks.results import Results, Row
 
 PAGE = PROJECT / "docs" / "benchmarks.md"
 START, END = "<!-- generated: start -->", "<!-- generated: end -->"
+
+
+def line_of(row: Row) -> str:
+    """Return the line of the table."""
+    reached = "yes" if row.is_reached else "**no**"
+    return f"| {row.what} | {row.ours} | {row.beside} | {row.measured:.3g}{row.unit} | {row.wanted} | {reached} |"
 
 
 def tables(results: Results) -> Iterator[str]:
@@ -18,11 +24,7 @@ def tables(results: Results) -> Iterator[str]:
     yield ""
     yield "| what | ours | beside it | measured | goal | reached |"
     yield "| --- | --- | --- | ---: | ---: | --- |"
-    for row in results.rows:
-        reached = "yes" if row.is_reached else "**no**"
-        yield (
-            f"| {row.what} | {row.ours} | {row.beside} | {row.measured:.3g}{row.unit} | {row.wanted} | {reached} |"
-        )
+    yield from map(line_of, results.rows)
     yield ""
     yield f"| {results.campaign} | seconds | how it was measured |"
     yield "| --- | ---: | --- |"

@@ -9,9 +9,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from airflow_provider_voicepartner.contacts.directory import Directory
 from airflow_provider_voicepartner.contacts.expansion import expand
 from airflow_provider_voicepartner.contacts.names import MARK, name_of
 from airflow_provider_voicepartner.exceptions import ConfigurationError
@@ -19,6 +18,9 @@ from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.model import Kind
 from airflow_provider_voicepartner.gateways.validation import WORD_FOR_NOTHING
 from airflow_provider_voicepartner.hooks.contacts import KnownContacts, has_contacts
+
+if TYPE_CHECKING:  # most alerts go to numbers, and an alert is to leave soon
+    from airflow_provider_voicepartner.contacts.directory import Directory
 
 log = logging.getLogger(__name__)
 
