@@ -172,7 +172,8 @@ def is_before(moment: pendulum.DateTime, other: datetime) -> bool:
 
 def read_date(value: object) -> pendulum.DateTime | None:
     """
-    Read a date from the wire: Unix seconds (number or text), ``YYYY-MM-DD HH:MM:SS`` taken as Paris time, or ISO 8601.
+    Read a date from the wire: Unix seconds or milliseconds (number or text), ``YYYY-MM-DD HH:MM:SS`` taken as Paris
+    time, or ISO 8601.
 
     An hour that the clock repeats is the first of the two, one that it skips counts on from before, as in Python.
 
@@ -185,7 +186,9 @@ def read_date(value: object) -> pendulum.DateTime | None:
         return None
     try:
         if text.lstrip("-").replace(".", "", 1).isdigit() and text.isascii():
-            return pendulum.from_timestamp(float(text), tz=PARIS)
+            number = float(text)
+            # As seconds, 100,000,000,000 is the year 5138; as milliseconds, it is 1973.
+            return pendulum.from_timestamp(number / 1000 if abs(number) >= 1e11 else number, tz=PARIS)
         parsed = datetime.fromisoformat(text)
         aware = parsed.replace(tzinfo=PARIS) if parsed.tzinfo is None else parsed
         return pendulum.instance(aware.astimezone(UTC)).in_timezone(PARIS)

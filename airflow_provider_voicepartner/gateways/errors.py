@@ -11,24 +11,29 @@ from typing import Any
 
 
 class ErrorKind(Enum):
-    """What may be concluded from a failed request; decides whether anything may be sent again."""
+    """
+    What may be concluded from a failed request; decides whether anything may be sent again.
+
+    :cvar RETRYABLE: provably not accepted, and a later try may succeed (rate limit, temporary refusal).
+    :cvar REJECTED: provably refused; the same request would be refused again.
+    :cvar CONFIGURATION: provably refused because of the account or the connection (key, IP allow-list, sender, closed
+        account).
+    :cvar CREDIT: provably refused because the account has too little credit.
+    :cvar DUPLICATE: refused because the gateway accepted this very request before: proof that it was sent, if it was
+        made before.
+    :cvar NOT_FOUND: the message, campaign or file is not known (yet).
+    :cvar TOO_LATE: can no longer be changed: already sent, or about to be.
+    :cvar UNKNOWN: nobody can tell whether the gateway accepted the request.
+    """
 
     RETRYABLE = "retryable"
-    """Provably not accepted, and a later try may succeed (rate limit, temporary refusal)."""
     REJECTED = "rejected"
-    """Provably refused; the same request would be refused again."""
     CONFIGURATION = "configuration"
-    """Provably refused because of the account or the connection (key, IP allow-list, sender, closed account)."""
     CREDIT = "credit"
-    """Provably refused because the account has too little credit."""
     DUPLICATE = "duplicate"
-    """Refused because the gateway accepted this very request before: proof that it was sent, if it was made before."""
     NOT_FOUND = "not_found"
-    """The message, campaign or file is not known (yet)."""
     TOO_LATE = "too_late"
-    """Can no longer be changed: already sent, or about to be."""
     UNKNOWN = "unknown"
-    """Nobody can tell whether the gateway accepted the request."""
 
 
 class _CopiedByFieldsError(Exception):

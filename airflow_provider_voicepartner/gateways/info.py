@@ -97,8 +97,10 @@ class GatewayInfo:
     :param refuses_repeats_for: how long a second request with the same reference is recognised and refused; None never.
     :param simulates: True where the gateway can check a batch without sending it.
     :param simulation_tells_price: True where that check tells the true price.
-    :param currency: of the costs in answers, ISO 4217; None if no answer has a cost.
-    :param rate_limit_wait: seconds to wait after an HTTP 429 that does not say how long; None backs off from 1 s.
+    :param currency: of the costs in answers to sends, ISO 4217; None if none of them has a cost, also where a poll
+        tells it later.
+    :param rate_limit_wait: seconds that all workers wait after an HTTP 429 that does not say how long. None makes the
+        rate limiter wait 60 s, and requests without it, such as those of notifiers, back off from 1 s.
     """
 
     name: str

@@ -21,22 +21,25 @@ _WORD: Final = re.compile(r"[^\W\d]{2,25}(?: [^\W\d]{2,25})?")
 
 
 class DeliveryStatus(StrEnum):
-    """What became of one recipient's message."""
+    """
+    What became of one recipient's message.
+
+    :cvar PENDING: under way, or the gateway does not know yet.
+    :cvar DELIVERED: on the handset; for a call: picked up or left on voicemail.
+    :cvar FAILED: not delivered; another try, later, may succeed (busy, refused, expired, unreachable).
+    :cvar UNDELIVERABLE: cannot be delivered to this number at all.
+    :cvar OPTED_OUT: the number is on a STOP list.
+    :cvar CANCELLED: taken back before it left.
+    :cvar UNCONFIRMED: no report came in time; never counted as delivered. A gateway never reports it.
+    """
 
     PENDING = "pending"
-    """Under way, or the gateway does not know yet."""
     DELIVERED = "delivered"
-    """On the handset; for a call: picked up or left on voicemail."""
     FAILED = "failed"
-    """Not delivered; another try, later, may succeed (busy, refused, expired, unreachable)."""
     UNDELIVERABLE = "undeliverable"
-    """Cannot be delivered to this number at all."""
     OPTED_OUT = "opted_out"
-    """The number is on a STOP list."""
     CANCELLED = "cancelled"
-    """Taken back before it left."""
     UNCONFIRMED = "unconfirmed"
-    """No report came in time. Never counted as delivered."""
 
     @property
     def is_terminal(self) -> bool:

@@ -18,7 +18,7 @@ from airflow_provider_voicepartner.constants import (
     MOST_ESCAPE_LAYERS,
 )
 
-Method = Literal["GET", "POST", "PATCH", "DELETE"]
+Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 _ESCAPE = re.compile(r"%[0-9A-F]{2}|\\u[0-9A-Fa-f]{4}")
 _JSON_ESCAPE = re.compile(r'\\(?:u([0-9a-f]{4})|(["\\/nrt]))', re.IGNORECASE)
@@ -133,7 +133,7 @@ class ApiRequest:
     One request to a gateway, without its key: the gateway's ``authenticate`` adds that last.
 
     :param endpoint: the name that errors and logs use, such as ``campaign/send``; holds no secret.
-    :param method: the HTTP method.
+    :param method: the HTTP method: ``GET``, ``POST``, ``PUT``, ``PATCH`` or ``DELETE``.
     :param path: below the base URL; ``{api_key}`` stands where a gateway wants its key in the path.
     :param safe_to_repeat: True where a second arrival does no harm (reads, and changes that only set a state).
         A send is never safe to repeat.

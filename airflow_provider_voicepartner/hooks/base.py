@@ -192,18 +192,24 @@ class GatewayHook(ConnectedHook):
             callbacks=callbacks,
             simulate=simulate,
         )
-        if request.safe_to_repeat or request.endpoint not in info.endpoints:
-            wrong = (
-                "safe_to_repeat, so it could be sent twice"
-                if request.safe_to_repeat
-                else "at no known endpoint"
-            )
+        if wrong := self._flaw_of(request, simulate=simulate):
             raise ConfigurationError(
                 f"{info.name}: build_batch made a request that is {wrong}; nothing was sent"
             )
         # Anybody who knows such a URL can report through it, so it is scrubbed from answers that quote it.
         urls = {url for url in (callbacks.delivery, callbacks.replies) if url}
         return replace(request, private=(*request.private, *urls)) if urls else request
+
+    def _flaw_of(self, request: ApiRequest, *, simulate: bool) -> str | None:
+        """Say why a request that the gateway built must not leave: the gateway may come from another distribution."""
+        info = self.gateway.INFO
+        if request.safe_to_repeat:
+            return "safe_to_repeat, so it could be sent twice"
+        if request.endpoint not in info.endpoints:
+            return "at no known endpoint"
+        if simulate and not info.simulates:
+            return "a real send, since INFO.simulates is False"
+        return None
 
     @cached_property
     def _batch_urls(self) -> BatchUrls | None:

@@ -68,7 +68,9 @@ class StoreRateLimiter:
                 sleep=lambda seconds: sender.sleep(seconds),
             ),
         )
-        self.gateway = hook.gateway.INFO.name
+        info = hook.gateway.INFO
+        self.gateway = info.name
+        self._penalty = DEFAULT_PENALTY if info.rate_limit_wait is None else info.rate_limit_wait
         self._windows: Callable[[str], Windows] = hook.rate_limits
         self._account = f"{hook.credentials.login or ''}\0{hook.credentials.api_key}"
         self._now: Callable[[], datetime] = hook.sender.now
@@ -182,7 +184,7 @@ class StoreRateLimiter:
         try:
             name, wait = self._name(request.endpoint), asked_wait(response.headers, self._now())
             if response.status == 429:
-                self.window_log.block_for(name, DEFAULT_PENALTY if wait is None else wait)
+                self.window_log.block_for(name, self._penalty if wait is None else wait)
                 self._open.pop(request.endpoint, None)
             else:
                 remaining = (response.headers.get("x-ratelimit-remaining") or "").strip()

@@ -113,6 +113,8 @@ class TestReadDate:
             float(AT.timestamp()),
             Decimal(int(AT.timestamp())),
             f"{int(AT.timestamp())}.0",
+            int(AT.timestamp()) * 1000,
+            f"{int(AT.timestamp())}000",
             "2031-05-06 14:16:11",
             "2031-05-06T14:16:11",
             "2031-05-06T12:16:11Z",

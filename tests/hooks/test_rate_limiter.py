@@ -7,7 +7,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -279,6 +281,18 @@ class TestWatch:
         assert first.acquire("send", None).wait == due
         assert second.acquire("send", None).wait == due
         assert second.acquire("bulk-send", None).wait == 0
+
+    def test_a_gateway_may_name_a_wait_of_its_own(
+        self, shop: Shop, set_connection: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        hook = hook_of(set_connection)
+        facts = replace(hook.gateway.INFO, rate_limit_wait=7.0)
+        monkeypatch.setattr(type(hook), "gateway", SimpleNamespace(INFO=facts))
+        rate_limiter = shop.rate_limiter(hook)
+        rate_limiter.on_response(asked(), answer(429))
+        assert rate_limiter.acquire("send", None).wait == pytest.approx(7 - CONFIRM_AHEAD)
+        rate_limiter.on_response(asked(), answer(429, retry_after="25"))
+        assert rate_limiter.acquire("send", None).wait == pytest.approx(25 - CONFIRM_AHEAD)
 
     def test_our_own_refusal_is_seen_at_once_and_that_of_others_soon(
         self, shop: Shop, set_connection: Any, monkeypatch: pytest.MonkeyPatch

@@ -16,7 +16,7 @@ from airflow_provider_voicepartner.exceptions import (
     SendOutcomeUnknownError,
 )
 from airflow_provider_voicepartner.gateways.errors import ErrorKind
-from airflow_provider_voicepartner.gateways.model import CallbackUrls, Kind
+from airflow_provider_voicepartner.gateways.model import CallbackUrls, Kind, Recipient, VoiceMessage
 from airflow_provider_voicepartner.hooks.voicepartner import VoicePartnerHook
 from airflow_provider_voicepartner.sandbox.faults import Fault
 from tests.support.sends import NUMBER
@@ -182,3 +182,15 @@ def test_a_key_of_dots_would_be_another_address_and_is_refused(
     with pytest.raises(ConfigurationError, match="password"):
         VoicePartnerHook().get_balance()
     assert sandbox.world.requests.total == 0
+
+
+def test_a_simulation_that_the_gateway_builds_as_a_real_send_never_leaves(
+    hook: VoicePartnerHook, sandbox: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build = hook.gateway.build_batch
+    monkeypatch.setattr(hook.gateway, "build_batch", lambda *args, simulate, **kwargs: build(*args, **kwargs))
+    with pytest.raises(ConfigurationError, match=r"a real send, since INFO\.simulates is False"):
+        hook.send_batch(
+            VoiceMessage(text="Hello"), [Recipient(NUMBER)], reference="k3v9x0q2w7ha", simulate=True
+        )
+    assert list(sandbox.world.requests) == []

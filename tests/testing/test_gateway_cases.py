@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from airflow_provider_voicepartner.gateways import octopush
+from airflow_provider_voicepartner.gateways import octopush, smspartner
 from airflow_provider_voicepartner.gateways.errors import InvalidCallbackError
 from airflow_provider_voicepartner.gateways.gateway import Gateway
 from airflow_provider_voicepartner.gateways.wire import CallbackRequest
@@ -98,6 +98,24 @@ class TestWrongFacts:
         these = cases(**facts)
         with pytest.raises(AssertionError, match=said):
             case(these, these.gateway)
+
+    def test_a_poll_at_an_endpoint_that_is_not_named(self) -> None:
+        unnamed = {name: limit for name, limit in smspartner.INFO.endpoints.items() if name != "multi-status"}
+        offered = {name: getattr(smspartner, name) for name in smspartner.__all__}
+        gateway = SimpleNamespace(**{**offered, "INFO": replace(smspartner.INFO, endpoints=unnamed)})
+        these = cast("GatewayCases", type("Cases", (GatewayCases,), {"gateway": gateway, "samples": ()})())
+        with pytest.raises(AssertionError, match=r"poll_recipients: INFO\.endpoints"):
+            these.test_polls_as_its_facts_say(these.gateway)
+
+    def test_a_dry_run_that_would_send(self) -> None:
+        these = cases(simulates=False, simulation_tells_price=False)
+        with pytest.raises(pytest.fail.Exception):
+            these.test_a_check_without_sending_that_there_is_not(these.samples[0])
+
+    def test_any_word_as_a_status(self) -> None:
+        these = cases(reports="never", members={"knows_status": bool})
+        with pytest.raises(AssertionError, match="'no such message' is none"):
+            these.test_knows_its_status_words(these.gateway)
 
     @pytest.mark.parametrize(
         ("facts", "error"),

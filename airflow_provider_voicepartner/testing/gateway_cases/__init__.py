@@ -5,7 +5,7 @@ A gateway's tests hold one class::
 
     class TestAcme(GatewayCases):
         gateway = acme
-        samples = [Sample(acme, SmsMessage(text=TEXT), {"id": "m-1"}, id_key="id")]
+        samples = [Sample(acme, SMS, {"id": "m-1"}, id_key="id")]
         balance = {"credit": "42.50", "currency": "EUR"}
         report = {"id": "m-1", "to": NUMBER, "state": "delivered"}  # not if INFO.reports is "never"
         status_key = "state"

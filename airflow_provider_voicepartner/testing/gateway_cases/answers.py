@@ -34,7 +34,9 @@ class ReceiptCases(Cases):
         assert receipt.gateway_id == str(value_at(sample.sent, sample.id_key))
         assert receipt.accepted == 1
         if sample.cost_key is None:
-            assert (receipt.cost, sample.gateway.INFO.currency) == (None, None)
+            assert (receipt.cost, sample.gateway.INFO.currency) == (None, None), (
+                "Sample.cost_key: name the price; or, if no answer to a send has one, INFO.currency is None"
+            )
         else:
             assert isinstance(receipt.cost, Decimal)
             assert receipt.cost == Decimal(str(value_at(sample.sent, sample.cost_key)))
@@ -94,8 +96,11 @@ class AnAnswerThatNamesASendCases(Cases):
             b'{"cost": NaN, ' + json.dumps(named).encode()[1:],
         ):
             response = answer(data, status)
-            assert sample.gateway.names_a_send(response), data
-            assert sample.fail(response).kind is ErrorKind.UNKNOWN, data
+            assert sample.gateway.names_a_send(response), f"names_a_send: the id is in {data!r}"
+            assert sample.fail(response).kind is ErrorKind.UNKNOWN, (
+                f"parse_batch: {data!r} (HTTP {status}) names an accepted message, so it is no refusal; decorate it "
+                "with in_doubt_if_named(names_a_send)"
+            )
 
     @pytest.mark.parametrize("nothing", [None, "", " ", 0, "0", "0.0", [], {}, True, False])
     @pytest.mark.parametrize("status", [400, 429])

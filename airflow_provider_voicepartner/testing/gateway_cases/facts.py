@@ -14,12 +14,17 @@ from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.gateway import Gateway
 from airflow_provider_voicepartner.gateways.model import Kind
 from airflow_provider_voicepartner.gateways.validation import GatewayOptions
+from airflow_provider_voicepartner.gateways.wire import ApiRequest, ApiResponse
 from airflow_provider_voicepartner.testing.gateway_cases.requests import places
 from airflow_provider_voicepartner.testing.gateway_cases.samples import (
     ANNA,
     CREDENTIALS,
+    KEY,
+    LOGIN,
     MESSAGES,
     NOW,
+    NUMBER,
+    TEXT,
     Cases,
 )
 
@@ -60,6 +65,13 @@ class ShapeCases(Cases):
             gateway.build_batch(MESSAGES[kind], [ANNA], reference="k3v9x0q2w7ha", now=NOW)
         with pytest.raises(InvalidArgumentError, match="kind"):
             gateway.build_cancel("8123456", kind)
+
+    def test_knows_its_status_words(self, gateway: Gateway) -> None:
+        if self.reported is not None:
+            word = str(self.reported[self.status_key])
+            assert gateway.knows_status(word), f"knows_status: {word!r} is a status"
+        for word in ("", "no such message", TEXT):
+            assert not gateway.knows_status(word), f"knows_status: {word!r} is none"
 
     def test_every_path_stays_below_the_base(self, gateway: Gateway) -> None:
         for request in self.every_request():
@@ -137,3 +149,35 @@ class HookCases(Cases):
         for name, is_promised in promised.items():
             is_written = getattr(self.hook, name) is not getattr(GatewayHook, name)
             assert is_written or not is_promised, f"INFO promises {name}; write it in the hook"
+
+    def test_polls_as_its_facts_say(self, gateway: Gateway) -> None:
+        info, polls = gateway.INFO, dict[str, Any]()
+        if info.polls:
+            polls["poll_delivery"] = ("8123456",)
+        if info.most_polled:
+            polls["poll_recipients"] = ([("8123456", NUMBER)],)
+        for method, arguments in polls.items():
+            request = self._first_request(method, *arguments)
+            assert request.endpoint in info.endpoints, f"{method}: INFO.endpoints does not name its endpoint"
+            assert request.safe_to_repeat, f"{method}: reads are safe to repeat"
+            assert not request.path.startswith("/"), f"{method}: no slash at the path's beginning"
+            assert not places(request, info), f"{method}: the key goes in last, in authenticate"
+
+    def _first_request(self, method: str, *arguments: Any) -> ApiRequest:
+        """Return what a method of the hook would ask; nothing is sent."""
+        from airflow_provider_voicepartner.compat import Connection
+
+        class CaughtError(Exception):
+            pass
+
+        class Hook(self.hook):  # type: ignore[misc, name-defined]  # which class is known when it runs
+            def run(self, request: ApiRequest, **_: Any) -> ApiResponse:
+                caught.append(request)
+                raise CaughtError
+
+        caught: list[ApiRequest] = []
+        connection = Connection(conn_id="kit", conn_type=self.gateway.INFO.name, login=LOGIN, password=KEY)
+        with suppress(CaughtError):
+            getattr(Hook(connection=connection), method)(*arguments)
+        assert caught, f"{method}: call self.call or self.run"
+        return caught[0]

@@ -56,7 +56,10 @@ def check_receipt(receipt: Receipt, recipients: list[Recipient]) -> None:
     """Everybody is accounted for once, and whoever is named is one of them."""
     assert receipt.accepted >= 0
     assert receipt.in_doubt >= 0
-    assert receipt.accepted + len(receipt.refused) + receipt.in_doubt == len(recipients)
+    assert receipt.accepted + len(receipt.refused) + receipt.in_doubt == len(recipients), (
+        f"parse_batch: accepted, refused and in_doubt add up to the batch of {len(recipients)}, or raise; is "
+        "INFO.most_recipients right?"
+    )
     named = [refused.phone_number for refused in receipt.refused if refused.phone_number]
     assert len(named) == len(set(named))
     assert set(named) <= {recipient.phone_number for recipient in recipients}

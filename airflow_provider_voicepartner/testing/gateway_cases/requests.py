@@ -79,8 +79,16 @@ class SendRequestCases(Cases):
         assert not request.safe_to_repeat
         assert request.method == "POST"
         said = getattr(sample.message, "text", None)
-        assert said is None or said in request.private
+        assert said is None or said in request.private, "private: name the text"
         json.dumps(request.body, allow_nan=False)
+
+    def test_a_check_without_sending_that_there_is_not(self, sample: Sample) -> None:
+        """A dry run must not send."""
+        if sample.gateway.INFO.simulates:
+            sample.build(simulate=True)
+            return
+        with pytest.raises(InvalidArgumentError):
+            sample.build(simulate=True)
 
     def test_reads_may_be_repeated(self, gateway: Gateway) -> None:
         assert gateway.build_balance().safe_to_repeat

@@ -10,8 +10,6 @@ from airflow_provider_voicepartner.gateway_api import (
     Codes,
     GatewayError,
     as_text,
-    contradicted,
-    decode,
     is_presentable_code,
     names_id,
     refusal,
@@ -24,15 +22,6 @@ NAME = "acme"
 def names_a_send(response: ApiResponse) -> bool:
     """Say whether an answer names a message that was accepted."""
     return names_id(response, ("id",))
-
-
-def decode_send(response: ApiResponse) -> Mapping[str, Any]:
-    """Decode the answer to a message; one that was cut off behind its id is no refusal."""
-    try:
-        return decode(NAME, "messages", response, safe_to_repeat=False)
-    except GatewayError as error:
-        unclear = contradicted(error, is_named=names_a_send(response))
-    raise unclear
 
 
 def says_no(data: Mapping[str, Any]) -> bool:

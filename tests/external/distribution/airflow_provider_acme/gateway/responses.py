@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from airflow_provider_acme.gateway.codes import BY_NAME, CANCEL, READ, SEND, STATUS_WORDS
-from airflow_provider_acme.gateway.refusals import NAME, build_refusal, decode_send, names_a_send, says_no
+from airflow_provider_acme.gateway.refusals import NAME, build_refusal, names_a_send, says_no
 from airflow_provider_voicepartner.gateway_api import (
     ApiResponse,
     Balance,
@@ -21,13 +21,15 @@ from airflow_provider_voicepartner.gateway_api import (
     as_decimal,
     as_text,
     decode,
+    in_doubt_if_named,
     read_opaque_id,
 )
 
 
+@in_doubt_if_named(names_a_send)
 def parse_batch(response: ApiResponse, message: Message, recipients: Sequence[Recipient]) -> Receipt:
     """Read the answer to a message: an id, or an error; one about the recipient refuses that recipient by name."""
-    data = decode_send(response)
+    data = decode(NAME, "messages", response, safe_to_repeat=False)
     gateway_id, error = read_opaque_id(data.get("id")), as_text(data.get("error"))
     if names_a_send(response) and (gateway_id is None or error or says_no(data) or response.status >= 300):
         problem = "the answer names a message, and a failure too"
