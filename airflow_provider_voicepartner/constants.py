@@ -1845,6 +1845,24 @@ RETOLD_WITHIN: Final = 3_600.0
 
 Who had an incident an hour ago is no news.
 """
+FIRST_ALL_CLEAR_PAUSE: Final = 60.0
+"""
+[seconds] Until an all clear that was not sent is sent again; twice as long after each further time.
+
+A gateway that is down is often back within minutes. A sender that says nothing for as long has died, or is stopped.
+"""
+ALL_CLEAR_WITHIN: Final = 172_800.0
+"""
+[seconds] After which an all clear that could not be sent is given up.
+
+Without a watchdog it is sent with the next success, and many DAGs run once a day.
+"""
+ALL_CLEARS_CLAIMED: Final = 16
+"""
+[entries] The most all clears that leave side by side.
+
+Each has a thread. Where none of them can be sent, the rest waits.
+"""
 PAGES_LATE_AFTER: Final = 60.0
 """
 [seconds] For which a step is due before the watchdog holds that escalations do not go on.

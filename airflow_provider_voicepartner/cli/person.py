@@ -66,6 +66,7 @@ def _counts(known: KnownPerson) -> dict[str, int]:
         "events": len(known.events),
         "dead letters": len(known.dead_letters),
         "told incidents": len(known.told),
+        "all clears": len(known.all_clears),
         "pages": len(known.pages),
         "answers": len(known.answers),
         "questions": len(known.questions),

@@ -113,6 +113,30 @@ incident_told: Final = Table(
 )
 """One row for each recipient who was told of an incident: a name of the contacts, or a number, the other one empty."""
 
+all_clear: Final = Table(
+    "voicepartner_all_clear",
+    metadata,
+    Column("incident", BigInteger, primary_key=True, autoincrement=False),
+    Column("person", String(120), primary_key=True),
+    Column("phone_number", String(64), primary_key=True),
+    Column("conn_id", String(250), nullable=False),
+    Column("kind", String(20), nullable=False),
+    Column("said", Text, nullable=False),
+    Column("phase", String(20), nullable=False),
+    Column("claim", String(32), nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("since", SECONDS, nullable=False),
+    Column("next_at", SECONDS),
+    Index("voicepartner_all_clear_next_at", "next_at"),
+    Index("voicepartner_all_clear_phone_number", "phone_number"),
+)
+"""
+One row for each recipient who is owed the all clear of an incident, written when it is closed: a name of the contacts,
+or a number, the other one empty. ``said`` is a JSON object of the text in each language, as written and as spoken.
+``phase`` is ``owed``, ``claimed``, ``not_sent``, ``in_doubt`` (from right before it leaves), ``told`` or ``dropped``.
+``next_at`` is when it may be claimed, again too; NULL for never.
+"""
+
 silence: Final = Table(
     "voicepartner_silence",
     metadata,

@@ -19,6 +19,7 @@ from airflow_provider_voicepartner.db.columns import (
     metadata,
 )
 from airflow_provider_voicepartner.db.incident_schema import (
+    all_clear,
     answer,
     incident,
     incident_alert,
@@ -33,6 +34,7 @@ from airflow_provider_voicepartner.db.incident_schema import (
 )
 
 __all__ = [
+    "all_clear",
     "answer",
     "attempt",
     "batch",

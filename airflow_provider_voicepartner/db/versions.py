@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_voicepartner.db.transactions import Store
 
-REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009")
+REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010")
 """All revisions, the oldest first. The last one is that of the module ``schema``."""
 
 VERSION_TABLE: Final = "voicepartner_alembic_version"

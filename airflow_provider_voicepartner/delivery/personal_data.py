@@ -41,6 +41,7 @@ class KnownPerson:
     :param events: their replies, pressed keys and opt-outs.
     :param dead_letters: calls that name their number and were not acted on.
     :param told: incidents that they were told of, by their number or a name that the store knows it by.
+    :param all_clears: that they are owed, or got.
     :param pages: of escalations, to their number.
     :param answers: to pages and questions.
     :param questions: that their number was asked.
@@ -51,6 +52,7 @@ class KnownPerson:
     events: list[Row] = field(default_factory=list, repr=False)
     dead_letters: list[Row] = field(default_factory=list, repr=False)
     told: list[Row] = field(default_factory=list, repr=False)
+    all_clears: list[Row] = field(default_factory=list, repr=False)
     pages: list[Row] = field(default_factory=list, repr=False)
     answers: list[Row] = field(default_factory=list, repr=False)
     questions: list[Row] = field(default_factory=list, repr=False)
@@ -71,6 +73,7 @@ class KnownPerson:
             "events": [_plain(row) for row in self.events],
             "dead_letters": [_plain(row) for row in self.dead_letters],
             "told_of_incidents": [_plain(row) for row in self.told],
+            "all_clears": [_plain(row) for row in self.all_clears],
             "pages": [_plain(row) for row in self.pages],
             "answers": [_plain(row) for row in self.answers],
             "questions": [_plain(row) for row in self.questions],
@@ -104,6 +107,7 @@ class PersonalData:
                 events=self._rows(connection, self._sql.events_of_person, phone_number),
                 dead_letters=self._letters(connection, phone_number),
                 told=self._rows(connection, self._sql.told_of_person, phone_number),
+                all_clears=self._rows(connection, self._sql.all_clears_of_person, phone_number),
                 pages=self._rows(connection, self._sql.pages_of_person, phone_number),
                 answers=self._rows(connection, self._sql.answers_of_person, phone_number),
                 questions=self._rows(connection, self._sql.questions_of_person, phone_number),
@@ -139,6 +143,7 @@ class PersonalData:
                 done["batches"] = self._erase_marks(connection, phone_number, without_marks)
             # Names are found by pages and questions, so these are the last to go.
             done["told incidents"] = connection.execute(self._sql.erase_told, number).rowcount
+            done["all clears"] = connection.execute(self._sql.erase_all_clears, number).rowcount
             answers = connection.execute(self._sql.erase_answers, number).rowcount
             answers += connection.execute(self._sql.erase_question_answers, number).rowcount
             connection.execute(self._sql.erase_escalations, number)
@@ -193,7 +198,7 @@ def _digits_of(text: str) -> str:
 def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
     plain: dict[str, Any] = {}
     for name, value in row.items():
-        if name in ("at", "received_at") and value is not None:
+        if name in ("at", "received_at", "since") and value is not None:
             plain[name] = iso_time(value)
         elif isinstance(value, (bytes, memoryview)):
             plain[name] = bytes(value).decode("utf-8", "backslashreplace")

@@ -232,10 +232,17 @@ class Statements:
             f"(SELECT person FROM {pages} WHERE phone_number = :number AND person <> '' "
             f"UNION SELECT person FROM {asked} WHERE phone_number = :number AND person <> '')"
         )
+        is_theirs = f"phone_number = :number OR (phone_number = '' AND person IN {names})"
         self.told_of_person = text(
             f"SELECT incident, conn_id, kind, person, phone_number, at FROM {told} "
-            f"WHERE phone_number = :number OR (phone_number = '' AND person IN {names}) ORDER BY at"
+            f"WHERE {is_theirs} ORDER BY at"
         )
+        clears = schema.all_clear.name
+        self.all_clears_of_person = text(
+            f"SELECT incident, conn_id, kind, person, phone_number, phase, since FROM {clears} "
+            f"WHERE {is_theirs} ORDER BY since"
+        )
+        self.erase_all_clears = text(f"DELETE FROM {clears} WHERE {is_theirs}")
         self.answers_of_person = text(
             f"SELECT incident, person, channel, action, result, at FROM {answers} WHERE person IN {names} "
             f"UNION ALL SELECT question, person, channel, 'question', outcome, at FROM {answered} "
@@ -245,9 +252,7 @@ class Statements:
             f"SELECT incident, number, person, kind, conn_id, phase, phone_number, at FROM {pages} "
             "WHERE phone_number = :number ORDER BY at"
         )
-        self.erase_told = text(
-            f"DELETE FROM {told} WHERE phone_number = :number OR (phone_number = '' AND person IN {names})"
-        )
+        self.erase_told = text(f"DELETE FROM {told} WHERE {is_theirs}")
         # What was decided stays, without the name of whoever did.
         self.erase_answers = text(f"UPDATE {answers} SET person = '' WHERE person IN {names}")
         incidents = schema.incident.name
@@ -308,6 +313,7 @@ class Statements:
             ),
             "counts of incidents": _of_incidents(text, schema.incident_route, schema.incident.name),
             "people told of incidents": _of_incidents(text, schema.incident_told, schema.incident.name),
+            "all clears": _of_incidents(text, schema.all_clear, schema.incident.name),
             "pages": _of_incidents(text, schema.page, schema.incident.name),
             "answers": _old(text, schema.answer.name, "digest", "at"),
             "silences": _old(text, schema.silence.name, "id", "ends_at"),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_voicepartner.constants import INCIDENT_ENDS_AFTER
+from airflow_provider_voicepartner.incidents.clearing import TextOf, owe
 from airflow_provider_voicepartner.incidents.keys import fit
 from airflow_provider_voicepartner.incidents.model import Resolved, State, Success
 from airflow_provider_voicepartner.incidents.rows import incident_of, told_of
@@ -14,10 +16,13 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
 
-def resolve(connection: Connection, success: Success, now: float) -> list[Resolved]:
+def resolve(
+    connection: Connection, success: Success, now: float, text_of: TextOf | None = None
+) -> list[Resolved]:
     """
     Clear what failed before a success, and close the incidents of which nothing is left.
 
+    :param text_of: what people are told; None owes nobody an all clear.
     :returns: those that were closed.
     """
     sql, closed = statements(), []
@@ -41,6 +46,25 @@ def resolve(connection: Connection, success: Success, now: float) -> list[Resolv
         found = close(connection, incident, now)
         if found is not None:
             closed.append(found)
+    if text_of is not None:
+        owe(connection, closed, text_of, now)
+    return closed
+
+
+def close_keys(
+    connection: Connection, keys: Sequence[str], now: float, text_of: TextOf | None = None
+) -> list[Resolved]:
+    """Close the open incidents with keys; parameters and result as of :func:`resolve`."""
+    closed = []
+    # In the order of their ids, as everybody locks incidents who locks several.
+    found = [connection.execute(statements().open_id, {"key": fit(key)}).scalar() for key in keys]
+    for incident in sorted({int(one) for one in found if one is not None}):
+        connection.execute(statements().lock, {"incident": incident})
+        one = close(connection, incident, now)
+        if one is not None:
+            closed.append(one)
+    if text_of is not None:
+        owe(connection, closed, text_of, now)
     return closed
 
 

@@ -54,6 +54,7 @@ class Statements:
             .where(row.open_key == bindparam("key"))
             .with_for_update()
         )
+        self.open_id = select(row.id).where(row.open_key == bindparam("key"))
         self.adopt = text(
             f"UPDATE {incident.name} SET policy = :policy, urgency = :urgency, code = coalesce(code, :code), "
             "version = version + 1 WHERE id = :incident AND policy IS NULL AND state = 'open'"

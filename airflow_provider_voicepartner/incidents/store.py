@@ -24,6 +24,7 @@ from airflow_provider_voicepartner.constants import (
     SAME_ALERT_WITHIN,
 )
 from airflow_provider_voicepartner.db.errors import StoreUnavailableError
+from airflow_provider_voicepartner.incidents.clearing import AllClearStore, TextOf
 from airflow_provider_voicepartner.incidents.codes import free_code
 from airflow_provider_voicepartner.incidents.inhibition import inhibit_counted, inhibitor_of
 from airflow_provider_voicepartner.incidents.keys import at_most_text, fit
@@ -40,7 +41,7 @@ from airflow_provider_voicepartner.incidents.model import (
     Success,
     Told,
 )
-from airflow_provider_voicepartner.incidents.recovery import close, lock_open, resolve
+from airflow_provider_voicepartner.incidents.recovery import close, close_keys, lock_open, resolve
 from airflow_provider_voicepartner.incidents.routes import Route
 from airflow_provider_voicepartner.incidents.rows import (
     chunks,
@@ -96,6 +97,8 @@ class IncidentStore:
         self._new_token = new_token
         self._choose = choose
         self._marks = Marks()
+        self.all_clears = AllClearStore(store)
+        """Of the same store."""
 
     # Alerts
 
@@ -382,28 +385,23 @@ class IncidentStore:
 
     # When it works again
 
-    def resolve(self, success: Success) -> list[Resolved]:
+    def resolve(self, success: Success, text_of: TextOf | None = None) -> list[Resolved]:
         """
         Clear what failed before a success, and close the incidents of which all has succeeded since.
 
         An incident of a mapped task stays open until each instance that failed has succeeded, or its DAG has.
 
-        :returns: those that were closed, with everybody who is to be told all clear; to one caller only.
+        :param text_of: the all clear that everybody who was told is owed from now on; None owes nobody one.
+        :returns: those that were closed, to one caller only.
         :raises StoreUnavailableError: the store cannot be asked.
         """
         with self._store.write() as connection:
-            return resolve(connection, success, self._store.now(connection))
+            return resolve(connection, success, self._store.now(connection), text_of)
 
-    def close(self, key: str) -> Resolved | None:
-        """
-        Close the open incident with a key, of whatever else than a DAG or a task it is about.
-
-        :returns: it, with everybody who is to be told all clear; to one caller only. None where none is open.
-        :raises StoreUnavailableError: the store cannot be asked.
-        """
+    def close(self, *keys: str, text_of: TextOf | None = None) -> list[Resolved]:
+        """Close the open incidents with keys, of whatever else than a DAG or a task; else as :meth:`resolve`."""
         with self._store.write() as connection:
-            found = connection.execute(statements().lock_open, {"key": fit(key)}).one_or_none()
-            return None if found is None else close(connection, found.id, self._store.now(connection))
+            return close_keys(connection, keys, self._store.now(connection), text_of)
 
     def close_by_hand(self, incident: int) -> bool | None:
         """

@@ -23,7 +23,11 @@ from airflow_provider_voicepartner.constants import (
     WATCH_MESSAGES,
     WATCH_STORE_TIMEOUT,
 )
+from airflow_provider_voicepartner.db.errors import StoreUnavailableError
 from airflow_provider_voicepartner.db.transactions import Store
+from airflow_provider_voicepartner.hooks.all_clears import AllClears
+from airflow_provider_voicepartner.incidents.clearing import ClearText
+from airflow_provider_voicepartner.incidents.keys import fit
 from airflow_provider_voicepartner.incidents.model import Alert, Decision, DueMessage, Outcome, Resolved, Told
 from airflow_provider_voicepartner.incidents.pages import PageStore
 from airflow_provider_voicepartner.incidents.store import IncidentStore
@@ -36,6 +40,7 @@ from airflow_provider_voicepartner.watchdog.findings import Finding, Kind, Recov
 from airflow_provider_voicepartner.watchdog.memory import WatchMemory
 from airflow_provider_voicepartner.watchdog.messages import (
     Message,
+    all_clear_of,
     of_finding,
     of_many,
     of_recoveries,
@@ -88,6 +93,7 @@ class Watchdog:
         self._state = WatchState()
         self._version: int | None = None
         self._unsent: list[Finding] = []
+        self._unclosed: list[Recovery] = []
         self._told_at: dict[str, float] = {}
         self._told_alone: set[str] = set()
         self._has_failed = False
@@ -140,6 +146,8 @@ class Watchdog:
         )
         unsent, self._unsent = self._unsent, []
         self._tell_all([*unsent, *checked.findings])
+        again = {alert.key for finding in checked.findings for alert in finding.alerts}
+        self._unclosed = [one for one in self._unclosed if one.key not in again]
         self._tell_recoveries(checked.recoveries)
         self._tell_due()
         self._state = checked.state
@@ -247,22 +255,46 @@ class Watchdog:
         return telling
 
     def _tell_recoveries(self, recoveries: Sequence[Recovery]) -> None:
-        """Tell those who were told that it is over; one message for each kind."""
+        """Tell those who were told that it is over, one message for each kind; what cannot be told now, later."""
+        recoveries, self._unclosed = [*self._unclosed, *recoveries], []
         for kind in dict.fromkeys(one.kind for one in recoveries):
             over = [one for one in recoveries if one.kind is kind]
-            closed = [(one, self._close(one)) for one in over]
-            told = [who for _, resolved in closed if resolved is not None for who in resolved.told]
+            closed = self._close(over)
             # The store does not know of what was told without it.
             alone = [one for one in over if one.key in self._told_alone]
-            self._told_alone -= {one.key for one in over}
-            if told:
-                names = [one for one, resolved in closed if resolved is not None and resolved.told]
-                self._send(of_recoveries(names), list(dict.fromkeys(told)))
-            elif alone:
-                self._send(of_recoveries(alone))
+            if closed is None:
+                self._unclosed += [one for one in over if one not in alone]
+            is_told = any(one.told for one in closed or ())
+            if is_told or not alone or self._send(of_recoveries(alone)).has_reached:
+                self._told_alone -= {one.key for one in alone}
+            else:
+                self._unclosed += alone
+        self._send_all_clears()
 
-    def _close(self, recovery: Recovery) -> Resolved | None:
-        return self._ask(lambda store: IncidentStore(store).close(recovery.key))
+    def _close(self, over: Sequence[Recovery]) -> list[Resolved] | None:
+        """Close incidents, and owe those who were told of them the all clear; None where the store does not answer."""
+
+        def text_of(closed: Sequence[Resolved]) -> ClearText:
+            told = {one.incident.key for one in closed if one.told}
+            message = of_recoveries([one for one in over if fit(one.key) in told])
+            return all_clear_of(message, self._config.tell.language)
+
+        keys = [one.key for one in over]
+        return self._ask(lambda store: IncidentStore(store).close(*keys, text_of=text_of))
+
+    def _send_all_clears(self) -> None:
+        """Send the all clears that are owed: these, and what notifiers could not send."""
+        if self._store is None or self._is_store_down or self._has_failed:
+            return
+        clears = AllClears(IncidentStore(self._store).all_clears, make_hook=self._teller.hook_of_way)
+        try:
+            # What is left behind has claimed what it sends.
+            self._has_failed = within(2 * ALERT_TIMEOUT, clears.send_due) is False
+        except (StoreUnavailableError, TimeoutError) as error:
+            self._is_store_down = isinstance(error, StoreUnavailableError)
+            self._note("All clears cannot be sent now: %s", str(error))
+        else:
+            self._note("All clears cannot be sent now: %s", "")
 
     def _tell_due(self) -> None:
         """Tell what others could not: counted alerts, those of a sender who died, and those that reached nobody."""

@@ -9,6 +9,7 @@ from typing import Final
 from airflow_provider_voicepartner.constants import LONGEST_SPOKEN, WATCH_NAMES, WATCH_SEGMENTS
 from airflow_provider_voicepartner.gateways.gsm import count_segments, cut_to_segments, to_gsm7
 from airflow_provider_voicepartner.gateways.placeholders import without_braces
+from airflow_provider_voicepartner.incidents.clearing import ClearText
 from airflow_provider_voicepartner.incidents.model import Alert
 from airflow_provider_voicepartner.incidents.titles import Words, readable, title_in
 from airflow_provider_voicepartner.notifications.message import Language, as_repeat
@@ -158,6 +159,21 @@ def of_recoveries(recoveries: Sequence[Recovery]) -> Message:
         return f"{_WORDS[language]['clear']}, {over}"
 
     return _message(said, "")
+
+
+def all_clear_of(message: Message, language: str | None) -> ClearText:
+    """
+    Return an all clear as the store holds it.
+
+    :param language: ``fr`` or ``en`` for everybody; None for the language of each person.
+    """
+    return ClearText(
+        english=sms(message, "en", is_repeat=False),
+        french=sms(message, "fr", is_repeat=False),
+        spoken=spoken(message, "en", is_repeat=False),
+        spoken_french=spoken(message, "fr", is_repeat=False),
+        language=language,
+    )
 
 
 def sms(message: Message, language: Language, *, is_repeat: bool) -> str:

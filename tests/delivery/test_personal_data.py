@@ -88,8 +88,8 @@ class TestPerson:
         data = PersonalData(store)
         done = data.erase(ANNA)
         assert done == {
-            "delivery reports": 1, "events": 2, "dead letters": 2, "told incidents": 0, "pages": 0, "answers": 0,
-            "questions": 0,
+            "delivery reports": 1, "events": 2, "dead letters": 2, "told incidents": 0, "all clears": 0,
+            "pages": 0, "answers": 0, "questions": 0,
         }  # fmt: skip
         left = data.find(ANNA)
         assert (left.delivery_reports, left.events, left.dead_letters) == ([], [], [])

@@ -384,7 +384,8 @@ class TestPurge:
             "batches of the ledger": 3,
             **dict.fromkeys((
                 "questions", "people who were asked", "answers to questions", "incidents", "alerts of incidents",
-                "counts of incidents", "people told of incidents", "pages", "answers", "silences", "reservations",
+                "counts of incidents", "people told of incidents", "all clears", "pages", "answers", "silences",
+                "reservations",
             ), 0),
         }  # fmt: skip
         age = timedelta(days=30)

@@ -13,10 +13,10 @@ import pytest
 
 from airflow_provider_voicepartner.compat import DAG
 from airflow_provider_voicepartner.hooks.incidents import incident_store
+from airflow_provider_voicepartner.incidents.clearing import one_each
 from airflow_provider_voicepartner.incidents.model import Told
 from airflow_provider_voicepartner.notifications.all_clear import (
     AllClearNotifier,
-    one_each,
     send_all_clear_notification,
 )
 from airflow_provider_voicepartner.notifications.sms import SmsNotifier
@@ -131,7 +131,20 @@ def test_a_gateway_that_refuses_is_logged_and_the_callback_goes_on(sandbox: Any,
     SmsNotifier(to=ANNA)(task("failed"))
     fault(sandbox, "429", retry_after=600, times=None)
     AllClearNotifier()(task("success"))
-    assert "the alert was not sent" in logs.text
+    assert "the all clear of incident 1 to a number was not sent" in logs.text
+
+
+def test_what_could_not_be_sent_the_next_all_clear_notifier_sends(sandbox: Any) -> None:
+    SmsNotifier(to=["@anne", "@ben"])(task("failed"))
+    fault(sandbox, "429", path="/send", times=2, retry_after=600)
+    AllClearNotifier()(task("success"))
+    assert sent(sandbox, "smspartner") == {ANNA: 1, BEN: 1}
+    with incident_store()._store.write() as connection:
+        connection.exec_driver_sql("UPDATE voicepartner_all_clear SET next_at = 0")
+    for _ in range(2):
+        AllClearNotifier()(task("success", run_id="r9"))
+    assert sent(sandbox, "smspartner") == {ANNA: 2, BEN: 2}
+    assert said(sandbox).endswith("run r1")
 
 
 def test_without_a_store_nothing_is_said_and_the_callback_goes_on(
