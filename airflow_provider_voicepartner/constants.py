@@ -324,7 +324,8 @@ The next one may take a little longer.
 """
 DEFAULT_PENALTY: Final = 60.0
 """
-[seconds] That everybody waits after an HTTP 429 without `Retry-After`, if the gateway's `INFO` names no wait of its own.
+[seconds] That everybody waits after an HTTP 429 without `Retry-After`, if the gateway's `INFO` names no wait of its
+own.
 
 A window of a minute has passed by then.
 """
