@@ -50,11 +50,12 @@ demo: $(AIRFLOW3)/.installed ## Run outreach_campaign through Airflow against th
 
 test: lint types contracts resolve unit test-airflow2 ## Lint, types, import contract, and all tests on Airflow 3 and 2.11
 
+test-all: export ALL_EXAMPLES = 1
 test-all: test smoke slow ## `make test`, and what takes about an hour: Airflow 3.0 to 3.2, kills at every instant, pacing
 
 slow: $(AIRFLOW3)/.installed $(AIRFLOW2)/.installed ## The slow tests alone
 	$(BIN)/python -m pytest tests -m slow
-	$(AIRFLOW2)/bin/python -m pytest tests/crash tests/system/test_airflow2.py -m "slow and not airflow3"
+	$(AIRFLOW2)/bin/python -m pytest tests/crash tests/versions tests/system/test_airflow2.py -m "slow and not airflow3"
 
 standalone: $(AIRFLOW3)/.installed ## A whole Airflow: send, defer, call back, resume, start a DAG; every kind of alert; on call
 	$(BIN)/python -m pytest tests/system/test_standalone.py tests/system/test_alerts.py \

@@ -14,6 +14,12 @@ from random import Random
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+from tests.support.examples import examples
+
+settings.register_profile("as many as there is time for", max_examples=examples(100))
+settings.load_profile("as many as there is time for")
 
 pytest_plugins = ["tests.support.postgres"]
 

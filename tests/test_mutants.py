@@ -135,6 +135,7 @@ def test_the_listed_equivalents_exist_and_have_a_reason() -> None:
     assert [listed for listed in equivalents(EQUIVALENT) if listed not in every] == []
 
 
+@pytest.mark.slow
 def test_a_fork_that_takes_too_long_is_ended_with_what_it_started(tmp_path: Path) -> None:
     def work() -> int:
         child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
@@ -264,6 +265,7 @@ def run(tiny: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_run_finds_what_no_test_notices_and_touches_no_file(tiny: Path) -> None:
     ran = run(tiny, "--sample", "all")
     assert ran.returncode == 1, ran.stderr

@@ -88,7 +88,7 @@ class TestUpgrade:
         capsys: pytest.CaptureFixture[str],
     ) -> None:
         if kind == "postgres":
-            url = request.getfixturevalue("postgres_url")
+            url = request.getfixturevalue("empty_postgres_url")
             configure(monkeypatch, url)
         make_old(url)
         with pytest.raises(StoreUnavailableError, match="db upgrade"):

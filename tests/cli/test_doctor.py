@@ -145,6 +145,7 @@ def test_each_dag_that_would_fail_in_silence_is_named(doctor: Doctor, home: Path
     assert "planted" not in done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_a_watchdog_that_lives_covers_dags_and_one_that_died_covers_none(doctor: Doctor, home: Path) -> None:
     def beat(now: float, include: list[str]) -> None:
         store = open_store(f"sqlite:///{home / 'store.db'}", purpose="tests", clock=lambda: now)

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_voicepartner.contacts.rota import HandOver, OnCall, Override, Reason, Rota, Shift
+from tests.support.examples import examples
 
 PARIS = ZoneInfo("Europe/Paris")
 ZONES = (
@@ -181,7 +182,7 @@ rotas = st.builds(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(rotas, moments, st.integers(1, 400))
 def test_shifts_leave_no_gap_and_never_overlap(one: Rota, begin: datetime, days: int) -> None:
     end = begin + timedelta(days=days)
@@ -192,7 +193,7 @@ def test_shifts_leave_no_gap_and_never_overlap(one: Rota, begin: datetime, days:
     assert all(earlier.end == later.begin for earlier, later in pairwise(shifts))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(rotas, moments, st.floats(0, 0.999))
 def test_whoever_is_asked_for_is_who_has_the_shift(one: Rota, begin: datetime, part: float) -> None:
     for shift in list(one.shifts(begin, begin + timedelta(days=60)))[:20]:
@@ -202,7 +203,7 @@ def test_whoever_is_asked_for_is_who_has_the_shift(one: Rota, begin: datetime, p
         }
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(rotas, moments)
 def test_an_override_decides_then_a_holiday_then_the_turn(one: Rota, at: datetime) -> None:
     covering = [override.who for override in one.overrides if override.begin <= at < override.end]
@@ -211,7 +212,7 @@ def test_an_override_decides_then_a_holiday_then_the_turn(one: Rota, at: datetim
     assert one.who(at) in expected
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(hand_overs, st.dates(date(2000, 1, 1), date(2035, 1, 1)), st.sampled_from(ZONES).map(ZoneInfo))
 def test_turns_are_even_and_begin_at_the_clock_on_the_wall(
     hand_over: HandOver, start: date, zone: ZoneInfo

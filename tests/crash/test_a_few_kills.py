@@ -35,6 +35,7 @@ def test_before_the_first_claim_nothing_is_in_doubt(stage: Stage) -> None:
     assert [ending.state for ending in trial.endings] == ["up_for_retry", "success"]
 
 
+@pytest.mark.slow
 def test_while_it_asks_for_the_price_nothing_is_in_doubt(stage: Stage) -> None:
     trial = Trial(stage, SMS)
     trial.finish(resolve="assume_sent", orders=[{"simulate: before": "kill worker"}])
@@ -48,12 +49,14 @@ def test_after_the_gateway_took_it_the_tag_proves_it(stage: Stage) -> None:
     assert [ending.state for ending in trial.endings] == ["up_for_retry", "success"]
 
 
+@pytest.mark.slow
 def test_after_the_gateway_took_it_a_repeat_proves_it(stage: Stage) -> None:
     trial = Trial(stage, OCTOPUSH_SMS)
     trial.finish(resolve="assume_sent", orders=[{"send 2: in the answer": "kill worker"}])
     assert [ending.state for ending in trial.endings] == ["up_for_retry", "success"]
 
 
+@pytest.mark.slow
 def test_what_nothing_proves_is_left_to_the_user(stage: Stage) -> None:
     trial = Trial(stage, CALL)
     trial.finish(resolve="assume_sent", orders=[{"send 2: after": "kill"}])
@@ -68,6 +71,7 @@ def test_a_batch_that_never_left_reaches_nobody_until_the_user_says_resend(stage
     assert trial.reached_by_batch() == [1, 1, 1]
 
 
+@pytest.mark.slow
 def test_killed_again_while_it_settles_what_the_first_left(stage: Stage) -> None:
     trial = Trial(stage, SMS)
     trial.finish(
@@ -77,7 +81,7 @@ def test_killed_again_while_it_settles_what_the_first_left(stage: Stage) -> None
     assert trial.reached_by_batch() == [1, 1, 0]
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("cell", FEW, ids=str)
 def test_a_kill_leaves_only_what_was_in_flight_in_doubt_where_anything_is_known(
     stage: Stage, cell: Cell

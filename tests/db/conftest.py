@@ -11,6 +11,6 @@ import pytest
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Return the URL of an empty store."""
     if request.param == "postgres":
-        return str(request.getfixturevalue("postgres_url"))
+        return str(request.getfixturevalue("empty_postgres_url"))
     (tmp_path / "store.db").unlink()  # which has its tables already
     return f"sqlite:///{tmp_path}/store.db"

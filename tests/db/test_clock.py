@@ -131,9 +131,9 @@ def test_memory_and_a_system_that_does_not_name_its_starts(machine: Machine) -> 
     assert slot_time(machine.store()) == machine.wall
 
 
-def test_postgres_and_a_given_clock_are_taken_as_they_are(machine: Machine, postgres_url: str) -> None:
+def test_postgres_and_a_given_clock_are_taken_as_they_are(machine: Machine, empty_postgres_url: str) -> None:
     machine.wall = 0.0
-    assert slot_time(open_store(postgres_url)) > 1_700_000_000
+    assert slot_time(open_store(empty_postgres_url)) > 1_700_000_000
     assert slot_time(open_store(machine.url, clock=lambda: 12.5)) == 12.5
 
 

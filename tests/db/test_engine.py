@@ -30,7 +30,7 @@ QUOTED = "p4ss%3Aw%2Frd"
 @pytest.fixture(params=["memory", "sqlite", "postgres"])
 def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "postgres":
-        return str(request.getfixturevalue("postgres_url"))
+        return str(request.getfixturevalue("empty_postgres_url"))
     return "sqlite://" if request.param == "memory" else f"sqlite:///{tmp_path}/store.db"
 
 
@@ -150,9 +150,9 @@ def test_the_time_goes_on_within_a_transaction(store: Store) -> None:
         assert any(store.now(connection) > first for _ in range(10_000))
 
 
-def test_postgres_time_does_not_depend_on_a_sessions_time_zone(postgres_url: str) -> None:
+def test_postgres_time_does_not_depend_on_a_sessions_time_zone(empty_postgres_url: str) -> None:
     def now(zone: str) -> float:
-        store = open_store(f"{postgres_url}&options=-ctimezone%3D{zone}")
+        store = open_store(f"{empty_postgres_url}&options=-ctimezone%3D{zone}")
         with store.read() as connection:
             assert connection.execute(text("SHOW timezone")).scalar_one() == zone
             told = store.now(connection)
@@ -220,9 +220,9 @@ def test_a_file_of_another_user_that_everybody_may_read_is_refused(
 
 
 def test_a_value_that_the_database_does_not_take_is_told_from_a_database_that_fails(
-    postgres_url: str,
+    empty_postgres_url: str,
 ) -> None:
-    store = open_store(postgres_url)
+    store = open_store(empty_postgres_url)
     with pytest.raises(StoreDataError), store.write() as connection:
         connection.execute(text("INSERT INTO voicepartner_rate_limit VALUES (:name, 0)"), {"name": "x" * 500})
     with pytest.raises(StoreDataError), store.write() as connection:
@@ -295,7 +295,11 @@ sys.exit(any([os.waitpid(pid, 0)[1] for pid in children]))
 def test_many_processes_may_open_a_new_store_at_the_same_time(
     kind: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    url = f"sqlite:///{tmp_path}/a/store.db" if kind == "sqlite" else request.getfixturevalue("postgres_url")
+    url = (
+        f"sqlite:///{tmp_path}/a/store.db"
+        if kind == "sqlite"
+        else request.getfixturevalue("empty_postgres_url")
+    )
     script = f"""
 import os, sys
 import sqlalchemy
@@ -383,8 +387,8 @@ def test_a_file_that_is_not_a_database_is_refused(tmp_path: Path) -> None:
     assert "not a database" in shown(f"sqlite:///{tmp_path}/store.db")
 
 
-def test_the_old_name_of_postgresql_and_both_drivers_are_understood(postgres_url: str) -> None:
-    rest = postgres_url.removeprefix("postgresql")
+def test_the_old_name_of_postgresql_and_both_drivers_are_understood(empty_postgres_url: str) -> None:
+    rest = empty_postgres_url.removeprefix("postgresql")
     for scheme in ("postgres", "postgresql", "postgresql+psycopg", "postgresql+psycopg2"):
         open_store(scheme + rest).close()
 
@@ -397,10 +401,10 @@ def test_a_missing_driver_is_an_error_with_what_to_install(monkeypatch: pytest.M
 
 
 def test_a_server_that_goes_away_and_comes_back_is_an_error_and_then_none(
-    postgres_url: str,
+    empty_postgres_url: str,
     postgres: PostgresServer,
 ) -> None:
-    store = open_store(postgres_url)
+    store = open_store(empty_postgres_url)
     everyone = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname LIKE 'test%'"
 
     def lose_it() -> None:

@@ -160,15 +160,15 @@ sys.exit("alembic" in sys.modules)
     assert run(script).returncode == 0
 
 
-def test_what_a_user_without_rights_sees(postgres_url: str) -> None:
-    owner = connect_store(postgres_url)
+def test_what_a_user_without_rights_sees(empty_postgres_url: str) -> None:
+    owner = connect_store(empty_postgres_url)
     with owner.write() as connection:
         connection.exec_driver_sql("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
         connection.exec_driver_sql("DROP ROLE IF EXISTS guest")
         connection.exec_driver_sql("CREATE ROLE guest LOGIN")
     owner.close()
     with pytest.raises(StoreVersionError, match="permission denied") as caught:
-        open_store(postgres_url.replace("postgres@", "guest:p4ssword@"))
+        open_store(empty_postgres_url.replace("postgres@", "guest:p4ssword@"))
     assert "allowed to create tables" in str(caught.value)
     assert "p4ssword" not in str(caught.value)
 

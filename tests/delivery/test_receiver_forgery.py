@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_voicepartner.delivery.tokens import CallbackTokens
 from airflow_provider_voicepartner.gateways import GATEWAYS
+from tests.support.examples import examples
 from tests.support.receiver import PREFIX, SECRET, RunningReceiver, running_receiver
 
 REPORTS = {
@@ -69,7 +70,7 @@ def test_an_ended_a_foreign_and_an_unknown_gateways_token_are_refused_alike(shar
     forge(shared, "nobody", CallbackTokens([SECRET]).for_batch("nobody", "k3v9x0q2w7ha", expires=ends))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(gateway=st.sampled_from(GATEWAYS) | st.text(min_size=1), token=st.text(min_size=1, max_size=200))
 def test_any_text_is_refused(gateway: str, token: str, shared: RunningReceiver) -> None:
     usable = all(not "\ud800" <= letter <= "\udfff" for letter in gateway + token)

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_voicepartner.gateways import GATEWAYS
+from tests.support.examples import examples
 from tests.support.receiver import RunningReceiver, running_receiver
 
 NAMES = [
@@ -85,7 +86,7 @@ def kept(receiver: RunningReceiver) -> int:
     return receiver.receiver.writer.counts.written
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(300), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(gateway=st.sampled_from(GATEWAYS), method=st.sampled_from(["GET", "POST"]), body=bodies, said=content_types,
        query=st.dictionaries(st.sampled_from(NAMES), words, max_size=6), account=st.booleans())  # fmt: skip
 def test_any_body_is_kept_one_way_or_another(

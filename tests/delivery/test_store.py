@@ -42,6 +42,7 @@ from airflow_provider_voicepartner.gateways.rate_limits import Window
 from airflow_provider_voicepartner.gateways.status import DeliveryStatus
 from airflow_provider_voicepartner.sending.rate_limit import SlidingWindowLog
 from tests.support.deliveries import counts, events
+from tests.support.examples import examples
 
 A, B, C = (of_reference("octopush", name) for name in "abc")
 VOICEMAIL = of_reference("voicepartner", "v")
@@ -256,7 +257,9 @@ def forget(store: Store) -> None:
 
 
 @given(items=SETS, chance=st.randoms(use_true_random=False))
-@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    deadline=None, max_examples=examples(40), suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 def test_any_order_and_any_repeats_leave_the_same_rows(
     store: Store, items: list[Any], chance: random.Random
 ) -> None:
@@ -277,7 +280,9 @@ def test_any_order_and_any_repeats_leave_the_same_rows(
 
 
 @given(statuses=st.lists(STATUSES, min_size=2, max_size=6))
-@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    deadline=None, max_examples=examples(25), suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 def test_a_final_status_never_changes_when_reports_come_as_they_are_received(
     store: Store, statuses: list[DeliveryStatus]
 ) -> None:

@@ -51,6 +51,7 @@ def run(dags: Any) -> Callable[[str], tuple[dict[str, str], dict[str, Any]]]:
 Run = Callable[[str], tuple[dict[str, str], dict[str, Any]]]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_600_people_are_sent_to_and_waited_for_in_every_mode(
     acme: Acme, run: Run, set_connection: Callable[..., str]

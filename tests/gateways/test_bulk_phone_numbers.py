@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from airflow_provider_voicepartner.gateways.bulk_phone_numbers import UNREAD, NumberKeys
 from airflow_provider_voicepartner.gateways.numbering_plan import LineType
 from airflow_provider_voicepartner.gateways.phone_numbers import InvalidNumberError, NumberReader
+from tests.support.examples import examples
 
 READER = NumberReader()
 CALLED = tuple(line for line in LineType if line.can_be_called)
@@ -51,7 +52,7 @@ def written(draw: st.DrawFn) -> str:
     return text[:at] + draw(damage) + text[at:]
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500), deadline=None)
 @given(st.lists(written() | st.text(max_size=14), max_size=30), st.sampled_from(["mobile", "any"]))
 def test_many_at_once_are_read_as_one_by_one(texts: list[str], line: str) -> None:
     keys = KEYS[line].read(texts)

@@ -28,6 +28,7 @@ from airflow_provider_voicepartner.gateways.model import (
 )
 from airflow_provider_voicepartner.gateways.placeholders import read_template
 from airflow_provider_voicepartner.gateways.wire import ApiRequest
+from tests.support.examples import examples
 
 NOW = datetime(2031, 5, 6, 12, tzinfo=UTC)
 NUMBERS = [f"+3361234{at:04}" for at in range(500)]
@@ -82,7 +83,7 @@ def problem(gateway: Any, message: Message, fields: Mapping[str, str]) -> str | 
     return None
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(messages, rows)
 @example((smspartner, SmsMessage(text=":e:br:u{a}: {b}")), [("ro", ""), ("r", "o")])
 @example((smspartner, SmsMessage(text="{a}: {b}")), [(":br", "x"), ("a\r", "\n")])
@@ -125,7 +126,7 @@ def outcome(build: Callable[[], ApiRequest]) -> object:
     return request.endpoint, json.dumps(request.body), request.private
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(messages, rows)
 def test_a_batch_of_columns_is_built_as_one_of_people(
     case: tuple[Any, Message], told: list[tuple[str, str]]
@@ -150,7 +151,7 @@ def test_a_batch_of_columns_is_built_as_one_of_people(
         assert not refused
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(texts, rows)
 def test_a_personal_batch_holds_each_text_as_it_goes_out(text: str, told: list[tuple[str, str]]) -> None:
     people = [Recipient(NUMBERS[at], {"a": a, "b": b}) for at, (a, b) in enumerate(told)]

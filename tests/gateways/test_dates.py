@@ -20,6 +20,7 @@ from airflow_provider_voicepartner.gateways.dates import (
     round_up_to_minutes,
 )
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
+from tests.support.examples import examples
 
 NOW = datetime(2031, 5, 6, 12, 0, tzinfo=UTC)
 AT = pendulum.datetime(2031, 5, 6, 14, 16, 11, tz="Europe/Paris")
@@ -94,7 +95,7 @@ class TestRoundUp:
         moment = pendulum.instance(datetime.fromisoformat(day.format(asked))).in_timezone(PARIS)
         assert round_up_to_minutes(moment, step) == datetime.fromisoformat(day.format(rounded))
 
-    @settings(deadline=None, max_examples=75)
+    @settings(deadline=None, max_examples=examples(75))
     @given(st.datetimes(datetime(2031, 1, 1), datetime(2032, 1, 1)), st.sampled_from([1, 5, 10, 15, 30, 60]))
     def test_never_back_never_a_step_too_far_also_when_the_clock_changes(self, moment, step):
         moment = pendulum.instance(moment.replace(tzinfo=UTC)).in_timezone(PARIS)
@@ -140,7 +141,7 @@ class TestReadDate:
     def test_what_is_no_date_is_none(self, written):
         assert read_date(written) is None
 
-    @settings(deadline=None, max_examples=75)
+    @settings(deadline=None, max_examples=examples(75))
     @given(
         st.text() | st.integers() | st.floats() | st.decimals() | st.none() | st.datetimes().map(str)
         | st.datetimes(timezones=st.timezones()).map(datetime.isoformat) | st.lists(st.integers())

@@ -18,6 +18,7 @@ from airflow_provider_voicepartner.gateways.gsm import (
     cut_to_segments,
     to_gsm7,
 )
+from tests.support.examples import examples
 
 FAMILY = "👨‍👩‍👧"
 FRANCE = "🇫🇷"
@@ -109,7 +110,7 @@ def test_the_alphabet_is_the_one_of_gsm_03_38() -> None:
     assert not BASIC & EXTENSION
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(texts)
 def test_counts_like_filling_segments_by_hand(text: str) -> None:
     count = count_segments(text)
@@ -199,7 +200,7 @@ def test_visible_characters(text: str, parts: list[str]) -> None:
     assert list(clusters(text)) == parts
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(texts, st.integers(1, 3), st.sampled_from(["...", "", "…", " [+]"]))
 def test_a_cut_text_always_fits_and_begins_as_before(text: str, segments: int, ellipsis: str) -> None:
     cut = cut_to_segments(text, segments, ellipsis)
@@ -279,7 +280,7 @@ def test_gsm_7_stays_as_it_is() -> None:
     assert (result.text, dict(result.replaced), result.lost) == (text, {}, ())
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(texts)
 def test_the_result_is_always_gsm_7_and_settled(text: str) -> None:
     result = to_gsm7(text)

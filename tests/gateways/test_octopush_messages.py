@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from airflow_provider_voicepartner.gateways.model import SmsMessage, VoiceMessage
 from airflow_provider_voicepartner.gateways.octopush import segments_of
 from airflow_provider_voicepartner.gateways.octopush.messages import readings
+from tests.support.examples import examples
 
 TWELVE = "{}[]~^|€&$@¨"
 
@@ -79,7 +80,7 @@ def test_calls_are_not_counted() -> None:
     assert segments_of(VoiceMessage(text="x"), "x") is None
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(150))
 @given(st.text(max_size=400), st.booleans(), st.booleans())
 def test_there_is_a_count_for_every_text_and_more_text_never_costs_less(
     text: str, optimizes: bool, needs_stop: bool

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from airflow_provider_voicepartner.gateways import octopush
 from airflow_provider_voicepartner.gateways.errors import ErrorKind, GatewayError, InvalidArgumentError
 from airflow_provider_voicepartner.gateways.wire import ApiResponse
+from tests.support.examples import examples
 
 PRESENT = {
     "sms_campaign_alert_parameters": {
@@ -205,7 +206,7 @@ VALUES = (
 )
 
 
-@settings(max_examples=75, deadline=None)
+@settings(max_examples=examples(75), deadline=None)
 @given(
     data=st.dictionaries(
         st.sampled_from([*PRESENT, "code", "message", "errors"]),

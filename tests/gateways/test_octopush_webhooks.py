@@ -17,6 +17,7 @@ from airflow_provider_voicepartner.gateways.errors import InvalidCallbackError
 from airflow_provider_voicepartner.gateways.model import CallbackEvent, DeliveryReport, OptOut, Reply
 from airflow_provider_voicepartner.gateways.status import DeliveryStatus
 from airflow_provider_voicepartner.gateways.wire import CallbackRequest
+from tests.support.examples import examples
 
 NEWEST = {
     "channel": "voice_sms", "message_id": "voice_6543aa10c9d21", "list_name": "", "number": "+33600112233",
@@ -224,7 +225,7 @@ KEYS = st.sampled_from(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(
     query=st.text(max_size=40),
     body=st.binary(max_size=200)

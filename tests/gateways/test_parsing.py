@@ -41,6 +41,7 @@ from airflow_provider_voicepartner.gateways.parsing import (
     transport_kind,
 )
 from airflow_provider_voicepartner.gateways.wire import ApiResponse, CallbackRequest
+from tests.support.examples import examples
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.decimals() | st.text(),
@@ -67,7 +68,7 @@ class TestLoads:
         with pytest.raises(ValueError):  # noqa: PT011 - its words are the decoder's
             loads(text)
 
-    @settings(deadline=None, max_examples=60)
+    @settings(deadline=None, max_examples=examples(60))
     @given(st.binary() | st.text())
     def test_nothing_but_a_value_error(self, text):
         with suppress(ValueError):
@@ -129,7 +130,7 @@ def test_objects():
     assert as_objects({"a": 1}) == as_objects(None) == []
 
 
-@settings(deadline=None, max_examples=75)
+@settings(deadline=None, max_examples=examples(75))
 @given(json_values)
 def test_readers_never_fail_and_sums_of_what_they_read_do_not_either(value):
     for read in (as_text, as_int, as_bool, as_object, as_objects):
@@ -294,7 +295,7 @@ class TestReadCallback:
         with pytest.raises(InvalidCallbackError):
             self.read(body)
 
-    @settings(deadline=None, max_examples=75)
+    @settings(deadline=None, max_examples=examples(75))
     @given(st.binary(), st.text(), st.text(max_size=10))
     def test_nothing_but_its_own_error(self, body, query, content_type):
         try:
@@ -303,7 +304,7 @@ class TestReadCallback:
             return
         assert fields
 
-    @settings(deadline=None, max_examples=50)
+    @settings(deadline=None, max_examples=examples(50))
     @given(
         st.dictionaries(st.text(min_size=1), st.text() | st.integers() | st.none(), min_size=1, max_size=5)
     )

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.placeholders import TextTemplate, read_template
+from tests.support.examples import examples
 
 FIELDS = {
     "first_name": "Anna", "first name": "Bob", "First Name": "Cleo", "e-mail": "d@example.org", "0": "zero",
@@ -118,7 +119,7 @@ def test_an_argument_is_named_as_the_user_calls_it() -> None:
         TextTemplate("{", argument="text")
 
 
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=examples(80))
 @given(st.text(), st.dictionaries(st.sampled_from(["a", "b_1", "é", "c d"]), st.text()))
 def test_doubled_braces_come_out_as_they_were(text: str, fields: dict[str, str]) -> None:
     doubled = text.replace("{", "{{").replace("}", "}}")

@@ -13,6 +13,7 @@ from airflow_provider_voicepartner.gateways.smspartner import (
     wire_text,
 )
 from airflow_provider_voicepartner.gateways.smspartner.messages import longest_text
+from tests.support.examples import examples
 
 
 @pytest.mark.parametrize(
@@ -83,14 +84,14 @@ def test_how_much_fits():
     assert longest_text(is_unicode=True) == 670
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(st.text(max_size=400), st.booleans())
 def test_length_does_not_depend_on_the_spelling_of_breaks_and_euros(text, is_unicode):
     assert text_length(text, is_unicode=is_unicode) == text_length(wire_text(text), is_unicode=is_unicode)
     assert segments(text + "x", is_unicode=is_unicode) >= segments(text, is_unicode=is_unicode) >= 1
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=examples(50))
 @given(st.text())
 def test_what_was_replaced_stays_as_it_is(text):
     once = replaced_text(text).replace("Ç", "")

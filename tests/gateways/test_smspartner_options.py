@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.smspartner.options import schedule_fields
+from tests.support.examples import examples
 
 LONG_AGO = pendulum.datetime(2030, 1, 1)
 PARIS = pendulum.timezone("Europe/Paris")
@@ -90,7 +91,7 @@ def test_the_end_of_time_is_refused():
             fields(last)
 
 
-@settings(deadline=None, max_examples=75)
+@settings(deadline=None, max_examples=examples(75))
 @given(
     st.datetimes(min_value=datetime(2030, 1, 2), max_value=datetime(2060, 1, 1)),
     st.sampled_from(

@@ -13,6 +13,7 @@ from airflow_provider_voicepartner.gateways import smspartner
 from airflow_provider_voicepartner.gateways.errors import GatewayError, InvalidCallbackError
 from airflow_provider_voicepartner.gateways.model import Recipient, SmsMessage
 from airflow_provider_voicepartner.gateways.wire import ApiResponse, CallbackRequest
+from tests.support.examples import examples
 
 NUMBERS = ["+33600000001", "+33600000002", "+33600000003"]
 RECIPIENTS = [Recipient(number, {"name": "Anna"}) for number in NUMBERS]
@@ -137,33 +138,33 @@ def check(response: ApiResponse) -> None:
         assert not [text for text in hidden if text in shown]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(st.binary(max_size=200), statuses)
 def test_any_bytes(body, status):
     check(ApiResponse(status=status, body=body, private=PRIVATE))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(json_values, statuses)
 def test_any_json(value, status):
     response = ApiResponse(status=status, body=json.dumps(value).encode(), private=PRIVATE)
     check(response)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples(100))
 @given(mutated(GOOD), statuses)
 def test_good_answers_gone_wrong(value, status):
     response = ApiResponse(status=status, body=json.dumps(value).encode(), private=PRIVATE)
     check(response)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=examples(50))
 @given(mutated(GOOD), st.integers(0, 400), statuses)
 def test_truncated_answers(value, length, status):
     check(ApiResponse(status=status, body=json.dumps(value).encode()[:length], private=PRIVATE))
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(150))
 @given(mutated(GOOD), statuses)
 def test_only_a_literal_success_with_an_id_is_a_receipt(value, status):
     response = ApiResponse(status=status, body=json.dumps(value).encode())
@@ -175,7 +176,7 @@ def test_only_a_literal_success_with_an_id_is_a_receipt(value, status):
     assert receipt.gateway_id.strip("0")
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(
     st.binary(max_size=100),
     st.text(max_size=100),
@@ -191,7 +192,7 @@ def test_any_callback(body, query, method, content_type):
     assert len(events) == 1
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples(100))
 @given(mutated(CALLBACKS))
 def test_good_callbacks_gone_wrong(fields):
     refusal = ""

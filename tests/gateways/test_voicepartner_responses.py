@@ -16,6 +16,7 @@ from airflow_provider_voicepartner.gateways import voicepartner
 from airflow_provider_voicepartner.gateways.errors import ErrorKind, GatewayError
 from airflow_provider_voicepartner.gateways.model import Message, Recipient, Voicemail, VoiceMessage
 from airflow_provider_voicepartner.gateways.wire import ApiResponse
+from tests.support.examples import examples
 
 CALL, DROP = VoiceMessage(text="Bonjour"), Voicemail(audio_token="a1b2c3d4")
 TWO = (Recipient("+33612345678"), Recipient("+33690123456"))
@@ -390,7 +391,7 @@ ODD_ANSWER = st.one_of(
 
 
 class TestAnything:
-    @settings(max_examples=75, deadline=None)
+    @settings(max_examples=examples(75), deadline=None)
     @given(body=ODD_ANSWER, status=st.sampled_from([200, 201, 204, 302, 400, 401, 404, 408, 429, 500, 503]))
     def test_no_answer_makes_a_parser_fail_in_another_way(self, body: bytes, status: int) -> None:
         response = answer(body, status)
@@ -405,7 +406,7 @@ class TestAnything:
             with suppress(GatewayError):
                 parse()
 
-    @settings(max_examples=50, deadline=None)
+    @settings(max_examples=examples(50), deadline=None)
     @given(changes=st.dictionaries(KEYS, ANY_JSON, max_size=4), status=st.integers(200, 599))
     def test_a_receipt_always_has_an_id_a_yes_and_a_2xx(self, changes: dict[str, Any], status: int) -> None:
         data = {**TTS, **changes}

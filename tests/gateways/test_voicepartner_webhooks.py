@@ -16,6 +16,7 @@ from airflow_provider_voicepartner.gateways.errors import InvalidCallbackError
 from airflow_provider_voicepartner.gateways.model import CampaignDeliveryReport, DeliveryReport
 from airflow_provider_voicepartner.gateways.status import DeliveryStatus
 from airflow_provider_voicepartner.gateways.wire import CallbackRequest
+from tests.support.examples import examples
 
 CALL = {
     "campaignId": "Qa7x2kd9vbLm3n8R5tyW1", "status": "delivered", "additionnal_status": "VOICE_ANSWERED",
@@ -165,7 +166,7 @@ VALUES = (
 KEYS = st.sampled_from([*CALL, *DROP, "audioFileComplementaire", "other"])
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(
     query=st.text(max_size=60) | st.dictionaries(KEYS, st.text(max_size=20)).map(urlencode),
     body=st.binary(max_size=200)

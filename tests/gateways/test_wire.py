@@ -21,6 +21,7 @@ from airflow_provider_voicepartner.gateways.wire import (
     mask_number,
     scrub,
 )
+from tests.support.examples import examples
 
 
 @pytest.mark.parametrize(
@@ -151,7 +152,7 @@ def test_half_of_a_character_pair_does_not_make_an_error_message_fail():
     assert scrub("x", ["\ud800"]) == "x"
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=examples(50))
 @given(st.text(), st.lists(st.text(min_size=3), max_size=3))
 def test_scrubbing_never_fails_and_leaves_no_secret(text, secrets):
     # "***" is what stands in a secret's place.

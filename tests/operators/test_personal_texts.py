@@ -29,6 +29,7 @@ from airflow_provider_voicepartner.operators.planning import plan_of
 from airflow_provider_voicepartner.operators.sms import SendSmsOperator
 from airflow_provider_voicepartner.sandbox.text import octopush_parts, smspartner_parts
 from tests.support.batches import cut_batches
+from tests.support.examples import examples
 from tests.support.tasks import CALM
 
 NOW = datetime(2031, 5, 6, 12, tzinfo=UTC)
@@ -136,7 +137,7 @@ def planned(hook: GatewayHook, to: Any, text: str, options: dict[str, Any]) -> A
         ("octopush", {"auto_optimize_text": False}),
     ],
 )
-@settings(CALM, max_examples=120, suppress_health_check=[*HealthCheck])
+@settings(CALM, max_examples=examples(120), suppress_health_check=[*HealthCheck])
 @given(template=templates, told=rows, entry=st.sampled_from(ENTRIES), size=st.integers(1, 3))
 @example(template=["{", 0, "}"], told=[("n", "", ""), ("{n}", "x", "")], entry="csv", size=2)
 @example(

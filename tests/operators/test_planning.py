@@ -29,6 +29,7 @@ from airflow_provider_voicepartner.operators.planning import plan_of
 from airflow_provider_voicepartner.operators.sms import SendSmsOperator
 from airflow_provider_voicepartner.operators.voice import TtsCallOperator, VoicemailDropOperator
 from tests.support.batches import cut_batches
+from tests.support.examples import examples
 from tests.support.gateways import requests, sent
 from tests.support.tasks import CALM, FakeStore, chain, context
 
@@ -135,7 +136,7 @@ WAYS: list[tuple[str, Any, dict[str, Any]]] = [
 
 @pytest.mark.sampled(5)
 @pytest.mark.parametrize(("gateway", "operator", "arguments"), WAYS)
-@settings(CALM, max_examples=150)
+@settings(CALM, max_examples=examples(150))
 @given(to=ROWS, text=TEXTS, size=st.integers(1, 3))
 def test_what_planning_accepts_each_batch_accepts(
     gateway: str, operator: Any, arguments: dict[str, Any], to: list[Any], text: str, size: int

@@ -147,7 +147,7 @@ PATHS_WITH_A_TOKEN = {
 }  # fmt: skip
 
 
-@pytest.mark.sampled(1)
+@pytest.mark.slow
 @pytest.mark.airflow3
 @pytest.mark.parametrize(
     ("root", "given"),

@@ -23,6 +23,7 @@ from airflow_provider_voicepartner.recipients import text_blocks
 from airflow_provider_voicepartner.recipients.rows import UnreadableRow
 from airflow_provider_voicepartner.recipients.source import SUFFIXES, EmptyFileError, FileSource, ListSource
 from airflow_provider_voicepartner.sending.planning import plan_campaign
+from tests.support.examples import examples
 
 A, B = "+33612345678", "0612345679"
 
@@ -129,7 +130,7 @@ cell = (
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(
     st.lists(st.tuples(cell, cell, cell), max_size=12),
     st.sampled_from([",", ";", "\t"]),

@@ -30,6 +30,7 @@ from tests.support.campaigns import (
     stopping,
 )
 from tests.support.doubts import doubts_in
+from tests.support.examples import examples
 from tests.support.ledgers import phases
 from tests.support.tasks import CALM, FakeStore
 from tests.support.transport import (
@@ -199,7 +200,7 @@ SEEN = (
 )
 
 
-@hypothesis_settings(CALM, max_examples=120)
+@hypothesis_settings(CALM, max_examples=examples(120))
 @given(
     batches=st.integers(1, 6),
     history=st.lists(st.tuples(FATES, st.integers(0, 20)), max_size=6),

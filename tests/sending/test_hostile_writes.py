@@ -56,7 +56,7 @@ def meet(memories: str, killed_after: int | None, *, stride: int = 1, **more: An
             ).run()
 
 
-@pytest.mark.sampled(7)
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("killed_after", KILLED_AFTER)
 @pytest.mark.parametrize(("memories", "stride"), [("both", 7), ("state", 2), ("store", 4)])
 def test_nobody_twice_and_nobody_missing_whatever_becomes_of_a_write(

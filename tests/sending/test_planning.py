@@ -26,6 +26,7 @@ from airflow_provider_voicepartner.recipients.source import FileSource, ListSour
 from airflow_provider_voicepartner.sending.fingerprint import CampaignFingerprint
 from airflow_provider_voicepartner.sending.plan import CampaignPlan
 from airflow_provider_voicepartner.sending.planning import plan_campaign
+from tests.support.examples import examples
 from tests.support.fingerprints import fingerprint
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -87,7 +88,7 @@ def as_parquet(rows: list[tuple[str, str]]) -> FileSource:
     return file_of(file.getvalue(), "people.parquet")
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(lists, st.sampled_from([NAME, NOTHING, None]), st.sampled_from(["mobile", "any"]), st.integers(1, 9))
 def test_every_format_gives_the_plan_of_the_list(
     rows: list[tuple[str, str]], fields: frozenset[str] | None, line: Any, batch_size: int
@@ -112,7 +113,7 @@ def test_every_format_gives_the_plan_of_the_list(
         assert facts(plan_campaign(source, max_numbers=0, **options)) == expected, source.name
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.lists(numbers, min_size=1, max_size=25), st.integers(1, 9))
 def test_the_fingerprint_does_not_depend_on_batches_or_forms(texts: list[str], batch_size: int) -> None:
     options: dict[str, Any] = {"line": "any", "on_invalid": "skip", "fields": NOTHING, "fingerprint": mark()}

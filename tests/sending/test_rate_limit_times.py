@@ -17,6 +17,7 @@ from airflow_provider_voicepartner.db.errors import StoreUnavailableError
 from airflow_provider_voicepartner.gateways.rate_limits import Window
 from airflow_provider_voicepartner.sending.rate_limit import SlidingWindowLog
 from airflow_provider_voicepartner.sending.reservations import Reservation
+from tests.support.examples import examples
 from tests.support.rate_limits import NAME, SMALL, Clock, count_slots, shortest, take
 
 
@@ -143,7 +144,7 @@ STEPS = st.lists(
 )  # fmt: skip
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(SMALL, STEPS)
 def test_whatever_workers_do_no_window_is_ever_passed(
     windows: list[Window], steps: list[tuple[str, int, float]]
@@ -185,7 +186,7 @@ def test_whatever_workers_do_no_window_is_ever_passed(
         assert shortest(left, window.requests + 1) >= window.seconds + SLOT_MARGIN * 3 / 4 - 1e-6
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(SMALL, st.lists(st.floats(0, 3), min_size=1, max_size=40))
 def test_places_are_given_in_order_as_early_as_the_windows_allow(
     windows: list[Window], gaps: list[float]

@@ -18,6 +18,7 @@ from airflow_provider_voicepartner.sending.reservations import (
     limit_name,
     margin_of,
 )
+from tests.support.examples import examples
 from tests.support.rate_limits import CAMPAIGN, NAME, SMALL, Clock
 
 SECONDS = st.floats(0.001, 86_400) | st.integers(1, 86_400)
@@ -122,7 +123,7 @@ def test_short_windows_get_less_of_a_margin(seconds: float, margin: float, added
     assert margin > 0.5 or seconds < 5 or seconds / (seconds + added) >= 0.95
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(SMALL, st.integers(0, 60))
 def test_the_estimate_is_what_the_log_then_does(windows: list[Window], requests: int) -> None:
     window_log = SlidingWindowLog(open_store("sqlite://", clock=Clock()))

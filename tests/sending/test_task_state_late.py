@@ -19,6 +19,7 @@ from airflow_provider_voicepartner.exceptions import (
 from airflow_provider_voicepartner.sending.records import Attempt, BatchRecord, Recollection
 from airflow_provider_voicepartner.sending.task_state import TaskStateMemory, attempt_key, log_key
 from tests.sending.test_task_state import CLAIM, PLAN, SENT, logged, memory_of, plan_of
+from tests.support.examples import examples
 from tests.support.ledgers import recalled
 from tests.support.servers import FakeTime
 from tests.support.tasks import CALM, FakeStore
@@ -140,7 +141,7 @@ class Model:
                 self.write(*how)
 
 
-@settings(CALM, max_examples=600)
+@settings(CALM, max_examples=examples(600))
 @given(st.lists(STEPS, max_size=60))
 def test_whatever_is_late_what_was_acknowledged_is_read_and_no_entry_has_two_contents(
     steps: list[Any],

@@ -44,7 +44,8 @@ def url_in_next_line(process: subprocess.Popen[str]) -> str:
     return found.group()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_demo_leaves_no_sandbox_and_no_receiver_behind(
     demo: subprocess.Popen[str], number: signal.Signals
 ) -> None:

@@ -75,12 +75,14 @@ def test_a_scheduled_campaign_is_taken_back(run_dag: RunDag, reached: Reached) -
     assert reached("smspartner") == {}
 
 
+@pytest.mark.slow
 def test_cancelling_a_voicemail_gives_the_credit_back(run_dag: RunDag) -> None:
     run = run_dag("cancels")
     assert run.state == "success"
     assert run.xcoms["cancel"]["refunded"] == "0.15"
 
 
+@pytest.mark.slow
 def test_one_cancel_takes_back_all_instances_of_a_mapped_task(run_dag: RunDag) -> None:
     run = run_dag("cancels_mapped")
     assert run.state == "success"
@@ -105,6 +107,7 @@ def test_the_sensor_waits_until_everybody_has_a_final_status(run_dag: RunDag, ti
     assert run.xcoms["wait"]["delivery_rate"] == 1.0
 
 
+@pytest.mark.slow
 def test_a_sensor_that_gives_up_softly_skips(run_dag: RunDag, ticking: Any) -> None:
     ticking.world.rules.set(Rule(number=A, outcome="silent"))
     run = run_dag("gives_up_softly")
@@ -144,6 +147,7 @@ def test_mapped_tasks_send_each_their_own(run_dag: RunDag, reached: Reached) -> 
     assert run.xcoms["send[0]"]["counts"]["accepted"] == 2
 
 
+@pytest.mark.slow
 def test_recipients_from_xcom_and_from_a_template(run_dag: RunDag, reached: Reached, sandbox: Any) -> None:
     run = run_dag("xcom_input")
     assert run.state == "success"
@@ -164,6 +168,7 @@ def test_a_value_that_a_template_misses_is_neither_sent_nor_retried(run_dag: Run
 LOST_ANSWERS = ["drop_after", "drop_mid_answer", "queued_without_id", "truncated_json", "html"]
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("kind", LOST_ANSWERS)
 def test_a_lost_answer_is_settled_by_looking_up_our_reference(
     run_dag: RunDag, sandbox: Any, reached: Reached, kind: str
@@ -188,6 +193,7 @@ def test_a_lost_answer_is_settled_by_a_repeat_that_the_gateway_recognises(
     assert reached("octopush") == {B: 1, D: 1}
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("kind", LOST_ANSWERS[:2])
 def test_what_nothing_proves_is_never_sent_again_by_a_retry(
     run_dag: RunDag, sandbox: Any, reached: Reached, kind: str
@@ -210,6 +216,7 @@ def test_what_was_provably_refused_is_sent_by_the_retry_once(
     assert reached("smspartner") == {A: 1, B: 1}
 
 
+@pytest.mark.slow
 def test_every_way_of_sending_survives_a_retry_after_429(
     run_dag: RunDag, sandbox: Any, reached: Reached
 ) -> None:
@@ -246,6 +253,7 @@ def test_a_retry_whose_text_changed_sends_nothing_and_says_why(run_dag: RunDag, 
     assert reached("smspartner") == {A: 1}
 
 
+@pytest.mark.slow
 def test_a_text_that_tells_the_time_is_not_sent_again(run_dag: RunDag, reached: Reached) -> None:
     run = run_dag("tells_the_time")
     assert run.tasks == {"send": "failed"}
@@ -253,6 +261,7 @@ def test_a_text_that_tells_the_time_is_not_sent_again(run_dag: RunDag, reached: 
     assert reached("smspartner") == {A: 1}
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(("is_named", "times"), [(True, 1), (False, 2)])
 def test_a_test_run_is_an_earlier_one_only_by_both_of_its_dates(
     dags: Any, sandbox: Any, reached: Reached, is_named: bool, times: int
@@ -276,6 +285,7 @@ def test_a_task_that_is_cleared_after_success_sends_nothing_again(
     assert second.xcoms["send[0]"] == first.xcoms["send[0]"]
 
 
+@pytest.mark.slow
 def test_a_variable_sends_one_run_again_and_once(
     run_dag: RunDag,
     clear_and_run: Callable[[str], Any],
@@ -326,6 +336,7 @@ def refuse_the_second_batch(sandbox: Any) -> None:
     sandbox.world.faults.add(Fault(kind="429", path="/send", skip=1, times=4, retry_after=0))
 
 
+@pytest.mark.slow
 def test_a_mapped_task_that_sent_nothing_does_not_send_what_another_one_sent(
     run_dag: RunDag, clear_and_run: Callable[[str], Any], sandbox: Any, reached: Reached, tmp_path: Path
 ) -> None:
@@ -344,6 +355,7 @@ def test_a_mapped_task_that_sent_nothing_does_not_send_what_another_one_sent(
     assert reached("smspartner") == {A: 1, B: 1}
 
 
+@pytest.mark.slow
 def test_a_mapped_task_that_sent_nothing_goes_on_when_it_is_cleared(
     run_dag: RunDag, clear_and_run: Callable[[str], Any], sandbox: Any, reached: Reached, tmp_path: Path
 ) -> None:
@@ -355,6 +367,7 @@ def test_a_mapped_task_that_sent_nothing_goes_on_when_it_is_cleared(
     assert reached("smspartner") == {A: 1, B: 1, C: 1, D: 1}
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(
     ("before", "after", "state"),
     [
@@ -423,6 +436,7 @@ def test_a_campaign_that_the_account_cannot_pay_sends_nothing(
     assert reached("smspartner") == {}
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(
     ("dag_id", "gateway", "end"),
     [("many_batches", "smspartner", "simulated"), ("many_calls", "voicepartner", "would_send")],

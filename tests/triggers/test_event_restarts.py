@@ -16,6 +16,7 @@ from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.hooks.delivery import DeliveryHook
 from airflow_provider_voicepartner.triggers.event_reader import PositionReading
 from airflow_provider_voicepartner.triggers.events import DeliveryEventTrigger
+from tests.support.examples import examples
 from tests.support.triggerer import ASSET, LONG_AGO, Gateways, Stage, run, task_context
 
 airflow3 = pytest.mark.airflow3
@@ -117,7 +118,9 @@ STEP = st.tuples(
 
 
 @airflow3
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(steps=st.lists(STEP, max_size=40))
 def test_whatever_happens_each_event_is_told_and_read_once_and_in_order(
     steps: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch

@@ -28,6 +28,7 @@ start = 2026-01-05
 """
 
 
+@pytest.mark.slow
 def test_an_operator_and_a_failing_task_reach_people_by_name(
     airflow: Airflow, airflow_home: Path, sandbox: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

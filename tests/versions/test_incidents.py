@@ -98,6 +98,7 @@ def test_of_twelve_failures_one_is_told_then_the_count_then_all_clear_once(
     assert [one.state for one in incident_store().find(list(State))] == [State.CLOSED]
 
 
+@pytest.mark.slow
 def test_a_dag_that_failed_is_clear_once_it_succeeds(pipeline: Pipeline) -> None:
     [(who, text)] = pipeline.run("whole", fails=True)
     # A trial on Airflow 2 may hold the run's state in a transaction of its own: which task failed is then not seen.
@@ -108,6 +109,7 @@ def test_a_dag_that_failed_is_clear_once_it_succeeds(pipeline: Pipeline) -> None
     assert pipeline.run("whole", fails=False) == []
 
 
+@pytest.mark.slow
 def test_a_retry_that_fails_too_is_told_as_well(pipeline: Pipeline) -> None:
     assert pipeline.run("tried_twice", fails=True) == [
         ("anne", "Airflow: tried_twice.load failed, will be retried (try 1 of 2)"),
@@ -118,6 +120,7 @@ def test_a_retry_that_fails_too_is_told_as_well(pipeline: Pipeline) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_who_was_paged_is_told_all_clear(pipeline: Pipeline) -> None:
     [(who, text)] = pipeline.run("paged", fails=True)
     assert who == "bruno"

@@ -36,6 +36,7 @@ def test_a_dag_sends_waits_and_tells_of_a_failure(airflow: Airflow, ticking: Any
     assert "is a trial: True" in said
 
 
+@pytest.mark.slow
 def test_a_task_that_is_tried_out_sends_and_can_know(airflow: Airflow, sandbox: Any) -> None:
     # Of a date that has no run; where there is one, its ledger is found.
     said = airflow("tasks", "test", "smoke", "send", "2026-03-01")
@@ -43,6 +44,7 @@ def test_a_task_that_is_tried_out_sends_and_can_know(airflow: Airflow, sandbox: 
     assert "is a trial: True" in airflow("tasks", "test", "smoke", "breaks", "2026-03-01")
 
 
+@pytest.mark.slow
 def test_an_example_that_plans_for_tomorrow_and_takes_it_back(airflow: Airflow, sandbox: Any) -> None:
     said = airflow("dags", "test", "cancel_campaign")
     campaign = next(iter(sandbox.world.campaigns["smspartner"].values()), None)

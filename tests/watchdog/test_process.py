@@ -146,6 +146,7 @@ def test_a_failure_is_told_and_the_process_ends_when_it_is_asked_to(
         assert secret not in said + log
 
 
+@pytest.mark.slow
 def test_check_says_whether_it_could(
     config: Path, environment: dict[str, str], sandbox: Any, airflow_api: RunningApi
 ) -> None:
