@@ -24,6 +24,7 @@ settings.load_profile("as many as there is time for")
 pytest_plugins = ["tests.support.postgres"]
 
 PROJECT = Path(__file__).resolve().parent.parent
+_VERSIONS = PROJECT / "tests" / "versions"
 
 # Tests commit thousands of small transactions, and no disk needs to keep one: where there is memory enough, they
 # write there. Half a gigabyte is what all of them need at once.
@@ -60,17 +61,21 @@ collect_ignore = [] if sys.version_info >= (3, 11) else ["tests"]
 SLOW_SECONDS = 3_600
 
 
-def part_sampled(items: Iterable[pytest.Item]) -> None:
+CASES_ON_AIRFLOW_2 = 4
+"""So many of a test's cases are run there: the same Python has run all of them on Airflow 3."""
+
+
+def part_sampled(items: Iterable[pytest.Item], *, is_airflow_2: bool = False) -> None:
     """Mark as slow the cases of a sampled test that are not drawn; the same ones are drawn each time."""
     cases: dict[str, list[pytest.Item]] = {}
     for item in items:
-        if item.get_closest_marker("sampled"):
+        if item.get_closest_marker("sampled") or (is_airflow_2 and not item.path.is_relative_to(_VERSIONS)):
             cases.setdefault(item.nodeid.split("[")[0], []).append(item)
     for name, every in cases.items():
         marker = every[0].get_closest_marker("sampled")
-        assert marker is not None
+        wanted = CASES_ON_AIRFLOW_2 if marker is None else marker.args[0]
         names = sorted(item.nodeid for item in every)
-        drawn = set(Random(name).sample(names, min(marker.args[0], len(names))))
+        drawn = set(Random(name).sample(names, min(wanted, len(names))))
         for item in every:
             if item.nodeid not in drawn:
                 item.add_marker(pytest.mark.slow)
@@ -81,12 +86,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Part sampled cases, give slow tests their time, and leave out what needs Airflow 3 on Airflow 2."""
     from airflow import __version__
 
-    part_sampled(items)
+    is_airflow_2 = __version__.startswith("2.")
+    part_sampled(items, is_airflow_2=is_airflow_2)
     if config.pluginmanager.hasplugin("timeout"):
         for item in items:
             if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
                 item.add_marker(pytest.mark.timeout(SLOW_SECONDS))
-    if __version__.startswith("2."):
+    if is_airflow_2:
         for item in items:
             if item.get_closest_marker("airflow3"):
                 item.add_marker(pytest.mark.skip(reason="needs Airflow 3"))
