@@ -140,7 +140,7 @@ Enough to recognise an error page.
 """
 LONGEST_QUOTE: Final = 200
 """
-[characters] Of a gateway's own words that an error quotes.
+[characters] Of a gateway's, a database's or a failed task's own words that an error or an alert quotes.
 
 Enough for a sentence; the fix comes first.
 """

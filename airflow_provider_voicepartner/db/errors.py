@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from airflow_provider_voicepartner.constants import LONGEST_QUOTE
+
 _VALUES: Final = re.compile(r"^(?:DETAIL|CONTEXT|LINE \d+|QUERY):", re.MULTILINE)
 
 
@@ -32,7 +34,7 @@ def reason_of(error: BaseException, secrets: tuple[str, ...] = ()) -> str:
     text = " ".join(message.split()) or type(inner).__name__
     for secret in secrets:
         text = text.replace(secret, "***")
-    return text[:300]
+    return text[:LONGEST_QUOTE]
 
 
 def unavailable(

@@ -11,6 +11,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from airflow_provider_voicepartner.constants import LONGEST_QUOTE
 from airflow_provider_voicepartner.db.errors import StoreUrlError
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def bring_up_to_date(store: Store, *, upgrade: bool) -> Upgrade:
                 _migrate(connection)
         return Upgrade(found, REVISIONS[-1])
     except ProgrammingError as error:
-        reason = " ".join(str(error.orig).split("DETAIL:")[0].split())[:200]
+        reason = " ".join(str(error.orig).split("DETAIL:")[0].split())[:LONGEST_QUOTE]
     # Outside the except block: SQLAlchemy's error holds the statement.
     raise StoreVersionError(
         f"the tables of the store {store.name} cannot be made: {reason}. "

@@ -198,7 +198,7 @@ class Receiver:
                 self._count_dead_letter(gateway.INFO.name, "name no campaign")
             return records
         self._count_dead_letter(gateway.INFO.name, "could not be read", why)
-        return [dead_letter(gateway.INFO.name, token, call, why, received_at)]
+        return [dead_letter(gateway.INFO.name, token, call, why=why, received_at=received_at)]
 
     async def health(self, request: Request) -> Response:
         """Say whether the store can be written; it is checked once a second at most, however many requests come."""
@@ -381,7 +381,7 @@ def key_of(gateway: str, token: CallbackToken, event: CallbackEvent) -> Campaign
 
 
 def dead_letter(
-    gateway: str, token: CallbackToken, call: CallbackRequest, why: str, received_at: float
+    gateway: str, token: CallbackToken, call: CallbackRequest, *, why: str, received_at: float
 ) -> DeadLetter:
     """Make the dead letter of a call that could not be read."""
     return DeadLetter(

@@ -5,20 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from airflow_provider_voicepartner.constants import (
+    CONNECT_TIMEOUT,
+    MOST_CONNECT_TIMEOUT,
+    MOST_READ_TIMEOUT,
+    READ_TIMEOUT,
+)
 from airflow_provider_voicepartner.gateways.info import FormField, GatewayInfo
 
 _TIMEOUTS: Final[Mapping[str, FormField]] = {
     "connect_timeout": FormField(
         label="Connect timeout (s)",
-        description="Seconds to wait for a connection; 5 when empty.",
+        description=f"Seconds to wait for a connection; {CONNECT_TIMEOUT:.0f} when empty.",
         type="number",
-        rules={"exclusiveMinimum": 0, "maximum": 300},
+        rules={"exclusiveMinimum": 0, "maximum": int(MOST_CONNECT_TIMEOUT)},
     ),
     "read_timeout": FormField(
         label="Read timeout (s)",
-        description="Seconds to wait for an answer; 30 when empty.",
+        description=f"Seconds to wait for an answer; {READ_TIMEOUT:.0f} when empty.",
         type="number",
-        rules={"exclusiveMinimum": 0, "maximum": 600},
+        rules={"exclusiveMinimum": 0, "maximum": int(MOST_READ_TIMEOUT)},
     ),
 }
 

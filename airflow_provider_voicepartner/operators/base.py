@@ -304,7 +304,7 @@ class SendingOperator(PrivateFields, Picklable, BaseOperator):
                 shortest_lead=hook.gateway.INFO.shortest_lead,
             )
             limit = self.execution_timeout.total_seconds() if self.execution_timeout else None
-            warn_of_a_long_campaign(plan, hook, message, limit, campaign.send_at)
+            warn_of_a_long_campaign(plan, hook, message, limit=limit, send_at=campaign.send_at)
             # A campaign that fails cancels its token for good, so it has one of its own.
             stop = CancellationToken(lambda: self._is_stopped or time_limit.is_over)
             report = send_campaign(

@@ -50,7 +50,7 @@ def is_mapped(context: Context) -> bool:
 
 @contextmanager
 def comparing_lists(
-    ledger: Ledger, context: Context, store: Store, plan: CampaignPlan, hook: GatewayHook
+    ledger: Ledger, plan: CampaignPlan, *, context: Context, store: Store, hook: GatewayHook
 ) -> Iterator[None]:
     """
     Let the ledger of a mapped instance compare its recipients with those of the others; other tasks have none.
@@ -58,32 +58,32 @@ def comparing_lists(
     If the block fails before anything was sent, the list is released, so that any instance may send it.
 
     :param ledger: of this instance, registered.
+    :param plan: what is to be sent.
     :param context: Airflow's.
     :param store: ours, where instances know of each other.
-    :param plan: what is to be sent.
     :param hook: the account.
     """
     if not is_mapped(context):
         yield
         return
-    mine = _list_of(ledger, context, store, plan, hook)
-    taken: list[MappedList] = []
+    mine = _list_of(ledger, plan, context=context, store=store, hook=hook)
+    registered: list[MappedList] = []
 
-    def take() -> None:
+    def register() -> None:
         mine.claim()
-        taken.append(mine)
+        registered.append(mine)
 
-    ledger.ask_others = take
+    ledger.ask_others = register
     try:
         yield
     except BaseException:
-        if taken and not ledger.may_have_sent:
+        if registered and not ledger.may_have_sent:
             _release_list(mine)
         raise
 
 
 def _list_of(
-    ledger: Ledger, context: Context, store: Store, plan: CampaignPlan, hook: GatewayHook
+    ledger: Ledger, plan: CampaignPlan, *, context: Context, store: Store, hook: GatewayHook
 ) -> MappedList:
     ti: Any = context["ti"]
     # Keyed with the account's secret, so that others cannot test numbers against the hashes.

@@ -159,7 +159,7 @@ def send_campaign(
         is_dry_run=dry_run,
     )
     reporting = _Reporting(campaign, plan, hook, dry_run=_end_of(hook) if dry_run else None)
-    with nullcontext() if dry_run else comparing_lists(ledger, context, store, plan, hook):
+    with nullcontext() if dry_run else comparing_lists(ledger, plan, context=context, store=store, hook=hook):
         try:
             return without_stored_batches(reporting.of(sender.send(campaign)), context, store)
         except BaseException:
@@ -214,6 +214,7 @@ def warn_of_a_long_campaign(
     plan: CampaignPlan,
     hook: GatewayHook,
     message: Message,
+    *,
     limit: float | None,
     send_at: datetime | None,
 ) -> None:

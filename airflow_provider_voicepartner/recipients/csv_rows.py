@@ -116,10 +116,10 @@ def csv_layout(
         raise UnreadableFileError(
             f"has no column {column} in its first line, which has {len(cells)}; the first column is 0"
         )
-    raise UnreadableFileError(_no_column(column, first, known, block.text[start:], line))
+    raise UnreadableFileError(_no_column(column, first, known, text=block.text[start:], line=line))
 
 
-def _no_column(column: str, first: str, known: Sequence[str], text: str, line: int) -> str:
+def _no_column(column: str, first: str, known: Sequence[str], *, text: str, line: int) -> str:
     """Say what was read in place of a header, and what seems to be wrong."""
     for later, found in enumerate(itertools.islice(io.StringIO(text), HEADER_SEARCHED), line):
         for candidate in known:
@@ -148,6 +148,7 @@ def csv_chunks(
     layout: CsvLayout,
     rest: TextBlock,
     blocks: Iterator[TextBlock],
+    *,
     fields: frozenset[str] | None,
     region: str,
 ) -> Iterator[Chunk]:

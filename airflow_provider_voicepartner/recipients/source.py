@@ -392,7 +392,7 @@ class FileSource:
         layout, rest = csv_layout(
             blocks, column=self.column, header=self._has_header, delimiter=self.delimiter
         )
-        return csv_chunks(layout, rest, blocks, fields, self.region)
+        return csv_chunks(layout, rest, blocks, fields=fields, region=self.region)
 
     def _excel_chunks(self, handle: IO[bytes], fields: frozenset[str] | None) -> Iterator[Chunk]:
         rows = open_excel(handle)

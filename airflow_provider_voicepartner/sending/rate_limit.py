@@ -111,7 +111,9 @@ class SlidingWindowLog:
         with self._store.write() as connection:
             blocked = self._lock(connection, name)
             moment = self._moment(connection, clock)
-            reservation = self._append(connection, name, windows, moment, blocked, max_delay)
+            reservation = self._append(
+                connection, name, windows, moment=moment, blocked=blocked, max_delay=max_delay
+            )
         self._note_commit(moment)
         return reservation
 
@@ -136,10 +138,13 @@ class SlidingWindowLog:
             moment = self._moment(connection, clock)
             at = connection.execute(self._sql.find, {"slot": reservation.slot}).scalar()
             if at is None:  # so late that it was pruned
-                return self._append(connection, name, windows, moment, blocked, None)
+                return self._append(connection, name, windows, moment=moment, blocked=blocked, max_delay=None)
             late = moment.now - at
             if late >= 0 and (late > latest_departure(windows, self._margin) or blocked > moment.now):
-                at, has_moved = self._move(connection, reservation, windows, moment, blocked), True
+                at, has_moved = (
+                    self._move(connection, reservation, windows, moment=moment, blocked=blocked),
+                    True,
+                )
         if has_moved:
             self._note_commit(moment)
         return self._placed(replace(reservation, at=at), windows, moment, SETTLED)
@@ -300,6 +305,7 @@ class SlidingWindowLog:
         connection: Connection,
         name: str,
         windows: Sequence[Window],
+        *,
         moment: _Moment,
         blocked: float,
         max_delay: float | None,
@@ -321,6 +327,7 @@ class SlidingWindowLog:
         connection: Connection,
         late: Reservation,
         windows: Sequence[Window],
+        *,
         moment: _Moment,
         blocked: float,
     ) -> float:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal, Protocol
 from urllib.parse import quote
 
-from airflow_provider_voicepartner.constants import MOST_WATCH_PAGES, WATCH_PAGE
+from airflow_provider_voicepartner.constants import LONGEST_QUOTE, MOST_WATCH_PAGES, WATCH_PAGE
 from airflow_provider_voicepartner.watchdog.rest import ApiRefusedError, RestClient
 
 log = logging.getLogger(__name__)
@@ -315,7 +315,7 @@ def _moment(moment: datetime) -> str:
 
 def _last_line(text: str) -> str:
     lines = [" ".join(line.split()) for line in text.splitlines() if line.strip()]
-    return lines[-1][:200] if lines else ""
+    return lines[-1][:LONGEST_QUOTE] if lines else ""
 
 
 def api_part(text: str) -> str:

@@ -73,7 +73,13 @@ class Instance:
     ) -> Iterator[Ledger]:
         """Make an attempt with a list; the block is what happens once its ledger is open."""
         ledger = registered(self.state, try_number=try_number)
-        with comparing_lists(ledger, context_of(self.map_index, cleared), self.store, plan_of(people), HOOK):
+        with comparing_lists(
+            ledger,
+            plan_of(people),
+            context=context_of(self.map_index, cleared),
+            store=self.store,
+            hook=HOOK,
+        ):
             ledger.open(people, 1, send_again=send_again)
             yield ledger
 

@@ -136,12 +136,12 @@ def _contacts(
     rows = zip(numbers, *columns.values(), strict=True)
     contacts = [dict(zip(names, row, strict=True)) for row in rows]
     for at in doubtful:
-        contacts[at] = _contact_at(at + 1, message, recipients[at], prepared.template, personal)
+        contacts[at] = _contact_at(message, recipients[at], prepared.template, personal, position=at + 1)
     return contacts
 
 
 def _contact_at(
-    position: int, message: Message, recipient: Recipient, template: TextTemplate, personal: PersonalText
+    message: Message, recipient: Recipient, template: TextTemplate, personal: PersonalText, *, position: int
 ) -> dict[str, str]:
     """Return one recipient as the service takes it; an error names the recipient's position, from 1."""
     problem: InvalidArgumentError

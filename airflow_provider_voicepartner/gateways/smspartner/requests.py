@@ -113,7 +113,9 @@ def build_batch(
             tag=tag,
         )
     if prepared.compiled is not None:
-        return build_personal_send(numbers, texts, doubtful, now, settings, tag, send_at)
+        return build_personal_send(
+            numbers, texts, doubtful, now=now, settings=settings, tag=tag, send_at=send_at
+        )
     return build_send(phone_numbers=numbers, text=text, now=now, settings=settings, tag=tag, send_at=send_at)
 
 
@@ -199,13 +201,16 @@ def build_bulk_send(
     :raises InvalidArgumentError: naming the argument and the fix.
     """
     numbers, own = [number for number, _ in texts], [text for _, text in texts]
-    return build_personal_send(numbers, own, dict.fromkeys(own), now, settings, tag, send_at)
+    return build_personal_send(
+        numbers, own, dict.fromkeys(own), now=now, settings=settings, tag=tag, send_at=send_at
+    )
 
 
 def build_personal_send(
     numbers: Sequence[str],
     texts: Sequence[str],
     doubtful: Iterable[str],
+    *,
     now: datetime,
     settings: SendSettings,
     tag: str | None,
