@@ -107,12 +107,12 @@ DB: Final = Group(
         Command(
             "upgrade",
             "Create the store's tables, or bring them up to date",
-            f"{_CLI}.db.upgrade",
+            f"{_CLI}.store.upgrade",
         ),
         Command(
             "purge",
             "Delete old delivery reports, replies and dead letters, which are personal data, and old campaigns",
-            f"{_CLI}.db.purge",
+            f"{_CLI}.store.purge",
             (
                 Argument(
                     ("--older-than",),
@@ -146,11 +146,11 @@ DEAD_LETTERS: Final = Group(
     "dead-letters",
     "Calls of gateways that could not be read, or are not acted on",
     (
-        Command("list", "List them, without their contents", f"{_CLI}.dead_letters.show_all"),
+        Command("list", "List them, without their contents", f"{_CLI}.store.list_dead_letters"),
         Command(
             "show",
             "Print one as it came, which may include numbers and texts",
-            f"{_CLI}.dead_letters.show",
+            f"{_CLI}.store.show_dead_letter",
             (
                 Argument(("id",), _LETTER),
                 Argument(("--raw",), {"action": "store_true", "help": "only the body, byte for byte"}),
@@ -159,7 +159,7 @@ DEAD_LETTERS: Final = Group(
         Command(
             "replay",
             "Read them again, and store those that can be read",
-            f"{_CLI}.dead_letters.replay",
+            f"{_CLI}.store.replay_dead_letters",
             (
                 Argument(("id",), {**_LETTER, "nargs": "*"}),
                 Argument(
@@ -178,12 +178,15 @@ PERSON: Final = Group(
     "What the store knows about one person",
     (
         Command(
-            "show", "Print everything as JSON, with numbers and texts", f"{_CLI}.person.show", (_NUMBER,)
+            "show",
+            "Print everything as JSON, with numbers and texts",
+            f"{_CLI}.store.show_person",
+            (_NUMBER,),
         ),
         Command(
             "forget",
             "Delete everything except that the person said STOP, which stays as a keyed hash",
-            f"{_CLI}.person.forget",
+            f"{_CLI}.store.forget_person",
             (_NUMBER, _DRY_RUN),
         ),
     ),
@@ -319,7 +322,7 @@ SILENCE: Final = Group(
         Command(
             "add",
             "Add a silence",
-            f"{_CLI}.silences.add",
+            f"{_CLI}.incidents.add_silence",
             (
                 Argument(
                     ("--match",),
@@ -354,13 +357,13 @@ SILENCE: Final = Group(
         Command(
             "list",
             "List silences that have not ended",
-            f"{_CLI}.silences.show_all",
+            f"{_CLI}.incidents.list_silences",
             (Argument(("--ended",), {"action": "store_true", "help": "those that have ended too"}),),
         ),
         Command(
             "end",
             "End a silence now",
-            f"{_CLI}.silences.end",
+            f"{_CLI}.incidents.end_silence",
             (Argument(("id",), {"metavar": "ID", "type": int, "help": "from silence list"}),),
         ),
     ),
@@ -383,31 +386,31 @@ INCIDENT: Final = Group(
         Command(
             "list",
             "List open incidents; no numbers",
-            f"{_CLI}.incidents.show_all",
+            f"{_CLI}.incidents.list_incidents",
             (Argument(("--closed",), {"action": "store_true", "help": "those that are closed too"}),),
         ),
         Command(
             "show",
             "Show one incident and who was told of it, numbers masked",
-            f"{_CLI}.incidents.show",
+            f"{_CLI}.incidents.show_incident",
             (Argument(("id",), {"metavar": "ID", "type": int, "help": "from incident list"}),),
         ),
         Command(
             "ack",
             "Take an incident: nobody else is paged, and the others are told",
-            f"{_CLI}.escalation.acknowledge",
+            f"{_CLI}.incidents.acknowledge",
             (_INCIDENT, _WHO),
         ),
         Command(
             "escalate",
             "Pass an incident on: the next step of its policy is done at once",
-            f"{_CLI}.escalation.escalate",
+            f"{_CLI}.incidents.escalate",
             (_INCIDENT, _WHO),
         ),
         Command(
             "close",
             "Close an incident, and tell the others who were paged",
-            f"{_CLI}.escalation.close",
+            f"{_CLI}.incidents.close",
             (_INCIDENT, _WHO),
         ),
     ),
@@ -419,11 +422,11 @@ QUESTION: Final = Group(
     "question",
     "Questions of HITL operators that can be answered by phone",
     (
-        Command("list", "List them with their codes, the newest first", f"{_CLI}.question.show_all"),
+        Command("list", "List them with their codes, the newest first", f"{_CLI}.incidents.list_questions"),
         Command(
             "answer",
             "Answer one; the watchdog gives the answer to Airflow",
-            f"{_CLI}.question.answer",
+            f"{_CLI}.incidents.answer_question",
             (_QUESTION, Argument(("option",), {"help": "an option, or its number"}), _WHO),
         ),
     ),

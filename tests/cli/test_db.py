@@ -13,7 +13,7 @@ from sqlalchemy import text
 
 from airflow_provider_voicepartner.__main__ import main
 from airflow_provider_voicepartner.cli.commands import CommandError
-from airflow_provider_voicepartner.cli.db import read_age
+from airflow_provider_voicepartner.cli.store import read_age
 from airflow_provider_voicepartner.db.engine import connect_store, open_store
 from airflow_provider_voicepartner.db.errors import StoreUnavailableError
 from airflow_provider_voicepartner.db.schema import metadata, rate_limit, rate_slot

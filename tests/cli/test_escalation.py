@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_voicepartner.cli import escalation
+from airflow_provider_voicepartner.cli import incidents
 from airflow_provider_voicepartner.cli.commands import CommandError
 from airflow_provider_voicepartner.hooks.paging import Pager
 from airflow_provider_voicepartner.notifications.sms import SmsNotifier
@@ -46,14 +46,14 @@ def owner(incident: int) -> Any:
 
 def test_taken_passed_on_and_closed(incident: int, sandbox: Any, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = Namespace(incident=incident, who="ops")
-    escalation.acknowledge(arguments)
+    incidents.acknowledge(arguments)
     assert owner(incident) == ("acknowledged", "ops")
     assert sent(sandbox, "smspartner") == {"+33612345601": 2}
-    escalation.acknowledge(Namespace(incident=incident, who="other"))
-    escalation.escalate(arguments)
+    incidents.acknowledge(Namespace(incident=incident, who="other"))
+    incidents.escalate(arguments)
     assert sent(sandbox, "octopush") == {"+33612345602": 1, "+33612345603": 1}
-    escalation.close(arguments)
-    escalation.close(arguments)
+    incidents.close(arguments)
+    incidents.close(arguments)
     said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("incident")]
     assert said == [
         f"incident {incident}: ops has it",
@@ -73,23 +73,23 @@ def test_one_that_pages_nobody_is_closed_by_hand_and_the_next_alert_is_told(
     SmsNotifier(to="@bruno")(failed)
     plain = Namespace(incident=incident + 1, who="ops")
     with pytest.raises(CommandError, match=f"no incident {plain.incident} that pages people"):
-        escalation.acknowledge(plain)
-    escalation.close(plain)
-    escalation.close(plain)
+        incidents.acknowledge(plain)
+    incidents.close(plain)
+    incidents.close(plain)
     SmsNotifier(to="@bruno")(again)
     assert sent(sandbox, "smspartner")["+33612345602"] == 2
     said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("incident")]
     assert said == [f"incident {plain.incident}: closed", f"incident {plain.incident}: closed already"]
     with pytest.raises(CommandError, match=r"there is no incident 99$"):
-        escalation.close(Namespace(incident=99, who="ops"))
+        incidents.close(Namespace(incident=99, who="ops"))
 
 
 @pytest.mark.parametrize("who", ["x" * 41, "a\nb"])
 def test_a_name_that_cannot_be(incident: int, who: str) -> None:
     with pytest.raises(CommandError, match="--as"):
-        escalation.acknowledge(Namespace(incident=incident, who=who))
+        incidents.acknowledge(Namespace(incident=incident, who=who))
 
 
 def test_an_incident_that_is_not_there(incident: int) -> None:
     with pytest.raises(CommandError, match="there is no incident 99"):
-        escalation.close(Namespace(incident=99, who="ops"))
+        incidents.close(Namespace(incident=99, who="ops"))
