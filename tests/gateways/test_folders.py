@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
@@ -47,3 +48,12 @@ def test_the_page_on_the_architecture_names_them() -> None:
     item = re.search(r"- Each folder holds the same eight files: (.*?)\. A test", page, re.DOTALL)
     assert item
     assert sorted(re.findall(r"`(\w+\.py)`", item[1])) == sorted(FILES)
+
+
+def test_the_page_on_the_architecture_counts_the_modules() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    said = re.search(r"\*\*About (\d+) modules, ", page)
+    assert said
+    modules = [path for path in PACKAGE.rglob("*.py") if "sandbox" not in path.relative_to(PACKAGE).parts]
+    count = sum(len(ast.parse(path.read_text(encoding="utf-8")).body) > 1 for path in modules)
+    assert abs(count - int(said[1])) <= 15, f"there are {count}; also see whether the reasons still hold"
