@@ -19,6 +19,7 @@ from airflow_provider_voicepartner.gateways.info import own_gateways
 _OURS: Final = "airflow_provider_voicepartner."
 
 _CLI: Final = "airflow_provider_voicepartner.cli"
+_STORE, _INCIDENTS = f"{_CLI}.store", f"{_CLI}.incidents"
 
 _LABELS: Final = [info.label for info in own_gateways().values()]
 _ACCOUNT: Final = next(info for info in own_gateways().values() if info.reports == "account")
@@ -104,15 +105,11 @@ DB: Final = Group(
     "db",
     "The store: the database of the ledger, delivery reports and rate limits",
     (
-        Command(
-            "upgrade",
-            "Create the store's tables, or bring them up to date",
-            f"{_CLI}.store.upgrade",
-        ),
+        Command("upgrade", "Create the store's tables, or bring them up to date", f"{_STORE}.upgrade"),
         Command(
             "purge",
             "Delete old delivery reports, replies and dead letters, which are personal data, and old campaigns",
-            f"{_CLI}.store.purge",
+            f"{_STORE}.purge",
             (
                 Argument(
                     ("--older-than",),
@@ -146,11 +143,11 @@ DEAD_LETTERS: Final = Group(
     "dead-letters",
     "Calls of gateways that could not be read, or are not acted on",
     (
-        Command("list", "List them, without their contents", f"{_CLI}.store.list_dead_letters"),
+        Command("list", "List them, without their contents", f"{_STORE}.list_dead_letters"),
         Command(
             "show",
             "Print one as it came, which may include numbers and texts",
-            f"{_CLI}.store.show_dead_letter",
+            f"{_STORE}.show_dead_letter",
             (
                 Argument(("id",), _LETTER),
                 Argument(("--raw",), {"action": "store_true", "help": "only the body, byte for byte"}),
@@ -159,7 +156,7 @@ DEAD_LETTERS: Final = Group(
         Command(
             "replay",
             "Read them again, and store those that can be read",
-            f"{_CLI}.store.replay_dead_letters",
+            f"{_STORE}.replay_dead_letters",
             (
                 Argument(("id",), {**_LETTER, "nargs": "*"}),
                 Argument(
@@ -178,15 +175,12 @@ PERSON: Final = Group(
     "What the store knows about one person",
     (
         Command(
-            "show",
-            "Print everything as JSON, with numbers and texts",
-            f"{_CLI}.store.show_person",
-            (_NUMBER,),
+            "show", "Print everything as JSON, with numbers and texts", f"{_STORE}.show_person", (_NUMBER,)
         ),
         Command(
             "forget",
             "Delete everything except that the person said STOP, which stays as a keyed hash",
-            f"{_CLI}.store.forget_person",
+            f"{_STORE}.forget_person",
             (_NUMBER, _DRY_RUN),
         ),
     ),
@@ -322,7 +316,7 @@ SILENCE: Final = Group(
         Command(
             "add",
             "Add a silence",
-            f"{_CLI}.incidents.add_silence",
+            f"{_INCIDENTS}.add_silence",
             (
                 Argument(
                     ("--match",),
@@ -357,13 +351,13 @@ SILENCE: Final = Group(
         Command(
             "list",
             "List silences that have not ended",
-            f"{_CLI}.incidents.list_silences",
+            f"{_INCIDENTS}.list_silences",
             (Argument(("--ended",), {"action": "store_true", "help": "those that have ended too"}),),
         ),
         Command(
             "end",
             "End a silence now",
-            f"{_CLI}.incidents.end_silence",
+            f"{_INCIDENTS}.end_silence",
             (Argument(("id",), {"metavar": "ID", "type": int, "help": "from silence list"}),),
         ),
     ),
@@ -386,31 +380,31 @@ INCIDENT: Final = Group(
         Command(
             "list",
             "List open incidents; no numbers",
-            f"{_CLI}.incidents.list_incidents",
+            f"{_INCIDENTS}.list_incidents",
             (Argument(("--closed",), {"action": "store_true", "help": "those that are closed too"}),),
         ),
         Command(
             "show",
             "Show one incident and who was told of it, numbers masked",
-            f"{_CLI}.incidents.show_incident",
+            f"{_INCIDENTS}.show_incident",
             (Argument(("id",), {"metavar": "ID", "type": int, "help": "from incident list"}),),
         ),
         Command(
             "ack",
             "Take an incident: nobody else is paged, and the others are told",
-            f"{_CLI}.incidents.acknowledge",
+            f"{_INCIDENTS}.acknowledge",
             (_INCIDENT, _WHO),
         ),
         Command(
             "escalate",
             "Pass an incident on: the next step of its policy is done at once",
-            f"{_CLI}.incidents.escalate",
+            f"{_INCIDENTS}.escalate",
             (_INCIDENT, _WHO),
         ),
         Command(
             "close",
             "Close an incident, and tell the others who were paged",
-            f"{_CLI}.incidents.close",
+            f"{_INCIDENTS}.close",
             (_INCIDENT, _WHO),
         ),
     ),
@@ -422,11 +416,11 @@ QUESTION: Final = Group(
     "question",
     "Questions of HITL operators that can be answered by phone",
     (
-        Command("list", "List them with their codes, the newest first", f"{_CLI}.incidents.list_questions"),
+        Command("list", "List them with their codes, the newest first", f"{_INCIDENTS}.list_questions"),
         Command(
             "answer",
             "Answer one; the watchdog gives the answer to Airflow",
-            f"{_CLI}.incidents.answer_question",
+            f"{_INCIDENTS}.answer_question",
             (_QUESTION, Argument(("option",), {"help": "an option, or its number"}), _WHO),
         ),
     ),

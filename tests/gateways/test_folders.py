@@ -55,5 +55,6 @@ def test_the_page_on_the_architecture_counts_the_modules() -> None:
     said = re.search(r"\*\*About (\d+) modules, ", page)
     assert said
     modules = [path for path in PACKAGE.rglob("*.py") if "sandbox" not in path.relative_to(PACKAGE).parts]
-    count = sum(len(ast.parse(path.read_text(encoding="utf-8")).body) > 1 for path in modules)
+    # More than a docstring and the import from __future__.
+    count = sum(len(ast.parse(path.read_text(encoding="utf-8")).body) > 2 for path in modules)
     assert abs(count - int(said[1])) <= 15, f"there are {count}; also see whether the reasons still hold"
