@@ -1471,9 +1471,21 @@ Long enough for a mapped task to fail a hundred times, and short enough that nob
 """
 ALERT_STORE_TIMEOUT: Final = 1.0
 """
-[seconds] That an alert waits for a sign of the store that is to say whether people were told already.
+[seconds] That an alert waits until the store is open that is to say whether people were told already.
 
-Then it is sent: an alert too many is better than none.
+Then it is sent: an alert too many is better than none. The first alert of a process waits longer.
+"""
+FIRST_STORE_TIMEOUT: Final = 5.0
+"""
+[seconds] That the first alert of a process waits for the store to be opened, instead of `ALERT_STORE_TIMEOUT`.
+
+In a storm of failures many processes connect at once. Each that does not wait sends a message of its own.
+"""
+LONGEST_STORE_QUESTION: Final = 10.0
+"""
+[seconds] That an alert waits for the store in all: for the import of its driver, until it is open, for its answer.
+
+Longer than a busy machine takes for each; whoever has to be told is waiting too.
 """
 PAGE_STORE_TIMEOUT: Final = 5.0
 """

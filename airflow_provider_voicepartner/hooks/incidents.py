@@ -17,7 +17,9 @@ from airflow_provider_voicepartner.constants import (
     ALERT_RECORD_TIMEOUT,
     ALERT_STORE_TIMEOUT,
     BUSY_STORE_TIMEOUT,
+    FIRST_STORE_TIMEOUT,
     INCIDENT_LEASE,
+    LONGEST_STORE_QUESTION,
     STORE_QUESTION_PAUSE,
 )
 from airflow_provider_voicepartner.db.engine import load_driver
@@ -33,6 +35,8 @@ log = logging.getLogger(__name__)
 _memory: Final = ProcessMemory()
 _opened: Final[dict[str, IncidentStore]] = {}
 _one_opens: Final = threading.Lock()
+_slow_or_dead: Final[set[str]] = set()
+"""Addresses of stores that could not be opened by this process when it tried last."""
 
 
 def incident_store() -> IncidentStore:
@@ -45,6 +49,7 @@ def incident_store() -> IncidentStore:
     with _one_opens:
         if url not in _opened:
             _opened[url] = IncidentStore(open_store(ALERTING))
+            _slow_or_dead.discard(url)
         return _opened[url]
 
 
@@ -70,7 +75,8 @@ class AskedAlert:
     :param alert: None is never held back, and nothing is recorded.
     :param lease: the seconds within which its sender calls :meth:`told` or :meth:`not_told`.
     :param at_most: how often people are told where no store can be asked; None is that of the alert.
-    :param patience: the seconds that a store may take to be opened, once its driver is imported.
+    :param patience: the seconds that a store may take to be opened, once its driver is imported; longer where this
+        process has not tried yet.
     """
 
     def __init__(
@@ -90,6 +96,8 @@ class AskedAlert:
         self._asking: Aside | None = None
         self._is_by_memory = False
         self._loaded_at: float | None = None
+        self._opened_at: float | None = None
+        self._url = ""
         self.decision = Decision(outcome=Outcome.CLAIMED)
         """What to do; ``CLAIMED``: send."""
         if alert is not None:
@@ -106,10 +114,12 @@ class AskedAlert:
         return self._answer is not None and not self._is_by_memory
 
     def _ask(self, alert: Alert) -> None:
-        end = monotonic() + BUSY_STORE_TIMEOUT
+        begun = monotonic()
         self._asking = Aside(lambda: self._report(alert), name="incident")
-        while not self._asking.is_over(STORE_QUESTION_PAUSE) and self._may_wait(end):
+        while not self._asking.is_over(STORE_QUESTION_PAUSE) and self._may_wait(begun):
             pass
+        if self._loaded_at is not None and self._opened_at is None:
+            _slow_or_dead.add(self._url)
         if self._answer is not None:
             self.decision = self._answer
             return
@@ -126,19 +136,31 @@ class AskedAlert:
             # A claim that the store still gives is nobody's: whoever comes next tells.
             self._record(lambda store, claim: store.not_told(claim))
 
-    def _may_wait(self, end: float) -> bool:
-        """Say whether the store may still answer: what a process imports first takes it seconds in a crowd."""
+    def _may_wait(self, begun: float) -> bool:
+        """
+        Say whether the store may still answer.
+
+        In a crowd it takes a process seconds to import the driver, and seconds to open the store for the first time.
+        """
         now = monotonic()
-        is_alive = self._store is not None or self._loaded_at is None
-        return now < end and (is_alive or now - (self._loaded_at or now) < self._patience)
+        if now - begun >= LONGEST_STORE_QUESTION:
+            return False
+        if self._opened_at is not None:
+            return now - self._opened_at < BUSY_STORE_TIMEOUT
+        if self._loaded_at is None:
+            return now - begun < BUSY_STORE_TIMEOUT
+        is_first = self._url not in _slow_or_dead
+        patience = max(self._patience, FIRST_STORE_TIMEOUT) if is_first else self._patience
+        return now - self._loaded_at < patience
 
     def _report(self, alert: Alert) -> None:
         try:
-            url = store_url() or default_store_url()
-            if url not in _opened:
-                load_driver(url)
+            self._url = store_url() or default_store_url()
+            if self._url not in _opened:
+                load_driver(self._url)
             self._loaded_at = monotonic()
             self._store = incident_store()
+            self._opened_at = monotonic()
             self._answer = self._store.report(alert, lease=self._lease)
         except StoreUnavailableError as error:
             self._problem = str(error)

@@ -223,7 +223,7 @@ def test_a_deadline_alert_that_is_held_back_has_not_failed(sandbox: Any) -> None
 def test_the_triggerers_loop_never_waits_for_the_store(sandbox: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     answer, ticks = threading.Event(), 0
     monkeypatch.setattr(asking, "incident_store", answer.wait)
-    monkeypatch.setattr(asking, "ALERT_STORE_TIMEOUT", 0.3)
+    monkeypatch.setattr(asking, "LONGEST_STORE_QUESTION", 0.3)
     context = {"dag_run": {"dag_id": "sales", "run_id": "r1"}, "deadline": {"id": "1"}}
 
     async def alert() -> None:
@@ -274,8 +274,8 @@ def test_an_answer_that_comes_too_late_is_given_back_all_the_same(
         return store
 
     monkeypatch.setattr(asking, "incident_store", slow)
-    monkeypatch.setattr(asking, "ALERT_STORE_TIMEOUT", 0.05)
-    monkeypatch.setattr(asking, "BUSY_STORE_TIMEOUT", 0.05)
+    monkeypatch.setattr(asking, "FIRST_STORE_TIMEOUT", 0.05)
+    monkeypatch.setattr(asking, "LONGEST_STORE_QUESTION", 0.05)
     SmsNotifier(to=ANNA)(failed(0))
     assert sent(sandbox, "smspartner") == {ANNA: 1}
     answer.set()
@@ -300,8 +300,8 @@ def test_a_late_claim_of_an_alert_that_the_process_held_back_is_the_next_ones(
         return store
 
     monkeypatch.setattr(asking, "incident_store", slow)
-    monkeypatch.setattr(asking, "ALERT_STORE_TIMEOUT", 0.05)
-    monkeypatch.setattr(asking, "BUSY_STORE_TIMEOUT", 0.05)
+    monkeypatch.setattr(asking, "FIRST_STORE_TIMEOUT", 0.05)
+    monkeypatch.setattr(asking, "LONGEST_STORE_QUESTION", 0.05)
     SmsNotifier(to=ANNA)(failed(1))
     answer.set()
     for thread in threading.enumerate():
@@ -416,3 +416,40 @@ def test_a_driver_that_is_imported_slowly_is_waited_for(
         SmsNotifier(to=ANNA)(failed(index))
     assert sent(sandbox, "smspartner") == {ANNA: 1}
     assert [one.alerts for one in incident_store().find()] == [2]
+
+
+@pytest.fixture
+def slow_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the store take longer to be opened than an alert waits for it in general."""
+    store = incident_store()
+
+    def slow() -> Any:
+        time.sleep(asking.ALERT_STORE_TIMEOUT + 0.5)
+        return store
+
+    monkeypatch.setattr(asking, "incident_store", slow)
+    monkeypatch.setattr(asking, "_slow_or_dead", set[str]())
+
+
+def test_the_first_alert_of_a_process_waits_longer_for_the_store_to_be_opened(
+    sandbox: Any, slow_store: None
+) -> None:
+    asked = asking.AskedAlert(_alert(failed(0)))
+    assert (asked.is_of_store, asked.decision.incident) == (True, 1)
+
+
+def test_a_process_that_could_not_open_the_store_does_not_wait_so_long_again(
+    sandbox: Any, slow_store: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(asking, "FIRST_STORE_TIMEOUT", 0.05)
+        asking.AskedAlert(_alert(failed(0)), patience=0.05)
+    assert [asking.AskedAlert(_alert(failed(index))).is_of_store for index in (1, 2)] == [False, False]
+
+
+def test_a_store_that_refuses_is_waited_for_no_longer(
+    sandbox: Any, no_store: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asking, "_slow_or_dead", set[str]())
+    asking.AskedAlert(_alert(failed(0)))
+    assert len(asking._slow_or_dead) == 1
