@@ -1774,6 +1774,12 @@ QUESTION_STORE_TIMEOUT: Final = 3.0
 
 The whole alert has 20 s, of which the gateway may need most.
 """
+MOST_OWN_LINKS: Final = 10
+"""
+[recipients] So many people who are asked by text message get one of their own, with a link that is theirs.
+
+Each is a request of its own, and the whole alert has 20 s. A text to more of them has no link.
+"""
 ANSWERS_READ_WITHIN: Final = 600.0
 """
 [seconds] Since when a watchdog must have read answers for a question to say that it can be answered by phone.

@@ -27,7 +27,14 @@ from airflow_provider_voicepartner.exceptions import (
 )
 from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.gsm import to_gsm7
-from airflow_provider_voicepartner.gateways.model import Message, Receipt, SmsMessage, VoiceMessage
+from airflow_provider_voicepartner.gateways.model import (
+    Message,
+    Receipt,
+    Recipient,
+    SmsMessage,
+    VoiceMessage,
+    phone_numbers_of,
+)
 from airflow_provider_voicepartner.gateways.placeholders import without_braces
 from airflow_provider_voicepartner.gateways.wire import mask_number
 from airflow_provider_voicepartner.recipients.lists import RecipientPlan, name_rejected, plan_recipients
@@ -77,34 +84,43 @@ class SentAlert:
     """
     The result of an alert that was accepted for at least one recipient.
 
-    :param receipts: one for each accepted request, at least one.
+    :param accepted: each accepted request's receipt, and the numbers for which it was accepted; at least one.
     :param plan: its recipients.
     :param failures: one for each other request: refused, or with an unknown outcome.
-    :param reached: the numbers of those for whom it was accepted.
     """
 
-    receipts: Sequence[Receipt]
+    accepted: Sequence[tuple[Receipt, Sequence[str]]] = field(repr=False)
     plan: RecipientPlan
     failures: Sequence[VoicePartnerProviderError] = ()
-    reached: Sequence[str] = field(default=(), repr=False)
+
+    @property
+    def receipts(self) -> Sequence[Receipt]:
+        """One for each accepted request, at least one."""
+        return [receipt for receipt, _ in self.accepted]
+
+    @property
+    def reached(self) -> Sequence[str]:
+        """The numbers of those for whom it was accepted."""
+        return [number for _, numbers in self.accepted for number in numbers]
 
 
 def send_alert(
     hook: GatewayHook,
-    message: Message,
+    message: Message | Callable[[str], Message],
     to: Any,
     *,
     needs_mobile: bool,
     release: AlertRelease,
     attempts: int = ALERT_ATTEMPTS,
-    make_reference: Callable[[], str] = new_reference,
+    make_reference: Callable[[Sequence[str]], str] = lambda _: new_reference(),
 ) -> SentAlert:
     """
     Send a message to all valid recipients in ``to``, in as many requests as the gateway needs.
 
+    :param message: of all of them; or what says which one a number gets. Those who get the same object share requests.
     :param release: passed right before the first request.
     :param attempts: for each request, where it certainly did not leave.
-    :param make_reference: makes our own id of each request.
+    :param make_reference: makes our own id of each request, from the numbers in it.
     :raises ConfigurationError: when no recipient is valid.
     :raises VoicePartnerProviderError: when it was not sent, or the outcome is unknown.
     """
@@ -121,7 +137,20 @@ def send_alert(
         raise ConfigurationError(
             f"to: all {plan.invalid} recipients are invalid: {name_rejected(plan.rejected)}"
         )
-    return _send(hook, in_plain_letters(hook, message), plan, release, make_reference)
+    # All of them are built before the first leaves.
+    groups = _groups(hook, message if callable(message) else lambda _: message, plan.recipients)
+    return _send(hook, groups, plan, release, make_reference)
+
+
+def _groups(
+    hook: GatewayHook, message_of: Callable[[str], Message], recipients: Sequence[Recipient]
+) -> Sequence[tuple[Message, Sequence[Recipient]]]:
+    """Return each message with its recipients."""
+    found: dict[int, tuple[Message, list[Recipient]]] = {}
+    for one in recipients:
+        message = message_of(one.phone_number)
+        found.setdefault(id(message), (message, []))[1].append(one)
+    return [(in_plain_letters(hook, message), some) for message, some in found.values()]
 
 
 def valid_numbers(to: Any, *, needs_mobile: bool) -> Sequence[str]:
@@ -137,30 +166,33 @@ def valid_numbers(to: Any, *, needs_mobile: bool) -> Sequence[str]:
 
 def _send(
     hook: GatewayHook,
-    message: Message,
+    groups: Sequence[tuple[Message, Sequence[Recipient]]],
     plan: RecipientPlan,
     release: AlertRelease,
-    make_reference: Callable[[], str],
+    make_reference: Callable[[Sequence[str]], str],
 ) -> SentAlert:
     """Send request by request; one that fails does not stop the others."""
-    receipts: list[Receipt] = []
+    accepted: list[tuple[Receipt, Sequence[str]]] = []
     failures: list[VoicePartnerProviderError] = []
-    reached: list[str] = []
     most = hook.gateway.INFO.most_recipients
-    for start in range(0, len(plan.recipients), most):
+    requests = [
+        (message, recipients[start : start + most])
+        for message, recipients in groups
+        for start in range(0, len(recipients), most)
+    ]
+    for message, batch in requests:
+        numbers = phone_numbers_of(batch)
         try:
             release.leave()
-            batch = plan.recipients[start : start + most]
-            receipt = hook.send_batch(message, batch, reference=make_reference())
-            receipts.append(receipt)
+            receipt = hook.send_batch(message, batch, reference=make_reference(numbers))
             refused = {one.phone_number for one in receipt.refused}
-            reached += [one.phone_number for one in batch if one.phone_number not in refused]
+            accepted.append((receipt, [number for number in numbers if number not in refused]))
         except VoicePartnerProviderError as error:
             failures.append(error)
-    if not receipts:
+    if not accepted:
         # If one request may have arrived, the error must not say that none did.
         raise next((error for error in failures if not isinstance(error, NOT_SENT_ERRORS)), failures[0])
-    return SentAlert(receipts, plan, failures, reached)
+    return SentAlert(accepted, plan, failures)
 
 
 def in_plain_letters(hook: GatewayHook, message: Message) -> Message:

@@ -160,7 +160,7 @@ def _sent(claimed: ClaimedPage, release: AlertRelease, *, ways: FindWays, make_h
                 needs_mobile=page.by is By.SMS,
                 release=release,
                 attempts=1,
-                make_reference=lambda: claimed.reference,
+                make_reference=lambda _: claimed.reference,
             )
         finally:
             hook.close()

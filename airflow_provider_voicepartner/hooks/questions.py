@@ -46,11 +46,10 @@ class AskedQuestion:
 
     def __init__(self, asking: Asking, people: Sequence[Asked]) -> None:
         self._asking, self._people = asking, people
-        self._references = list(dict.fromkeys(one.reference for one in people if one.reference))
+        self._references = {one.phone_number: one.reference for one in people}
+        self._links: dict[str, str] = {}
         self._store: QuestionStore | None = None
         self._lock, self._is_given_up = threading.Lock(), False
-        self.link = ""
-        """Where the one who is asked can answer; empty where there are several, since a text goes to all of them."""
         self.question: Question | None = None
         """As it was opened; None where it was not."""
         self.problem = self._within(self._open)
@@ -70,7 +69,8 @@ class AskedQuestion:
         if question.state is not Stage.OPEN:
             return "somebody has answered it already"
         store.ask(question.id, self._people)
-        self.link = self._link(store, question, config)
+        for one in self._people:
+            self._links[one.phone_number] = self._link(store, question, config, one)
         with self._lock:
             if not self._is_given_up:
                 self._store, self.question = store, question
@@ -80,10 +80,11 @@ class AskedQuestion:
             store.was_not_asked(question.id, [one.phone_number for one in self._people], kind)
         return "too late"
 
-    def _link(self, store: QuestionStore, question: Question, config: CallbackConfig) -> str:
-        if len(self._people) != 1 or self._people[0].kind != "sms":
+    def _link(self, store: QuestionStore, question: Question, config: CallbackConfig, one: Asked) -> str:
+        # A text that several get holds no link, since it would be the same for all of them.
+        shared = [other for other in self._people if other.reference == one.reference]
+        if len(shared) != 1 or one.kind != "sms":
             return ""
-        one = self._people[0]
         number = store.number_of(question.id, one.phone_number, one.kind)
         if number is None:
             return ""
@@ -93,9 +94,18 @@ class AskedQuestion:
         )
         return f"{config.public_url}{PREFIX}{QUESTION_PATH}/{token}"
 
-    def take_reference(self) -> str:
-        """Return the reference of the first request, once; then an empty text."""
-        return self._references.pop(0) if self._references else ""
+    def link_of(self, phone_number: str) -> str:
+        """Return where somebody can answer; empty for those who get the same text as others, and for calls."""
+        return self._links.get(phone_number, "")
+
+    def take_reference(self, numbers: Sequence[str]) -> str:
+        """Return the reference of a request to these numbers, each one once; then an empty text."""
+        mine = self._references.get(numbers[0], "")
+        if mine:
+            self._references = {
+                number: reference for number, reference in self._references.items() if reference != mine
+            }
+        return mine
 
     def was_sent(self, sent: SentAlert, gateway: str, kind: str) -> None:
         """Store by which batch people were asked, and take back those whom the gateway refused. Never raises."""
@@ -103,11 +113,11 @@ class AskedQuestion:
         if store is None or question is None:
             return
         left = [one.phone_number for one in self._people if one.phone_number not in set(sent.reached)]
-        gateway_id = sent.receipts[0].gateway_id
         is_sure = not sent.failures
 
         def work() -> str:
-            store.was_asked(question.id, sent.reached, kind, gateway=gateway, gateway_id=gateway_id)
+            for receipt, reached in sent.accepted:
+                store.was_asked(question.id, reached, kind, gateway=gateway, gateway_id=receipt.gateway_id)
             if is_sure:
                 store.was_not_asked(question.id, left, kind)
             return ""

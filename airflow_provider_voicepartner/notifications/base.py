@@ -10,6 +10,7 @@ import asyncio
 import inspect
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_voicepartner.constants import (
@@ -29,6 +30,7 @@ from airflow_provider_voicepartner.hooks.contacts import (
     known_contacts,
     late_contacts,
 )
+from airflow_provider_voicepartner.notifications.audience import Audience, MessageFor
 from airflow_provider_voicepartner.notifications.checks import check_names, check_settings
 from airflow_provider_voicepartner.notifications.failure import AlertFailure, nobody_told
 from airflow_provider_voicepartner.notifications.fallback import NOTIFIER, read_fallback
@@ -114,11 +116,10 @@ class GatewayNotifier(RenderedNotifier):
         """Alerts that were counted since people were told, apart from this one."""
         self.told: Sequence[Told] = ()
         """Those who were told, or may have been, by the last attempt."""
-        self.language_of_people: str | None = None
-        """``fr`` or ``en``, if all recipients are contacts who share it."""
-        self.time_zone_of_people: str | None = None
-        """Likewise, such as ``Europe/Paris``."""
+        self.audience = Audience()
+        """For whom a message is being written."""
         self._person_of: Mapping[str, str] = {}
+        self._audience_of: Mapping[str, Audience] = {}
 
     @classmethod
     def _arguments(cls) -> set[str]:
@@ -160,8 +161,20 @@ class GatewayNotifier(RenderedNotifier):
         :param numbers: of the recipients, as they were given.
         """
 
-    def make_reference(self) -> str:
-        """Return our own id of a request."""
+    def audience_of(self, phone_number: str) -> Audience:
+        """Say for whom the message of a number is written: each person in their own language."""
+        return self._audience_of.get(phone_number) or Audience()
+
+    def _message_for(self, audience: Audience, context: Context) -> Message:
+        self.audience = audience
+        return self.message_to_send(context)
+
+    def make_reference(self, numbers: Sequence[str]) -> str:
+        """
+        Return our own id of a request.
+
+        :param numbers: of its recipients, in E.164.
+        """
         from airflow_provider_voicepartner.sending.fingerprint import new_reference
 
         return new_reference()
@@ -376,8 +389,7 @@ class GatewayNotifier(RenderedNotifier):
         )
         try:
             found = recipients.of(read_recipients(self.to))
-            self.language_of_people = recipients.language
-            self.time_zone_of_people = recipients.time_zone
+            self._audience_of = recipients.audience_of
             self._person_of = recipients.person_of
             return found
         finally:
@@ -385,20 +397,9 @@ class GatewayNotifier(RenderedNotifier):
                 self.log.error("%s: %s", type(self).__name__, problem)
 
     def _as_told(self, numbers: Sequence[str]) -> Sequence[Told]:
-        """Return recipients as incidents know them: by name where they have one, each once."""
-        from airflow_provider_voicepartner.incidents.model import Told
+        from airflow_provider_voicepartner.notifications.recipients import as_told
 
-        found: dict[Told, None] = {}
-        for number in numbers:
-            person = self._person_of.get(number, "")
-            told = Told(
-                conn_id=str(self.conn_id),
-                kind=self.kind,
-                person=person,
-                phone_number="" if person else number,
-            )
-            found[told] = None
-        return tuple(found)
+        return as_told(numbers, self._person_of, conn_id=str(self.conn_id), kind=self.kind)
 
     def _failed(self, why: BaseException | str, *, has_left: bool) -> AlertFailure:
         """Log why nobody was told, as an error."""
@@ -415,13 +416,13 @@ class GatewayNotifier(RenderedNotifier):
         from airflow_provider_voicepartner.hooks.alert import left_out, masked, send_alert, valid_numbers
 
         try:
-            # First, since the text may be in their language.
+            # First, since each text is in somebody's language.
             numbers = self._numbers(hook, contacts)
             self.told = self._as_told(valid_numbers(numbers, needs_mobile=self.needs_mobile))
             self.before_sending(hook, context, numbers)
             sent = send_alert(
                 hook,
-                self.message_to_send(context),
+                MessageFor(partial(self._message_for, context=context), self.audience_of),
                 numbers,
                 needs_mobile=self.needs_mobile,
                 release=release,

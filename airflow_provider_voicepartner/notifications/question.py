@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
+from airflow_provider_voicepartner.constants import MOST_OWN_LINKS
 from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.notifications.base import GatewayNotifier
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from airflow_provider_voicepartner.hooks.base import GatewayHook
     from airflow_provider_voicepartner.hooks.questions import AskedQuestion
     from airflow_provider_voicepartner.incidents.question_model import Asked, Asking, Question
+    from airflow_provider_voicepartner.notifications.audience import Audience
     from airflow_provider_voicepartner.notifications.failure import AlertFailure
 
 _CONNECTIONS: Final = {"sms": "smspartner_default", "call": "octopush_default"}
@@ -67,11 +70,12 @@ class QuestionNotifier(GatewayNotifier):
         self.by = by
         self.max_segments = max_segments
         self._opened: AskedQuestion | None = None
+        self._is_one_by_one = False
         self._answer_options: dict[str, Any] = {}
 
     def before_sending(self, hook: GatewayHook, context: Context, numbers: Any) -> None:
         """Open the question in the store, and store who is asked; the plain question goes out where that fails."""
-        self._opened = None
+        self._opened, self._is_one_by_one = None, False
         info = hook.gateway.INFO
         asking = asking_of(context)
         problem = ""
@@ -85,6 +89,7 @@ class QuestionNotifier(GatewayNotifier):
             opened = AskedQuestion(asking, self._people(numbers))
             problem = opened.problem
             self._opened = None if problem else opened
+            self._is_one_by_one &= self._opened is not None
             self._answer_options = dict(info.answer_options[self.kind])
         if problem:
             self.log.warning("%s: the question is answered in Airflow only: %s", self._who(), problem)
@@ -94,23 +99,31 @@ class QuestionNotifier(GatewayNotifier):
         from airflow_provider_voicepartner.incidents.question_model import Asked
         from airflow_provider_voicepartner.sending.fingerprint import new_reference
 
-        reference = new_reference()
+        asked = valid_numbers(numbers, needs_mobile=self.needs_mobile)
+        self._is_one_by_one = self.by == "sms" and len(asked) <= MOST_OWN_LINKS
+        audiences = {number: self.audience_of(number) for number in asked}
+        references = {audience: new_reference() for audience in dict.fromkeys(audiences.values())}
         return [
             Asked(
                 phone_number=number,
                 kind=self.kind,
                 conn_id=str(self.conn_id),
                 person=self._person_of.get(number, ""),
-                language=self.language_of_people or "",
-                reference=reference,
+                language=audience.language or "",
+                reference=references[audience],
             )
-            for number in valid_numbers(numbers, needs_mobile=self.needs_mobile)
+            for number, audience in audiences.items()
         ]
 
-    def make_reference(self) -> str:
-        """Return our own id of the first request, which answers carry; a large list has further ones."""
-        mine = "" if self._opened is None else self._opened.take_reference()
-        return mine or super().make_reference()
+    def audience_of(self, phone_number: str) -> Audience:
+        """Say for whom the message of a number is written: one person by text message, whose link is their own."""
+        found = super().audience_of(phone_number)
+        return found._replace(alone=phone_number) if self._is_one_by_one else found
+
+    def make_reference(self, numbers: Sequence[str]) -> str:
+        """Return our own id of a request, which answers carry; of a large list, the first request's is known."""
+        mine = "" if self._opened is None else self._opened.take_reference(numbers)
+        return mine or super().make_reference(numbers)
 
     def message_to_send(self, context: Context) -> Message:
         """Build the message."""
@@ -122,7 +135,7 @@ class QuestionNotifier(GatewayNotifier):
             spoken_text,
         )
 
-        language = language_of(self.language_of_people)
+        language = language_of(self.audience.language)
         question = None if self._opened is None else self._opened.question
         options = {**({} if question is None else self._answer_options), **self.given_options()}
         if self.by == "sms":
@@ -132,7 +145,7 @@ class QuestionNotifier(GatewayNotifier):
                 segments=self.max_segments,
                 is_repeat=self.may_be_repeat,
                 answer="" if question is None else how_to_reply(question, language),
-                answer_link="" if self._opened is None else self._opened.link,
+                answer_link="" if self._opened is None else self._opened.link_of(self.audience.alone),
             )
             return SmsMessage(text=text, sender=self.given_sender(), purpose="alert", options=options)
         text = spoken_text(context, language, answer="" if question is None else _ANSWER[language]["press"])

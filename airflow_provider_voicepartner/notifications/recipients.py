@@ -7,7 +7,7 @@ A name that leads to nobody falls to the last resort of its rota, else of all co
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,8 @@ from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.model import Kind
 from airflow_provider_voicepartner.gateways.validation import WORD_FOR_NOTHING
 from airflow_provider_voicepartner.hooks.contacts import KnownContacts, has_contacts
+from airflow_provider_voicepartner.incidents.model import Told
+from airflow_provider_voicepartner.notifications.audience import Audience
 
 if TYPE_CHECKING:  # most alerts go to numbers, and an alert is to leave soon
     from airflow_provider_voicepartner.contacts.directory import Directory
@@ -56,10 +58,8 @@ class AlertRecipients:
         self._now = now
         self.problems: list[str] = []
         """What is to be logged as an error: who is not told, and who is in their place."""
-        self.language: str | None = None
-        """``fr`` or ``en``, if all recipients are contacts who share it."""
-        self.time_zone: str | None = None
-        """Likewise, such as ``Europe/Paris``."""
+        self.audience_of: dict[str, Audience] = {}
+        """For whom the messages of contacts' numbers are written; a number that was given as such has none."""
         self.person_of: dict[str, str] = {}
         """The names of the people behind numbers; a number that was given as such has none."""
 
@@ -69,23 +69,16 @@ class AlertRecipients:
 
         :raises ConfigurationError: nobody is left.
         """
-        of_contacts = 0
 
         def numbers_of(person: str) -> Sequence[str]:
-            nonlocal of_contacts
             numbers = self._numbers_of(person)
-            of_contacts += len(numbers)
             self.person_of |= dict.fromkeys(numbers, person)
             if numbers and self._directory is not None:
-                languages.add(self._directory.people[person].language)
-                zones.add(self._directory.people[person].time_zone)
+                known = self._directory.people[person]
+                self.audience_of |= dict.fromkeys(numbers, Audience(known.language, known.time_zone))
             return numbers
 
-        languages, zones = set[str | None](), set[str | None]()
         found = expand(MARK if is_for_nobody(to) else to, self._people_of, numbers_of)
-        if languages and len(found) == of_contacts:
-            self.language = languages.pop() if len(languages) == 1 else None
-            self.time_zone = zones.pop() if len(zones) == 1 else None
         if isinstance(found, list) and not found:
             raise ConfigurationError(f"to: nobody can be told: {'; '.join(self.problems)}")
         return found
@@ -143,3 +136,14 @@ class AlertRecipients:
     def _numbers_of(self, person: str) -> Sequence[str]:
         known = self._directory.people.get(person) if self._directory is not None else None
         return () if known is None else known.numbers(self._kind)
+
+
+def as_told(
+    numbers: Sequence[str], person_of: Mapping[str, str], *, conn_id: str, kind: Kind
+) -> Sequence[Told]:
+    """Return recipients as incidents know them: by name where they have one, each once."""
+    found: dict[Told, None] = {}
+    for number in numbers:
+        person = person_of.get(number, "")
+        found[Told(conn_id=conn_id, kind=kind, person=person, phone_number="" if person else number)] = None
+    return tuple(found)

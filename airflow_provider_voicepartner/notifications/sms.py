@@ -61,7 +61,7 @@ class SmsNotifier(GatewayNotifier):
         from airflow_provider_voicepartner.gateways.model import SmsMessage
         from airflow_provider_voicepartner.notifications.message import as_repeat, default_text, with_more
 
-        text, language = self.own_text(self.message), self.language_of_people
+        text, language = self.own_text(self.message), self.audience.language
         if text is None:
             text = default_text(
                 context,
@@ -69,7 +69,7 @@ class SmsNotifier(GatewayNotifier):
                 segments=self.max_segments,
                 is_repeat=self.may_be_repeat,
                 more=self.more,
-                time_zone=self.time_zone_of_people,
+                time_zone=self.audience.time_zone,
             )
         else:
             text = as_repeat(text, language) if self.may_be_repeat else text

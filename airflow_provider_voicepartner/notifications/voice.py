@@ -67,9 +67,9 @@ class TtsCallNotifier(GatewayNotifier):
         text, language = self.own_text(self.text), self.language or None
         if text is None:
             text = spoken_text(
-                context, self.language_of_people, more=self.more, time_zone=self.time_zone_of_people
+                context, self.audience.language, more=self.more, time_zone=self.audience.time_zone
             )
-            language = VOICE_LANGUAGES[language_of(self.language_of_people)]
+            language = VOICE_LANGUAGES[language_of(self.audience.language)]
         else:
             # Gateways speak French where no language is given.
             room = LONGEST_ALERT - (

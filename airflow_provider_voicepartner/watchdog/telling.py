@@ -31,6 +31,7 @@ from airflow_provider_voicepartner.hooks.connection import look_up
 from airflow_provider_voicepartner.hooks.contacts import KnownContacts, contacts_within, has_contacts
 from airflow_provider_voicepartner.hooks.registry import hook_of
 from airflow_provider_voicepartner.incidents.model import Told
+from airflow_provider_voicepartner.notifications.audience import Audience, MessageFor
 from airflow_provider_voicepartner.notifications.failure import AlertFailure
 from airflow_provider_voicepartner.notifications.message import language_of
 from airflow_provider_voicepartner.notifications.recipients import AlertRecipients
@@ -251,8 +252,13 @@ class Teller:
             for problem in recipients.problems:
                 log.error("connection %s: %s", channel.conn_id, problem)
             aimed += [_told(channel, number, contacts) for number in _each(numbers)]
-            built = self._message(channel, message, recipients.language, may_be_repeat=may_be_repeat)
-            sent = send_alert(hook, built, numbers, needs_mobile=channel.kind == "sms", release=release)
+            message_for = MessageFor(
+                lambda audience: self._message(
+                    channel, message, audience.language, may_be_repeat=may_be_repeat
+                ),
+                lambda number: recipients.audience_of.get(number) or Audience(),
+            )
+            sent = send_alert(hook, message_for, numbers, needs_mobile=channel.kind == "sms", release=release)
         finally:
             hook.close()
         for line in left_out(sent):

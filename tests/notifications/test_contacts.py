@@ -18,7 +18,7 @@ from airflow_provider_voicepartner.notifications import base
 from airflow_provider_voicepartner.notifications.failure import NOT_SENT
 from airflow_provider_voicepartner.notifications.sms import SmsNotifier
 from airflow_provider_voicepartner.notifications.voice import TtsCallNotifier
-from tests.support.gateways import last_body, requests, sent
+from tests.support.gateways import bodies, requests, sent
 from tests.support.tasks import Logs
 
 OPTION = "AIRFLOW__VOICEPARTNER__CONTACTS"
@@ -94,12 +94,12 @@ def test_names_are_told(to: Any, expected: set[str], sandbox: Any, contacts: Con
 @pytest.mark.parametrize(
     ("to", "due"),
     [
-        ("@anne", "14:00"), ("@anne, @chloe", "14:00"), ("@team, @chloe", "12:00 UTC"),
-        ("@anne, @bruno", "12:00 UTC"), (f"@anne, {PLAIN}", "12:00 UTC"),
+        ("@anne", ["14:00"]), ("@anne, @chloe", ["14:00"]), ("@team, @chloe", ["14:00", "21:00"]),
+        ("@bruno, @anne", ["21:00", "14:00"]), (f"@anne, {PLAIN}", ["14:00", "12:00 UTC"]),
     ],
 )  # fmt: skip
-def test_a_deadline_is_told_by_the_clock_that_all_share(
-    to: str, due: str, sandbox: Any, contacts: Contacts
+def test_everybody_is_told_a_deadline_by_their_own_clock(
+    to: str, due: list[str], sandbox: Any, contacts: Contacts
 ) -> None:
     for name, zone in {"anne": "Europe/Paris", "chloe": "Europe/Paris", "bruno": "Asia/Tokyo"}.items():
         contacts.data["people"][name]["time_zone"] = zone
@@ -108,9 +108,9 @@ def test_a_deadline_is_told_by_the_clock_that_all_share(
     SmsNotifier(to=to)(
         {"dag_run": {"dag_id": "sales"}, "deadline": {"deadline_time": "2031-05-06T12:00:00Z"}}  # type: ignore[typeddict-item]
     )
-    body = last_body(sandbox)
-    text = str(body.get("message") or body["text"])
-    assert text == f"Airflow: sales missed its deadline of 2031-05-06 {due}"
+    texts = [str(body["message"]) for body in bodies(sandbox) if "message" in body]
+    assert texts == [f"Airflow: sales missed its deadline of 2031-05-06 {at}" for at in due]
+    assert set(sent(sandbox, "smspartner").values()) == {1}
 
 
 def test_a_call_goes_to_the_number_for_calls(sandbox: Any, contacts: Contacts) -> None:

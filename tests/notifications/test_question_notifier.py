@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import requests
 
-from airflow_provider_voicepartner.constants import ANSWER_HOLD
+from airflow_provider_voicepartner.constants import ANSWER_HOLD, MOST_OWN_LINKS
 from airflow_provider_voicepartner.db.engine import open_store
 from airflow_provider_voicepartner.delivery.tokens import PREFIX
 from airflow_provider_voicepartner.exceptions import ConfigurationError
@@ -28,7 +28,7 @@ from airflow_provider_voicepartner.watchdog.questions import QuestionRunner
 from airflow_provider_voicepartner.watchdog.telling import Connections
 from tests.notifications.test_questions import HITLOperator, context
 from tests.support.asked_airflow import AskedAirflow
-from tests.support.gateways import fault, last_body, outcome, sent
+from tests.support.gateways import bodies, fault, last_body, outcome, sent
 from tests.support.receiver import SECRET, running_receiver
 from tests.support.tasks import Logs
 
@@ -167,9 +167,27 @@ def test_a_link_answers_by_a_button_and_not_by_being_opened(office: Office) -> N
     assert office.airflow.answers == [("ti-1", ("<Approve>",))]
 
 
-def test_a_text_that_goes_to_several_has_no_link(office: Office) -> None:
-    ask(["@anna", "@bruno"])
-    assert LINK.search(str(last_body(office.sandbox)["message"])) is None
+def test_each_of_several_has_a_link_of_their_own_and_their_language(office: Office, tmp_path: Path) -> None:
+    (tmp_path / "contacts.toml").write_text(CONTACTS.replace('02"\nlanguage = "fr"', '02"\nlanguage = "en"'))
+    ask(["@anna", "@bruno", "+33612345603"])
+    texts = [str(body["message"]) for body in bodies(office.sandbox) if "message" in body]
+    links = [found[0] for text in texts if (found := LINK.search(text))]
+    assert len(links) == len(set(links)) == 3
+    assert ["Répondez" in text for text in texts] == [True, False, False]
+    assert sent(office.sandbox, "smspartner") == {ANNA: 1, BRUNO: 1, "+33612345603": 1}
+    office.asked()
+    page = requests.post(links[1], data={"option": "1"}, timeout=30)
+    assert "bruno decided: Approve" in page.text
+    office.run(ANSWER_HOLD)
+    assert office.airflow.answers == [("ti-1", ("Approve",))]
+
+
+def test_a_text_to_many_has_no_link_and_is_one_request(office: Office) -> None:
+    ask(["@anna", *(f"+336123456{number}" for number in range(10, 10 + MOST_OWN_LINKS))])
+    texts = [str(body["message"]) for body in bodies(office.sandbox) if "message" in body]
+    assert len(texts) == 2  # French and English
+    assert not any(LINK.search(text) for text in texts)
+    assert len(sent(office.sandbox, "smspartner")) == MOST_OWN_LINKS + 1
 
 
 def test_a_link_is_not_believed_after_its_time(office: Office) -> None:

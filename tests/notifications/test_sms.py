@@ -241,7 +241,7 @@ def test_those_whom_the_gateway_refuses_are_named_too() -> None:
         RefusedRecipient(phone_number=""),
     )
     receipt = Receipt(gateway_id="1", accepted=1, refused=refused)
-    (line,) = left_out(SentAlert([receipt], plan_recipients([ANNA, BEN], line="mobile")))
+    (line,) = left_out(SentAlert([(receipt, [ANNA])], plan_recipients([ANNA, BEN], line="mobile")))
     assert line == "the gateway refused 2 recipients: +336••••••79 said STOP. a recipient"
 
 

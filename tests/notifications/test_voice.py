@@ -13,10 +13,10 @@ import pytest
 from airflow_provider_voicepartner.notifications.sms import SmsNotifier
 from airflow_provider_voicepartner.notifications.voice import TtsCallNotifier, send_tts_call_notification
 from tests.conftest import KEYS, LOGIN
-from tests.support.gateways import fault, last_body, requests, sent
+from tests.support.gateways import bodies, fault, last_body, requests, sent
 from tests.support.tasks import Logs
 
-ANNA, LANDLINE = "+33612345678", "+33198765432"
+ANNA, BRUNO, LANDLINE = "+33612345678", "+33612345679", "+33198765432"
 TEXT = "Texte planté: la charge échoue"
 GATEWAYS = ["voicepartner", "octopush"]
 
@@ -112,26 +112,53 @@ def test_the_alias_is_the_class() -> None:
 
 
 @pytest.mark.parametrize(
-    ("languages", "spoken"), [(("fr", "fr"), "fr"), (("fr", "en"), "en"), (("fr", None), "en")]
+    ("languages", "heard"),
+    [
+        (("fr", "fr"), ["fr"]),
+        (("fr", "en"), ["fr", "en"]),
+        (("fr", None), ["fr", "en"]),
+        (("en", None), ["en"]),
+    ],
 )
 @pytest.mark.parametrize("more", [[], [LANDLINE]], ids=["contacts", "and a number"])
-def test_the_default_text_is_in_the_language_that_all_share(
+def test_everybody_is_told_in_their_language_and_those_who_hear_the_same_in_one_request(
     sandbox: Any,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     languages: Any,
-    spoken: str,
+    heard: list[str],
     more: list[str],
 ) -> None:
     people = {
         name: {"phone": number, **({"language": language} if language else {})}
-        for name, number, language in zip(("anne", "bruno"), (ANNA, "+33612345679"), languages, strict=True)
+        for name, number, language in zip(("anne", "bruno"), (ANNA, BRUNO), languages, strict=True)
     }
     (tmp_path / "contacts.json").write_text(json.dumps({"people": people}))
     monkeypatch.setenv("AIRFLOW__VOICEPARTNER__CONTACTS", str(tmp_path / "contacts.json"))
-    spoken = "en" if more else spoken
-    notifier(to=["@anne", "@bruno", *more])(failed())
-    assert language(sandbox).startswith(spoken)
-    assert ("Je répète." in last_body(sandbox)["text"]) is (spoken == "fr")
+    if more:
+        heard = [*heard, *({"en"} - {*heard})]  # of a number that is no contact's nothing is known
+    notifier("octopush", to=["@anne", "@bruno", *more])(failed())
+    calls = [body for body in bodies(sandbox) if "voice_language" in body]
+    assert [str(body["voice_language"])[:2] for body in calls] == heard
+    for body in calls:
+        assert ("Je répète." in body["text"]) is str(body["voice_language"]).startswith("fr")
+    told = {
+        one["phone_number"]: str(body["voice_language"])[:2] for body in calls for one in body["recipients"]
+    }
+    expected = {ANNA: languages[0], BRUNO: languages[1] or "en", **dict.fromkeys(more, "en")}
+    assert told == expected
     SmsNotifier(to=["@anne", "@bruno", *(more and ["+33612345670"])])(failed())
-    assert ("a échoué" in last_body(sandbox)["message"]) is (spoken == "fr")
+    texts = [str(body["message"]) for body in bodies(sandbox) if "message" in body]
+    assert ["a échoué" in text for text in texts] == [language == "fr" for language in heard]
+    assert set(sent(sandbox, "smspartner").values()) == {1}
+
+
+def test_a_text_of_ones_own_is_one_request_whatever_their_languages(
+    sandbox: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    people = {"anne": {"phone": ANNA, "language": "fr"}, "bruno": {"phone": BRUNO, "language": "en"}}
+    (tmp_path / "contacts.json").write_text(json.dumps({"people": people}))
+    monkeypatch.setenv("AIRFLOW__VOICEPARTNER__CONTACTS", str(tmp_path / "contacts.json"))
+    SmsNotifier(to=["@anne", "@bruno"], message="sales failed")(failed())
+    assert len([body for body in bodies(sandbox) if "message" in body]) == 1
+    assert sent(sandbox, "smspartner") == {ANNA: 1, BRUNO: 1}

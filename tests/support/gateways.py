@@ -22,6 +22,11 @@ def last_body(sandbox: Any) -> dict[str, Any]:
     return body
 
 
+def bodies(sandbox: Any) -> list[dict[str, Any]]:
+    """Return the JSON of all requests that had any, in their order."""
+    return [json.loads(one.body) for one in sandbox.world.requests if one.body]
+
+
 def fault(sandbox: Any, kind: str, **more: Any) -> None:
     """Make trouble for the next request that fits."""
     from airflow_provider_voicepartner.sandbox.faults import Fault

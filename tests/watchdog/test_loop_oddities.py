@@ -175,6 +175,24 @@ def test_contacts_are_told_and_kept_in_the_store_by_their_names(
     assert (told.person, told.phone_number) == ("anne", "")
 
 
+def test_each_contact_is_told_in_their_language(
+    place: Place, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    contacts = tmp_path / "contacts.toml"
+    people = (
+        f"[people.anne]\nphone = '{ANNE}'\nlanguage = 'fr'\n[people.bob]\nphone = '{BOB}'\nlanguage = 'en'\n"
+    )
+    contacts.write_text(people, encoding="utf-8")
+    monkeypatch.setenv("AIRFLOW__VOICEPARTNER__CONTACTS", str(contacts))
+    tell = configured().tell.model_copy(update={"to": ["@anne", "@bob"]})
+    watchdog = place.watchdog(config=configured().model_copy(update={"tell": tell}))
+    watchdog.look()
+    place.airflow.fail_run()
+    place.looks(watchdog)
+    assert [text[:24] for text in place.texts()] == ["Airflow (watchdog) : le ", "Airflow (watchdog): DAG "]
+    assert dict(place.sandbox.world.tallies["smspartner"].numbers) == {ANNE: 1, BOB: 1}
+
+
 def test_a_call_in_place_of_an_sms(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     import os
 
