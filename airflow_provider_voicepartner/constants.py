@@ -1846,6 +1846,12 @@ PAGE_LEAVES_WITHIN: Final = 5.0
 
 With the time for a connection it keeps a page from leaving more than 10 s after an acknowledgement.
 """
+HELD_FOR_CONNECTION: Final = 60.0
+"""
+[seconds] For which a step that is due waits for a connection that Airflow does not give.
+
+An API server is back within that time after a restart. A page that was claimed meanwhile would be late.
+"""
 MOST_TELLINGS: Final = 5
 """
 [times] The most messages that tell one person the same about an incident, where the ones before were not sent.

@@ -45,7 +45,7 @@ else:
         schedule=[incidents],
         start_date=START,
         catchup=False,
-        max_active_runs=1,
+        max_active_runs=2,
         tags=["voicepartner", "example"],
     ):
         PageOperator(task_id="page", retries=5, retry_delay=timedelta(seconds=10))

@@ -7,12 +7,14 @@ A page is not repeated: whether another one goes is for the escalation to say, w
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from queue import Empty, SimpleQueue
 from time import monotonic
 
+from airflow_provider_voicepartner.compat import Connection
 from airflow_provider_voicepartner.constants import (
     ALERT_TIMEOUT,
     LEAST_ALERT_WAIT,
@@ -27,7 +29,7 @@ from airflow_provider_voicepartner.hooks.alert import NOT_SENT_ERRORS, AlertRele
 from airflow_provider_voicepartner.hooks.aside import Aside
 from airflow_provider_voicepartner.hooks.base import GatewayHook
 from airflow_provider_voicepartner.hooks.page_texts import Ways, sms_text, spoken_language, spoken_page
-from airflow_provider_voicepartner.hooks.registry import hook_for
+from airflow_provider_voicepartner.hooks.registry import hook_for, hook_of
 from airflow_provider_voicepartner.incidents.escalation import Became
 from airflow_provider_voicepartner.incidents.pages import ClaimedPage
 
@@ -44,6 +46,51 @@ MakeHook = Callable[[str, By], GatewayHook]
 def hook_of_way(conn_id: str, by: By) -> GatewayHook:
     """Look up a connection and return its hook; errors as of ``hook_for``."""
     return hook_for(conn_id, kind=by.kind, who="an escalation")
+
+
+class KnownWays:
+    """
+    Connections that are looked up before a step is claimed: a page that waits for one afterwards is late, and lost.
+
+    :param make_hook: makes the hook of a connection for a way of paging.
+    """
+
+    def __init__(self, make_hook: MakeHook) -> None:
+        self._make_hook = make_hook
+        self._found: dict[tuple[str, By], Connection] = {}
+
+    def forget(self) -> None:
+        """Forget what was looked up, which may have changed."""
+        self._found = {}
+
+    def look_up(self, ways: Collection[tuple[str, By]], *, within: float) -> str:
+        """
+        Look connections up in bounded time.
+
+        :param within: seconds for each.
+        :returns: a connection, where none of them was given in time; else empty: one that cannot be used is known too.
+        """
+        late = [
+            conn_id
+            for conn_id, by in sorted(ways)
+            if (conn_id, by) not in self._found
+            and not Aside(partial(self._look_up, conn_id, by), name="look-up").is_over(within)
+        ]
+        return late[0] if late and len(late) == len(ways) else ""
+
+    def _look_up(self, conn_id: str, by: By) -> None:
+        # What is wrong with it is met again by the page, which says why it was not sent.
+        with suppress(Exception):
+            hook = self._make_hook(conn_id, by)
+            self._found[conn_id, by] = hook.connection
+            hook.close()
+
+    def hook(self, conn_id: str, by: By) -> GatewayHook:
+        """Make a hook; errors as of ``make_hook``."""
+        known = self._found.get((conn_id, by))
+        if known is None:
+            return self._make_hook(conn_id, by)
+        return hook_of(known, kind=by.kind, who="an escalation")
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from airflow_provider_voicepartner.constants import (
     ALERT_QUESTION_TIMEOUT,
     ANSWERS_LOG_INTERVAL,
     ANSWERS_LOOK_BACK,
+    HELD_FOR_CONNECTION,
     LINK_LIFETIME,
     MOST_TURNS_A_RUN,
 )
@@ -38,7 +39,13 @@ from airflow_provider_voicepartner.delivery.tokens import PREFIX
 from airflow_provider_voicepartner.gateways.info import GatewayInfo
 from airflow_provider_voicepartner.hooks.callbacks import callback_config
 from airflow_provider_voicepartner.hooks.contacts import KnownContacts, contacts_within, policy_of
-from airflow_provider_voicepartner.hooks.page_sending import MakeHook, SentPage, hook_of_way, send_pages
+from airflow_provider_voicepartner.hooks.page_sending import (
+    KnownWays,
+    MakeHook,
+    SentPage,
+    hook_of_way,
+    send_pages,
+)
 from airflow_provider_voicepartner.hooks.page_texts import Ways
 from airflow_provider_voicepartner.incidents.acting import Answered, Answers, PhoneAnswer, digest_of
 from airflow_provider_voicepartner.incidents.answers import (
@@ -106,7 +113,7 @@ class Pager:
     ) -> None:
         self.pages = PageStore(store, new_reference=new_reference)
         self.answers = Answers(store, self.pages)
-        self._store, self._contacts, self._make_hook = store, contacts, make_hook
+        self._store, self._contacts, self._ways = store, contacts, KnownWays(make_hook)
         self._events, self._delivery = SummaryReader(store), DeliveryStore(store)
         self._cursors = Cursors(store)
         self._directory: Directory | None = None
@@ -122,6 +129,7 @@ class Pager:
         :raises StoreUnavailableError: nothing was claimed that was not sent; try again.
         """
         self._was_read = False
+        self._ways.forget()
         self._store_results()
         if incident is None:
             self._tell_again()
@@ -164,6 +172,17 @@ class Pager:
         """Do what is due for an incident; None where nothing can be done about it now."""
         directory = self._known()
         if directory is None:
+            return None
+        ways, late = self.pages.next_ways(incident)
+        missing = (
+            self._ways.look_up(ways, within=ALERT_QUESTION_TIMEOUT) if late < HELD_FOR_CONNECTION else ""
+        )
+        if missing:
+            # Claimed, each page would be late, and its step lost to the next one, which is done at once.
+            self._complain(
+                f"incident {incident}: its next step waits for the connection {missing!r}, which was not given within "
+                f"{ALERT_QUESTION_TIMEOUT:g} s"
+            )
             return None
         claimed = self.pages.take_turn(incident, self._resolve)
         return self.send(claimed)
@@ -315,7 +334,7 @@ class Pager:
                 still_wanted=self.pages.still_wanted,
                 ways=self.ways,
                 done=done,
-                make_hook=self._make_hook,
+                make_hook=self._ways.hook,
             )
         if problem:
             raise StoreUnavailableError(problem)

@@ -118,7 +118,7 @@ class Escalation:
     :param awaited: pages of the last step whose result is not known.
     :param has_reached: whether the last step reached somebody, as far as is known.
     :param has_reached_in_round: the same of the round.
-    :param futile: rounds that certainly reached nobody.
+    :param futile: how often a round, or the last resort, certainly reached nobody.
     :param owner: who acknowledged it; empty for nobody.
     :param last_owner: whose acknowledgement ended without an end of the incident.
     :param asked: everybody who was paged.
@@ -303,16 +303,32 @@ def record(state: Escalation, number: int, became: Became, now: float) -> Escala
         has_reached=state.has_reached or is_reached,
         has_reached_in_round=state.has_reached_in_round or is_reached,
     )
-    return state if state.awaited or state.has_reached else _reached_nobody(state, now)
+    if state.awaited or state.has_reached:
+        return state
+    is_last_resort = state.step == len(state.policy.steps)
+    if is_last_resort and state.has_reached_in_round and state.futile < MOST_FUTILE_ROUNDS:
+        # No step follows that would make it good: it is done again, and others may answer meanwhile.
+        again = replace(state, step=state.step - 1, futile=state.futile + 1)
+        return replace(again, due_at=now + _futile_wait(state))
+    return _reached_nobody(state, now)
 
 
 def _reached_nobody(state: Escalation, now: float) -> Escalation:
     """Go on at once after a step that reached nobody; after a while where the whole round did not."""
-    wait = 0.0
-    if state.step == len(state.policy.steps) and not state.has_reached_in_round:
-        wait = min(FIRST_FUTILE_WAIT * (1 << state.futile), LONGEST_FUTILE_WAIT)
-        state = replace(state, futile=state.futile + 1)
-    return replace(state, due_at=now + wait)
+    if state.step < len(state.policy.steps) or state.has_reached_in_round:
+        return replace(state, due_at=now)
+    return replace(state, futile=state.futile + 1, due_at=now + _futile_wait(state))
+
+
+def _futile_wait(state: Escalation) -> float:
+    return min(FIRST_FUTILE_WAIT * (1 << state.futile), LONGEST_FUTILE_WAIT)
+
+
+def ways_of_next(state: Escalation, now: float) -> frozenset[tuple[str, By]]:
+    """Return the connections by which the step that is due would page, and how; none where nothing is due."""
+    anybody = Target("", "")
+    turn = advance(state, now, lambda names, by, is_last_resort: (anybody,))
+    return frozenset((page.conn_id, page.by) for page in turn.pages)
 
 
 def act(state: Escalation, action: Action, who: str, now: float) -> Turn:

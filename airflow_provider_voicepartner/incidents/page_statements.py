@@ -32,6 +32,7 @@ class PageStatements:
         # FOR UPDATE is for PostgreSQL; on SQLite a write transaction is alone in the database.
         self.lock = select(incident).where(row.id == bindparam("id")).with_for_update()
         self.state = select(row.state).where(row.id == bindparam("id"))
+        self.escalation = select(row.escalation, row.due_at).where(row.id == bindparam("id"))
         self.unstarted = (
             select(row.id, row.policy, row.urgency)
             .where(and_(row.policy.is_not(None), row.escalation.is_(None), row.state == State.OPEN.value))

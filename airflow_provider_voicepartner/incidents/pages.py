@@ -27,6 +27,7 @@ from airflow_provider_voicepartner.incidents.escalation import (
     begin,
     record,
     urge,
+    ways_of_next,
 )
 from airflow_provider_voicepartner.incidents.model import LOW, State
 from airflow_provider_voicepartner.incidents.page_statements import CLAIMED, page_statements
@@ -207,6 +208,15 @@ class PageStore:
             found = [connection.execute(one).scalar() for one in page_statements().waiting_since]
             since = min((float(one) for one in found if one is not None), default=None)
             return 0.0 if since is None else max(0.0, self._store.now(connection) - since)
+
+    def next_ways(self, incident: int) -> tuple[frozenset[tuple[str, By]], float]:
+        """Return the connections of the step that is due, with how they page, and for how many seconds it is due."""
+        with self._store.read() as connection:
+            row = connection.execute(page_statements().escalation, {"id": incident}).one_or_none()
+            now = self._store.now(connection)
+        if row is None or row.escalation is None or row.due_at is None:
+            return frozenset(), 0.0
+        return ways_of_next(Escalation.from_json(json.loads(row.escalation)), now), now - float(row.due_at)
 
     def take_turn(self, incident: int, resolver: Resolver) -> tuple[ClaimedPage, ...]:
         """

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from airflow_provider_voicepartner.constants import HELD_FOR_CONNECTION
+from airflow_provider_voicepartner.contacts.policy import By
 from airflow_provider_voicepartner.db.engine import open_store
 from airflow_provider_voicepartner.db.errors import StoreUnavailableError
 from airflow_provider_voicepartner.db.transactions import Store
+from airflow_provider_voicepartner.hooks import page_sending, paging
 from airflow_provider_voicepartner.hooks.page_sending import hook_of_way
-from airflow_provider_voicepartner.hooks.paging import Pager
+from airflow_provider_voicepartner.hooks.paging import Pager, Run
 from tests.hooks import test_paging
 from tests.hooks.test_paging import ANNE, BOSS, BRUNO, CHLOE, CONTACTS, Night
 from tests.support.escalations import answer_rows, incident_row, page_rows
@@ -175,17 +178,23 @@ class Breaking:
     ids=["after the pages left", "before they left"],
 )
 def test_a_store_that_is_away_amid_a_step(
-    away: tuple[str, ...], phase: str, calls: dict[str, int], night: Night
+    away: tuple[str, ...],
+    phase: str,
+    calls: dict[str, int],
+    night: Night,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     store = Breaking(night.store)
+    pager = Pager(store)  # type: ignore[arg-type]
+    find_ways, is_back = pager.ways, False
 
-    def make_hook(*which: Any) -> Any:
-        if which[0] == "octopush_default" and not is_back:
+    def ways(claimed: Any, info: Any) -> Any:
+        # Asked when a page was claimed, right before it leaves.
+        if claimed.page.conn_id == "octopush_default" and not is_back:
             store.away = away
-        return hook_of_way(*which)
+        return find_ways(claimed, info)
 
-    is_back = False
-    pager = Pager(store, make_hook=make_hook)  # type: ignore[arg-type]
+    monkeypatch.setattr(pager, "ways", ways)
     night.open()
     pager.run_due()
     night.wait(300)
@@ -200,3 +209,45 @@ def test_a_store_that_is_away_amid_a_step(
     pager.run_due()
     assert sent(night.sandbox, "octopush") == calls
     assert sent(night.sandbox, "smspartner") == ({ANNE: 1} if phase == "sent" else {ANNE: 1, BOSS: 1})
+
+
+@pytest.fixture
+def held_back(night: Night, monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """Let no look-up of the connection for calls end before this is set; nobody waits long for one."""
+    monkeypatch.setattr(paging, "ALERT_QUESTION_TIMEOUT", 0.1)
+    monkeypatch.setattr(page_sending, "ALERT_TIMEOUT", 1.0)
+    given = threading.Event()
+
+    def make_hook(conn_id: str, by: By) -> Any:
+        if conn_id == "octopush_default":
+            given.wait()
+        return hook_of_way(conn_id, by)
+
+    night.pager = Pager(night.store, make_hook=make_hook)
+    yield given
+    given.set()
+
+
+def test_a_step_waits_for_a_connection_that_airflow_does_not_give(
+    night: Night, held_back: threading.Event
+) -> None:
+    night.open()
+    night.pager.run_due()
+    night.wait(300)
+    assert night.pager.run_due() == Run(next_due=0.0)
+    assert [row.person for row in page_rows(night.store)] == ["anne"]
+    held_back.set()
+    assert night.pager.run_due().pages == 2
+    assert sent(night.sandbox, "octopush") == {BRUNO: 1, CHLOE: 1}
+
+
+def test_but_not_for_long_and_not_where_another_way_is_left(night: Night, held_back: threading.Event) -> None:
+    night.open()
+    night.pager.run_due()
+    night.wait(300 + HELD_FOR_CONNECTION)
+    # The last resort is paged in both ways, and one of them is known.
+    assert night.pager.run_due().pages == 1
+    assert sent(night.sandbox, "smspartner") == {ANNE: 1, BOSS: 1}
+    assert {(row.person, row.phase) for row in page_rows(night.store)} == {
+        ("anne", "sent"), ("bruno", "not_sent"), ("chloe", "not_sent"), ("boss", "sent"), ("boss", "not_sent"),
+    }  # fmt: skip

@@ -134,6 +134,25 @@ def test_a_round_that_reached_nobody_asks_the_last_resort_and_is_done_again_with
     assert [who for _, who in paged] == [*[who for _, who in ROUND] * 2, ("boss sms", "boss call")]
 
 
+def test_a_last_resort_that_certainly_was_not_reached_is_asked_again_and_nobody_else() -> None:
+    state, _ = run(begin(POLICY, 0.0), 1_799.0)
+    turn = advance(state, 1_800.0, resolve)
+    assert [page.person for page in turn.pages] == ["boss", "boss"]
+    state, now = turn.state, 1_800.0
+    for wait in (FIRST_FUTILE_WAIT, 2 * FIRST_FUTILE_WAIT):
+        for page in turn.pages:
+            state = record(state, page.number, Became.NOT_SENT, now)
+        now += wait
+        assert advance(state, now - 1.0, resolve).pages == ()
+        turn = advance(state, now, resolve)
+        assert [page.person for page in turn.pages] == ["boss", "boss"]
+        state = turn.state
+    # In doubt is not certain: nobody is paged twice for it.
+    state = record(state, turn.pages[0].number, Became.NOT_SENT, now)
+    state, paged = run(state, now + 10_000.0, now=now)
+    assert (state.phase, paged) == (Phase.EXHAUSTED, [])
+
+
 def test_it_ends_where_nobody_can_ever_be_reached() -> None:
     state, now, looks = begin(POLICY, 0.0), 0.0, 0
     while state.due_at is not None:
