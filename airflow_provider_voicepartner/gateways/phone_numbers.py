@@ -90,10 +90,14 @@ class NumberReader:
 
     :param region: where numbers without a country code are from, two letters. ``FR`` and the overseas departments share
         one plan: ``0612345678`` and ``0690123456`` are read in any of them.
+    :param tables: what is known of blocks of numbers; None takes those of the region's plan, an empty one makes the
+        library judge every number.
     :raises InvalidArgumentError: when there is no such region.
     """
 
-    def __init__(self, region: str = "FR") -> None:
+    def __init__(
+        self, region: str = "FR", *, tables: Mapping[bytes, numbering_plan.Blocks] | None = None
+    ) -> None:
         import phonenumbers
 
         if region not in phonenumbers.SUPPORTED_REGIONS:
@@ -102,7 +106,9 @@ class NumberReader:
             )
         self._region = region
         self._shares_plan = region in numbering_plan.SHARED_BY
-        self._tables = numbering_plan.tables() if self._shares_plan else {}
+        if tables is None:
+            tables = numbering_plan.tables() if self._shares_plan else {}
+        self._tables = tables
 
     @property
     def tables(self) -> Mapping[bytes, numbering_plan.Blocks]:

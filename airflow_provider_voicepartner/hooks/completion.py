@@ -141,7 +141,8 @@ class CompletionCheck(CampaignPoller):
         :raises WaitGivenUpError: the wait had to be given up, or it is no event of that trigger.
         """
         status = event.get("status") if isinstance(event, Mapping) else None
-        if status in ("complete", "hopeless"):
+        # "hopeless" is what a trigger of an earlier version says.
+        if status in ("complete", "unreachable", "hopeless"):
             progress = read_progress(event)
             log.info("Campaign: %s", progress)  # as a sensor that does not defer logs it
             if self.can_poll and self.options.report_path and progress.is_complete:

@@ -71,7 +71,7 @@ class CampaignRun:
             campaign.max_cost, campaign.unit_price, segment_counts, unit=unit_of(campaign.message)
         )
         self.pricing = Pricing(
-            sender, campaign, self.budget, segment_counts, before_asking=partial(self._write, {})
+            sender, campaign, self.budget, segment_counts, before_request=partial(self._write, {})
         )
         self.schedule = Schedule(campaign, sender.ledger, sender.now)
         self.requests = RequestBuilder(

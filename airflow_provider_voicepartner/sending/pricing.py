@@ -38,7 +38,7 @@ class Pricing:
     :param campaign: what is sent.
     :param budget: gets the price.
     :param segment_counts: what batches are priced by, the budget's too; None counts recipients.
-    :param before_asking: called before each request, which takes time: results must be recorded first.
+    :param before_request: called before each request, which takes time: results must be recorded first.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Pricing:
         budget: Budget,
         segment_counts: SegmentCounts | None = None,
         *,
-        before_asking: Callable[[], None],
+        before_request: Callable[[], None],
     ) -> None:
         self._transport = sender.transport
         self._campaign = campaign
@@ -56,7 +56,7 @@ class Pricing:
         self._segment_counts = segment_counts
         self._ledger = sender.ledger
         self._reference = sender.reference
-        self._before_asking = before_asking
+        self._before_request = before_request
         self._group_prices: dict[str, Decimal] = {}
         self._is_counted = self._is_asked = self._is_compared = False
         self._can_quote = sender.transport.simulation_tells_price
@@ -179,7 +179,7 @@ class Pricing:
                 "end",
                 needed,
             )
-        self._before_asking()
+        self._before_request()
         try:
             money = self._transport.money_left()
         except VoicePartnerProviderError as error:
@@ -221,7 +221,7 @@ class Pricing:
         request = self._transport.build_batch(
             message, recipients, reference=self._reference(), send_at=send_at, simulate=True
         )
-        self._before_asking()
+        self._before_request()
         try:
             return self._transport.deliver(request, message, recipients)
         except SendOutcomeUnknownError as error:

@@ -37,7 +37,7 @@ class CampaignCompletionTrigger(BaseTrigger):
     Wait until every accepted recipient of a campaign has a final status. It polls, and never sends.
 
     Its deadlines are absolute and its arguments hold no number, text or key: a restarted triggerer resumes the wait. It
-    ends with one event, whose ``status`` is ``complete``, ``hopeless``, ``timeout``, ``rejected``
+    ends with one event, whose ``status`` is ``complete``, ``unreachable``, ``timeout``, ``rejected``
     or ``error``: the sensor judges it, so that a wait ends the same way wherever it was spent.
 
     :param campaign: the report of the operator that sent it.
@@ -177,7 +177,7 @@ class CampaignCompletionTrigger(BaseTrigger):
                 if progress.is_complete:
                     return _event("complete", progress)
                 if completion.is_rate_unreachable(progress):
-                    return _event("hopeless", progress)
+                    return _event("unreachable", progress)
             if polling is not None and polling.done():
                 return polling.result()
             if self._left(completion) <= 0:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 
 import pytest
 
 from airflow_provider_voicepartner.__main__ import main
 from airflow_provider_voicepartner.hooks.incidents import incident_store
 from airflow_provider_voicepartner.incidents.model import Outcome, State
+from airflow_provider_voicepartner.settings import open_store
 from tests.support.alerts import ANNE, PLAIN, failure
 
 NUMBER = PLAIN.phone_number
@@ -94,7 +96,7 @@ def test_a_purge_deletes_closed_incidents_and_open_ones_that_nobody_reports_on(
     incidents.report(failure("paged", policy="night"))
     incidents.close(failure("closed").key)
     run(capsys, "silence", "add", "--match", "task_id=nothing", "--for", "1s", "--from", "2099-01-01T00:00Z")
-    with incidents._store.write() as connection:
+    with closing(open_store("a test")) as store, store.write() as connection:
         old = "id IN (SELECT incident FROM voicepartner_incident_alert WHERE task_id <> 'fresh')"
         connection.exec_driver_sql(f"UPDATE voicepartner_incident SET changed_at = 1 WHERE {old}")
         connection.exec_driver_sql("UPDATE voicepartner_silence SET ends_at = 1")

@@ -237,7 +237,7 @@ def test_another_store_in_its_place_is_read_from_the_beginning(store: Telling, t
             return here[0].changes(**arguments)
 
     async def wait() -> None:
-        watcher = StoreWatcher(lambda: Swapped(store._store))
+        watcher = StoreWatcher(lambda: Swapped(open_store(f"sqlite:///{tmp_path / 'delivery.db'}")))
         with watcher.watch([key(1)], interval=SOON) as waiting:
             await until(lambda: waiting.as_of is not None)
             here[0] = other

@@ -100,8 +100,7 @@ def reason(text: str) -> str:
 
 def without_tables(text: str) -> tuple[str, ...] | str:
     """Read a number the long way."""
-    reader = NumberReader()
-    reader._tables = {}
+    reader = NumberReader(tables={})
     try:
         return tuple(reader.read(text))
     except InvalidNumberError as error:

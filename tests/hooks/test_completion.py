@@ -78,13 +78,14 @@ class TestTheLastQuestion:
         completion.close()
         assert requests(sandbox) == before
 
-    def test_a_campaign_that_is_hopeless_is_not_asked_about(
-        self, sent: CampaignReport, sandbox: Any, tmp_path: Path
+    @pytest.mark.parametrize("status", ["unreachable", "hopeless"])
+    def test_a_campaign_whose_rate_is_unreachable_is_not_polled(
+        self, status: str, sent: CampaignReport, sandbox: Any, tmp_path: Path
     ) -> None:
         before, path = requests(sandbox), tmp_path / "report.csv"
         options = CompletionOptions.read(report_path=str(path), min_delivery_rate=0.9, fail_fast=True)
         completion = CompletionCheck(sent, options)
-        event = {**complete(failed=1, pending=1), "status": "hopeless"}
+        event = {**complete(failed=1, pending=1), "status": status}
         with pytest.raises(DeliveryFailedError):
             completion.judge_event(event)
         completion.close()
@@ -276,15 +277,15 @@ class TestJudgement:
                 one.judge_event(complete(**counts))
 
     @pytest.mark.parametrize(
-        ("fail_fast", "failed", "is_hopeless"), [(True, 2, True), (False, 2, False), (True, 1, False)]
+        ("fail_fast", "failed", "is_unreachable"), [(True, 2, True), (False, 2, False), (True, 1, False)]
     )
     def test_a_rate_that_is_lost_ends_the_wait_where_that_is_wanted(
-        self, fail_fast: bool, failed: int, is_hopeless: bool, completion: Callable[..., CompletionCheck]
+        self, fail_fast: bool, failed: int, is_unreachable: bool, completion: Callable[..., CompletionCheck]
     ) -> None:
         one = completion(min_delivery_rate=0.5, fail_fast=fail_fast)
         progress = Progress.from_json(complete(failed=failed, pending=3 - failed)["progress"])
-        assert one.is_rate_unreachable(progress) is is_hopeless
-        if is_hopeless:
+        assert one.is_rate_unreachable(progress) is is_unreachable
+        if is_unreachable:
             with pytest.raises(DeliveryFailedError):
                 one.judge(progress)
         else:

@@ -11,13 +11,14 @@ import pytest
 from airflow_provider_voicepartner.compat import PokeReturnValue, TaskDeferred
 from airflow_provider_voicepartner.constants import BATCHES_IN_A_REPORT
 from airflow_provider_voicepartner.db.errors import StoreUnavailableError
+from airflow_provider_voicepartner.delivery.store import DeliveryStore
 from airflow_provider_voicepartner.exceptions import ConfigurationError, RetryableNotSentError
 from airflow_provider_voicepartner.hooks.delivery import DeliveryHook
 from airflow_provider_voicepartner.operators.campaign import CancelCampaignOperator
 from airflow_provider_voicepartner.operators.sms import SendSmsOperator
 from airflow_provider_voicepartner.sending.report import CampaignReport, read_report
 from airflow_provider_voicepartner.sensors.campaign import CampaignCompletionSensor
-from airflow_provider_voicepartner.settings import open_delivery_store
+from airflow_provider_voicepartner.settings import open_store
 from airflow_provider_voicepartner.triggers import campaign as triggers
 from airflow_provider_voicepartner.triggers.campaign import CampaignCompletionTrigger
 from tests.operators.conftest import SET
@@ -51,8 +52,7 @@ def send(run: TaskRun, to: list[str] = PEOPLE, **arguments: Any) -> dict[str, An
 def purge() -> None:
     from datetime import timedelta
 
-    store = open_delivery_store()
-    store._now = lambda: 4e9
+    store = DeliveryStore(open_store("purging"), now=lambda: 4e9)
     store.purge(older_than=timedelta(days=1), ledger_older_than=timedelta(days=1))
     store.close()
 

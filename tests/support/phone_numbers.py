@@ -103,9 +103,7 @@ def answer_or_reason(reader: NumberReader, text: object) -> object:
 
 
 def reader_without_tables(region: str = "FR") -> NumberReader:
-    reader = NumberReader(region)
-    reader._tables = {}
-    return reader
+    return NumberReader(region, tables={})
 
 
 separators = st.sampled_from(["", " ", ".", "-", "/", NBSP, NARROW, THIN, "  ", "\t", " - "])

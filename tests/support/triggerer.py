@@ -37,7 +37,8 @@ class Gateways:
     """
 
     def __init__(self, store: Store, *, at: float = LONG_AGO) -> None:
-        self.delivery = DeliveryStore(store, now=lambda: at)
+        self.now = at  # what the store's clock says
+        self.delivery = DeliveryStore(store, now=lambda: self.now)
         self._seconds = itertools.count()
         self._at = at
 

@@ -245,7 +245,7 @@ def test_a_purge_of_everything_repeats_and_loses_nothing(stage: Stage, gateways:
         await triggerer.work(1)
         gateways.tell("reply", "reply")
         await triggerer.work()
-        gateways.delivery._now = lambda: LONG_AGO + 1_000_000
+        gateways.now = LONG_AGO + 1_000_000
         gateways.delivery.purge(older_than=timedelta(days=1))
         await triggerer.work()
         await triggerer.kill()
