@@ -10,6 +10,7 @@ import gc
 import json
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,6 +21,7 @@ from benchmarks.memory import resident_megabytes
 
 _LOOK_EVERY = 10
 _UNPOOLED = 300
+_IN_THREADS = 80
 
 
 @dataclass
@@ -68,6 +70,27 @@ def bare_loop(url: str, bodies: list[bytes], endpoint: str) -> float:
     return time.monotonic() - started
 
 
+def threaded_loop(url: str, bodies: list[bytes], endpoint: str, *, threads: int) -> float:
+    """Return the seconds that it takes to post bodies from several threads, and to read the JSON of the answers."""
+    import requests
+    from requests.adapters import HTTPAdapter
+
+    with requests.Session() as session, ThreadPoolExecutor(threads) as pool:
+        session.trust_env = False
+        session.mount("http://", HTTPAdapter(pool_maxsize=threads))
+
+        def post(body: bytes) -> None:
+            headers = {"Content-Type": "application/json"}
+            answer = session.post(f"{url}/v1/{endpoint}", data=body, headers=headers, timeout=30)
+            answer.raise_for_status()
+            answer.json()
+
+        list(pool.map(post, bodies[:threads]))
+        started = time.monotonic()
+        list(pool.map(post, bodies))
+        return time.monotonic() - started
+
+
 def unpooled_loop(url: str, bodies: list[bytes], endpoint: str) -> float:
     """Return the seconds that the same takes with a connection for each body, as in most examples."""
     import requests
@@ -105,7 +128,8 @@ def measure(path: Path, url: str, what: str, *, at_once: bool) -> dict[str, Any]
     plan = plan_of(operator.sending_arguments(), hook, message)
     planning = time.monotonic() - started
     assert plan is not None
-    bodies = prebuilt(operator, plan) if at_once else []
+    bodies = prebuilt(operator, plan)
+    in_threads, bodies = bodies[:_IN_THREADS], bodies if at_once else []
     half, endpoint = len(bodies) // 2, "bulk-send" if what == "personal" else "send"
     bare_loop(url, bodies[:20], endpoint)
     gc.collect()
@@ -126,11 +150,13 @@ def measure(path: Path, url: str, what: str, *, at_once: bool) -> dict[str, Any]
     sending, cpu = time.monotonic() - started, time.process_time() - cpu
     second_half = bare_loop(url, bodies[half:], endpoint)
     assert report.counts["accepted"] == plan.recipients
+    threaded = 0.0 if at_once else threaded_loop(url, in_threads, endpoint, threads=campaign.max_in_flight)
     return {
         "batches": plan.batch_count,
         "planning": planning,
         "sending": sending,
         "sending_cpu": cpu,
+        "threaded": threaded / len(in_threads),
         "bare": first_half + second_half,
         "bare_cpu": bare_cpu * 2,
         "unpooled": unpooled_loop(url, bodies[:_UNPOOLED], endpoint)
