@@ -33,6 +33,9 @@ class PageStatements:
         self.lock = select(incident).where(row.id == bindparam("id")).with_for_update()
         self.state = select(row.state).where(row.id == bindparam("id"))
         self.escalation = select(row.escalation, row.due_at).where(row.id == bindparam("id"))
+        self.make_urgent = text(
+            f"UPDATE {incident.name} SET urgency = NULL, version = version + 1 WHERE id = :id"
+        )
         self.unstarted = (
             select(row.id, row.policy, row.urgency)
             .where(and_(row.policy.is_not(None), row.escalation.is_(None), row.state == State.OPEN.value))

@@ -169,7 +169,8 @@ class PageStore:
                 if is_urgent and not locked.state.is_urgent:
                     save(connection, locked, urge(locked.state, now), now)
                 return False
-            fresh = begin(policy, now, is_urgent=is_urgent)
+            # An urgent alert may have been first, whose sender died.
+            fresh = begin(policy, now, is_urgent=is_urgent or locked.row.urgency != LOW)
             if locked.state is not None:
                 fresh = replace(fresh, numbered=locked.state.numbered, asked=locked.state.asked)
             save(connection, locked, fresh, now)

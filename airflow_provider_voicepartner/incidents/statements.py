@@ -50,6 +50,7 @@ class Statements:
                 row.changed_at,
                 row.due_at,
                 row.policy,
+                row.urgency,
             )
             .where(row.open_key == bindparam("key"))
             .with_for_update()

@@ -41,6 +41,7 @@ from airflow_provider_voicepartner.incidents.model import (
     Success,
     Told,
 )
+from airflow_provider_voicepartner.incidents.raising import is_raised_by, raise_urgency
 from airflow_provider_voicepartner.incidents.recovery import close, close_keys, lock_open, resolve
 from airflow_provider_voicepartner.incidents.routes import Route
 from airflow_provider_voicepartner.incidents.rows import (
@@ -123,6 +124,8 @@ class IncidentStore:
             if inhibitor:
                 return self._held(connection, alert, row, Outcome.INHIBITED, inhibitor)
             incident, is_new = self._join(connection, alert, now)
+            if is_raised_by(incident, alert):
+                raise_urgency(connection, int(incident.id), now)
             decision = self._decide(connection, alert, row, audience, (incident, is_new), now, lease)
         if alert.policy and incident.policy is None:
             self._adopt(decision.incident, alert)

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
+from datetime import time
+from typing import Literal
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from airflow_provider_voicepartner.constants import PAGE_LEASE
+from airflow_provider_voicepartner.contacts.policy import QuietHours
 from airflow_provider_voicepartner.db.transactions import Store
 from airflow_provider_voicepartner.incidents.acting import Answers
 from airflow_provider_voicepartner.incidents.answers import Channel
 from airflow_provider_voicepartner.incidents.escalation import Action, Became
 from airflow_provider_voicepartner.incidents.pages import ClaimedPage, PageStore
 from airflow_provider_voicepartner.incidents.store import IncidentStore
+from tests.support.alerts import failure
 from tests.support.escalations import (
     NUMBERS,
     POLICY,
@@ -24,6 +30,8 @@ from tests.support.escalations import (
     page_store,
     resolver,
 )
+
+AT_NIGHT = replace(POLICY, quiet_hours=QuietHours(time(0), time(23, 59), ZoneInfo("UTC")))
 
 
 @pytest.fixture
@@ -196,3 +204,45 @@ def test_whoever_was_paged_is_told_all_clear(store: Store, pages: PageStore, clo
     assert sorted((one.person, one.kind, one.phone_number) for one in told) == [
         ("bruno", "tts", ""), ("chloe", "tts", ""),
     ]  # fmt: skip
+
+
+Urgency = Literal["low"] | None
+
+
+def joined(incidents: IncidentStore, run: str, urgency: Urgency) -> int:
+    """Report an alert whose sender dies right after it."""
+    return incidents.report(failure(run=run, at_most=None, policy="Night", urgency=urgency)).incident
+
+
+@pytest.mark.parametrize("urgencies", [("low", None), (None, "low"), ("low", None, "low")])
+def test_one_urgent_alert_makes_an_incident_urgent_though_its_sender_dies(
+    incidents: IncidentStore, pages: PageStore, urgencies: tuple[Urgency, ...]
+) -> None:
+    (incident,) = {joined(incidents, f"run{place}", one) for place, one in enumerate(urgencies)}
+    assert pages.unstarted() == [(incident, "Night", True)]
+    # By the notifier of the alert of low urgency, which is alive.
+    assert pages.start(incident, AT_NIGHT, is_urgent=False)
+    assert send_all(pages, pages.take_turn(incident, resolver)) == ["anne"]
+
+
+def test_an_urgent_alert_makes_an_escalation_urgent_that_has_begun_though_its_sender_dies(
+    incidents: IncidentStore, pages: PageStore
+) -> None:
+    incident = joined(incidents, "run1", "low")
+    assert pages.start(incident, AT_NIGHT, is_urgent=False)
+    assert pages.take_turn(incident, resolver) == ()
+    assert pages.due() == []
+    assert joined(incidents, "run2", "low") == incident
+    assert pages.due() == []
+    assert joined(incidents, "run3", None) == incident
+    assert pages.due() == [incident]
+    assert send_all(pages, pages.take_turn(incident, resolver)) == ["anne"]
+
+
+def test_an_escalation_that_cannot_be_read_loses_no_urgent_alert(
+    incidents: IncidentStore, store: Store
+) -> None:
+    incident = joined(incidents, "run1", "low")
+    with store.write() as connection:
+        connection.exec_driver_sql("UPDATE voicepartner_incident SET escalation = '{}'")
+    assert joined(incidents, "run2", None) == incident
