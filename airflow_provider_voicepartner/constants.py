@@ -83,13 +83,13 @@ first bytes with a reset: nobody would know whether they arrived.
 """
 KEPT_CONNECTIONS: Final = 16
 """
-[connections] That a sender keeps open to its gateway.
+[connections] How many a sender keeps open to its gateway.
 
 Further requests open one of their own, and close it.
 """
 LONGEST_HOLD: Final = 2.0
 """
-[seconds] That an open connection is held for its slot at the rate limit.
+[seconds] How long an open connection is held for its slot at the rate limit.
 
 Servers close a connection that says nothing after 5 s and more.
 """
@@ -248,7 +248,7 @@ The reason shows in its beginning.
 """
 FEWEST_NUMBERS_AT_ONCE: Final = 50
 """
-[numbers] That are read together; fewer are read one by one.
+[numbers] How many are read together; fewer are read one by one.
 
 Below that the tables cost more than they save.
 """
@@ -294,7 +294,7 @@ At least 0.95 of a limit can be used.
 """
 LEAST_MARGIN: Final = 0.2
 """
-[seconds] That even a short window has as a margin.
+[seconds] The margin of even a short window.
 
 Less would not cover how much travel times of requests vary.
 """
@@ -314,7 +314,7 @@ SETTLED: Final = 2.0
 """
 [seconds] From now within which no slot is moved to make room for another.
 
-Whoever holds it may be about to send.
+Its holder may be about to send.
 """
 COMMIT_ALLOWANCE: Final = 1.25
 """
@@ -324,14 +324,14 @@ The next one may take a little longer.
 """
 DEFAULT_PENALTY: Final = 60.0
 """
-[seconds] That everybody waits after an HTTP 429 without `Retry-After`, if the gateway's `INFO` names no wait of its
+[seconds] How long everybody waits after an HTTP 429 without `Retry-After`, if the gateway's `INFO` names no wait of its
 own.
 
 A window of a minute has passed by then.
 """
 LONGEST_PENALTY: Final = 3_600.0
 """
-[seconds] That a gateway can make everybody wait.
+[seconds] How long a gateway can make everybody wait.
 
 After an hour one request finds out whether it is still meant.
 """
@@ -344,7 +344,7 @@ is seen that much later, our own at once.
 """
 BALANCE_WAIT: Final = 5.0
 """
-[seconds] That a campaign waits for a slot to read the balance.
+[seconds] How long a campaign waits for a slot to read the balance.
 
 It holds up everything else, and only warns earlier of credit that does not suffice.
 """
@@ -368,13 +368,13 @@ Below that, resuming costs more than the wait holds.
 """
 LONGEST_SLEEP: Final = math.nextafter(DEFER_FROM, 0)
 """
-[seconds] That a task which may defer waits for a slot in its worker.
+[seconds] How long a task which may defer waits for a slot in its worker.
 
 Just below the wait that goes to the triggerer.
 """
 TRIGGER_SLEEP: Final = 60.0
 """
-[seconds] That a trigger sleeps at a time.
+[seconds] How long a trigger sleeps at a time.
 
 The clock may be set, and a sleep does not notice.
 """
@@ -383,7 +383,7 @@ The clock may be set, and a sleep does not notice.
 
 INTERRUPTED_GRACE: Final = 20.0
 """
-[seconds] That an interrupted campaign waits for answers that are under way.
+[seconds] How long an interrupted campaign waits for answers that are under way.
 
 Airflow kills a task 60 s after SIGTERM.
 """
@@ -434,7 +434,7 @@ A status should not be seen much later than it is there.
 """
 LONGEST_SILENCE: Final = timedelta(days=1)
 """
-[time] That a gateway which does not answer look-ups is asked again, by retries and in the triggerer.
+[time] How long a gateway which does not answer look-ups is asked again, by retries and in the triggerer.
 
 An outage of a gateway should be over by then.
 """
@@ -452,7 +452,7 @@ The gateway's clock and ours differ, and some of its dates are cut to the minute
 """
 CALLED_BACK_WITHIN: Final = timedelta(minutes=15)
 """
-[time] That a first callback about a batch is waited for.
+[time] How long a first callback about a batch is waited for.
 
 Callbacks come within minutes; about a batch that is planned for later, later.
 """
@@ -515,7 +515,7 @@ The longest path of Linux.
 """
 KEPT_NUMBERS: Final = 4_000_000
 """
-[numbers] That a plan holds in memory; of a longer list it holds none.
+[numbers] How many a plan holds in memory; of a longer list it holds none.
 
 They take 32 MB.
 """
@@ -562,7 +562,7 @@ LONGEST_COLUMN_NAME: Final = 40
 """
 [characters] Of a column's name in an error.
 
-What stands in the first row may be a text, not a name.
+The first row may hold a text, not a name.
 """
 MOST_NAME_DIGITS: Final = 4
 """
@@ -578,7 +578,7 @@ A longer one is no number, but a text.
 """
 SHOWN_NUMBER_DIGITS: Final = 7
 """
-[digits] That an invalid number needs to be shown masked.
+[digits] How many an invalid number needs to be shown masked.
 
 With fewer, the mask would show most of it.
 """
@@ -659,7 +659,7 @@ A write takes a few milliseconds.
 """
 EMPTY_LOG_TIMEOUT: Final = 5.0
 """
-[seconds] That a purge waits for readers of SQLite's log.
+[seconds] How long a purge waits for readers of SQLite's log.
 
 Readers take milliseconds; a longer one is logged.
 """
@@ -671,13 +671,13 @@ A try takes a millisecond.
 """
 LEDGER_KEPT: Final = timedelta(days=90)
 """
-[time] That the ledger of a campaign stays after its last attempt, unless a purge is given another age.
+[time] How long the ledger of a campaign stays after its last attempt, unless a purge is given another age.
 
 A task that is cleared sooner sends nothing twice.
 """
 RESERVATIONS_KEPT: Final = timedelta(days=3)
 """
-[time] That the rate limits' reservations stay at least, whatever age a purge is given.
+[time] How long the rate limits' reservations stay at least, whatever age a purge is given.
 
 Longer than the longest window, which is a day.
 """
@@ -726,19 +726,19 @@ Ten thousand rows in memory.
 """
 ROWS_A_PURGE: Final = 2_000
 """
-[rows] That a purge deletes in one transaction.
+[rows] How many a purge deletes in one transaction.
 
 Writers wait for it no longer than for each other.
 """
 HASHES_A_PURGE: Final = 5_000
 """
-[numbers] That a purge hashes at a time for the list of opt-outs.
+[numbers] How many a purge hashes at a time for the list of opt-outs.
 
 They fit into one statement.
 """
 BATCHES_IN_A_REPORT: Final = 500
 """
-[batches] That a report lists.
+[batches] How many a report lists.
 
 Those of a larger campaign are read from the store: 2,000 of them are 180 KB, which XCom is no place for.
 """
@@ -778,9 +778,9 @@ campaign of 2,000 batches is read back with some 140 reads.
 """
 MOST_LOST_WRITES: Final = 2
 """
-[writes] That may fail one after the other; then an attempt is over.
+[writes] How many may fail one after the other; then an attempt is over.
 
-What an attempt cannot record it must not do.
+An attempt must not do what it cannot record.
 """
 STATE_REACH: Final = MOST_LOST_WRITES + 1
 """
@@ -803,7 +803,7 @@ one by one.
 """
 SLOW_CLAIM: Final = 1.0
 """
-[seconds] That a claim may take before an attempt looks whether another one has begun.
+[seconds] How long a claim may take before an attempt looks whether another one has begun.
 
 None begins more quickly.
 """
@@ -854,20 +854,20 @@ The trigger ends it at the deadline itself; this is for a triggerer that is gone
 """
 SHORTEST_DEFERRAL: Final = 5.0
 """
-[seconds] That a wait in the triggerer lasts at least.
+[seconds] How long a wait in the triggerer lasts at least.
 
 When a task goes on sooner than the scheduler has taken note that it was deferred, the scheduler takes the one
 for the other, and fails a task that is running.
 """
 LEAST_TRIGGER_SLEEP: Final = 0.01
 """
-[seconds] That a trigger sleeps.
+[seconds] How long a trigger sleeps.
 
 A wait of nothing would keep the event loop busy.
 """
 MOST_STORE_FAILURES: Final = 100
 """
-[checks] That may fail one after another before a wait is given up.
+[checks] How many may fail one after another before a wait is given up.
 
 At the default interval they take more than an hour and a half.
 """
@@ -885,19 +885,19 @@ More fill requests of their own.
 """
 POLL_THREADS: Final = 8
 """
-[threads] That poll gateways in a triggerer.
+[threads] How many poll gateways in a triggerer.
 
 The rate limits leave little room for more.
 """
 POLL_SLOT_WAIT: Final = 1.0
 """
-[seconds] That a poll waits for the rate limit in one of these threads.
+[seconds] How long a poll waits for the rate limit in one of these threads.
 
 It comes again in the next round, and a thread that waits holds up other campaigns.
 """
 WORKER_POLL_SLOT_WAIT: Final = 10.0
 """
-[seconds] That a poll waits for the rate limit in a worker.
+[seconds] How long a poll waits for the rate limit in a worker.
 
 Then it is left to the next check.
 """
@@ -915,7 +915,7 @@ The next check finds the gateway again.
 """
 REPORTS_A_WRITE: Final = 20_000
 """
-[reports] That are written in one transaction.
+[reports] How many are written in one transaction.
 
 A check that brings more writes more often, so that memory stays flat.
 """
@@ -927,7 +927,7 @@ The timeouts of HTTP end each of them long before.
 """
 CAMPAIGNS_A_TURN: Final = 50
 """
-[campaigns] That are notified of a change before the event loop may do something else.
+[campaigns] How many are notified of a change before the event loop may do something else.
 
 A few milliseconds, when all go on.
 """
@@ -938,24 +938,24 @@ EVENT_POLL_INTERVAL: Final = 5.0
 """
 [seconds] Between two reads of the store for new events, by default.
 
-Whoever answers a message waits a few seconds.
+Somebody who answers a message waits a few seconds.
 """
 LEAST_EVENT_POLL_INTERVAL: Final = 0.1
 """
-[seconds] That `poll_interval` may be.
+[seconds] How long `poll_interval` may be.
 
 A read takes a millisecond.
 """
 EVENTS_UNDER_WAY: Final = 25
 """
-[events] That were handed to Airflow and are not yet known to be stored.
+[events] How many were handed to Airflow and are not yet known to be stored.
 
 As many as a kill may repeat. Airflow needs one to two seconds for each lot, most of it until it next exchanges
 state with its child.
 """
 EVENT_STORE_WAIT: Final = 600.0
 """
-[seconds] That a store which cannot be read is waited for before the trigger fails.
+[seconds] How long a store which cannot be read is waited for before the trigger fails.
 
 Airflow then starts it anew.
 """
@@ -969,7 +969,7 @@ EVENT_WRITE_ATTEMPTS: Final = 3
 """
 [attempts] To note what was handed over.
 
-What is not noted is handed over again.
+An event that is not noted is handed over again.
 """
 EVENT_WRITE_PAUSE: Final = 0.2
 """
@@ -1024,13 +1024,13 @@ Gateways send it with the headers.
 """
 COMMIT_TIMEOUT: Final = 20.0
 """
-[seconds] That a callback waits for its commit.
+[seconds] How long a callback waits for its commit.
 
 Then the call is answered 503.
 """
 HEALTH_INTERVAL: Final = 1.0
 """
-[seconds] That the answer of the health page is cached.
+[seconds] How long the answer of the health page is cached.
 
 Frequent health checks must not load the store.
 """
@@ -1048,7 +1048,7 @@ There are fewer; the limit bounds the memory.
 """
 MOST_WAITING: Final = 5_000
 """
-[callbacks] That may wait for a commit; more are refused at once.
+[callbacks] How many may wait for a commit; more are refused at once.
 
 A gateway would not wait that long.
 """
@@ -1072,7 +1072,7 @@ Octopush waits no longer for an answer.
 """
 WRITER_CLOSE_TIMEOUT: Final = 10.0
 """
-[seconds] That closing waits for the writer's thread.
+[seconds] How long closing waits for the writer's thread.
 
 A commit takes less, or the store is stuck.
 """
@@ -1084,7 +1084,7 @@ An attacker must not fill the memory.
 """
 FRAMES_A_BYTE: Final = 8
 """
-[bytes] That may frame each byte of a body.
+[bytes] At most, of framing for each byte of a body.
 
 A chunk of one byte has six.
 """
@@ -1108,13 +1108,13 @@ Large enough to cost nothing.
 """
 LISTEN_BACKLOG: Final = 2_048
 """
-[connections] That may wait to be accepted.
+[connections] How many may wait to be accepted.
 
 Callbacks come in bursts.
 """
 SHUTDOWN_TIMEOUT: Final = 15
 """
-[seconds] That a receiver waits for requests in progress when it stops.
+[seconds] How long a receiver waits for requests in progress when it stops.
 
 Kubernetes kills after 30 s by default.
 """
@@ -1173,11 +1173,11 @@ WATCH_INTERVAL: Final = 10.0
 """
 [seconds] From one look of the watchdog at Airflow to the next; `times.interval`.
 
-A failure is to be told within a minute, and a look costs Airflow four small requests.
+A failure must be reported within a minute, and a look costs Airflow four small requests.
 """
 WATCH_GRACE: Final = 15.0
 """
-[seconds] That a failure is left to its own callback before the watchdog tells it; `times.grace`.
+[seconds] How long a failure is left to its own callback before the watchdog reports it; `times.grace`.
 
 A callback starts about 1.5 s after the failure, and its alert may take 20 s; a claimed one is waited for longer.
 """
@@ -1197,7 +1197,7 @@ WATCH_PEER_SILENCE: Final = 120.0
 """
 [seconds] From which another watchdog counts as silent; `heartbeat.peer_silent_after`.
 
-One that is telling of a failure over all its fallbacks is late with its heartbeat.
+A watchdog that sends an alert over all its fallbacks is late with its heartbeat.
 """
 SHORTEST_WATCH: Final = 1.0
 """
@@ -1209,7 +1209,7 @@ LONGEST_WATCH: Final = 3_600.0
 """
 [seconds] The longest interval, grace or silence of the watchdog that can be configured.
 
-A failure that is told an hour late is a mistake in the file.
+An alert that is an hour late is a mistake in the file.
 """
 WATCH_TIMEOUT: Final = 5.0
 """
@@ -1243,13 +1243,13 @@ Their names are for the message; it leaves without them.
 """
 WATCH_LOOK: Final = 25.0
 """
-[seconds] That all questions of one look may take; an Airflow that takes longer counts as silent.
+[seconds] How long all questions of one look may take; an Airflow that takes longer counts as silent.
 
 Sending goes on meanwhile, and a page within a minute needs the rest of it.
 """
 WATCH_STORE_TIMEOUT: Final = 5.0
 """
-[seconds] That the watchdog waits for its store; then it tells people without it.
+[seconds] How long the watchdog waits for its store; then it alerts people without it.
 
 A store answers in milliseconds; a locked one must not hold up a page.
 """
@@ -1275,7 +1275,7 @@ WATCH_MESSAGES: Final = 5
 """
 [times] How many findings of one look get a message each; the others share one.
 
-Where everything fails at once, a phone that rings all the time helps nobody.
+If everything fails at once, a phone that rings all the time helps nobody.
 """
 DEAD_MAN_INTERVAL: Final = 60.0
 """
@@ -1336,15 +1336,15 @@ An SMS segment holds 160, and an exception's text may have any length.
 """
 LONGEST_MASKING: Final = 1.0
 """
-[seconds] Until Airflow 3's supervisor was told of a secret, which is then told in the background.
+[seconds] Within which Airflow 3's supervisor learns of a secret; after that, in the background.
 
 It answers at once, or is busy for longer; the process itself masks the secret from the beginning.
 """
 LEAST_ALERT_WAIT: Final = 0.1
 """
-[seconds] That an alert has left, however long its templates took.
+[seconds] The time left for an alert, however long its templates took.
 
-What is left behind is logged by the thread that sends.
+The thread that sends logs what is left behind.
 """
 ALERT_CONNECT_TIMEOUT: Final = 4.0
 """
@@ -1465,31 +1465,31 @@ Ten years; calendars become slow with more events.
 
 AT_MOST_SECONDS: Final = 900.0
 """
-[seconds] In which people are told once of an incident, unless a notifier says otherwise.
+[seconds] In which people are alerted of an incident once, unless a notifier says otherwise.
 
 Long enough for a mapped task to fail a hundred times, and short enough that nobody believes it is over.
 """
 ALERT_STORE_TIMEOUT: Final = 1.0
 """
-[seconds] That an alert waits until the store is open that is to say whether people were told already.
+[seconds] How long an alert waits for the store to open, which knows whether people were alerted already.
 
 Then it is sent: an alert too many is better than none. The first alert of a process waits longer.
 """
 FIRST_STORE_TIMEOUT: Final = 5.0
 """
-[seconds] That the first alert of a process waits for the store to be opened, instead of `ALERT_STORE_TIMEOUT`.
+[seconds] How long the first alert of a process waits for the store to be opened, instead of `ALERT_STORE_TIMEOUT`.
 
 In a storm of failures many processes connect at once. Each that does not wait sends a message of its own.
 """
 LONGEST_STORE_QUESTION: Final = 10.0
 """
-[seconds] That an alert waits for the store in all: for the import of its driver, until it is open, for its answer.
+[seconds] How long an alert waits for the store in all: for the import of its driver, until it is open, for its answer.
 
-Longer than a busy machine takes for each; whoever has to be told is waiting too.
+Longer than a busy machine takes for each; meanwhile nobody is alerted.
 """
 PAGE_STORE_TIMEOUT: Final = 5.0
 """
-[seconds] That a page waits for a store to be opened.
+[seconds] How long a page waits for a store to be opened.
 
 Without it there are no later steps and no answers, so a machine that is only busy is worth the wait.
 """
@@ -1501,21 +1501,21 @@ Short beside the time that an alert takes.
 """
 BUSY_STORE_TIMEOUT: Final = 5.0
 """
-[seconds] That an alert waits for the answer of a store that could be opened.
+[seconds] How long an alert waits for the answer of a store that could be opened.
 
 In a storm many processes ask at once, and each that does not wait for its turn sends a message of its own.
 """
 ALERT_RECORD_TIMEOUT: Final = 2.0
 """
-[seconds] That the callback of an alert waits until the store knows that people were told.
+[seconds] How long the callback of an alert waits until the store knows that people were alerted.
 
 If it is not known, the alert counts as one whose sender died, and is perhaps repeated.
 """
 ALERT_LEASE_MARGIN: Final = 15.0
 """
-[seconds] For which an alert stays claimed beyond the time that it and its fallbacks may take.
+[seconds] How long an alert stays claimed beyond the time that it and its fallbacks may take.
 
-To render templates, and to record that people were told.
+To render templates, and to record that people were alerted.
 """
 ALERTS_REMEMBERED: Final = 10_000
 """
@@ -1527,11 +1527,11 @@ CLOCKS_APART: Final = 180.0
 """
 [seconds] By which the clocks of two machines may be apart, where their times are compared.
 
-Whoever keeps clocks at all keeps them closer; what is older by more happened before.
+Clocks that are kept at all are closer; anything older by more happened before.
 """
 TASK_ALERTS_WAIT: Final = 5.0
 """
-[seconds] For which the alert for all DAGs waits for those of the tasks that failed, where each has a notifier.
+[seconds] How long the alert for all DAGs waits for those of the tasks that failed, if each has a notifier.
 
 The last task's is often under way when the run has failed; that of a task that was killed never comes.
 """
@@ -1551,19 +1551,19 @@ MOST_AT_MOST: Final = 100
 """
 [times] The most messages that `at_most` allows in its time.
 
-Whoever wants more of them writes None.
+To get more of them, write None.
 """
 MOST_AT_MOST_SECONDS: Final = 7 * 86_400
 """
 [seconds] The longest time of `at_most`.
 
-Who is not told for longer than a week forgets that alerts are held back.
+People who hear nothing for longer than a week forget that alerts are held back.
 """
 INCIDENT_ENDS_AFTER: Final = 7 * 86_400.0
 """
 [seconds] Without an alert, after which an incident that nobody closed and nobody has counts as over.
 
-As long as the longest `at_most`, so that nobody is told of the new one who could not be told of the old one. A failure
+As long as the longest `at_most`, so that the new one reaches nobody whom the old one could not reach. A failure
 after a quiet week is news, not one of those before.
 """
 INCIDENT_LEASE: Final = 60.0
@@ -1628,7 +1628,7 @@ Airflow's ids are no longer.
 """
 MOST_SILENCE_SECONDS: Final = 90 * 86_400
 """
-[seconds] For which a silence may last.
+[seconds] How long a silence may last.
 
 A silence that nobody remembers hides what breaks.
 """
@@ -1651,7 +1651,7 @@ MOST_PAGE_REPEATS: Final = 10
 """
 [times] The most often that all steps of a policy are done again.
 
-Whoever slept through eleven rounds sleeps through the next, and a typing error must not page for days.
+Somebody who slept through eleven rounds sleeps through the next, and a typing error must not page for days.
 """
 SHORTEST_PAGE_WAIT: Final = 30.0
 """
@@ -1663,11 +1663,11 @@ LONGEST_PAGE_WAIT: Final = 86_400.0
 """
 [seconds] The longest `wait` of a step.
 
-What may wait for longer than a day pages nobody.
+Something that may wait for longer than a day needs no page.
 """
 ACKNOWLEDGED_FOR: Final = 14_400.0
 """
-[seconds] For which an acknowledgement holds if nothing is closed, unless the policy says otherwise.
+[seconds] How long an acknowledgement holds if nothing is closed, unless the policy says otherwise.
 
 Somebody may fall asleep over it; after half a night's work the others are asked again.
 """
@@ -1693,7 +1693,7 @@ LONGEST_FUTILE_WAIT: Final = 900.0
 """
 [seconds] The longest of these pauses.
 
-Whoever is on call wants to know soon after the gateway is back.
+The person on call wants to know soon after the gateway is back.
 """
 MOST_FUTILE_ROUNDS: Final = 100
 """
@@ -1705,7 +1705,7 @@ LONGEST_ANSWER: Final = 80
 """
 [characters] The longest text that is read as an answer to a page.
 
-Whoever writes more says something that no word list understands.
+A longer answer says something that no word list understands.
 """
 PAGE_LEASE: Final = 60.0
 """
@@ -1723,7 +1723,7 @@ ANSWERED_WITHIN: Final = 86_400.0
 """
 [seconds] After a page within which an answer about an incident that was closed is answered.
 
-Whoever reads the page in the morning is told what became of it; later texts are about something else.
+Somebody who reads the page in the morning learns what became of it; later texts are about something else.
 """
 SAID_ANSWERS_SECONDS: Final = 3_600.0
 """
@@ -1784,7 +1784,7 @@ ANSWERS_READ_WITHIN: Final = 600.0
 """
 [seconds] Since when a watchdog must have read answers for a question to say that it can be answered by phone.
 
-Whoever answers must not believe that somebody reads it; a watchdog that is restarted is back within minutes.
+Nobody may be led to believe that an answer is read; a watchdog that is restarted is back within minutes.
 """
 REPLY_TIMEOUT: Final = 20.0
 """
@@ -1796,7 +1796,7 @@ ANSWERS_INTERVAL: Final = 3.0
 """
 [seconds] From one look of the watchdog at answers to questions to the next.
 
-Whoever answered waits with the phone in the hand, and a look costs the store a few small queries.
+Somebody who answered waits with the phone in the hand, and a look costs the store a few small queries.
 """
 ANSWERS_LOG_INTERVAL: Final = 60.0
 """
@@ -1848,7 +1848,7 @@ With the time for a connection it keeps a page from leaving more than 10 s after
 """
 HELD_FOR_CONNECTION: Final = 60.0
 """
-[seconds] For which a step that is due waits for a connection that Airflow does not give.
+[seconds] How long a step that is due waits for a connection that Airflow does not give.
 
 An API server is back within that time after a restart. A page that was claimed meanwhile would be late.
 """
@@ -1866,9 +1866,9 @@ A gateway that is down is often back within minutes.
 """
 RETOLD_WITHIN: Final = 3_600.0
 """
-[seconds] After which nobody is told any more what did not reach them.
+[seconds] After which a message that did not reach somebody is given up.
 
-Who had an incident an hour ago is no news.
+It is no news who had an incident an hour ago.
 """
 FIRST_ALL_CLEAR_PAUSE: Final = 60.0
 """
@@ -1890,7 +1890,7 @@ Each has a thread. Where none of them can be sent, the rest waits.
 """
 PAGES_LATE_AFTER: Final = 60.0
 """
-[seconds] For which a step is due before the watchdog holds that escalations do not go on.
+[seconds] How long a step is due before the watchdog holds that escalations do not go on.
 
 A runner looks every other second; while a gateway hangs, each incident before takes it 20 s.
 """
@@ -1932,9 +1932,9 @@ Ours have at most 43.
 """
 LINK_LIFETIME: Final = 86_400.0
 """
-[seconds] For which the link of a page works.
+[seconds] How long the link of a page works.
 
-Whoever finds it later in a phone must not act on what is long over.
+Somebody who finds it in a phone later must not act on what is long over.
 """
 LARGEST_ANSWER_FORM: Final = 1_000
 """
@@ -1962,13 +1962,13 @@ More looks than that find nothing new.
 """
 LONGEST_PAGE_TASK: Final = 3_600.0
 """
-[seconds] For which a `PageOperator` waits in the triggerer at most before it looks again.
+[seconds] How long a `PageOperator` waits in the triggerer at most before it looks again.
 
 A clock that was set, or a store that was replaced, must not leave it waiting for days.
 """
 INCIDENT_EVENT_PAUSE: Final = 60.0
 """
-[seconds] For which a step is late before another asset event tells of its incident.
+[seconds] How long a step is late before another asset event tells of its incident.
 
 A run that was started does what is due within that time, or has failed.
 """
@@ -1976,5 +1976,5 @@ INCIDENT_EVENT_BACKOFF: Final = 2
 """
 [times] How much longer the next such pause is, up to `LONGEST_PAGE_TASK`.
 
-What no runner can do, as where the contacts cannot be read, need not start a run every minute.
+A step that no runner can do, because the contacts cannot be read for instance, need not start a run every minute.
 """
