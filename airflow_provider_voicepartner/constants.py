@@ -1774,11 +1774,12 @@ QUESTION_STORE_TIMEOUT: Final = 3.0
 
 The whole alert has 20 s, of which the gateway may need most.
 """
-MOST_OWN_LINKS: Final = 10
+MOST_OWN_LINKS: Final = 5
 """
 [recipients] So many people who are asked by text message get one of their own, with a link that is theirs.
 
-Each is a request of its own, and the whole alert has 20 s. A text to more of them has no link.
+Each is a request of its own, and the whole alert has 20 s, also where a gateway takes 3 s for one. A text to more of
+them has no link.
 """
 ANSWERS_READ_WITHIN: Final = 600.0
 """
