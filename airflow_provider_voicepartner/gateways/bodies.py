@@ -86,7 +86,7 @@ def read_form(form: bytes, charset: str | None) -> dict[str, Any]:
 
     :param charset: of what its percent signs and its other bytes mean, where it is known.
     """
-    # What is not escaped goes through the same decoding as what is.
+    # Unescaped characters go through the same decoding as escaped ones.
     escaped = _NOT_ASCII.sub(lambda found: b"%%%02X" % found[0][0], form).decode("ascii")
     for encoding in _encodings(charset):
         try:

@@ -101,7 +101,7 @@ def _plain(text: str) -> str:
 
 
 def unescaped(text: str) -> str:
-    """Return a text without escapes of URLs, JSON and HTML, also where they stand in several layers."""
+    """Return a text without escapes of URLs, JSON and HTML, in several layers too."""
     for _ in range(MOST_ESCAPE_LAYERS):
         before, text = text, html.unescape(_JSON_ESCAPE.sub(_unescaped, unquote(text)))
         if text == before:

@@ -61,7 +61,7 @@ class PageOperator(BaseOperator):
             if run.next_due is None:
                 self.log.info("No escalation is under way")
                 return
-            # What cannot be done now, as where the contacts cannot be read, is due still: not tried without a pause.
+            # A step that cannot be done now, for want of the contacts for instance, is still due: pause before a retry.
             wait = run.next_due or self.poll_interval
             self._stop.check()
             if self.deferrable:

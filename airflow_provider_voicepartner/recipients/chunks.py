@@ -1,7 +1,7 @@
 """
 Chunks of rows: kept as rows or as columns, and read into numbers and fields by the same rules in both passes.
 
-What is the same for all rows of a file is done for all of them, column by column, without a dict for each row.
+Work that is the same for all rows of a file is done column by column, without a dict for each row.
 """
 
 from __future__ import annotations

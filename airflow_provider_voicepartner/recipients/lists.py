@@ -1,7 +1,7 @@
 """
 Lists of recipients in memory: what users write in ``to``, dicts with a number under any name, query rows, data frames.
 
-Each number is taken once, in order. What was left out is kept with the reason.
+Each number is read once, in order. Rows that are left out are recorded with the reason.
 """
 
 from __future__ import annotations

@@ -129,7 +129,7 @@ class RowReader:
     :param line: ``mobile`` takes what can receive an SMS; ``any`` takes what can be called without surprise: not
         premium rate, shared cost, toll-free numbers and the like.
     :param region: where numbers without a country code are from, two letters.
-    :param fields: the personal fields to keep; None keeps all. What is not kept is not looked at.
+    :param fields: the personal fields to keep; None keeps all. Other fields are not read.
     :raises InvalidArgumentError: for another line or an unknown region.
     """
 

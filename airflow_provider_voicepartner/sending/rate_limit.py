@@ -316,7 +316,7 @@ class SlidingWindowLog:
             last = connection.execute(self._sql.latest, {"limit": name, "skip": window.requests - 1}).scalar()
             if last is not None:
                 at = max(at, last + window.seconds + margin_of(window, self._margin))
-        # What had to wait is looked at again when its time comes, since a penalty may come in between.
+        # A reservation that had to wait is checked again when its time comes, since a penalty may come in between.
         placed = self._placed(Reservation(name, None, at, 0.0), windows, moment, lead)
         reservation = _in_time(placed, max_delay)
         key = connection.execute(self._sql.insert, {"name": name, "at": at}).inserted_primary_key

@@ -36,8 +36,9 @@ _RANGES: Final = (("attempt", 2**30), ("step", _STEPS))
 
 COST: Final = 2**14
 """
-Of scrypt, for a stored fingerprint: 40 ms and 16 MB. Who reads a store, or the task state that Airflow's UI shows, may
-know the text of a campaign to one person, and must not be able to try out phone numbers until one fits.
+Of scrypt, for a stored fingerprint: 40 ms and 16 MB. A reader of the store, or of the
+task state that Airflow's UI shows, may know the text of a campaign to one person, and must not be able to try out
+phone numbers until one fits.
 """
 
 

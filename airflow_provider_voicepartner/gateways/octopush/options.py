@@ -101,7 +101,7 @@ def speaks_other_letters(language: str | None) -> bool:
 
 class SmsOptions(GatewayOptions):
     """
-    Settings of an SMS (``sms-campaign/send``). What is left out is left to the vendor.
+    Settings of an SMS (``sms-campaign/send``). Settings that are left out are left to the vendor.
 
     :param type: quality of the route; always sent, since the vendor's pages disagree on whether it is needed.
     :param with_replies: collect replies; in France the sender then becomes a short number.
@@ -122,7 +122,7 @@ class SmsOptions(GatewayOptions):
 
 class VoiceOptions(GatewayOptions):
     """
-    Settings of a call (``voice-campaign/send``). What is left out is left to the vendor.
+    Settings of a call (``voice-campaign/send``). Settings that are left out are left to the vendor.
 
     :param voice_gender: ``female`` (the default, which every language has) or ``male``; always sent.
     :param get_back_pressed_keys: report the keys that are pressed during the call.
