@@ -58,10 +58,11 @@ class KnownWays:
     def __init__(self, make_hook: MakeHook) -> None:
         self._make_hook = make_hook
         self._found: dict[tuple[str, By], Connection] = {}
+        self._late = set[tuple[str, By]]()
 
     def forget(self) -> None:
         """Forget what was looked up, which may have changed."""
-        self._found = {}
+        self._found, self._late = {}, set()
 
     def look_up(self, ways: Collection[tuple[str, By]], *, within: float) -> str:
         """
@@ -70,13 +71,12 @@ class KnownWays:
         :param within: seconds for each.
         :returns: a connection, where none of them was given in time; else empty: one that cannot be used is known too.
         """
-        late = [
-            conn_id
-            for conn_id, by in sorted(ways)
-            if (conn_id, by) not in self._found
-            and not Aside(partial(self._look_up, conn_id, by), name="look-up").is_over(within)
-        ]
-        return late[0] if late and len(late) == len(ways) else ""
+        for way in sorted(set(ways) - self._found.keys() - self._late):
+            if not Aside(partial(self._look_up, *way), name="look-up").is_over(within):
+                # Waited for once: other incidents wait for the same one.
+                self._late.add(way)
+        late = sorted(self._late & set(ways))
+        return late[0][0] if late and len(late) == len(ways) else ""
 
     def _look_up(self, conn_id: str, by: By) -> None:
         # What is wrong with it is met again by the page, which says why it was not sent.

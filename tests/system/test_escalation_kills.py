@@ -356,14 +356,16 @@ def test_another_run_goes_on_where_a_worker_dies_before_its_task_has_begun(
 ) -> None:
     parts, airflow, _ = whole
     runs = "dags/runs_escalations/dagRuns?state=running&state=queued"
+    scheduler = parts.running["scheduler"].pid
     until(lambda: airflow.get(runs).get("dag_runs") == [], LIMIT, "a run goes on")
+    until(lambda: busy_worker(scheduler) is None, LIMIT, "a worker works on")
     with scene_of("worker", whole, tmp_path) as scene:
         title = "A worker that never began broke it"
         incident = open_incident(scene.store, policy=None, title=title)
         # Without the API server no task begins: its worker dies while Airflow has it queued, and it stays so.
         parts.kill("api-server")
         assert PageStore(scene.store, new_reference=new_reference).start(incident, POLICY)
-        kill_worker(parts.running["scheduler"].pid, scene.store)
+        kill_worker(scheduler, scene.store)
         start(parts, "api-server")
         until(airflow.is_healthy, LIMIT, "the API server did not come back")
         (lost,) = airflow.get(runs)["dag_runs"]
