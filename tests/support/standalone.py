@@ -126,6 +126,24 @@ def sent(sandbox: Any) -> Mapping[str, Sequence[str]]:
 
 
 @contextlib.contextmanager
+def held(sandbox: Any) -> Iterator[None]:
+    """Hold the sandbox's clock for a block: nothing that was sent arrives, and nobody answers."""
+    world = sandbox.world
+
+    def set_speed(speed: float) -> None:
+        with world.lock:
+            world.clock.set_speed(speed)
+            world.changed.notify_all()
+
+    speed = world.clock.speed
+    set_speed(0.0)
+    try:
+        yield
+    finally:
+        set_speed(speed)
+
+
+@contextlib.contextmanager
 def airflow_command(command: str, home: Path, env: Mapping[str, str]) -> Iterator[None]:
     """Run ``airflow standalone``, or another command, in a session of its own, and end that whole session."""
     with (home / f"{command}.log").open("wb") as log:
