@@ -187,8 +187,10 @@ def read_date(value: object) -> pendulum.DateTime | None:
     try:
         if text.lstrip("-").replace(".", "", 1).isdigit() and text.isascii():
             number = float(text)
-            # As seconds, 100,000,000,000 is the year 5138; as milliseconds, it is 1973.
-            return pendulum.from_timestamp(number / 1000 if abs(number) >= 1e11 else number, tz=PARIS)
+            if 1e12 <= number < 1e13:  # thirteen digits: milliseconds, 2001 to 2286
+                number /= 1000
+            # More is no date, or one written without separators, such as 20310506141611.
+            return pendulum.from_timestamp(number, tz=PARIS) if abs(number) < 1e11 else None
         parsed = datetime.fromisoformat(text)
         aware = parsed.replace(tzinfo=PARIS) if parsed.tzinfo is None else parsed
         return pendulum.instance(aware.astimezone(UTC)).in_timezone(PARIS)
