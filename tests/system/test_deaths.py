@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from airflow_provider_voicepartner.db.engine import open_store
+from airflow_provider_voicepartner.watchdog.memory import WatchMemory
 from tests.conftest import KEYS, LOGIN
 from tests.support.standalone import (
     LIMIT,
@@ -72,6 +75,13 @@ class Place:
         return [int(pid) for pid in text.split()]
 
 
+def has_looked(env: Mapping[str, str]) -> bool:
+    """Say whether the watchdog's first look is over."""
+    with contextlib.closing(open_store(env["AIRFLOW__VOICEPARTNER__STORE_URL"])) as store:
+        remembered, _ = WatchMemory(store).load("watchdog")
+    return bool(remembered) and bool(json.loads(remembered).get("looked_at"))
+
+
 @pytest.fixture
 def place(tmp_path: Path) -> Iterator[Place]:
     from airflow_provider_voicepartner.sandbox import running_sandbox
@@ -99,7 +109,8 @@ def place(tmp_path: Path) -> Iterator[Place]:
             parts.start("watchdog", *command, str(home / "watchdog.toml"))
             log = home / "watchdog.log"
             until(lambda: b"Watching" in log.read_bytes(), LIMIT, "the watchdog did not start")
-            time.sleep(5)  # its first look is over
+            # What fails before its first look is no news.
+            until(lambda: has_looked(env), LIMIT, "the watchdog does not look")
             yield Place(parts, airflow, sandbox, out)
 
 
