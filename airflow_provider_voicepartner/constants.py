@@ -1803,7 +1803,13 @@ ANSWERS_LOG_INTERVAL: Final = 60.0
 """
 [seconds] Between two lines of the log about the same trouble with escalations, or with answers to questions.
 
-A store or an API that is down would else fill it.
+A store or an API that is down would else fill it. Of escalations, twice as long after each further line.
+"""
+LONGEST_LOG_INTERVAL: Final = 3_600.0
+"""
+[seconds] The longest time between two such lines.
+
+Whoever reads the log of the last hours must see what still keeps people from being paged.
 """
 REPLY_SEGMENTS: Final = 2
 """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 from functools import partial
 from typing import TypeVar
@@ -19,11 +20,18 @@ from airflow_provider_voicepartner.gateways.errors import InvalidArgumentError
 from airflow_provider_voicepartner.gateways.info import Kind
 from airflow_provider_voicepartner.hooks.callbacks import callback_config, missing_settings
 from airflow_provider_voicepartner.hooks.connection import look_up
-from airflow_provider_voicepartner.hooks.contacts import check_contact_names, load_directory, read_source
+from airflow_provider_voicepartner.hooks.contacts import (
+    check_contact_names,
+    load_directory,
+    policy_of,
+    read_source,
+)
 from airflow_provider_voicepartner.hooks.registry import hook_of
 from airflow_provider_voicepartner.incidents.choices import are_for_phones
+from airflow_provider_voicepartner.incidents.pages import PageStore
 from airflow_provider_voicepartner.notifications.all_dags import default_notifier
 from airflow_provider_voicepartner.operators.page import PageOperator
+from airflow_provider_voicepartner.sending.fingerprint import new_reference
 from airflow_provider_voicepartner.settings import WATCHING, open_store
 from airflow_provider_voicepartner.watchdog.config import Dags, WatchdogConfig, load_config
 from airflow_provider_voicepartner.watchdog.hearing import (
@@ -58,6 +66,7 @@ def run(arguments: Namespace) -> None:
     problems += _of_connections(notifiers, config, policies)
     is_run = config is not None or any(map(_is_alive, beats.values()))
     problems += _of_pages(parsed, notifiers, is_run=is_run)
+    problems += _of_open_incidents(directory)
     problems += _of_questions(notifiers, is_run=is_run)
     for problem in problems:
         say(problem)
@@ -195,6 +204,25 @@ def _of_pages(parsed: ParsedDags, notifiers: Mapping[str, Notifiers], *, is_run:
         "watchdog runs, and no DAG has a PageOperator"
         for dag_id, one in notifiers.items()
         if one.paging
+    ]
+
+
+def _of_open_incidents(directory: Directory | None) -> list[str]:
+    """Name the incidents whose escalation cannot begin: their policy is gone, and there is no last resort."""
+    if directory is None:
+        return []
+    found: dict[str, list[int]] = {}
+    try:
+        with closing(open_store(WATCHING)) as store:
+            for one in PageStore(store, new_reference=new_reference).unstarted():
+                policy, problem = policy_of(directory, one.policy)
+                if policy is None:
+                    found.setdefault(problem, []).append(one.incident)
+    except StoreUnavailableError:
+        return []  # named already
+    return [
+        f"Open incidents {', '.join(map(str, ids))}: {problem}. Add the policy or a last_resort to the contacts"
+        for problem, ids in found.items()
     ]
 
 

@@ -11,12 +11,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from time import monotonic
 from typing import Final, TypeVar
 
 from airflow_provider_voicepartner.constants import (
     ALERT_QUESTION_TIMEOUT,
-    ANSWERS_LOG_INTERVAL,
     ANSWERS_LOOK_BACK,
     HELD_FOR_CONNECTION,
     LINK_LIFETIME,
@@ -38,6 +36,7 @@ from airflow_provider_voicepartner.delivery.store import DeliveryStore, StoredEv
 from airflow_provider_voicepartner.delivery.tokens import PREFIX
 from airflow_provider_voicepartner.gateways.info import GatewayInfo
 from airflow_provider_voicepartner.hooks.callbacks import callback_config
+from airflow_provider_voicepartner.hooks.complaints import Complaints
 from airflow_provider_voicepartner.hooks.contacts import KnownContacts, contacts_within, policy_of
 from airflow_provider_voicepartner.hooks.page_sending import (
     KnownWays,
@@ -119,7 +118,7 @@ class Pager:
         self._directory: Directory | None = None
         self._was_read = False
         self._unstored: list[SentPage] = []
-        self._said_at: dict[str, float] = {}
+        self._complaints = Complaints()
 
     def run_due(self, *, incident: int | None = None) -> Run:
         """
@@ -165,7 +164,7 @@ class Pager:
         except StoreUnavailableError:
             raise
         except Exception as error:  # not its text: a driver's may hold values
-            self._complain(f"{what} cannot be worked on: {type(error).__name__}")
+            self._complaints.say(f"{what} cannot be worked on: {type(error).__name__}")
         return None
 
     def _turn(self, incident: int) -> int | None:
@@ -179,7 +178,7 @@ class Pager:
         )
         if missing:
             # Claimed, each page would be late, and its step lost to the next one, which is done at once.
-            self._complain(
+            self._complaints.say(
                 f"incident {incident}: its next step waits for the connection {missing!r}, which was not given within "
                 f"{ALERT_QUESTION_TIMEOUT:g} s"
             )
@@ -209,25 +208,15 @@ class Pager:
             return None
         found, problem = policy_of(directory, name)
         if problem:
-            self._complain(problem)
+            self._complaints.say(problem)
         return found
-
-    def _complain(self, problem: str) -> None:
-        """Log a problem that lasts once a minute, and not with each look."""
-        now = monotonic()
-        if now - self._said_at.get(problem, -ANSWERS_LOG_INTERVAL) >= ANSWERS_LOG_INTERVAL:
-            log.error("%s", problem)
-            self._said_at = {
-                text: at for text, at in self._said_at.items() if now - at < ANSWERS_LOG_INTERVAL
-            }
-            self._said_at[problem] = now
 
     def _known(self) -> Directory | None:
         """Return the contacts, read once in each look."""
         if not self._was_read:
             known = self._contacts()
             for problem in known.problems:
-                self._complain(problem)
+                self._complaints.say(problem)
             self._directory, self._was_read = known.directory, True
         return self._directory
 

@@ -6,12 +6,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from airflow_provider_voicepartner.db.engine import open_store
 from airflow_provider_voicepartner.watchdog.memory import WatchMemory
+from tests.support.escalations import open_incident
 
 PROJECT = Path(__file__).resolve().parents[2]
 HEAD = """
@@ -291,3 +293,18 @@ def test_contacts_and_connections_with_mistakes(doctor: Doctor, home: Path) -> N
     # It watches all DAGs, if only it runs.
     assert "nobody would hear of a failure" not in text
     assert "planted" not in done.stdout + done.stderr
+
+
+def test_open_incidents_whose_policy_is_gone_are_named_unless_the_last_resort_is_paged(
+    doctor: Doctor, home: Path
+) -> None:
+    with closing(open_store(f"sqlite:///{home / 'store.db'}")) as store:
+        for policy in ("gone", "gone", None):
+            open_incident(store, policy=policy)
+    people = "[people.anne]\nphone = '0612345678'\n"
+    environment = {"AIRFLOW__VOICEPARTNER__CONTACTS": str(home / "contacts.toml")}
+    (home / "contacts.toml").write_text(people, encoding="utf-8")
+    text = doctor(**environment).stdout
+    assert "Open incidents 1, 2: Nobody can be paged: policy: 'gone' is no policy of " in text
+    (home / "contacts.toml").write_text(f'last_resort = "anne"\n{people}', encoding="utf-8")
+    assert "Open incidents" not in doctor(**environment).stdout

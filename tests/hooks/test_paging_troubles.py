@@ -16,6 +16,7 @@ from airflow_provider_voicepartner.db.engine import open_store
 from airflow_provider_voicepartner.db.errors import StoreUnavailableError
 from airflow_provider_voicepartner.db.transactions import Store
 from airflow_provider_voicepartner.hooks import page_sending, paging
+from airflow_provider_voicepartner.hooks.complaints import Complaints
 from airflow_provider_voicepartner.hooks.contacts import known_contacts
 from airflow_provider_voicepartner.hooks.page_sending import hook_of_way
 from airflow_provider_voicepartner.hooks.paging import Pager, Run
@@ -259,3 +260,15 @@ def test_but_not_for_long_and_not_where_another_way_is_left(night: Night, held: 
     assert {(row.person, row.phase) for row in page_rows(night.store)} == {
         ("anne", "sent"), ("bruno", "not_sent"), ("chloe", "not_sent"), ("boss", "sent"), ("boss", "not_sent"),
     }  # fmt: skip
+
+
+def test_what_lasts_is_logged_ever_more_seldom_and_again_when_it_comes_back(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    now = 0.0
+    complaints, logged = Complaints(clock=lambda: now), list[float]()
+    for now in [*range(0, 20_000, 2), *range(20_100, 20_130, 2)]:
+        caplog.clear()
+        complaints.say("the policy is gone")
+        logged += [now] * caplog.text.count("the policy is gone")
+    assert logged == [0, 60, 180, 420, 900, 1860, 3780, 7380, 10_980, 14_580, 18_180, 20_100]

@@ -248,6 +248,16 @@ def test_an_incident_whose_runner_died_starts_a_dag_again_and_ever_more_seldom(s
 
 
 @pytest.mark.airflow3
+def test_an_incident_whose_policy_is_gone_starts_a_dag_ever_more_seldom(store: Store, sandbox: Any) -> None:
+    open_incident(store, policy="gone")
+
+    def settle(at: float) -> None:
+        assert run(PageOperator(task_id="page")) is None
+
+    assert tells(store, range(0, 3600, 60), settle) == [0, 60, 180, 420, 900, 1860]
+
+
+@pytest.mark.airflow3
 def test_an_incident_that_is_late_now_and_then_starts_no_other_run(store: Store) -> None:
     begin(store)
 
