@@ -168,11 +168,14 @@ class AlertForAllDags:
         return True
 
 
-def default_notifier(to: Any = None, **arguments: Any) -> GatewayNotifier:
+def default_notifier(
+    to: Any = None, *, sms: type[GatewayNotifier] | None = None, **arguments: Any
+) -> GatewayNotifier:
     """
     Return a notifier as the options describe it; one that is wrong is logged and left out.
 
     :param to: in place of ``alert_to``.
+    :param sms: the first notifier's class; None for that of text messages.
     :param arguments: further ones of :class:`~airflow_provider_voicepartner.notifications.sms.SmsNotifier`.
     """
     from airflow_provider_voicepartner import settings
@@ -193,7 +196,7 @@ def default_notifier(to: Any = None, **arguments: Any) -> GatewayNotifier:
         log.error("%s. The alert has no fallback", _said(error))
         others = ()
     fallback = [kinds[kind](to="", conn_id=conn_id) for kind, conn_id in others]
-    notifier = SmsNotifier(to="", conn_id=settings.alert_conn_id(), fallback=fallback, **arguments)
+    notifier = (sms or SmsNotifier)(to="", conn_id=settings.alert_conn_id(), fallback=fallback, **arguments)
     # Set afterwards: names are refused when a notifier is made, and an alert that is due must reach somebody.
     for each in (notifier, *fallback):
         each.to = to

@@ -57,8 +57,9 @@ def send_email(
     Send an e-mail, and an SMS to everybody whose address ends in ``@sms``.
 
     The part before it is a name of the contacts or a number. The SMS says the first line of the subject, in one
-    segment; of Airflow's own failure mails it says what failed, and the error. Nothing is raised for an SMS: what goes
-    wrong is logged. If somebody was messaged, a mail that fails is logged too, since whoever is told of it tries again.
+    segment; of Airflow's own failure mails it says what failed, and the error, in the language of each contact.
+    Nothing is raised for an SMS: what goes wrong is logged. If somebody was messaged, a mail that fails is logged too,
+    since whoever is told of it tries again.
 
     :param to: addresses, as a list or separated by commas or semicolons; likewise ``cc`` and ``bcc``.
     :param dryrun: send nothing.
@@ -76,7 +77,7 @@ def send_email(
                 people.append(person)
     is_messaged = bool(people) and not dryrun
     if is_messaged:
-        _message(people, text_of(subject, html_content), context_of(subject, html_content))
+        _message(people, text_of(subject), context_of(subject, html_content))
     if not any(others.values()):
         return
     try:
@@ -115,17 +116,9 @@ def recipient_of(address: str) -> str | None:
     return local if _NUMBER.fullmatch(local) else f"@{local}"
 
 
-def text_of(subject: Any, html_content: Any) -> str:
-    """Return what an SMS says of a mail: one line, without markup."""
-    line, given = _read_subject(subject)
-    if not given:
-        return line or "Airflow: a mail without a subject"
-    this, of_tries, error = _read_body(html_content)
-    index = f"[{given['index']}]" if given["index"] else ""
-    state = "failed, will be retried" if given.get("state") == "up_for_retry" else "failed"
-    tries = f" (try {this} of {of_tries})" if of_tries > 1 else ""
-    said = f": {error}" if error else ""
-    return f"Airflow: {given['dag']}.{given['task']}{index} {state}{tries}, run {given['run']}{said}"
+def text_of(subject: Any) -> str:
+    """Return what an SMS says of any mail that is not Airflow's own: the first line of its subject."""
+    return _read_subject(subject)[0] or "Airflow: a mail without a subject"
 
 
 def context_of(subject: Any, html_content: Any) -> dict[str, Any]:
@@ -151,7 +144,10 @@ def context_of(subject: Any, html_content: Any) -> dict[str, Any]:
         max_tries=of_tries - 1,
         state=state,
     )
-    return {"ti": ti, "run_id": given["run"], "exception": error or None}
+    from airflow_provider_voicepartner.notifications.mail_sms import SAID_STATE
+
+    said = given.get("state") or "failed"
+    return {"ti": ti, "run_id": given["run"], "exception": error or None, SAID_STATE: said}
 
 
 def _read_subject(subject: Any) -> tuple[str, dict[str, str | None]]:
@@ -186,9 +182,13 @@ def _as_list(addresses: str | Iterable[str] | None) -> Sequence[str]:
 def _message(people: Sequence[str], text: str, context: Any) -> None:
     from airflow_provider_voicepartner.gateways.placeholders import without_braces
     from airflow_provider_voicepartner.notifications.all_dags import default_notifier
+    from airflow_provider_voicepartner.notifications.mail_sms import MailSmsNotifier
 
     try:
-        notifier = default_notifier(list(people), message=text, max_segments=1)
+        # Airflow's own mails get the default text, which is in the language of each contact.
+        notifier = default_notifier(
+            list(people), sms=MailSmsNotifier, message=None if context else text, max_segments=1
+        )
         for other in notifier.fallback if not context else ():
             # Rendered when it is due: without braces it is no template, whatever the mail says.
             setattr(other, other.text_field, without_braces(text))

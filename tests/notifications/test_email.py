@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from airflow_provider_voicepartner.gateways.gsm import count_segments
 from airflow_provider_voicepartner.hooks.incidents import incident_store
 from airflow_provider_voicepartner.notifications import email
-from airflow_provider_voicepartner.notifications.email import recipient_of, send_email, text_of
+from airflow_provider_voicepartner.notifications.email import context_of, recipient_of, send_email, text_of
+from airflow_provider_voicepartner.notifications.mail_sms import MailSmsNotifier
 from tests.support.gateways import fault, last_body, requests, sent
 from tests.support.tasks import CALM, Logs
 
@@ -109,24 +110,29 @@ def test_a_long_subject_takes_one_segment(sandbox: Any) -> None:
     assert count_segments(last_body(sandbox)["message"]).segments == 1
 
 
+def said_of(subject: str, body: str) -> str:
+    """Return what is said of one of Airflow's own mails."""
+    return MailSmsNotifier(to=ANNE).message_to_send(context_of(subject, body)).text or ""
+
+
 @pytest.mark.parametrize("subject", [OF_2, OF_3])
 def test_airflows_own_subject_is_said_in_words(subject: str) -> None:
-    assert text_of(subject, BODY) == (
+    assert said_of(subject, BODY) == (
         "Airflow: etl.sales.load failed, run manual__2031-05-06T12:00:00+00:00: no rows & no columns"
     )
 
 
 def test_a_mapped_task_has_its_index_and_a_retry_its_word() -> None:
     retried = OF_2.replace("[failed]", "map_index=3 [up_for_retry]")
-    assert text_of(retried, "").startswith("Airflow: etl.sales.load[3] failed, will be retried, run manual")
-    assert text_of(OF_3.replace("map_index=-1", "map_index=3"), "").startswith(
+    assert said_of(retried, "").startswith("Airflow: etl.sales.load[3] failed, will be retried, run manual")
+    assert said_of(OF_3.replace("map_index=-1", "map_index=3"), "").startswith(
         "Airflow: etl.sales.load[3] failed"
     )
 
 
 def test_of_several_tries_it_is_said_which_one_failed() -> None:
     body = BODY.replace("1 out of 1", "2 out of 3")
-    assert text_of(OF_3, body).startswith("Airflow: etl.sales.load failed (try 2 of 3), run manual")
+    assert said_of(OF_3, body).startswith("Airflow: etl.sales.load failed (try 2 of 3), run manual")
 
 
 def mail(index: int, tries: str = "1 out of 1", of: str = OF_3) -> None:
@@ -150,7 +156,26 @@ def test_a_storm_of_mails_is_one_sms_and_the_next_says_how_many(
     monkeypatch.setattr(store, "_clock", lambda: now() + 901)
     mail(12, of=of)
     assert sent(sandbox, "smspartner") == {ANNE: 2}
-    assert str(last_body(sandbox)["message"]).endswith("(and 11 more)")
+    assert " failed and 11 more, run " in str(last_body(sandbox)["message"])
+
+
+def test_each_contact_is_told_of_a_failure_in_their_language(sandbox: Any, tmp_path: Path) -> None:
+    people = {
+        "anne": {"phone": ANNE, "language": "fr"},
+        "bruno": {"phone": BRUNO, "language": "en"},
+    }
+    (tmp_path / "contacts.json").write_text(json.dumps({"people": people}), encoding="utf-8")
+    send_email("anne@sms, bruno@sms, +33612345603@sms", OF_3, BODY)
+    texts = {
+        line.number: line.text or campaign.text
+        for campaign in sandbox.world.campaigns["smspartner"].values()
+        for line in campaign.lines
+    }
+    end = "run manual__2031-05-06T12:00:00+00:00: no rows & no columns"
+    assert texts == {
+        ANNE: f"Airflow: etl.sales.load a échoué, {end}",
+        **dict.fromkeys((BRUNO, "+33612345603"), f"Airflow: etl.sales.load failed, {end}"),
+    }
 
 
 def test_a_mail_between_two_tries_does_not_hide_the_last_one(sandbox: Any) -> None:
@@ -185,7 +210,7 @@ def test_a_fallback_says_what_the_mail_says(
 
 @pytest.mark.parametrize("subject", ["", None, "\n \n"])
 def test_a_mail_without_a_subject_still_says_something(subject: Any) -> None:
-    assert "without a subject" in text_of(subject, "")
+    assert "without a subject" in text_of(subject)
 
 
 @pytest.mark.parametrize(
@@ -204,7 +229,7 @@ def test_only_the_domain_decides(address: str, recipient: str | None) -> None:
 @given(st.text(), st.text(), st.text())
 def test_anything_can_be_read(address: str, subject: str, html: str) -> None:
     assert recipient_of(address) is None or address.strip().strip("<>").lower().rstrip().endswith("sms")
-    assert "\n" not in text_of(subject, html)
+    assert "\n" not in text_of(subject)
 
 
 def test_a_long_mail_is_read_in_bounded_time(sandbox: Any, mails: list[Any]) -> None:
