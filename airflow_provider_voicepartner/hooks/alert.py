@@ -7,21 +7,27 @@ An alert is either released to the gateway or given up, never both: the first th
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_voicepartner.constants import (
     ALERT_ATTEMPTS,
     ALERT_CONNECT_TIMEOUT,
     ALERT_READ_TIMEOUT,
+    ALERT_RECORD_TIMEOUT,
     ALERT_REPEAT_WAIT,
+    ALERT_TIMEOUT,
     LONGEST_ALERT,
     NAMED_IN_ALERT,
+    PAGES_AT_ONCE,
 )
 from airflow_provider_voicepartner.exceptions import (
     ConfigurationError,
     NotSentError,
+    SendOutcomeUnknownError,
     VoicePartnerProviderError,
     checked,
 )
@@ -37,6 +43,7 @@ from airflow_provider_voicepartner.gateways.model import (
 )
 from airflow_provider_voicepartner.gateways.placeholders import without_braces
 from airflow_provider_voicepartner.gateways.wire import mask_number
+from airflow_provider_voicepartner.hooks.aside import Aside
 from airflow_provider_voicepartner.recipients.lists import RecipientPlan, name_rejected, plan_recipients
 from airflow_provider_voicepartner.sending.arguments import read_recipients
 from airflow_provider_voicepartner.sending.fingerprint import new_reference
@@ -50,9 +57,14 @@ NOT_SENT_ERRORS: Final = (NotSentError, ConfigurationError)
 
 
 class AlertRelease:
-    """Releases an alert to the gateway, or gives it up: one of the two, never both."""
+    """
+    Releases an alert to the gateway, or gives it up: one of the two, never both.
 
-    def __init__(self) -> None:
+    :param seconds: after which it is given up.
+    """
+
+    def __init__(self, seconds: float = ALERT_TIMEOUT) -> None:
+        self._end = monotonic() + seconds
         self._lock = threading.Lock()
         self._left = self._given_up = False
 
@@ -60,6 +72,11 @@ class AlertRelease:
     def has_left(self) -> bool:
         """True from the moment when a request may have reached the gateway."""
         return self._left
+
+    @property
+    def seconds_left(self) -> float:
+        """The time until it is given up, without what it takes to store what became of it."""
+        return max(0.0, self._end - ALERT_RECORD_TIMEOUT - monotonic())
 
     def leave(self) -> None:
         """
@@ -87,11 +104,13 @@ class SentAlert:
     :param accepted: each accepted request's receipt, and the numbers for which it was accepted; at least one.
     :param plan: its recipients.
     :param failures: one for each other request: refused, or with an unknown outcome.
+    :param in_doubt: the numbers of those whose request has an unknown outcome.
     """
 
     accepted: Sequence[tuple[Receipt, Sequence[str]]] = field(repr=False)
     plan: RecipientPlan
     failures: Sequence[VoicePartnerProviderError] = ()
+    in_doubt: Sequence[str] = field(default=(), repr=False)
 
     @property
     def receipts(self) -> Sequence[Receipt]:
@@ -171,28 +190,89 @@ def _send(
     release: AlertRelease,
     make_reference: Callable[[Sequence[str]], str],
 ) -> SentAlert:
-    """Send request by request; one that fails does not stop the others."""
-    accepted: list[tuple[Receipt, Sequence[str]]] = []
-    failures: list[VoicePartnerProviderError] = []
+    """Send all requests; one that fails or hangs does not stop the others."""
     most = hook.gateway.INFO.most_recipients
-    requests = [
+    batches = [
         (message, recipients[start : start + most])
         for message, recipients in groups
         for start in range(0, len(recipients), most)
     ]
-    for message, batch in requests:
+    references = [make_reference(phone_numbers_of(batch)) for _, batch in batches]
+
+    def send(place: int) -> Receipt:
+        return hook.send_batch(*batches[place], reference=references[place])
+
+    requests = _Requests(send, len(batches), release)
+    requests.run()
+    accepted: list[tuple[Receipt, Sequence[str]]] = []
+    failures: list[VoicePartnerProviderError] = []
+    in_doubt: list[str] = []
+    for result, (_, batch) in zip(requests.results(), batches, strict=True):
         numbers = phone_numbers_of(batch)
-        try:
-            release.leave()
-            receipt = hook.send_batch(message, batch, reference=make_reference(numbers))
-            refused = {one.phone_number for one in receipt.refused}
-            accepted.append((receipt, [number for number in numbers if number not in refused]))
-        except VoicePartnerProviderError as error:
-            failures.append(error)
+        if isinstance(result, VoicePartnerProviderError):
+            failures.append(result)
+            in_doubt += () if isinstance(result, NOT_SENT_ERRORS) else numbers
+        else:
+            refused = {one.phone_number for one in result.refused}
+            accepted.append((result, [number for number in numbers if number not in refused]))
     if not accepted:
         # If one request may have arrived, the error must not say that none did.
         raise next((error for error in failures if not isinstance(error, NOT_SENT_ERRORS)), failures[0])
-    return SentAlert(accepted, plan, failures)
+    return SentAlert(accepted, plan, failures, in_doubt)
+
+
+class _Requests:
+    """
+    The requests of an alert, side by side: a language whose request hangs leaves the others all of the time.
+
+    :param send: sends one, by its place.
+    :param count: how many there are.
+    """
+
+    def __init__(self, send: Callable[[int], Receipt], count: int, release: AlertRelease) -> None:
+        self._send, self._count, self._release = send, count, release
+        self._waiting = deque(range(count))
+        self._taking = threading.Lock()
+        self._results: dict[int, Receipt | VoicePartnerProviderError] = {}
+
+    def run(self) -> None:
+        """Send them; several only as long as there is time."""
+        if self._count == 1:
+            self._work()
+            return
+        threads = [Aside(self._work, name="alert") for _ in range(min(self._count, PAGES_AT_ONCE))]
+        for thread in threads:
+            thread.is_over(self._release.seconds_left)
+        with self._taking:  # none is begun any more
+            for place in self._waiting:
+                self._results[place] = NotSentError("no time was left for it")
+            self._waiting.clear()
+
+    def results(self) -> Sequence[Receipt | VoicePartnerProviderError]:
+        """Return what became of each, in their order."""
+        late = SendOutcomeUnknownError("no answer in time")
+        return [self._results.get(place, late) for place in range(self._count)]
+
+    def _work(self) -> None:
+        while True:
+            with self._taking:
+                if not self._waiting:
+                    return
+                place = self._waiting.popleft()
+                try:
+                    self._release.leave()
+                except VoicePartnerProviderError as error:
+                    self._results[place] = error
+                    continue
+            try:
+                self._results[place] = self._send(place)
+            except VoicePartnerProviderError as error:
+                self._results[place] = error
+            except BaseException as error:
+                if self._count == 1:
+                    raise
+                # Of an error of others only the kind, since its text may hold anything.
+                self._results[place] = SendOutcomeUnknownError(type(error).__name__)
 
 
 def in_plain_letters(hook: GatewayHook, message: Message) -> Message:

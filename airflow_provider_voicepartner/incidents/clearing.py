@@ -160,7 +160,8 @@ class AllClearStore:
         """
         Claim some of what is due: what nobody has sent, what certainly was not sent, what its sender died over.
 
-        What is about an incident that is open again is dropped, and so is what is too old.
+        What is about an incident that is open again is dropped, and so is what is too old, and what the same people
+        are told of a later incident of the same.
 
         :raises StoreUnavailableError: the store cannot be asked; whoever asks later is given it.
         """
@@ -175,6 +176,7 @@ class AllClearStore:
             for rows in messages[:ALL_CLEARS_CLAIMED]:
                 is_late = rows[0]["since"] < now - ALL_CLEAR_WITHIN
                 is_over = is_late or any(row["is_open_again"] for row in rows)
+                is_over |= all(row["is_said_later"] for row in rows)
                 token = self._new_token()
                 # All rows of a message are written, claimed and given back together.
                 taken = [_take(connection, row, None if is_over else token, now) for row in rows]
@@ -276,6 +278,11 @@ def _statements() -> dict[str, Any]:
         f"EXISTS (SELECT 1 FROM {incident.name} again JOIN {incident.name} ended ON again.open_key = ended.key "
         f"WHERE ended.id = {name}.incident)"
     )
+    is_said_later = (
+        f"EXISTS (SELECT 1 FROM {name} later JOIN {incident.name} newer ON newer.id = later.incident "
+        f"JOIN {incident.name} ended ON newer.key = ended.key WHERE ended.id = {name}.incident "
+        f"AND newer.id > ended.id AND later.person = {name}.person AND later.phone_number = {name}.phone_number)"
+    )
     return {
         # An incident is closed once, so a row that is there already says the same.
         "owe": text(
@@ -284,8 +291,8 @@ def _statements() -> dict[str, Any]:
             "ON CONFLICT DO NOTHING"
         ),
         "due": text(
-            f"SELECT {name}.*, {is_open_again} AS is_open_again FROM {name} WHERE next_at <= :now "
-            "ORDER BY since, incident, person, phone_number"
+            f"SELECT {name}.*, {is_open_again} AS is_open_again, {is_said_later} AS is_said_later "
+            f"FROM {name} WHERE next_at <= :now ORDER BY since, incident, person, phone_number"
         ),
         "take": text(
             f"UPDATE {name} SET phase = :phase, claim = :claim, said = :said, tries = tries + 1, next_at = :next_at "

@@ -362,7 +362,8 @@ class GatewayNotifier(RenderedNotifier):
         from airflow_provider_voicepartner.hooks.alert import AlertRelease
 
         failures: list[BaseException] = []
-        release = AlertRelease()
+        limit = self.total_seconds if seconds is None else seconds
+        release = AlertRelease(limit)
 
         def work() -> None:
             try:
@@ -370,7 +371,6 @@ class GatewayNotifier(RenderedNotifier):
             except BaseException as error:  # ended by anything, it is no success
                 failures.append(error)
 
-        limit = self.total_seconds if seconds is None else seconds
         # Asked first: a thread that ends in between has left its failure behind.
         late = not Aside(work, name=type(self).__name__).is_over(limit)
         if failures:
@@ -431,7 +431,7 @@ class GatewayNotifier(RenderedNotifier):
             self.after_sending(hook, sent)
         finally:
             hook.close()
-        self.told = self._as_told(sent.reached)
+        self.told = self._as_told([*sent.reached, *sent.in_doubt])
         for line in left_out(sent):
             self.log.error("%s: %s", type(self).__name__, line)
         self.log.info(

@@ -109,16 +109,23 @@ class QuestionNotifier(GatewayNotifier):
                 kind=self.kind,
                 conn_id=str(self.conn_id),
                 person=self._person_of.get(number, ""),
-                language=audience.language or "",
+                language=super(QuestionNotifier, self).audience_of(number).language or "",
                 reference=references[audience],
             )
             for number, audience in audiences.items()
         ]
 
     def audience_of(self, phone_number: str) -> Audience:
-        """Say for whom the message of a number is written: one person by text message, whose link is their own."""
-        found = super().audience_of(phone_number)
-        return found._replace(alone=phone_number) if self._is_one_by_one else found
+        """
+        Say for whom the message of a number is written: one person by text message, whose link is their own.
+
+        Those who share a message have the same audience, since they also share the reference that answers carry.
+        """
+        from airflow_provider_voicepartner.notifications.audience import Audience
+        from airflow_provider_voicepartner.notifications.message import language_of
+
+        language = language_of(super().audience_of(phone_number).language)
+        return Audience(language, alone=phone_number if self._is_one_by_one else "")
 
     def make_reference(self, numbers: Sequence[str]) -> str:
         """Return our own id of a request, which answers carry; of a large list, the first request's is known."""

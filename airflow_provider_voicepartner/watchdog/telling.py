@@ -269,7 +269,8 @@ class Teller:
             ", ".join(str(receipt.gateway_id) for receipt in sent.receipts[:NAMED_IN_ALERT]),
             masked(sent.reached),
         )
-        return Telling(tuple(_told(channel, number, contacts) for number in sent.reached))
+        told = (*sent.reached, *sent.in_doubt)
+        return Telling(tuple(_told(channel, number, contacts) for number in told))
 
     def _message(
         self, channel: Channel, message: Message, of_people: str | None, *, may_be_repeat: bool

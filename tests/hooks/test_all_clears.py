@@ -136,6 +136,21 @@ def test_a_gateway_that_was_down_for_hours_tells_them_once_when_it_is_back(room:
     assert (ANNE[3:] in logs.text, PLAIN[3:] in logs.text) == (False, False)
 
 
+def test_what_failed_and_worked_again_while_the_gateway_was_down_is_one_all_clear(room: Room) -> None:
+    fault(room.sandbox, "429", path="/send", times=None, retry_after=600)
+    room.fail([told("anne"), told("bruno")])
+    room.succeed()
+    room.sender().send_due()
+    room.clock.advance(10.0)
+    room.fail([told("anne"), told(number=PLAIN)])
+    room.succeed()
+    room.sandbox.world.faults.clear()
+    room.looks(3)
+    # Bruno knows of the first failure only, and Anne of both.
+    assert room.sent() == {ANNE: 1, BRUNO: 1, PLAIN: 1}
+    assert room.phases() == ["dropped", "told", "told", "told"]
+
+
 def test_after_two_days_it_is_given_up_and_that_is_said(room: Room, logs: Logs) -> None:
     room.fail([told("anne")])
     fault(room.sandbox, "429", path="/send", times=None, retry_after=600)

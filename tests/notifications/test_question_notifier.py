@@ -170,16 +170,31 @@ def test_a_link_answers_by_a_button_and_not_by_being_opened(office: Office) -> N
 def test_each_of_several_has_a_link_of_their_own_and_their_language(office: Office, tmp_path: Path) -> None:
     (tmp_path / "contacts.toml").write_text(CONTACTS.replace('02"\nlanguage = "fr"', '02"\nlanguage = "en"'))
     ask(["@anna", "@bruno", "+33612345603"])
-    texts = [str(body["message"]) for body in bodies(office.sandbox) if "message" in body]
-    links = [found[0] for text in texts if (found := LINK.search(text))]
-    assert len(links) == len(set(links)) == 3
-    assert ["Répondez" in text for text in texts] == [True, False, False]
+    world = office.sandbox.world.campaigns["smspartner"].values()
+    texts = {line.number: str(one.text or line.text) for one in world for line in one.lines}
+    links = {number: found[0] for number, text in texts.items() if (found := LINK.search(text))}
+    assert len(links) == len(set(links.values())) == 3
+    assert {number for number, text in texts.items() if "Répondez" in text} == {ANNA}
     assert sent(office.sandbox, "smspartner") == {ANNA: 1, BRUNO: 1, "+33612345603": 1}
     office.asked()
-    page = requests.post(links[1], data={"option": "1"}, timeout=30)
+    page = requests.post(links[BRUNO], data={"option": "1"}, timeout=30)
     assert "bruno decided: Approve" in page.text
     office.run(ANSWER_HOLD)
     assert office.airflow.answers == [("ti-1", ("Approve",))]
+
+
+def test_those_who_share_a_call_are_known_by_its_reference_whatever_their_clock(
+    office: Office, tmp_path: Path
+) -> None:
+    zones = CONTACTS.replace("[people.bruno]", '[people.bruno]\ntime_zone = "Asia/Tokyo"')
+    (tmp_path / "contacts.toml").write_text(zones.replace('02"\nlanguage = "fr"', '02"\nlanguage = "en"'))
+    ask(["@anna", "@bruno", "+33612345603"], by="call")
+    calls = office.sandbox.world.campaigns["octopush"].values()
+    with office.store.read() as connection:
+        rows = connection.exec_driver_sql("SELECT phone_number, reference FROM voicepartner_question_asked")
+        stored = {row[0]: row[1] for row in rows}
+    assert stored == {line.number: one.reference for one in calls for line in one.lines}
+    assert len(calls) == 2  # French and English
 
 
 def test_a_text_to_many_has_no_link_and_is_one_request(office: Office) -> None:

@@ -139,7 +139,7 @@ def test_everybody_is_told_in_their_language_and_those_who_hear_the_same_in_one_
         heard = [*heard, *({"en"} - {*heard})]  # of a number that is no contact's nothing is known
     notifier("octopush", to=["@anne", "@bruno", *more])(failed())
     calls = [body for body in bodies(sandbox) if "voice_language" in body]
-    assert [str(body["voice_language"])[:2] for body in calls] == heard
+    assert sorted(str(body["voice_language"])[:2] for body in calls) == sorted(heard)
     for body in calls:
         assert ("Je répète." in body["text"]) is str(body["voice_language"]).startswith("fr")
     told = {
