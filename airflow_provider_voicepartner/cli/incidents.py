@@ -18,6 +18,7 @@ from airflow_provider_voicepartner.constants import LONGEST_CONTACT_NAME
 from airflow_provider_voicepartner.db.transactions import Store
 from airflow_provider_voicepartner.delivery.events import iso_time
 from airflow_provider_voicepartner.gateways.wire import mask_number
+from airflow_provider_voicepartner.hooks.clocks import airflows_clock
 from airflow_provider_voicepartner.hooks.paging import Pager
 from airflow_provider_voicepartner.incidents.acting import digest_of
 from airflow_provider_voicepartner.incidents.answers import Channel
@@ -30,7 +31,6 @@ from airflow_provider_voicepartner.incidents.silences import Silence, Silences, 
 from airflow_provider_voicepartner.incidents.store import IncidentStore
 from airflow_provider_voicepartner.settings import open_configured_store, open_store
 from airflow_provider_voicepartner.watchdog.question_texts import what_is_so
-from airflow_provider_voicepartner.watchdog.questions import airflows_clock
 
 # What broke, and who knows
 

@@ -19,11 +19,13 @@ class Target:
     :param person: the name in the contacts.
     :param phone_number: in E.164.
     :param language: ``fr`` or ``en``; None where the contacts do not say.
+    :param time_zone: such as ``Europe/Paris``; likewise.
     """
 
     person: str
     phone_number: str = field(repr=False)
     language: str | None = None
+    time_zone: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,7 @@ def last_resort_targets(directory: Directory, names: Iterable[str], kind: Kind) 
 def numbers_of(directory: Directory, people: Iterable[str], kind: Kind) -> tuple[Target, ...]:
     """Return the numbers of people, each once; nobody for a name that is not there."""
     found = {
-        number: Target(name, number, directory.people[name].language)
+        number: Target(name, number, directory.people[name].language, directory.people[name].time_zone)
         for name in people
         if name in directory.people
         for number in directory.people[name].numbers(kind)

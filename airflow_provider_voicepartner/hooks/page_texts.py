@@ -8,6 +8,7 @@ from typing import Final, Literal
 from airflow_provider_voicepartner.constants import LEAST_PAGE_TITLE, LONGEST_SPOKEN, PAGE_SEGMENTS
 from airflow_provider_voicepartner.gateways.gsm import count_segments, cut_to_segments, to_gsm7
 from airflow_provider_voicepartner.gateways.placeholders import without_braces
+from airflow_provider_voicepartner.hooks.clocks import at_their_clock
 from airflow_provider_voicepartner.incidents.answers import ACKNOWLEDGE_KEY, CLOSE_KEY, ESCALATE_KEY, Verdict
 from airflow_provider_voicepartner.incidents.escalation import Purpose, Result
 from airflow_provider_voicepartner.incidents.pages import ClaimedPage
@@ -91,7 +92,9 @@ def spoken_page(claimed: ClaimedPage, ways: Ways) -> str:
     words = _WORDS[language_of(claimed.page.language)]
     incident = claimed.incident
     title = _title(claimed, words)
-    said = without_braces(spoken_title(claimed.page.language, title, incident.words)).rstrip(".")
+    said = spoken_title(claimed.page.language, title, incident.words)
+    said = at_their_clock(said, claimed.page.time_zone, title=incident.title)
+    said = without_braces(said).rstrip(".")
     keys = words["press"].format(ACKNOWLEDGE_KEY, ESCALATE_KEY) if ways.by_phone else words["no keys"]
     again = words["again"]
     most = (LONGEST_SPOKEN - len(again) - len("  ")) // 2 - len(keys) - len(". ")
@@ -109,6 +112,7 @@ def spoken_language(claimed: ClaimedPage) -> str:
 def _title(claimed: ClaimedPage, words: dict[str, str]) -> str:
     incident = claimed.incident
     title = title_in(claimed.page.language, incident.title, incident.words)
+    title = at_their_clock(title, claimed.page.time_zone)
     return title.strip() or words["no title"].format(incident.id)
 
 

@@ -102,6 +102,7 @@ class Page:
     conn_id: str
     language: str | None = None
     said: str = ""
+    time_zone: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -271,6 +272,7 @@ def _do(state: Escalation, now: float, resolve: Resolve) -> Turn:
             phone_number=target.phone_number,
             conn_id=conn_id,
             language=target.language,
+            time_zone=target.time_zone,
         )
         for number, (by, conn_id, target) in enumerate(found, state.numbered + 1)
     )
@@ -412,6 +414,7 @@ def told(state: Escalation, purpose: Purpose, targets: Sequence[Target], said: s
             phone_number=target.phone_number,
             conn_id=state.policy.sms,
             language=target.language,
+            time_zone=target.time_zone,
             said=said,
         )
         for number, target in enumerate(targets, state.numbered + 1)

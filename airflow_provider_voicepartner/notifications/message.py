@@ -14,7 +14,7 @@ from airflow_provider_voicepartner.constants import (
     QUESTION_SEGMENTS,
 )
 from airflow_provider_voicepartner.gateways.placeholders import without_braces
-from airflow_provider_voicepartner.incidents.titles import Words, readable
+from airflow_provider_voicepartner.incidents.titles import MONTHS, Words, readable
 from airflow_provider_voicepartner.notifications.event import AlertEvent, What, read_event
 
 Language = Literal["en", "fr"]
@@ -63,10 +63,6 @@ _WORDS: Final[dict[Language, dict[str, str]]] = {
     },
 }  # fmt: skip
 
-_MONTHS: Final[dict[Language, str]] = {
-    "en": "January February March April May June July August September October November December",
-    "fr": "janvier février mars avril mai juin juillet août septembre octobre novembre décembre",
-}
 
 _UNITS: Final[dict[Language | None, tuple[str, str, str]]] = {
     None: ("s", "min", "h"),
@@ -216,7 +212,7 @@ def _due(event: AlertEvent, language: Language, time_zone: str | None, *, is_spo
     clock = f"{moment:%H:%M}{'' if zone else ' UTC'}"
     if not is_spoken:
         return f"{moment:%Y-%m-%d} {clock}"
-    return _WORDS[language]["when"].format(moment.day, _MONTHS[language].split()[moment.month - 1], clock)
+    return _WORDS[language]["when"].format(moment.day, MONTHS[language].split()[moment.month - 1], clock)
 
 
 def _zone(name: str | None) -> ZoneInfo | None:

@@ -9,6 +9,7 @@ from typing import Final
 from airflow_provider_voicepartner.constants import LONGEST_SPOKEN, WATCH_NAMES, WATCH_SEGMENTS
 from airflow_provider_voicepartner.gateways.gsm import count_segments, cut_to_segments, to_gsm7
 from airflow_provider_voicepartner.gateways.placeholders import without_braces
+from airflow_provider_voicepartner.hooks.clocks import at_their_clock
 from airflow_provider_voicepartner.incidents.clearing import ClearText
 from airflow_provider_voicepartner.incidents.model import Alert
 from airflow_provider_voicepartner.incidents.titles import Words, readable, title_in
@@ -130,7 +131,10 @@ def of_title(title: str, words: Words, more: int, link: str) -> Message:
     :param words: of the title, in French.
     :param more: alerts, apart from the one of the title.
     """
-    return _message(lambda language: title_in(language, title, words) + _and_more(more, language), link)
+    return _message(
+        lambda language: at_their_clock(title_in(language, title, words), None) + _and_more(more, language),
+        link,
+    )
 
 
 def of_many(findings: Sequence[Finding], more: int = 0) -> Message:

@@ -10,12 +10,11 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from datetime import UTC, tzinfo
+from datetime import tzinfo
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
 
-from airflow_provider_voicepartner.compat import conf
 from airflow_provider_voicepartner.constants import (
     ALERT_QUESTION_TIMEOUT,
     ANSWERS_INTERVAL,
@@ -31,6 +30,7 @@ from airflow_provider_voicepartner.exceptions import VoicePartnerProviderError
 from airflow_provider_voicepartner.gateways.model import SmsMessage
 from airflow_provider_voicepartner.gateways.wire import mask_number
 from airflow_provider_voicepartner.hooks.alert import NOT_SENT_ERRORS, AlertRelease, send_alert
+from airflow_provider_voicepartner.hooks.clocks import airflows_clock
 from airflow_provider_voicepartner.hooks.contacts import contacts_within, has_contacts
 from airflow_provider_voicepartner.hooks.registry import hook_of
 from airflow_provider_voicepartner.incidents.acting import digest_of
@@ -286,12 +286,3 @@ def run_questions(
         stop.wait(ANSWERS_INTERVAL)
     if store is not None:
         store.close()
-
-
-def airflows_clock() -> Any:
-    """Return Airflow's default time zone, in which times are told."""
-    try:
-        name = str(conf.get("core", "default_timezone", fallback="utc") or "utc")
-        return UTC if name in ("utc", "system") else ZoneInfo(name)
-    except Exception:
-        return UTC
