@@ -198,7 +198,8 @@ RECEIVER: Final = Command(
                 "help": "address to listen on; 127.0.0.1, the default, is for a local proxy",
             },
         ),
-        Argument(("--port",), {"default": 8793, "type": int, "help": "port to listen on. Default: 8793"}),
+        # Airflow's own servers of logs listen on 8793 and 8794.
+        Argument(("--port",), {"default": 8792, "type": int, "help": "port to listen on. Default: 8792"}),
         Argument(
             ("--watchdog",),
             {

@@ -51,7 +51,10 @@ def run(arguments: Namespace) -> None:
     except OSError as error:
         problem = error.strerror or type(error).__name__
     if problem:
-        raise CommandError(f"cannot listen on {arguments.host}, port {arguments.port}: {problem}")
+        raise CommandError(
+            f"cannot listen on {arguments.host}, port {arguments.port}: {problem}; give another --host or --port, and "
+            "send what public_url leads to there"
+        )
     write_log()
     app = create_app(
         open_receiver_store,

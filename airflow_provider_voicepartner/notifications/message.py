@@ -155,6 +155,7 @@ def default_text(
     more: int = 0,
     answer: str = "",
     answer_link: str = "",
+    answer_by_link: str = "",
     time_zone: str | None = None,
 ) -> str:
     """
@@ -168,6 +169,7 @@ def default_text(
     :param more: alerts that were counted and not told.
     :param answer: how a question can be answered; empty for in Airflow.
     :param answer_link: where a question can be answered; empty for in Airflow.
+    :param answer_by_link: said in place of ``answer`` where that link fits.
     :param time_zone: of those who are told, such as ``Europe/Paris``; None tells times in UTC.
     """
     event, words = read_event(context), language_of(language)
@@ -177,13 +179,13 @@ def default_text(
     head = as_repeat(head, words) if is_repeat else head
     head = " ".join(filter(None, (head, and_more(more, words))))
     if event.what is What.QUESTION:
-        return _fit(
-            head,
-            _plain(event.subject),
-            _plain(_choices(event, answer or _WORDS[words]["answer"])),
-            link,
-            segments or QUESTION_SEGMENTS,
-        )
+        subject, most = _plain(event.subject), segments or QUESTION_SEGMENTS
+        if answer_link:
+            text = _fit(head, subject, _plain(_choices(event, answer_by_link or answer)), link, most)
+            if link and text.endswith(link):
+                return text
+            link = ""
+        return _fit(head, subject, _plain(_choices(event, answer or _WORDS[words]["answer"])), link, most)
     run = f", {_WORDS[words]['run'].format(event.run_id)}" if event.run_id else ""
     whole = [_plain(f"{head}{run}{f': {event.error}' if event.error else ''}"), link]
     if _is_within(" ".join(filter(None, whole)), segments or 1):

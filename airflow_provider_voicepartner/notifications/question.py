@@ -22,9 +22,11 @@ if TYPE_CHECKING:
 
 _CONNECTIONS: Final = {"sms": "smspartner_default", "call": "octopush_default"}
 _ANSWER: Final = {
-    "en": {"reply": "Reply {0}, or answer in Airflow", "or": " or ", "number": "{0} and a number",
+    "en": {"reply": "Reply {0}, or answer in Airflow", "or link": "Reply {0}, or answer here", "or": " or ",
+           "number": "{0} and a number",
            "press": "Press the number of your choice."},
-    "fr": {"reply": "Répondez {0}, ou dans Airflow", "or": " ou ", "number": "{0} et un numéro",
+    "fr": {"reply": "Répondez {0}, ou dans Airflow", "or link": "Répondez {0}, ou ici", "or": " ou ",
+           "number": "{0} et un numéro",
            "press": "Appuyez sur le numéro de votre choix."},
 }  # fmt: skip
 
@@ -153,6 +155,7 @@ class QuestionNotifier(GatewayNotifier):
                 is_repeat=self.may_be_repeat,
                 answer="" if question is None else how_to_reply(question, language),
                 answer_link="" if self._opened is None else self._opened.link_of(self.audience.alone),
+                answer_by_link="" if question is None else how_to_reply(question, language, "or link"),
             )
             return SmsMessage(text=text, sender=self.given_sender(), purpose="alert", options=options)
         text = spoken_text(context, language, answer="" if question is None else _ANSWER[language]["press"])
@@ -213,9 +216,14 @@ def asking_of(context: Any) -> Asking | None:
         return None
 
 
-def how_to_reply(question: Question, language: Literal["en", "fr"]) -> str:
-    """Say how a question is answered by text message: with its code, since another may be open, or come later."""
+def how_to_reply(question: Question, language: Literal["en", "fr"], where: str = "reply") -> str:
+    """
+    Say how a question is answered by text message: with its code, since another may be open, or come later.
+
+    :param where: else it can be answered: ``reply`` for in Airflow, ``or link`` for the page behind a link.
+    """
     words = _ANSWER[language]
+    words = {**words, "reply": words[where]}
     if question.code is None:  # all codes are taken
         return words["reply"].format("1" if len(question.options) == 1 else f"1{words['or']}2")
     if len(question.options) > 2 or question.most > 1:

@@ -121,7 +121,7 @@ def test_a_question_by_sms_is_answered_by_a_reply(office: Office, logs: Logs) ->
     assert text.startswith(
         "Airflow: release.approve demande: Déployer la version plantée 4711 ? 1 Approve 2 Reject."
     )
-    assert f"Répondez {code} 1 ou {code} 2, ou dans Airflow" in text
+    assert f"Répondez {code} 1 ou {code} 2, ou ici: http" in text
     office.deliver()
     office.run()
     assert office.questions.get(question.id).state is Stage.DECIDED  # type: ignore[union-attr]
@@ -165,6 +165,12 @@ def test_a_link_answers_by_a_button_and_not_by_being_opened(office: Office) -> N
     assert "anna decided: &lt;Approve&gt;" in second.text
     office.run(ANSWER_HOLD)
     assert office.airflow.answers == [("ti-1", ("<Approve>",))]
+
+
+def test_where_a_link_does_not_fit_nothing_is_said_of_it(office: Office) -> None:
+    ask(max_segments=1)
+    text, (question,) = str(last_body(office.sandbox)["message"]), office.questions.find()
+    assert text.endswith(f"Répondez {question.code} 1 ou {question.code} 2, ou dans Airflow")
 
 
 def test_each_of_several_has_a_link_of_their_own_and_their_language(office: Office, tmp_path: Path) -> None:
