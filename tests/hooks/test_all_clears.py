@@ -151,7 +151,7 @@ def test_what_failed_and_worked_again_while_the_gateway_was_down_is_one_all_clea
     assert room.phases() == ["dropped", "told", "told", "told"]
 
 
-def test_after_two_days_it_is_given_up_and_that_is_said(room: Room, logs: Logs) -> None:
+def test_after_two_days_it_is_given_up_and_that_is_said(room: Room, caplog: pytest.LogCaptureFixture) -> None:
     room.fail([told("anne")])
     fault(room.sandbox, "429", path="/send", times=None, retry_after=600)
     room.succeed()
@@ -159,7 +159,7 @@ def test_after_two_days_it_is_given_up_and_that_is_said(room: Room, logs: Logs) 
     room.sandbox.world.faults.clear()
     room.looks(100, 3_600)
     assert (room.sent(), room.phases()) == ({}, ["dropped"])
-    assert logs.text.count("All clears that could not be sent in time are given up: 1") == 1
+    assert caplog.text.count("All clears that could not be sent in time are given up: 1") == 1
 
 
 def test_of_two_only_the_one_who_was_not_told_is_told_later(room: Room) -> None:
