@@ -1778,8 +1778,7 @@ MOST_OWN_LINKS: Final = 5
 """
 [recipients] So many people who are asked by text message get one of their own, with a link that is theirs.
 
-Each is a request of its own, and the whole alert has 20 s, also where a gateway takes 3 s for one. A text to more of
-them has no link.
+Each is a request of its own, and they leave side by side. A text to more of them has no link.
 """
 ANSWERS_READ_WITHIN: Final = 600.0
 """
@@ -1909,9 +1908,9 @@ A look hangs where a database does; two runners never both page.
 """
 PAGES_AT_ONCE: Final = 16
 """
-[entries] The most pages that leave side by side.
+[entries] The most pages, or requests of one alert, that leave side by side.
 
-More people are rarely in one step, and each page has a thread.
+More people are rarely in one step, and each of them has a thread.
 """
 ANSWERS_LOOK_BACK: Final = 3_600.0
 """

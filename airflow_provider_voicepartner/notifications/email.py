@@ -100,7 +100,11 @@ def send_email(
         if not is_messaged:
             raise
         kind = type(error).__name__
-        log.error("The mail to the addresses that are not messaged was not sent: %s", kind)
+        log.error(
+            "The mail to the addresses that are not messaged was not sent: %s. Mails need the connection %s, and on "
+            "Airflow 3 the provider smtp",
+            kind, conn_id,
+        )  # fmt: skip
 
 
 def recipient_of(address: str) -> str | None:
