@@ -64,7 +64,8 @@ class AlertRelease:
     """
 
     def __init__(self, seconds: float = ALERT_TIMEOUT) -> None:
-        self._end = monotonic() + seconds
+        # An alert that is late already still has most of its time for its requests.
+        self._end = monotonic() + seconds - min(ALERT_RECORD_TIMEOUT, seconds / 4)
         self._lock = threading.Lock()
         self._left = self._given_up = False
 
@@ -76,7 +77,7 @@ class AlertRelease:
     @property
     def seconds_left(self) -> float:
         """The time until it is given up, without what it takes to store what became of it."""
-        return max(0.0, self._end - ALERT_RECORD_TIMEOUT - monotonic())
+        return max(0.0, self._end - monotonic())
 
     def leave(self) -> None:
         """

@@ -26,7 +26,7 @@ from airflow_provider_voicepartner.gateways.gsm import BASIC, EXTENSION, count_s
 from airflow_provider_voicepartner.gateways.model import Receipt, RefusedRecipient
 from airflow_provider_voicepartner.gateways.validation import GatewayOptions
 from airflow_provider_voicepartner.hooks import registry
-from airflow_provider_voicepartner.hooks.alert import SentAlert, left_out
+from airflow_provider_voicepartner.hooks.alert import AlertRelease, SentAlert, left_out
 from airflow_provider_voicepartner.notifications.base import GatewayNotifier
 from airflow_provider_voicepartner.notifications.sms import SmsNotifier, send_sms_notification
 from airflow_provider_voicepartner.recipients.lists import plan_recipients
@@ -243,6 +243,11 @@ def test_those_whom_the_gateway_refuses_are_named_too() -> None:
     receipt = Receipt(gateway_id="1", accepted=1, refused=refused)
     (line,) = left_out(SentAlert([(receipt, [ANNA])], plan_recipients([ANNA, BEN], line="mobile")))
     assert line == "the gateway refused 2 recipients: +336••••••79 said STOP. a recipient"
+
+
+@pytest.mark.parametrize("seconds", [20.0, 1.0])
+def test_an_alert_that_has_little_time_waits_for_its_requests_all_the_same(seconds: float) -> None:
+    assert 0.5 * seconds < AlertRelease(seconds).seconds_left < seconds
 
 
 @pytest.mark.parametrize(
