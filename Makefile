@@ -51,7 +51,7 @@ demo: $(AIRFLOW3)/.installed ## Run outreach_campaign through Airflow against th
 test: lint types contracts resolve unit test-airflow2 ## Lint, types, import contract, and all tests on Airflow 3 and 2.11
 
 test-all: export ALL_EXAMPLES = 1
-test-all: test smoke slow ## `make test`, and what takes about an hour: Airflow 3.0 to 3.2, kills at every instant, pacing
+test-all: test smoke slow ## `make test`, and what takes an hour and a half: Airflow 3.0 to 3.2, kills at every instant, pacing
 
 slow: $(AIRFLOW3)/.installed $(AIRFLOW2)/.installed ## The slow tests alone
 	$(BIN)/python -m pytest tests -m slow
