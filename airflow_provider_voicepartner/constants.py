@@ -1511,6 +1511,12 @@ ALERT_RECORD_TIMEOUT: Final = 2.0
 
 If it is not known, the alert counts as one whose sender died, and is perhaps repeated.
 """
+ALERT_REQUESTS_SHARE: Final = 0.75
+"""
+[share of an interval] The least of an alert's time that is for its requests, and not for storing what became of them.
+
+An alert that is late already is better sent than recorded.
+"""
 ALERT_LEASE_MARGIN: Final = 15.0
 """
 [seconds] How long an alert stays claimed beyond the time that it and its fallbacks may take.

@@ -19,6 +19,7 @@ from airflow_provider_voicepartner.constants import (
     ALERT_READ_TIMEOUT,
     ALERT_RECORD_TIMEOUT,
     ALERT_REPEAT_WAIT,
+    ALERT_REQUESTS_SHARE,
     ALERT_TIMEOUT,
     LONGEST_ALERT,
     NAMED_IN_ALERT,
@@ -65,7 +66,7 @@ class AlertRelease:
 
     def __init__(self, seconds: float = ALERT_TIMEOUT) -> None:
         # An alert that is late already still has most of its time for its requests.
-        self._end = monotonic() + seconds - min(ALERT_RECORD_TIMEOUT, seconds / 4)
+        self._end = monotonic() + max(seconds - ALERT_RECORD_TIMEOUT, seconds * ALERT_REQUESTS_SHARE)
         self._lock = threading.Lock()
         self._left = self._given_up = False
 
