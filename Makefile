@@ -78,10 +78,10 @@ smoke: $(BETWEEN:%=%/.installed) ## A DAG that sends, waits and alerts, on Airfl
 	@set -e; for folder in $(BETWEEN); do echo $$folder; $$folder/bin/python -m pytest $(ON_EACH); done
 
 unit: $(AIRFLOW3)/.installed ## Tests on the newest Airflow, whole DAGs included
-	$(BIN)/python -m pytest tests -m "not slow" -n 3 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest tests -m "not slow" -n 3 --dist loadfile
 
 test-airflow2: $(AIRFLOW2)/.installed ## Operators, hooks and sensor on Airflow 2.11
-	$(AIRFLOW2)/bin/python -m pytest $(ON_AIRFLOW2) -m "not (airflow3 or newest or slow)" -n 3 --dist loadfile --no-loadscope-reorder
+	$(AIRFLOW2)/bin/python -m pytest $(ON_AIRFLOW2) -m "not (airflow3 or newest or slow)" -n 3 --dist loadfile
 
 mutants: $(AIRFLOW3)/.installed ## Which small faults no test notices; SEED=1 SAMPLE=400 MODULES="sending/*.py ..." ONLY= OLD_MAP=
 	@$(BIN)/python -m scripts.mutants --seed $(or $(SEED),1) --sample $(or $(SAMPLE),400) \

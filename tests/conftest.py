@@ -64,20 +64,6 @@ collect_ignore = [] if sys.version_info >= (3, 11) else ["tests"]
 SLOW_SECONDS = 3_600
 
 
-LONGEST = (
-    "tests/sending/test_rate_limit_processes.py",
-    "tests/system/",
-    "tests/watchdog/test_process.py",
-    "tests/crash/",
-    "tests/versions/",
-    "tests/external/",
-    "tests/cli/",
-    "tests/plugins/",
-    "tests/incidents/test_nights.py",
-    "tests/watchdog/",
-)
-"""They wait for processes of Airflow, and begin first: at the end they would wait alone."""
-
 CASES_ON_AIRFLOW_2 = 4
 """So many of a test's cases are run there: the same Python has run all of them on Airflow 3."""
 
@@ -105,11 +91,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
     is_airflow_2 = __version__.startswith("2.")
     part_sampled(items, is_airflow_2=is_airflow_2)
-    items.sort(
-        key=lambda item: next(
-            (at for at, name in enumerate(LONGEST) if item.nodeid.startswith(name)), len(LONGEST)
-        )
-    )
     if config.pluginmanager.hasplugin("timeout"):
         for item in items:
             if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
