@@ -10,13 +10,17 @@ import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 from time import monotonic
-from typing import Final
 
 from airflow_provider_voicepartner.constants import ALERT_QUESTION_TIMEOUT, ALERT_TIMEOUT
 from airflow_provider_voicepartner.contacts.directory import Directory
+from airflow_provider_voicepartner.contacts.languages import VOICE_LANGUAGES, language_of
 from airflow_provider_voicepartner.contacts.policy import By
 from airflow_provider_voicepartner.db.errors import StoreUnavailableError
-from airflow_provider_voicepartner.exceptions import NotSentError, VoicePartnerProviderError
+from airflow_provider_voicepartner.exceptions import (
+    NotSentError,
+    SendOutcomeUnknownError,
+    VoicePartnerProviderError,
+)
 from airflow_provider_voicepartner.gateways.model import Message, SmsMessage, VoiceMessage
 from airflow_provider_voicepartner.hooks.alert import NOT_SENT_ERRORS, AlertRelease, masked, send_alert
 from airflow_provider_voicepartner.hooks.aside import Aside
@@ -25,8 +29,6 @@ from airflow_provider_voicepartner.hooks.page_sending import MakeHook, hook_of_w
 from airflow_provider_voicepartner.incidents.clearing import AllClearStore, ClaimedClear, ClearPhase
 
 log = logging.getLogger(__name__)
-
-_VOICES: Final = {"en": "en-GB", "fr": "fr-FR"}
 
 
 class _ClearRelease(AlertRelease):
@@ -135,6 +137,10 @@ class AllClears:
         finally:
             hook.close()
         if not sent.reached:
+            if sent.in_doubt:
+                raise SendOutcomeUnknownError(
+                    "the gateway refused some of the numbers, and may have accepted others"
+                )
             raise NotSentError("the gateway refused the number")
         log.info(
             "%s was accepted as %s, through %s: %s",
@@ -144,8 +150,8 @@ class AllClears:
 
 
 def _message(claimed: ClaimedClear, by: By, language: str | None) -> Message:
-    text, code = claimed.text, "fr" if language == "fr" else "en"
+    text, code = claimed.text, language_of(language)
     if by is By.SMS:
         return SmsMessage(text=text.french if code == "fr" else text.english, purpose="alert")
     said = text.spoken_french if code == "fr" else text.spoken
-    return VoiceMessage(text=said, language=_VOICES[code], purpose="alert")
+    return VoiceMessage(text=said, language=VOICE_LANGUAGES[code], purpose="alert")

@@ -10,8 +10,9 @@ from typing import ClassVar, Final
 
 from starlette.routing import Route
 
+from airflow_provider_voicepartner.contacts.languages import Language
 from airflow_provider_voicepartner.db.transactions import Store
-from airflow_provider_voicepartner.hooks.link_pages import Language, LinkPages, link_to_airflow
+from airflow_provider_voicepartner.hooks.link_pages import LinkPages, link_to_airflow
 from airflow_provider_voicepartner.hooks.paging import LINK_PATH, Pager
 from airflow_provider_voicepartner.incidents.acting import Answered, digest_of
 from airflow_provider_voicepartner.incidents.answers import Channel

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime, tzinfo
 from typing import Final
 from zoneinfo import ZoneInfo
 
 from airflow_provider_voicepartner.compat import conf
-from airflow_provider_voicepartner.incidents.titles import MONTHS
+from airflow_provider_voicepartner.contacts.languages import MONTHS, Language, zone_of
 
 _WRITTEN: Final = re.compile(r"\b(\d{4}-\d\d-\d\d \d\d:\d\d) UTC\b")
 _SPOKEN: Final = re.compile(r"\b\d{1,2} [^\W\d_]+ (at|à) \d\d:\d\d UTC\b")
-_LANGUAGES: Final = {"at": "en", "à": "fr"}
+_LANGUAGES: Final[Mapping[str, Language]] = {"at": "en", "à": "fr"}
 """By the word between a day and its time."""
 
 
@@ -33,7 +34,7 @@ def at_their_clock(text: str, time_zone: str | None, *, title: str = "") -> str:
     :param time_zone: theirs; None takes Airflow's default time zone, and says its abbreviation.
     :param title: as it is written, in UTC: spoken dates have no year.
     """
-    own = _zone(time_zone)
+    own = zone_of(time_zone)
     zone = own or airflows_clock()
 
     def moments(written: str) -> list[datetime]:
@@ -61,10 +62,3 @@ def at_their_clock(text: str, time_zone: str | None, *, title: str = "") -> str:
 
 def _local(written: str, zone: tzinfo) -> datetime:
     return datetime.strptime(written, "%Y-%m-%d %H:%M").replace(tzinfo=UTC).astimezone(zone)
-
-
-def _zone(name: str | None) -> tzinfo | None:
-    try:
-        return ZoneInfo(name) if name else None
-    except (KeyError, ValueError, OSError):
-        return None

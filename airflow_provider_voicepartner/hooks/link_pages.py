@@ -13,7 +13,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import TYPE_CHECKING, ClassVar, Final, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Final, Generic, TypeVar
 from urllib.parse import parse_qs
 
 from starlette.requests import Request
@@ -21,6 +21,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from airflow_provider_voicepartner.constants import BODY_TIMEOUT, LARGEST_ANSWER_FORM, LINK_ANSWER_TIMEOUT
+from airflow_provider_voicepartner.contacts.languages import Language
 from airflow_provider_voicepartner.db.transactions import Store
 from airflow_provider_voicepartner.delivery.receiver import Application, BodyError, read_body
 from airflow_provider_voicepartner.incidents.links import PageLink, PageLinks
@@ -34,7 +35,6 @@ Given = TypeVar("Given")
 """What a button says."""
 Found = TypeVar("Found")
 """What is shown."""
-Language = Literal["en", "fr"]
 
 _METHODS: Final = ("GET", "HEAD", "POST")
 _HEADERS: Final = {

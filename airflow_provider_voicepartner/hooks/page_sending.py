@@ -21,6 +21,7 @@ from airflow_provider_voicepartner.constants import (
     PAGE_LEAVES_WITHIN,
     PAGES_AT_ONCE,
 )
+from airflow_provider_voicepartner.contacts.languages import VOICE_LANGUAGES, language_of
 from airflow_provider_voicepartner.contacts.policy import By
 from airflow_provider_voicepartner.exceptions import NotSentError, VoicePartnerProviderError
 from airflow_provider_voicepartner.gateways.info import GatewayInfo
@@ -28,7 +29,7 @@ from airflow_provider_voicepartner.gateways.model import Message, SmsMessage, Vo
 from airflow_provider_voicepartner.hooks.alert import NOT_SENT_ERRORS, AlertRelease, send_alert
 from airflow_provider_voicepartner.hooks.aside import Aside
 from airflow_provider_voicepartner.hooks.base import GatewayHook
-from airflow_provider_voicepartner.hooks.page_texts import Ways, sms_text, spoken_language, spoken_page
+from airflow_provider_voicepartner.hooks.page_texts import Ways, sms_text, spoken_page
 from airflow_provider_voicepartner.hooks.registry import hook_for, hook_of
 from airflow_provider_voicepartner.incidents.escalation import Became
 from airflow_provider_voicepartner.incidents.pages import ClaimedPage
@@ -228,7 +229,7 @@ def _message(claimed: ClaimedPage, info: GatewayInfo, ways: Ways) -> Message:
         return SmsMessage(text=sms_text(claimed, ways), purpose="alert", options=options)
     return VoiceMessage(
         text=spoken_page(claimed, ways),
-        language=spoken_language(claimed),
+        language=VOICE_LANGUAGES[language_of(claimed.page.language)],
         purpose="alert",
         options=options,
     )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 from airflow_provider_voicepartner.constants import LEAST_PAGE_TITLE, LONGEST_SPOKEN, PAGE_SEGMENTS
+from airflow_provider_voicepartner.contacts.languages import Language, language_of
 from airflow_provider_voicepartner.gateways.gsm import count_segments, cut_to_segments, to_gsm7
 from airflow_provider_voicepartner.gateways.placeholders import without_braces
 from airflow_provider_voicepartner.hooks.clocks import at_their_clock
@@ -13,8 +14,6 @@ from airflow_provider_voicepartner.incidents.answers import ACKNOWLEDGE_KEY, CLO
 from airflow_provider_voicepartner.incidents.escalation import Purpose, Result
 from airflow_provider_voicepartner.incidents.pages import ClaimedPage
 from airflow_provider_voicepartner.incidents.titles import spoken_title, title_in
-
-Language = Literal["en", "fr"]
 
 _WORDS: Final[dict[Language, dict[str, str]]] = {
     "en": {
@@ -64,11 +63,6 @@ class Ways:
     link: str = ""
 
 
-def language_of(code: str | None) -> Language:
-    """Return the language of a text for a person's language: English for all but French."""
-    return "fr" if code == "fr" else "en"
-
-
 def sms_text(claimed: ClaimedPage, ways: Ways) -> str:
     """
     Return a text message, in GSM-7 and at most two segments; what broke is cut, how to answer is not.
@@ -102,11 +96,6 @@ def spoken_page(claimed: ClaimedPage, ways: Ways) -> str:
         said = said[: most + 1].rpartition(" ")[0].rstrip(".,;: ") or said[:most]
     once = f"{said}. {keys}"
     return f"{once} {again} {once}"
-
-
-def spoken_language(claimed: ClaimedPage) -> str:
-    """Return the language of a call, as gateways are told it."""
-    return {"en": "en-GB", "fr": "fr-FR"}[language_of(claimed.page.language)]
 
 
 def _title(claimed: ClaimedPage, words: dict[str, str]) -> str:

@@ -9,8 +9,9 @@ from typing import ClassVar, Final
 
 from starlette.routing import Route
 
+from airflow_provider_voicepartner.contacts.languages import Language
 from airflow_provider_voicepartner.db.transactions import Store
-from airflow_provider_voicepartner.hooks.link_pages import Language, LinkPages, link_to_airflow
+from airflow_provider_voicepartner.hooks.link_pages import LinkPages, link_to_airflow
 from airflow_provider_voicepartner.hooks.questions import QUESTION_PATH
 from airflow_provider_voicepartner.incidents.acting import digest_of
 from airflow_provider_voicepartner.incidents.answers import Channel

@@ -21,9 +21,8 @@ from airflow_provider_voicepartner.constants import (
     FIRST_ALL_CLEAR_PAUSE,
     LONGEST_ALERT,
 )
-from airflow_provider_voicepartner.gateways.info import Kind
 from airflow_provider_voicepartner.incidents.model import Resolved, Told
-from airflow_provider_voicepartner.incidents.rows import told_columns
+from airflow_provider_voicepartner.incidents.rows import told_columns, told_in
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
@@ -249,18 +248,9 @@ def _pause(tries: int) -> float:
 
 
 def _claimed(rows: Sequence[Mapping[str, Any]], token: str) -> ClaimedClear:
-    told = [
-        Told(
-            conn_id=row["conn_id"],
-            kind=cast(Kind, row["kind"]),
-            person=row["person"],
-            phone_number=row["phone_number"],
-        )
-        for row in rows
-    ]
     return ClaimedClear(
         incidents=tuple(sorted(int(row["incident"]) for row in rows)),
-        told=one_each(told)[0],
+        told=one_each(map(told_in, rows))[0],
         text=ClearText.from_text(rows[0]["said"]),
         claim=token,
         tries=int(rows[0]["tries"]) + 1,

@@ -46,6 +46,16 @@ def told_columns(told: Told) -> dict[str, Any]:
     }
 
 
+def told_in(row: Any) -> Told:
+    """Read somebody who was told of a mapping of such columns."""
+    return Told(
+        conn_id=row["conn_id"],
+        kind=cast(Kind, row["kind"]),
+        person=row["person"],
+        phone_number=row["phone_number"],
+    )
+
+
 def incident_of(row: Any) -> Incident:
     """Read an incident of a mapping of its columns."""
     names = [name for name in Incident.__dataclass_fields__ if name not in ("state", "words")]
@@ -59,13 +69,7 @@ def told_of(connection: Connection, incident: int, route: str | None = None) -> 
     found: dict[Told, None] = {}
     for row in connection.execute(statements().told_of, {"incident": incident}).mappings():
         if route in (None, row["route"]):
-            told = Told(
-                conn_id=row["conn_id"],
-                kind=cast(Kind, row["kind"]),
-                person=row["person"],
-                phone_number=row["phone_number"],
-            )
-            found[told] = None
+            found[told_in(row)] = None
     if route is None:
         for conn_id, kind, person in connection.execute(statements().paged, {"incident": incident}):
             found[Told(conn_id=conn_id, kind=cast(Kind, kind), person=person)] = None

@@ -6,15 +6,9 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Final
+from typing import Any
 
 from airflow_provider_voicepartner.constants import LONGEST_INCIDENT_TITLE
-
-MONTHS: Final[Mapping[str, str]] = {
-    "en": "January February March April May June July August September October November December",
-    "fr": "janvier février mars avril mai juin juillet août septembre octobre novembre décembre",
-}
-"""Names of months, by language."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

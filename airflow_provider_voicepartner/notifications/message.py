@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, Final, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import Any, Final
 
 from airflow_provider_voicepartner.constants import (
     LEAST_ERROR,
@@ -13,11 +12,10 @@ from airflow_provider_voicepartner.constants import (
     LONGEST_SPOKEN_QUESTION,
     QUESTION_SEGMENTS,
 )
+from airflow_provider_voicepartner.contacts.languages import MONTHS, Language, language_of, zone_of
 from airflow_provider_voicepartner.gateways.placeholders import without_braces
-from airflow_provider_voicepartner.incidents.titles import MONTHS, Words, readable
+from airflow_provider_voicepartner.incidents.titles import Words, readable
 from airflow_provider_voicepartner.notifications.event import AlertEvent, What, read_event
-
-Language = Literal["en", "fr"]
 
 _WRITTEN_REPEAT: Final = {"en": "Possible repeat: ", "fr": "Doublon possible : "}
 _SPOKEN_REPEAT: Final = {
@@ -70,11 +68,6 @@ _UNITS: Final[dict[Language | None, tuple[str, str, str]]] = {
     "fr": ("secondes", "minutes", "heures"),
 }
 """Of durations as they are written, and as they are spoken."""
-
-
-def language_of(code: str | None) -> Language:
-    """Return the language of our words for a code such as ``fr-FR``: English for all but French."""
-    return "fr" if (code or "")[:2].lower() == "fr" else "en"
 
 
 def as_repeat(text: str, language: str | None, *, is_spoken: bool = False) -> str:
@@ -203,10 +196,10 @@ def all_clear_text(context: Any, language: str | None = None) -> str:
 
 
 def _due(event: AlertEvent, language: Language, time_zone: str | None, *, is_spoken: bool = False) -> str:
-    """Return when a deadline was, by the clock of those who are told if they share one, else in UTC."""
+    """Return when a deadline was, by the clock of those who are told where it is known, else in UTC."""
     if event.due_at is None:
         return event.due
-    zone = _zone(time_zone)
+    zone = zone_of(time_zone)
     try:
         moment = datetime.fromtimestamp(event.due_at, zone or UTC)
     except (ValueError, OverflowError, OSError):
@@ -215,13 +208,6 @@ def _due(event: AlertEvent, language: Language, time_zone: str | None, *, is_spo
     if not is_spoken:
         return f"{moment:%Y-%m-%d} {clock}"
     return _WORDS[language]["when"].format(moment.day, MONTHS[language].split()[moment.month - 1], clock)
-
-
-def _zone(name: str | None) -> ZoneInfo | None:
-    try:
-        return ZoneInfo(name) if name else None
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return None
 
 
 def _written(event: AlertEvent, language: Language, time_zone: str | None = None) -> str:

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 from airflow_provider_voicepartner.constants import MOST_OWN_LINKS
+from airflow_provider_voicepartner.contacts.languages import VOICE_LANGUAGES, Language, language_of
 from airflow_provider_voicepartner.exceptions import ConfigurationError
 from airflow_provider_voicepartner.notifications.base import GatewayNotifier
 
@@ -124,7 +125,6 @@ class QuestionNotifier(GatewayNotifier):
         Those who share a message have the same audience, since they also share the reference that answers carry.
         """
         from airflow_provider_voicepartner.notifications.audience import Audience
-        from airflow_provider_voicepartner.notifications.message import language_of
 
         language = language_of(super().audience_of(phone_number).language)
         return Audience(language, alone=phone_number if self._is_one_by_one else "")
@@ -140,7 +140,6 @@ class QuestionNotifier(GatewayNotifier):
         from airflow_provider_voicepartner.notifications.message import (
             as_repeat,
             default_text,
-            language_of,
             spoken_text,
         )
 
@@ -163,7 +162,7 @@ class QuestionNotifier(GatewayNotifier):
             text = as_repeat(text, language, is_spoken=True)
         return VoiceMessage(
             text=text,
-            language={"en": "en-GB", "fr": "fr-FR"}[language],
+            language=VOICE_LANGUAGES[language],
             sender=self.given_sender(),
             purpose="alert",
             options=options,
@@ -216,7 +215,7 @@ def asking_of(context: Any) -> Asking | None:
         return None
 
 
-def how_to_reply(question: Question, language: Literal["en", "fr"], where: str = "reply") -> str:
+def how_to_reply(question: Question, language: Language, where: str = "reply") -> str:
     """
     Say how a question is answered by text message: with its code, since another may be open, or come later.
 

@@ -19,8 +19,8 @@ class SmsNotifier(GatewayNotifier):
 
     :param to: a number, an ``@name`` of the contacts, a comma-separated text or a list of these; an invalid one is left
         out and logged.
-    :param message: the text, templated; the default text says what happened, in the language that all recipients share
-        in the contacts, else in English.
+    :param message: the text, templated; the default text says what happened, in the language of each contact, to all
+        others in English.
     :param max_segments: cut the text to this many SMS segments, from 1. None cuts the default text to one (three for a
         question to people), and your own text to 8, which every gateway accepts.
     :param conn_id: the connection of a gateway that sends text messages.

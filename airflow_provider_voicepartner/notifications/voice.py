@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_voicepartner.constants import LONGEST_ALERT
+from airflow_provider_voicepartner.contacts.languages import VOICE_LANGUAGES, language_of
 from airflow_provider_voicepartner.notifications.base import GatewayNotifier
 
 if TYPE_CHECKING:
     from airflow_provider_voicepartner.compat import Context
     from airflow_provider_voicepartner.gateways.model import Kind, VoiceMessage
-
-
-VOICE_LANGUAGES: Final = {"en": "en-GB", "fr": "fr-FR"}
-"""In which voice our own words are spoken."""
 
 
 class TtsCallNotifier(GatewayNotifier):
@@ -24,8 +21,8 @@ class TtsCallNotifier(GatewayNotifier):
     :param to: a number, an ``@name`` of the contacts, a comma-separated text or a list of these; an invalid one is left
         out and logged.
     :param text: what is spoken, templated, cut to 1,224 characters; the default text says what happened, twice.
-    :param language: language of your text, such as ``fr-FR``. The default text is spoken in the language that all
-        recipients share in the contacts, else in English.
+    :param language: language of your text, such as ``fr-FR``. The default text is spoken in the language of each
+        contact, to all others in English.
     :param conn_id: the connection of a gateway that makes calls.
     :param sender: caller ID.
     :param options: gateway-specific settings.
@@ -59,7 +56,6 @@ class TtsCallNotifier(GatewayNotifier):
         from airflow_provider_voicepartner.gateways.model import VoiceMessage
         from airflow_provider_voicepartner.notifications.message import (
             as_repeat,
-            language_of,
             spoken_text,
             spoken_with_more,
         )

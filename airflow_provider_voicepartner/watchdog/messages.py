@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from airflow_provider_voicepartner.constants import LONGEST_SPOKEN, WATCH_NAMES, WATCH_SEGMENTS
+from airflow_provider_voicepartner.contacts.languages import Language
 from airflow_provider_voicepartner.gateways.gsm import count_segments, cut_to_segments, to_gsm7
 from airflow_provider_voicepartner.gateways.placeholders import without_braces
 from airflow_provider_voicepartner.hooks.clocks import at_their_clock
 from airflow_provider_voicepartner.incidents.clearing import ClearText
 from airflow_provider_voicepartner.incidents.model import Alert
 from airflow_provider_voicepartner.incidents.titles import Words, readable, title_in
-from airflow_provider_voicepartner.notifications.message import Language, as_repeat
+from airflow_provider_voicepartner.notifications.message import as_repeat
 from airflow_provider_voicepartner.watchdog.findings import Finding, Kind, Recovery, listed
 
 _PARTS: Final[Mapping[Language, Mapping[str, str]]] = {

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from airflow_provider_voicepartner.constants import REPLY_SEGMENTS
+from airflow_provider_voicepartner.contacts.languages import Language
 from airflow_provider_voicepartner.gateways.gsm import cut_to_segments, to_gsm7
 from airflow_provider_voicepartner.gateways.placeholders import without_braces
 from airflow_provider_voicepartner.incidents.question_model import DueReply, Ending, Heard, Question, Stage
-
-Language = Literal["en", "fr"]
 
 _WORDS: Final[dict[Language, dict[str, str]]] = {
     "en": {

@@ -22,6 +22,7 @@ from airflow_provider_voicepartner.constants import (
     QUESTION_CHECK,
     REPLY_TIMEOUT,
 )
+from airflow_provider_voicepartner.contacts.languages import language_of
 from airflow_provider_voicepartner.db.errors import StoreUnavailableError
 from airflow_provider_voicepartner.delivery.events import SummaryReader
 from airflow_provider_voicepartner.delivery.inbound import PRESSED_KEYS, REPLY
@@ -44,7 +45,6 @@ from airflow_provider_voicepartner.incidents.question_model import (
     Question,
 )
 from airflow_provider_voicepartner.incidents.questions import QuestionStore
-from airflow_provider_voicepartner.notifications.message import language_of
 from airflow_provider_voicepartner.watchdog.hitl import AirflowQuestion, QuestionApi, note_of
 from airflow_provider_voicepartner.watchdog.question_texts import reply_text
 from airflow_provider_voicepartner.watchdog.rest import ApiError, ApiRefusedError

@@ -21,6 +21,7 @@ from airflow_provider_voicepartner.constants import (
     WATCH_REFRESH,
 )
 from airflow_provider_voicepartner.contacts.directory import Directory
+from airflow_provider_voicepartner.contacts.languages import VOICE_LANGUAGES, language_of
 from airflow_provider_voicepartner.contacts.policy import By, Policy
 from airflow_provider_voicepartner.contacts.targets import targets_of
 from airflow_provider_voicepartner.exceptions import ConfigurationError, VoicePartnerProviderError
@@ -33,7 +34,6 @@ from airflow_provider_voicepartner.hooks.registry import hook_of
 from airflow_provider_voicepartner.incidents.model import Told
 from airflow_provider_voicepartner.notifications.audience import Audience, MessageFor
 from airflow_provider_voicepartner.notifications.failure import AlertFailure
-from airflow_provider_voicepartner.notifications.message import language_of
 from airflow_provider_voicepartner.notifications.recipients import AlertRecipients
 from airflow_provider_voicepartner.watchdog.config import Channel, Tell
 from airflow_provider_voicepartner.watchdog.messages import Message, sms, spoken
@@ -285,7 +285,7 @@ class Teller:
             )
         return VoiceMessage(
             text=spoken(message, language, is_repeat=may_be_repeat),
-            language={"en": "en-GB", "fr": "fr-FR"}[language],
+            language=VOICE_LANGUAGES[language],
             sender=channel.sender,
             purpose="alert",
             options=channel.options,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,11 @@ from airflow_provider_voicepartner.contacts.directory import Directory, Person
 from airflow_provider_voicepartner.db.engine import open_store
 from airflow_provider_voicepartner.db.transactions import Store
 from airflow_provider_voicepartner.delivery.personal_data import PersonalData
+from airflow_provider_voicepartner.exceptions import SendOutcomeUnknownError
+from airflow_provider_voicepartner.gateways import smspartner
 from airflow_provider_voicepartner.hooks.all_clears import AllClears
 from airflow_provider_voicepartner.hooks.contacts import KnownContacts
+from airflow_provider_voicepartner.hooks.smspartner import SmsPartnerHook
 from airflow_provider_voicepartner.incidents.clearing import (
     AllClearStore,
     ClaimedClear,
@@ -170,6 +174,36 @@ def test_of_two_only_the_one_who_was_not_told_is_told_later(room: Room) -> None:
     assert (len(room.sent()), room.phases()) == (1, ["not_sent", "told"])
     room.looks(5)
     assert (room.sent(), room.phases()) == ({ANNE: 1, PLAIN: 1}, ["told", "told"])
+
+
+def test_of_two_numbers_one_refused_and_one_in_doubt_are_no_reason_to_send_again(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Through a gateway that takes one recipient a request.
+    monkeypatch.setattr(smspartner, "INFO", replace(smspartner.INFO, most_recipients=1))
+    second = "+33612345604"
+
+    class LostAnswers(SmsPartnerHook):
+        def send_batch(self, message: Any, recipients: Any, **more: Any) -> Any:
+            receipt = super().send_batch(message, recipients, **more)
+            if recipients[0].phone_number == second:
+                raise SendOutcomeUnknownError("the answer was lost")
+            return receipt
+
+    person = Person(name="anne", phones=(), mobiles=(ANNE, second), language="fr")
+    room.known = KnownContacts(Directory(people={"anne": person}))
+    room.sandbox.world.stop_list["7"] = (ANNE, room.sandbox.world.clock.now())
+    room.fail([told("anne")])
+    room.succeed()
+    for _ in range(3):
+        clears = AllClears(
+            room.incidents.all_clears,
+            contacts=lambda: room.known,
+            make_hook=lambda conn_id, by: LostAnswers(conn_id),
+        )
+        clears.send_due()
+        room.clock.advance(600.0)
+    assert (room.sent(), room.phases()) == ({second: 1}, ["in_doubt"])
 
 
 def test_a_sender_that_dies_before_it_sent_is_followed_by_another(room: Room) -> None:
