@@ -16,11 +16,7 @@ from airflow_provider_voicepartner.contacts.directory import Directory
 from airflow_provider_voicepartner.contacts.languages import VOICE_LANGUAGES, language_of
 from airflow_provider_voicepartner.contacts.policy import By
 from airflow_provider_voicepartner.db.errors import StoreUnavailableError
-from airflow_provider_voicepartner.exceptions import (
-    NotSentError,
-    SendOutcomeUnknownError,
-    VoicePartnerProviderError,
-)
+from airflow_provider_voicepartner.exceptions import NotSentError, VoicePartnerProviderError
 from airflow_provider_voicepartner.gateways.model import Message, SmsMessage, VoiceMessage
 from airflow_provider_voicepartner.hooks.alert import NOT_SENT_ERRORS, AlertRelease, masked, send_alert
 from airflow_provider_voicepartner.hooks.aside import Aside
@@ -136,12 +132,6 @@ class AllClears:
             sent = send_alert(hook, message, list(numbers), needs_mobile=by is By.SMS, release=release)
         finally:
             hook.close()
-        if not sent.reached:
-            if sent.in_doubt:
-                raise SendOutcomeUnknownError(
-                    "the gateway refused some of the numbers, and may have accepted others"
-                )
-            raise NotSentError("the gateway refused the number")
         log.info(
             "%s was accepted as %s, through %s: %s",
             claimed.names, sent.receipts[0].gateway_id, told.conn_id, masked(sent.reached),
